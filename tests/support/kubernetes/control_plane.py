@@ -48,6 +48,7 @@ class ControlPlane:
         etcd_port: the port of etcd, and the next one is etcd's peer port.
         services: the network of the ClusterIPs.
         service_address: the first of them, the API server's.
+        hpa_sync_seconds: between two decisions of each HPA; Kubernetes' default is 15.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class ControlPlane:
     etcd_port: int
     services: str
     service_address: str
+    hpa_sync_seconds: float = 5.0
     tokens: dict[str, str] = field(
         default_factory=lambda: {user: secrets.token_hex(16) for user in USERS}
     )
@@ -188,8 +190,7 @@ class ControlPlane:
             *("--bind-address=127.0.0.1", "--secure-port=0", "--leader-elect=false"),
             *("--use-service-account-credentials=true", f"--root-ca-file={self.pki}/ca.crt"),
             f"--service-account-private-key-file={self.pki}/service-accounts.key",
-            # The default is 15 s.
-            "--horizontal-pod-autoscaler-sync-period=5s",
+            f"--horizontal-pod-autoscaler-sync-period={self.hpa_sync_seconds:g}s",
         ]
 
     def _is_ready(self) -> bool:

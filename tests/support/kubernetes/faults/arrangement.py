@@ -26,6 +26,7 @@ from support.kubernetes.faults.columns import COLUMNS, HPA, Column, Daemons
 from support.kubernetes.faults.keda import Keda
 from support.kubernetes.faults.objects import DEPLOYMENT
 from support.kubernetes.faults.prometheus import Prometheus
+from support.kubernetes.faults.settings import QUICK, ScalingSettings
 from support.kubernetes.faults.trace import Api, Repeated, Trace, make_pods_ready
 from support.kubernetes.namespaces import Namespaces
 from support.kubernetes.processes import Processes
@@ -53,6 +54,7 @@ class Arrangement:
         prometheus: its Prometheus.
         api: the API server for this process.
         trace: the replicas of each column.
+        settings: its periods and bounds.
     """
 
     folder: Path
@@ -62,6 +64,7 @@ class Arrangement:
     prometheus: Prometheus
     api: Api
     trace: Trace
+    settings: ScalingSettings
     _away: set[str] = field(default_factory=set)
     _usual: dict[str, int] = field(default_factory=dict)
 
@@ -161,7 +164,7 @@ class Arrangement:
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": column.key}}
             )
             self.plane.wait_for_namespace(column.key)
-            documents = column.documents(kubectl, self.prometheus.url)
+            documents = column.documents(kubectl, self.prometheus.url, self.settings)
             kubectl.apply(*documents, namespace=column.key)
             if column.decides:
                 Daemons(
@@ -171,6 +174,7 @@ class Arrangement:
                     self.folder / column.key,
                     self.prometheus.url,
                     f"http://{metrics}/gateway",
+                    self.settings,
                 ).start()
 
 
@@ -190,12 +194,15 @@ def absent(columns: tuple[Column, ...] = COLUMNS) -> list[str]:
 
 
 @contextmanager
-def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arrangement]:
+def running(
+    folder: Path, columns: tuple[Column, ...] = COLUMNS, settings: ScalingSettings = QUICK
+) -> Iterator[Arrangement]:
     """The arrangement, which ends with the block.
 
     Args:
         folder: of all that it writes; empty.
         columns: the ways of scaling.
+        settings: the periods and bounds of those that the chart installs.
     """
     with contextlib.ExitStack() as ending:
         namespaces = Namespaces.create(folder, outlive=False)
@@ -204,6 +211,7 @@ def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arr
         ending.callback(namespaces.end)
         _name_hosts(folder, namespaces, columns)
         plane = ControlPlane.inside(namespaces.network, folder, processes)
+        plane.hpa_sync_seconds = settings.sync_seconds
         plane.start()
         # Each thread has a client of its own.
         api, pods = (ending.enter_context(contextlib.closing(Api(plane))) for _ in range(2))
@@ -221,6 +229,7 @@ def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arr
             ),
             api,
             Trace(api, DEPLOYMENT),
+            settings,
         )
         arrangement.start()
         for thread in (

@@ -13,6 +13,7 @@ from support.kubernetes.certificates import kubeconfig
 from support.kubernetes.client import Kubectl
 from support.kubernetes.control_plane import ControlPlane
 from support.kubernetes.faults import objects
+from support.kubernetes.faults.settings import ScalingSettings
 from support.kubernetes.processes import Processes
 
 TOKEN_HOURS: Final = 12
@@ -69,10 +70,12 @@ class Column:
         """The name of the resizer's process."""
         return f"resizer-{self.key}"
 
-    def documents(self, kubectl: Kubectl, prometheus: str) -> list[dict[str, Any]]:
+    def documents(
+        self, kubectl: Kubectl, prometheus: str, settings: ScalingSettings
+    ) -> list[dict[str, Any]]:
         """The objects of the way of scaling."""
         if self.ours:
-            return objects.of_chart(kubectl, self.key, self.mode, prometheus)
+            return objects.of_chart(kubectl, self.key, self.mode, prometheus, settings)
         return objects.plain_hpa() if self is HPA else objects.keda_defaults(prometheus)
 
 
@@ -96,6 +99,7 @@ class Daemons:
         folder: for their files.
         prometheus: its URL.
         gateway_metrics: the URL of the gateway's metrics.
+        settings: the periods and bounds.
     """
 
     column: Column
@@ -104,6 +108,7 @@ class Daemons:
     folder: Path
     prometheus: str
     gateway_metrics: str
+    settings: ScalingSettings
 
     def start(self) -> None:
         """Start those that the column has."""
@@ -144,12 +149,11 @@ class Daemons:
             "TIDEGATE_STACK__METRICS_HOST": self.column.address,
             "TIDEGATE_RESIZER__DEPLOYMENT": objects.DEPLOYMENT,
             "TIDEGATE_RESIZER__KUBERNETES_NAMESPACE": self.column.key,
-            "TIDEGATE_REPLICAS__MIN": "0",
-            "TIDEGATE_REPLICAS__MAX": str(objects.MAX_REPLICAS),
-            # As the others are set: a loss must show at once.
-            "TIDEGATE_AUTOSCALER__POLICY": "sloq:down_seconds=5,surge_seconds=5",
-            "TIDEGATE_AUTOSCALER__TICK_SECONDS": "2",
-            "TIDEGATE_AUTOSCALER__IDLE_SECONDS": str(objects.COOLDOWN_SECONDS),
+            "TIDEGATE_REPLICAS__MIN": str(self.settings.min_replicas),
+            "TIDEGATE_REPLICAS__MAX": str(self.settings.max_replicas),
+            "TIDEGATE_AUTOSCALER__POLICY": self.settings.policy,
+            "TIDEGATE_AUTOSCALER__TICK_SECONDS": str(self.settings.tick_seconds),
+            "TIDEGATE_AUTOSCALER__IDLE_SECONDS": str(self.settings.idle_seconds),
             "TIDEGATE_AUTOSCALER__GATEWAY_METRICS_URL": self.gateway_metrics,
             **settings,
         }

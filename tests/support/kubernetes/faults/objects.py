@@ -8,12 +8,10 @@ import yaml
 
 from support.checkout import ROOT
 from support.kubernetes.client import Kubectl
+from support.kubernetes.faults.settings import QUICK, ScalingSettings
 
 CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 DEPLOYMENT: Final = "tidegate-model"
-MAX_REPLICAS: Final = 6
-POLL_SECONDS: Final = 2
-COOLDOWN_SECONDS: Final = 5
 REQUESTS_PER_REPLICA: Final = "5"
 PRUNED: Final = frozenset({"ServiceAccount", "Role", "RoleBinding", "ScaledObject"})
 """What the chart installs and these tests need; its processes run beside the cluster."""
@@ -21,7 +19,9 @@ PRUNED: Final = frozenset({"ServiceAccount", "Role", "RoleBinding", "ScaledObjec
 AT_ONCE: Final = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 
 
-def of_chart(kubectl: Kubectl, namespace: str, mode: str, prometheus: str) -> list[dict[str, Any]]:
+def of_chart(
+    kubectl: Kubectl, namespace: str, mode: str, prometheus: str, settings: ScalingSettings
+) -> list[dict[str, Any]]:
     """The objects that the chart installs for a mode of scaling, and the Deployment that is scaled.
 
     Args:
@@ -29,15 +29,17 @@ def of_chart(kubectl: Kubectl, namespace: str, mode: str, prometheus: str) -> li
         namespace: of the release.
         mode: `scaling.mode`.
         prometheus: its URL.
+        settings: the periods and bounds.
     """
     values = {
         "scaling.mode": mode,
-        "scaling.keda.pollingSeconds": POLL_SECONDS,
+        "scaling.keda.pollingSeconds": settings.poll_seconds,
         "prometheus.mode": "external",
         "prometheus.url": prometheus,
         "elasticsearch.url": "http://elasticsearch.invalid:9200",
-        "settings.replicas.min": 0,
-        "settings.autoscaler.idle_seconds": COOLDOWN_SECONDS,
+        "settings.replicas.min": settings.min_replicas,
+        "settings.replicas.max": settings.max_replicas,
+        "settings.autoscaler.idle_seconds": f"{settings.idle_seconds:g}",
         # Not 300 s, so that a loss shows.
         "settings.autoscaler.hpa.down_stabilization_seconds": 1,
     }
@@ -77,9 +79,9 @@ def keda_defaults(prometheus: str) -> list[dict[str, Any]]:
             "metadata": {"name": DEPLOYMENT},
             "spec": {
                 "scaleTargetRef": {"name": DEPLOYMENT},
-                "pollingInterval": POLL_SECONDS,
-                "cooldownPeriod": COOLDOWN_SECONDS,
-                "maxReplicaCount": MAX_REPLICAS,
+                "pollingInterval": QUICK.poll_seconds,
+                "cooldownPeriod": int(QUICK.idle_seconds),
+                "maxReplicaCount": QUICK.max_replicas,
                 "advanced": {"horizontalPodAutoscalerConfig": {"behavior": AT_ONCE}},
                 "triggers": [
                     {
@@ -117,7 +119,7 @@ def plain_hpa() -> list[dict[str, Any]]:
                     "name": DEPLOYMENT,
                 },
                 "minReplicas": 1,
-                "maxReplicas": MAX_REPLICAS,
+                "maxReplicas": QUICK.max_replicas,
                 "behavior": AT_ONCE,
                 "metrics": [
                     {
