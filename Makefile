@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-kubernetes-faults bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,7 +57,8 @@ bench: setup  ## Run the short benchmarks, also of comparable projects.
 
 # A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, rollover an
 # Elasticsearch, and evidently_psi installs Evidently.
-LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover kubernetes_faults)
+LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover kubernetes_faults kubernetes_sizes \
+  kubernetes_replacements)
 bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200 scale-ins, ten minutes without metrics.
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
@@ -70,6 +71,12 @@ bench-autoscaler: setup  ## Compare scaling policies on all traces, including ..
 
 bench-kubernetes-faults: setup  ## What each way of scaling in Kubernetes does when a part of it fails (root; 25 minutes).
 	@scripts/kubernetes build && scripts/kubernetes prometheus-adapter && $(BIN)/python bench/kubernetes_faults.py $(ARGS)
+
+bench-kubernetes-sizes: setup  ## How soon the number of replicas in Kubernetes follows a decision (root; 18 minutes).
+	@scripts/kubernetes build && $(BIN)/python bench/kubernetes_sizes.py $(ARGS)
+
+bench-kubernetes-replacements: setup artefacts/flights/manifest.json  ## Replace and take 200 pods under load: no request may fail (root; 12 minutes).
+	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/python bench/kubernetes_replacements.py $(ARGS)
 
 render:  ## Write the generated files.
 	@$(BIN)/python -m tools.generate
