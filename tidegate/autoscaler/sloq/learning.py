@@ -42,8 +42,9 @@ MAX_STRAIN_STEP: Final = 2.0
 CALM_SHARE: Final = 0.5
 # A burst is over by then, or replicas are starting for it.
 OVER_SECONDS: Final = 30.0
-# Latency is measured over the last minute, so it takes that long to reflect the current replicas.
-MARGIN_SETTLE_SECONDS: Final = 60.0
+LATENCY_SECONDS: Final = 60.0
+# It takes as long as latency is measured over to reflect the current replicas.
+MARGIN_SETTLE_SECONDS: Final = LATENCY_SECONDS
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -220,7 +221,8 @@ def learn_margin(
         steady = state.steady_since
         settled = steady is not None and now - steady >= MARGIN_SETTLE_SECONDS
         hopeless = (checked.service_seconds_p95 or 0.0) >= slo or waiting <= allowed / 2
-        if not settled or now - since < OVER_SECONDS or hopeless:
+        few = checked.rate_60s * LATENCY_SECONDS < parameters.margin_requests
+        if not settled or now - since < OVER_SECONDS or hopeless or few:
             return updates
         step = min(MAX_STRAIN_STEP, max(MIN_STRAIN_STEP, math.sqrt(waiting / allowed)))
         strain = min(parameters.strain_most, state.strain * step)

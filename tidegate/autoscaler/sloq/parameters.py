@@ -35,7 +35,8 @@ class SloqParameters:
             these.
         burst_sigmas: arrivals of 5 s that exceed the minute's rate by this many standard deviations count as
             the current rate; 0: never.
-        backlog_ahead: the fraction to prepare for of the backlog when a replica started now is ready.
+        backlog_ahead: how many times to count the backlog when a replica started now is ready; 0: not at all.
+        margin_requests: the margin and the strain grow only with at least this many requests in a minute.
         margin_most: the maximum of the work added while latency exceeds the objective, as a fraction.
         strain_most: while latency exceeds the objective, requests are taken to wait up to this many times as
             long as the queueing model predicts; 1: as predicted.
@@ -72,7 +73,8 @@ class SloqParameters:
     utilisation_most: float = 0.97
     peakedness_most: float = 10.0
     burst_sigmas: float = 4.0
-    backlog_ahead: float = 1.0
+    backlog_ahead: float = 2.5
+    margin_requests: float = 20.0
     margin_most: float = 0.6
     strain_most: float = 30.0
     margin_fade: float = 0.95
@@ -92,6 +94,7 @@ BEFORE: Final = MappingProxyType(
         "utilisation_most": 0.97,
         "peakedness_most": 1.0,
         "burst_sigmas": 0.0,
+        "margin_requests": 0.0,
         "backlog_ahead": 0.0,
         "margin_most": 0.6,
         "strain_most": 1.0,

@@ -54,6 +54,13 @@ def test_a_burst_counts_at_once_but_only_if_it_is_no_chance() -> None:
     assert forecast(40.0, 25.0, burst_rate=50.0, peakedness=9.0, **burst).now == 40.0
 
 
+def test_a_quantile_of_a_few_requests_raises_neither_margin_nor_strain() -> None:
+    loop = SloqLoop(arrival_rate=0.1, arrival_rate_60s=0.1, in_system=0.0, busy=0.0, queued=0.0)
+    for number in range(40):
+        found = loop.tick(latency_seconds=0.9 + number / 1000)
+    assert (found.inputs["margin"], found.inputs["strain"]) == (0, 1)
+
+
 def test_a_service_that_is_slower_now_counts_before_the_minute_is_over() -> None:
     slow = SloqLoop().tick(service_seconds_15s=0.4, service_seconds_p95=0.25)
     assert slow.inputs["service_seconds"] == pytest.approx(0.4)
