@@ -85,7 +85,7 @@ def _about_domination(table: Scores, traces: Sequence[str]) -> list[Claim]:
 
 
 def _about_families(table: Scores, traces: Sequence[str]) -> list[Claim]:
-    text = "avoidable violation-seconds at most 1.1 × the better HPA's"  # noqa: RUF001
+    text = "at most 1.1 × the better HPA's violation-seconds"  # noqa: RUF001
     found = [
         Claim(
             "does not hold" if excess.low > 0 else "does not hold in the mean",

@@ -26,7 +26,7 @@ class Against:
     Attributes:
         violations: the ratio of avoidable violation-seconds.
         cost: the ratio of replica-seconds.
-        excess: avoidable violation-seconds beyond 1.1 times those of HPA.
+        excess: violation-seconds beyond 1.1 times those of HPA, of all, not only the avoidable ones.
     """
 
     violations: Estimate
@@ -84,10 +84,16 @@ def against_hpa(table: Scores, traces: Sequence[str], policy: str = SLOQ) -> Aga
     cost_hpa = summed(
         lambda trace: values(table[better_hpa(table, trace), trace], "replica_seconds")
     )
+    floor = summed(lambda trace: values(table[FLOOR, trace], "violation_seconds"))
     return Against(
         ratio_of_sums(late, late_hpa),
         ratio_of_sums(cost, cost_hpa),
-        mean_of([own - FAMILY_BAR * hpa for own, hpa in zip(late, late_hpa, strict=True)]),
+        mean_of(
+            [
+                own + least - FAMILY_BAR * (hpa + least)
+                for own, hpa, least in zip(late, late_hpa, floor, strict=True)
+            ]
+        ),
     )
 
 
