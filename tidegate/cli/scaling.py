@@ -155,6 +155,81 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
 
 @commands.command(
     rich_help_panel=PANEL,
+    epilog="Example: `tidegate tune --trace my.csv --service-time 0.2 --startup 30`, or"
+    " `--from-prometheus 14d` instead of the file",
+)
+def tune(  # noqa: PLR0917 - each is an option of the command line
+    trace: Annotated[
+        str | None,
+        typer.Option(help="A CSV file of requests by `second` or `minute`, or a name: `steady`, …"),
+    ] = None,
+    from_prometheus: Annotated[
+        str | None,
+        typer.Option(help="Instead of a file, the recorded arrival rates of this time: 6h, 14d."),
+    ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(help="URL of Prometheus; that of the stack.")
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A policy to try beside the default; repeatable. Without any, 16 of them."
+        ),
+    ] = None,
+    parts: Annotated[int, typer.Option(help="Parts of the trace for cross-validation.")] = 4,
+    worth: Annotated[
+        float,
+        typer.Option(min=0, help="Replica-seconds that a second over the objective is worth."),
+    ] = 20.0,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each policy on each part.")] = 1,
+    peak: Annotated[
+        float | None, typer.Option(help="Rescale the trace to this peak, in requests per second.")
+    ] = None,
+    service_time: Annotated[
+        float, typer.Option(help="Mean time of a request in a slot, in seconds.")
+    ] = 0.2,
+    service_cv: Annotated[float, typer.Option(help="Its coefficient of variation.")] = 0.7,
+    first_byte_share: Annotated[
+        float, typer.Option(help="Fraction of that time until the first byte.")
+    ] = 1.0,
+    startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Find the policy and settings for your own traffic, by simulation and cross-validation.
+
+    The objective, the slots of a replica and the bounds are those of the settings.
+    """
+    from tidegate.autoscaler.simulator.system import RequestKind, System
+    from tidegate.autoscaler.tuning.command import Tuning, read_trace
+    from tidegate.autoscaler.tuning.command import tune as run
+    from tidegate.autoscaler.tuning.recorded_rates import RatesError
+    from tidegate.autoscaler.types import Bounds
+
+    found = settings()
+    url = prometheus or f"http://127.0.0.1:{found.prometheus.port}"
+    try:
+        system = System(
+            slots=found.slots.per_replica,
+            kinds=(RequestKind(1.0, service_time),),
+            service_cv=service_cv,
+            slo_seconds=found.slo.latency_seconds,
+            slo_quantile=found.slo.latency_quantile,
+            startup_seconds=startup,
+            bounds=Bounds(found.replicas.min, found.replicas.max),
+            start=max(1, found.replicas.min),
+            first_byte_share=first_byte_share,
+        )
+        traffic, missing = read_trace(trace, peak, from_prometheus, url)
+    except (ValueError, RatesError, OSError) as error:
+        stop(f"tune: {error}")
+    if missing:
+        typer.echo(f"{missing} minutes were not recorded and count as no requests", err=True)
+    tuning = Tuning(traffic, system, policy or [], parts, seeds, worth)
+    raise typer.Exit(run(tuning, as_json=as_json))
+
+
+@commands.command(
+    rich_help_panel=PANEL,
     epilog="Example: `tidegate pause --for 30m` or `tidegate pause --min 3 --for 2h`",
 )
 def pause(

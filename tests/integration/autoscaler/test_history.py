@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from support.processes.prometheus_of_samples import prometheus_of_samples
 from support.processes.running_stack import eventually
 from tidegate.autoscaler.live.history import DAY_SECONDS, HistoryReader
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
-from tidegate.stack.prometheus import promtool_binary
 
 pytestmark = pytest.mark.integration
 
@@ -40,32 +39,10 @@ def samples(now: int) -> str:
 def prometheus(
     prometheus_program: str, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
 ) -> Iterator[str]:
-    (tmp_path / "week.txt").write_text(samples(int(time.time())))
-    (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
-    made = subprocess.run(
-        [promtool_binary(), "tsdb", "create-blocks-from", "openmetrics", "week.txt", "data"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
     port = unused_tcp_port_factory()
-    process = subprocess.Popen(
-        [
-            prometheus_program,
-            "--config.file=prometheus.yml",
-            "--storage.tsdb.path=data",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        ],
-        cwd=tmp_path,
-    )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    week = samples(int(time.time()))
+    with prometheus_of_samples(prometheus_program, tmp_path, port, week) as url:
+        yield url
 
 
 async def expected(url: str) -> float | None:

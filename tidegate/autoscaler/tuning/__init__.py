@@ -1,0 +1,1 @@
+"""`tidegate tune`: which policy and settings suit the traffic of one's own service."""
