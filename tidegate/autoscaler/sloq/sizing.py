@@ -102,14 +102,19 @@ def size_for(
     elif state.reserve > 0.01 * demand.now:
         notes.append(f"{state.reserve:.3g} requests/s of that is a reserve for bursts")
 
-    backlog = max(
-        _backlog_load(parameters, checked, demand.now * service, service),
-        _expected_backlog_load(
-            parameters, state, checked, demand.now, Ahead(now, horizon_seconds, service)
-        ),
+    there = _backlog_load(parameters, checked, demand.now * service, service)
+    coming = _expected_backlog_load(
+        parameters, state, checked, demand.now, Ahead(now, horizon_seconds, service)
     )
+    backlog = max(there, coming)
     if backlog >= 0.1:
-        notes.append(f"the backlog adds {backlog:.1f} slots for {parameters.backlog_seconds:g} s")
+        drain = _drain_seconds(parameters, service)
+        if there >= coming:
+            notes.append(f"the backlog adds {there:.1f} slots for {drain:.3g} s")
+        else:
+            # Counted several times, it is to be worked off in as much less time.
+            drain /= parameters.backlog_ahead
+            notes.append(f"the backlog ahead adds {coming:.1f} slots for {drain:.3g} s")
     if state.margin > 0:
         notes.append(f"{state.margin:.0%} is added because latency exceeded the objective")
     load = rate * service * (1 + state.margin) + backlog
@@ -214,8 +219,7 @@ def _expected_backlog_load(
     expected = queued + rate * horizon - replica_seconds * per_replica / service
     if expected <= 0:
         return 0.0
-    drain = max(parameters.backlog_seconds, IN_TRANSIT_FACTOR * service)
-    return parameters.backlog_ahead * expected * service / drain
+    return parameters.backlog_ahead * expected * service / _drain_seconds(parameters, service)
 
 
 def _backlog_load(
@@ -227,4 +231,8 @@ def _backlog_load(
     raises the normal number, must never reduce the size.
     """
     excess = checked.in_system - IN_TRANSIT_FACTOR * load - 2 * math.sqrt(checked.in_system)
-    return max(0.0, excess) * service / max(parameters.backlog_seconds, IN_TRANSIT_FACTOR * service)
+    return max(0.0, excess) * service / _drain_seconds(parameters, service)
+
+
+def _drain_seconds(parameters: SloqParameters, service: float) -> float:
+    return max(parameters.backlog_seconds, IN_TRANSIT_FACTOR * service)

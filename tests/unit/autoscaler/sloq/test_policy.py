@@ -34,11 +34,12 @@ def test_a_decision_is_explained_in_a_sentence() -> None:
 
 def test_starting_replicas_count_so_that_a_scale_up_does_not_cascade() -> None:
     loop = SloqLoop(desired=2, ready=2, running=2)
-    # 40 of 50 requests a second are served for 35 s: 352 will wait, 7 slots of work for 10 s.
+    # 40 of 50 requests a second are served for 35 s: 352 will wait, 17.6 slots of work for 4 s.
     first = loop.tick()
-    assert (first.inputs["backlog"], first.desired) == (pytest.approx(7.0, abs=0.1), 6)
+    assert (first.inputs["backlog"], first.desired) == (pytest.approx(17.6, abs=0.1), 9)
+    assert "the backlog ahead adds 17.6 slots for 4 s" in first.explanation
     for _ in range(5):
-        assert loop.tick(ready=2, running=6).desired == 6
+        assert loop.tick(ready=2, running=9).desired == 9
 
 
 def test_scale_up_is_immediate_and_scale_down_takes_three_minutes_and_small_steps() -> None:
