@@ -21,8 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# A rate over a minute is wrong for a minute after a gap, which is not to count for the next fault.
-AFTER_SECONDS = 60.0
 sys.path[0] = str(ROOT)  # or bench/loadgen.py would hide the package
 sys.path.insert(1, str(ROOT / "tests"))
 
@@ -51,7 +49,7 @@ def main() -> int:
         folder.mkdir(parents=True)
         with arrangement.running(folder, columns) as running:
             for fault in faults:
-                found = inject(running, fault, fault.seconds(chosen.seconds), after=AFTER_SECONDS)
+                found = inject(running, fault, fault.seconds(chosen.seconds))
                 for cell in found:
                     print(f"{fault.title}, {cell.column}: {report.change(cell)}", flush=True)
                     for line in cell.seen:

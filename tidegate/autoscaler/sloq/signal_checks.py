@@ -38,7 +38,7 @@ class CheckedSignals:
         seen: the values that change with every request.
         traffic: the rates and the requests in the system, which change with most requests.
         still_since: since when the same requests have been in the system; None if there are none.
-        stalled_at: when requests were last in the system although none had arrived for a minute.
+        unsure_at: when the rates were last unusable, or 0 for a minute with requests in the system.
     """
 
     rate_15s: float
@@ -60,7 +60,7 @@ class CheckedSignals:
     seen: tuple[float | None, ...]
     traffic: tuple[float | None, ...]
     still_since: float | None
-    stalled_at: float | None
+    unsure_at: float | None
 
 
 def check_signals(
@@ -131,7 +131,9 @@ def check_signals(
         seen=seen,
         traffic=traffic,
         still_since=still_since,
-        stalled_at=now if in_system and minute == 0 else state.stalled_at,
+        unsure_at=now
+        if unusable or signals.problem or (in_system and minute == 0)
+        else state.unsure_at,
     )
 
 
@@ -184,15 +186,15 @@ def _why_too_low(
 
     The rates over counters that have stopped fall as those of a falling load do, until their windows have
     passed. Until then the only sign is a number of requests in the system that does not change. Rates are not
-    asked: a higher one must not lead to fewer replicas. When the counters grow again, rates are too low for
-    the length of the shorter window.
+    asked: a higher one must not lead to fewer replicas. When the counters grow again, and after any gap,
+    rates are too low for the length of the shorter window.
     """
     if still_seconds <= 0:
         return ""
     if still_since is not None and now - still_since <= still_seconds:
         return "the requests in the system have not changed, so no replica is removed"
-    if state.stalled_at is not None and now - state.stalled_at <= SHORT_SECONDS:
-        return "the counters of requests had stopped, so no replica is removed"
+    if state.unsure_at is not None and now - state.unsure_at <= SHORT_SECONDS:
+        return f"the rates are not good for {SHORT_SECONDS:g} s yet, so no replica is removed"
     return ""
 
 

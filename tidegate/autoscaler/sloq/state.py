@@ -34,8 +34,8 @@ class SloqState(BaseModel):
     """The last arrival rates and number of requests in the system."""
     still_since: float | None = None
     """Since when the same requests, at least one, have been in the system."""
-    stalled_at: float | None = None
-    """When requests were last in the system although none had arrived for a minute."""
+    unsure_at: float | None = None
+    """When the rates were last unusable, or 0 for a minute with requests in the system."""
     repeats: Count = 0
     """For how many ticks `seen` has not changed."""
     blind_since: float | None = None

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from support.kubernetes.faults.arrangement import Arrangement, utc_now
@@ -14,6 +15,8 @@ from support.kubernetes.faults.prometheus import ADAPTER
 from support.kubernetes.faults.trace import Sample, findings
 
 AFTER_SECONDS: Final = 10.0
+# A rate over a minute is wrong for a minute after a gap, which is not to count for the next fault.
+AFTER_GAP_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Fault:
         concerns: the keys of the columns that use what is faulty.
         harmful: whether nothing may leave. Otherwise it is a true fall of the load, and replicas must leave.
         least_seconds: until its effect is complete.
+        after_seconds: the time after its end in which the columns are still observed.
     """
 
     key: str
@@ -37,6 +41,7 @@ class Fault:
     concerns: frozenset[str] = frozenset(one.key for one in COLUMNS)
     harmful: bool = True
     least_seconds: float = 0.0
+    after_seconds: float = AFTER_SECONDS
 
     def seconds(self, usual: float) -> float:
         """Its duration."""
@@ -121,13 +126,15 @@ AUTOSCALERS: Final = tuple(one.autoscaler for one in DECIDING)
 RESIZERS: Final = tuple(one.resizer for one in COLUMNS if one.mode == "resizer")
 ON_KEDA: Final = frozenset(one.key for one in COLUMNS if one.keda)
 
+_gap: Final = partial(Fault, after_seconds=AFTER_GAP_SECONDS)
+
 FAULTS: Final = (
-    Fault("nan", "signal NaN", _shows("nan"), _shows("load")),
-    Fault("empty", "signal empty", _shows("empty"), _shows("load")),
-    Fault("stale", "signal stale: Prometheus scrapes nothing", _stop_scraping, _scrape),
+    _gap("nan", "signal NaN", _shows("nan"), _shows("load")),
+    _gap("empty", "signal empty", _shows("empty"), _shows("load")),
+    _gap("stale", "signal stale: Prometheus scrapes nothing", _stop_scraping, _scrape),
     # A rate over a minute falls for a minute, while the counters do not grow.
-    Fault("frozen", "signal frozen", _shows("frozen"), _shows("load"), least_seconds=90.0),
-    Fault("prometheus", "Prometheus away", _kill("prometheus"), _scrape),
+    _gap("frozen", "signal frozen", _shows("frozen"), _shows("load"), least_seconds=90.0),
+    _gap("prometheus", "Prometheus away", _kill("prometheus"), _scrape),
     Fault(
         "adapter",
         "metrics adapter away",
@@ -178,7 +185,7 @@ FAULTS: Final = (
 
 
 def inject(
-    arrangement: Arrangement, fault: Fault, seconds: float, *, after: float = AFTER_SECONDS
+    arrangement: Arrangement, fault: Fault, seconds: float, *, after: float | None = None
 ) -> list[Cell]:
     """Inject a fault, and observe every column.
 
@@ -186,7 +193,7 @@ def inject(
         arrangement: the running cluster.
         fault: what to inject.
         seconds: for how long.
-        after: the time after its end in which the columns are still observed, in seconds.
+        after: the time after its end in which the columns are still observed; None: as the fault has it.
     """
     arrangement.wait_until_steady()
     trace = arrangement.trace
@@ -207,7 +214,7 @@ def inject(
         for one in arrangement.columns
     }
     fault.end(arrangement)
-    _wait_until(time.monotonic() + after)
+    _wait_until(time.monotonic() + (fault.after_seconds if after is None else after))
     return [
         _cell(
             fault,

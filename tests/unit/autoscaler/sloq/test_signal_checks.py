@@ -156,7 +156,22 @@ def test_after_counters_had_stopped_replicas_stay_until_the_rates_are_right_agai
         for after in range(0, 16, 5)
     ]
     assert min(one.desired for one in again) == held
-    assert "the counters of requests had stopped" in again[0].explanation
+    assert "the rates are not good for 15 s yet" in again[0].explanation
+
+
+def test_after_a_gap_replicas_stay_until_the_rates_are_right_again() -> None:
+    loop = steady()
+    held = loop.signals.desired
+    loop.ticks(6, arrival_rate=math.nan, in_system=math.nan)
+    # Over a window without samples at its begin, a rate is too low.
+    again = [
+        loop.tick(arrival_rate=rate, arrival_rate_60s=rate / 4, in_system=9.0 + rate % 2)
+        for rate in (15.0, 32.0, 49.0)
+    ]
+    assert min(one.desired for one in again) == held
+    assert "the rates are not good for 15 s yet" in again[0].explanation
+    low = [loop.tick(arrival_rate=5.0, arrival_rate_60s=5.0, in_system=n % 2) for n in range(12)]
+    assert low[-1].desired < held
 
 
 def test_the_same_long_requests_do_not_hold_replicas_forever() -> None:
