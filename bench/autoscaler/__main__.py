@@ -109,8 +109,9 @@ def report(
     extra = scores_of(results, (*CORE, *EXTRA), specs, few)
     chosen = halves(extra, traces, SETTINGS) if few else []
     machine = f"{os.cpu_count()} cores ({platform.machine()})"
+    means = f"means of {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     compared = Compared(
-        f"Written by `{by}` on {datetime.now(UTC):%Y-%m-%d}, {machine}: means of {len(seeds)} seeds.",
+        f"Written by `{by}` on {datetime.now(UTC):%Y-%m-%d}, {machine}: {means}.",
         *(traces, table, extra, len(few)),
         chosen=chosen,
         claims=claims(table, traces, chosen),
