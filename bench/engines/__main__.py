@@ -82,6 +82,8 @@ def main() -> int:
         if options.rounds:
             effort = effort._replace(rounds=options.rounds)
         found = side_by_side(engines, folder, bodies, effort)
+        if options.raw:
+            save(options.raw, found)
         picture(options.out, found)
         if not options.quick:
             print(table(found, SLOTS), flush=True)  # the overloads take minutes

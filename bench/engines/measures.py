@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ class Measured:
         path_us: the same of those that a request passes through.
         rest: fraction of a core that it uses without requests.
         capacity: requests a second, most of them in a closed loop of `CAPACITY_CONNECTIONS`.
-        p50, p99: at half of the capacity, open loop, in seconds.
+        p50, p99: at half of the capacity, open loop, in seconds; infinite if so many requests failed.
         memory: of all its processes in MiB, shared pages counted once.
         start: seconds until its first answer.
         objective: seconds from the overload until the objective is kept; empty if it does not scale.
@@ -107,16 +108,21 @@ def measure_latency(
 ) -> None:
     """One round: an open loop at a rate."""
     summary = load(running, bodies, [(seconds, rate)])
-    found.p50.append(summary["response_p50_seconds"])
-    found.p99.append(summary["response_p99_seconds"])
+    for values, name in ((found.p50, "p50"), (found.p99, "p99")):
+        seconds_found = summary[f"response_{name}_seconds"]
+        values.append(math.inf if seconds_found is None else seconds_found)
 
 
-def load(running: Running, bodies: Bodies, phases: list[tuple[float, float]]) -> dict[str, float]:
+def load(
+    running: Running, bodies: Bodies, phases: list[tuple[float, float]]
+) -> dict[str, float | None]:
     """Send an open loop of constant phases (seconds, rate); returns the summary of the load generator."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sent_load(running, bodies, phases, folder)
-        found: dict[str, float] = json.loads((folder / "latest" / "summary.json").read_text())
+        found: dict[str, float | None] = json.loads(
+            (folder / "latest" / "summary.json").read_text()
+        )
         return found
 
 

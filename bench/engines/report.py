@@ -66,8 +66,10 @@ def spread(values: Sequence[float], unit: str) -> str:
     if not values:
         return ""
     form: Callable[[float], str] = lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.1f}"  # noqa: E731
-    middle = f"{form(statistics.median(values))} {unit}".replace(" /s", "/s")
-    return middle if len(values) == 1 else f"{middle} ({form(min(values))} to {form(max(values))})"
+    text = f"{form(statistics.median(values))} {unit}".replace(" /s", "/s")
+    if len(values) > 1:
+        text += f" ({form(min(values))} to {form(max(values))})"
+    return text.replace("inf", "∞")
 
 
 def picture(path: Path, found: dict[str, Measured]) -> None:
