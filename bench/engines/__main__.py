@@ -10,8 +10,8 @@ rounds, so that a slow phase of the machine affects all of them. CPU per request
 engine (`/proc/PID/task/*/schedstat`), less what they use without requests. CPU hardly depends on what else
 the machine does; latencies and start-up times do. Each engine must answer the same probability.
 
-It needs the model (`tidegate train`) and the environments of `scripts/bentoml`, `scripts/mlserver` and
-`scripts/ray`; an engine whose environment is missing is left out, and named.
+It needs the model (`tidegate train`) and the environments of `scripts/environment`; an engine whose
+environment is missing is left out, and named.
 """
 
 from __future__ import annotations

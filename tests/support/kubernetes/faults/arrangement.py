@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from support.kubernetes.control_plane import PROGRAMS as CONTROL_PLANE
 from support.kubernetes.control_plane import ControlPlane
 from support.kubernetes.faults import application, keda, prometheus
@@ -27,7 +29,13 @@ from support.kubernetes.faults.keda import Keda
 from support.kubernetes.faults.objects import DEPLOYMENT
 from support.kubernetes.faults.prometheus import Prometheus
 from support.kubernetes.faults.settings import QUICK, ScalingSettings
-from support.kubernetes.faults.trace import Api, Repeated, Trace, make_pods_ready
+from support.kubernetes.faults.trace import (
+    Api,
+    Repeated,
+    Trace,
+    make_pods_ready,
+    unusual_conditions,
+)
 from support.kubernetes.namespaces import Namespaces
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import missing
@@ -109,13 +117,19 @@ class Arrangement:
                 self.processes.start(name)
 
     def wait_until_steady(self) -> None:
-        """Wait until each Deployment has the number for this load: as before, or long unchanged."""
+        """Wait until each Deployment has the number for this load: as before or long unchanged.
+
+        Each HPA must read its metric, too: after an outage KEDA falls back to the present number for a while.
+        """
 
         def unsteady(key: str) -> bool:
             replicas = self.trace.now(key)
             usual = replicas == self._usual.get(key)
-            return replicas < 2 or self.trace.steady_seconds(key) < (
-                RETURNED_SECONDS if usual else STEADY_SECONDS
+            steady = RETURNED_SECONDS if usual else STEADY_SECONDS
+            return (
+                replicas < 2
+                or self.trace.steady_seconds(key) < steady
+                or not self._is_as_usual(key)
             )
 
         until(
@@ -125,6 +139,12 @@ class Arrangement:
             every=0.5,
         )
         self._usual = {one.key: self.trace.now(one.key) for one in self.columns}
+
+    def _is_as_usual(self, key: str) -> bool:
+        try:
+            return not unusual_conditions(self.api, key)
+        except httpx.HTTPError:  # the API server has just started and refuses some requests
+            return False
 
     def log_since(self, name: str, offset: int) -> list[str]:
         """The lines of a program's log after an offset in bytes."""

@@ -155,11 +155,8 @@ def findings(api: Api, namespace: str, since: str) -> list[str]:
         namespace: of the Deployment.
         since: events before this time (RFC 3339, UTC) are left out.
     """
-    found: list[str] = []
     try:
-        for group, kind in ((KEDA_GROUP, "ScaledObject"), (HPA_GROUP, "HPA")):
-            for one in api.items(f"/apis/{group[0]}/namespaces/{namespace}/{group[1]}"):
-                found += _conditions(kind, one.get("status", {}).get("conditions", []))
+        found = unusual_conditions(api, namespace)
         events = api.items(f"/api/v1/namespaces/{namespace}/events")
     except httpx.HTTPError as error:
         return [f"the API server cannot be reached: {type(error).__name__}"]
@@ -179,6 +176,20 @@ USUAL: Final = {
     "ScalingActive": "True",
     "AbleToScale": "True",
 }
+
+
+def unusual_conditions(api: Api, namespace: str) -> list[str]:
+    """The conditions of the ScaledObjects and HPAs in a namespace that are not as they are while all is well.
+
+    Raises:
+        httpx.HTTPError: the API server cannot be reached or refuses.
+    """
+    return [
+        text
+        for group, kind in ((KEDA_GROUP, "ScaledObject"), (HPA_GROUP, "HPA"))
+        for one in api.items(f"/apis/{group[0]}/namespaces/{namespace}/{group[1]}")
+        for text in _conditions(kind, one.get("status", {}).get("conditions", []))
+    ]
 
 
 def _conditions(kind: str, conditions: Iterable[dict[str, str]]) -> list[str]:
