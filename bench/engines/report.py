@@ -88,8 +88,9 @@ def picture(path: Path, found: dict[str, Measured]) -> None:
     )
     for place, (own, other) in enumerate(zip(inside, beside, strict=True)):
         axes.text(own + other, place, f" {own + other:,.0f} µs", va="center", fontsize="small")
-    axes.set(xlabel="µs of CPU per request, all processes", xmargin=0.12)
-    axes.legend(fontsize="small", loc="lower right")
+    longest = max(own + other for own, other in zip(inside, beside, strict=True))
+    axes.set(xlabel="µs of CPU per request, all processes", xlim=(0, 1.14 * longest))
+    axes.legend(fontsize="small", loc="upper right")
     figure.savefig(path, dpi=100)
 
 
