@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from tidegate.autoscaler.simulator.comparison import (
@@ -19,7 +18,7 @@ from tidegate.autoscaler.simulator.comparison import (
     compare_policies,
     run_one,
 )
-from tidegate.autoscaler.simulator.score import Score
+from tidegate.autoscaler.simulator.progress import with_progress
 from tidegate.autoscaler.simulator.system import System
 
 BAD_USE = 2
@@ -68,7 +67,7 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
             comparison.traces,
             comparison.system,
             range(comparison.seeds),
-            progress=_progress,
+            progress=with_progress,
         )
         if plot:
             _plot(plot, comparison, results)
@@ -119,19 +118,6 @@ def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
         )
         before = result.trace
     return table
-
-
-def _progress(scores: Iterable[Score], total: int) -> Iterable[Score]:
-    """Show a progress bar in a terminal, removed at the end."""
-    console = Console(stderr=True)
-    return track(
-        scores,
-        "simulating",
-        total=total,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _plot(path: Path, comparison: Comparison, results: Sequence[PolicyResult]) -> None:

@@ -6,15 +6,14 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from tidegate.autoscaler.simulator.named_traces import find_trace
-from tidegate.autoscaler.simulator.score import Score
+from tidegate.autoscaler.simulator.progress import with_progress
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Trace
 from tidegate.autoscaler.tuning.choice import (
@@ -87,7 +86,7 @@ def tune(tuning: Tuning, *, as_json: bool) -> int:
     policies = list(dict.fromkeys((DEFAULT, *(tuning.policies or CANDIDATES))))
     try:
         parts = parts_of(tuning.trace, tuning.parts)
-        scores = scores_of(policies, parts, tuning.system, tuning.seeds, progress=_progress)
+        scores = scores_of(policies, parts, tuning.system, tuning.seeds, progress=with_progress)
     except ValueError as error:
         sys.stderr.write(f"tune: {error}\n")
         return BAD_USE
@@ -140,16 +139,3 @@ def _conclusion(choice: Choice) -> list[str]:
     if choice.best == DEFAULT:
         return [*lines, f"Keep the default ({DEFAULT}):", "", settings_of(DEFAULT)]
     return [*lines, "To use the best of all parts:", "", settings_of(choice.best)]
-
-
-def _progress(scores: Iterable[Score], total: int) -> Iterable[Score]:
-    """Show a progress bar in a terminal, removed at the end."""
-    console = Console(stderr=True)
-    return track(
-        scores,
-        "simulating",
-        total=total,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
