@@ -32,4 +32,7 @@ def pytest_runtest_makereport(
     if report.failed and isinstance(cluster, Cluster):
         for name in cluster.processes:
             report.sections.append((f"output of {name}", cluster.log(name)[-3000:]))
+        # It has the decisions inside Ray.
+        for path in cluster.folder.glob("ray/session_latest/logs/serve/controller_*.log"):
+            report.sections.append((path.name, path.read_text(errors="replace")[-6000:]))
     return report
