@@ -100,13 +100,35 @@ def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict
     return {**updates, "service_seconds_p95": smoothed if smoothed > 0 else measured}
 
 
-def learn_busy(state: SloqState, busy: float | None, now: float) -> dict[str, Any]:
-    """Busy slots smoothed over a minute, and the fraction of their variance that is left.
+def busy_with_arrivals(state: SloqState, checked: CheckedSignals, now: float) -> float | None:
+    """The slots that are busy with the work that arrives, not with that of a queue which shrinks.
+
+    By conservation of requests: those that leave the system are those that arrive and those by which it
+    shrinks. So while a queue is worked off, `s·shrunk/seconds` slots fewer would be busy without it. A number
+    in the system that falls without a queue is chance or less traffic, and subtracts nothing.
+
+    Args:
+        state: after the last tick.
+        checked: the signals of this one.
+        now: in seconds.
+    """
+    busy, after = checked.busy, checked.traffic[-1]
+    before = state.traffic[-1] if state.traffic else None
+    if busy is None or not state.queued or state.now is None or before is None or after is None:
+        return busy
+    shrunk = min(state.queued, max(0.0, before - after))
+    seconds = max(now - state.now, 1.0)
+    return max(0.0, busy - shrunk * (state.service_seconds or 0.0) / seconds)
+
+
+def learn_busy(state: SloqState, checked: CheckedSignals, now: float) -> dict[str, Any]:
+    """Slots busy with arriving work smoothed over a minute, and the fraction of their variance that is left.
 
     Smoothing with weight w leaves w/(2 - w) of the variance of independent samples, and s/(s + T) of that
     of a queue sampled continuously, where requests with mean s keep their slot from one sample to the next
     and T is the smoothing time.
     """
+    busy = busy_with_arrivals(state, checked, now)
     if busy is None or state.busy is None or state.now is None:
         return {"busy": busy, "busy_share": 1.0}
     weight = 1 - math.exp((state.now - now) / BUSY_SMOOTHING_SECONDS)

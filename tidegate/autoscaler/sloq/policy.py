@@ -130,7 +130,7 @@ class _Sloq:
         updates = {
             **learn_replicas(state, signals.ready, signals.running, now),
             **learn_service(state, checked, now),
-            **learn_busy(state, checked.busy, now),
+            **learn_busy(state, checked, now),
             **learn_slots(state, checked, signals.ready, now),
             **learn_margin(state, checked, self.parameters, now),
         }
@@ -179,6 +179,7 @@ class _Sloq:
                 "asked": step.desired,
                 "seen": checked.seen,
                 "traffic": checked.traffic,
+                "queued": checked.queued,
                 "still_since": checked.still_since,
                 "unsure_at": checked.unsure_at,
                 "repeats": checked.repeats,
@@ -236,6 +237,7 @@ class _Sloq:
                 "ready": state.ready if away else max(0, signals.ready),
                 "running": state.running if away else max(0, signals.running),
                 "busy": None,
+                "queued": None,
                 "starting": (),
                 "steady_since": None,
                 "expected": (),

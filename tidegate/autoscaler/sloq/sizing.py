@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from tidegate.autoscaler.sloq.demand import Demand
+from tidegate.autoscaler.sloq.learning import busy_with_arrivals
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.queueing import slots_needed
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
@@ -122,7 +123,7 @@ def size_for(
     stay_load_expected = (demand.now + state.reserve) * service * (1 + state.margin)
     # By Little's law, busy slots are a lower bound of the work, whatever the rates say. Three standard
     # deviations are subtracted for noise; a minute has less of it than a single sample.
-    busy, minute = checked.busy or 0.0, state.busy or 0.0
+    busy, minute = busy_with_arrivals(state, checked, now) or 0.0, state.busy or 0.0
     observed_load = max(
         busy - 3 * math.sqrt(busy), minute - 3 * math.sqrt(minute * state.busy_share)
     )

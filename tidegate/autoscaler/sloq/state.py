@@ -32,6 +32,8 @@ class SloqState(BaseModel):
     """The last values that change with every request; unchanged for several ticks, they are frozen."""
     traffic: tuple[float | None, ...] = ()
     """The last arrival rates and number of requests in the system."""
+    queued: float | None = Field(default=None, ge=0)
+    """Requests that waited for a slot at the last tick."""
     still_since: float | None = None
     """Since when the same requests, at least one, have been in the system."""
     unsure_at: float | None = None
@@ -49,7 +51,7 @@ class SloqState(BaseModel):
     """The 95th percentile of that time until the byte of the objective, smoothed."""
 
     busy: float | None = Field(default=None, ge=0)
-    """Busy slots, smoothed over a minute."""
+    """Slots busy with arriving work, smoothed over a minute."""
     busy_share: float = Field(default=1.0, ge=0, le=1)
     """The fraction of the variance of one sample that is left after smoothing."""
 

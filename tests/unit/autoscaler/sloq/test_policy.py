@@ -8,9 +8,12 @@ import pytest
 from support.harnesses.sloq_loop import CALM, PARAMETERS, SloqLoop
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.policy_builder import policy_from_parameters
+from tidegate.autoscaler.sloq.learning import busy_with_arrivals
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.sloq.queueing import wait_exceeds
+from tidegate.autoscaler.sloq.signal_checks import check_signals
+from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.settings import Settings
 
 
@@ -223,3 +226,37 @@ def test_the_settings_are_its_parameters_and_its_decisions_replay() -> None:
     parameters = decision.inputs["parameters"]
     assert parameters == asdict(SloqParameters(min=2, max=9, slo_seconds=0.6))
     assert policy_from_parameters("sloq", parameters)({}, CALM, 5.0) == decision
+
+
+@pytest.mark.parametrize(
+    ("queues", "held"),
+    [
+        # Of 40 busy slots, 30 work off 750 requests of 0.2 s in 5 s; 10 serve those that arrive.
+        ((2250.0, 1500.0, 750.0), 16),
+        # A queue that does not shrink: 40 - 3·√40 slots are busy for certain with what arrives.
+        ((3000.0, 3000.0, 3000.0), 27),
+        ((4000.0, 5000.0, 6000.0), 27),
+    ],
+)
+def test_slots_that_work_off_a_queue_are_no_load_that_replicas_stay_for(
+    queues: tuple[float, ...], held: int
+) -> None:
+    loop = SloqLoop(desired=10, ready=10, running=10)
+    loop.ticks(40)
+    full = {"ready": 10, "running": 10, "busy": 40.0}
+    loop.tick(**full, queued=3000.0, in_system=3040.0)
+    for queued in queues:
+        last = loop.tick(**full, queued=queued, in_system=40 + queued)
+        assert last.inputs["stay_slots"] == held
+
+
+def test_fewer_requests_in_the_system_without_a_queue_change_no_busy_slots() -> None:
+    state = SloqState(now=0.0, queued=0.0, traffic=(50.0, 50.0, 30.0), service_seconds=0.2)
+    checked = check_signals(replace(CALM, busy=10.0), state, PARAMETERS, 5.0)
+    assert busy_with_arrivals(state, checked, 5.0) == 10.0
+    # Of the 20 fewer, 5 were queued: 5·0.2/5 = 0.2 slots.
+    queue = state.model_copy(update={"queued": 5.0})
+    assert busy_with_arrivals(queue, checked, 5.0) == pytest.approx(9.8)
+    # Unknown, as after decisions recorded without it.
+    unknown = state.model_copy(update={"queued": None})
+    assert busy_with_arrivals(unknown, checked, 5.0) == 10.0
