@@ -35,8 +35,8 @@ PROMETHEUS = "http://127.0.0.1:9090"
 OBJECTIVE_SECONDS = 1.5
 # Ray starts some twenty processes, which takes 15 s on an idle machine of two cores.
 START_SECONDS = 240.0
-# Fast enough for a test: down after a quarter of a minute, at once, and without a burst reserve. Where replicas
-# start slowly, a step of the load would leave one that keeps a second replica for half an hour.
+# Fast enough for a test: down after a quarter of a minute, at once, and without a burst reserve. Where
+# replicas start slowly, a step of the load would leave one that keeps a second replica for half an hour.
 POLICY = (
     "sloq:down_seconds=15,surge_seconds=5,down_share=1,down_period_seconds=5,reserve_coverage=0"
 )
