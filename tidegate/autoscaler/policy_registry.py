@@ -59,6 +59,8 @@ class PolicyType:
         requires_real_slots: whether it needs real slots: more CPU for the same slots would change the time
             in a slot, which it takes as constant.
         before: the values of options in decisions that were recorded before there were these options.
+        sloq_state: where SLOQ's state is in the policy's: it is the `whole` of it, or `inner` in it; None:
+            nowhere, or with slots in place of replicas.
     """
 
     build: Callable[[Mapping[str, Any]], Policy]
@@ -70,6 +72,7 @@ class PolicyType:
     sets_slots: bool = False
     requires_real_slots: bool = False
     before: Mapping[str, Any] = field(default_factory=dict)
+    sloq_state: Literal["whole", "inner"] | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -123,6 +126,7 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS,
         before=BEFORE,
+        sloq_state="whole",
     ),
     "predictive": PolicyType(
         lambda parameters: predictive(PredictiveParameters(**parameters)),
@@ -131,6 +135,7 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         positive_options=SLOQ_POSITIVE_OPTIONS,
         before=BEFORE,
         uses_history=True,
+        sloq_state="whole",
     ),
     "hpa": PolicyType(
         _build_hpa,
@@ -173,6 +178,7 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
         before=BEFORE,
         sets_slots=True,
+        sloq_state="inner",
     ),
     "step": PolicyType(
         lambda parameters: step.step(step.StepParameters(**parameters)),

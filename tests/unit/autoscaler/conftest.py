@@ -40,7 +40,7 @@ def at_that_time(signals: Signals, now: float) -> Signals:
 def recorded(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Returns the decision events that a live autoscaler would have written on the trace `spike`.
 
-    `wrap` wraps the policy, `every` is the time between ticks in seconds.
+    `wrap` wraps the policy, `every` is the time between ticks and `startup` that of replicas, in seconds.
     """
 
     def record(
@@ -48,8 +48,9 @@ def recorded(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
         ticks: int = 120,
         wrap: Callable[[Policy], Policy] = lambda policy: policy,
         every: float = 5.0,
+        startup: float = 12.0,
     ) -> list[dict[str, Any]]:
-        system = System(startup_seconds=12.0)
+        system = System(startup_seconds=startup)
         policy = wrap(simulated_policy(words, system).policy)
 
         def timed(state: dict[str, Any], signals: Signals, now: float) -> Decision:

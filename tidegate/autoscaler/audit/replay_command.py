@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tidegate.autoscaler.audit.counterfactual import Counterfactual
 from tidegate.autoscaler.audit.decisions import RecordedDecision, format_size, read_decisions
+from tidegate.autoscaler.audit.known_service import initial_state
 from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.audit.what_if import TickComparison, totals, what_if
 from tidegate.settings import Settings
@@ -105,7 +106,12 @@ def _replay_other(
     settings: Settings, decisions: Sequence[RecordedDecision], expression: str, *, as_json: bool
 ) -> int:
     counterfactual = Counterfactual.for_decisions(decisions, expression, settings)
-    rows = what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
+    rows = what_if(
+        decisions,
+        counterfactual.policy_at,
+        counterfactual.tick_seconds,
+        initial_state(decisions, expression),
+    )
     if as_json:
         sys.stdout.write(orjson.dumps(_as_object(rows, expression)).decode() + "\n")
     else:

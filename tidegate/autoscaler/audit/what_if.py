@@ -1,21 +1,22 @@
 """What another policy would have done with the recorded traffic.
 
 An estimate: arrivals, times in a slot and requests in the system are those measured, although another policy
-would have changed them. Its replicas become ready after the measured start-up time. Use `tidegate simulate`
-to estimate the latency of clients.
+would have changed them. Its replicas become ready after the measured start-up time. It begins with what the
+recorded policy knew of the service (`known_service.py`). Use `tidegate simulate` to estimate the latency of
+clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 from tidegate.autoscaler.audit.decisions import RecordedDecision
+from tidegate.autoscaler.audit.known_service import measured_startups
 from tidegate.autoscaler.live.loop import ZERO_TICK_SECONDS, next_due
-from tidegate.autoscaler.sloq.learning import learn_replicas
-from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 STARTUP_SECONDS = 30.0
@@ -57,6 +58,7 @@ def what_if(
     decisions: Sequence[RecordedDecision],
     policy_at: Callable[[RecordedDecision], Policy],
     tick_seconds: float,
+    initial_state: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[TickComparison]:
     """Let another policy decide at each tick, from its own previous number.
 
@@ -64,6 +66,7 @@ def what_if(
         decisions: the recorded decisions.
         policy_at: the other policy with its wrappers at a tick.
         tick_seconds: the time between its decisions; at recorded ticks in between it keeps its number.
+        initial_state: its state at the first decision; after a restart of the autoscaler it is empty.
     """
     startup = startup_seconds(decisions)
     rows: list[TickComparison] = []
@@ -72,7 +75,8 @@ def what_if(
     started, due = 0.0, 0.0
     for number, actual in enumerate(decisions):
         if not number or starts_new_run(decisions[number - 1], actual):
-            state, previous, starts, slots = {}, actual.signals.desired, [], None
+            state = {} if number else dict(initial_state)
+            previous, starts, slots = actual.signals.desired, [], None
             started, due = actual.now, 0.0
         starts = [at for at in starts if at > actual.now - startup]
         seen = _with_slots(actual.signals, slots or actual.own_slots)
@@ -142,15 +146,10 @@ def starts_new_run(before: RecordedDecision, after: RecordedDecision) -> bool:
     return not after.fields["state"] or after.now <= before.now
 
 
-def startup_seconds(decisions: Iterable[RecordedDecision]) -> float:
+def startup_seconds(decisions: Sequence[RecordedDecision]) -> float:
     """The median start-up time of replicas."""
-    replica_state = SloqState()
-    for one in decisions:
-        if one.signals.running <= 0:
-            continue  # the resizer was away
-        learned = learn_replicas(replica_state, one.signals.ready, one.signals.running, one.now)
-        replica_state = replica_state.model_copy(update={**learned, "now": one.now})
-    return median(replica_state.startups) if replica_state.startups else STARTUP_SECONDS
+    startups = measured_startups(decisions)
+    return median(startups) if startups else STARTUP_SECONDS
 
 
 def _with_slots(signals: Signals, slots: int | None) -> Signals:
