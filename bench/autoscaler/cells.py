@@ -26,11 +26,11 @@ CORE: Final = (SLOQ, FLOOR, *BASELINES)
 
 SETTINGS: Final = (
     SLOQ,
-    "sloq:late_share=0.4",
-    "sloq:late_share=0.4,down_seconds=300",
-    "sloq:reserve_coverage=0.98",
-    "sloq:backlog_seconds=5",
-    "sloq:hold_most=4",
+    "sloq:patience_most=0,late_share=0.1,down_seconds=180",
+    "sloq:late_share=0.1",
+    "sloq:down_seconds=180",
+    "sloq:reserve_coverage=0.93",
+    "sloq:patience_most=0.1,late_share=0.4",
 )
 """What the default settings are chosen from."""
 TUNED: Final = (

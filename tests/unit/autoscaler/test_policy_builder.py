@@ -26,7 +26,7 @@ def test_sloq_is_the_default_policy() -> None:
     default, _ = setting_names()["autoscaler.policy"]
     assert default == "sloq"
     inputs = configured_policy(Settings.model_validate({})).policy({}, IDLE, 0.0).inputs
-    assert (inputs["parameters"]["slo_seconds"], inputs["parameters"]["late_share"]) == (0.5, 0.1)
+    assert (inputs["parameters"]["slo_seconds"], inputs["parameters"]["late_share"]) == (0.5, 0.2)
 
 
 def test_the_settings_reach_the_policy() -> None:

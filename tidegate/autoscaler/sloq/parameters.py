@@ -23,6 +23,7 @@ class SloqParameters:
         startup_seconds: initial start-up time of a replica, until it is measured.
         late_share: the fraction of the requests that may miss the objective that may do so by waiting.
         patience_share: the wait that is always allowed, as a fraction of the objective.
+        patience_most: the wait to plan for at most, in mean times in a slot; 0: what the objective leaves.
         rise_sigmas: a rise counts if it exceeds this many standard deviations of Poisson noise.
         rise_most: the forecast of a rise is at most this multiple of the current rate.
         reserve_coverage: the fraction of forecast errors that the burst reserve covers; 0: no reserve.
@@ -62,8 +63,9 @@ class SloqParameters:
     tick_seconds: float = 5.0
     service_seconds: float = 0.1
     startup_seconds: float = 30.0
-    late_share: float = 0.1
+    late_share: float = 0.2
     patience_share: float = 0.15
+    patience_most: float = 0.35
     rise_sigmas: float = 2.5
     rise_most: float = 2.0
     reserve_coverage: float = 0.96
@@ -80,7 +82,7 @@ class SloqParameters:
     margin_fade: float = 0.95
     hold_most: float = 1.0
     stay_margin: float = 0.08
-    down_seconds: float = 180.0
+    down_seconds: float = 120.0
     surge_seconds: float = 60.0
     down_share: float = 0.25
     down_period_seconds: float = 30.0
@@ -94,6 +96,7 @@ BEFORE: Final = MappingProxyType(
         "utilisation_most": 0.97,
         "peakedness_most": 1.0,
         "burst_sigmas": 0.0,
+        "patience_most": 0.0,
         "margin_requests": 0.0,
         "backlog_ahead": 0.0,
         "margin_most": 0.6,

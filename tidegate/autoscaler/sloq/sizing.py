@@ -129,19 +129,13 @@ def size_for(
     )
     stay_load = max(stay_load_expected * (1 + parameters.stay_margin), observed_load)
 
-    slo = parameters.slo_seconds
-    # A request waits, and then uses up the objective in its slot until the first or the last byte. Before the
-    # time to the first byte is measured, the least wait is allowed: only the mean to the last byte is known.
-    used = (state.service_seconds_p95 or (slo if first_byte else service)) * (
-        1.0 if first_byte else slowed
-    )
-    patience = max(parameters.patience_share * slo, slo - used)
+    patience = _patience_seconds(parameters, state, service, slowed)
     # An objective for every request: no size keeps it with certainty.
     late = max(LEAST_LATE, parameters.late_share * (1 - parameters.slo_quantile))
     # One replica more than the maximum is enough to show that the maximum is too low.
     per_replica = state.slots or checked.slots
     max_slots = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
-    meetable = max(alone, 0.0 if first_byte else service) < slo
+    meetable = max(alone, 0.0 if first_byte else service) < parameters.slo_seconds
     peakedness = max(1.0, state.peakedness / CHANCE) * state.strain
     if state.strain > 1.05:
         notes.append(
@@ -164,7 +158,7 @@ def size_for(
         notes.append(
             "the objective cannot be met by adding replicas: the time in a slot"
             f"{' to the first byte' if first_byte else ''} alone is {alone or service:.2g} s, the objective"
-            f" {slo:g} s"
+            f" {parameters.slo_seconds:g} s"
         )
         # Enough that the queue does not grow, but limited: a broken dependency could need any number.
         cap = _max_slots_if_unmeetable(parameters, state.usual, per_replica)
@@ -184,6 +178,26 @@ def size_for(
         meetable=meetable,
         notes=tuple(notes),
     )
+
+
+def _patience_seconds(
+    parameters: SloqParameters, state: SloqState, service: float, slowed: float
+) -> float:
+    """The wait that requests may have: what the objective leaves, within the limits of the parameters.
+
+    A request waits, and then uses up the objective in its slot until the first or the last byte. Before the
+    time to the first byte is measured, the least wait is allowed: only the mean to the last byte is known.
+    """
+    slo, first_byte = parameters.slo_seconds, parameters.until == "first_byte"
+    used = (state.service_seconds_p95 or (slo if first_byte else service)) * (
+        1.0 if first_byte else slowed
+    )
+    patience = max(parameters.patience_share * slo, slo - used)
+    if parameters.patience_most <= 0:
+        return patience
+    # The rest is for what no model knows, a jump or a slowdown. A size that uses it up for the chance of
+    # known traffic is so close to the load that it absorbs neither.
+    return min(patience, parameters.patience_most * service)
 
 
 def _max_slots_if_unmeetable(

@@ -20,7 +20,7 @@ DEFAULT: Final = "sloq"
 CANDIDATES: Final = (
     DEFAULT,
     "sloq:late_share=0.05",
-    "sloq:late_share=0.2",
+    "sloq:late_share=0.1",
     "sloq:late_share=0.4",
     "sloq:late_share=0.4,down_seconds=300",
     "sloq:down_seconds=300",

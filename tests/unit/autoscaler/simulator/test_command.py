@@ -65,10 +65,10 @@ def test_the_table_and_the_plots_are_written(
 
 def test_the_pareto_plot_can_be_written_alone(short: str, tmp_path: Path) -> None:
     results = compare_policies(
-        ["sloq", "sloq:late_share=0.2"], [TraceSpec(short)], SYSTEM, [0], workers=1
+        ["sloq", "sloq:late_share=0.1"], [TraceSpec(short)], SYSTEM, [0], workers=1
     )
     pareto_page(tmp_path / "pareto.svg", "all", results)
-    assert "sloq:late_share=0.2" in (tmp_path / "pareto.svg").read_text(encoding="utf-8")
+    assert "sloq:late_share=0.1" in (tmp_path / "pareto.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", [*POLICIES, "max(sloq,hpa)"])

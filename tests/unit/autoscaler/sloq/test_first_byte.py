@@ -42,10 +42,10 @@ def decide(parameters: SloqParameters, signals: Signals) -> Decision:
 @pytest.mark.parametrize(
     ("changed", "needed", "meetable"),
     [
-        # Erlang C with 40 slots of work: 58 slots leave at most 0.5 % of the requests waiting.
-        ({}, 15, True),
-        # Half of the streams need more than half: 33 slots for 20 slots of work.
-        ({"arrival_rate": 1.0, "arrival_rate_60s": 1.0, "in_system": 20.0, "busy": 20.0}, 9, True),
+        # Erlang C with 40 slots of work: 56 slots leave at most 1 % of the requests waiting for 0.3 s.
+        ({}, 14, True),
+        # Half of the streams need more than half: 32 slots for 20 slots of work.
+        ({"arrival_rate": 1.0, "arrival_rate_60s": 1.0, "in_system": 20.0, "busy": 20.0}, 8, True),
         # Nothing is left for the queue, so the least wait is allowed.
         ({"service_seconds_p95": 0.49}, 15, True),
         # Before a first byte is measured, the time in a slot says nothing about it.
@@ -76,8 +76,8 @@ def test_the_explanation_names_the_first_byte() -> None:
 
 def test_streams_that_last_settle_on_a_number_below_the_maximum() -> None:
     loop = SloqLoop(FIRST_BYTE, **{name: getattr(STREAMS, name) for name in STREAMS.__slots__})
-    # Beside the 15 for the load, no replica is removed before 8 % more work fits.
-    assert all(15 <= one.desired <= 18 for one in loop.ticks(120)[60:])
+    # Beside the 14 for the load, no replica is removed before 8 % more work fits.
+    assert all(14 <= one.desired <= 18 for one in loop.ticks(120)[60:])
 
 
 @pytest.mark.parametrize("until", ["last_byte", "first_byte"])

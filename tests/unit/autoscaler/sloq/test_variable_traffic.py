@@ -107,7 +107,7 @@ def test_an_addition_soon_after_a_removal_doubles_the_hold() -> None:
     assert loop.tick(**high).inputs["hold"] == 1
     assert loop.tick().inputs["hold"] == 2
     held = [loop.tick() for _ in range(40)]
-    assert "is the largest target of the last 360 s" in held[-1].explanation
+    assert "is the largest target of the last 240 s" in held[-1].explanation
     # Half an hour without another one.
     assert loop.ticks(400)[-1].inputs["hold"] == 1
 

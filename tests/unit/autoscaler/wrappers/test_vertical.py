@@ -134,8 +134,8 @@ def test_slots_are_lent_up_to_the_maximum() -> None:
 def test_vertical_follows_the_work_with_slots_and_keeps_the_number() -> None:
     decide = build_policy("vertical:most_factor=4", CONTEXT).policy
     found = decide({}, SEEN, 5.0)
-    assert (found.desired, found.slots) == (3, 5)
-    assert found.explanation.startswith("3 replicas of 4 → 5 slots: 12 → 15: 50 requests/s")
+    assert (found.desired, found.slots) == (3, 6)
+    assert found.explanation.startswith("3 replicas of 4 → 6 slots: 12 → 16: 50 requests/s")
     idle = replace(SEEN, arrival_rate=0.0, arrival_rate_60s=0.0, in_system=0.0, busy=0.0)
     now = 5.0
     for number in range(200):
