@@ -155,8 +155,8 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
 
 @commands.command(
     rich_help_panel=PANEL,
-    epilog="Example: `tidegate tune --trace my.csv --service-time 0.2 --startup 30`, or"
-    " `--from-prometheus 14d` instead of the file",
+    epilog="Example: `tidegate tune --trace my.csv --service-time 0.2 --startup 30 --plot line.png`,"
+    " or `--from-prometheus 14d` instead of the file",
 )
 def tune(  # noqa: PLR0917 - each is an option of the command line
     trace: Annotated[
@@ -194,6 +194,10 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
     ] = 1.0,
     startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Plot violations against cost: .png, .svg, .pdf."),
+    ] = None,
 ) -> None:
     """Find the policy and settings for your own traffic, by simulation and cross-validation.
 
@@ -202,6 +206,7 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
     from tidegate.autoscaler.simulator.system import RequestKind, System
     from tidegate.autoscaler.tuning.command import Tuning, read_trace
     from tidegate.autoscaler.tuning.command import tune as run
+    from tidegate.autoscaler.tuning.policy_settings import present_policy
     from tidegate.autoscaler.tuning.recorded_rates import RatesError
     from tidegate.autoscaler.types import Bounds
 
@@ -220,12 +225,14 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
             first_byte_share=first_byte_share,
         )
         traffic, missing = read_trace(trace, peak, from_prometheus, url)
+        present = present_policy(found, system)
     except (ValueError, RatesError, OSError) as error:
         stop(f"tune: {error}")
     if missing:
         typer.echo(f"{missing} minutes were not recorded and count as no requests", err=True)
-    tuning = Tuning(traffic, system, policy or [], parts, seeds, worth)
-    raise typer.Exit(run(tuning, as_json=as_json))
+    tick = found.autoscaler.tick_seconds
+    tuning = Tuning(traffic, system, policy or [], parts, seeds, worth, present, tick)
+    raise typer.Exit(run(tuning, as_json=as_json, plot=plot))
 
 
 @commands.command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,9 @@ from tidegate.autoscaler.simulator.system import System
 # Okabe and Ito's colours, distinguishable with any colour vision.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # For variants of one policy.
-MARKS: Final = ("o", "^", "s", "D", "v", "P")
+MARKS: Final = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p", "*", "h")
+# Around a point, for the policies that are to be found at once.
+RINGS: Final = ("o", "s")
 # Marks of decisions by reason; other reasons that keep the number have none.
 DECISION_MARKS: Final = {
     "up": ("^", "more replicas"),
@@ -36,6 +39,13 @@ BESIDE: Final[dict[str, Any]] = {
 }
 # Not clipped, so that a point on the axis (no violations) is visible.
 POINT: Final[dict[str, Any]] = {"markersize": 8, "alpha": 0.8, "clip_on": False}
+RING: Final[dict[str, Any]] = {
+    "fillstyle": "none",
+    "markeredgewidth": 1.5,
+    "color": "black",
+    "linestyle": "none",
+    "clip_on": False,
+}
 ALL_TRACES: Final = "all traces, in sum"
 
 
@@ -68,7 +78,9 @@ def write_page(
         at, p95 = binned(run, system.slo_quantile)
         latency.plot(at / 60, p95, color=colour, linewidth=0.8, label=name)
         _plot_decisions(decisions, number, run, colour)
-    latency.axhline(system.slo_seconds, color="black", linestyle="--", linewidth=1)
+    objective = f"objective: {system.slo_seconds:g} s"
+    latency.axhline(system.slo_seconds, color="black", linestyle="--", linewidth=1, label=objective)
+    latency.legend(handles=latency.lines[-1:], **BESIDE)
     latency.set(ylabel=f"p{100 * system.slo_quantile:g} response, s")
     latency.set_yscale("log", subs=(2, 5))
     for set_formatter in (latency.yaxis.set_major_formatter, latency.yaxis.set_minor_formatter):
@@ -94,16 +106,28 @@ def _by_trace(results: Sequence[PolicyResult]) -> dict[str, list[PolicyResult]]:
     return {**found, ALL_TRACES: list(results)} if len(found) > 1 else found
 
 
-def pareto_page(path: Path, title: str, results: Sequence[PolicyResult]) -> None:
-    """Write only the Pareto plot."""
+def pareto_page(
+    path: Path,
+    title: str,
+    results: Sequence[PolicyResult],
+    *,
+    ringed: Mapping[str, str] = MappingProxyType({}),
+    floor: float | None = None,
+) -> None:
+    """Write only the Pareto plot; arguments as for `write_page` and `pareto`."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     figure.suptitle(title)
-    pareto(figure.add_subplot(), results)
+    pareto(figure.add_subplot(), results, ringed=ringed, floor=floor)
     figure.savefig(path, dpi=110)
 
 
 def pareto(
-    axes: Axes, results: Iterable[PolicyResult], colours: Mapping[str, str] | None = None
+    axes: Axes,
+    results: Iterable[PolicyResult],
+    colours: Mapping[str, str] | None = None,
+    *,
+    ringed: Mapping[str, str] = MappingProxyType({}),
+    floor: float | None = None,
 ) -> None:
     """Violation-seconds against replica-seconds, summed over traces; the lower left is best.
 
@@ -111,6 +135,8 @@ def pareto(
         axes: to draw on.
         results: the scores.
         colours: by policy; None: one colour for all variants of a policy.
+        ringed: what to call the policies with a ring around their point, at most two; by policy.
+        floor: the violation-seconds that remain with the maximum of replicas at all times; None: not shown.
     """
     sums: dict[str, list[float]] = {}
     for result in results:
@@ -126,20 +152,40 @@ def pareto(
             label = f"{name}: {harm:,.0f}, {cost:,.0f}"
             colour = colours[name] if colours else COLOURS[number % len(COLOURS)]
             axes.plot(cost, harm, mark, color=colour, label=label, **POINT)
+    front = _front(list(sums.values()))
+    line: dict[str, Any] = {"color": "grey", "linewidth": 0.8, "zorder": 0}
+    axes.plot(*zip(*front, strict=True), label="no policy beats these in both", **line)
+    for mark, (name, label) in zip(RINGS, ringed.items(), strict=False):
+        axes.plot(*sums[name], mark, markersize=16, **RING)
+        # In the legend it is smaller. The layout makes room for what is not clipped, even if it is empty.
+        axes.plot([], [], mark, markersize=8, label=label, **{**RING, "clip_on": True})
+    if floor is not None:
+        label = f"{floor:,.0f} remain with the maximum of replicas"
+        axes.axhline(floor, color="black", linestyle=":", linewidth=1, label=label)
     # Names beside the points would overlap where policies are close.
     axes.legend(**BESIDE, title="violation-seconds, replica-seconds")
-    front = _front(list(sums.values()))
-    axes.plot(*zip(*front, strict=True), color="grey", linewidth=0.8, zorder=0)
-    axes.set(xlabel="replica-seconds", ylabel="violation-seconds")
-    # Policies are decades apart, and one without violations must be visible, too.
-    axes.set_yscale("symlog", linthresh=10 * BIN_SECONDS, subs=(2, 5))
-    if min(harm for _, harm in sums.values()) < 10 * BIN_SECONDS:
-        # Up to there the scale is linear and needs its 0.
-        axes.set_ylim(0, max(10 * BIN_SECONDS, axes.get_ylim()[1]))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.set_minor_formatter("{x:,.0f}")
+    axes.set(
+        xlabel="cost: replica-seconds",
+        ylabel="violation-seconds: time in which the objective was missed",
+    )
+    harms = [harm for _, harm in sums.values()]
+    _scale_violations(axes, harms if floor is None else [*harms, floor])
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
+
+
+def _scale_violations(axes: Axes, harms: Sequence[float]) -> None:
+    """Scale the axis for these violation-seconds: policies may be decades apart, and one may have none."""
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    linear_up_to = 10 * BIN_SECONDS
+    if min(harms) >= linear_up_to and max(harms) < 10 * min(harms):
+        return  # within a decade, where a logarithmic axis has too few labels
+    axes.set_yscale("symlog", linthresh=linear_up_to, subs=(2, 5))
+    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        set_formatter("{x:,.0f}")
+    if min(harms) < linear_up_to:
+        # Up to there the scale is linear and needs its 0.
+        axes.set_ylim(0, max(linear_up_to, axes.get_ylim()[1]))
 
 
 def _front(points: Sequence[Sequence[float]]) -> list[tuple[float, float]]:

@@ -26,6 +26,7 @@ class Score:
         reversals: changes of the number of replicas opposite to the previous one, within 10 minutes.
         over_slo_ratio: the fraction of requests that took longer than the objective.
         cost_per_million: replica-seconds per million requests within the objective; 0 without any.
+        requests: their number.
     """
 
     violation_seconds: float
@@ -33,6 +34,7 @@ class Score:
     reversals: float
     over_slo_ratio: float
     cost_per_million: float = 0.0
+    requests: float = 0.0
 
 
 def score(run: Run, slo_seconds: float, *, slo_quantile: float = 0.95) -> Score:
@@ -46,6 +48,7 @@ def score(run: Run, slo_seconds: float, *, slo_quantile: float = 0.95) -> Score:
         reversals=reversals([(t.at, t.decision.desired - t.signals.desired) for t in run.ticks]),
         over_slo_ratio=late / max(1, len(run.responses)),
         cost_per_million=1e6 * run.replica_seconds / within if within else 0.0,
+        requests=len(run.responses),
     )
 
 

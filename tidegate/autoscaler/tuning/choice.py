@@ -49,13 +49,15 @@ class Total:
     Attributes:
         violation_seconds: 10 for each 10 s in which the objective was missed.
         replica_seconds: the cost.
-        over_slo_ratio: the fraction of requests over the objective, the mean over the parts.
+        over_slo_ratio: the fraction of requests over the objective.
+        cost_per_million: replica-seconds per million requests within the objective; 0 without any.
         price: replica-seconds and, each worth several of them, violation-seconds.
     """
 
     violation_seconds: float
     replica_seconds: float
     over_slo_ratio: float
+    cost_per_million: float
     price: float
 
 
@@ -135,6 +137,19 @@ def scores_of(
     return {policy: [[next(found) for _ in range(seeds)] for _ in parts] for policy in policies}
 
 
+def floor_of(
+    parts: Sequence[Trace], system: System, seeds: int, *, workers: int | None = None
+) -> float:
+    """The violation-seconds that remain with the maximum of replicas ready at all times.
+
+    Arguments as for `scores_of`.
+    """
+    most = replace(system, start=system.bounds.max)
+    jobs = [("static", part, most, seed) for part in parts for seed in range(seeds)]
+    scores = list(_all(jobs, workers or os.cpu_count() or 1))
+    return sum(one.violation_seconds for one in scores) / seeds
+
+
 def choose(scores: Mapping[str, Sequence[Sequence[Score]]], worth: float) -> Choice:
     """The best of the policies, with the proof on held-out parts.
 
@@ -186,8 +201,15 @@ def _total(parts: Sequence[Sequence[Score]], worth: float) -> Total:
     seeds = sum(len(part) for part in parts) / len(parts)
     violations = sum(one.violation_seconds for part in parts for one in part) / seeds
     cost = sum(one.replica_seconds for part in parts for one in part) / seeds
-    late = [one.over_slo_ratio for part in parts for one in part]
-    return Total(violations, cost, sum(late) / len(late), cost + worth * violations)
+    requests = sum(one.requests for part in parts for one in part) / seeds
+    late = sum(one.over_slo_ratio * one.requests for part in parts for one in part) / seeds
+    within = requests - late
+    return Total(
+        *(violations, cost),
+        over_slo_ratio=late / requests if requests else 0.0,
+        cost_per_million=1e6 * cost / within if within else 0.0,
+        price=cost + worth * violations,
+    )
 
 
 def _begin(part: Trace, system: System) -> System:

@@ -18,7 +18,7 @@ from tidegate.autoscaler.types import Bounds
 SYSTEM = System(bounds=Bounds(1, 8), start=2)
 KEYS = [
     "policy", "trace", "violation_seconds", "replica_seconds", "reversals", "over_slo_ratio",
-    "cost_per_million",
+    "cost_per_million", "requests",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from tidegate.autoscaler.simulator.comparison import PolicyResult, TraceSpec
 from tidegate.autoscaler.simulator.plots import ALL_TRACES, DECISION_MARKS, pareto
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.tuning.choice import CANDIDATES
 from tidegate.autoscaler.types import Bounds
 
 SYSTEM = System(bounds=Bounds(1, 8), start=2)
@@ -52,3 +54,32 @@ def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path
     assert {"calm", "busy", ALL_TRACES} <= set(texts)
     assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
     assert texts.count("violation-seconds, replica-seconds") == 3
+
+
+def test_policies_to_be_found_have_a_ring_and_the_floor_a_line() -> None:
+    axes = Figure().add_subplot()
+    results = [match("sloq", 300.0, 3000.0), match("hpa", 900.0, 9000.0)]
+    pareto(axes, results, ringed={"hpa": "present", "sloq": "chosen"}, floor=150.0)
+    rings = [
+        line for line in axes.lines if line.get_fillstyle() == "none" and np.size(line.get_xdata())
+    ]
+    assert [np.array(ring.get_xydata()).tolist() for ring in rings] == [
+        [[9000, 900]],
+        [[3000, 300]],
+    ]
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels[-3:] == ["present", "chosen", "150 remain with the maximum of replicas"]
+    # Within a decade, the axis is linear, which has more labels.
+    assert axes.get_yscale() == "linear"
+
+
+def test_every_variant_of_a_policy_has_a_mark_of_its_own() -> None:
+    axes = Figure().add_subplot()
+    names = [name for name in CANDIDATES if name.startswith("sloq")]
+    pareto(axes, [match(name, 100.0, 1000.0) for name in names])
+    marks = [
+        line.get_marker()
+        for line in axes.lines
+        if line.get_label() != "no policy beats these in both"
+    ]
+    assert len(set(marks)) == len(names)

@@ -8,11 +8,12 @@ import pytest
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Trace, TraceError
-from tidegate.autoscaler.tuning.choice import DEFAULT, choose, parts_of, scores_of
+from tidegate.autoscaler.tuning.choice import DEFAULT, choose, floor_of, parts_of, scores_of
+from tidegate.autoscaler.types import Bounds
 
 
 def part(violations: float, cost: float) -> list[Score]:
-    return [Score(violations, cost, 0.0, 0.01)]
+    return [Score(violations, cost, 0.0, 0.01, requests=1000)]
 
 
 def test_parts_are_the_trace_in_order() -> None:
@@ -84,6 +85,21 @@ def test_policies_are_simulated_on_every_part_from_the_number_that_it_needs() ->
     assert scores[DEFAULT][1][0].violation_seconds < 60
     # Two replicas drain six for a moment at the start of the second part.
     assert scores["static:replicas=2"][0][0].replica_seconds == pytest.approx(1800, rel=0.02)
+
+
+def test_the_share_of_late_requests_counts_requests_and_not_parts() -> None:
+    calm, busy = (Score(0, 50, 0, late, requests=n) for late, n in ((0.0, 100), (0.2, 900)))
+    total = choose({DEFAULT: [[calm, calm], [busy, busy]]}, worth=1.0).totals[DEFAULT]
+    assert total.over_slo_ratio == pytest.approx(0.18)
+    assert total.cost_per_million == pytest.approx(1e6 * 100 / 820)
+
+
+def test_the_floor_is_what_remains_with_the_maximum_at_all_times() -> None:
+    # 100/s of 0.2 s need 20 slots.
+    parts = parts_of(Trace("shop", 60.0, np.full(30, 100.0)), 2)
+    few, enough = (System(slots=4, bounds=Bounds(1, most), start=1) for most in (4, 12))
+    assert floor_of(parts, few, 1, workers=1) > 1700
+    assert floor_of(parts, enough, 1, workers=1) < 60
 
 
 def test_an_invalid_policy_is_refused_before_anything_runs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -48,6 +49,43 @@ def test_json_has_all_policies_and_the_best(shop: str) -> None:
     assert set(found["totals"]) == {DEFAULT, "sloq:late_share=0.4"}
     assert found["best"] in found["totals"]
     assert len(found["held_out"]) == 2
+
+
+def test_the_objective_is_shown_in_requests_and_what_a_million_of_them_cost(shop: str) -> None:
+    words = ("--trace", shop, "--parts", "2", "--policy", "sloq:late_share=0.4")
+    total = json.loads(run(*words, "--json")[1])["totals"][DEFAULT]
+    assert 0 < total["over_slo_ratio"] < 0.5
+    # 72,000 requests.
+    within = 1e6 * total["replica_seconds"] / total["cost_per_million"]
+    assert within == pytest.approx(72_000 * (1 - total["over_slo_ratio"]), rel=0.02)
+    out = run(*words)[1]
+    assert f"{total['cost_per_million']:,.0f}" in out
+    assert f"{total['over_slo_ratio']:.2%}" in out
+
+
+def test_the_plot_shows_the_line_the_present_and_the_chosen_policy_and_the_floor(
+    shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_AUTOSCALER__POLICY", "static")
+    plot = tmp_path / "line.svg"
+    code, out, _ = run("--trace", shop, "--parts", "2", "--policy", "static", "--plot", str(plot))
+    assert code == 0
+    # matplotlib writes each text beside its outlines as a comment.
+    texts = set(re.findall(r"<!-- (.*?) -->", plot.read_text(encoding="utf-8")))
+    assert {"present: static", f"chosen: {DEFAULT}", "cost: replica-seconds"} <= texts
+    floor = re.search(r"([\d,]+) violation-seconds remain with the maximum of (\d+)", out)
+    assert floor
+    assert f"{floor[1]} remain with the maximum of replicas" in texts
+    assert "Your present policy, static: " in out
+    assert f"Use the default ({DEFAULT}):" in out
+
+
+def test_a_format_that_cannot_be_written_is_refused_before_anything_runs(
+    shop: str, tmp_path: Path
+) -> None:
+    code, out, err = run("--trace", shop, "--plot", str(tmp_path / "line.gif"))
+    assert (code, out) == (2, "")
+    assert "expected one of .png, .svg, .pdf" in err
 
 
 def test_every_candidate_is_a_valid_policy() -> None:

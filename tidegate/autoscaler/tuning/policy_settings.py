@@ -1,0 +1,68 @@
+"""A policy expression as simulated, from and to the settings.
+
+Live, every policy decides each `autoscaler.tick_seconds`, and `hpa` has the options of `[autoscaler.hpa]`.
+In a simulation, a policy has the tick of its authors and its own defaults, unless its expression says
+otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tidegate.autoscaler.policy_expression import parse_composition, parse_policy
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
+from tidegate.autoscaler.simulator.system import System
+from tidegate.settings import Settings
+from tidegate.settings.scaling import Hpa
+
+# Names of one option of `hpa`.
+HPA_TARGET: Final = {"target", "inflight"}
+
+
+def present_policy(settings: Settings, system: System) -> str:
+    """The expression that decides in a simulation as the settings do live.
+
+    Raises:
+        PolicyError: the policy of the settings is invalid.
+    """
+    autoscaler = settings.autoscaler
+    expression = autoscaler.policy
+    built = simulated_policy(expression, system)
+    name, given = _name_and_options(expression)
+    added: dict[str, float] = {}
+    if name == "hpa":
+        usual = Hpa().model_dump()
+        known = given.keys() | (HPA_TARGET if HPA_TARGET & given.keys() else set())
+        added = {
+            option: value
+            for option, value in autoscaler.hpa.model_dump().items()
+            if option not in known and value != usual[option]
+        }
+    if "tick" not in given and built.tick_seconds != autoscaler.tick_seconds:
+        added["tick"] = autoscaler.tick_seconds
+    if not added:
+        return expression
+    options = ",".join(f"{option}={value:g}" for option, value in added.items())
+    return f"{expression}{',' if given else ':'}{options}"
+
+
+def settings_of(policy: str, system: System, present_tick: float) -> str:
+    """The lines of tidegate.toml, with which the policy decides live as it did in the simulation.
+
+    Args:
+        policy: its expression.
+        system: the simulated service.
+        present_tick: `autoscaler.tick_seconds` of the settings.
+    """
+    lines = ["[autoscaler]", f'policy = "{policy}"']
+    tick = simulated_policy(policy, system).tick_seconds
+    if "tick" not in _name_and_options(policy)[1] and tick != present_tick:
+        lines.append(f"tick_seconds = {tick:g}")
+    return "\n".join(lines)
+
+
+def _name_and_options(expression: str) -> tuple[str, Mapping[str, int | float]]:
+    """Those of the whole expression; the name of a composition is empty."""
+    composition = parse_composition(expression)
+    return ("", composition.options) if composition else parse_policy(expression)
