@@ -85,6 +85,17 @@ def _during(period: float, begin: float, length: float, high: float, low: float)
     return rate
 
 
+def _at_random(interval: float, length: float, high: float, low: float) -> Any:
+    """`high` for `length` seconds, else `low`; from each begin to the next, exponential times."""
+
+    def rate(t: Floats) -> Floats:
+        begins = np.cumsum(np.random.default_rng(15).exponential(interval, len(t)))
+        last = begins[np.maximum(np.searchsorted(begins, t, "right") - 1, 0)]
+        return np.where((t >= last) & (t < last + length), high, low)
+
+    return rate
+
+
 def _ramp(t: Floats) -> Floats:
     return 5.0 + 105.0 * np.clip(1.0 - np.abs(t - 1.5 * HOUR) / (1.5 * HOUR), 0.0, 1.0)
 
@@ -107,6 +118,10 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
         ),
         # 30 s at 120/s every 5 minutes, else 30/s.
         "bursts-periodic": Family(_shape(1.5 * HOUR, _during(300.0, 120.0, 30.0, 120.0, 30.0))),
+        # The same bursts at random times.
+        "bursts-irregular": Family(_shape(1.5 * HOUR, _at_random(300.0, 30.0, 120.0, 30.0))),
+        # 20 s at 120/s every 10 minutes, else 30/s.
+        "bursts-rare": Family(_shape(2 * HOUR, _during(600.0, 300.0, 20.0, 120.0, 30.0))),
         # 40/s with a variance of ten times the mean in each second.
         "clumped": Family(
             _shape(
