@@ -29,10 +29,12 @@ class Demand:
     Attributes:
         now: the current rate: the larger of the two windows' rates.
         ahead: the forecast for the time at which a replica started now is ready.
+        foreseen: what is expected until then because traffic repeats; 0 without a proof that it does.
     """
 
     now: float
     ahead: float
+    foreseen: float = 0.0
 
 
 def recent_rate(rates: tuple[TimedValue, ...], rate_15s: float, now: float) -> float | None:
@@ -125,6 +127,13 @@ def forecast(
     slope = rise / LAG_SECONDS
     ahead = rate_15s + slope * (horizon_seconds + SHORT_SECONDS / 2)
     return Demand(now, max(now, min(ahead, max_factor * rate_15s)))
+
+
+def due_rate(expected: tuple[TimedValue, ...], now: float, horizon_seconds: float) -> float | None:
+    """The rate that was expected for now a horizon ago, if one was."""
+    return max((pair for pair in expected if pair[0] <= now - horizon_seconds), default=(0, None))[
+        1
+    ]
 
 
 def learn_reserve(

@@ -52,6 +52,7 @@ class SloqParameters:
         frozen_ticks: signals unchanged for this many ticks count as frozen.
         still_seconds: no replica is removed while the requests in the system, if any, have not changed, for
             up to this long: counters may have stopped, which takes the rates a minute to show; 0: it may be.
+        repeats: 1: traffic that repeats is forecast where earlier forecasts of it were right; 0: it is not.
     """
 
     min: int
@@ -89,6 +90,7 @@ class SloqParameters:
     blind_seconds: float = 60.0
     frozen_ticks: int = 4
     still_seconds: float = 90.0
+    repeats: int = 1
 
 
 BEFORE: Final = MappingProxyType(
@@ -104,6 +106,7 @@ BEFORE: Final = MappingProxyType(
         "margin_fade": 0.8,
         "hold_most": 1.0,
         "still_seconds": 0.0,
+        "repeats": 0,
     }
 )
 """What decisions did that were recorded without these parameters."""

@@ -2,10 +2,11 @@
 
 The number of slots comes from the M/M/c queue; measured latency only ever adds a margin. The policy reads
 top to bottom: check the signals, learn from them, forecast the demand, size for it, pace the change.
-Four invariants:
+Its invariants:
 
 - Bad data never removes a replica.
 - A higher arrival rate never leads to fewer replicas.
+- Traffic that repeats is taken into account only while forecasts of it were right.
 - The target is absolute, so starting replicas count and a scale-up does not cascade.
 - While replicas cannot meet the objective, they are added only to keep the queue from growing, and never up
   to the maximum.
@@ -14,12 +15,15 @@ Four invariants:
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from tidegate.autoscaler.sloq.demand import (
     KEPT_SECONDS,
     Demand,
+    due_rate,
     forecast,
     learn_peakedness,
     learn_reserve,
@@ -41,9 +45,10 @@ from tidegate.autoscaler.sloq.pacing import (
     recent_largest,
 )
 from tidegate.autoscaler.sloq.parameters import SloqParameters
+from tidegate.autoscaler.sloq.repetition import Foreseen, clearly_above, foresee, learn_repetition
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
 from tidegate.autoscaler.sloq.sizing import Size, size_for
-from tidegate.autoscaler.sloq.state import SloqState
+from tidegate.autoscaler.sloq.state import SloqState, TimedValue
 from tidegate.autoscaler.sloq.wording import explain, reason
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
@@ -52,12 +57,15 @@ USUAL_SMOOTHING_SECONDS: Final = 300.0
 
 def sloq(parameters: SloqParameters) -> Policy:
     """The policy with these parameters."""
-    return _Sloq(parameters, asdict(parameters)).decide
+    shorter = min(parameters.down_seconds, parameters.surge_seconds)
+    quicker = replace(parameters, down_seconds=shorter)
+    return _Sloq(parameters, quicker, asdict(parameters)).decide
 
 
 @dataclass(frozen=True, slots=True)
 class _Sloq:
     parameters: SloqParameters
+    quicker: SloqParameters
     recorded: dict[str, Any]
 
     def decide(self, saved: dict[str, Any], signals: Signals, now: float) -> Decision:
@@ -86,8 +94,16 @@ class _Sloq:
             burst_rate=recent_rate(state.rates, checked.rate_15s, now),
             burst_sigmas=parameters.burst_sigmas,
         )
-        size = size_for(parameters, state, checked, demand, horizon, now=now)
-        step = pace(parameters, state, checked, size, current=signals.desired, now=now)
+        foreseen = self._foresee(state, now)
+        proven = bool(parameters.repeats) and state.repetition.proven
+        sized, paced = state, parameters
+        if proven:
+            # What is foreseen needs no reserve, and its replicas return in time.
+            demand = replace(demand, foreseen=foreseen.high)
+            sized = _with_reserve_beyond(state)
+            paced = self.quicker
+        size = size_for(parameters, sized, checked, demand, horizon, now=now)
+        step = pace(paced, state, checked, size, current=signals.desired, now=now)
         return Decision(
             desired=step.desired,
             reason=reason(step),
@@ -97,8 +113,13 @@ class _Sloq:
                 "rate_60s": checked.rate_60s,
                 "rate_ahead": demand.ahead,
                 "rate": size.rate,
-                "reserve": state.reserve,
+                "reserve": sized.reserve,
                 "horizon_seconds": horizon,
+                "period_seconds": state.repetition.period,
+                "rate_foreseen": foreseen.high,
+                "foreseen_right": sum(state.repetition.cases),
+                "foreseen_cases": len(state.repetition.cases),
+                "repeats": proven,
                 "service_seconds": size.service,
                 "margin": state.margin,
                 "strain": state.strain,
@@ -154,15 +175,8 @@ class _Sloq:
     ) -> SloqState:
         """The state for the next tick. What a rate teaches must not be used for that same rate."""
         parameters = self.parameters
-        reserve, expected = learn_reserve(
-            state.reserve,
-            state.expected,
-            checked.rate_15s,
-            now,
-            horizon_seconds=self._horizon(state),
-            coverage=parameters.reserve_coverage,
-            step=parameters.reserve_step,
-        )
+        learned = self._reserve_learner(state, checked, now)
+        reserve, expected = learned(state.reserve, state.expected)
         usual = state.usual
         if size.meetable and usual is not None and state.now is not None:
             weight = 1 - math.exp((state.now - now) / USUAL_SMOOTHING_SECONDS)
@@ -173,6 +187,7 @@ class _Sloq:
         return state.model_copy(
             update={
                 **learn_hold(state, step, now, parameters.hold_most),
+                **self._learn_repetition(state, checked, demand, now),
                 "rates": (*rates, (now, checked.rate_15s)),
                 "peakedness": self._peakedness(state, checked, size),
                 "now": now,
@@ -193,6 +208,64 @@ class _Sloq:
                 "downs": step.downs,
             }
         )
+
+    def _foresee(self, state: SloqState, now: float) -> Foreseen:
+        if not self.parameters.repeats:
+            return Foreseen()
+        return foresee(state.repetition, now, self._horizon(state))
+
+    def _reserve_learner(
+        self, state: SloqState, checked: CheckedSignals, now: float
+    ) -> Callable[[float, tuple[TimedValue, ...]], tuple[float, tuple[TimedValue, ...]]]:
+        """`learn_reserve` for this tick's rate."""
+        parameters = self.parameters
+        return partial(
+            learn_reserve,
+            rate_15s=checked.rate_15s,
+            now=now,
+            horizon_seconds=self._horizon(state),
+            coverage=parameters.reserve_coverage,
+            step=parameters.reserve_step,
+        )
+
+    def _learn_repetition(
+        self, state: SloqState, checked: CheckedSignals, demand: Demand, now: float
+    ) -> dict[str, Any]:
+        """What this tick teaches about traffic that repeats, and the reserve beyond what that foresees."""
+        if not self.parameters.repeats:
+            return {}
+        horizon = self._horizon(state)
+        foreseen = self._foresee(state, now)
+        repetition = learn_repetition(
+            state.repetition,
+            checked.rate_15s,
+            now,
+            foreseen=foreseen.rate,
+            expected=demand.ahead,
+            horizon_seconds=horizon,
+            peakedness=state.peakedness,
+            missed=self._missed(state, checked.rate_15s, now),
+        )
+        if not repetition.period:
+            return {"repetition": repetition, "reserve_beyond": None, "expected_beyond": ()}
+        learned = self._reserve_learner(state, checked, now)
+        before = _with_reserve_beyond(state).reserve
+        reserve, expected = learned(before, state.expected_beyond)
+        return {
+            "repetition": repetition,
+            "reserve_beyond": reserve,
+            "expected_beyond": (*expected, (now, max(demand.ahead, foreseen.high))),
+        }
+
+    def _missed(self, state: SloqState, rate_15s: float, now: float) -> bool:
+        """Whether more replicas were missing than would have been without what was foreseen."""
+        horizon = self._horizon(state)
+        beyond = due_rate(state.expected_beyond, now, horizon)
+        without = due_rate(state.expected, now, horizon)
+        if beyond is None or without is None:
+            return False
+        expected = beyond + _with_reserve_beyond(state).reserve
+        return clearly_above(min(rate_15s, without + state.reserve), expected, state.peakedness)
 
     def _peakedness(self, state: SloqState, checked: CheckedSignals, size: Size) -> float:
         """As learned from this tick. A queue of an overload is no sign of variable arrivals."""
@@ -241,6 +314,7 @@ class _Sloq:
                 "starting": (),
                 "steady_since": None,
                 "expected": (),
+                "expected_beyond": (),
                 "rates": (),
                 "targets": recent_largest(
                     targets, since=now - parameters.down_seconds * state.hold
@@ -261,3 +335,10 @@ class _Sloq:
             },
             state=after.to_json(),
         )
+
+
+def _with_reserve_beyond(state: SloqState) -> SloqState:
+    """The state with the reserve beyond what is foreseen as its reserve, if there is one."""
+    if state.reserve_beyond is None:
+        return state
+    return state.model_copy(update={"reserve": state.reserve_beyond})

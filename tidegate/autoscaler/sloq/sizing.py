@@ -11,6 +11,7 @@ from tidegate.autoscaler.sloq.demand import Demand
 from tidegate.autoscaler.sloq.learning import busy_with_arrivals
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.queueing import slots_needed
+from tidegate.autoscaler.sloq.repetition import AHEAD_SECONDS
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
 from tidegate.autoscaler.sloq.state import SloqState
 
@@ -95,14 +96,8 @@ def size_for(
     first_byte = parameters.until == "first_byte"
 
     # The reserve covers forecast errors, and a rise that was forecast is none.
-    rate = max(demand.ahead, demand.now + state.reserve)
-    if demand.ahead > demand.now:
-        notes.append(
-            f"the rate of {demand.now:.3g} requests/s is rising, forecast {horizon_seconds:.0f} s ahead"
-        )
-    elif state.reserve > 0.01 * demand.now:
-        notes.append(f"{state.reserve:.3g} requests/s of that is a reserve for bursts")
-
+    rate = max(demand.ahead, demand.now + state.reserve, demand.foreseen)
+    notes += _about_rate(state, demand, rate, horizon_seconds)
     there = _backlog_load(parameters, checked, demand.now * service, service)
     coming = _expected_backlog_load(
         parameters, state, checked, demand.now, Ahead(now, horizon_seconds, service)
@@ -198,6 +193,24 @@ def _patience_seconds(
     # The rest is for what no model knows, a jump or a slowdown. A size that uses it up for the chance of
     # known traffic is so close to the load that it absorbs neither.
     return min(patience, parameters.patience_most * service)
+
+
+def _about_rate(state: SloqState, demand: Demand, rate: float, horizon_seconds: float) -> list[str]:
+    """The clause about where the rate to serve comes from, if it is not the current one."""
+    if rate > max(demand.ahead, demand.now + state.reserve):
+        known = state.repetition
+        right = f"{sum(known.cases)} of the last {len(known.cases)} such forecasts were right"
+        within = (
+            f"{rate:.3g} requests/s are expected within {horizon_seconds + AHEAD_SECONDS:.0f} s"
+        )
+        return [f"traffic repeats every {known.period:.0f} s: {within}; {right}"]
+    if demand.ahead > demand.now:
+        return [
+            f"the rate of {demand.now:.3g} requests/s is rising, forecast {horizon_seconds:.0f} s ahead"
+        ]
+    if state.reserve > 0.01 * demand.now:
+        return [f"{state.reserve:.3g} requests/s of that is a reserve for bursts"]
+    return []
 
 
 def _max_slots_if_unmeetable(

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tidegate.autoscaler.sloq.repetition import Repetition
+
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 TimedValue = tuple[float, float]
@@ -85,6 +87,12 @@ class SloqState(BaseModel):
     """The variance of the requests in the system as a multiple of that with Poisson arrivals."""
     reserve: float = Field(default=0.0, ge=0)
     """The burst reserve, in requests a second."""
+    repetition: Repetition = Repetition()
+    """What is known of traffic that repeats."""
+    reserve_beyond: float | None = Field(default=None, ge=0)
+    """The burst reserve beyond the rates that repetition foresees, while there is a period."""
+    expected_beyond: tuple[TimedValue, ...] = ()
+    """As `expected`, with the foreseen rates where they are higher."""
 
     margin: float = Field(default=0.0, ge=0, le=10)
     """The fraction of work added because latency was worse than the queueing model predicts."""
