@@ -49,3 +49,13 @@ def test_a_sum_is_held_against_what_was_live(
     first, second = bench.check(sums)
     assert first.startswith(f"{verdict}: violation-seconds of {name}, in sum: {live:.0f} live, ")
     assert second.startswith(f"holds: replica-seconds of {name}, in sum: 1000 live, 1000 predicted")
+
+
+def test_the_spread_of_a_sum_is_that_of_one_run_of_each_prediction(bench: ModuleType) -> None:
+    outcomes = [bench.Outcome(late, 1000.0, 0.0, 0.0) for late in [0.0] * 10 + [20.0] * 10]
+    prediction = bench.Prediction(bench.SYSTEM, outcomes, [])
+    assert bench.spread([prediction] * 3, "violation_seconds") == (0.0, 60.0)
+    # By the binomial distribution, 9 in 10 sums of 100 are in 42 to 58 times 20.
+    low, high = bench.spread([prediction] * 100, "violation_seconds")
+    assert (low, high) == (pytest.approx(840, abs=20), pytest.approx(1160, abs=20))
+    assert bench.spread([prediction] * 3, "replica_seconds") == (3000.0, 3000.0)
