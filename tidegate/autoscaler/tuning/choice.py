@@ -98,9 +98,25 @@ def parts_of(trace: Trace, count: int) -> list[Trace]:
         )
     edges = [*(number * each for number in range(count)), len(trace.rates)]
     return [
-        replace(trace, name=f"{trace.name}, part {number}", rates=trace.rates[begin:end])
+        replace(_between(trace, begin, end), name=f"{trace.name}, part {number}")
         for number, (begin, end) in enumerate(pairwise(edges), start=1)
     ]
+
+
+def _between(trace: Trace, begin: int, end: int) -> Trace:
+    """These intervals of the trace, with what happens in them at the time since the first one began."""
+    shift = begin * trace.interval_seconds
+    return replace(
+        trace,
+        rates=trace.rates[begin:end],
+        earlier=tuple(rates[begin:end] for rates in trace.earlier),
+        slownesses=tuple(
+            replace(one, start=one.start - shift, end=one.end - shift) for one in trace.slownesses
+        ),
+        blackouts=tuple(
+            replace(one, start=one.start - shift, end=one.end - shift) for one in trace.blackouts
+        ),
+    )
 
 
 def scores_of(

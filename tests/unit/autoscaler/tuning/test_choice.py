@@ -7,7 +7,7 @@ import pytest
 
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.traces import Trace, TraceError
+from tidegate.autoscaler.simulator.traces import Blackout, Slowness, Trace, TraceError
 from tidegate.autoscaler.tuning.choice import DEFAULT, choose, floor_of, parts_of, scores_of
 from tidegate.autoscaler.types import Bounds
 
@@ -21,6 +21,23 @@ def test_parts_are_the_trace_in_order() -> None:
     parts = parts_of(trace, 4)
     assert np.concatenate([one.rates for one in parts]).tolist() == trace.rates.tolist()
     assert [one.name for one in parts][-1] == "shop, part 4"
+
+
+def test_a_part_is_slow_and_without_metrics_when_the_trace_is() -> None:
+    trace = Trace(
+        "shop",
+        60.0,
+        np.ones(40),
+        (Slowness(1500, 1800, 2.0),),
+        (Blackout(1300, 1400, "missing"),),
+        (np.arange(40.0),),
+    )
+    first, second = parts_of(trace, 2)
+    for at in range(0, 1200, 50):
+        assert first.slowness(at) == trace.slowness(at)
+        assert second.slowness(at) == trace.slowness(at + 1200)
+    assert [(one.start, one.end) for one in second.blackouts] == [(100, 200)]
+    assert second.expected_rate(0, 120) == 21
 
 
 @pytest.mark.parametrize(
