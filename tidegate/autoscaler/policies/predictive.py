@@ -14,9 +14,8 @@ from typing import Any, Final
 
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
-from tidegate.autoscaler.sloq.queueing import slots_needed
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
-from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, MAX_UTILISATION
+from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, MAX_UTILISATION, slots_and_wait
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 # The forecast horizon: the start-up time of replicas, and a margin.
@@ -80,10 +79,13 @@ def _replicas(inputs: Mapping[str, Any], rate: float, max_replicas: int) -> int 
     if not inputs.get("meetable"):
         return None
     service, per_replica = inputs["service_seconds"], inputs["slots_per_replica"]
-    slots: int = slots_needed(
+    slots, _ = slots_and_wait(
         rate * service * (1 + inputs["margin"]),
-        inputs["patience_seconds"] / service,
-        inputs["late"],
+        allowed=inputs["allowed_seconds"],
+        service=service,
+        patience_most=inputs["parameters"]["patience_most"],
+        per_replica=per_replica,
+        late=inputs["late"],
         utilisation=min(MAX_UTILISATION, inputs["parameters"]["utilisation_most"]),
         peakedness=inputs["peakedness"],
         max_slots=min(MAX_SLOTS, math.ceil((max_replicas + 1) * per_replica)),

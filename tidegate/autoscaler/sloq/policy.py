@@ -126,6 +126,7 @@ class _Sloq:
                 "hold": state.hold,
                 "backlog": size.backlog,
                 "load": size.load,
+                "allowed_seconds": size.allowed,
                 "patience_seconds": size.patience,
                 "late": size.late,
                 "peakedness": size.peakedness,

@@ -35,6 +35,7 @@ class Size:
         service: mean time in a slot, in seconds.
         backlog: work of requests that queue but should not, in slots.
         load: work of the rate, the margin and the backlog, in slots.
+        allowed: the wait that the objective leaves, in seconds.
         patience: the wait that at most the fraction `late` of requests may exceed, in seconds.
         late: that fraction.
         peakedness: how much more variable the traffic counts as than Poisson traffic.
@@ -49,6 +50,7 @@ class Size:
     service: float
     backlog: float
     load: float
+    allowed: float
     patience: float
     late: float
     peakedness: float
@@ -124,7 +126,7 @@ def size_for(
     )
     stay_load = max(stay_load_expected * (1 + parameters.stay_margin), observed_load)
 
-    patience = _patience_seconds(parameters, state, service, slowed)
+    allowed = patience = _allowed_wait(parameters, state, service, slowed)
     # An objective for every request: no size keeps it with certainty.
     late = max(LEAST_LATE, parameters.late_share * (1 - parameters.slo_quantile))
     # One replica more than the maximum is enough to show that the maximum is too low.
@@ -141,14 +143,17 @@ def size_for(
         notes.append(f"traffic is {state.peakedness:.2g} times as variable as random arrivals")
     if meetable:
         needed = partial(
-            slots_needed,
-            patience=patience / service,
+            slots_and_wait,
+            allowed=allowed,
+            service=service,
+            patience_most=parameters.patience_most,
+            per_replica=per_replica,
             late=late,
             utilisation=min(MAX_UTILISATION, parameters.utilisation_most),
             peakedness=peakedness,
             max_slots=max_slots,
         )
-        slots, stay = needed(load), needed(stay_load)
+        (slots, patience), (stay, _) = needed(load), needed(stay_load)
     else:
         notes.append(
             "the objective cannot be met by adding replicas: the time in a slot"
@@ -164,6 +169,7 @@ def size_for(
         service=service,
         backlog=backlog,
         load=load,
+        allowed=allowed,
         patience=patience,
         late=late,
         peakedness=peakedness,
@@ -175,10 +181,52 @@ def size_for(
     )
 
 
-def _patience_seconds(
+def slots_and_wait(
+    load: float,
+    *,
+    allowed: float,
+    service: float,
+    patience_most: float,
+    per_replica: float,
+    late: float,
+    utilisation: float,
+    peakedness: float,
+    max_slots: int,
+) -> tuple[int, float]:
+    """The slots for a load, and the wait that at most the fraction `late` of requests exceeds with them.
+
+    Of a long wait that the objective allows, only a part is planned for. The rest is for what no model knows,
+    a jump or a slowdown: a size that uses it up for the chance of known traffic is so close to the load that
+    it absorbs neither. But one replica that keeps the objective is enough: a second one is twice the cost.
+
+    Args:
+        load: in slots.
+        allowed: the wait that the objective leaves, in seconds.
+        service: the mean time in a slot, in seconds.
+        patience_most: the wait to plan for at most, in times in a slot; 0: what is allowed.
+        per_replica: the slots of a replica.
+        late: see `slots_needed`, as the others.
+        utilisation: the maximum mean fraction of busy slots.
+        peakedness: of the traffic.
+        max_slots: the maximum to return.
+    """
+    needed = partial(
+        slots_needed,
+        late=late,
+        utilisation=utilisation,
+        peakedness=peakedness,
+        max_slots=max_slots,
+    )
+    slots, planned = needed(load, allowed / service), patience_most * service
+    if patience_most <= 0 or planned >= allowed or slots <= per_replica:
+        return slots, allowed
+    return needed(load, planned / service), planned
+
+
+def _allowed_wait(
     parameters: SloqParameters, state: SloqState, service: float, slowed: float
 ) -> float:
-    """The wait that requests may have: what the objective leaves, within the limits of the parameters.
+    """The wait that the objective leaves, in seconds, but at least `patience_share` of it.
 
     A request waits, and then uses up the objective in its slot until the first or the last byte. Before the
     time to the first byte is measured, the least wait is allowed: only the mean to the last byte is known.
@@ -187,12 +235,7 @@ def _patience_seconds(
     used = (state.service_seconds_p95 or (slo if first_byte else service)) * (
         1.0 if first_byte else slowed
     )
-    patience = max(parameters.patience_share * slo, slo - used)
-    if parameters.patience_most <= 0:
-        return patience
-    # The rest is for what no model knows, a jump or a slowdown. A size that uses it up for the chance of
-    # known traffic is so close to the load that it absorbs neither.
-    return min(patience, parameters.patience_most * service)
+    return max(parameters.patience_share * slo, slo - used)
 
 
 def _about_rate(state: SloqState, demand: Demand, rate: float, horizon_seconds: float) -> list[str]:

@@ -251,6 +251,29 @@ def test_the_wait_to_plan_for_is_limited_by_the_time_in_a_slot(
 
 
 @pytest.mark.parametrize(
+    ("rate", "replicas", "patience"),
+    [
+        # 0.8 of 4 slots: one replica would do with a wait of 0.07 s as well.
+        (4.0, 1, 0.74),
+        # 2 of 4 slots: 6 slots for a wait of 0.07 s, 4 for the 0.74 s that the objective leaves.
+        (10.0, 1, 0.74),
+        # 3 of 4 slots are too many for either.
+        (15.0, 2, 0.07),
+    ],
+)
+def test_one_replica_that_keeps_the_objective_is_enough(
+    rate: float, replicas: int, patience: float
+) -> None:
+    calm = replace(
+        CALM, arrival_rate=rate, arrival_rate_60s=rate, in_system=rate / 5, busy=rate / 5
+    )
+    decision = sloq(replace(PARAMETERS, slo_seconds=1.2))({}, calm, 5.0)
+    assert decision.inputs["wanted"] == replicas
+    assert decision.inputs["patience_seconds"] == pytest.approx(patience)
+    assert f"{replicas} replica" in decision.explanation
+
+
+@pytest.mark.parametrize(
     ("queues", "held"),
     [
         # Of 40 busy slots, 30 work off 750 requests of 0.2 s in 5 s; 10 serve those that arrive.

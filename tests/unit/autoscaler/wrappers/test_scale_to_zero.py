@@ -109,8 +109,7 @@ def test_possibly_frozen_signals_remove_no_replica_but_count_as_idle_time() -> N
     run.tick(BUSY)
     # Means over a minute stand still until the minute is over.
     still = replace(IDLE, service_seconds=0.1, service_seconds_p95=0.15)
-    # Without signals for a minute, the peak of the last hour is covered: 4 slots.
-    assert run.idle(300, still).desired == 2
+    assert run.idle(300, still).desired == 1
     assert run.tick(IDLE).explanation == "1 → 0: no request for 60 s"
 
 
