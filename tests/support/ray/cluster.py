@@ -183,8 +183,16 @@ class Cluster:
             "--web.listen-address=127.0.0.1:9090",
             "--query.lookback-delta=10s",
         )
+        eventually(self._prometheus_answers, "Prometheus answers")
         self.start("resizer", *tidegate("resizer"))
         self.start("autoscaler", *tidegate("autoscaler", "--resizer", "http://127.0.0.1:9103"))
+
+    def _prometheus_answers(self) -> bool:
+        try:
+            self.query("up")
+        except OSError:
+            return False
+        return True
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query to Prometheus."""
