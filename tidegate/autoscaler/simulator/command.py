@@ -42,6 +42,13 @@ class Comparison:
     seeds: int
 
 
+def plot_problem(plot: Path | None) -> str:
+    """Why plots cannot be written to this file, by its suffix; empty if they can, or are not wanted."""
+    if plot is None or plot.suffix.lower() in PLOT_SUFFIXES:
+        return ""
+    return f"--plot {plot}: unknown format; expected one of {', '.join(PLOT_SUFFIXES)}"
+
+
 def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int:
     """Run the comparison and print it.
 
@@ -57,9 +64,8 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
     Raises:
         OSError: the plots cannot be written.
     """
-    if plot and plot.suffix.lower() not in PLOT_SUFFIXES:
-        expected = ", ".join(PLOT_SUFFIXES)
-        sys.stderr.write(f"simulate: --plot {plot}: unknown format; expected one of {expected}\n")
+    if problem := plot_problem(plot):
+        sys.stderr.write(f"simulate: {problem}\n")
         return BAD_USE
     try:
         results = compare_policies(

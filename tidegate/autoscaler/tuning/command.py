@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tidegate.autoscaler.simulator.command import PLOT_SUFFIXES
+from tidegate.autoscaler.simulator.command import plot_problem
 from tidegate.autoscaler.simulator.comparison import PolicyResult
 from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.progress import with_progress
@@ -103,9 +103,8 @@ def tune(tuning: Tuning, *, as_json: bool, plot: Path | None = None) -> int:
     Raises:
         OSError: the plot cannot be written.
     """
-    if plot and plot.suffix.lower() not in PLOT_SUFFIXES:
-        expected = ", ".join(PLOT_SUFFIXES)
-        sys.stderr.write(f"tune: --plot {plot}: unknown format; expected one of {expected}\n")
+    if problem := plot_problem(plot):
+        sys.stderr.write(f"tune: {problem}\n")
         return BAD_USE
     policies = list(dict.fromkeys((DEFAULT, tuning.present, *(tuning.policies or CANDIDATES))))
     try:
