@@ -81,6 +81,11 @@ class ControlPlane:
         return f"https://{self.address}:{self.port}"
 
     @property
+    def has_node(self) -> bool:
+        """Whether pods can run: it is in namespaces of its own, not on the loopback address."""
+        return not self.address.startswith("127.")
+
+    @property
     def pki(self) -> Path:
         return self.folder / "pki"
 
@@ -151,14 +156,13 @@ class ControlPlane:
     def _api_server(self) -> list[str]:
         pki = self.pki
         issuer = "https://kubernetes.default.svc.cluster.local"
-        # The Endpoints of the Service `kubernetes` may not be a loopback address.
-        loopback = self.address.startswith("127.")
         return [
             program("kube-apiserver"),
             f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
             *(f"--bind-address={self.address}", f"--secure-port={self.port}"),
             *(f"--advertise-address={self.address}", f"--service-cluster-ip-range={self.services}"),
-            *(["--endpoint-reconciler-type=none"] if loopback else []),
+            # The Endpoints of the Service `kubernetes` may not be a loopback address.
+            *([] if self.has_node else ["--endpoint-reconciler-type=none"]),
             *(
                 f"--tls-cert-file={pki}/apiserver.crt",
                 f"--tls-private-key-file={pki}/apiserver.key",
@@ -191,6 +195,8 @@ class ControlPlane:
             *("--use-service-account-credentials=true", f"--root-ca-file={self.pki}/ca.crt"),
             f"--service-account-private-key-file={self.pki}/service-accounts.key",
             f"--horizontal-pod-autoscaler-sync-period={self.hpa_sync_seconds:g}s",
+            # It takes a pod that terminates without a node for one that has failed.
+            *([] if self.has_node else ["--controllers=*,-pod-garbage-collector-controller"]),
         ]
 
     def _is_ready(self) -> bool:
