@@ -14,7 +14,7 @@ STEP_SECONDS: Final = 5.0
 KEPT_SECONDS: Final = 20.0
 # The fraction of a normal distribution within one standard deviation.
 NORMAL_WITHIN: Final = 0.683
-PEAKEDNESS_STEP: Final = 0.1
+PEAKEDNESS_STEP: Final = 0.05
 # The number of fewer requests is far from normal.
 MIN_EXPECTED: Final = 2.0
 FORGET: Final = 0.99

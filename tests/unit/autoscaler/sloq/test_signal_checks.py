@@ -85,7 +85,7 @@ def test_a_service_without_any_request_yet_scales_to_its_minimum() -> None:
 
 def test_after_a_minute_without_signals_it_covers_the_peak_of_the_last_hour() -> None:
     loop = SloqLoop(desired=7, ready=7, running=7)
-    loop.ticks(10, arrival_rate=100.0, arrival_rate_60s=100.0)
+    loop.ticks(10, arrival_rate=110.0, arrival_rate_60s=110.0, in_system=22.0, busy=22.0)
     loop.ticks(200)
     low = loop.signals.desired
     blind = loop.ticks(30, arrival_rate=None)

@@ -28,6 +28,13 @@ def test_the_peakedness_of_the_requests_in_the_system_is_learned(z: float) -> No
     assert np.mean(found) == pytest.approx(max(1.2, z), rel=0.2)
 
 
+def test_random_arrivals_hardly_count_as_variable() -> None:
+    random = np.random.default_rng(0)
+    samples = np.maximum(0.0, random.normal(40.0, math.sqrt(40.0), 4000)).tolist()
+    found = [learned(samples[:stop], 40.0) for stop in range(400, 4000, 40)]
+    assert np.quantile(found, 0.9) < 1.4
+
+
 def test_one_outlier_moves_the_peakedness_little_and_it_is_bounded() -> None:
     assert learned([1e6], 40.0) < 1.2
     assert learned([1e6] * 500, 40.0) == 10.0
