@@ -93,7 +93,9 @@ class Autoscaler:
         if self.bounds.min == 0 and status and _all_unscraped(status, self.unix()):
             reading = reading.without_replicas()
         self._condition("signals", reading.problem, reading.cause)
-        self._condition("history", reading.history_problem)
+        if not reading.problem:
+            # Without Prometheus both are lost, and the signals are the problem.
+            self._condition("history", reading.history_problem)
         self._condition("resizer", away)
         if status and self.dry_run:
             # Another component sets the number; each decision starts from it.

@@ -158,6 +158,12 @@ async def test_a_missing_history_is_logged_when_it_appears_and_ends(run: Autosca
     assert run.recorded_events.messages() == ["history: lost", "history: resolved"]
 
 
+async def test_a_history_that_is_lost_with_the_signals_is_not_logged(run: AutoscalerRun) -> None:
+    for problem in ("", "a", ""):
+        await run.tick(reading=replace(ONE, problem=problem, history_problem=problem))
+    assert run.recorded_events.messages() == ["signals: a", "signals: resolved"]
+
+
 async def test_an_outage_that_spreads_between_series_is_logged_once(
     run: AutoscalerRun,
 ) -> None:
