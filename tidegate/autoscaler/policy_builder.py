@@ -30,7 +30,7 @@ class BuiltPolicy:
         parameters: all of them; with the name, they suffice to build it again.
         policy: the decision function.
         tick_seconds: the time between decisions.
-        uses_history: whether it needs the traffic of earlier days.
+        uses_history: whether it uses the traffic of earlier days.
         sets_slots: whether it sets the slots of replicas.
         requires_real_slots: whether CPU cannot stand in for slots.
     """
@@ -86,7 +86,7 @@ def build_policy(
         parameters,
         policy,
         float(tick),
-        policy_type.uses_history,
+        policy_type.uses_history(parameters),
         sets_slots=policy_type.sets_slots,
         requires_real_slots=policy_type.requires_real_slots,
     )

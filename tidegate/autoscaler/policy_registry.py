@@ -54,7 +54,7 @@ class PolicyType:
         tick_seconds: the default time between decisions, as its authors have it.
         positive_options: options that must be above 0.
         aliases: alternative names of options.
-        uses_history: whether it needs the traffic of earlier days.
+        uses_history: whether it uses the traffic of earlier days, with these parameters.
         sets_slots: whether it sets the slots of replicas, which not every resizer can.
         requires_real_slots: whether it needs real slots: more CPU for the same slots would change the time
             in a slot, which it takes as constant.
@@ -68,7 +68,7 @@ class PolicyType:
     tick_seconds: float
     positive_options: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
-    uses_history: bool = False
+    uses_history: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     sets_slots: bool = False
     requires_real_slots: bool = False
     before: Mapping[str, Any] = field(default_factory=dict)
@@ -115,6 +115,10 @@ def _build_hpa(parameters: Mapping[str, Any]) -> Policy:
     return hpa(Bounds(parameters["min"], parameters["max"]), **own)
 
 
+def _uses_days(parameters: Mapping[str, Any]) -> bool:
+    return bool(parameters.get("days", 1))
+
+
 SLOQ_POSITIVE_OPTIONS: Final = frozenset(
     {"slo_seconds", "service_seconds", "late_share", "patience_share", "utilisation_most"}
 )
@@ -126,6 +130,7 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS,
         before=BEFORE,
+        uses_history=_uses_days,
         sloq_state="whole",
     ),
     "predictive": PolicyType(
@@ -134,7 +139,7 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS,
         before=BEFORE,
-        uses_history=True,
+        uses_history=lambda parameters: True,
         sloq_state="whole",
     ),
     "hpa": PolicyType(
@@ -168,6 +173,7 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
         before=BEFORE,
+        uses_history=_uses_days,
         sets_slots=True,
         requires_real_slots=True,
     ),
@@ -177,6 +183,7 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
         before=BEFORE,
+        uses_history=_uses_days,
         sets_slots=True,
         sloq_state="inner",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class Signals:
         queued: requests that wait for a slot.
         unix_seconds: the time of this tick in seconds since 1970, for schedules.
         expected_rate: requests a second expected within minutes, from the same time on earlier days.
+        daily_rates: rates around this time today and on earlier days, as `sloq.days.Rates`; today's first.
         slots_asked: the slots per replica last requested; None if they cannot be set.
         gateway_age_seconds: age of the signals measured at the gateway alone.
         waiting: requests that wait at the gateway, read from it directly; only at zero replicas.
@@ -71,6 +72,7 @@ class Signals:
     busiest: float | None = None
     in_system_60s: float | None = None
     service_seconds_15s: float | None = None
+    daily_rates: Sequence[Sequence[float]] = ()
 
 
 @dataclass(frozen=True, slots=True)

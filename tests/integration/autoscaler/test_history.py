@@ -12,9 +12,9 @@ import pytest
 
 from support.processes.prometheus_of_samples import prometheus_of_samples
 from support.processes.running_stack import eventually
-from tidegate.autoscaler.live.history import DAY_SECONDS, HistoryReader
+from tidegate.autoscaler.live.history import HistoryReader
 from tidegate.autoscaler.live.signals import Reading
-from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
+from tidegate.autoscaler.sloq.days import AHEAD_SECONDS, DAY_SECONDS, daily_rise
 
 pytestmark = pytest.mark.integration
 
@@ -25,13 +25,17 @@ SLACK_SECONDS = 60
 
 
 def samples(now: int) -> str:
-    """d days ago: 10·d requests a second in the minutes ahead, and 1000 well before and after."""
+    """d days ago: a rise from 10 to 50 + 10·d requests a second in 4 minutes, for 10; today 5, level.
+
+    Five days ago there are no samples.
+    """
     lines = [f"# TYPE {SERIES} gauge"]
-    for day in range(DAYS, 0, -1):
+    for day in (7, 6, 4, 3, 2, 1, 0):
         begin = now - day * DAY_SECONDS
-        for second in range(-600, 1200, 15):
-            inside = -SLACK_SECONDS <= second <= AHEAD_SECONDS + SLACK_SECONDS
-            lines.append(f"{SERIES} {10 * day if inside else 1000} {begin + second}")
+        for second in range(-3600, 1500 if day else 0, 15):
+            rise = 240 - SLACK_SECONDS <= second <= 840 + SLACK_SECONDS
+            rate = (50 + 10 * day if rise else 10) if day else 5
+            lines.append(f"{SERIES} {rate} {begin + second}")
     return "\n".join([*lines, "# EOF", ""])
 
 
@@ -45,15 +49,24 @@ def prometheus(
         yield url
 
 
-async def expected(url: str) -> float | None:
+async def read(url: str) -> Reading | None:
     async def nothing_else() -> Reading:
         return Reading()
 
     async with aiohttp.ClientSession() as session:
         reader = HistoryReader(url, session, nothing_else, time.monotonic, timeout_seconds=10.0)
-        return (await reader.read()).expected_rate
+        found = await reader.read()
+        return found if found.daily_rates else None
 
 
-def test_the_expected_rate_is_the_median_of_the_week_at_this_time(prometheus: str) -> None:
-    found = eventually(lambda: asyncio.run(expected(prometheus)), "the history is there", 30)
-    assert found == 40.0
+def test_the_rates_of_the_week_at_this_time_are_read(prometheus: str) -> None:
+    found = eventually(lambda: asyncio.run(read(prometheus)), "the history is there", 30)
+    today, *earlier = found.daily_rates
+    assert today == (5.0, 5.0)
+    # Within 2 minutes there is none, within 5 there is.
+    assert earlier.pop(4) == ()
+    assert [day[:3] for day in earlier] == [(10.0, 10.0, 10.0)] * 6
+    assert [day[AHEAD_SECONDS.index(300) + 2] for day in earlier] == [60, 70, 80, 90, 110, 120]
+    assert found.expected_rate == 85.0
+    # One of six days may have had less; at about half of their level.
+    assert daily_rise(found.daily_rates, 225.0).rate == pytest.approx(70 * 6 / 11)

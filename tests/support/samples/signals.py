@@ -42,6 +42,10 @@ MEASURED = (
 
 ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
 VALID_NUMBER = st.floats(0, 500)
+# Of some days, with and without all of their rates; see `sloq.days.Rates`.
+ANY_DAYS = st.lists(st.lists(st.floats(0, 500), min_size=8, max_size=8), max_size=8) | st.lists(
+    st.lists(st.floats(), max_size=9), max_size=8
+)
 
 
 def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> Any:
@@ -65,6 +69,7 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         queued=st.none() | number,
         unix_seconds=st.none() | st.floats(0, 4e9),
         expected_rate=number,
+        daily_rates=ANY_DAYS,
     )
 
 

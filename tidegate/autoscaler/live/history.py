@@ -1,45 +1,74 @@
-"""Reads the traffic at this time of earlier days from Prometheus."""
+"""Reads the traffic around this time of earlier days from Prometheus."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Annotated, Final, Literal
 
 import aiohttp
 from pydantic import BaseModel, Field, ValidationError
 
 from tidegate.autoscaler.live.signals import SERIES, Reading
-from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
+from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS as KEPT_SECONDS
+from tidegate.autoscaler.sloq.days import (
+    AHEAD_SECONDS,
+    DAY_SECONDS,
+    DAYS,
+    LEVEL_SECONDS,
+    READ_SECONDS,
+    RECENT_SECONDS,
+)
 
-DAYS: Final = 7
-DAY_SECONDS: Final = 86_400
-# The forecast covers minutes, so it is queried once a minute.
-CACHE_SECONDS: Final = 60.0
+DailyRates = tuple[tuple[float, ...], ...]
+
+# The rates of a day, in the order of `sloq.days.Rates`, by their label.
+LEVEL, RECENT = "level", "recent"
+AHEAD: Final = {f"{seconds}s": seconds for seconds in AHEAD_SECONDS}
+EXPECTED: Final = 2 + AHEAD_SECONDS.index(round(KEPT_SECONDS))
 
 
-def query(days: int = DAYS, ahead_seconds: float = AHEAD_SECONDS) -> str:
-    """The query for the median over earlier days of the maximum rate in the minutes ahead.
+def query() -> str:
+    """The query for the rates of today and of earlier days, with the labels `day` and `rate`.
 
-    Days without samples do not count. With none at all, the result is empty.
+    Days without samples are not in the result.
     """
-    ahead = round(ahead_seconds)
-    parts = (
-        f"label_replace(max_over_time({SERIES['arrival_rate_60s']}[{ahead}s]"
-        f' offset {DAY_SECONDS * day - ahead}s), "day", "{day}", "", "")'
-        for day in range(1, days + 1)
-    )
-    return f"quantile(0.5, {' or '.join(parts)})"
+    return f"max by (day, rate) ({' or '.join(_parts())})"
+
+
+def _parts() -> Iterator[str]:
+    series = SERIES["arrival_rate_60s"]
+    for day in range(DAYS + 1):
+        before = DAY_SECONDS * day
+        # An offset of 0 s is invalid in older versions.
+        offset = f" offset {before}s" if day else ""
+        yield _labelled(f"avg_over_time({series}[{LEVEL_SECONDS}s]{offset})", day, LEVEL)
+        yield _labelled(f"max_over_time({series}[{RECENT_SECONDS}s]{offset})", day, RECENT)
+        for label, ahead in AHEAD.items() if day else ():
+            yield _labelled(
+                f"max_over_time({series}[{ahead}s] offset {before - ahead}s)", day, label
+            )
+
+
+def _labelled(vector: str, day: int, rate: str) -> str:
+    return f'label_replace(label_replace({vector},"day","{day}","",""),"rate","{rate}","","")'
+
+
+class _Labels(BaseModel):
+    day: Annotated[int, Field(ge=0, le=DAYS)]
+    rate: str
 
 
 class _Series(BaseModel):
+    metric: _Labels
     value: tuple[float, float]
 
 
 class _Data(BaseModel):
-    result: Annotated[list[_Series], Field(max_length=1)]
+    result: Annotated[list[_Series], Field(max_length=(DAYS + 1) * (2 + len(AHEAD)))]
 
 
 class _Response(BaseModel):
@@ -51,30 +80,49 @@ class HistoryError(RuntimeError):
     """The history cannot be read. The text says why."""
 
 
-def parse(body: bytes) -> float | None:
-    """The rate in a response of Prometheus; None if it has no samples of earlier days.
+def parse(body: bytes) -> DailyRates:
+    """The rates in a response of Prometheus, today's first; empty if there are none of earlier days.
+
+    A day of which one of the rates is missing has none. To four digits, since each decision records them.
 
     Raises:
-        HistoryError: the response or its rate is invalid.
+        HistoryError: the response or a rate is invalid.
     """
     try:
         result = _Response.model_validate_json(body).data.result
     except ValidationError as error:
         raise HistoryError("the response of Prometheus is invalid") from error
-    if not result:
-        return None
-    rate = result[0].value[1]
-    if not (math.isfinite(rate) and rate >= 0):
-        raise HistoryError(f"Prometheus returned an invalid rate: {rate}")
-    return rate
+    found: dict[tuple[int, str], float] = {}
+    for series in result:
+        rate = series.value[1]
+        if not (math.isfinite(rate) and rate >= 0):
+            raise HistoryError(f"Prometheus returned an invalid rate: {rate}")
+        found[series.metric.day, series.metric.rate] = float(f"{rate:.4g}")
+    today = _day(found, 0, (LEVEL, RECENT))
+    days = (_day(found, day, (LEVEL, RECENT, *AHEAD)) for day in range(1, DAYS + 1))
+    earlier = tuple(days)
+    return (today, *earlier) if any(earlier) else ()
+
+
+def _day(
+    found: dict[tuple[int, str], float], day: int, rates: tuple[str, ...]
+) -> tuple[float, ...]:
+    known = tuple(found[day, rate] for rate in rates if (day, rate) in found)
+    return known if len(known) == len(rates) else ()
+
+
+def expected_rate(rates: DailyRates) -> float | None:
+    """The median over earlier days of the largest rate in the minutes ahead; None without one."""
+    known = [day[EXPECTED] for day in rates[1:] if day]
+    return median(known) if known else None
 
 
 @dataclass(slots=True)
 class HistoryReader:
-    """Adds the expected rate to a reading.
+    """Adds the rates of earlier days to a reading.
 
-    A missing history is no problem of the signals. The last rate is kept until the minutes that it covers are
-    over; after that there is no expected rate. `Reading.history_problem` says which.
+    A missing history is no problem of the signals. The last rates are kept until the minutes that they cover
+    are over; after that there are none. `Reading.history_problem` says which.
 
     Attributes:
         url: where Prometheus is, as http://HOST:PORT.
@@ -89,33 +137,39 @@ class HistoryReader:
     inner: Callable[[], Awaitable[Reading]]
     clock: Callable[[], float]
     timeout_seconds: float = 2.0
-    _rate: float | None = field(default=None, init=False)
+    _rates: DailyRates = field(default=(), init=False)
     _fetched_at: float = field(default=-math.inf, init=False)
     _problem: str = field(default="", init=False)
 
     async def read(self) -> Reading:
-        """The reading, with the expected rate."""
+        """The reading, with the rates of earlier days."""
         now = self.clock()
-        if self._problem or now - self._fetched_at >= CACHE_SECONDS:
+        if self._problem or now - self._fetched_at >= READ_SECONDS:
             reading, _ = await asyncio.gather(self.inner(), self._learn(now))
         else:
             reading = await self.inner()
-        return replace(reading, expected_rate=self._rate, history_problem=self._problem)
+        return replace(
+            reading,
+            expected_rate=expected_rate(self._rates),
+            daily_rates=self._rates,
+            history_problem=self._problem,
+        )
 
     async def _learn(self, now: float) -> None:
         try:
-            self._rate, self._fetched_at, self._problem = await self._fetch(), now, ""
+            self._rates, self._fetched_at, self._problem = await self._fetch(), now, ""
         except HistoryError as error:
-            if now - self._fetched_at >= AHEAD_SECONDS:
-                self._rate = None
-            follows = "the last rate is kept" if self._rate is not None else "no rate is expected"
+            if now - self._fetched_at >= KEPT_SECONDS:
+                self._rates = ()
+            follows = "the last rates are kept" if self._rates else "no rate is expected"
             self._problem = f"{error}; {follows}"
 
-    async def _fetch(self) -> float | None:
+    async def _fetch(self) -> DailyRates:
         try:
-            async with self.session.get(
+            # As a form: the query is longer than some proxies allow for a URL.
+            async with self.session.post(
                 f"{self.url.rstrip('/')}/api/v1/query",
-                params={"query": query()},
+                data={"query": query()},
                 timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
                 allow_redirects=False,
             ) as response:

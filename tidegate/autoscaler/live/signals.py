@@ -57,7 +57,7 @@ class Reading:
         cause: the problem without names of series: it stays the same while an outage spreads
             from one series to the next. Empty if there is no problem with a series.
         without_replica_series: problem and cause without the series of replicas.
-        history_problem: why there is no new `expected_rate`, and whether the last one is kept.
+        history_problem: why there are no new rates of earlier days, and whether the last ones are kept.
     """
 
     arrival_rate: float | None = None
@@ -72,6 +72,7 @@ class Reading:
     busy: float | None = None
     queued: float | None = None
     expected_rate: float | None = None
+    daily_rates: tuple[tuple[float, ...], ...] = ()
     busiest: float | None = None
     in_system_60s: float | None = None
     service_seconds_15s: float | None = None

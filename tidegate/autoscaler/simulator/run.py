@@ -15,6 +15,7 @@ from tidegate.autoscaler.simulator.replicas import SimulatedService
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Floats, Trace
 from tidegate.autoscaler.simulator.workload import Workload, generate_workload
+from tidegate.autoscaler.sloq.days import READ_SECONDS
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 
@@ -72,14 +73,16 @@ def simulate(
     service.start_ready(system.start)
     desired, ticks = system.start, list[Tick]()
     state: dict[str, Any] = {}
-    now = 0.0
+    now, read_at, daily_rates = 0.0, -math.inf, list[list[float]]()
     for number in range(1, math.ceil(trace.seconds / tick_seconds)):
         now = number * tick_seconds
         _serve_until(service, trace, now - tick_seconds, now)
         metrics.record_started(service.started, service.services, service.concurrency)
         signals = metrics.read(now, ready=service.ready, running=service.running, desired=desired)
+        if now - read_at >= READ_SECONDS:
+            daily_rates, read_at = trace.daily_rates(now), now
         expected = trace.expected_rate(now, AHEAD_SECONDS)
-        signals = replace(signals, expected_rate=expected)
+        signals = replace(signals, expected_rate=expected, daily_rates=daily_rates)
         if signals.slots_per_replica is not None and service.slots != system.slots:
             signals = replace(signals, slots_per_replica=service.slots)
         decision = policy(state, signals, now)

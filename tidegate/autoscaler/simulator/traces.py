@@ -11,9 +11,11 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.autoscaler.simulator.earlier_days import rates_around, rates_before
+from tidegate.autoscaler.sloq.days import DAY_SECONDS, DAYS
+
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
 MAX_INTERVALS: Final = 1_000_000
-DAY_SECONDS: Final = 86_400.0
 # A simulated request takes some 130 bytes, and each core runs a simulation of its own: 2.6 GB each.
 MAX_REQUESTS: Final = 20_000_000
 
@@ -140,6 +142,19 @@ class Trace:
         ]
         known = [rate for rate in found if rate is not None]
         return float(np.median(known)) if known else None
+
+    def daily_rates(self, at: float) -> list[list[float]]:
+        """As read from Prometheus (`sloq.days.Rates`): of today and of each earlier day.
+
+        Earlier days are those in `earlier` and those in the trace itself; empty without any.
+        """
+        days = [(rates, at) for rates in self.earlier]
+        days += [(self.rates, begin) for begin in np.arange(at - DAY_SECONDS, 0.0, -DAY_SECONDS)]
+        if not days:
+            return []
+        interval = self.interval_seconds
+        earlier = (rates_around(rates, interval, begin) for rates, begin in days[:DAYS])
+        return [rates_before(self.rates, interval, at), *earlier]
 
 
 def _largest(rates: Floats, begin: float, seconds: float, interval: float) -> float | None:

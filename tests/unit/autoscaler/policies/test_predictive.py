@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +16,14 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.live.history import HistoryError, HistoryReader, parse, query
+from tidegate.autoscaler.live.history import (
+    AHEAD,
+    HistoryError,
+    HistoryReader,
+    expected_rate,
+    parse,
+    query,
+)
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
 from tidegate.autoscaler.policy_builder import build_policy
@@ -126,29 +134,52 @@ def test_the_flights_trace_has_the_week_before() -> None:
     assert 0.2 * trace.rates.max() < noon < trace.rates.max()
 
 
-def test_the_query_covers_the_minutes_ahead_on_each_day() -> None:
-    asked = query(days=2, ahead_seconds=300)
-    assert re.findall(r"\[(\d+)s\] offset (\d+)s", asked) == [("300", "86100"), ("300", "172500")]
+def test_the_query_covers_the_minutes_before_and_ahead_on_each_day() -> None:
+    windows = re.findall(r"(avg|max)_over_time\([\w:]+\[(\d+)s\](?: offset (\d+)s)?\)", query())
+    assert windows[:3] == [("avg", "3600", ""), ("max", "300", ""), ("avg", "3600", "86400")]
+    assert ("max", "300", "86100") in windows
+    assert len(windows) == 2 + 7 * (2 + len(AHEAD))
+
+
+def response(series: dict[tuple[Any, str], str]) -> bytes:
+    result = [
+        {"metric": {"day": str(day), "rate": rate}, "value": [1, value]}
+        for (day, rate), value in series.items()
+    ]
+    return json.dumps({"status": "success", "data": {"result": result}}).encode()
+
+
+TODAY = {(0, "level"): "6", (0, "recent"): "8"}
+YESTERDAY = {(1, "level"): "2", (1, "recent"): "3"} | {(1, rate): "7.50001" for rate in AHEAD}
+DAY = (2.0, 3.0, *[7.5] * len(AHEAD))
+BEFORE = ((),) * 6
 
 
 @pytest.mark.parametrize(
-    ("body", "rate"),
+    ("series", "rates"),
     [
-        (b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"7.5"]}]}}', 7.5),
-        (b'{"status":"success","data":{"result":[]}}', None),
+        ({}, ()),
+        (TODAY, ()),
+        (TODAY | YESTERDAY, ((6.0, 8.0), DAY, *BEFORE)),
+        (YESTERDAY, ((), DAY, *BEFORE)),
+        # A day is known as a whole, or not.
+        (TODAY | YESTERDAY | {(3, "level"): "1"}, ((6.0, 8.0), DAY, *BEFORE)),
     ],
 )
-def test_a_response_has_the_rate_of_earlier_days_if_there_are_any(
-    body: bytes, rate: float | None
+def test_a_response_has_the_rates_of_the_days_that_are_known(
+    series: dict[tuple[Any, str], str], rates: tuple[tuple[float, ...], ...]
 ) -> None:
-    assert parse(body) == rate
+    assert parse(response(series)) == rates
+    assert expected_rate(rates) == (7.5 if rates else None)
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"NaN"]}]}}',
-        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"-1"]}]}}',
+        *(response(TODAY | {(1, "level"): bad}) for bad in ("NaN", "+Inf", "-1")),
+        response({(8, "level"): "1"}),
+        response({("", "level"): "1"}),
+        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"7.5"]}]}}',
         b'{"status":"error"}',
         b"\xff",
     ],
@@ -169,7 +200,7 @@ Ask = Callable[[], Awaitable[Reading]]
 
 @dataclass
 class Prometheus:
-    """Answers 7.5, or fails with another status, and knows what it was asked."""
+    """Answers with yesterday's rates, or fails with another status, and knows what it was asked."""
 
     url: str = ""
     status: int = 200
@@ -181,14 +212,14 @@ async def served() -> AsyncIterator[Prometheus]:
     prometheus = Prometheus()
 
     async def answer(request: web.Request) -> web.Response:
-        prometheus.asked.append(request.query["query"])
+        prometheus.asked.append(str((await request.post())["query"]))
         if prometheus.status != 200:
             return web.json_response({"status": "error"}, status=prometheus.status)
-        result: list[dict[str, Any]] = [{"metric": {}, "value": [1, "7.5"]}]
-        return web.json_response({"status": "success", "data": {"result": result}})
+        body = response(TODAY | YESTERDAY)
+        return web.Response(body=body, content_type="application/json")
 
     app = web.Application()
-    app.router.add_get("/api/v1/query", answer)
+    app.router.add_post("/api/v1/query", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -199,8 +230,8 @@ async def served() -> AsyncIterator[Prometheus]:
     await runner.cleanup()
 
 
-async def test_the_history_is_queried_once_a_minute(served: Prometheus) -> None:
-    clock = iter([0.0, 5.0, 59.9, 60.0])
+async def test_the_history_is_queried_every_15_seconds(served: Prometheus) -> None:
+    clock = iter([0.0, 5.0, 14.9, 15.0])
 
     async def inner() -> Reading:
         return Reading(arrival_rate=1.0)
@@ -208,7 +239,8 @@ async def test_the_history_is_queried_once_a_minute(served: Prometheus) -> None:
     async with aiohttp.ClientSession() as session:
         reader = HistoryReader(served.url, session, inner, lambda: next(clock))
         found = [await reader.read() for _ in range(4)]
-    assert found == [Reading(arrival_rate=1.0, expected_rate=7.5)] * 4
+    read = Reading(arrival_rate=1.0, expected_rate=7.5, daily_rates=((6.0, 8.0), DAY, *BEFORE))
+    assert found == [read] * 4
     assert served.asked == [query(), query()]
 
 
@@ -241,14 +273,14 @@ async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
 
         assert await read_history(0) == (7.5, "")
         served.status = 503
-        kept = (7.5, "the response of Prometheus is invalid; the last rate is kept")
-        assert await read_history(59) == (7.5, "")
-        assert await read_history(60) == kept
+        kept = (7.5, "the response of Prometheus is invalid; the last rates are kept")
+        assert await read_history(14) == (7.5, "")
+        assert await read_history(15) == kept
         assert await read_history(AHEAD_SECONDS - 1) == kept
         assert await read_history(AHEAD_SECONDS) == (
             None,
             "the response of Prometheus is invalid; no rate is expected",
         )
-        # It is asked again at each tick, not a minute later.
+        # It is asked again at each tick.
         served.status = 200
         assert await read_history(AHEAD_SECONDS + 5) == (7.5, "")

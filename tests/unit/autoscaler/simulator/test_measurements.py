@@ -1,5 +1,6 @@
 """The simulated metrics, with and without blackouts."""
 
+import json
 import math
 from dataclasses import asdict
 
@@ -151,4 +152,5 @@ def test_histogram_quantile_rises_within_the_edges(
 
 
 def test_signals_are_serializable() -> None:
-    assert all(isinstance(v, float | int | str | None) for v in asdict(read(61.0)).values())
+    signals = asdict(read(61.0))
+    assert json.loads(json.dumps(signals)) == {**signals, "daily_rates": []}

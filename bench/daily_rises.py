@@ -1,0 +1,143 @@
+"""Rises that come at the same time of day, or do not: SLOQ with and without earlier days, and `predictive`.
+
+A cell has the violation-seconds and the replica-seconds in thousands of three hours of a day, as means over
+the seeds. Each seed has other days: each has a level of its own (cv 0.2), and requests come at random.
+
+    python bench/daily_rises.py --seeds 3
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from statistics import fmean
+from typing import Final
+
+import numpy as np
+
+from tidegate.autoscaler.simulator.named_traces import find_trace
+from tidegate.autoscaler.simulator.run import simulate
+from tidegate.autoscaler.simulator.score import Score, score
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.traces import Floats, Trace
+
+POLICIES: Final = ("sloq:days=0", "predictive:days=0", "sloq")
+STARTUPS: Final = (30.0, 120.0, 300.0)
+INTERVAL: Final = 5.0
+MINUTE: Final = 60.0
+SECONDS: Final = 180 * MINUTE
+LOW, HIGH = 25.0, 90.0
+RISES: Final = np.array([40.0, 100.0, 150.0]) * MINUTE
+RISE_SECONDS: Final = 15 * MINUTE
+TIMES: Final = np.arange(0.0, SECONDS, INTERVAL) + INTERVAL / 2
+
+Day = Callable[[np.random.Generator], Floats]
+
+
+def steps(random: np.random.Generator) -> Floats:
+    """25 requests a second, and 90 for 15 minutes, three times, each up to 30 s early or late."""
+    return _rises(RISES + random.uniform(-30.0, 30.0, len(RISES)))
+
+
+def irregular(random: np.random.Generator) -> Floats:
+    """The same at other times each day."""
+    return _rises(random.uniform(20 * MINUTE, 160 * MINUTE, len(RISES)))
+
+
+def quiet(random: np.random.Generator) -> Floats:
+    """No rise, and fewer requests, as at the weekend."""
+    return np.full_like(TIMES, 0.8 * LOW)
+
+
+def holiday(random: np.random.Generator) -> Floats:
+    """The rises, at 40 %."""
+    return 0.4 * steps(random)
+
+
+def jobs(random: np.random.Generator) -> Floats:
+    """The rises, and no requests in between."""
+    return np.where(steps(random) > LOW, HIGH, 0.05)
+
+
+def ramp(random: np.random.Generator) -> Floats:
+    """From 10 to 100 in 10 minutes, up to 2 minutes early or late."""
+    since = TIMES - 60 * MINUTE - random.uniform(-120.0, 120.0)
+    return 10.0 + 90.0 * np.clip(since / (10 * MINUTE), 0.0, 1.0)
+
+
+def noise(random: np.random.Generator) -> Floats:
+    """No rise, and another rate each minute (cv 0.5)."""
+    minutes = random.lognormal(-0.11, 0.47, round(SECONDS / MINUTE))
+    return 45.0 * np.repeat(minutes, round(MINUTE / INTERVAL))
+
+
+def _rises(begins: Floats) -> Floats:
+    since = TIMES[:, None] - begins
+    return np.where(((since >= 0) & (since < RISE_SECONDS)).any(axis=1), HIGH, LOW)
+
+
+# The day, and those before it.
+CASES: Final[Mapping[str, tuple[Day, tuple[Day, ...]]]] = {
+    "rises each day": (steps, (steps,) * 7),
+    "a weekday": (steps, (*[steps] * 4, quiet, quiet, steps)),
+    "the first day of the weekend": (quiet, (*[steps] * 5, quiet, quiet)),
+    "a holiday": (holiday, (steps,) * 7),
+    "jobs from idle": (jobs, (jobs,) * 7),
+    "a ramp each day": (ramp, (ramp,) * 7),
+    "rises at other times": (irregular, (irregular,) * 7),
+    "noise": (noise, (noise,) * 7),
+}
+
+
+def trace(case: str, seed: int) -> Trace:
+    """The day with its earlier days. Those are counts, as a Prometheus has them."""
+    day, earlier = CASES[case]
+    random = np.random.default_rng((seed, list(CASES).index(case)))
+    counted = [random.poisson(_level(one, random) * INTERVAL) / INTERVAL for one in earlier]
+    return Trace(case, INTERVAL, _level(day, random), earlier=tuple(counted))
+
+
+def _level(day: Day, random: np.random.Generator) -> Floats:
+    return day(random) * random.lognormal(0.0, 0.2)
+
+
+def score_of(policy: str, day: Trace, startup_seconds: float, seed: int) -> Score:
+    """The score of a run."""
+    system = System(startup_seconds=startup_seconds)
+    built = simulated_policy(policy, system)
+    run = simulate(built.policy, day, system, seed=seed, tick_seconds=built.tick_seconds)
+    return score(run, system.slo_seconds)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cases", nargs="+", default=[*CASES, "flights"])
+    parser.add_argument("--startups", nargs="+", type=float, default=STARTUPS)
+    parser.add_argument("--policies", nargs="+", default=POLICIES)
+    arguments = parser.parse_args()
+    print(f"| day | start-up | {' | '.join(f'`{one}`' for one in arguments.policies)} |")
+    print(f"| --- | --- |{' --- |' * len(arguments.policies)}")
+    for case in arguments.cases:
+        for startup in arguments.startups:
+            cells = []
+            for policy in arguments.policies:
+                scores = [
+                    score_of(
+                        policy,
+                        find_trace(case) if case == "flights" else trace(case, seed),
+                        startup,
+                        seed,
+                    )
+                    for seed in range(arguments.seeds)
+                ]
+                violations = fmean(one.violation_seconds for one in scores)
+                cost = fmean(one.replica_seconds for one in scores) / 1000
+                cells.append(f"{violations:,.0f} · {cost:.1f}")
+            print(f"| {case} | {startup:g} s | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
