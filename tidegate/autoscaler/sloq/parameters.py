@@ -70,8 +70,8 @@ class SloqParameters:
     patience_most: float = 0.35
     rise_sigmas: float = 2.5
     rise_most: float = 2.0
-    reserve_coverage: float = 0.96
-    reserve_step: float = 0.05
+    reserve_coverage: float = 0.95
+    reserve_step: float = 0.1
     backlog_seconds: float = 10.0
     broken_most: float = 3.0
     utilisation_most: float = 0.97
