@@ -16,6 +16,7 @@ import elasticsearch
 import pytest
 from elasticsearch.helpers import scan
 
+from support.processes.compose_project import REPLICA_REMOVED
 from support.processes.compose_stack import Compose, constant, docker, loaded
 from support.processes.running_stack import eventually
 from tidegate.loadgen.report.results import REQUESTS as REQUESTS_CSV
@@ -316,8 +317,7 @@ def test_the_number_of_replicas_is_restored_within_ten_seconds_after_up(
     def plain_up() -> bool | None:
         """None if a replica was removed after Compose had listed it, which Compose takes for a failure."""
         done = compose.call("up", "--detach", "--no-build")
-        removed = r"No such container|container \S+-model-\d+ exited \(0\)"
-        if done.returncode and re.search(removed, done.stderr):
+        if done.returncode and re.search(REPLICA_REMOVED, done.stderr):
             return None
         assert done.returncode == 0, done.stderr
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ REPLICA_FOLDER = Path(__file__).parents[2] / "integration" / "compose"
 SERVICE = "model"
 TOKEN = "a-token-of-the-tests"  # not a secret
 DEADLINE_SECONDS = 120.0
+# How `docker compose up` ends if a replica was removed after it was listed (docs/explanation/resizer.md).
+REPLICA_REMOVED = r"No such container|container \S+-model-\d+ exited \(0\)"
 
 MODEL = f"""
     image: IMAGE
@@ -93,8 +96,22 @@ class Project:
         (self.folder / "compose.yml").write_text(text.replace("IMAGE", self.image))
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-        """Run Compose in the folder."""
-        done = subprocess.run(
+        """Run Compose in the folder; an `up` that a removed replica ended is repeated, as the docs say."""
+
+        def ended() -> subprocess.CompletedProcess[str] | None:
+            done = self.call(*arguments, env=env)
+            removed = done.returncode and re.search(REPLICA_REMOVED, done.stderr)
+            return None if arguments[0] == "up" and removed else done
+
+        done = until(ended)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def call(
+        self, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Compose in the folder, which may fail."""
+        return subprocess.run(
             [self.compose, *arguments],
             cwd=self.folder,
             env={**os.environ, **(env or {})},
@@ -103,8 +120,6 @@ class Project:
             timeout=180,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def containers(self, service: str = SERVICE) -> dict[str, dict[str, Any]]:
         """The output of `inspect` for every container of a service, by name."""
