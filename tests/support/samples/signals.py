@@ -26,6 +26,23 @@ IDLE = Signals(
     gateway_age_seconds=1.0,
 )
 
+# One replica that 10 requests/s occupy by half.
+CALM = Signals(
+    arrival_rate=10.0,
+    service_seconds=0.2,
+    in_system=2.0,
+    slots_per_replica=4,
+    ready=1,
+    running=1,
+    desired=1,
+    latency_seconds=0.4,
+    age_seconds=1.0,
+    arrival_rate_60s=10.0,
+    service_seconds_p95=0.46,
+    busy=2.0,
+    queued=0.0,
+)
+
 # The fields that come from Prometheus.
 MEASURED = (
     "arrival_rate",

@@ -99,8 +99,7 @@ def parse(body: bytes) -> DailyRates:
             raise HistoryError(f"Prometheus returned an invalid rate: {rate}")
         found[series.metric.day, series.metric.rate] = float(f"{rate:.4g}")
     today = _day(found, 0, (LEVEL, RECENT))
-    days = (_day(found, day, (LEVEL, RECENT, *AHEAD)) for day in range(1, DAYS + 1))
-    earlier = tuple(days)
+    earlier = [_day(found, day, (LEVEL, RECENT, *AHEAD)) for day in range(1, DAYS + 1)]
     return (today, *earlier) if any(earlier) else ()
 
 

@@ -16,6 +16,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.samples.signals import CALM
 from tidegate.autoscaler.live.history import (
     AHEAD,
     HistoryError,
@@ -33,26 +34,11 @@ from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.score import score
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Trace
-from tidegate.autoscaler.types import Bounds, Signals
+from tidegate.autoscaler.types import Bounds
 
 CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
 DECIDE = build_policy("predictive", CONTEXT).policy
 SLOQ = build_policy("sloq", CONTEXT).policy
-CALM = Signals(
-    arrival_rate=10.0,
-    service_seconds=0.2,
-    in_system=2.0,
-    slots_per_replica=4,
-    ready=1,
-    running=1,
-    desired=1,
-    latency_seconds=0.4,
-    age_seconds=1.0,
-    arrival_rate_60s=10.0,
-    service_seconds_p95=0.46,
-    busy=2.0,
-    queued=0.0,
-)
 
 
 def test_the_rate_of_earlier_days_is_prepared_for() -> None:

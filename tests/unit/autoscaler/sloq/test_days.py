@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.samples.signals import CALM
 from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
@@ -25,21 +26,6 @@ from tidegate.autoscaler.types import Bounds, Decision, Signals
 
 CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
 SLOQ = build_policy("sloq", CONTEXT).policy
-CALM = Signals(
-    arrival_rate=10.0,
-    service_seconds=0.2,
-    in_system=2.0,
-    slots_per_replica=4,
-    ready=1,
-    running=1,
-    desired=1,
-    latency_seconds=0.4,
-    age_seconds=1.0,
-    arrival_rate_60s=10.0,
-    service_seconds_p95=0.46,
-    busy=2.0,
-    queued=0.0,
-)
 HORIZON = 35.0
 MINUTE = 60.0
 
