@@ -122,7 +122,14 @@ def run_one(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
 
 def _run(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
     one = simulated_policy(expression, system)
-    return simulate(one.policy, _trace(spec), system, seed=seed, tick_seconds=one.tick_seconds)
+    return simulate(
+        one.policy,
+        _trace(spec),
+        system,
+        seed=seed,
+        tick_seconds=one.tick_seconds,
+        uses_history=one.uses_history,
+    )
 
 
 def _all(jobs: list[_Job], workers: int) -> Iterator[Score]:

@@ -54,6 +54,7 @@ def simulate(
     *,
     seed: int,
     tick_seconds: float = 5.0,
+    uses_history: bool = True,
     workload: Workload | None = None,
 ) -> Run:
     """Run a policy on a trace. The same arguments give the same run.
@@ -64,6 +65,7 @@ def simulate(
         system: the simulated service.
         seed: of the requests; policies with the same seed get the same requests.
         tick_seconds: the time between decisions.
+        uses_history: whether the policy uses the traffic of earlier days, which takes time to collect.
         workload: the requests, if known; None generates them from the trace's rates.
     """
     if workload is None:
@@ -79,10 +81,11 @@ def simulate(
         _serve_until(service, trace, now - tick_seconds, now)
         metrics.record_started(service.started, service.services, service.concurrency)
         signals = metrics.read(now, ready=service.ready, running=service.running, desired=desired)
-        if now - read_at >= READ_SECONDS:
-            daily_rates, read_at = trace.daily_rates(now), now
-        expected = trace.expected_rate(now, AHEAD_SECONDS)
-        signals = replace(signals, expected_rate=expected, daily_rates=daily_rates)
+        if uses_history:
+            if now - read_at >= READ_SECONDS:
+                daily_rates, read_at = trace.daily_rates(now), now
+            expected = trace.expected_rate(now, AHEAD_SECONDS)
+            signals = replace(signals, expected_rate=expected, daily_rates=daily_rates)
         if signals.slots_per_replica is not None and service.slots != system.slots:
             signals = replace(signals, slots_per_replica=service.slots)
         decision = policy(state, signals, now)

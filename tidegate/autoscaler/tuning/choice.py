@@ -246,5 +246,12 @@ def _all(jobs: Sequence[tuple[str, Trace, System, int]], workers: int) -> Iterat
 def _score(job: tuple[str, Trace, System, int]) -> Score:
     expression, part, system, seed = job
     built = simulated_policy(expression, system)
-    run = simulate(built.policy, part, system, seed=seed, tick_seconds=built.tick_seconds)
+    run = simulate(
+        built.policy,
+        part,
+        system,
+        seed=seed,
+        tick_seconds=built.tick_seconds,
+        uses_history=built.uses_history,
+    )
     return score(run, system.slo_seconds, slo_quantile=system.slo_quantile)
