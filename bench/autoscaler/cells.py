@@ -31,7 +31,7 @@ SETTINGS: Final = (
     "sloq:down_seconds=180",
     "sloq:reserve_coverage=0.93",
     "sloq:reserve_coverage=0.96,reserve_step=0.05",
-    "sloq:patience_most=0.1,late_share=0.4",
+    "sloq:slowdown_most=1",
 )
 """What the default settings are chosen from."""
 TUNED: Final = (

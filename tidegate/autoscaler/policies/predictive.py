@@ -83,7 +83,7 @@ def _replicas(inputs: Mapping[str, Any], rate: float, max_replicas: int) -> int 
         rate * service * (1 + inputs["margin"]),
         allowed=inputs["allowed_seconds"],
         service=service,
-        patience_most=inputs["parameters"]["patience_most"],
+        patience_most=inputs["parameters"]["patience_most"] / inputs["slowdown"],
         per_replica=per_replica,
         late=inputs["late"],
         utilisation=min(MAX_UTILISATION, inputs["parameters"]["utilisation_most"]),

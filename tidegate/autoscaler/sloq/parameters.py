@@ -24,6 +24,8 @@ class SloqParameters:
         late_share: the fraction of the requests that may miss the objective that may do so by waiting.
         patience_share: the wait that is always allowed, as a fraction of the objective.
         patience_most: the wait to plan for at most, in mean times in a slot; 0: what the objective leaves.
+        slowdown_most: that wait is divided by how many times as long requests could take and still meet the
+            objective, but by this at most; 1: not divided.
         rise_sigmas: a rise counts if it exceeds this many standard deviations of Poisson noise.
         rise_most: the forecast of a rise is at most this multiple of the current rate.
         reserve_coverage: the fraction of forecast errors that the burst reserve covers; 0: no reserve.
@@ -68,6 +70,7 @@ class SloqParameters:
     late_share: float = 0.2
     patience_share: float = 0.15
     patience_most: float = 0.35
+    slowdown_most: float = 2.0
     rise_sigmas: float = 2.5
     rise_most: float = 2.0
     reserve_coverage: float = 0.95
@@ -101,6 +104,7 @@ BEFORE: Final = MappingProxyType(
         "peakedness_most": 1.0,
         "burst_sigmas": 0.0,
         "patience_most": 0.0,
+        "slowdown_most": 1.0,
         "margin_requests": 0.0,
         "backlog_ahead": 0.0,
         "margin_most": 0.6,

@@ -137,6 +137,7 @@ class _Sloq:
                 "patience_seconds": size.patience,
                 "late": size.late,
                 "peakedness": size.peakedness,
+                "slowdown": size.slowdown,
                 "meetable": size.meetable,
                 "slots": size.slots,
                 "stay_slots": size.stay_slots,

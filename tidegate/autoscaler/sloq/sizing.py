@@ -39,6 +39,7 @@ class Size:
         patience: the wait that at most the fraction `late` of requests may exceed, in seconds.
         late: that fraction.
         peakedness: how much more variable the traffic counts as than Poisson traffic.
+        slowdown: how many times as long requests could take in a slot within the objective.
         slots: the slots needed for the load.
         stay_slots: the slots needed for the measured load plus a margin: no replica below this is removed.
         capped: whether more slots than the maximum are needed; how many is not calculated.
@@ -54,6 +55,7 @@ class Size:
     patience: float
     late: float
     peakedness: float
+    slowdown: float
     slots: int
     stay_slots: int
     capped: bool
@@ -126,7 +128,8 @@ def size_for(
     )
     stay_load = max(stay_load_expected * (1 + parameters.stay_margin), observed_load)
 
-    allowed = patience = _allowed_wait(parameters, state, service, slowed)
+    allowed, slowdown = _left_of_objective(parameters, state, service, slowed)
+    patience = allowed
     # An objective for every request: no size keeps it with certainty.
     late = max(LEAST_LATE, parameters.late_share * (1 - parameters.slo_quantile))
     # One replica more than the maximum is enough to show that the maximum is too low.
@@ -146,7 +149,7 @@ def size_for(
             slots_and_wait,
             allowed=allowed,
             service=service,
-            patience_most=parameters.patience_most,
+            patience_most=parameters.patience_most / slowdown,
             per_replica=per_replica,
             late=late,
             utilisation=min(MAX_UTILISATION, parameters.utilisation_most),
@@ -173,6 +176,7 @@ def size_for(
         patience=patience,
         late=late,
         peakedness=peakedness,
+        slowdown=slowdown,
         slots=slots,
         stay_slots=stay,
         capped=slots >= max_slots,
@@ -223,30 +227,33 @@ def slots_and_wait(
     return needed(load, planned / service), planned
 
 
-def _allowed_wait(
+def _left_of_objective(
     parameters: SloqParameters, state: SloqState, service: float, slowed: float
-) -> float:
-    """The wait that the objective leaves, in seconds, but at least `patience_share` of it.
+) -> tuple[float, float]:
+    """What the objective leaves: the wait in seconds, and how many times as long requests could take.
 
-    A request waits, and then uses up the objective in its slot until the first or the last byte. Before the
-    time to the first byte is measured, the least wait is allowed: only the mean to the last byte is known.
+    A request waits, and then uses up the objective in its slot until the first or the last byte. At least
+    `patience_share` of the objective is left for the wait. Before the time to the first byte is measured,
+    that is all: only the mean to the last byte is known.
     """
     slo, first_byte = parameters.slo_seconds, parameters.until == "first_byte"
     used = (state.service_seconds_p95 or (slo if first_byte else service)) * (
         1.0 if first_byte else slowed
     )
-    return max(parameters.patience_share * slo, slo - used)
+    wait = parameters.patience_share * slo
+    return max(wait, slo - used), max(1.0, min(parameters.slowdown_most, (slo - wait) / used))
 
 
 def _about_rate(state: SloqState, demand: Demand, rate: float, horizon_seconds: float) -> list[str]:
     """The clause about where the rate to serve comes from, if it is not the current one."""
-    if rate > max(demand.ahead, demand.now + state.reserve, demand.foreseen):
+    seen = max(demand.ahead, demand.now + state.reserve)
+    if rate > max(seen, demand.foreseen):
         daily = demand.daily
         within = f"{rate:.3g} requests/s are expected within {daily.seconds / 60:g} min"
         return [
             f"{within}: {daily.with_it} of {daily.days} earlier days had that rise at this time"
         ]
-    if rate > max(demand.ahead, demand.now + state.reserve):
+    if rate > seen:
         known = state.repetition
         right = f"{sum(known.cases)} of the last {len(known.cases)} such forecasts were right"
         within = (

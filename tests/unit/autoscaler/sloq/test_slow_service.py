@@ -1,0 +1,84 @@
+"""A service that suddenly slows down, where the objective could still be met."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support.harnesses.sloq_loop import CALM, PARAMETERS
+from tidegate.autoscaler.policy_builder import build_policy
+from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
+from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
+from tidegate.autoscaler.simulator.score import Score, score
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.sloq.policy import sloq
+from tidegate.autoscaler.types import Bounds, Decision, Signals
+
+
+def at_rate(rate: float) -> Signals:
+    """Requests take 0.2 s in the mean, and p95 is 0.46 s; no queue is to be expected."""
+    return replace(
+        CALM,
+        arrival_rate=rate,
+        arrival_rate_60s=rate,
+        in_system=rate / 5,
+        busy=rate / 5,
+        ready=40,
+        running=40,
+    )
+
+
+def decide(rate: float, **parameters: Any) -> Decision:
+    return sloq(replace(PARAMETERS, max=60, **parameters))({}, at_rate(rate), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "slo_seconds", "without", "replicas"),
+    [
+        # 10 slots of work. At twice the time, 20 slots are as many as the work, and 16 are not.
+        (50.0, 1.2, 4, 5),
+        # Requests of twice the time would not keep these, however many replicas there were.
+        (50.0, 0.6, 4, 4),
+        (50.0, 0.5, 4, 4),
+        # One replica that keeps the objective is enough.
+        (10.0, 1.2, 1, 1),
+        # What is added grows with the root of the load only: 114 slots instead of 110 for 100 slots of work.
+        (500.0, 1.2, 28, 29),
+    ],
+)
+def test_room_is_kept_for_a_slowdown_that_the_objective_allows(
+    rate: float, slo_seconds: float, without: int, replicas: int
+) -> None:
+    assert decide(rate, slo_seconds=slo_seconds, slowdown_most=1.0).inputs["wanted"] == without
+    assert decide(rate, slo_seconds=slo_seconds).inputs["wanted"] == replicas
+
+
+def test_forecasts_of_earlier_days_have_it_too() -> None:
+    context = PolicyContext(Bounds(PARAMETERS.min, PARAMETERS.max), slo_seconds=1.2)
+    signals = replace(at_rate(10.0), expected_rate=50.0, desired=1)
+    forecast = build_policy("predictive", context).policy({}, signals, 5.0)
+    assert forecast.reason == "up"
+    assert forecast.desired == decide(50.0, slo_seconds=1.2).inputs["wanted"] == 5
+
+
+def test_a_service_twice_as_slow_violates_no_more_than_with_hpa_at_less_cost() -> None:
+    spec = TraceSpec("slow-service")
+    system = spec.system(System())
+
+    def scored(expression: str, seed: int) -> Score:
+        return score(run_one(expression, spec, System(), seed), system.slo_seconds)
+
+    for seed in (0, 1):
+        ours, theirs = scored("sloq", seed), scored("hpa:inflight=0.7", seed)
+        assert ours.violation_seconds <= theirs.violation_seconds
+        assert ours.replica_seconds < theirs.replica_seconds
+        assert ours.violation_seconds < scored("sloq:slowdown_most=1", seed).violation_seconds
+
+
+def test_decisions_recorded_without_it_replay_without_it() -> None:
+    policy = POLICIES["sloq"]
+    earlier = {n: getattr(PARAMETERS, n) for n in policy.options if n != "slowdown_most"}
+    recorded = {"min": 1, "max": 40, "slo_seconds": 0.6, "tick_seconds": 5.0, "until": "last_byte"}
+    assert policy.as_recorded({**earlier, **recorded})["slowdown_most"] == 1.0
