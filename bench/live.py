@@ -295,6 +295,7 @@ def plot(path: Path, name: str, pairs: list[Pair]) -> None:
         above.plot([], [], color=COLOURS[0], label="live")
         above.plot([], [], label="simulated, each seed", **SIMULATED)
         above.legend(fontsize="small", loc="lower right")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
 
 
