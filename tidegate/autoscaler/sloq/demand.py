@@ -133,10 +133,9 @@ def forecast(
 
 
 def due_rate(expected: tuple[TimedValue, ...], now: float, horizon_seconds: float) -> float | None:
-    """The rate that was expected for now a horizon ago, if one was."""
-    return max((pair for pair in expected if pair[0] <= now - horizon_seconds), default=(0, None))[
-        1
-    ]
+    """The rate that was expected for now a horizon ago, if one was; `expected` is oldest first."""
+    due = (rate for at, rate in reversed(expected) if at <= now - horizon_seconds)
+    return next(due, None)
 
 
 def learn_reserve(
@@ -168,13 +167,13 @@ def learn_reserve(
     Returns:
         The reserve, and the forecasts that are not yet due.
     """
-    due = [rate for at, rate in expected if at <= now - horizon_seconds]
+    due = due_rate(expected, now, horizon_seconds)
     pending = tuple(pair for pair in expected if pair[0] > now - horizon_seconds)
-    if not due or coverage <= 0:
+    if due is None or coverage <= 0:
         return (reserve if coverage > 0 else 0.0), pending
-    uncovered = rate_15s - due[-1] > reserve
+    uncovered = rate_15s - due > reserve
     # The scale is the larger of the two rates, so that the step is proportional to the load. Without traffic
     # it is the reserve itself; otherwise the reserve of the last burst would keep replicas forever.
-    scale = step * (max(rate_15s, due[-1]) or reserve)
+    scale = step * (max(rate_15s, due) or reserve)
     moved = reserve + scale * (coverage if uncovered else coverage - 1)
     return max(0.0, moved), pending
