@@ -275,7 +275,7 @@ def test_outages_lose_and_duplicate_no_event(compose: Compose, tmp_path: Path) -
         (collector,) = compose.containers("collector")
         docker("stop", "-t", "20", store["Id"])
         stopped_at = time.monotonic()
-        docker("kill", compose.replicas()[0]["Id"])
+        compose.kill_replica()
         docker("kill", collector["Id"])
         eventually(lambda: compose.replicas() or None, "a replica runs again", 30)
         while (

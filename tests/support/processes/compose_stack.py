@@ -19,6 +19,7 @@ import elasticsearch
 
 from support.checkout import ROOT
 from support.components import unavailable
+from support.processes.running_stack import eventually
 
 PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS")
 FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")
@@ -84,6 +85,17 @@ class Compose:
 
     def replicas(self) -> list[dict[str, Any]]:
         return self.containers("model")
+
+    def kill_replica(self) -> None:
+        """Kill a replica; another one if the resizer removes that one meanwhile."""
+
+        def killed() -> bool:
+            done = subprocess.run(
+                ["docker", "kill", self.replicas()[0]["Id"]], capture_output=True, check=False
+            )
+            return done.returncode == 0
+
+        eventually(killed, "a replica is killed", 30)
 
     def secrets(self, consumer: str) -> dict[str, str]:
         """The secrets of a consumer, by name."""
