@@ -273,6 +273,8 @@ def test_outages_lose_and_duplicate_no_event(compose: Compose, tmp_path: Path) -
     with compose.load(folder, constant(folder, OUTAGE_SECONDS + 50, LOW_RATE)) as load:
         (store,) = compose.containers("elasticsearch")
         (collector,) = compose.containers("collector")
+        # A load that finds no replica ready does not begin.
+        eventually(lambda: compose.value("service:arrival_rate:15s") > 0, "requests arrive", 60)
         docker("stop", "-t", "20", store["Id"])
         stopped_at = time.monotonic()
         compose.kill_replica()
