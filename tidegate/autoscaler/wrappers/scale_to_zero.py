@@ -7,7 +7,7 @@ last measured are kept, and the inner policy can size for a burst.
 Three invariants:
 
 - Bad data never removes the last replica.
-- At zero, if the number of waiting requests stays unknown, a replica is started.
+- At zero, if it stays unknown whether there are requests, a replica is started.
 - While replicas start from zero, none is removed.
 """
 
@@ -101,24 +101,29 @@ class _ScaleToZero:
     def _at_zero(
         self, state: _ZeroState, signals: Signals, now: float
     ) -> tuple[Decision, _ZeroState]:
-        current, queued = signals.desired, self._queued(signals)
-        if queued is None:
+        current, queued, rate = signals.desired, self._queued(signals), self._arrivals(signals)
+        if queued is None or rate is None:
             since = now if state.blind_since is None else state.blind_since
+            unknown = "whether requests wait" if queued is None else "whether requests arrive"
             why = f" ({signals.problem})" if signals.problem else ""
             if now - since < self.zero.stale_seconds:
-                text = f"it is not known whether requests wait{why}"
+                text = f"it is not known {unknown}{why}"
                 state = state.model_copy(update={"blind_since": since})
                 return self._decision((current, 0), "no-signal", text, None), state
-            text = f"it has not been known for {now - since:.0f} s whether requests wait{why}"
+            text = f"it has not been known for {now - since:.0f} s {unknown}{why}"
             return self._decision((current, 1), "up", text, None), _start_from_zero(state)
         state = state.model_copy(update={"blind_since": None})
-        if queued <= 0:
+        if queued > 0:
+            requests = "1 request waits" if queued == 1 else f"{queued:g} requests wait"
+            text = f"{requests} at the gateway"
+            inner = self._decide_inside(state, signals, queued, now)
+        elif rate > 0:
+            text = f"{rate:.3g} requests/s arrive"
+            inner = self.policy(state.inner, signals, now)
+        else:
             return self._decision(
                 (current, 0), "hold", "no request waits at the gateway", queued
             ), state
-        requests = "1 request waits" if queued == 1 else f"{queued:g} requests wait"
-        text = f"{requests} at the gateway"
-        inner = self._decide_inside(state, signals, queued, now)
         if inner is None:
             return self._decision((current, 1), "up", text, queued), _start_from_zero(state)
         number = self._within(inner.desired)
@@ -195,6 +200,16 @@ class _ScaleToZero:
             if age is not None and age <= self.zero.stale_seconds
             else None
         )
+
+    def _arrivals(self, signals: Signals) -> float | None:
+        """Requests a second that arrive although no replica is desired; None if it matters and is unknown.
+
+        KEDA leaves the last pod for its cooldown period, and so long no request waits at the gateway.
+        """
+        age = valid_or_none(_gateway_age(signals))
+        fresh = age is not None and age <= self.zero.stale_seconds
+        rate = valid_or_none(signals.arrival_rate) if fresh else None
+        return 0.0 if rate is None and signals.ready <= 0 else rate
 
     def _is_idle(self, signals: Signals) -> bool:
         """Whether fresh signals show no arrivals and an empty system."""

@@ -187,6 +187,34 @@ def test_a_stale_queue_is_unknown() -> None:
     assert run.tick(old).explanation == "0 held: it is not known whether requests wait"
 
 
+def test_traffic_that_the_last_replica_still_serves_keeps_it() -> None:
+    # KEDA leaves the last pod for its cooldown period, and without a queue only the arrivals show requests.
+    run = Run().asleep()
+    served = replace(BUSY, desired=0, waiting=0.0)
+    decision = run.tick(served, seconds=1.0)
+    assert decision.desired >= 1
+    assert decision.reason == "up"
+    assert decision.explanation.startswith(f"0 → {decision.desired}: 8 requests/s arrive")
+    assert run.tick(replace(served, desired=decision.desired)).desired >= 1
+
+
+def test_a_replica_that_is_left_without_traffic_stays_undesired() -> None:
+    run = Run().asleep()
+    for _ in range(40):
+        decision = run.tick(replace(IDLE, desired=0, waiting=0.0))
+        assert (decision.desired, decision.reason) == (0, "hold")
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [{"arrival_rate": None}, {"arrival_rate": math.nan}, {"gateway_age_seconds": 16.0}],
+)
+def test_a_replica_of_which_the_traffic_stays_unknown_is_kept(lost: dict[str, Any]) -> None:
+    run = Run().asleep()
+    seen = replace(IDLE, desired=0, waiting=0.0, **lost)
+    assert [run.tick(seen).desired for _ in range(4)] == [0, 0, 0, 1]
+
+
 def test_learned_values_survive_zero_replicas() -> None:
     run = Run().asleep()
     before = run.state["inner"]
