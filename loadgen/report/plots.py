@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from matplotlib import rc_context
@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tidegate.loadgen.report.plot_style import STYLE
 from tidegate.loadgen.report.replica_signals import Sample
 from tidegate.loadgen.report.series import RunSeries, rises
 from tidegate.loadgen.report.theme import Theme
@@ -24,12 +25,6 @@ Panel: TypeAlias = Callable[[Axes, RunSeries, Theme], None]
 WIDTH_INCHES: Final = 10.0
 PANEL_INCHES: Final = 2.15
 MAX_DOTS: Final = 4000
-FONT: Final[Any] = {  # matplotlib types its settings by the literals of their names
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "loadgen",
-}
 
 
 def load(axes: Axes, run: RunSeries, theme: Theme) -> None:
@@ -168,7 +163,7 @@ OVERVIEW: Final = ("requests", "latency", "replicas")
 
 def draw(names: Sequence[str], run: RunSeries, theme: Theme, headline: str = "") -> Figure:
     """Draw panels below each other, with a common time axis."""
-    with rc_context(FONT):
+    with rc_context(STYLE):
         head = 0.55 if headline else 0.1
         height = sum(map(_height, names)) + head + 0.35
         figure = Figure(figsize=(WIDTH_INCHES, height), facecolor=theme.paper, layout="constrained")
@@ -199,7 +194,7 @@ def _height(name: str) -> float:
 
 def as_bytes(figure: Figure, form: str, dpi: int = 150) -> bytes:
     """Return the figure as `png` or `svg`; the bytes are reproducible."""
-    with rc_context(FONT), io.BytesIO() as file:
+    with rc_context(STYLE), io.BytesIO() as file:
         metadata = {"Date": None} if form == "svg" else {"Software": None}
         figure.savefig(
             file, format=form, dpi=dpi, facecolor=figure.get_facecolor(), metadata=metadata

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,6 +18,7 @@ from tidegate.autoscaler.simulator.comparison import PolicyResult
 from tidegate.autoscaler.simulator.run import Run
 from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned
 from tidegate.autoscaler.simulator.system import System
+from tidegate.loadgen.report.plot_style import STYLE
 
 # Okabe and Ito's colours, distinguishable with any colour vision.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -49,6 +51,7 @@ RING: Final[dict[str, Any]] = {
 ALL_TRACES: Final = "all traces, in sum"
 
 
+@rc_context(STYLE)
 def write_page(
     path: Path, title: str, runs: Mapping[str, Run], results: Sequence[PolicyResult], system: System
 ) -> None:
@@ -106,6 +109,7 @@ def _by_trace(results: Sequence[PolicyResult]) -> dict[str, list[PolicyResult]]:
     return {**found, ALL_TRACES: list(results)} if len(found) > 1 else found
 
 
+@rc_context(STYLE)
 def pareto_page(
     path: Path,
     title: str,

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter
 from tidegate.drift.report.distributions import Distribution
 from tidegate.drift.report.findings import CommonFindings
 from tidegate.drift.report.plot_style import bare, figure, name_periods
-from tidegate.loadgen.report.plots import FONT, percent_label
+from tidegate.loadgen.report.plot_style import STYLE
+from tidegate.loadgen.report.plots import percent_label
 from tidegate.loadgen.report.theme import Theme
 from tidegate.monitoring.counting.reference import smoothed_ratios
 
@@ -30,7 +31,7 @@ def drift(found: CommonFindings, theme: Theme) -> Figure:
     limit = found.drift.psi_critical * MAX_COLOUR
     indices = [[math.nan if i is None else i for i in each.psi_by_period()] for each in features]
     table = np.array(indices)
-    with rc_context(FONT):
+    with rc_context(STYLE):
         drawn = figure(0.5 + 0.24 * len(features), theme)
         axes = drawn.subplots()
         bare(axes, theme)
@@ -54,7 +55,7 @@ def features(found: CommonFindings, theme: Theme) -> Figure:
     """Each distribution at training and now, by descending PSI."""
     shown = sorted(found.distributions, key=lambda each: -(each.psi or 0.0))
     lines = max(1, math.ceil(len(shown) / COLUMNS))
-    with rc_context(FONT):
+    with rc_context(STYLE):
         drawn = figure(1.45 * lines, theme)
         grid = drawn.subplots(lines, COLUMNS, squeeze=False).ravel().tolist()
         for axes, each in zip(grid, shown, strict=False):

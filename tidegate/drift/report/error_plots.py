@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter
 from tidegate.drift.report.drift_plots import drift, features
 from tidegate.drift.report.plot_style import bare, figure, legend, name_periods, title
 from tidegate.drift.report.regressor_findings import RegressorFindings
-from tidegate.loadgen.report.plots import FONT, percent_label
+from tidegate.loadgen.report.plot_style import STYLE
+from tidegate.loadgen.report.plots import percent_label
 from tidegate.loadgen.report.theme import Theme
 
 Plot: TypeAlias = Callable[[RegressorFindings, Theme], Figure]
@@ -29,7 +30,7 @@ SHOWN_RESIDUALS: Final = 0.99
 def error(found: RegressorFindings, theme: Theme) -> Figure:
     """Realised and expected mean absolute error, and the coverage, by period."""
     covered = any(each.coverage is not None for each in found.quality)
-    with rc_context(FONT):
+    with rc_context(STYLE):
         drawn = figure(2.6 + (1.7 if covered else 0.0), theme)
         heights = [2.6, 1.7] if covered else [2.6]
         column = drawn.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
@@ -42,7 +43,7 @@ def error(found: RegressorFindings, theme: Theme) -> Figure:
 
 def residuals(found: RegressorFindings, theme: Theme) -> Figure:
     """Residuals by predicted value."""
-    with rc_context(FONT):
+    with rc_context(STYLE):
         drawn = figure(3.4, theme)
         axes = drawn.subplots()
         bare(axes, theme)

@@ -16,7 +16,8 @@ from tidegate.drift.report.distributions import Distribution
 from tidegate.drift.report.drift_plots import drift, features
 from tidegate.drift.report.findings import Findings
 from tidegate.drift.report.plot_style import bare, figure, legend, name_periods, title
-from tidegate.loadgen.report.plots import FONT, WIDTH_INCHES, percent_label
+from tidegate.loadgen.report.plot_style import STYLE
+from tidegate.loadgen.report.plots import WIDTH_INCHES, percent_label
 from tidegate.loadgen.report.theme import Theme
 from tidegate.monitoring.counting.reference import smoothed_ratios
 
@@ -29,7 +30,7 @@ MAX_LABELS: Final = 8
 def accuracy(found: Findings, theme: Theme) -> Figure:
     """Realised and expected accuracy by period, and the predicted labels."""
     predictions = found.counters.predictions
-    with rc_context(FONT):
+    with rc_context(STYLE):
         drawn = figure(2.6 + (1.7 if predictions else 0.0), theme)
         heights = [2.6, 1.7] if predictions else [2.6]
         column = drawn.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
@@ -44,7 +45,7 @@ def accuracy(found: Findings, theme: Theme) -> Figure:
 
 def calibration(found: Findings, theme: Theme) -> Figure:
     """The fraction of correct predictions, by confidence."""
-    with rc_context(FONT):
+    with rc_context(STYLE):
         drawn = figure(3.4, theme, width=WIDTH_INCHES * 0.6)
         axes = drawn.subplots()
         bare(axes, theme)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from tidegate.drift.report.labelled_rows import LabelledRows
 from tidegate.drift.report.page import badge, kibana_trace_url, to_html
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.plots import PLOTS
+from tidegate.loadgen.report.plots import as_bytes
 from tidegate.loadgen.report.theme import DARK, LIGHT
 from tidegate.settings import Drift
 
@@ -180,6 +182,21 @@ def test_every_plot_is_drawn_in_both_themes(name: str, model: Model, rows: Label
     for theme in (LIGHT, DARK):
         assert PLOTS[name](found, theme).axes
         assert PLOTS[name](plain, theme).axes
+
+
+@pytest.mark.parametrize("name", ["drift", "features", "accuracy"])
+def test_names_are_text_and_no_formulas_in_a_plot(
+    name: str, model: Model, rows: LabelledRows
+) -> None:
+    formula = "$x_{$"
+    found = counters(model)
+    assert found.predictions
+    predictions = replace(found.predictions, bins=(formula, "on_time"))
+    features = [replace(each, name=formula) for each in found.features]
+    shown = findings(model, rows, replace(found, features=features, predictions=predictions))
+    # matplotlib writes each text beside its outlines as a comment.
+    drawn = as_bytes(PLOTS[name](shown, LIGHT), "svg").decode("utf-8")
+    assert formula in "".join(re.findall(r"<!-- (.*?) -->", drawn))
 
 
 def test_times_have_a_date_if_the_report_spans_a_day(model: Model, rows: LabelledRows) -> None:
