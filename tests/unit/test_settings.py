@@ -1,11 +1,13 @@
 """Settings: precedence of their sources, and error messages."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tidegate.settings import Settings, SettingsError, load, setting_names
+from tidegate.store.query import time_ranges
 
 NOBODY = 65_534
 
@@ -57,8 +59,23 @@ def test_a_named_file_is_read_from_anywhere(
             "tidegate.toml: slo.latency: unknown setting; did you mean slo.latency_seconds?",
         ),
         ("[slow]\n", "tidegate.toml: slow: unknown setting; did you mean slo?"),
-        ("[slo]\nlatency_seconds = -1\n", "slo.latency_seconds: must be greater than 0 (got -1)"),
+        ("[slo]\nlatency_seconds = -1\n", "slo.latency_seconds: must be at least 0.001 (got -1)"),
         ("[slo]\nlatency_seconds = nan\n", "slo.latency_seconds: must be a finite number"),
+        ("[slo]\nlatency_seconds = inf\n", "slo.latency_seconds: must be a finite number"),
+        (
+            "[collector]\npoll_seconds = 1e9\n",
+            "collector.poll_seconds: must be at most 31622400 (got 1000000000.0)",
+        ),
+        (
+            "[store.embedded]\nretention = '999999d'\n",
+            "tidegate.toml: store.embedded.retention: must be 1 to 99999 hours or days, such as 36h",
+        ),
+        (
+            "[store.elasticsearch]\nretention = '0d'\n",
+            "store.elasticsearch.retention: must be 1 to",
+        ),
+        ("[prometheus]\nretention = '999y'\n", "prometheus.retention: must be a duration such as"),
+        ("[prometheus]\nretention = '0d'\n", "prometheus.retention: must be a duration such as"),
         (
             "[replicas]\nmin = 3\n",
             "replicas: expected min ≤ start ≤ max, got min = 3 (tidegate.toml), start = 1 (default)",
@@ -219,6 +236,31 @@ def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as error:
         load()
     assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("value", [1e30, float("inf"), float("nan"), -1e30])
+def test_each_number_has_bounds(value: float) -> None:
+    """What no timer, no date and no memory can have is refused when it is read."""
+    unbounded = []
+    for name, (default, _) in setting_names().items():
+        if not isinstance(default, int | float) or isinstance(default, bool):
+            continue
+        *sections, last = name.split(".")
+        section: dict[str, object] = {last: value}
+        for parent in reversed(sections[1:]):
+            section = {parent: section}
+        try:
+            load(**{sections[0]: section})
+        except SettingsError:
+            continue
+        unbounded.append(name)
+    assert unbounded == []
+
+
+@pytest.mark.parametrize("retention", ["1h", "99999d", "99999h"])
+def test_each_retention_that_is_accepted_is_a_time(retention: str) -> None:
+    load(store={"embedded": {"retention": retention}})
+    assert datetime.now(UTC) - time_ranges.age(retention) < datetime.now(UTC)
 
 
 def test_each_setting_has_a_description() -> None:

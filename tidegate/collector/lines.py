@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -94,7 +95,8 @@ def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: in
 def read_event(position: LinePosition, line: bytes) -> Event | QuarantinedLine | None:
     """Parse the event of a line; None for an empty line.
 
-    An event without an id gets one from its position, which is the same each time the line is read.
+    An event without an id gets one from its position and its content: it is the same each time the line is
+    read, and another one for a new line at the same offset of a file that was truncated.
     """
     if not line.strip():
         return None
@@ -109,7 +111,8 @@ def read_event(position: LinePosition, line: bytes) -> Event | QuarantinedLine |
         return QuarantinedLine(position, len(line), reason, line[:SHOWN_BYTES])
     about = event.setdefault("event", {})
     if isinstance(about, dict) and not about.get("id"):
-        about["id"] = f"{position.file}-{position.offset}"
+        content = hashlib.blake2b(line, digest_size=8).hexdigest()
+        about["id"] = f"{position.file}-{position.offset}-{content}"
     return event
 
 

@@ -21,10 +21,10 @@ from tidegate.settings.sources import (
 
 # By the type of pydantic's error. The placeholders are filled from the error's context.
 MESSAGES: Final = {
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than": "must be less than {lt:g}",
-    "less_than_equal": "must be at most {le:g}",
+    "greater_than": "must be greater than {gt:.15g}",
+    "greater_than_equal": "must be at least {ge:.15g}",
+    "less_than": "must be less than {lt:.15g}",
+    "less_than_equal": "must be at most {le:.15g}",
     "finite_number": "must be a finite number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

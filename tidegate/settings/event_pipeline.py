@@ -7,7 +7,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from tidegate.settings.section import OptionalUrl, Port, Retention, Seconds, Section, Url
+from tidegate.settings.section import (
+    OptionalUrl,
+    Port,
+    Retention,
+    Seconds,
+    SecondsOrZero,
+    Section,
+    Url,
+)
 
 
 class Elasticsearch(Section):
@@ -70,12 +78,12 @@ class Collector(Section):
     event or the store."""
     batch_bytes: int = Field(default=4 * 2**20, ge=65_536, le=64 * 2**20)
     """Maximum size of a batch."""
-    line_bytes: int = Field(default=262_144, ge=16_384)
+    line_bytes: int = Field(default=262_144, ge=16_384, le=64 * 2**20)
     """Maximum length of a line; longer ones are quarantined. Tidegate's own events are truncated to it.
     Logstash keeps several copies of 50 events in memory."""
-    keep_seconds: float = Field(default=86_400.0, ge=0)
+    keep_seconds: SecondsOrZero = 86_400.0
     """Closed and completely delivered event files are deleted after this time."""
-    keep_bytes: int = Field(default=2**30, ge=0)
+    keep_bytes: int = Field(default=2**30, ge=0, le=2**50)
     """Maximum total size of closed and completely delivered event files; the oldest are deleted first."""
     last_pass_seconds: Seconds = 10.0
     """Maximum time that a stopping collector retries while its destination is unavailable; the rest stays in

@@ -16,6 +16,7 @@ from tidegate.settings.section import (
     Port,
     Ratio,
     Seconds,
+    SecondsOrZero,
     Section,
     UrlPath,
     text_like,
@@ -37,7 +38,7 @@ class Gateway(Section):
     """Maximum time of a request in the queue, also while no replica is ready; then it gets a 503."""
     queue_length: int = Field(default=2000, ge=1, le=2000)
     """Maximum number of requests in the queue; further ones get a 503."""
-    queue_bytes: int = Field(default=128 * 2**20, ge=16_384)
+    queue_bytes: int = Field(default=128 * 2**20, ge=16_384, le=2**40)
     """Maximum total size of the request bodies that the gateway buffers; further large requests get a 503.
     Bodies up to 16 KiB are not counted."""
     request_bytes: int = Field(default=1_048_576, ge=16_384, le=16 * 2**20)
@@ -106,7 +107,12 @@ class Prometheus(Section):
     scrape_seconds: float = Field(default=2.0, gt=0, le=5)
     """Interval of scrapes and rule evaluations. At most 5: a rate over 15 s needs at least three samples."""
     retention: Annotated[
-        str, text_like(r"[0-9]+(ms|s|m|h|d|w|y)", "a duration such as 36h, 7d or 2w")
+        str,
+        # Prometheus counts it in nanoseconds, so it is at most 292 years.
+        text_like(
+            r"[1-9][0-9]{0,7}[sm]|[1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w|[1-9][0-9]?y",
+            "a duration such as 36h, 7d or 2w, of at most 99y",
+        ),
     ] = "7d"
     """Retention of samples."""
 
@@ -118,7 +124,7 @@ class Hpa(Section):
     """Target number of requests in the system per slot."""
     tolerance: Ratio = 0.1
     """No change while the ratio of the current to the target value is this close to 1."""
-    down_stabilization_seconds: float = Field(default=300.0, ge=0)
+    down_stabilization_seconds: SecondsOrZero = 300.0
     """Scaling down follows the largest recommendation within this window."""
 
 

@@ -8,7 +8,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# A duration that a timer, a date and HAProxy (which counts milliseconds) can have.
+Seconds = Annotated[float, Field(ge=0.001, le=366 * 86_400, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=366 * 86_400)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -58,5 +60,7 @@ OptionalUrl = Annotated[
 # It is written into HAProxy's configuration.
 UrlPath = Annotated[str, text_like(r"/[A-Za-z0-9._~/-]*", "a path such as /ready")]
 Retention = Annotated[
-    str, text_like(r"[0-9]{1,6}[hd]", "a number of hours or days such as 36h or 7d")
+    str,
+    # Elasticsearch counts a retention in nanoseconds, and no date is earlier than the year 1.
+    text_like(r"[1-9][0-9]{0,4}[hd]", "1 to 99999 hours or days, such as 36h or 7d"),
 ]

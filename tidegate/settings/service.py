@@ -135,13 +135,13 @@ class Telemetry(Section):
     """`native` creates spans for sampled requests only; `opentelemetry` uses its instrumentations."""
     sample_ratio: Ratio = 0.05
     """Fraction of requests whose spans `native` records; errors and slow requests are always recorded."""
-    caller_traces_per_second: float = Field(default=10.0, ge=0)
+    caller_traces_per_second: float = Field(default=10.0, ge=0, le=1e6)
     """Maximum number of traces per second that `native` records because the caller's `traceparent` is
     sampled; further ones are subject to `sample_ratio`. 0 ignores the caller's decision."""
-    slow_seconds: float | None = Field(default=None, gt=0)
+    slow_seconds: Seconds | None = None
     """Requests with a longer response time (until the byte of `slo.until`) count as slow; unset means
     `slo.latency_seconds`."""
-    file_bytes: int = Field(default=64 * 2**20, ge=4096)
+    file_bytes: int = Field(default=64 * 2**20, ge=4096, le=2**40)
     """Maximum size of an event file; then a new file is started."""
     file_seconds: Seconds = 3600.0
     """Maximum age of an event file; then a new file is started."""
@@ -160,9 +160,9 @@ class Drift(Section):
     """Population stability index above which the drift of a distribution is a warning."""
     psi_critical: float = Field(default=0.25, gt=0, le=10)
     """Population stability index above which the drift of a distribution is critical."""
-    samples: int = Field(default=1000, ge=1)
+    samples: int = Field(default=1000, ge=1, le=10**9)
     """Minimum number of rows in a window to evaluate its drift."""
-    fast_samples: int = Field(default=300, ge=1)
+    fast_samples: int = Field(default=300, ge=1, le=10**9)
     """The same for the shortest window, which has critical alerts only."""
     significance: float = Field(default=0.01, gt=0, lt=1)
     """Accepted probability of a false finding in a window, over all features together."""
@@ -170,7 +170,7 @@ class Drift(Section):
     """Fraction of drifted features at which the whole data set counts as drifted."""
     hold_seconds: Seconds = 120.0
     """Time that drift must last before an alert fires."""
-    outcomes: int = Field(default=300, ge=30)
+    outcomes: int = Field(default=300, ge=30, le=10**9)
     """Minimum number of labels in a window to evaluate the accuracy."""
     accuracy_drop_warning: Ratio = 0.03
     """Drop of the accuracy below the accuracy on held-out rows that is a warning; for a regressor, drop of
@@ -193,7 +193,7 @@ class Drift(Section):
     keep_rows_share: Ratio = 0.0
     """Fraction of requests at /predict whose rows are stored as events, for `tidegate retrain`. 0 by default,
     because rows may contain personal data and need disk space."""
-    label_memory: int = Field(default=200_000, ge=1)
+    label_memory: int = Field(default=200_000, ge=1, le=10**8)
     """Number of labelled prediction ids that each replica remembers, so that no label is counted twice."""
     prediction_key_file: Path | None = None
     """File with the key that signs prediction ids; unset means `prediction.key` in the data folder."""

@@ -11,7 +11,7 @@ import pytest
 from support.harnesses.collector_harness import Harness, event, until_done
 from tidegate.collector.delivery import Step
 from tidegate.collector.tail import Limits
-from tidegate.events.event import Event
+from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
 from tidegate.store.base import (
     StoreUnavailableError,
@@ -178,3 +178,24 @@ def test_a_truncated_file_is_logged(harness: Harness, writer: EventWriter) -> No
         path.write_text("")
         until_done(delivery)
     assert "was truncated" in harness.terminal.getvalue()
+
+
+def test_lines_without_an_id_that_replace_others_at_the_same_offset_are_delivered(
+    harness: Harness,
+) -> None:
+    """A program that empties its file and writes on (logrotate's copytruncate)."""
+    harness.logs.mkdir()
+    path = harness.logs / "another-program.ndjson"
+
+    def write(*texts: str) -> None:
+        lines = [event(text) for text in texts]
+        for line in lines:
+            del line["event"]["id"]
+        path.write_bytes(b"".join(map(encode, lines)))
+
+    with closing(harness.collector()) as delivery:
+        write("a", "b")
+        until_done(delivery)
+        write("c")
+        until_done(delivery)
+    assert harness.messages() == ["a", "b", "c"]

@@ -268,15 +268,15 @@ def test_empty_lines_are_ignored(tmp_path: Path) -> None:
     assert [found for batch in batches for found in batch.quarantined] == []
 
 
-def test_an_event_without_an_id_gets_one_from_its_position(tmp_path: Path) -> None:
+def test_an_event_without_an_id_gets_one_from_its_position_and_content(tmp_path: Path) -> None:
     first = '{"n":"a"}\n'
     put(tmp_path, name(), first + '{"n":"b","event":{"id":"own"}}\n{"n":"c","event":{"id":null}}\n')
     put(tmp_path, name(), '{"n":"d","event":"text"}\n')
     events = [event["event"] for batch in drain(tail_of(tmp_path)) for _, event in batch.events]
     assert events == [
-        {"id": f"{name()}-0"},
+        {"id": f"{name()}-0-592097d8c66298a8"},
         {"id": "own"},
-        {"id": f"{name()}-41"},
+        {"id": f"{name()}-41-63e9d8cc4e7b4c3a"},
         "text",
     ]
 

@@ -101,12 +101,14 @@ def age(text: str) -> timedelta:
     Raises:
         ValueError: It is not a duration.
     """
-    found = _AGO.fullmatch(text)
-    if not found:
-        raise ValueError(
-            f"{text!r} is not a valid duration: use a number with a unit, such as 30s, 5m, 2h or 7d"
-        )
-    return int(found[1]) * _UNIT[found[2]]
+    try:
+        if found := _AGO.fullmatch(text):
+            return int(found[1]) * _UNIT[found[2]]
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is too long: a duration has at most 999999999 days") from error
+    raise ValueError(
+        f"{text!r} is not a valid duration: use a number with a unit, such as 30s, 5m, 2h or 7d"
+    )
 
 
 def _iso(text: str) -> TimeRange | None:

@@ -90,6 +90,8 @@ def test_a_duration_is_a_number_with_a_unit() -> None:
     assert time_ranges.age("7d") == timedelta(days=7)
     with pytest.raises(ValueError, match="not a valid duration"):
         time_ranges.age("soon")
+    with pytest.raises(ValueError, match="too long"):
+        time_ranges.age("999999999w")
 
 
 def test_a_time_in_another_time_zone_is_the_same_time() -> None:
