@@ -49,6 +49,10 @@ class Gateway(Section):
     """Paths whose requests of any method may be processed twice with the same result; one that ends with /
     stands for all paths below it. If a replica fails before it responds, they are repeated on another one, as
     those of GET are."""
+    keep_alive: bool | None = None
+    """Whether the gateway sends several requests over one connection to a replica. The replica's server must
+    then keep an idle connection for 65 seconds or more: a request that arrives as it closes one gets a 502,
+    or is repeated. By default true, and false with `replicas.command`, whose server is unknown."""
     connections_per_source: int = Field(default=1000, ge=1, le=2000)
     """Maximum number of open connections per client address; further ones are closed. The total is 2,000."""
     unlimited_sources: tuple[IPvAnyNetwork, ...] = (

@@ -141,6 +141,7 @@ def render_config(
         waiting_address=f"abns@tidegate-waiting-{settings.gateway.metrics_port}",
         plug_address=f"abns@tidegate-plug-{settings.gateway.metrics_port}",
         plug_timeout=PLUG_TIMEOUT,
+        keep_alive=keep_alive(settings),
         idempotent_paths=settings.gateway.idempotent_paths,
         ready_path=settings.replicas.ready_path,
         probes={**PROBES, settings.replicas.ready_path: PROBES["/ready"]},
@@ -154,6 +155,12 @@ def render_config(
         ipv6=ipv6,
         max_replicas=max_replicas,
     )
+
+
+def keep_alive(settings: Settings) -> bool:
+    """Whether the gateway sends several requests over one connection to a replica."""
+    chosen = settings.gateway.keep_alive
+    return not settings.replicas.command if chosen is None else chosen
 
 
 def body_classes(request_bytes: int) -> list[int]:

@@ -199,7 +199,26 @@ def test_readiness_and_retries_are_those_of_an_application_of_ones_own(tmp_path:
     text = config.read_text()
     assert "http-check send meth GET uri /healthz ver HTTP/1.1" in text
     assert (
-        'disable-l7-retry unless METH_GET or { var(txn.route) -m str "/quote" } '
-        'or { var(txn.route) -m beg "/items/" }'
+        'set-var(txn.attempts) int(2) if METH_GET or { var(txn.route) -m str "/quote" } '
+        'or { var(txn.route) -m beg "/items/" }\n'
     ) in text
+    asyncio.run(haproxy.check(config))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, True),
+        ({"service": {"app": "shop:app"}}, True),
+        ({"replicas": {"command": ["serve", "{port}"]}}, False),
+        ({"replicas": {"command": ["serve", "{port}"]}, "gateway": {"keep_alive": True}}, True),
+        ({"gateway": {"keep_alive": False}}, False),
+    ],
+)
+def test_connections_to_an_unknown_server_are_not_kept_unless_a_setting_says_so(
+    settings: dict[str, object], kept: bool, tmp_path: Path
+) -> None:
+    found = Settings.model_validate(settings)
+    config = configuration.write_config(found, tmp_path, ["127.0.0.1:18001"])
+    assert ("option http-server-close" not in config.read_text()) == kept
     asyncio.run(haproxy.check(config))

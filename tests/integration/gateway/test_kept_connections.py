@@ -1,0 +1,89 @@
+"""A replica may close a connection that the gateway has kept; no request may disappear with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from support.processes.gateway_process import StartGateway
+from tidegate.stack.gateway.haproxy import release
+
+pytestmark = pytest.mark.integration
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class OneRequestAConnection:
+    """A server that closes each connection when the second request arrives, without an answer."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await self._request(reader)
+        if head:
+            writer.write(ANSWER)
+            await writer.drain()
+            if b"connection: close" not in head.lower():
+                await self._request(reader)
+        writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return b""
+        if not head.startswith(b"GET /ready "):
+            self.requests += 1
+            await reader.readexactly(2)
+        return head
+
+
+@pytest.fixture
+async def closing() -> AsyncIterator[tuple[str, OneRequestAConnection]]:
+    replica = OneRequestAConnection()
+    server = await asyncio.start_server(replica, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", replica
+
+
+async def post_orders(session: aiohttp.ClientSession, url: str, number: int) -> list[int]:
+    """The statuses of requests that may not be repeated, over one connection if it stays open."""
+    statuses = []
+    for _ in range(number):
+        async with session.post(f"{url}/orders", data=b"{}") as answer:
+            await answer.read()
+            statuses.append(answer.status)
+    return statuses
+
+
+@pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 closes the client's connection")
+async def test_a_request_whose_kept_connection_the_replica_closes_gets_a_502_and_an_event(
+    start_gateway: StartGateway,
+    closing: tuple[str, OneRequestAConnection],
+    session: aiohttp.ClientSession,
+) -> None:
+    address, replica = closing
+    gateway = await start_gateway([address], keep_alive=True)
+    await gateway.ready_replicas(1)
+    statuses = await post_orders(session, gateway.url, 4)
+    assert statuses == [200, 502, 200, 502]
+    assert replica.requests == 4
+    lines = await gateway.lines(4)
+    assert [line["http"]["response"]["status_code"] for line in lines] == statuses
+
+
+async def test_a_connection_that_is_not_kept_cannot_be_closed_as_a_request_arrives(
+    start_gateway: StartGateway,
+    closing: tuple[str, OneRequestAConnection],
+    session: aiohttp.ClientSession,
+) -> None:
+    address, _ = closing
+    gateway = await start_gateway([address], keep_alive=False)
+    await gateway.ready_replicas(1)
+    assert await post_orders(session, gateway.url, 4) == [200] * 4
+    assert len(await gateway.lines(4)) == 4
+    assert await gateway.metric("haproxy_server_downtime_seconds_total", server="model1") == 0
