@@ -75,6 +75,11 @@ def write_config(
         ProvisionError: the files cannot be written, or observability/ is missing.
     """
     home = folder / "prometheus"
+    if special := set(str(home.absolute())) & set("*?[\\"):
+        raise ProvisionError(
+            f"{home.absolute()}: Prometheus takes the folder of its configuration as a pattern, and would"
+            f" load no rule from one with {' or '.join(sorted(special))} in its path: use another folder"
+        )
     try:
         write_rule_files(settings, home / "rules")
         if settings.ray.ingress == "none":

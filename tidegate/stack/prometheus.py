@@ -18,6 +18,9 @@ from tidegate.settings import Settings
 # A regular expression of the origins whose scripts may read the API; the default allows every web page.
 # This matches none: an origin is never empty, and Prometheus' own page needs no permission.
 CORS_ORIGIN: Final = "^$"
+CONFIG: Final = "prometheus.yml"
+RULES: Final = "rules"
+REPLICA_JOB: Final = "model"
 
 
 class PrometheusError(RuntimeError):
@@ -71,10 +74,10 @@ def write_config(settings: Settings, folder: Path) -> Path:
         FileNotFoundError: observability/ is missing.
         OSError: the folder cannot be written.
     """
-    write_rule_files(settings, folder / "rules")
+    write_rule_files(settings, folder / RULES)
     if not _targets(folder).exists():
         write_targets(folder, {})
-    config = folder / "prometheus.yml"
+    config = folder / CONFIG
     config.write_text(render_config(settings), encoding="utf-8")
     return config
 
@@ -82,11 +85,17 @@ def write_config(settings: Settings, folder: Path) -> Path:
 def argv(settings: Settings, config: Path, data: Path) -> list[str]:
     """The command that runs it in the foreground.
 
+    Args:
+        settings: those in force.
+        config: its configuration. Prometheus takes the folder of this path as a part of patterns: with the
+            file's name alone, and its folder as the working directory, the folder may have any name.
+        data: an absolute path.
+
     Raises:
         PrometheusError: there is none.
     """
     return [
-        str(prometheus_binary()),
+        str(prometheus_binary().absolute()),
         f"--config.file={config}",
         f"--storage.tsdb.path={data}",
         f"--storage.tsdb.retention.time={settings.prometheus.retention}",

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tidegate.provision import commands
+from tidegate.provision.errors import ProvisionError
 from tidegate.provision.prometheus_config import write_config
 from tidegate.settings import Settings, load
 
@@ -108,3 +109,10 @@ def test_the_command_prints_the_written_files(
 ) -> None:
     assert commands.setup_config(Settings(), tmp_path) == 0
     assert "prometheus.yml: written" in capsys.readouterr().out
+
+
+def test_a_folder_that_prometheus_would_take_as_a_pattern_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "a[b-a]"
+    with pytest.raises(ProvisionError, match=r"takes the folder .* with \[ in its path"):
+        write_config(Settings(), folder)
+    assert not folder.exists()

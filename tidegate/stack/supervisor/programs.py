@@ -71,8 +71,8 @@ class Programs:
         config = prometheus.write_config(self.settings, self.layout.prometheus)
         data = self.layout.prometheus / "data"
         address = url(self.settings.stack.host, self.settings.prometheus.port)
-        argv = prometheus.argv(self.settings, config, data)
-        return self._program("prometheus", argv, f"{address}/-/ready", address)
+        argv = prometheus.argv(self.settings, Path(config.name), data)
+        return self._program("prometheus", argv, f"{address}/-/ready", address, cwd=config.parent)
 
     async def gateway(self, on_line: OnLine) -> Program:
         """The gateway; writes and checks its configuration.
@@ -147,10 +147,11 @@ class Programs:
         address: str,
         *,
         stop_seconds: float = STOP_SECONDS,
+        cwd: Path | None = None,
     ) -> Program:
         return Program(
             name=name,
-            command=self._command(argv),
+            command=Command(tuple(argv), self.env, cwd or self.cwd),
             output=self.layout.output(name),
             ready_url=ready_url,
             address=address,

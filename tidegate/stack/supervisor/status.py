@@ -48,6 +48,14 @@ class PauseStatus(StatusModel):
     words: str
 
 
+class FiringAlert(StatusModel):
+    """An alert of Prometheus that fires."""
+
+    name: str
+    severity: str
+    summary: str
+
+
 class StackStatus(StatusModel):
     """The whole stack. `running` counts ready and starting replicas; `rollout` is the last rollout.
 
@@ -80,6 +88,7 @@ class StackStatus(StatusModel):
     pause: PauseStatus | None = None
     problem: str = ""
     program: str = ""
+    alerts: list[FiringAlert] = []
 
 
 def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStatus:

@@ -42,12 +42,14 @@ from tidegate.stack.replicas.replica_pool import ReplicaPool, gateway_load, gate
 from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 from tidegate.stack.replicas.served_versions import ServedVersions
 from tidegate.stack.rollout.rollout_controller import RolloutController
+from tidegate.stack.supervisor import prometheus_monitor
 from tidegate.stack.supervisor.external_elasticsearch import ElasticsearchMonitor
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
     Programs,
     url,
 )
+from tidegate.stack.supervisor.prometheus_monitor import PrometheusMonitor
 from tidegate.stack.supervisor.status import (
     StackState,
     StackStatus,
@@ -105,6 +107,8 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self._access_log = AccessLog.from_settings(settings, layout.output("gateway"))
         self._elasticsearch: ElasticsearchMonitor | None = None
+        self._prometheus: PrometheusMonitor | None = None
+        self._fetch = fetch
         env = environment(settings, os.environ, layout.run / "settings.toml")
         self._programs = Programs(settings, layout, env, Path.cwd())
         self._pool = ReplicaPool(
@@ -180,6 +184,7 @@ class Supervisor:
             self._background(self._slots.run())
         if self.settings.autoscaler.enabled:
             await self._until_ready(self._start_component(self._programs.autoscaler()))
+        await self._until_loaded()
         self._state = "ready"
         text = f"everything is ready after {time.time() - self.started_at:.1f} s"
         self.event_log.record("ready", text, component=NODE)
@@ -222,7 +227,12 @@ class Supervisor:
 
     def status(self) -> StackStatus:
         """The status of the stack now."""
-        components = [program_status(process) for process in self._components.values()]
+        components = [
+            self._prometheus.status_of(program_status(process))
+            if self._prometheus and name == prometheus_monitor.NAME
+            else program_status(process)
+            for name, process in self._components.items()
+        ]
         if self._elasticsearch:
             components.append(self._elasticsearch.status())
         replicas = [
@@ -259,6 +269,7 @@ class Supervisor:
             rollout=self._rollouts.rollout.status if self._rollouts.rollout else None,
             pause=pause_status(settings),
             problem=problem,
+            alerts=self._prometheus.alerts if self._prometheus else [],
         )
 
     def _slots_controller(self, fetch: Fetch) -> SlotsController:
@@ -318,6 +329,20 @@ class Supervisor:
                     await asyncio.sleep(STARTING_POLL_SECONDS)
         except TimeoutError:
             raise StartError(f"the gateway reaches no replica: {problem}") from None
+
+    async def _until_loaded(self) -> None:
+        """Wait until Prometheus has all rules and targets, then monitor it."""
+        self._prometheus = PrometheusMonitor(
+            url=url(self.settings.stack.host, self.settings.prometheus.port),
+            should=prometheus_monitor.expected(self._layout.prometheus),
+            replicas=lambda: len(self._pool.processes),
+            fetch=self._fetch,
+            event_log=self.event_log,
+        )
+        if problem := await self._prometheus.first_problem(START_SECONDS):
+            output = self._layout.output(prometheus_monitor.NAME)
+            raise StartError(f"{problem}, so nothing would scale and no alert fire\n(see {output})")
+        self._background(self._prometheus.run())
 
     async def _stop(self, name: str) -> None:
         if process := self._components.get(name):

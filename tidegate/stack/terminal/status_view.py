@@ -23,6 +23,7 @@ STYLES: Final = {
     "failed": "red",
     "warn": "yellow",
     "error": "red",
+    "critical": "red",
 }
 LOG_LINES: Final = 8
 
@@ -47,6 +48,7 @@ def view(
         _header(status, headline),
         _programs(status, now),
         *_problems(status),
+        *_alerts(status),
         _log(log),
     ]
     if status.problem:
@@ -116,6 +118,17 @@ def _problems(status: StackStatus) -> list[Text]:
         if one.problem
     ]
     return [Text("\n").join(problems)] if problems else []
+
+
+def _alerts(status: StackStatus) -> list[Text]:
+    alerts = [
+        Text(
+            f"{one.name} fires{f' ({one.severity})' if one.severity else ''}: {one.summary}",
+            style=STYLES.get(one.severity, "yellow"),
+        )
+        for one in status.alerts
+    ]
+    return [Text("\n").join(alerts)] if alerts else []
 
 
 def _log(log: Sequence[Entry]) -> Text:

@@ -132,6 +132,20 @@ def test_a_pause_and_a_full_disk_are_shown_with_the_disk_first() -> None:
     assert "autoscaler paused until 2026-01-02 03:04Z; `tidegate resume` ends it" in text
 
 
+def test_the_alerts_that_fire_are_shown() -> None:
+    alerts = [
+        {
+            "name": "GatewayNoReadyReplica",
+            "severity": "critical",
+            "summary": "No replica is ready.",
+        },
+        {"name": "Own", "severity": "", "summary": "It [fires]."},
+    ]
+    text = rendered(status(state="ready", alerts=alerts), 80)
+    assert "GatewayNoReadyReplica fires (critical): No replica is ready." in text
+    assert "Own fires: It [fires]." in text
+
+
 def test_changed_slots_are_shown() -> None:
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(view(status(slots=4), {}, [], now=1065.0))

@@ -1,0 +1,60 @@
+"""What a stack says about its Prometheus: what it lacks, and the alerts that fire."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tidegate.stack.supervisor.prometheus_monitor import Loaded, difference, firing_alerts
+
+SHOULD = Loaded(120, {"gateway": 1, "model": 2})
+
+
+@pytest.mark.parametrize(
+    ("has", "text"),
+    [
+        (SHOULD, ""),
+        (Loaded(120, {"gateway": 1, "model": 2, "own": 3}), ""),
+        (Loaded(0, {"gateway": 1, "model": 2}), "Prometheus has loaded 0 of 120 rules"),
+        (
+            Loaded(119, {"gateway": 1}),
+            "Prometheus has loaded 119 of 120 rules and 0 of 2 targets of job model",
+        ),
+        (
+            Loaded(120, {"gateway": 1, "model": 3}),
+            "Prometheus has loaded 3 of 2 targets of job model",
+        ),
+    ],
+)
+def test_what_prometheus_lacks_is_counted(has: Loaded, text: str) -> None:
+    assert difference(SHOULD, has) == text
+
+
+def alert(name: str, state: str = "firing", **labels: str) -> dict[str, object]:
+    return {
+        "state": state,
+        "labels": {"alertname": name, **labels},
+        "annotations": {"summary": f"about {name}"},
+    }
+
+
+def test_firing_alerts_are_read_critical_ones_first() -> None:
+    alerts = [
+        alert("Drift", severity="warning"),
+        alert("Own"),
+        alert("Slow", "pending", severity="critical"),
+        alert("Lost", severity="critical"),
+    ]
+    found = firing_alerts(json.dumps({"data": {"alerts": alerts}}))
+    assert found is not None
+    assert [(one.name, one.severity, one.summary) for one in found] == [
+        ("Lost", "critical", "about Lost"),
+        ("Drift", "warning", "about Drift"),
+        ("Own", "", "about Own"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"data": {"alerts": [{}]}}'])
+def test_an_answer_that_is_none_has_no_alerts(text: str) -> None:
+    assert firing_alerts(text) is None
