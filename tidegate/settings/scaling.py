@@ -42,7 +42,11 @@ class Gateway(Section):
     """Maximum total size of the request bodies that the gateway buffers; further large requests get a 503.
     Bodies up to 16 KiB are not counted."""
     request_bytes: int = Field(default=1_048_576, ge=16_384, le=16 * 2**20)
-    """Maximum size of a request body. The gateway buffers the body in memory, for retries."""
+    """Maximum size of a request body."""
+    repeat_bytes: int = Field(default=131_072, ge=16_384, le=16 * 2**20)
+    """Maximum size of a request body that the gateway holds in memory as a whole, so that the request can be
+    repeated on another replica. A larger body is passed on as it arrives, and needs a Content-Length. The
+    gateway's memory is bounded by 2,000 of these."""
     response_seconds: Seconds = 60.0
     """Maximum time until a replica responds."""
     idempotent_paths: tuple[UrlPath, ...] = ("/predict", "/v2/")
@@ -61,12 +65,17 @@ class Gateway(Section):
     )
     """Addresses and networks without that limit; by default this machine. Add those of reverse proxies."""
 
+    @property
+    def held_bytes(self) -> int:
+        """The maximum size of a body that the gateway holds as a whole, in bytes."""
+        return min(self.repeat_bytes, self.request_bytes)
+
     @model_validator(mode="after")
     def _one_body_fits(self) -> Gateway:
-        if self.queue_bytes < self.request_bytes:
+        if self.queue_bytes < self.held_bytes:
             raise ValueError(
-                f"queue_bytes is {self.queue_bytes}, less than one body (request_bytes is"
-                f" {self.request_bytes}); increase it to a multiple of request_bytes"
+                f"queue_bytes is {self.queue_bytes}, less than one body (at most {self.held_bytes} bytes of"
+                " one are held, by repeat_bytes and request_bytes); increase it to a multiple of that"
             )
         return self
 

@@ -52,6 +52,26 @@ async def test_a_body_up_to_the_limit_passes_and_a_larger_one_gets_a_413(
     assert line["http"]["response"]["status_code"] == status
 
 
+async def test_a_chunked_body_too_large_to_hold_is_refused_as_its_size_is_unknown(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica()
+    gateway = await start_gateway([replica.address], request_bytes=LIMIT, repeat_bytes=32_768)
+    await gateway.ready_replicas(1)
+    # Headers of the maximum size leave the least room for the body.
+    headers = {f"X-{n}": "a" * 150 for n in range(90)}
+    for size, status in ((32_768, 200), (32_769, 411), (5_000_000, 411)):
+        async with session.post(
+            f"{gateway.url}/predict", data=chunks(size), headers=headers
+        ) as answer:
+            assert answer.status == status
+            if status == 411:
+                (problem,) = (await answer.json())["detail"]
+                assert problem["type"] == "length_required"
+                assert "larger than 32768 bytes needs a Content-Length" in problem["msg"]
+    assert [len(body) for body in replica.bodies] == [32_768]
+
+
 async def test_a_client_that_sends_everything_before_it_reads_gets_its_413(
     gateway: Gateway,
 ) -> None:

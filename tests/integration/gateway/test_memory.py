@@ -1,4 +1,4 @@
-"""Waiting requests use no more memory of HAProxy than the settings allow."""
+"""Requests use no more memory of HAProxy than the settings allow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import resource
 import psutil
 import pytest
 
-from support.processes.gateway_process import StartGateway, until
+from support.processes.gateway_process import Gateway, StartGateway, StartReplica, post, until
 from tidegate.settings import Settings
 from tidegate.stack.gateway.configuration import CONNECTIONS, buffer_bytes, memory_bytes
 
@@ -21,6 +21,7 @@ AT_ONCE = 64
 FILES = 3 * CONNECTIONS
 # In addition to the waiting bodies: HAProxy, its connections, and the refused requests.
 HAPROXY_BYTES = 64 * 2**20
+KEPT = 150  # connections
 
 
 @pytest.fixture(autouse=True)
@@ -57,10 +58,34 @@ async def test_full_bodies_on_every_connection_stay_within_the_memory_bound(
         clients = [asyncio.create_task(client()) for _ in range(CONNECTIONS)]
         await until(all_are_in)
         await gateway.queued(FULL_BODIES)
-        used = psutil.Process(gateway.process.pid).memory_info().rss
+        used = rss(gateway)
         for one in clients:
             one.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
     settings = Settings.model_validate({"gateway": {"request_bytes": len(BODY)}})
     bound = FULL_BODIES * buffer_bytes(settings) + HAPROXY_BYTES
     assert FULL_BODIES * len(BODY) < used < bound < memory_bytes(settings)
+
+
+async def test_small_requests_on_kept_connections_hold_small_buffers(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(seconds=0.01)
+    gateway = await start_gateway([replica.address], slots=8)
+    await gateway.ready_replicas(1)
+    before = rss(gateway)
+
+    async def client() -> list[int]:
+        return [await post(gateway) for _ in range(8)]
+
+    answers = await asyncio.gather(*(client() for _ in range(KEPT)))
+    assert answers == [[200] * 8] * KEPT
+    # A buffer of a waiting request may keep the memory of a copy for a retry: a whole one.
+    settings = Settings()
+    assert settings.gateway.request_bytes > 4 * settings.gateway.held_bytes
+    assert rss(gateway) - before < 1.5 * KEPT * buffer_bytes(settings) < KEPT * 262_144
+
+
+def rss(gateway: Gateway) -> int:
+    """The resident memory of HAProxy, in bytes."""
+    return int(psutil.Process(gateway.process.pid).memory_info().rss)

@@ -139,12 +139,34 @@ async def test_a_retry_sends_the_whole_body(
     replicas = [await start_replica(status=503) for _ in range(2)]
     gateway = await start_gateway([replica.address for replica in replicas])
     await gateway.ready_replicas(2)
-    body = bytes(range(256)) * 4096  # 1 MiB, the limit
+    body = bytes(range(256)) * 512  # 128 KiB, the default of `gateway.repeat_bytes`
     async with session.post(f"{gateway.url}/predict", data=io.BytesIO(body)) as answer:
         assert answer.status == 503
     digests = {hashlib.sha256(got).digest() for replica in replicas for got in replica.bodies}
     assert digests == {hashlib.sha256(body).digest()}
     assert _attempts(replicas) == 6  # the first attempt and five retries
+
+
+async def test_a_body_too_large_to_hold_is_passed_on_and_repeated_only_if_no_replica_has_begun(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    body = b"z" * 200_000
+    replica = await start_replica()
+    breaking, down = await start_replica(reset=True), await start_replica(start=False)
+    gateway = await start_gateway([replica.address, down.address], repeat_bytes=16_384)
+    await gateway.ready_replicas(1)
+    url = f"{gateway.url}/predict"
+    for _ in range(4):
+        async with session.post(url, data=io.BytesIO(body)) as answer:
+            assert answer.status == 200
+    assert replica.bodies == [body] * 4
+    broken = await start_gateway([breaking.address, replica.address], repeat_bytes=16_384)
+    await broken.ready_replicas(2)
+    statuses = []
+    for _ in range(2):
+        async with session.post(f"{broken.url}/predict", data=io.BytesIO(body)) as answer:
+            statuses.append(answer.status)
+    assert sorted(statuses) == [200, 502]
 
 
 @pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 repeats it five times")

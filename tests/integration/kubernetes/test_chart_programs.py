@@ -114,10 +114,9 @@ def test_haproxy_accepts_the_gateways_configuration(name: str, tmp_path: Path) -
 
 def test_the_limit_of_the_gateway_is_enough_for_its_buffers() -> None:
     gateway = container(pods(render({}))["gateway"], "gateway")
-    settings = load(gateway={"request_bytes": 131_072})
     mib = int(gateway["resources"]["limits"]["memory"].removesuffix("Mi"))
     # HAProxy itself, and the program that writes its access events: docs/explanation/gateway.md, Limits.
-    assert configuration.memory_bytes(settings) / 2**20 + 80 <= mib
+    assert configuration.memory_bytes(load()) / 2**20 + 80 <= mib
 
 
 def rule_groups() -> list[dict[str, Any]]:

@@ -115,7 +115,8 @@ def render_config(
         unlimited_sources=settings.gateway.unlimited_sources,
         queue_bytes=settings.gateway.queue_bytes,
         small_bytes=SMALL_BYTES,
-        body_classes=body_classes(settings.gateway.request_bytes),
+        body_classes=body_classes(settings.gateway.held_bytes),
+        held_bytes=settings.gateway.held_bytes,
         request_bytes=settings.gateway.request_bytes,
         header_bytes=HEADER_BYTES,
         buffer_bytes=buffer_bytes(settings),
@@ -163,18 +164,18 @@ def keep_alive(settings: Settings) -> bool:
     return not settings.replicas.command if chosen is None else chosen
 
 
-def body_classes(request_bytes: int) -> list[int]:
-    """The size classes of bodies larger than `SMALL_BYTES`: each doubles the last, up to the maximum body."""
+def body_classes(held_bytes: int) -> list[int]:
+    """The size classes of bodies larger than `SMALL_BYTES`: each doubles the last, up to `held_bytes`."""
     classes, size = [], SMALL_BYTES
-    while size < request_bytes:
-        size = min(2 * size, request_bytes)
+    while size < held_bytes:
+        size = min(2 * size, held_bytes)
         classes.append(size)
     return classes
 
 
 def buffer_bytes(settings: Settings) -> int:
-    """The size of one buffer of HAProxy: it holds a request with its headers, or a response."""
-    return settings.gateway.request_bytes + HEADER_BYTES + REWRITE_BYTES
+    """The size of one buffer of HAProxy: it holds a request that may be repeated, with its headers."""
+    return settings.gateway.held_bytes + HEADER_BYTES + REWRITE_BYTES
 
 
 def memory_bytes(settings: Settings) -> int:
