@@ -195,9 +195,26 @@ class Autoscaler(Section):
     asks the autoscaler for it (in Kubernetes: docs/how-to/scaling-kubernetes.md)."""
     external_scaler_port: Port = 9107
     """Port on which KEDA asks for the number (gRPC), on `stack.metrics_host`; only with `scaler = "keda"`."""
+    external_scaler_cert_file: Path | None = None
+    """File with the certificate of that port, which encrypts it; unset means no TLS."""
+    external_scaler_key_file: Path | None = None
+    """File with the key of this certificate."""
+    external_scaler_client_ca_file: Path | None = None
+    """File with the certificate authority of KEDA's client certificate; without one signed by it nobody is
+    answered (mutual TLS)."""
     resizer_token_file: Path | None = None
     """File that contains the token for a resizer at http://HOST:PORT; a Unix socket needs no token."""
     hpa: Hpa = Hpa()
+
+    @model_validator(mode="after")
+    def _has_certificate_and_key(self) -> Autoscaler:
+        cert, key = self.external_scaler_cert_file, self.external_scaler_key_file
+        if (cert is None) != (key is None) or (self.external_scaler_client_ca_file and not cert):
+            raise ValueError(
+                "external_scaler_cert_file, external_scaler_key_file: set both for TLS, and both beside"
+                " external_scaler_client_ca_file"
+            )
+        return self
 
 
 class Resizer(Section):

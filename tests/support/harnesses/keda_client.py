@@ -56,12 +56,21 @@ class KedaClient:
 
 @asynccontextmanager
 async def keda_client(
-    port: int, namespace: str = "shop", name: str = "model", **metadata: str
+    port: int,
+    namespace: str = "shop",
+    name: str = "model",
+    credentials: grpc.ChannelCredentials | None = None,
+    /,
+    **metadata: str,
 ) -> AsyncIterator[KedaClient]:
     """A ScaledObject whose trigger has this port's address, and this metadata besides."""
     address = f"127.0.0.1:{port}"
     reference = pb.ScaledObjectRef(
         name=name, namespace=namespace, scalerMetadata={"scalerAddress": address, **metadata}
     )
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with (
+        grpc.aio.secure_channel(address, credentials)
+        if credentials
+        else grpc.aio.insecure_channel(address)
+    ) as channel:
         yield KedaClient(channel, reference)

@@ -8,6 +8,7 @@ an error.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,13 +18,19 @@ import grpc
 
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
 from tidegate.autoscaler.keda import externalscaler_pb2 as pb
-from tidegate.autoscaler.keda.scaled_object import ScaledTarget, WrongScaledObjectError
-from tidegate.runtime.event_log import EventLog
+from tidegate.autoscaler.keda.refusals import Refusals
+from tidegate.autoscaler.keda.scaled_object import (
+    ScaledTarget,
+    WrongScaledObjectError,
+    shortened,
+)
 
 METRIC: Final = "tidegate-desired-replicas"
 SERVICE: Final = "externalscaler.ExternalScaler"
 # A replica for each unit of the metric: with AverageValue the HPA's number is the decided one.
 TARGET: Final = 1
+# KEDA has one per ScaledObject. A further one ends the oldest, so that idle ones do not keep KEDA out.
+MAX_STREAMS: Final = 8
 
 Context = grpc.aio.ServicerContext
 
@@ -40,15 +47,15 @@ class ExternalScaler:
     Attributes:
         decided: the number.
         target: the Deployment that it is for.
-        event_log: gets a wrong ScaledObject once.
+        refusals: gets the wrong ScaledObjects.
         is_at_zero: whether the Deployment has no replica.
     """
 
     decided: DecidedNumber
     target: ScaledTarget
-    event_log: EventLog
+    refusals: Refusals
     is_at_zero: Callable[[], bool] = never
-    _closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _streams: deque[asyncio.Event] = field(default_factory=deque, init=False)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The methods of the service, by their names."""
@@ -69,7 +76,8 @@ class ExternalScaler:
 
     def close(self) -> None:
         """End the open streams without an error: KEDA opens them again sooner than after one."""
-        self._closing.set()
+        for ended in self._streams:
+            ended.set()
 
     async def is_active(
         self, request: pb.ScaledObjectRef, context: Context[Any, Any]
@@ -84,14 +92,22 @@ class ExternalScaler:
         """The same at each change, and with each decision while KEDA has not started the first replica."""
         await self._check(request, context)
         sent: bool | None = None
-        while not self._closing.is_set():
-            next_decision = self.decided.next_decision
-            with suppress(NoNumberError):
-                active = self.decided.get() > 0
-                if active != sent or (active and self.is_at_zero()):
-                    yield pb.IsActiveResponse(result=active)
-                    sent = active
-            await self._wait(next_decision)
+        ended = asyncio.Event()
+        self._streams.append(ended)
+        if len(self._streams) > MAX_STREAMS:
+            self._streams.popleft().set()
+        try:
+            while not ended.is_set():
+                next_decision = self.decided.next_decision
+                with suppress(NoNumberError):
+                    active = self.decided.get() > 0
+                    if active != sent or (active and self.is_at_zero()):
+                        yield pb.IsActiveResponse(result=active)
+                        sent = active
+                await _first_of(next_decision, ended)
+        finally:
+            with suppress(ValueError):  # it was the oldest
+                self._streams.remove(ended)
 
     async def get_metric_spec(
         self, request: pb.ScaledObjectRef, context: Context[Any, Any]
@@ -109,7 +125,7 @@ class ExternalScaler:
         if request.metricName != METRIC:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"unknown metric {request.metricName!r}; expected {METRIC!r}",
+                f"unknown metric {shortened(request.metricName)!r}; expected {METRIC!r}",
             )
         number = await self._number(context)
         value = pb.MetricValue(
@@ -118,13 +134,13 @@ class ExternalScaler:
         return pb.GetMetricsResponse(metricValues=[value])
 
     async def _check(self, request: pb.ScaledObjectRef, context: Context[Any, Any]) -> None:
-        condition = f"{request.namespace}/{request.name}"
+        name = f"{shortened(request.namespace)}/{shortened(request.name)}"
         try:
             self.target.check(request.name, request.namespace, request.scalerMetadata)
         except WrongScaledObjectError as error:
-            self.event_log.condition(condition, str(error), action="keda")
+            self.refusals.refused(name, str(error))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        self.event_log.resolved(condition, f"ScaledObject {condition}: resolved", action="keda")
+        self.refusals.accepted(name)
 
     async def _number(self, context: Context[Any, Any]) -> int:
         try:
@@ -132,14 +148,15 @@ class ExternalScaler:
         except NoNumberError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
-    async def _wait(self, next_decision: asyncio.Event) -> None:
-        """Return at the next decision, or when the streams have to end."""
-        waits = [asyncio.create_task(one.wait()) for one in (next_decision, self._closing)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waits:
-                one.cancel()
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    waits = [asyncio.create_task(one.wait()) for one in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
 
 
 def _encode(message: Any) -> bytes:

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.deployment_view import DeploymentView
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
+from tidegate.autoscaler.keda.refusals import Refusals
 from tidegate.autoscaler.keda.scaled_object import ScaledTarget
 from tidegate.autoscaler.keda.server import external_scaler_server
+from tidegate.autoscaler.keda.tls import server_credentials
 from tidegate.resizer.kubernetes.api import open_deployment
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
@@ -29,8 +31,10 @@ async def keda_scaler(
         timeout_seconds: of a request to the API server.
 
     Raises:
-        CannotStartError: there are no credentials for the cluster, or the port is taken.
+        CannotStartError: there are no credentials for the cluster, the files of TLS are invalid, or the port
+            is taken.
     """
+    credentials = server_credentials(settings.autoscaler)
     async with open_deployment(
         settings.resizer.deployment,
         settings.resizer.kubernetes_namespace,
@@ -41,9 +45,9 @@ async def keda_scaler(
             deployment, settings.replicas, decided, event_log, time.monotonic, time.time
         )
         target = ScaledTarget(deployment.name, deployment.namespace)
-        scaler = ExternalScaler(decided, target, event_log, view.is_at_zero)
+        scaler = ExternalScaler(decided, target, Refusals(event_log), view.is_at_zero)
         host, port = settings.stack.metrics_host, settings.autoscaler.external_scaler_port
-        async with external_scaler_server(scaler, host, port):
+        async with external_scaler_server(scaler, host, port, credentials):
             event_log.record(
                 "start",
                 f"KEDA gets the number for Deployment {target.namespace}/{target.name} on port {port}",

@@ -20,6 +20,7 @@ from support.ports import free_port
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
 from tidegate.autoscaler.keda import externalscaler_pb2 as pb
 from tidegate.autoscaler.keda.external_scaler import METRIC, ExternalScaler
+from tidegate.autoscaler.keda.refusals import MAX_REFUSED, Refusals
 from tidegate.autoscaler.keda.scaled_object import ScaledTarget
 from tidegate.autoscaler.keda.server import external_scaler_server
 from tidegate.autoscaler.types import Bounds
@@ -45,7 +46,7 @@ class Scene:
         self.scaler = ExternalScaler(
             self.decided,
             ScaledTarget("model", "shop"),
-            EventLog(StreamWriter(self.output), origin),
+            Refusals(EventLog(StreamWriter(self.output), origin), lambda: self.now),
             lambda: self.at_zero,
         )
 
@@ -144,6 +145,58 @@ async def test_a_wrong_scaled_object_gets_the_reason_which_is_logged_once(
         assert scene.logged() == [message]
         async with keda_client(scene.port) as right:
             assert await right.metrics() == 3
+
+
+async def test_any_number_of_wrong_names_leaves_a_bounded_log() -> None:
+    async with served() as scene:
+        scene.decided.update(3)
+        for number in range(200):
+            async with keda_client(scene.port, "other", f"{number}-{'x' * 15_000}") as wrong:
+                code, text = await refusal(wrong.metrics())
+                assert code == grpc.StatusCode.INVALID_ARGUMENT
+                assert len(text) < 400
+        logged = scene.logged()
+        assert len(logged) == MAX_REFUSED + 1
+        assert logged[-1].startswith("8 ScaledObjects were refused within 10 min; further ones")
+        assert len(scene.output.getvalue()) < 10_000
+        # One that is wrong later on is logged again.
+        scene.now = 601.0
+        async with keda_client(scene.port, "late") as wrong:
+            await refusal(wrong.metrics())
+        assert scene.logged()[-1].startswith("ScaledObject late/model: ")
+
+
+async def test_one_that_alternates_is_logged_once_in_ten_minutes() -> None:
+    async with served() as scene:
+        scene.decided.update(3)
+        for _ in range(20):
+            async with keda_client(scene.port, deployment="typo" * 1000) as wrong:
+                await refusal(wrong.metrics())
+            async with keda_client(scene.port) as right:
+                assert await right.metrics() == 3
+        assert len(scene.logged()) == 2
+        assert scene.logged()[1] == "ScaledObject shop/model: resolved"
+
+
+async def test_too_large_a_request_is_refused() -> None:
+    async with served() as scene, keda_client(scene.port, deployment="x" * 17_000) as keda:
+        assert (await refusal(keda.metrics()))[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_idle_streams_do_not_keep_keda_out() -> None:
+    async with served() as scene, keda_client(scene.port) as other:
+        scene.decided.update(1)
+        idle = [other.stream() for _ in range(100)]
+        for stream in idle:
+            assert await next_of(stream) is True
+        async with keda_client(scene.port) as keda:
+            stream = keda.stream()
+            assert await next_of(stream) is True
+            assert await keda.metrics() == 1
+            scene.decided.update(0)
+            assert await next_of(stream) is False
+        with pytest.raises(StopAsyncIteration):  # without an error, as KEDA then comes back in 2 s
+            await next_of(idle[0])
 
 
 async def test_an_unknown_metric_is_refused() -> None:
