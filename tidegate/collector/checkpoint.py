@@ -22,13 +22,11 @@ class Progress:
 
     Attributes:
         offsets: Offset of the first undelivered byte of each file.
-        quarantine_bytes: Size of the quarantine at this checkpoint; None if unknown. Lines beyond it belong
-        to
-            an incomplete delivery and will be quarantined again.
+        sizes: Size of each file at that time, which shows whether a missing file was delivered completely.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
-    quarantine_bytes: int | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class Checkpoint:
@@ -57,7 +55,7 @@ class Checkpoint:
         content = {
             "version": VERSION,
             "files": progress.offsets,
-            "quarantine_bytes": progress.quarantine_bytes,
+            "sizes": progress.sizes,
         }
         write_atomically(self._path, json.dumps(content))
 
@@ -65,12 +63,13 @@ class Checkpoint:
 def _parse(content: dict[str, object]) -> Progress:
     if content["version"] != VERSION:
         raise ValueError(f"unknown version {content['version']}")
-    files, size = content["files"], content["quarantine_bytes"]
-    if not isinstance(files, dict) or not all(_is_size(offset) for offset in files.values()):
+    return Progress(_numbers(content["files"]), _numbers(content.get("sizes", {})))
+
+
+def _numbers(value: object) -> dict[str, int]:
+    if not isinstance(value, dict) or not all(_is_size(number) for number in value.values()):
         raise ValueError("the offsets are not numbers")
-    if size is not None and not _is_size(size):
-        raise ValueError("quarantine_bytes is not a number")
-    return Progress(dict(files), size if isinstance(size, int) else None)
+    return dict(value)
 
 
 def _is_size(value: object) -> bool:

@@ -1,12 +1,13 @@
 """Delivers batches of events to the sink, one at a time; each is acknowledged before the next.
 
 The order guarantees delivery: the commit of the store, the quarantine, the checkpoint, the deletion. After
-a kill between two of them a step is repeated without effect, because events have ids and the checkpoint
-contains the size of the quarantine.
+a kill between two of them a step is repeated without effect, because the store knows the ids of its events
+and the quarantine its lines.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +20,21 @@ from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.lines import SHOWN_BYTES, QuarantinedLine
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.restoration import Restoration
 from tidegate.collector.retention import expired
 from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events.event import encode
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
-from tidegate.store.base import Rejected, StoreUnavailableError
+from tidegate.store.base import Damage, Rejected, StoreUnavailableError
 from tidegate.store.query.time_ranges import microseconds
 
 NODE: Final = "collector"
 # Interval between deletions of expired events from the store.
 PRUNE_SECONDS: Final = 600.0
+# Interval between checks of an embedded store. A file is read again only if it has changed.
+CHECK_SECONDS: Final = 5.0
 
 
 def sink_backoff(random: Callable[[], float] = random.random) -> Backoff:
@@ -39,11 +43,19 @@ def sink_backoff(random: Callable[[], float] = random.random) -> Backoff:
 
 
 @runtime_checkable
-class Prunable(Protocol):
-    """A store that does not delete expired events by itself."""
+class LocalStore(Protocol):
+    """A store that nobody else maintains: the embedded one."""
 
     def prune(self, before: datetime) -> int:
         """Delete the events before a time, and return their number."""
+        ...
+
+    def check(self, *, content: bool) -> Damage | None:
+        """Set damaged parts aside; return what was damaged since the last call or at the opening."""
+        ...
+
+    def count(self) -> int:
+        """Return the number of events."""
         ...
 
 
@@ -78,7 +90,6 @@ class Delivery:
         folder: Folder of the event files.
         open_sink: Opens the sink; raises StoreUnavailableError if it is unavailable.
         clock: Returns seconds since 1970.
-        quarantine_bytes: Size of the quarantine at the last checkpoint.
     """
 
     folder: Path
@@ -91,19 +102,29 @@ class Delivery:
     retention: Retention
     backoff: Backoff
     clock: Callable[[], float]
-    quarantine_bytes: int = 0
     _sink: Sink | None = field(default=None, init=False)
     _pruned: float = field(default=0.0, init=False)
+    _checked: float = field(init=False)
+    _restoration: Restoration | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._checked = self.clock()
 
     def step(self) -> Step:
         """Scan the folder, delete what is expired, and deliver one batch."""
         self.tail.scan()
         # Before the delivery and in each step, so that neither steady load nor a full disk delays it.
         self._delete_expired()
+        failure = self._prepare_sink()
         batch = self.tail.batch()
         for notice in self.tail.notices():
             self.event_log.record("file-trouble", notice, level="warn")
+        for loss in self.tail.losses():
+            self.metrics.lost_bytes.inc(loss.size)
+            self.event_log.record("events-lost", str(loss), level="error")
         self._measure(batch)
+        if failure is not None:
+            return Step(retry_seconds=self._sink_failed(failure))
         if not batch:
             return Step(done=True)
         try:
@@ -111,6 +132,8 @@ class Delivery:
         except (StoreUnavailableError, OSError) as error:
             return Step(retry_seconds=self._sink_failed(error))
         self._sink_succeeded()
+        if self._restoration is not None and not self.has_pending(self._restoration.offsets):
+            self._log_restoration(self._restoration)
         return Step(more=batch.full)
 
     def sizes(self) -> dict[str, int]:
@@ -134,31 +157,76 @@ class Delivery:
     def _deliver(self, batch: Batch) -> None:
         rejected = self._append(batch)
         quarantined = [*batch.quarantined, *(_quarantined(batch, one) for one in rejected)]
-        # Remove entries of an earlier try that failed after this line.
-        self.quarantine.truncate(self.quarantine_bytes)
-        self.quarantine.add(quarantined)
-        self._save({**self.tail.offsets, **batch.offsets})
+        quarantined = self.quarantine.add(quarantined)
+        offsets = {**self.tail.offsets, **batch.offsets}
+        self.checkpoint.save(
+            Progress(offsets, {name: f.size for name, f in self.tail.files.items()})
+        )
         self.tail.delivered(batch)
+        if self._restoration is not None:
+            self._restoration.count_new(batch, rejected)
         self.metrics.delivered.inc(len(batch.events) - len(rejected))
         self.metrics.quarantined.inc(len(quarantined))
         self._log_quarantined(quarantined)
 
     def _append(self, batch: Batch) -> list[Rejected]:
-        if not batch.events:
+        if not batch.events or self._sink is None:
             return []
-        if self._sink is None:
-            try:
-                self._sink = self.open_sink()
-            except (StoreUnavailableError, OSError):
-                raise
-            except Exception as error:  # a bug or an invalid setting, not an invalid event
-                raise StoreUnavailableError(f"the sink cannot be opened: {error!r}") from error
         return append_batch(self._sink, [event for _, event in batch.events])
 
-    def _save(self, offsets: dict[str, int]) -> None:
-        size = self.quarantine.size()
-        self.checkpoint.save(Progress(offsets, size))
-        self.quarantine_bytes = size
+    def _prepare_sink(self) -> Exception | None:
+        """Open the sink if there is something to deliver, and repair it; return why that failed."""
+        now = self.clock()
+        due = now - self._checked >= CHECK_SECONDS
+        try:
+            if self._sink is None:
+                if not self.tail.has_pending:
+                    return None
+                self._sink = self.open_sink()
+            elif not due:
+                return None
+            self._checked = now
+            sink: object = self._sink
+            if isinstance(sink, LocalStore) and (damage := sink.check(content=due)):
+                self._deliver_again(sink, damage)
+        except (StoreUnavailableError, OSError) as error:
+            return error
+        except Exception as error:  # noqa: BLE001  a bug or an invalid setting, not an invalid event
+            return StoreUnavailableError(f"the sink cannot be opened: {error!r}")
+        return None
+
+    def _deliver_again(self, store: LocalStore, damage: Damage) -> None:
+        """Deliver all event files again; the store ignores the events that it still has."""
+        if not self.tail.offsets:
+            return  # a new store at the first start
+        self._restoration = Restoration(damage, dict(self.tail.offsets), store.count())
+        self.checkpoint.save(Progress())
+        self.tail.offsets.clear()
+        self.metrics.store_damages.inc()
+        self.event_log.record(
+            "store-damaged",
+            f"{damage.reason}. {len(self.tail.files)} event files are delivered again",
+            level="error",
+        )
+
+    def _log_restoration(self, restoration: Restoration) -> None:
+        self._restoration = None
+        sink: object = self._sink
+        if not isinstance(sink, LocalStore):
+            return
+        restored, lost = restoration.result(sink.count())
+        self.metrics.lost_events.inc(lost or 0)
+        rest = {
+            None: "how many the store had before is not known",
+            0: "none is lost",
+        }.get(
+            lost, f"{lost} are lost: their event files were deleted before (collector.keep_seconds)"
+        )
+        self.event_log.record(
+            "store-restored",
+            f"{restored} events are in the store again; {rest}",
+            level="error" if lost else "warn",
+        )
 
     def _log_quarantined(self, lines: Sequence[QuarantinedLine]) -> None:
         """Log what was quarantined, except of the collector's own lines, which would never end."""
@@ -183,6 +251,7 @@ class Delivery:
                 )
 
     def _sink_failed(self, error: Exception) -> float:
+        self._checked = -math.inf  # it may be damaged
         self.metrics.sink_up.set(0)
         self.metrics.retried.inc()
         self.event_log.condition(
@@ -208,7 +277,7 @@ class Delivery:
         for name in names:
             self.tail.delete(name)
         sink: object = self._sink
-        if isinstance(sink, Prunable) and now - self._pruned >= PRUNE_SECONDS:
+        if isinstance(sink, LocalStore) and now - self._pruned >= PRUNE_SECONDS:
             self._pruned = now
             before = datetime.fromtimestamp(now, UTC) - self.retention.event_age
             try:
@@ -236,12 +305,3 @@ def _quarantined(batch: Batch, rejected: Rejected) -> QuarantinedLine:
     position, event = batch.events[rejected.index]
     line = encode(event)[:-1]
     return QuarantinedLine(position, len(line), rejected.reason, line[:SHOWN_BYTES])
-
-
-def load_progress(checkpoint: Checkpoint, quarantine: Quarantine) -> Progress:
-    """Return the progress of the previous collector of this folder."""
-    progress = checkpoint.load()
-    if progress.quarantine_bytes is None:
-        # Unknown: keep all entries, although lines that are still in files are added again.
-        return Progress(progress.offsets, quarantine.size())
-    return progress

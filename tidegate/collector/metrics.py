@@ -26,6 +26,21 @@ class Metrics:
             "Lines quarantined because no store accepts them.",
             registry=self.registry,
         )
+        self.lost_bytes = Counter(
+            "tidegate_collector_lost_bytes",
+            "Bytes of event files that were deleted, cut or replaced before they were delivered.",
+            registry=self.registry,
+        )
+        self.store_damages = Counter(
+            "tidegate_collector_store_damages",
+            "Damages of the embedded store: a damaged part was set aside, or the store was deleted.",
+            registry=self.registry,
+        )
+        self.lost_events = Counter(
+            "tidegate_collector_lost_events",
+            "Events of damaged parts of the embedded store whose event files were deleted before.",
+            registry=self.registry,
+        )
         self.lag_bytes = Gauge(
             "tidegate_collector_lag_bytes",
             "Bytes in event files that are not delivered yet.",

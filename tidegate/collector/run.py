@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import NODE, Delivery, Retention, load_progress, sink_backoff
+from tidegate.collector.delivery import NODE, Delivery, Retention, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
@@ -110,7 +110,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
         Checkpoint(folder / "checkpoint.json"),
         Quarantine(folder, clock_ns=time.time_ns),
     )
-    progress = load_progress(checkpoint, quarantine)
+    progress = checkpoint.load()
     if checkpoint.problem:
         event_log.record("checkpoint-lost", checkpoint.problem, level="warn")
     collector = settings.collector
@@ -120,6 +120,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
             settings.log_dir,
             progress.offsets,
             Limits(collector.batch_events, collector.batch_bytes, collector.line_bytes),
+            sizes=progress.sizes,
             clock=time.time,
         ),
         open_sink=lambda: open_sink(settings),
@@ -134,7 +135,6 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
         ),
         backoff=sink_backoff(),
         clock=time.time,
-        quarantine_bytes=progress.quarantine_bytes or 0,
     )
     stack.callback(delivery.close)
     if serve:

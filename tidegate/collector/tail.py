@@ -23,6 +23,7 @@ from tidegate.collector.lines import (
     overlong_line,
     split,
 )
+from tidegate.collector.losses import KnownFile, Loss, losses, replaced
 from tidegate.events.event import Event
 
 # The newest file of a writer counts as closed only if it is unlocked and was not written to for this long: a
@@ -87,6 +88,7 @@ class Tail:
         offsets: Mapping[str, int],
         limits: Limits,
         *,
+        sizes: Mapping[str, int] | None = None,
         clock: Callable[[], float],
     ):
         """Follow a folder.
@@ -95,6 +97,7 @@ class Tail:
             folder: Folder of the event files; it may be created later.
             offsets: Delivered offset of each file.
             limits: Limits of a batch.
+            sizes: Size of each file at the checkpoint.
             clock: Returns seconds since 1970.
         """
         self._folder = folder
@@ -104,6 +107,8 @@ class Tail:
         self._last_read = ""
         self.offsets = dict(offsets)
         self.files: dict[str, LogFile] = {}
+        self._known = {name: KnownFile(size, 0) for name, size in (sizes or {}).items()}
+        self._losses: list[Loss] = []
         self._closed: set[str] = set()
         self._problems: dict[str, str] = {}
         self._notices: list[str] = []
@@ -111,8 +116,8 @@ class Tail:
     def scan(self) -> None:
         """List the files and their sizes.
 
-        A deleted file is forgotten. A file that is shorter than its delivered offset was truncated: it is
-        read from its start again.
+        A deleted file is forgotten. A file that is shorter than its delivered offset was truncated, and one
+        with another inode was replaced: it is read from its start again.
         """
         try:
             found = self._list()
@@ -122,6 +127,9 @@ class Tail:
             # Keep the known offsets: without them the files would be delivered again.
             self._notice_error(str(self._folder), "listed", error)
             return
+        self._losses += losses(self._known, found, self.offsets)
+        others = replaced(self._known, found)
+        self._known = {name: KnownFile(one.st_size, one.st_ino) for name, one in found.items()}
         newest = _newest(found)
         # A closed file remains closed: no writer opens an existing file.
         self._closed = {name for name in found if self._is_closed(name, found[name], newest)}
@@ -131,10 +139,11 @@ class Tail:
         }
         self.offsets = {name: at for name, at in self.offsets.items() if name in found}
         self._skipped = {name: at for name, at in self._skipped.items() if name in found}
-        for name in [name for name in self.offsets if self.pending_bytes(name) < 0]:
-            self.offsets[name] = 0
-            self._skipped.pop(name, None)
-            self._notices.append(f"{name} was truncated: reading it from its start")
+        for name in self.offsets:
+            if name in others:
+                self._read_again(name, "replaced")
+            elif self.pending_bytes(name) < 0:
+                self._read_again(name, "truncated")
 
     def delete(self, name: str) -> None:
         """Delete a delivered file, unless a writer holds it."""
@@ -142,6 +151,11 @@ class Tail:
             writer_lock.delete(self._folder / name, self.offsets.get(name, 0))
         except OSError as error:
             self._notice_error(name, "deleted", error)
+
+    def losses(self) -> list[Loss]:
+        """Return the files that were deleted, cut or replaced undelivered since the last call."""
+        found, self._losses = self._losses, []
+        return found
 
     def notices(self) -> list[str]:
         """Return the messages about problems with files since the last call; each problem once."""
@@ -151,6 +165,11 @@ class Tail:
     def pending_bytes(self, name: str) -> int:
         """Return the number of bytes of a file that are not delivered yet."""
         return self.files[name].size - self.offsets.get(name, 0)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are bytes that are not delivered."""
+        return any(self.pending_bytes(name) > 0 for name in self.files)
 
     def batch(self) -> Batch:
         """Return the next lines, of the files in turn; empty if no line is complete."""
@@ -176,6 +195,11 @@ class Tail:
             if batch.full:
                 break
         return batch
+
+    def _read_again(self, name: str, how: str) -> None:
+        self.offsets[name] = 0
+        self._skipped.pop(name, None)
+        self._notices.append(f"{name} was {how}: reading it from its start")
 
     def _list(self) -> dict[str, os.stat_result]:
         """Return the event files; symbolic links are not followed."""

@@ -23,6 +23,8 @@ from tidegate.stack.checks.preflight import program_problem, store_problem
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.gateway import haproxy
+from tidegate.store.embedded import folder
+from tidegate.store.embedded.repair import problem as store_damage
 
 # The memory of a stack of six replicas, measured: about 100 MiB per Python program.
 MEMORY_BYTES: Final = 1024 * MIB
@@ -48,6 +50,7 @@ async def checks(settings: Settings) -> list[Check]:
         _settings_file(),
         _program(settings),
         _ports(settings),
+        *_embedded_store(settings),
         memory_check(psutil.virtual_memory().available),
         *(await _elasticsearch(settings)),
         *(await replica_checks(settings, Path.cwd())),
@@ -155,6 +158,19 @@ def memory_check(free: int) -> Check:
     if free < MEMORY_BYTES:
         return Check("memory", "warn", f"{text}: a stack of six replicas takes 1 GiB")
     return Check("memory", "ok", text)
+
+
+def _embedded_store(settings: Settings) -> list[Check]:
+    root = settings.stack.data_dir / "store"
+    if settings.store.kind != "embedded" or not root.is_dir():
+        return []
+    if problem := store_damage(root, content=True):
+        text = f"{problem}; a collector that starts sets that aside and restores what event files contain"
+        return [Check("store", "missing", text)]
+    if aside := folder.aside(root):
+        text = f"damaged parts were set aside in {', '.join(map(str, aside))}: remove them"
+        return [Check("store", "warn", text)]
+    return [Check("store", "ok", f"all files in {root} are undamaged")]
 
 
 async def _elasticsearch(settings: Settings) -> list[Check]:

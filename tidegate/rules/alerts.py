@@ -216,3 +216,19 @@ def _collector() -> Iterator[Alert]:
         "The collector quarantined lines",
         "Lines of an event file are not valid events, or the store rejects them: they cannot be searched.",
     )
+    yield Alert(
+        "CollectorEventsLost",
+        'sum(increase(tidegate_collector_lost_bytes_total{job="collector"}[5m])) > 0',
+        0,
+        "critical",
+        "Events were lost before they were delivered",
+        "Somebody deleted, cut or replaced event files that contained undelivered events.",
+    )
+    yield Alert(
+        "CollectorStoreDamaged",
+        'sum(increase(tidegate_collector_store_damages_total{job="collector"}[5m])) > 0',
+        0,
+        "critical",
+        "The embedded store was damaged or deleted",
+        "The collector set the damaged part aside, and delivers the event files that still exist again.",
+    )

@@ -100,6 +100,19 @@ class Rejected:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Damage of a store, whose damaged part was set aside; the store is usable again.
+
+    Attributes:
+        reason: What was damaged, and where it is now.
+        events: Number of events in it; None if unknown.
+    """
+
+    reason: str
+    events: int | None
+
+
 class EventStore(Protocol):
     """A store of events. Both implementations pass one contract test suite."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention, load_progress, sink_backoff
+from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.tail import Limits, Tail
@@ -22,6 +22,7 @@ from tidegate.events.event import Event, Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.store.base import (
+    Damage,
     EventStore,
     Rejected,
     SearchRequest,
@@ -50,6 +51,12 @@ class FaultySink:
 
     def search(self, request: SearchRequest) -> SearchResult:
         return self.store.search(request)
+
+    def check(self, *, content: bool) -> Damage | None:
+        return self.store.check(content=content)
+
+    def count(self) -> int:
+        return self.store.count()
 
     def prune(self, before: datetime) -> int:
         return self.store.prune(before)
@@ -83,7 +90,7 @@ class Harness:
         folder.mkdir(exist_ok=True)
         checkpoint = Checkpoint(folder / "checkpoint.json")
         quarantine = Quarantine(folder, clock_ns=lambda: 0)
-        progress = load_progress(checkpoint, quarantine)
+        progress = checkpoint.load()
         writer = EventWriter(self.logs, "collector", clock_ns=lambda: int(self.now * 1e9))
         return Delivery(
             folder=self.logs,
@@ -91,6 +98,7 @@ class Harness:
                 self.logs,
                 progress.offsets,
                 self.limits,
+                sizes=progress.sizes,
                 clock=lambda: self.now,
             ),
             open_sink=self.open_sink,
@@ -107,7 +115,6 @@ class Harness:
             retention=self.keep,
             backoff=sink_backoff(lambda: 0.0),
             clock=lambda: self.now,
-            quarantine_bytes=progress.quarantine_bytes or 0,
         )
 
     def metric(self, name: str) -> float:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.collector.checkpoint import Checkpoint, Progress
-from tidegate.collector.delivery import load_progress, sink_backoff
+from tidegate.collector.delivery import sink_backoff
 from tidegate.collector.lines import LinePosition, QuarantinedLine
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.retention import expired
@@ -20,7 +20,7 @@ from tidegate.collector.tail import LogFile
 def test_a_checkpoint_round_trip(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "checkpoint.json")
     assert checkpoint.load() == Progress()
-    for progress in (Progress({"a": 5, "b": 0}, 17), Progress({}, 0)):
+    for progress in (Progress({"a": 5, "b": 0}), Progress({})):
         checkpoint.save(progress)
         assert checkpoint.load() == progress
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.json"]
@@ -29,12 +29,11 @@ def test_a_checkpoint_round_trip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "5", "[]", "{}", '{"version": 9, "files": {}, "quarantine_bytes": 0}',
-     '{"version": 1, "files": [], "quarantine_bytes": 0}',
-     '{"version": 1, "files": {"a": -1}, "quarantine_bytes": 0}',
-     '{"version": 1, "files": {"a": "5"}, "quarantine_bytes": 0}',
-     '{"version": 1, "files": {"a": true}, "quarantine_bytes": 0}',
-     '{"version": 1, "files": {}, "quarantine_bytes": -1}', "\udcff"],
+    ["", "{", "5", "[]", "{}", '{"version": 9, "files": {}}',
+     '{"version": 1, "files": []}',
+     '{"version": 1, "files": {"a": -1}}',
+     '{"version": 1, "files": {"a": "5"}}',
+     '{"version": 1, "files": {"a": true}}', "\udcff"],
 )  # fmt: skip
 def test_a_corrupt_checkpoint_restarts_delivery_and_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "checkpoint.json"
@@ -54,8 +53,8 @@ def entries(folder: Path) -> list[dict[str, object]]:
 
 def test_a_quarantined_line_is_stored_with_its_position_and_reason(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
-    quarantine.add([])
-    assert quarantine.size() == 0
+    assert quarantine.add([]) == []
+    assert list(tmp_path.iterdir()) == []
     quarantine.add([quarantined_line(7)])
     assert entries(tmp_path) == [
         {
@@ -74,7 +73,7 @@ def test_the_files_of_the_collector_are_private(tmp_path: Path, name: str) -> No
     path = tmp_path / name
     path.write_text("")
     path.chmod(0o644)
-    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))
+    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}))
     Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line()])
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -84,20 +83,35 @@ def test_no_symbolic_link_is_written_through(tmp_path: Path) -> None:
     target.write_text("of another owner")
     for name in ("checkpoint.json", "quarantine.ndjson"):
         (tmp_path / name).symlink_to(target)
-    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))  # replaces the link
+    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}))  # replaces the link
     with pytest.raises(OSError, match="symbolic links"):
         Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line()])
     assert target.read_text() == "of another owner"
 
 
-def test_quarantine_entries_of_an_incomplete_delivery_are_removed(tmp_path: Path) -> None:
+def test_a_line_is_quarantined_once_however_often_it_is_delivered(tmp_path: Path) -> None:
+    first = Quarantine(tmp_path, clock_ns=lambda: 0)
+    lines = [quarantined_line(1), quarantined_line(2)]
+    assert first.add(lines) == lines
+    assert first.add(lines) == []
+    again = Quarantine(tmp_path, clock_ns=lambda: 5)
+    assert again.add([*lines, quarantined_line(3)]) == [quarantined_line(3)]
+    assert [entry["offset"] for entry in entries(tmp_path)] == [1, 2, 3]
+
+
+def test_another_line_at_the_same_offset_is_quarantined(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
-    quarantine.add([quarantined_line(1)])
-    size = quarantine.size()
-    quarantine.add([quarantined_line(2)])
-    quarantine.truncate(size)
-    quarantine.truncate(10**9)
-    assert [entry["offset"] for entry in entries(tmp_path)] == [1]
+    other = QuarantinedLine(LinePosition("file.ndjson", 1), 3, "invalid JSON", b"new")
+    assert quarantine.add([quarantined_line(1)]) == [quarantined_line(1)]
+    assert quarantine.add([other]) == [other]
+
+
+def test_an_entry_that_a_kill_has_cut_is_replaced(tmp_path: Path) -> None:
+    Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line(1), quarantined_line(2)])
+    path = tmp_path / "quarantine.ndjson"
+    path.write_bytes(path.read_bytes()[:-30])
+    Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line(1), quarantined_line(2)])
+    assert [entry["offset"] for entry in entries(tmp_path)] == [1, 2]
 
 
 def test_a_quarantine_is_rotated(tmp_path: Path) -> None:
@@ -111,12 +125,13 @@ def test_a_quarantine_is_rotated(tmp_path: Path) -> None:
     }
 
 
-def test_without_a_checkpoint_the_quarantine_is_kept_whole(tmp_path: Path) -> None:
-    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
-    quarantine.add([quarantined_line()])
-    assert load_progress(Checkpoint(tmp_path / "c.json"), quarantine) == Progress(
-        {}, quarantine.size()
-    )
+def test_a_rotation_and_a_kill_quarantine_no_line_twice(tmp_path: Path) -> None:
+    """The collector is killed after the rotation and before its checkpoint."""
+    for offset in range(3):
+        Quarantine(tmp_path, clock_ns=lambda: 0, file_bytes=100).add([quarantined_line(offset)])
+    repeated = Quarantine(tmp_path, clock_ns=lambda: 0, file_bytes=100)
+    assert repeated.add([quarantined_line(1), quarantined_line(2)]) == []
+    assert [entry["offset"] for entry in entries(tmp_path)] == [2]
 
 
 def test_back_off_doubles_to_five_seconds_and_takes_a_random_part() -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from support.harnesses.collector_harness import event
 from tidegate.doctor.check import Check, table
 from tidegate.doctor.local import (
+    _embedded_store,
     disk_check,
     memory_check,
     optional_check,
     package_checks,
     program_check,
 )
+from tidegate.settings import load
+from tidegate.store.embedded.store import EmbeddedStore
 
 GIB = 2**30
 REQUIREMENTS = [
@@ -42,6 +47,25 @@ def test_only_packages_that_the_stack_requires_are_missing_others_warn(
     assert [check.state for check in found] == states
     for name in missing:
         assert any(name in check.text and "pip install" in check.text for check in found)
+
+
+def test_damage_of_the_embedded_store_is_found(tmp_path: Path) -> None:
+    settings = load(stack={"data_dir": tmp_path})
+    assert _embedded_store(settings) == []
+    with closing(EmbeddedStore(tmp_path / "store")) as store:
+        store.append([event("a")])
+    (found,) = _embedded_store(settings)
+    assert found.state == "ok"
+    path = next((tmp_path / "store").glob("index-*/*.term"))
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    (found,) = _embedded_store(settings)
+    assert found.state == "missing"
+    assert "a segment of" in found.text
+    path.unlink()
+    EmbeddedStore(tmp_path / "store").close()  # sets it aside
+    (found,) = _embedded_store(settings)
+    assert found.state == "warn"
+    assert "damaged-1: remove them" in found.text
 
 
 def test_little_free_disk_or_memory_is_a_warning() -> None:

@@ -57,6 +57,7 @@ from tidegate.stack.supervisor.status import (
     program_status,
     stack_state,
 )
+from tidegate.store.embedded.repair import problem as store_damage
 
 NODE: Final = "stack"
 TRUNCATE_SECONDS: Final = 5.0
@@ -242,6 +243,8 @@ class Supervisor:
         ready = sum(one.state == "ready" for one in replicas)
         settings = self.settings
         problem = folder_problem(self._layout.data)
+        if not problem and settings.store.kind == "embedded":
+            problem = store_damage(self._layout.data / "store", content=False)
         return StackStatus(
             state=stack_state(components, replicas, settings.replicas.min, problem=problem)
             if self._state == "ready"

@@ -2,6 +2,7 @@
 
     store/format.json     {"format": 1, "fields": "<digest>", "folder": "index-<digest>-<n>"}
     store/index-…/        tantivy's files
+    store/damaged-<n>/    what was damaged and set aside
 
 The file is replaced atomically, so a reader sees either the old or the new index, and an index that was
 incomplete at a power failure is not referenced.
@@ -19,6 +20,12 @@ from tidegate.runtime.atomic_files import write_atomically
 from tidegate.store.base import StoreUnavailableError
 
 FORMAT: Final = 1
+# Damaged parts that are kept for a person to examine.
+KEPT_ASIDE: Final = 3
+
+
+class DamagedLayoutError(StoreUnavailableError):
+    """format.json cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,7 @@ def read(root: Path) -> Layout | None:
     """Read the layout of the store in a folder; None if there is no store.
 
     Raises:
+        DamagedLayoutError: format.json is damaged.
         StoreUnavailableError: A newer version created the store, or it is not a store of Tidegate.
     """
     path = root / "format.json"
@@ -47,8 +55,8 @@ def read(root: Path) -> Layout | None:
             ) from None
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreUnavailableError(
-            f"{path} cannot be read ({error}): remove {root} to create a new store"
+        raise DamagedLayoutError(
+            f"{path} cannot be read ({error}): a running collector repairs it"
         ) from error
     if number != FORMAT:
         raise StoreUnavailableError(
@@ -70,6 +78,22 @@ def new_folder(root: Path, fields: str) -> str:
     while (root / f"index-{fields}-{number}").exists():
         number += 1
     return f"index-{fields}-{number}"
+
+
+def aside(root: Path) -> list[Path]:
+    """Return the folders of damaged parts, oldest first."""
+    return sorted(root.glob("damaged-*"), key=lambda one: (one.stat().st_mtime, one.name))
+
+
+def new_aside(root: Path) -> Path:
+    """Create a folder for a damaged part; of the older ones, only the newest are kept."""
+    older = aside(root)
+    for one in older[: max(0, len(older) - KEPT_ASIDE + 1)]:
+        shutil.rmtree(one, ignore_errors=True)
+    number = 1 + max((int(one.name.partition("-")[2]) for one in older), default=0)
+    folder = root / f"damaged-{number}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def remove_others(root: Path, folder: str) -> None:

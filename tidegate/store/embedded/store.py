@@ -22,6 +22,7 @@ from tidegate.runtime.locks import LockedError, exclusive_lock
 from tidegate.runtime.private_files import make_private_folder
 from tidegate.store.aggregations import Dialect
 from tidegate.store.base import (
+    Damage,
     QueryError,
     Rejected,
     SearchRequest,
@@ -32,15 +33,20 @@ from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import index
 from tidegate.store.embedded.compiler import Compiler
 from tidegate.store.embedded.folder import Layout
+from tidegate.store.embedded.integrity import Integrity
+from tidegate.store.embedded.repair import damaged_segments, repair
 from tidegate.store.embedded.text_analysis import tokenize
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
 from tidegate.store.query import parser, time_ranges
 from tidegate.store.requests import check
 
+LOCK: Final = "writer.lock"
 HEAP_BYTES: Final = 64_000_000
 # Two threads would write two segments per commit, and use a second core.
 WRITER_THREADS: Final = 1
 COPY_EVENTS: Final = 1000
+# The messages of tantivy about damaged files; others are about the query.
+DAMAGE: Final = ("An IO error occurred", "Data corrupted")
 # The index holds times as microseconds: tantivy indexes its own date type by the second.
 DIALECT: Final = Dialect(
     lambda interval: {
@@ -87,6 +93,11 @@ class EmbeddedReader:
         try:
             return _run(searcher, query, request)
         except ValueError as error:
+            if str(error).startswith(DAMAGE):
+                raise StoreUnavailableError(
+                    f"{self._root} is damaged ({error}): `tidegate doctor` says where; a collector that is"
+                    " started again sets the damaged part aside and restores what its event files contain"
+                ) from error
             raise QueryError(f"the search failed: {error}") from error
         except OSError as error:
             raise StoreUnavailableError(f"{self._root} cannot be read: {error}") from error
@@ -129,7 +140,10 @@ class EmbeddedReader:
 
 
 class EmbeddedStore(EmbeddedReader):
-    """The writer, one process at a time. It rebuilds an index that has other fields than the mapping."""
+    """The writer, one process at a time.
+
+    It rebuilds an index that has other fields than the mapping, and sets damaged parts aside.
+    """
 
     def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
         """Open the store in a folder, or create one.
@@ -142,18 +156,74 @@ class EmbeddedStore(EmbeddedReader):
         self._writing = threading.Lock()
         self._writer: tantivy.IndexWriter | None = None
         self._closed = False
+        self._integrity = Integrity()
+        self._events: int | None = None
+        self._damage: Damage | None = None
         self._writer_lock = ExitStack()
+        self._written, self._written_folder = self._open()
+
+    def _open(self) -> tuple[tantivy.Index, str]:
+        """Open the index, without its damaged parts, or create it."""
+        root = self._root
         self._writer_lock.enter_context(_only_writer(root))
         try:
-            current = layout.read(root)
-            if current is None or current.fields != digest():
-                current = _build(root, current)
-            layout.remove_others(root, current.folder)
             with self._unavailable():
-                self._written = index.open_index(root / current.folder)
+                outdated = _fields(root) != digest()
+                # A copy of the events reads everything, so it needs undamaged files.
+                self._damage = repair(root, self._integrity, self._events, content=outdated)
+                current = layout.read(root)
+                if current is None and self._damage is None:
+                    self._damage = Damage(f"there was no store in {root}", self._events)
+                if current is None or outdated:
+                    current = _build(root, current)
+                layout.remove_others(root, current.folder)
+                return index.open_index(root / current.folder), current.folder
         except BaseException:
             self._writer_lock.close()
             raise
+
+    def check(self, *, content: bool) -> Damage | None:
+        """Set damaged parts of the store aside, also a store whose folder was deleted.
+
+        Args:
+            content: Whether the content of new and changed files is checked, and not only their existence.
+
+        Returns:
+            The damage since the last call, or at the opening: also that there was no store.
+        """
+        with self._writing, self._unavailable():
+            if not self._closed and not self._is_whole(content=content):
+                if self._writer is not None:
+                    # Otherwise a merge that ends later replaces meta.json.
+                    with suppress(ValueError, OSError):
+                        self._writer.wait_merging_threads()
+                    self._writer = None
+                self._damage = repair(self._root, self._integrity, self._events, content=content)
+                self._writer_lock.close()
+                damage = self._damage
+                self._written, self._written_folder = self._open()
+                self._damage = damage or self._damage
+            damage, self._damage = self._damage, None
+        return damage
+
+    def count(self) -> int:
+        """Return the number of events."""
+        with self._writing, self._unavailable():
+            self._written.reload()
+            return int(self._written.searcher().num_docs)
+
+    def _is_whole(self, *, content: bool) -> bool:
+        folder = self._root / self._written_folder
+        try:
+            current = layout.read(self._root)
+            return (
+                current is not None
+                and current.folder == self._written_folder
+                and (self._root / LOCK).exists()
+                and not damaged_segments(folder, self._integrity, content=content)
+            )
+        except (layout.DamagedLayoutError, ValueError):
+            return False
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
         """Store the events in one commit. The first event with an id wins, as with `create`."""
@@ -172,6 +242,7 @@ class EmbeddedStore(EmbeddedReader):
                     writer.add_document(document)
                     now.add(identity)
             writer.commit()
+            self._events = before.num_docs + len(now)
         return rejected
 
     def prune(self, before: datetime) -> int:
@@ -220,12 +291,21 @@ def _only_writer(root: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             make_private_folder(root)
-            stack.enter_context(exclusive_lock(root / "writer.lock"))
+            stack.enter_context(exclusive_lock(root / LOCK))
         except LockedError as error:
             raise StoreUnavailableError(f"another process writes to {root}") from error
         except OSError as error:
             raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
         yield
+
+
+def _fields(root: Path) -> str:
+    """Return the fingerprint of the fields of a store; empty if it has no readable layout."""
+    try:
+        current = layout.read(root)
+    except layout.DamagedLayoutError:
+        return ""
+    return current.fields if current else ""
 
 
 def _build(root: Path, previous: Layout | None) -> Layout:

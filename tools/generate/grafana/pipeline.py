@@ -146,7 +146,12 @@ def _collector() -> PanelRow:
                     for name, label in rates.items()
                 ),
                 unit="eps",
-                alerts=("CollectorSinkDown", "CollectorQuarantine"),
+                alerts=(
+                    "CollectorSinkDown",
+                    "CollectorQuarantine",
+                    "CollectorEventsLost",
+                    "CollectorStoreDamaged",
+                ),
             ),
         ],
     )

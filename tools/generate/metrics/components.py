@@ -114,6 +114,24 @@ COLLECTOR: Final = (
         (),
         "lines quarantined because no store can accept them",
     ),
+    Metric(
+        "tidegate_collector_lost_bytes_total",
+        "counter",
+        (),
+        "bytes of event files that were deleted, cut or replaced before they were delivered",
+    ),
+    Metric(
+        "tidegate_collector_store_damages_total",
+        "counter",
+        (),
+        "damages of the embedded store: a part was set aside, or the store was deleted",
+    ),
+    Metric(
+        "tidegate_collector_lost_events_total",
+        "counter",
+        (),
+        "events of damaged parts of the store whose event files were deleted before",
+    ),
     Metric("tidegate_collector_lag_bytes", "gauge", (), "bytes in event files not delivered yet"),
     Metric(
         "tidegate_collector_lag_seconds", "gauge", (), "age of the oldest event not delivered yet"

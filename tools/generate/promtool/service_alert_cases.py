@@ -275,6 +275,15 @@ def _collector() -> Iterator[AlertCase]:
     yield AlertCase(alert, "a line is quarantined", {lines: "0x10 1x10"}, "5m", fires=True)
     yield AlertCase(alert, "no further line is quarantined", {lines: "7x20"}, "5m", fires=False)
 
+    alert, lost = "CollectorEventsLost", 'tidegate_collector_lost_bytes_total{job="collector"}'
+    yield AlertCase(alert, "a file is deleted undelivered", {lost: "0x10 9x10"}, "5m", fires=True)
+    yield AlertCase(alert, "nothing more is lost", {lost: "9x20"}, "5m", fires=False)
+
+    damages = 'tidegate_collector_store_damages_total{job="collector"}'
+    alert = "CollectorStoreDamaged"
+    yield AlertCase(alert, "a segment is damaged", {damages: "0x10 1x10"}, "5m", fires=True)
+    yield AlertCase(alert, "it was repaired", {damages: "1x20"}, "5m", fires=False)
+
 
 def _selector(labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"

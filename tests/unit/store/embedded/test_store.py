@@ -23,6 +23,7 @@ from tidegate.store.base import QueryError, SearchRequest, StoreUnavailableError
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import store as embedded
 from tidegate.store.embedded.folder import Layout
+from tidegate.store.embedded.repair import problem
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
@@ -118,11 +119,28 @@ def test_a_newer_format_is_refused_with_a_message(root: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', "5"])
-def test_a_damaged_format_file_is_refused_with_a_message(root: Path, text: str) -> None:
-    EmbeddedStore(root).close()
+def test_a_store_with_a_damaged_format_file_is_set_aside(root: Path, text: str) -> None:
+    with closing(EmbeddedStore(root)) as store:
+        store.append([event(1)])
     (root / "format.json").write_text(text)
-    with pytest.raises(StoreUnavailableError, match=r"remove .* to create a new store"):
-        EmbeddedStore(root)
+    with pytest.raises(StoreUnavailableError, match="a running collector repairs it"):
+        EmbeddedReader(root).search(SearchRequest())
+    with closing(EmbeddedStore(root)) as store:
+        damage = store.check(content=True)
+        assert damage is not None
+        assert "format.json cannot be read" in damage.reason
+        assert damage.events == 1
+        assert messages(store) == []
+    assert [path.name for path in layout.aside(root)] == ["damaged-1"]
+
+
+def test_only_the_newest_damaged_parts_are_kept(root: Path) -> None:
+    for number in range(5):
+        with closing(EmbeddedStore(root)) as store:
+            store.append([event(number)])
+        next(root.glob("index-*/*.fast")).write_text("")
+        EmbeddedStore(root).close()
+    assert [path.name for path in layout.aside(root)] == ["damaged-3", "damaged-4", "damaged-5"]
 
 
 def test_a_foreign_index_is_refused(root: Path) -> None:
@@ -132,15 +150,48 @@ def test_a_foreign_index_is_refused(root: Path) -> None:
         EmbeddedStore(root)
 
 
-def test_a_damaged_index_is_refused_by_writer_and_reader(root: Path) -> None:
+def test_a_damaged_index_is_refused_by_a_reader(root: Path) -> None:
     EmbeddedStore(root).close()
     current = layout.read(root)
     assert current is not None
     (root / current.folder / "meta.json").write_text("{}")
-    with pytest.raises(StoreUnavailableError, match="cannot be written"):
-        EmbeddedStore(root)
     with pytest.raises(StoreUnavailableError, match="cannot be opened"):
         EmbeddedReader(root).search(SearchRequest())
+    assert "meta.json cannot be read" in problem(root, content=False)
+
+
+@pytest.mark.parametrize("kind", ["store", "term", "idx", "pos", "fast", "fieldnorm"])
+def test_a_damaged_segment_is_found_and_the_others_are_kept(root: Path, kind: str) -> None:
+    with closing(EmbeddedStore(root)) as store:
+        store.append([event(1)])
+        store.append([event(2)])
+        assert problem(root, content=True) == ""
+        path = min(root.glob(f"index-*/*.{kind}"))
+        content = bytearray(path.read_bytes())
+        content[0] ^= 0xFF
+        path.write_bytes(content)
+        assert problem(root, content=False) == ""
+        assert "a segment" in problem(root, content=True)
+        damage = store.check(content=True)
+        assert damage is not None
+        assert damage.events == 1
+        assert len(messages(store)) == 1
+        assert store.count() == 1
+        store.append([event(1), event(2), event(3)])
+        assert (
+            messages(store)
+            == messages(EmbeddedReader(root))
+            == ["number 1", "number 2", "number 3"]
+        )
+        assert store.check(content=True) is None
+
+
+def test_deletions_are_no_damage(store: EmbeddedStore, root: Path) -> None:
+    store.append([event(number) for number in range(5)])
+    store.prune(START + timedelta(seconds=2))
+    assert store.check(content=True) is not None  # the new store
+    assert store.check(content=True) is None
+    assert problem(root, content=True) == ""
 
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,200 @@
+"""Event files that somebody deletes, cuts or replaces, and damage of the embedded store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from support.harnesses.collector_harness import Harness, event, until_done
+from tidegate.collector.delivery import CHECK_SECONDS, Delivery
+from tidegate.collector.tail import Limits
+from tidegate.events.event import Event
+from tidegate.events.writer import EventWriter
+from tidegate.store.base import StoreUnavailableError
+
+
+def away(_: Sequence[Event]) -> None:
+    raise StoreUnavailableError("away")
+
+
+def undelivered(harness: Harness, writer: EventWriter, delivery: Delivery) -> Path:
+    """A file of two delivered and two undelivered events."""
+    for text in ("a", "b"):
+        writer.write(event(text))
+    until_done(delivery)
+    harness.sinks[-1].fault = away
+    for text in ("c", "d"):
+        writer.write(event(text))
+    assert delivery.step().retry_seconds > 0
+    (path,) = harness.logs.glob("flights-1.*")
+    return path
+
+
+@pytest.mark.parametrize(("how", "lines"), [("deleted", 2), ("cut", 1), ("replaced", 2)])
+def test_undelivered_events_that_somebody_removes_are_counted_and_logged(
+    harness: Harness, writer: EventWriter, how: str, lines: int
+) -> None:
+    with closing(harness.collector()) as delivery:
+        path = undelivered(harness, writer, delivery)
+        whole = path.read_bytes().splitlines(keepends=True)
+        if how == "deleted":
+            path.unlink()
+        elif how == "cut":
+            path.write_bytes(b"".join(whole[:3]))
+        else:
+            other = path.with_name("other")
+            other.write_bytes(whole[0])
+            other.replace(path)
+        harness.sinks[-1].fault = None
+        until_done(delivery)
+    assert harness.metric("lost_bytes_total") == sum(len(line) for line in whole[-lines:])
+    (message,) = harness.messages("event.action:events-lost AND log.level:error")
+    assert message.startswith(f"{path.name} was {how}: ")
+
+
+def test_events_that_are_deleted_while_no_collector_runs_are_counted(
+    harness: Harness, writer: EventWriter
+) -> None:
+    harness.limits = Limits(2, 65_536, 1024)
+    for text in ("a", "b", "c"):
+        writer.write(event(text))
+    with closing(harness.collector()) as delivery:
+        assert delivery.step().more
+    (path,) = harness.logs.glob("flights-1.*")
+    last = path.read_bytes().splitlines(keepends=True)[-1]
+    path.unlink()
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.metric("lost_bytes_total") == len(last)
+
+
+def test_a_delivered_file_that_is_deleted_is_no_loss(harness: Harness, writer: EventWriter) -> None:
+    writer.write(event("a"))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+        for path in harness.logs.iterdir():
+            path.unlink()
+        until_done(delivery)
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.metric("lost_bytes_total") == 0
+
+
+def test_a_replaced_file_is_read_from_its_start(harness: Harness, writer: EventWriter) -> None:
+    with closing(harness.collector()) as delivery:
+        writer.write(event("a"))
+        until_done(delivery)
+        (path,) = harness.logs.glob("flights-1.*")
+        other = EventWriter(harness.root / "elsewhere", "flights-1")
+        for text in ("b", "c" * 50):
+            other.write(event(text))
+        other.close()
+        (made,) = (harness.root / "elsewhere").iterdir()
+        made.replace(path)
+        until_done(delivery)
+    assert harness.messages() == ["a", "b", "c" * 50]
+
+
+def delete_store(root: Path) -> None:
+    shutil.rmtree(root)
+
+
+def delete_index(root: Path) -> None:
+    shutil.rmtree(next(root.glob("index-*")))
+
+
+def lose_format(root: Path) -> None:
+    (root / "format.json").unlink()
+
+
+def spoil_format(root: Path) -> None:
+    (root / "format.json").write_text("{")
+
+
+def spoil_meta(root: Path) -> None:
+    (next(root.glob("index-*")) / "meta.json").write_text("{")
+
+
+def delete_segment(root: Path) -> None:
+    next(root.glob("index-*/*.store")).unlink()
+
+
+def overwrite_segment(root: Path) -> None:
+    path = next(root.glob("index-*/*.term"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+
+
+DAMAGES = (delete_store, delete_index, lose_format, spoil_format, spoil_meta, delete_segment)
+# Damage of the content is found by the check some seconds after the start.
+CASES = [
+    *((damage, stopped) for damage in DAMAGES for stopped in (False, True)),
+    (overwrite_segment, False),
+]
+
+
+@pytest.mark.parametrize(("damage", "stopped"), CASES)
+def test_a_damaged_store_is_restored_from_the_event_files(
+    harness: Harness, writer: EventWriter, damage: Callable[[Path], None], stopped: bool
+) -> None:
+    delivery = harness.collector()
+    for text in ("a", "b", "c"):
+        writer.write(event(text))
+        writer.write_line(b"nonsense\n")
+        until_done(delivery)
+    if stopped:
+        delivery.close()
+        damage(harness.root / "store")
+        delivery = harness.collector()
+    else:
+        damage(harness.root / "store")
+    with closing(delivery):
+        harness.now += CHECK_SECONDS
+        delivery.step()
+        writer.write(event("d"))
+        until_done(delivery)
+    assert harness.messages() == ["a", "b", "c", "d"]
+    assert [entry["line"] for entry in harness.quarantined()] == ["nonsense"] * 3
+    if damage is lose_format:
+        return  # nothing is lost with it
+    assert len(harness.messages("event.action:store-damaged AND log.level:error")) == 1
+    (message,) = harness.messages("event.action:store-restored")
+    assert "are in the store again; " in message
+    assert harness.metric("store_damages_total") == 1
+    assert harness.metric("lost_events_total") == 0
+
+
+def test_events_whose_files_are_gone_are_said_to_be_lost(
+    harness: Harness, writer: EventWriter
+) -> None:
+    with closing(harness.collector()) as delivery:
+        for text in ("a", "b"):
+            writer.write(event(text))
+        until_done(delivery)
+        writer.close()
+        (path,) = harness.logs.glob("flights-1.*")
+        path.unlink()
+        writer.write(event("c"))
+        until_done(delivery)
+        delete_store(harness.root / "store")
+        harness.now += CHECK_SECONDS
+        until_done(delivery)
+    assert harness.messages() == ["c"]
+    (message,) = harness.messages("event.action:store-restored AND log.level:error")
+    assert "; 2 are lost: their event files were deleted before" in message
+    assert harness.metric("lost_events_total") == 2
+
+
+def test_a_first_start_is_no_damage(harness: Harness, writer: EventWriter) -> None:
+    writer.write(event("a"))
+    with closing(harness.collector()) as delivery:
+        harness.now += CHECK_SECONDS
+        until_done(delivery)
+    assert harness.metric("store_damages_total") == 0
+    assert json.loads((harness.root / "store" / "format.json").read_text())["format"] == 1

@@ -1,0 +1,138 @@
+"""Finds damage in the files of a tantivy index: files that are missing, shorter or changed.
+
+tantivy finds some of it only when a search reads it, and a merge of a damaged segment fails for ever. Each
+file ends with a footer that contains the CRC-32 of what precedes it; a segment's files never change.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+META: Final = "meta.json"
+# The files of a segment; those of deletions are named in meta.json.
+_KINDS: Final = ("store", "term", "idx", "pos", "fast", "fieldnorm")
+_MAGIC: Final = 1337
+_CHUNK: Final = 1 << 20
+
+
+class Fingerprint(NamedTuple):
+    """What changes when somebody writes to a file."""
+
+    size: int
+    modified_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment of an index.
+
+    Attributes:
+        name: Its id, with which its files begin.
+        events: Number of events in it that are not deleted.
+        files: Names of its files.
+    """
+
+    name: str
+    events: int
+    files: tuple[str, ...]
+
+
+class Integrity:
+    """The files of an index that were found undamaged. Only those that changed are read again."""
+
+    def __init__(self) -> None:
+        self._good: dict[str, Fingerprint] = {}
+
+    def damaged(self, folder: Path, *, content: bool = True) -> list[Segment]:
+        """Return the damaged segments of an index.
+
+        Args:
+            folder: Folder of the index.
+            content: Whether the content is compared with its check sum, too, and not only that files exist.
+
+        Raises:
+            ValueError: meta.json is damaged or missing, and with it the whole index.
+        """
+        found = segments(folder)
+        damaged = [
+            one for one in found if not all(self._is_good(folder, f, content) for f in one.files)
+        ]
+        names = {name for one in found for name in one.files}
+        self._good = {name: print_ for name, print_ in self._good.items() if name in names}
+        return damaged
+
+    def _is_good(self, folder: Path, name: str, content: bool) -> bool:
+        path = folder / name
+        try:
+            status = path.stat()
+            fingerprint = Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
+            if self._good.get(name) == fingerprint or not content:
+                return status.st_size > 0
+            if not _matches_checksum(path):
+                return False
+        except OSError:
+            return False
+        self._good[name] = fingerprint
+        return True
+
+
+def segments(folder: Path) -> list[Segment]:
+    """Return the segments that meta.json names.
+
+    Raises:
+        ValueError: It is damaged or missing.
+    """
+    try:
+        return [_segment(one) for one in json.loads((folder / META).read_bytes())["segments"]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / META} cannot be read: {error}") from error
+
+
+def without(folder: Path, damaged: Sequence[Segment]) -> str:
+    """Return the content of meta.json without these segments."""
+    content = json.loads((folder / META).read_bytes())
+    names = {one.name for one in damaged}
+    content["segments"] = [one for one in content["segments"] if _name(one) not in names]
+    return json.dumps(content)
+
+
+def _segment(entry: dict[str, Any]) -> Segment:
+    name, deletes = _name(entry), entry["deletes"]
+    files = [f"{name}.{kind}" for kind in _KINDS]
+    if deletes:
+        files.append(f"{name}.{int(deletes['opstamp'])}.del")
+    return Segment(
+        name, int(entry["max_doc"]) - int((deletes or {}).get("num_deleted_docs", 0)), tuple(files)
+    )
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["segment_id"]).replace("-", "")
+
+
+def _matches_checksum(path: Path) -> bool:
+    """Compare a file with its footer: content, JSON with `crc`, length of the JSON, magic number."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        file.seek(max(0, end - 8))
+        tail = file.read()
+        length, magic = int.from_bytes(tail[:4], "little"), int.from_bytes(tail[4:], "little")
+        body = end - 8 - length
+        if magic != _MAGIC or body < 0:
+            return False
+        file.seek(body)
+        try:
+            expected = json.loads(file.read(length))["crc"]
+        except (ValueError, KeyError, TypeError):
+            return False
+        file.seek(0)
+        found, left = 0, body
+        while left and (chunk := file.read(min(_CHUNK, left))):
+            found, left = zlib.crc32(chunk, found), left - len(chunk)
+        return not left and found == expected

@@ -1,0 +1,113 @@
+"""Sets the damaged part of an embedded store aside, so that the rest can be searched and written to.
+
+The events of that part are delivered again by the collector, as far as their files still exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tidegate.runtime.atomic_files import write_atomically
+from tidegate.store.base import Damage
+from tidegate.store.embedded import folder as layout
+from tidegate.store.embedded.folder import Layout
+from tidegate.store.embedded.integrity import META, Integrity, Segment, segments, without
+
+
+def damaged_segments(folder: Path, integrity: Integrity, *, content: bool) -> list[Segment]:
+    """Return the damaged segments of an index that a writer may be merging.
+
+    Raises:
+        ValueError: meta.json is damaged or missing, and with it the whole index.
+    """
+    first = integrity.damaged(folder, content=content)
+    # The files of a segment that was merged in the meantime are gone, and meta.json no longer names it.
+    again = {one.name for one in integrity.damaged(folder, content=content)} if first else set()
+    return [one for one in first if one.name in again]
+
+
+def repair(
+    root: Path, integrity: Integrity, known_events: int | None, *, content: bool
+) -> Damage | None:
+    """Set the damaged part of a store aside; None if there is no damage, or no store.
+
+    No writer may be open. A lost format.json is written again. A damaged segment is taken out of the index;
+    without a readable meta.json or format.json, the whole index is set aside, and the caller creates a new
+    one.
+
+    Args:
+        root: Folder of the store.
+        integrity: What is known to be undamaged.
+        known_events: Number of events in the store when it was whole; None if unknown.
+        content: Whether the content of the files is checked, too.
+
+    Raises:
+        OSError: Files cannot be moved.
+        StoreUnavailableError: A newer version created the store, or it is not a store of Tidegate.
+    """
+    try:
+        current = layout.read(root) or _write_layout_again(root)
+        if current is None:
+            return None
+        damaged = damaged_segments(root / current.folder, integrity, content=content)
+    except (layout.DamagedLayoutError, ValueError) as error:
+        return _set_index_aside(root, str(error), known_events)
+    return _set_segments_aside(root, root / current.folder, damaged) if damaged else None
+
+
+def problem(root: Path, *, content: bool) -> str:
+    """Return what is damaged in a store; empty if nothing is, or if there is no store."""
+    try:
+        current = layout.read(root)
+        if current is None:
+            return ""
+        damaged = damaged_segments(root / current.folder, Integrity(), content=content)
+    except (layout.DamagedLayoutError, ValueError) as error:
+        return str(error)
+    return _describe(root / current.folder, damaged) if damaged else ""
+
+
+def _write_layout_again(root: Path) -> Layout | None:
+    """Write a lost format.json again if it is clear which index it named."""
+    found = []
+    for folder in root.glob("index-*-*"):
+        with suppress(ValueError):  # of a rebuild that did not finish
+            segments(folder)
+            found.append(folder.name)
+    if len(found) != 1:
+        return None
+    restored = Layout(found[0].split("-")[1], found[0])
+    layout.write(root, restored)
+    return restored
+
+
+def _describe(folder: Path, damaged: Sequence[Segment]) -> str:
+    events = sum(one.events for one in damaged)
+    parts = "a segment" if len(damaged) == 1 else f"{len(damaged)} segments"
+    return f"{parts} of {folder} with {events} events: files are missing or damaged"
+
+
+def _set_segments_aside(root: Path, folder: Path, damaged: Sequence[Segment]) -> Damage:
+    target = layout.new_aside(root)
+    for name in (name for one in damaged for name in one.files):
+        with suppress(FileNotFoundError):
+            (folder / name).replace(target / name)
+    write_atomically(folder / META, without(folder, damaged))
+    return Damage(
+        f"{_describe(folder, damaged)}; what is left of them is in {target}",
+        sum(one.events for one in damaged),
+    )
+
+
+def _set_index_aside(root: Path, reason: str, known_events: int | None) -> Damage:
+    target = layout.new_aside(root)
+    events = known_events
+    for path in (*root.glob("index-*"), root / "format.json"):
+        if events is None:
+            with suppress(ValueError):
+                events = sum(one.events for one in segments(path))
+        with suppress(FileNotFoundError):
+            path.replace(target / path.name)
+    return Damage(f"{reason}; what is left of the store is in {target}", events)
