@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import re
 import signal
 import sys
 from pathlib import Path
 from typing import Final
 
+from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
 from tidegate.settings import SettingsError, is_import_string
 from tidegate.settings import load as load_settings
@@ -127,12 +130,21 @@ def schema_file(file: Path) -> Path | None:
 
 
 def import_digest(file: Path) -> str:
-    """16 hexadecimal digits of a file's content and name, its rows, its schema, and the artefact format."""
+    """16 hexadecimal digits of each file that the artefact is made of, their names, and its format."""
     schema = schema_file(file)
     parts = [str(IMPORT_FORMAT), file.name, digest_file(file)]
     parts += [digest_file(rows)] if (rows := rows_file(file)).is_file() else []
     parts += [f"schema {digest_file(schema)}"] if schema else []
+    parts += [f"data {name} {digest_file(path)}" for name, path in _data_files(file)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _data_files(file: Path) -> list[tuple[str, Path]]:
+    """The files that hold arrays of the model: external data of ONNX, and what joblib before 0.10 wrote."""
+    companion = re.compile(rf"{re.escape(file.name)}_\d+\.npy(\.z)?")
+    found = [path for path in file.parent.iterdir() if companion.fullmatch(path.name)]
+    found += external_files(file)
+    return sorted((os.path.relpath(path, file.parent), path) for path in found if path.is_file())
 
 
 def main() -> int:

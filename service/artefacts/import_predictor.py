@@ -37,12 +37,12 @@ from tidegate.service.model.python_runtime.code import (
     PredictorError,
     find_predictor,
     import_from,
-    source_of,
+    own_modules,
 )
 from tidegate.service.model.signature import Signature, Target
 
 DIGITS: Final = 12
-"""Of the digest of the source, which is the version unless the class has one."""
+"""Of the digest of the sources, which is the version unless the class has one."""
 TASKS: Final = ("classification", "regression", "values")
 
 
@@ -60,7 +60,7 @@ def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
     import_from(app_dir)
     predictor = find_predictor(target)
     try:
-        fields = _fields(predictor, target)
+        fields = _fields(predictor, target, app_dir)
         reference = _reference(predictor, fields["features"], app_dir)
         digest = hashlib.sha256(
             json.dumps(fields, default=lambda value: value.model_dump(), sort_keys=True).encode()
@@ -81,7 +81,7 @@ def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
     return out
 
 
-def _fields(predictor: Any, target: str) -> dict[str, Any]:
+def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
     """The fields of the manifest that the class declares."""
     own = target.partition(":")[2].rpartition(".")[2]
     task = getattr(predictor, "task", "values")
@@ -91,7 +91,7 @@ def _fields(predictor: Any, target: str) -> dict[str, Any]:
         )
     fields: dict[str, Any] = {
         "name": getattr(predictor, "name", own),
-        "version": str(getattr(predictor, "version", "") or _version(target)),
+        "version": str(getattr(predictor, "version", "") or _version(target, app_dir)),
         "description": getattr(predictor, "description", ""),
         "task": task,
         "input": "rows",
@@ -157,10 +157,12 @@ def _value(feature: Feature) -> float | int | str:
     return int(-(-low // 1)) if feature.kind == "integer" else low
 
 
-def _version(target: str) -> str:
-    source = source_of(target)
-    digest = digest_file(source) if source else hashlib.sha256(target.encode()).hexdigest()
-    return digest.removeprefix("sha256:")[:DIGITS]
+def _version(target: str, app_dir: Path) -> str:
+    """The digest of the predictor's module and of what it has imported of its own package and `app_dir`."""
+    digest = hashlib.sha256(target.encode())
+    for name, source in sorted(own_modules(target, app_dir).items()):
+        digest.update(f"\n{name} {digest_file(source)}".encode())
+    return digest.hexdigest()[:DIGITS]
 
 
 def _reference(predictor: Any, features: Sequence[Feature], app_dir: Path) -> bytes:

@@ -85,10 +85,24 @@ def load_predictor(target: str) -> Any:
     return predictor
 
 
-def source_of(target: str) -> Path | None:
-    """The source file of the module that an imported predictor is in, if there is one."""
-    file = getattr(sys.modules.get(target.partition(":")[0]), "__file__", None)
-    return Path(file) if file else None
+def own_modules(target: str, app_dir: Path) -> dict[str, Path]:
+    """The source files of an imported predictor, by module: its package's, and those below `app_dir`.
+
+    Modules that it imports later, in `load()`, are not among them, nor are installed packages.
+    """
+    package = target.partition(":")[0].partition(".")[0]
+    folder = app_dir.resolve()
+    found: dict[str, Path] = {}
+    for name, module in list(sys.modules.items()):
+        top = name.partition(".")[0]
+        file = getattr(module, "__file__", None)
+        if not file or top in {"__main__", "tidegate"}:
+            continue
+        source = Path(file).resolve()
+        is_near = source.is_relative_to(folder) and "site-packages" not in source.parts
+        if (top == package or is_near) and source.is_file():
+            found[name] = source
+    return found
 
 
 def _predicts(found: Any) -> bool:

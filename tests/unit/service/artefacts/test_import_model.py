@@ -204,7 +204,9 @@ def test_an_edited_file_or_edited_rows_give_another_artefact(tmp_path: Path) -> 
     (tmp_path / "m.csv").write_text("a\n1\n")
     second = import_digest(file)
     file.write_bytes(b"two")
-    assert len({first, second, import_digest(file)}) == 3
+    third = import_digest(file)
+    (tmp_path / "m.joblib_01.npy").write_bytes(b"an array, as joblib wrote it before 0.10")
+    assert len({first, second, third, import_digest(file)}) == 4
 
 
 async def test_a_joblib_file_is_converted_once_in_a_separate_process(tmp_path: Path) -> None:

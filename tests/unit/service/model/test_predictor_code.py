@@ -10,6 +10,7 @@ or ends its process, in tests/unit/service/http/test_python_predictor.py.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,3 +140,27 @@ def test_the_artefact_has_what_the_class_declares(
     assert (manifest.name, manifest.task, manifest.predictor) == ("Price", "values", "priced:Price")
     assert manifest.example == {"x": 3, "c": "a"}
     assert re.fullmatch("[0-9a-f]{12}", manifest.version)
+
+
+def test_the_version_follows_the_modules_that_the_predictor_imports(folder: Path) -> None:
+    """Each import is a process of its own, as in a start."""
+    package = folder / "shop"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "price.py").write_text(f"import rates\nfrom shop import tax\n{CLASS}")
+    for file in (package / "tax.py", folder / "rates.py", folder / "unused.py"):
+        file.touch()
+
+    def version() -> str:
+        command = [sys.executable, "-P", "-m", "tidegate.service.artefacts.import_predictor"]
+        arguments = ["shop.price:Price", str(folder / "artefacts"), str(folder)]
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+        return load(Path(done.stdout.strip())).manifest.version
+
+    versions = [version()]
+    for file in (package / "tax.py", folder / "rates.py"):
+        file.write_text("RATE = 2\n")
+        versions.append(version())
+    (folder / "unused.py").write_text("RATE = 2\n")
+    assert version() == versions[-1]
+    assert len(set(versions)) == 3
