@@ -15,6 +15,10 @@ MAX_VALUE_CHARACTERS: Final = 80
 MAX_NAMES: Final = 20
 """Largest number of names in an error message; a response may have twenty such messages."""
 
+PROTOCOL: Final = "protocol"
+FOREIGN_NAMES: Final = frozenset({"extra_forbidden", PROTOCOL})
+"""Types of faults whose location ends with a name out of the request; so does that of a v2 tensor."""
+
 
 def format_value(value: object) -> str:
     """A JSON value for an error message: truncated, and without the content of lists and objects."""
@@ -45,6 +49,13 @@ class Detail:
         """The fault in the format of FastAPI's validation errors."""
         return {"loc": list(self.loc), "msg": self.msg, "type": self.type}
 
+    @property
+    def recorded(self) -> str:
+        """The location and the type, without names that the client has chosen."""
+        named = self.type in FOREIGN_NAMES or self.loc[0] == "inputs"
+        loc = self.loc[:-1] if named and len(self.loc) > 1 else self.loc
+        return f"{'.'.join(str(part) for part in loc)}: {self.type}"
+
     def __str__(self) -> str:
         return f"{'.'.join(str(part) for part in self.loc)}: {self.msg}"
 
@@ -71,7 +82,14 @@ class RequestError(Exception):
         """The type of the first fault."""
         return self.details[0].type
 
+    @property
+    def recorded(self) -> str:
+        """What the request's event says: of a client's fault where and what it is, nothing that was sent."""
+        if self.status >= 500:
+            return str(self)
+        return "; ".join(detail.recorded for detail in self.details)
+
 
 def protocol_error(where: str, message: str) -> RequestError:
     """The error of a request that does not follow the Open Inference Protocol."""
-    return RequestError(400, Detail(("inputs", where) if where else ("body",), message, "protocol"))
+    return RequestError(400, Detail(("inputs", where) if where else ("body",), message, PROTOCOL))

@@ -225,7 +225,7 @@ async def _on_unexpected_error(request: Request, error: Exception) -> Response:
 
 
 def _error_response(request: Request, problem: RequestError) -> Response:
-    fail(problem.type, str(problem))
+    fail(problem.type, problem.recorded)
     if request.url.path.startswith(PREFIX):
         body: dict[str, Any] = {"error": str(problem)}
     else:

@@ -68,7 +68,7 @@ class Feedback:
         accepted = len(outcomes) - len(refused)
         annotate(feedback={"accepted": accepted, "refused": len(refused)})
         if refused and not accepted:
-            fail(refused[0][1].type, str(refused[0][1]))
+            fail(refused[0][1].type, refused[0][1].recorded)
         details = [{"status": status, **detail.as_json()} for status, detail in refused]
         report = {"accepted": accepted, "refused": len(refused), "detail": details}
         status = status_of(accepted, [status for status, _ in refused])

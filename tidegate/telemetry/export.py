@@ -8,15 +8,68 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from tidegate.events.event import Origin, make_event, timestamp
 from tidegate.events.writer import EventWriter
 from tidegate.telemetry.request_event import STACK_CHARACTERS, milliseconds
+
+PRIVATE: Final = frozenset(
+    {
+        *("http.url", "url.full", "url.query", "http.server_name"),
+        *("http.user_agent", "user_agent.original", "user_agent.synthetic.type"),
+        *("http.client_ip", "client.address", "client.port"),
+        *(
+            "net.peer.ip",
+            "net.peer.name",
+            "net.peer.port",
+            "net.sock.peer.addr",
+            "net.sock.peer.port",
+        ),
+        *("network.peer.address", "network.peer.port"),
+    }
+)
+"""Attributes of a served request with its query string, its headers or its client's address, in each version
+of OpenTelemetry's semantic conventions. SECURITY.md says that none is stored."""
+_PATHS: Final = ("http.target", "url.path")
+_CALLS: Final = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
+"""Spans of requests that the application sends: their attributes are about the other service."""
+
+
+class PublicSpans(SynchronousMultiSpanProcessor):
+    """Passes spans on without what identifies a client or may be secret, in every tracing mode."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Pass on a finished span."""
+        super().on_end(public_span(span))
+
+
+def public_span(span: ReadableSpan) -> ReadableSpan:
+    """The span without `PRIVATE` attributes, and with the route, if it is known, in the place of the path."""
+    attributes = span.attributes or {}
+    if span.kind in _CALLS or PRIVATE.isdisjoint(attributes):
+        return span
+    kept = {name: value for name, value in attributes.items() if name not in PRIVATE}
+    if route := kept.get("http.route"):
+        kept.update((name, route) for name in _PATHS if name in kept)
+    return ReadableSpan(
+        name=span.name,
+        context=span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=kept,
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
 
 
 class EventSpanExporter(SpanExporter):

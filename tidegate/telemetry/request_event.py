@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,6 +14,8 @@ STACK_CHARACTERS: Final = 32_768
 """Maximum length of a stack trace; the start of a longer one is cut off, as the error is at its end."""
 
 _MAX_PATH_IN_MESSAGE: Final = 200
+_PARAMETER: Final = re.compile(r"[{<]")
+"""Where a parameter begins: `{id}` in most frameworks, `<int:id>` in Quart, Flask and Django."""
 
 
 def milliseconds(duration_ns: int) -> str:
@@ -53,6 +56,7 @@ def request_event(origin: Origin, record: RequestRecord, route: str, end_ns: int
     status = record.status
     duration_ns = end_ns - record.arrived_ns
     failed = record.aborted or record.failed
+    path = public_path(record, route)
     http: dict[str, Any] = {"request": {"method": record.method}}
     if status is not None:
         http["response"] = {"status_code": status}
@@ -64,7 +68,7 @@ def request_event(origin: Origin, record: RequestRecord, route: str, end_ns: int
             "start": timestamp(record.arrived_ns),
         },
         "http": http,
-        "url": {"path": record.path},
+        "url": {"path": path},
         "trace": {"id": record.trace_id},
         "span": {"id": record.span_id},
         "tidegate": {"route": route, **record.fields},
@@ -77,11 +81,22 @@ def request_event(origin: Origin, record: RequestRecord, route: str, end_ns: int
     return make_event(
         origin,
         "request",
-        f"{record.method} {record.path[:_MAX_PATH_IN_MESSAGE]} {outcome} in {milliseconds(duration_ns)}",
+        f"{record.method} {path[:_MAX_PATH_IN_MESSAGE]} {outcome} in {milliseconds(duration_ns)}",
         unix_ns=end_ns,
         level=_level(record),
         fields=fields,
     )
+
+
+def public_path(record: RequestRecord, route: str) -> str:
+    """The path; with the names of its parameters in the place of their values where the route is known.
+
+    A value may be secret, as in `/reset/{token}`.
+    """
+    if not _PARAMETER.search(route):
+        return record.path
+    root = record.root_path
+    return root + route if root and record.path.startswith(root) else route
 
 
 def _level(record: RequestRecord) -> Level:

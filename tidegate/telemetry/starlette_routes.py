@@ -21,18 +21,22 @@ except (
 ):  # without FastAPI, or with a version that includes the routes of a router one by one
     _flatten = iter
 
+_OWN_MODULES: Final = frozenset({"starlette.routing", "fastapi.routing"})
 _MAX_CACHED: Final = 1024
 _MAX_CACHED_PATH: Final = 256
 
 
 @dataclass(slots=True)
 class RouteFinder:
-    """Finds the route of a request. It caches short paths, as matching evaluates a regex per route."""
+    """Finds the route of a request. It caches short paths, as matching evaluates a regex per route.
+
+    A route of a class of its own may raise: then the request has no route, but its event and its metrics.
+    """
 
     app: Starlette | Router
     _cache: dict[tuple[str, str, str], RouteNames] = field(default_factory=dict)
     _generation: int = -1
-    _by_host: bool = False
+    _by_path: bool = True
 
     def find(self, scope: Mapping[str, Any], root_path: str) -> RouteNames:
         """The route of a request; `root_path` is the one at its arrival, before mounts changed it."""
@@ -40,19 +44,15 @@ class RouteFinder:
         if len(routes) != self._generation:
             self._generation = len(routes)
             self._cache.clear()
-            self._by_host = any(isinstance(route, Host) for route in routes)
+            self._by_path = _depend_on_path(routes)
         key = (scope["method"], scope["path"], root_path)
         names = self._cache.get(key)
         if names is None:
-            start = {
-                "type": "http",
-                "method": scope["method"],
-                "path": scope["path"],
-                "root_path": root_path,
-                "headers": scope.get("headers", []),
-            }
-            names = _match(routes, start)
-            if len(key[1]) <= _MAX_CACHED_PATH and not self._by_host:
+            try:
+                names = _match(routes, {**scope, "type": "http", "root_path": root_path})
+            except Exception:  # noqa: BLE001 - a route of the application's own may raise anything
+                return NO_ROUTE
+            if len(key[1]) <= _MAX_CACHED_PATH and self._by_path:
                 if len(self._cache) >= _MAX_CACHED:
                     self._cache.clear()
                 self._cache[key] = names
@@ -82,6 +82,16 @@ def routed_by(scope: Mapping[str, Any], root_path: str) -> Starlette | Router | 
     mounted = scope.get("root_path", "") != root_path
     routed = scope.get("router" if mounted else "app")
     return routed if isinstance(routed, Starlette | Router) else None
+
+
+def _depend_on_path(routes: Sequence[BaseRoute]) -> bool:
+    """Whether the method and the path alone decide which of these routes takes a request."""
+    return all(
+        not isinstance(getattr(route.matches, "__self__", route), Host)
+        and getattr(route.matches, "__module__", "") in _OWN_MODULES
+        and _depend_on_path(getattr(route, "routes", None) or ())
+        for route in _flatten(routes)
+    )
 
 
 def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:

@@ -1,5 +1,7 @@
 """The OpenTelemetry SDK's tracer provider of one application."""
 
+# mypy: allow-untyped-calls
+# The SDK has no types for the constructor of its span processors.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.settings import SettingsError
-from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor
+from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor, PublicSpans
 from tidegate.telemetry.identity import Identity
 
 
@@ -41,9 +43,11 @@ def make_provider(
         shutdown_on_exit=False,
     )
     exporter = EventSpanExporter(writer, lambda: identity.origin)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    public = PublicSpans()
+    public.add_span_processor(SimpleSpanProcessor(exporter))
     if otlp is not None:
-        provider.add_span_processor(otlp)
+        public.add_span_processor(otlp)
+    provider.add_span_processor(public)
     return provider
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.instrumentation import _semconv
 
 from support.harnesses.telemetry_harness import Harness
 
@@ -45,3 +46,16 @@ def new_harness(tmp_path: Path) -> Iterator[Callable[[str], Harness]]:
     for each in created:
         for telemetry in each.telemetries:
             telemetry.close()
+
+
+@pytest.fixture
+def select_conventions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sets OpenTelemetry's semantic conventions; they are otherwise read once per process."""
+
+    def select(mode: str) -> None:
+        monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", mode)
+        stability = _semconv._OpenTelemetrySemanticConventionStability
+        monkeypatch.setattr(stability, "_initialized", False)
+        monkeypatch.setattr(stability, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", {})
+
+    return select

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
 from opentelemetry.sdk.trace import ReadableSpan
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from support.doubles.otlp_collector import OtlpCollector, spans_of
 from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
 from tidegate.events.event import Origin
@@ -31,70 +24,12 @@ from tidegate.telemetry import telemetry as telemetry_module
 from tidegate.telemetry.export import span_event
 
 
-class Collector:
-    """An OTLP endpoint that records its requests, and can refuse them."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
-        self.refused: list[ExportTraceServiceRequest] = []
-        self.status = 200
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                request = ExportTraceServiceRequest.FromString(body)
-                if collector.status == 200:
-                    headers = {name.lower(): value for name, value in self.headers.items()}
-                    collector.requests.append((self.path, headers, request))
-                else:
-                    collector.refused.append(request)
-                self.send_response(collector.status)
-                self.end_headers()
-                self.wfile.write(ExportTraceServiceResponse().SerializeToString())
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def spans(self) -> list[Any]:
-        return spans_of(request for _, _, request in self.requests)
-
-    def resource(self) -> dict[str, str]:
-        attributes = self.requests[0][2].resource_spans[0].resource.attributes
-        return {attribute.key: attribute.value.string_value for attribute in attributes}
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-def spans_of(requests: Iterable[ExportTraceServiceRequest]) -> list[Any]:
-    return [
-        span
-        for request in requests
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
-
-
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpCollector]:
     # The endpoint is available, so a shutdown may wait for it, and on a busy machine must.
     monkeypatch.setattr(telemetry_module, "FLUSH_SECONDS", 60)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
-    created = Collector()
+    created = OtlpCollector()
     yield created
     created.close()
 
@@ -118,7 +53,7 @@ def make_app(harness: Harness) -> Starlette:
 
 @pytest.mark.parametrize("variable", ["ENDPOINT", "TRACES_ENDPOINT"])
 async def test_sampled_spans_are_also_exported_by_otlp(
-    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str
+    harness: Harness, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     path = "/v1/traces" if variable == "ENDPOINT" else "/elsewhere"
     url = collector.url if variable == "ENDPOINT" else f"{collector.url}{path}"
@@ -152,7 +87,7 @@ async def test_sampled_spans_are_also_exported_by_otlp(
 
 
 async def test_the_resource_follows_the_settings_and_the_standard_variables_take_precedence(
-    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=blue,service.version=9")
@@ -173,7 +108,7 @@ async def test_the_resource_follows_the_settings_and_the_standard_variables_take
 
 
 async def test_spans_of_the_instrumentation_are_exported_by_otlp(
-    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     app = make_app(harness)
@@ -222,7 +157,7 @@ async def test_an_unavailable_endpoint_fails_no_request_and_is_reported_once(
 
 @pytest.mark.usefixtures("frequent_export")
 async def test_the_recovery_of_an_endpoint_is_reported_once(
-    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     collector.status = 400

@@ -32,7 +32,7 @@ async def test_a_request_has_one_wide_event(harness: Harness) -> None:
     assert len(event["event"].pop("id")) == 32
     assert event == {
         "@timestamp": "2023-11-14T22:13:20.035000Z",
-        "message": "POST /predict/light 200 in 35 ms",
+        "message": "POST /predict/{kind} 200 in 35 ms",
         "log": {"level": "info"},
         "event": {
             "dataset": "tidegate.request",
@@ -49,7 +49,7 @@ async def test_a_request_has_one_wide_event(harness: Harness) -> None:
         },
         "data_stream": {"type": "logs", "dataset": "tidegate.request", "namespace": "default"},
         "http": {"request": {"method": "POST"}, "response": {"status_code": 200}},
-        "url": {"path": "/predict/light"},
+        "url": {"path": "/predict/{kind}"},
         "trace": {"id": f"{0xABC << 64 | 1:032x}"},
         "span": {"id": f"{1:016x}"},
         "tidegate": {

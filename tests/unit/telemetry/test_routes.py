@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Host, Mount, Route
+from starlette.routing import Host, Match, Mount, Route
 
+from support.harnesses.telemetry_harness import Harness, duration_sample
 from tidegate.telemetry.routes import NO_ROUTE, RouteNames, route_path
 from tidegate.telemetry.starlette_routes import RouteFinder
 
@@ -81,6 +84,48 @@ def test_a_route_that_is_added_later_is_found() -> None:
     assert find(routes, "/late") == NO_ROUTE
     app.router.routes.append(Route("/late", empty))
     assert find(routes, "/late").full == "/late"
+
+
+class ByVersion(Route):
+    """A route that the query string selects, or a key that only the real scope has."""
+
+    def matches(self, scope: Any) -> tuple[Match, Any]:
+        assert "http_version" in scope
+        if scope["query_string"] != self.name.encode():
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+class Broken(Route):
+    def matches(self, scope: Any) -> tuple[Match, Any]:
+        raise RuntimeError("on purpose")
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+async def test_a_route_of_a_class_of_its_own_has_telemetry(harness: Harness, tracing: str) -> None:
+    async def answer(request: Request) -> Response:
+        return Response()
+
+    routes = [ByVersion(f"/{{{name}}}", answer, name=f"v={name}") for name in ("one", "two")]
+    app = Starlette(routes=routes)
+    harness.instrument(app, tracing=tracing, sample_ratio=1)
+    async with harness.client(app) as client:
+        for query in ("v=one", "v=two", "v=three"):
+            await client.get("/x", params=query)
+    found = [event["tidegate"]["route"] for event in harness.events("request")]
+    assert found == ["/{one}", "/{two}", ""]
+
+
+async def test_a_route_that_raises_costs_no_event_and_no_metric(harness: Harness) -> None:
+    async def catch_all(scope: Any, receive: Any, send: Any) -> None:
+        await Response()(scope, receive, send)
+
+    app = Starlette(routes=[Broken("/x", catch_all)])
+    telemetry = harness.instrument(app)
+    async with harness.client(app) as client:
+        assert (await client.get("/x")).status_code == 500
+    assert harness.event("request")["tidegate"]["route"] == ""
+    assert duration_sample(telemetry.registry, "_count") == 1
 
 
 def test_the_size_of_the_cache_is_limited() -> None:

@@ -79,11 +79,7 @@ class FeedbackProcessor(Generic[OutcomeT]):
     def _check(self, prediction_id: object, label: object, now_us: int) -> OutcomeT:
         prediction = read_prediction(self._ids, prediction_id)
         if prediction.digest != self._truth.digest:
-            raise OutcomeRefusedError(
-                "foreign_version",
-                f"The prediction is from version {prediction.version}, whose model has another name or other "
-                f"labels than the served {self._model} {self._version}",
-            )
+            raise foreign(prediction.version, self._model, self._version)
         lag = max(0.0, (now_us - prediction.at_us) / 1e6)
         if lag > self._accept_seconds:
             raise OutcomeRefusedError(
@@ -97,6 +93,15 @@ class FeedbackProcessor(Generic[OutcomeT]):
                 "replayed", "The label of this prediction has already been counted"
             )
         return outcome
+
+
+def foreign(version: str, model: str, served: str) -> OutcomeRefusedError:
+    """The refusal of a prediction that another model has made."""
+    return OutcomeRefusedError(
+        "foreign_version",
+        f"The prediction is from version {version}, whose model has another name or other labels than the "
+        f"served {model} {served}",
+    )
 
 
 def read_prediction(ids: PredictionIds, prediction_id: object) -> Prediction:

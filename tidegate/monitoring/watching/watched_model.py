@@ -17,8 +17,12 @@ from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import Outcome
-from tidegate.monitoring.feedback.prediction_ids import PredictionIds, ValuePrediction
-from tidegate.monitoring.feedback.processor import FeedbackProcessor, read_prediction
+from tidegate.monitoring.feedback.prediction_ids import (
+    PredictionIds,
+    labels_digest,
+    target_digest,
+)
+from tidegate.monitoring.feedback.processor import FeedbackProcessor, foreign, read_prediction
 from tidegate.monitoring.watching.answers import Answers, listed
 from tidegate.monitoring.watching.label_task import LabelTask
 from tidegate.monitoring.watching.row_encoder import RowEncoder
@@ -221,9 +225,18 @@ class WatchedModel:
             return task
 
     def _task_of_id(self, prediction_id: object) -> TaskName:
+        """The task of the model that made a prediction.
+
+        Raises:
+            OutcomeRefusedError: it is no id, or that of another model, which says nothing about this one.
+        """
         ids = PredictionIds(self._key, self.version, b"")
         found = read_prediction(ids, prediction_id)
-        return "regression" if isinstance(found, ValuePrediction) else "classification"
+        if found.digest == target_digest(self.name):
+            return "regression"
+        if found.digest != labels_digest(self.name):
+            raise foreign(found.version, self.name, self.version)
+        return "classification"
 
 
 def _task_of(predictions: object) -> TaskName:

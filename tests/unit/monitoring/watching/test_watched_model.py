@@ -203,6 +203,19 @@ def test_an_invalid_id_says_nothing_about_the_task() -> None:
     assert app.predictions() == {"any": 1}
 
 
+def test_the_id_of_another_model_says_nothing_about_the_task() -> None:
+    """Any client of a feedback endpoint has ids of other models of the installation."""
+    app, other = Application(), Application(name="other")
+    for predictions in (["ok"], [1.5]):
+        (foreign,) = other.watch.observe(None, predictions)
+        with pytest.raises(OutcomeRefusedError, match="another name or other labels") as refused:
+            app.watch.outcome(foreign, "ok")
+        assert refused.value.reason == "foreign_version"
+        other = Application(name="other")
+    app.watch.observe(None, [1.5])
+    assert app.predictions() == {"any": 1}
+
+
 def test_labels_beyond_the_first_are_counted_together() -> None:
     app = Application()
     ids = app.watch.observe(None, [f"label-{number}" for number in range(MAX_LABELS + 10)])

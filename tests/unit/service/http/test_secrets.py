@@ -1,0 +1,42 @@
+"""SECURITY.md: the events of refused requests have nothing of their bodies, of no path and no protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from support.harnesses.served_app import Serve
+from support.samples.flight_requests import EXAMPLE, INFER, tensors
+
+SECRET = "planted-xyzzy"
+VALUES: tuple[Any, ...] = (SECRET, [SECRET], {SECRET: SECRET}, [[SECRET, 1]], 8_120_407_711)
+BODIES: list[tuple[str, Any]] = [
+    ("/predict", {"instances": [EXAMPLE], SECRET: 1}),
+    ("/predict", {"instances": [EXAMPLE | {SECRET: 1}]}),
+    ("/predict", {"instances": [EXAMPLE], "work": SECRET}),
+    (INFER, {"inputs": tensors([EXAMPLE]), "id": SECRET}),
+    (INFER, {"inputs": tensors([EXAMPLE]), "outputs": [{"name": SECRET}]}),
+    (INFER, {"inputs": tensors([EXAMPLE]), "parameters": {"work": SECRET}}),
+    ("/feedback", {"outcomes": [{SECRET: SECRET}]}),
+    (f"/v2/models/{SECRET}/infer", {"inputs": []}),
+]
+for value in VALUES:
+    BODIES += [("/predict", {"instances": [EXAMPLE | {name: value}]}) for name in ("dest", "hour")]
+    outcomes = [{"prediction_id": value, "label": value}]
+    BODIES += [("/predict", value), ("/feedback", value), ("/feedback", {"outcomes": outcomes})]
+    for key in ("name", "datatype", "shape", "data", "parameters"):
+        first, *others = tensors([EXAMPLE])
+        BODIES.append((INFER, {"inputs": [first | {key: value}, *others]}))
+
+
+async def test_nothing_of_a_refused_body_is_in_its_event(serve: Serve) -> None:
+    async with serve() as served:
+        for path, body in BODIES:
+            await served.client.post(path, json=body)
+        await served.client.post("/predict", content=f"{{{SECRET}")
+        await served.client.post("/predict", json={}, headers={"content-type": SECRET})
+        events = served.events()
+        written = b"".join(file.read_bytes() for file in served.log_dir.glob("*"))
+    assert len(events) == len(BODIES) + 2
+    assert sum("error" in event for event in events) > 50
+    assert SECRET.encode() not in written
+    assert b"8120407711" not in written
