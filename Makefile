@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k
 	@scripts/setup prometheus elasticsearch ruby
 	@$(MAKE) --no-print-directory lint
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
+
+nightly:  ## Run what CI runs (all tests, every component required), with all examples of the property tests, and measure coverage.
+	@TIDEGATE_NIGHTLY=1 .ci/run
 
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes an hour).
 	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 2 tests/e2e/kubernetes $(ARGS)

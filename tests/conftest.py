@@ -33,7 +33,7 @@ _UNTIMED = hypothesis_settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 hypothesis_settings.register_profile("explore", _UNTIMED)
-# The same examples each time; where everything is required, in CI, as many as hypothesis tries by itself.
+# The same examples each time; at night as many as hypothesis tries by itself.
 hypothesis_settings.register_profile(
     "same", _UNTIMED, derandomize=True, database=None, max_examples=examples(100)
 )

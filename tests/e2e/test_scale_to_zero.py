@@ -18,7 +18,7 @@ from support.checkout import ROOT
 from support.processes.running_stack import Answer, Stack, eventually, running
 from tidegate.store.base import SearchRequest
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.in_order]
 
 BURST = 60
 IDLE_SECONDS = 4

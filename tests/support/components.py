@@ -9,6 +9,8 @@ import pytest
 
 REQUIRE_ALL: Final = os.environ.get("TIDEGATE_REQUIRE_ALL") == "1"
 """Set in CI: a missing component is a failure, and every test runs."""
+NIGHTLY: Final = os.environ.get("TIDEGATE_NIGHTLY") == "1"
+"""Set by `make nightly`, which sets the other, too."""
 IN_CI: Final = pytest.mark.skipif(
     not REQUIRE_ALL, reason="runs with TIDEGATE_REQUIRE_ALL=1 only, to keep make test short"
 )
@@ -16,8 +18,8 @@ IN_CI: Final = pytest.mark.skipif(
 
 
 def examples(count: int) -> int:
-    """How many examples hypothesis tries: all where every test runs, elsewhere a third."""
-    return count if REQUIRE_ALL else count // 3
+    """How many examples hypothesis tries: all in `make nightly`, elsewhere a third."""
+    return count if NIGHTLY else count // 3
 
 
 def unavailable(what: str) -> NoReturn:

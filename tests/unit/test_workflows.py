@@ -39,12 +39,23 @@ def test_a_job_has_read_permission_only_and_a_timeout(path: Path) -> None:
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
         assert job["permissions"] == {"contents": "read"}
-        assert job["timeout-minutes"] <= 90
+        assert job["timeout-minutes"] <= (180 if "schedule" in workflow[True] else 90)
 
 
 def test_ci_runs_the_script_that_every_change_must_pass() -> None:
     steps = load(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["steps"]
     assert any(step.get("run", "").endswith(" .ci/run") for step in steps)
+
+
+def test_the_nightly_workflow_runs_each_night_what_ci_leaves_to_it() -> None:
+    workflow = load(ROOT / ".github/workflows/nightly.yml")
+    (schedule,) = workflow[True]["schedule"]  # YAML reads the key `on` as true
+    minute, hour, *days = schedule["cron"].split()
+    assert minute.isdigit()
+    assert hour.isdigit()
+    assert days == ["*"] * 3
+    steps = workflow["jobs"]["test"]["steps"]
+    assert any(step.get("run", "").endswith(" make nightly") for step in steps)
 
 
 def test_the_compose_workflow_starts_the_stack_as_documented_and_verifies_it() -> None:

@@ -15,7 +15,9 @@ ENV_PREFIX = "TIDEGATE_"
 ENV_DELIMITER = "__"
 # Variables with this prefix that are not settings: the folder of installed programs, the path of the settings
 # file, and whether the tests may skip what needs them.
-ENV_RESERVED = frozenset({"TIDEGATE_CACHE", "TIDEGATE_CONFIG", "TIDEGATE_REQUIRE_ALL"})
+ENV_RESERVED = frozenset(
+    {"TIDEGATE_CACHE", "TIDEGATE_CONFIG", "TIDEGATE_NIGHTLY", "TIDEGATE_REQUIRE_ALL"}
+)
 DEFAULT_FILE = Path("tidegate.toml")
 
 

@@ -27,7 +27,7 @@ from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS
 from tidegate.settings import Settings
 from tidegate.verify.checks.events import MAY_BE_EMPTY
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.in_order]
 
 # The requests that `up` itself sends: the first requests, and one for the example of the model.
 FIRST = REQUEST_COUNT + 1

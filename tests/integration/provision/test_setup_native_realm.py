@@ -16,7 +16,7 @@ from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets.version_stamp import write_stamp
 from tidegate.settings import Settings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.in_order]
 ITEMS = [
     "user kibana_system",
     *(f"{kind} {role.name}" for role in ROLES for kind in ("role", "user")),

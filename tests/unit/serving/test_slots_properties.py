@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from support.components import examples
 from support.samples.asgi_apps import http_scope
 from tidegate.serving import SlotMetrics, Slots
 from tidegate.serving.slot_paths import SlotPaths
@@ -110,7 +111,7 @@ class Run:
         await self.settle()
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     count=st.integers(1, 3),
     wait_length=st.integers(0, 4),

@@ -75,6 +75,7 @@ def test_other_environment_variables_are_inherited(tmp_path: Path) -> None:
         "PATH": "/bin",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x",
         "TIDEGATE_REQUIRE_ALL": "1",
+        "TIDEGATE_NIGHTLY": "1",
         "TIDEGATE_SLO__LATENCY_SECONDS": "9",
     }
     env = environment(load(slo={"latency_seconds": 0.5}), base, tmp_path / "run.toml")
