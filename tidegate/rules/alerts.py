@@ -149,6 +149,15 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "Although replicas are ready, requests waited in the queue for longer than gateway.queue_seconds, or "
         "no replica accepted a connection.",
     )
+    yield Alert(
+        "GatewayEventsLost",
+        'sum(increase(haproxy_process_dropped_logs_total{job="gateway"}[5m])) > 0',
+        0,
+        "warning",
+        "Access events of the gateway are lost",
+        "The program that reads the gateway's events does not keep up, so the gateway drops them. Requests "
+        "are not affected.",
+    )
 
 
 def _autoscaler(settings: Settings) -> Iterator[Alert]:

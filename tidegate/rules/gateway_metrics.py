@@ -87,6 +87,12 @@ GATEWAY: Final = (
         "clients that disconnected before the response",
     ),
     Metric(
+        "haproxy_backend_server_aborts_total",
+        "counter",
+        ("proxy",),
+        "responses that the replica cut off after their beginning",
+    ),
+    Metric(
         "haproxy_server_status",
         "gauge",
         ("proxy", "server", "state"),
@@ -109,6 +115,12 @@ GATEWAY: Final = (
         "counter",
         ("proxy", "server"),
         "failed connections",
+    ),
+    Metric(
+        "haproxy_process_dropped_logs_total",
+        "counter",
+        (),
+        "access events that are lost, because the program that reads them is stopped or gone",
     ),
     Metric("haproxy_process_uptime_seconds", "gauge", (), "how long HAProxy has been running"),
 )

@@ -20,6 +20,8 @@ ARRIVALS: Final = 'haproxy_backend_sessions_total{job="gateway",proxy="model"}'
 QUEUE: Final = 'haproxy_backend_current_queue{job="gateway",proxy="model"}'
 READY: Final = 'haproxy_backend_active_servers{job="gateway",proxy="model"}'
 RESPONSES: Final = "haproxy_frontend_http_responses_total"
+# Counted with the status of their beginning, which is not a 5xx.
+CUT: Final = 'haproxy_backend_server_aborts_total{job="gateway",proxy="model"}'
 BUSY: Final = 'tidegate_slots_busy{job="model"}'
 SLOTS: Final = 'tidegate_slots{job="model"}'
 # Errors count in the error ratio; a fast error must not improve the latency.
@@ -150,12 +152,15 @@ def _ratios(slo: Slo) -> Iterator[Recording]:
         f"{histogram}_bucket{{{ANSWERED},le=~{quoted(edge_pattern(slo.latency_seconds))}}}"
     )
     for window in RATIO_WINDOWS:
-        failed = f'sum(rate({RESPONSES}{{job="gateway",proxy="http_in",code="5xx"}}[{window}]))'
+        failed = (
+            f'(\n  sum(rate({RESPONSES}{{job="gateway",proxy="http_in",code="5xx"}}[{window}]))\n'
+            f"  + (sum(rate({CUT}[{window}])) or vector(0))\n)"
+        )
         answered = f'sum(rate({RESPONSES}{{job="gateway",proxy="http_in"}}[{window}]))'
         yield Recording(
             f"service:error_ratio:{window}",
             without_nan(f"{failed}\n/\n{answered}"),
-            f"fraction of the gateway's responses that are a 5xx, over {window}",
+            f"fraction of the gateway's responses that are a 5xx or that the replica cut off, over {window}",
         )
         within = f"sum(rate({within_objective}[{window}]))"
         total = f"sum(rate({histogram}_count{{{ANSWERED}}}[{window}]))"

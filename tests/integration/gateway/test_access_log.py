@@ -125,6 +125,46 @@ async def test_level_and_outcome_follow_the_status(
     assert (line["log"]["level"], line["event"]["outcome"]) == expected
 
 
+@pytest.mark.parametrize("cut_by", ["replica", "client"])
+async def test_a_response_that_does_not_end_is_no_success(
+    cut_by: str, start_gateway: StartGateway
+) -> None:
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        if not request.startswith(b"GET /ready "):
+            writer.write(b"begun")
+            if cut_by == "client":
+                await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    async with server:
+        gateway = await start_gateway([f"127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+        await gateway.ready_replicas(1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"GET /x" + END)
+        assert b"begun" in await reader.readuntil(b"begun")
+        if cut_by == "replica":
+            assert await reader.read() == b""
+        writer.close()
+        (line,) = await gateway.lines(1)
+        aborts = {
+            who: await gateway.metric(f"haproxy_backend_{who}_aborts_total", proxy="model")
+            for who in ("server", "client")
+        }
+    assert line["http"]["response"]["status_code"] == 200
+    state = line["tidegate"]["gateway"]["termination_state"][:2]
+    found = (line["event"]["outcome"], line["log"]["level"], state, aborts)
+    assert (
+        found
+        == {
+            "replica": ("failure", "error", "SD", {"server": 1, "client": 0}),
+            "client": ("unknown", "warn", "CD", {"server": 0, "client": 1}),
+        }[cut_by]
+    )
+
+
 TRACES = (
     (("00-T-S-01",), True),
     (("00-T-S-00",), True),

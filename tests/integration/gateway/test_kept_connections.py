@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -13,6 +14,7 @@ from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
 
+LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -38,7 +40,7 @@ class OneRequestAConnection:
             return b""
         if not head.startswith(b"GET /ready "):
             self.requests += 1
-            await reader.readexactly(2)
+            await reader.readexactly(int(LENGTH.findall(head)[0]))
         return head
 
 
@@ -50,18 +52,23 @@ async def closing() -> AsyncIterator[tuple[str, OneRequestAConnection]]:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", replica
 
 
-async def post_orders(session: aiohttp.ClientSession, url: str, number: int) -> list[int]:
-    """The statuses of requests that may not be repeated, over one connection if it stays open."""
+async def post(session: aiohttp.ClientSession, url: str, body: bytes = b"{}") -> list[int]:
+    """The statuses of four requests, over one connection if it stays open."""
     statuses = []
-    for _ in range(number):
-        async with session.post(f"{url}/orders", data=b"{}") as answer:
+    for _ in range(4):
+        async with session.post(url, data=body) as answer:
             await answer.read()
             statuses.append(answer.status)
     return statuses
 
 
+@pytest.mark.parametrize(
+    ("path", "body"), [("/orders", b"{}"), ("/predict", bytes(200_000))], ids=["unsafe", "large"]
+)
 @pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 closes the client's connection")
 async def test_a_request_whose_kept_connection_the_replica_closes_gets_a_502_and_an_event(
+    path: str,
+    body: bytes,
     start_gateway: StartGateway,
     closing: tuple[str, OneRequestAConnection],
     session: aiohttp.ClientSession,
@@ -69,7 +76,7 @@ async def test_a_request_whose_kept_connection_the_replica_closes_gets_a_502_and
     address, replica = closing
     gateway = await start_gateway([address], keep_alive=True)
     await gateway.ready_replicas(1)
-    statuses = await post_orders(session, gateway.url, 4)
+    statuses = await post(session, gateway.url + path, body)
     assert statuses == [200, 502, 200, 502]
     assert replica.requests == 4
     lines = await gateway.lines(4)
@@ -84,6 +91,6 @@ async def test_a_connection_that_is_not_kept_cannot_be_closed_as_a_request_arriv
     address, _ = closing
     gateway = await start_gateway([address], keep_alive=False)
     await gateway.ready_replicas(1)
-    assert await post_orders(session, gateway.url, 4) == [200] * 4
+    assert await post(session, f"{gateway.url}/orders") == [200] * 4
     assert len(await gateway.lines(4)) == 4
     assert await gateway.metric("haproxy_server_downtime_seconds_total", server="model1") == 0

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from tidegate.runtime.metrics_text import sample_value
+from tidegate.stack.gateway.access_log import access_event
 
 DEADLINE_SECONDS = 60.0
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -180,14 +181,14 @@ class Gateway:
         await until(reached)
 
     async def lines(self, number: int) -> list[dict[str, Any]]:
-        """The access log, as soon as it has this number of lines."""
+        """The access events, as soon as there are this many."""
 
         async def reached() -> bool:
             return self.output.read_bytes().count(b"\n") >= number
 
         await until(reached)
         whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # the last line may be incomplete
-        return [json.loads(line) for line in whole.splitlines()]
+        return [json.loads(access_event(line)) for line in whole.splitlines()]
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

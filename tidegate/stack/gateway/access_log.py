@@ -1,49 +1,84 @@
-"""The gateway's access log: writes the access events from its standard output to event files."""
+"""The gateway's access log: a program that reads HAProxy's output and writes the access events to files.
+
+It is a process of its own (`Child.start`): if the supervisor read the pipe and stood still for some seconds,
+the pipe would be full, and HAProxy drops what does not fit. To be small, it imports no settings: `argv`
+passes what it needs.
+"""
 
 from __future__ import annotations
 
+import re
+import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import orjson
 
 from tidegate.events.writer import EventWriter
-from tidegate.runtime.identity import event_writer
-from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from tidegate.settings import Settings
 
 NODE: Final = "gateway"
+LINE_BYTES: Final = 2**20
+# HAProxy's termination state of a response that did not end: who ended it, and in which phase (data, or last
+# data). Its log format has no conditions, and when its rules set the outcome, the response has only begun.
+CUT: Final = re.compile("[^-][DL]")
+CLIENT: Final = ("C", "c")
 
 
-@dataclass(frozen=True, slots=True)
-class AccessLog:
-    """Receives the gateway's output lines. Those that are no events (warnings) go to its raw output."""
+def argv(settings: Settings) -> tuple[str, ...]:
+    """The command of the program; its arguments are those of the `EventWriter`."""
+    telemetry = settings.telemetry
+    limits = (str(telemetry.file_bytes), str(telemetry.file_seconds))
+    module = "tidegate.stack.gateway.access_log"
+    return (sys.executable, "-P", "-m", module, str(settings.log_dir), *limits)
 
-    writer: EventWriter
-    output: Path
 
-    @classmethod
-    def from_settings(cls, settings: Settings, output: Path) -> AccessLog:
-        """The access log of a stack with these settings."""
-        return cls(event_writer(settings, NODE), output)
-
-    def __call__(self, line: bytes) -> None:
-        """Write one line, given without its line end."""
-        if _is_object(line):
-            self.writer.write_line(line + b"\n")
-            return
+def copy_events(lines: BinaryIO, writer: EventWriter, output: BinaryIO) -> None:
+    """Write events to event files, and other lines (HAProxy's warnings) to the output."""
+    while line := lines.readline(LINE_BYTES):
+        if event := access_event(line):
+            writer.write_line(event)
+            continue
         # On a full disk the line is lost, but the next one must still be accepted.
-        with suppress(OSError), self.output.open("ab") as file:
-            file.write(line + b"\n")
-
-    def close(self) -> None:
-        """Close the event file; a later line would start a new one."""
-        self.writer.close()
+        with suppress(OSError):
+            output.write(line)
+            output.flush()
+    writer.close()
 
 
-def _is_object(line: bytes) -> bool:
+def access_event(line: bytes) -> bytes:
+    """The event of a line of HAProxy's output, with its line end; empty if the line is no event."""
     try:
-        return isinstance(orjson.loads(line), dict)
-    except orjson.JSONDecodeError:
-        return False
+        event = orjson.loads(line)
+        state = event["tidegate"]["gateway"]["termination_state"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return b""
+    if CUT.match(state):
+        _set_outcome(event, state)
+        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+    return line.rstrip(b"\n") + b"\n"
+
+
+def _set_outcome(event: dict[str, Any], state: str) -> None:
+    """Record that the client did not get the whole response."""
+    if state[0] in CLIENT:
+        outcome, level, end = "unknown", "warn", "the client left before its end"
+    else:
+        outcome, level, end = "failure", "error", "cut off before its end"
+    event["event"]["outcome"] = outcome
+    event["log"]["level"] = level
+    event["message"] += f", {end}"
+
+
+def main() -> None:
+    """Run until HAProxy has closed its output."""
+    directory, file_bytes, file_seconds = sys.argv[1:]
+    writer = EventWriter(Path(directory), NODE, int(file_bytes), float(file_seconds))
+    copy_events(sys.stdin.buffer, writer, sys.stderr.buffer)
+
+
+if __name__ == "__main__":
+    main()

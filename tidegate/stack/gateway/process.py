@@ -12,8 +12,7 @@ from typing import Final
 
 from tidegate.runtime.daemon import run_async_daemon
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration, haproxy
-from tidegate.stack.gateway.access_log import AccessLog
+from tidegate.stack.gateway import access_log, configuration, haproxy
 from tidegate.stack.gateway.name_servers import name_servers
 from tidegate.stack.processes.process import Child, Command, describe_exit
 
@@ -52,12 +51,10 @@ async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
         config = Path(folder) / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
         await haproxy.check(config)
-        access_log = AccessLog.from_settings(settings, STDERR)
-        try:
-            command = Command(tuple(haproxy.argv(config)), os.environ, Path(folder))
-            return await _until_exit(Child.start(command, STDERR, access_log), settings)
-        finally:
-            access_log.close()
+        settings.log_dir.mkdir(parents=True, exist_ok=True)
+        command = Command(tuple(haproxy.argv(config)), os.environ, Path(folder))
+        reader = Command(access_log.argv(settings), os.environ, Path(folder))
+        return await _until_exit(Child.start(command, STDERR, reader), settings)
 
 
 async def _until_exit(child: Child, settings: Settings) -> int:

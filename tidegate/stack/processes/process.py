@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,13 @@ from tidegate.runtime.private_files import UMASK
 OUTPUT_BYTES = 10 * 2**20
 # HAProxy drops log lines when the pipe is full: use the largest pipe that Linux allows.
 PIPE_BYTES = 2**20
-LINE_BYTES = 2**20
+# The pipe holds the output while its reader is started again.
+READER_RESTART_SECONDS = 1.0
+# A reader that does not end with the output is left alone: it still writes what it has read.
+READER_END_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 # Resolved at import, because as little as possible must run between fork and exec.
 _prctl = ctypes.CDLL(None).prctl
-
-OnLine = Callable[[bytes], None]
-"""Receives one line of a program's standard output, without its line end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,16 @@ class Child:
         self.pid = process.pid
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._process = process
-        self._pump: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._pidfd = os.pidfd_open(process.pid)
         asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
 
     @classmethod
-    def start(cls, command: Command, output: Path, on_line: OnLine | None = None) -> Child:
-        """Start a process. Its output is appended to `output`; with `on_line`, only its standard error.
+    def start(cls, command: Command, output: Path, reader: Command | None = None) -> Child:
+        """Start a process. Its output is appended to `output`.
+
+        With a reader, its standard output is the standard input of that process, which ends when it has read
+        everything, also after this one, and is started again if it fails.
 
         Call it in the thread of the event loop, which must be the main thread: the kernel kills the child
         when the *thread* that created it ends.
@@ -110,18 +113,18 @@ class Child:
             process = subprocess.Popen(
                 command.argv,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if on_line else file,
+                stdout=subprocess.PIPE if reader else file,
                 stderr=file,
                 env=command.env,
                 cwd=command.cwd,
                 start_new_session=True,
                 umask=UMASK,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  it takes no lock that a thread may hold
-                pipesize=PIPE_BYTES if on_line else -1,
+                pipesize=PIPE_BYTES if reader else -1,
             )
         child = cls(process)
-        if on_line and process.stdout:
-            child._pump = asyncio.create_task(_pump(process.stdout, on_line))
+        if reader and process.stdout:
+            child._reader = asyncio.create_task(_read(process.stdout, reader, output))
         return child
 
     def send(self, signal_number: signal.Signals) -> None:
@@ -135,10 +138,10 @@ class Child:
             _kill_group(self.pid)
 
     async def wait(self) -> int:
-        """Wait for its exit and its last output line. Returns the return code."""
+        """Wait for its exit, and until its reader has read its output. Returns the return code."""
         code = await asyncio.shield(self.exited)
-        if self._pump:
-            await asyncio.shield(self._pump)
+        if self._reader:
+            await asyncio.wait([self._reader], timeout=READER_END_SECONDS)
         return code
 
     async def stop(self, signal_number: signal.Signals, seconds: float) -> bool:
@@ -168,20 +171,26 @@ def _kill_group(pid: int) -> None:
         return
 
 
-async def _pump(pipe: IO[bytes], on_line: OnLine) -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    remainder = b""
-    try:
-        while chunk := await reader.read(PIPE_BYTES):
-            *lines, remainder = (remainder + chunk).split(b"\n")
-            if len(remainder) > LINE_BYTES:  # bounds the memory
-                lines, remainder = [*lines, remainder], b""
-            for line in lines:
-                if line:
-                    on_line(line)
-        if remainder:
-            on_line(remainder)
-    finally:
-        transport.close()
+async def _read(pipe: IO[bytes], reader: Command, output: Path) -> None:
+    """Run the reader until it has read to the end of the pipe, which stays open between two of them."""
+    with pipe:
+        while True:
+            with suppress(OSError):
+                if await asyncio.shield(_start_reader(pipe, reader, output).exited) == 0:
+                    return
+            await asyncio.sleep(READER_RESTART_SECONDS)
+
+
+def _start_reader(pipe: IO[bytes], reader: Command, output: Path) -> Child:
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            reader.argv,
+            stdin=pipe,
+            stdout=file,
+            stderr=file,
+            env=reader.env,
+            cwd=reader.cwd,
+            start_new_session=True,
+            umask=UMASK,
+        )
+    return Child(process)

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
-from tidegate.stack.processes.process import Child, Command, OnLine, describe_exit
+from tidegate.stack.processes.process import Child, Command, describe_exit
 
 State = Literal["starting", "ready", "failed", "draining", "gone"]
 STARTING_POLL_SECONDS: Final = 0.1
@@ -35,7 +35,7 @@ class Program:
         start_seconds: the time limit for its first readiness, and for a later loss of readiness.
         stop_seconds: how long it may take to stop before it is killed.
         stop_signal: requests a graceful stop.
-        on_line: receives its standard output line by line, instead of the file.
+        reader: the process that reads its standard output, instead of the file.
         recent_output: returns what it printed and logged last, for an error message.
     """
 
@@ -47,7 +47,7 @@ class Program:
     start_seconds: float
     stop_seconds: float
     stop_signal: signal.Signals = signal.SIGTERM
-    on_line: OnLine | None = None
+    reader: Command | None = None
     recent_output: Callable[[], str] = lambda: ""
 
 
@@ -150,7 +150,7 @@ class ProcessSupervisor:
         self.started_at, self.ready_at = time.time(), None
         try:
             self._child = Child.start(
-                self.program.command, self.program.output, self.program.on_line
+                self.program.command, self.program.output, self.program.reader
             )
         except OSError as error:
             problem = f"cannot be started: {error}"

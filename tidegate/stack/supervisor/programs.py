@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Final
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.gateway import configuration, haproxy
-from tidegate.stack.processes.process import Command, OnLine
+from tidegate.stack.gateway import access_log, configuration, haproxy
+from tidegate.stack.processes.process import Command
 from tidegate.stack.processes.process_supervisor import Program
 from tidegate.stack.replicas.addresses import replica_address, replica_name, replica_port
 from tidegate.stack.replicas.release import Release
@@ -74,7 +74,7 @@ class Programs:
         argv = prometheus.argv(self.settings, Path(config.name), data)
         return self._program("prometheus", argv, f"{address}/-/ready", address, cwd=config.parent)
 
-    async def gateway(self, on_line: OnLine) -> Program:
+    async def gateway(self) -> Program:
         """The gateway; writes and checks its configuration.
 
         The configuration lists the addresses of all possible replicas (one more than `replicas.max`, for a
@@ -92,7 +92,7 @@ class Programs:
             # It accepts no more connections, and exits after the last response.
             stop_signal=signal.SIGUSR1,
             stop_seconds=self.settings.replicas.drain_seconds,
-            on_line=on_line,
+            reader=self._command(access_log.argv(self.settings)),
             recent_output=self._last_words("gateway"),
         )
 
@@ -163,5 +163,5 @@ class Programs:
     def _last_words(self, name: str) -> Callable[[], str]:
         return partial(recent_output, self.layout.output(name), self.layout.logs, name)
 
-    def _command(self, argv: list[str]) -> Command:
+    def _command(self, argv: Sequence[str]) -> Command:
         return Command(tuple(argv), self.env, self.cwd)

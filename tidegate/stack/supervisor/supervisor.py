@@ -21,7 +21,6 @@ from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import folder_problem
-from tidegate.stack.gateway.access_log import AccessLog
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.environment import environment, with_absolute_paths
@@ -106,7 +105,6 @@ class Supervisor:
         self._state: StackState = "starting"
         self._components: dict[str, ProcessSupervisor] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._access_log = AccessLog.from_settings(settings, layout.output("gateway"))
         self._elasticsearch: ElasticsearchMonitor | None = None
         self._prometheus: PrometheusMonitor | None = None
         self._fetch = fetch
@@ -178,7 +176,7 @@ class Supervisor:
             *self._pool.start(),
         )
         self._background(self._pool.run())
-        gateway = await self._programs.gateway(self._access_log)
+        gateway = await self._programs.gateway()
         await self._until_ready(self._start_component(gateway, self._wake_slots_controller))
         await self._until_served()
         if self._slots:
@@ -214,7 +212,6 @@ class Supervisor:
         await asyncio.gather(self._stop("autoscaler"), self._stop("watch"))
         await self._stop("gateway")
         await self._pool.drain_all()
-        self._access_log.close()
         self.event_log.close()
         await asyncio.gather(self._stop("collector"), self._stop("prometheus"))
 

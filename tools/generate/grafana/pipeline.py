@@ -85,10 +85,15 @@ def _now() -> PanelRow:
                 "Lost events",
                 "Events lost because the disk was full or failed, in the selected time "
                 "range. Any number but 0 is a gap in the logs.",
-                instant_query('sum(increase(tidegate_events_lost_total{job="model"}[$__range]))'),
+                instant_query(
+                    'sum(increase(tidegate_events_lost_total{job="model"}[$__range]))\n+ '
+                    '(sum(increase(haproxy_process_dropped_logs_total{job="gateway"}[$__range]))'
+                    " or vector(0))"
+                ),
                 unit="short",
                 thresholds=(1,),
                 decimals=0,
+                alerts=("GatewayEventsLost",),
             ),
             stat_panel(
                 "Targets down",

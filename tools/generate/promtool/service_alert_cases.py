@@ -24,6 +24,7 @@ MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "6h": 360}
 PER_MINUTE: Final = 1_000_000
 GATEWAY: Final = 'job="gateway",proxy="model"'
 QUEUE_TIMEOUTS: Final = f"haproxy_backend_connection_errors_total{{{GATEWAY}}}"
+DROPPED: Final = 'haproxy_process_dropped_logs_total{job="gateway"}'
 AGE: Final = 'tidegate_autoscaler_signal_age_seconds{job="autoscaler"}'
 NAN: Final = " ".join(["NaN"] * 21)
 NO_SIGNAL: Final = 'tidegate_autoscaler_decisions_total{job="autoscaler",reason="no-signal"}'
@@ -203,6 +204,11 @@ def _gateway() -> Iterator[AlertCase]:
     yield AlertCase(
         alert, "no replica is ready", {QUEUE_TIMEOUTS: "0+1x20", READY: "0x20"}, "5m", fires=False
     )
+
+    alert = "GatewayEventsLost"
+    yield AlertCase(alert, "events are dropped", {DROPPED: "0x16 7x4"}, "5m", fires=True)
+    yield AlertCase(alert, "events were dropped long ago", {DROPPED: "0 7x40"}, "10m", fires=False)
+    yield AlertCase(alert, "no event is dropped", {DROPPED: "0x20"}, "5m", fires=False)
 
 
 def _autoscaler(settings: Settings) -> Iterator[AlertCase]:

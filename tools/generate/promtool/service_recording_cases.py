@@ -8,6 +8,7 @@ from __future__ import annotations
 from tidegate.rules.service_rules import (
     ARRIVALS,
     BUSY,
+    CUT,
     DURATION,
     QUEUE,
     READY,
@@ -112,8 +113,9 @@ def _load(slo: Slo) -> dict[str, str]:
     responses = f'{RESPONSES}{{job="gateway",proxy="http_in"'
     return {
         ARRIVALS: f"0+20{STEADY}",
-        f'{responses},code="2xx"}}': f"0+16{STEADY}",
-        f'{responses},code="5xx"}}': f"0+4{STEADY}",
+        f'{responses},code="2xx"}}': f"0+17{STEADY}",
+        f'{responses},code="5xx"}}': f"0+3{STEADY}",
+        CUT: f"0+1{STEADY}",
         f'{measured}_bucket{{{answered},le="{edge / 2!r}"}}': f"0+0{STEADY}",
         f'{measured}_bucket{{{answered},le="{edge!r}"}}': f"0+12{STEADY}",
         f'{measured}_bucket{{{answered},le="{edge * 2!r}"}}': f"0+16{STEADY}",

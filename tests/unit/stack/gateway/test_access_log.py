@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
-from tidegate.settings import load
-from tidegate.stack.gateway.access_log import AccessLog
+import pytest
+
+from tidegate.events.writer import EventWriter
+from tidegate.stack.gateway.access_log import access_event, copy_events
 
 
-def lines_in(folder: Path) -> list[dict[str, object]]:
+def line(state: str = "----", **fields: object) -> bytes:
+    event = {
+        "message": "GET /x 200",
+        "log": {"level": "info"},
+        "event": {"outcome": "success"},
+        "tidegate": {"gateway": {"termination_state": state}},
+        **fields,
+    }
+    return json.dumps(event).encode() + b"\n"
+
+
+def events_in(folder: Path) -> list[dict[str, Any]]:
     return [
         json.loads(text)
         for path in sorted(folder.glob("*.ndjson"))
@@ -18,17 +33,44 @@ def lines_in(folder: Path) -> list[dict[str, object]]:
 
 
 def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_path: Path) -> None:
-    access = AccessLog.from_settings(load(stack={"data_dir": tmp_path}), tmp_path / "gateway.log")
-    for text in (b'{"a":1}', b"[WARNING] x", b'{"broken', b"[1]", b'{"a":2}'):
-        access(text)
-    access.close()
-    assert lines_in(tmp_path / "logs") == [{"a": 1}, {"a": 2}]
-    raw_output = (tmp_path / "gateway.log").read_bytes().splitlines()
-    assert raw_output == [b"[WARNING] x", b'{"broken', b"[1]"]
+    others = (b"[WARNING] x\n", b'{"broken\n', b"[1]\n", b'{"a":1}\n', b'{"tidegate":[]}\n')
+    lines = [line(a=1), *others, line(a=2).rstrip(b"\n")]
+    output = io.BytesIO()
+    copy_events(io.BytesIO(b"".join(lines)), EventWriter(tmp_path, "gateway"), output)
+    assert [event["a"] for event in events_in(tmp_path)] == [1, 2]
+    assert output.getvalue() == b"".join(others)
 
 
 def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Path) -> None:
-    access = AccessLog.from_settings(
-        load(stack={"data_dir": tmp_path}), tmp_path / "none" / "gateway.log"
-    )
-    access(b"[WARNING] x")
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    copy_events(io.BytesIO(b"[WARNING] x\n" + line()), EventWriter(tmp_path, "gateway"), Full())
+    assert len(events_in(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "level", "message"),
+    [
+        ("----", "success", "info", "GET /x 200"),
+        ("SD--", "failure", "error", "GET /x 200, cut off before its end"),
+        ("sD--", "failure", "error", "GET /x 200, cut off before its end"),
+        ("PD--", "failure", "error", "GET /x 200, cut off before its end"),
+        ("KD--", "failure", "error", "GET /x 200, cut off before its end"),
+        ("CD--", "unknown", "warn", "GET /x 200, the client left before its end"),
+        ("cD--", "unknown", "warn", "GET /x 200, the client left before its end"),
+        ("CL--", "unknown", "warn", "GET /x 200, the client left before its end"),
+        # Before the response, the status says it: the gateway's own.
+        ("SH--", "success", "info", "GET /x 200"),
+        ("CH--", "success", "info", "GET /x 200"),
+        ("LR--", "success", "info", "GET /x 200"),
+    ],
+)
+def test_a_response_that_did_not_end_is_no_success(
+    state: str, outcome: str, level: str, message: str
+) -> None:
+    event = json.loads(access_event(line(state)))
+    assert event["event"]["outcome"] == outcome
+    assert event["log"]["level"] == level
+    assert event["message"] == message

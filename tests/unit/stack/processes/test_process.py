@@ -38,26 +38,55 @@ async def test_files_of_the_child_are_private_to_its_user(tmp_path: Path, python
     assert made.stat().st_mode & 0o777 == 0o600
 
 
-async def test_output_lines_are_received_whole_including_the_last(
-    tmp_path: Path, python: Python
-) -> None:
-    lines: list[bytes] = []
-    code = "import sys; sys.stdout.write('a\\n\\nb' + 'c' * 200_000 + '\\nend'); print('x', file=sys.stderr)"
-    child = Child.start(python(code), tmp_path / "out.log", lines.append)
+async def test_a_reader_gets_the_whole_standard_output(tmp_path: Path, python: Python) -> None:
+    code = "import sys; sys.stdout.write('a' * 3_000_000 + 'end'); print('x', file=sys.stderr)"
+    reader = python("import sys; open('read', 'w').write(sys.stdin.read())")
+    child = Child.start(python(code), tmp_path / "out.log", reader)
     assert await child.wait() == 0
-    assert lines == [b"a", b"b" + b"c" * 200_000, b"end"]
+    assert (reader.cwd / "read").read_text() == "a" * 3_000_000 + "end"
     assert (tmp_path / "out.log").read_text() == "x\n"
 
 
-async def test_a_line_without_end_is_split(tmp_path: Path, python: Python) -> None:
-    lines: list[bytes] = []
-    child = Child.start(
-        python("print('x' * 5_000_000, end='')"), tmp_path / "out.log", lines.append
+async def test_a_reader_that_fails_is_started_again_and_gets_what_was_written_meanwhile(
+    tmp_path: Path, python: Python
+) -> None:
+    read = tmp_path / "read"
+    code = (
+        "import os, signal, sys\n"
+        f"line = sys.stdin.buffer.raw.read(2); open({str(read)!r}, 'ab').write(line)\n"
+        "os.kill(os.getpid(), signal.SIGKILL) if line else None\n"
     )
-    await child.wait()
-    assert len(lines) > 1
-    assert max(map(len, lines)) <= 3 * 2**20
-    assert b"".join(lines) == b"x" * 5_000_000
+    child = Child.start(python("print('1\\n2\\n3')"), tmp_path / "out.log", python(code))
+    assert await child.wait() == 0
+    assert read.read_text() == "1\n2\n3\n"
+
+
+def test_output_is_read_while_the_parent_is_stopped(tmp_path: Path, eventually: Eventually) -> None:
+    parent = """
+import asyncio, os, sys
+from pathlib import Path
+from tidegate.stack.processes.process import Child, Command
+def python(code):
+    return Command((sys.executable, "-c", code), os.environ, Path.cwd())
+async def main():
+    # More than a pipe holds, when this process is stopped.
+    write = "import sys, time; open('go', 'rb').read(); sys.stdout.write('x' * 5_000_000)"
+    read = "import sys; print('reads', file=open('reads', 'w')); open('read', 'w').write(sys.stdin.read())"
+    Child.start(python(write), Path("out.log"), python(read))
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+    os.mkfifo(tmp_path / "go")
+    process = subprocess.Popen([sys.executable, "-c", parent], cwd=tmp_path)
+    try:
+        asyncio.run(eventually((tmp_path / "reads").exists))
+        process.send_signal(signal.SIGSTOP)
+        (tmp_path / "go").write_bytes(b"")
+        read = tmp_path / "read"
+        asyncio.run(eventually(lambda: read.exists() and read.stat().st_size == 5_000_000))
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_the_child_leads_its_own_session(tmp_path: Path, python: Python) -> None:
@@ -92,11 +121,9 @@ async def test_the_children_of_a_child_are_killed_with_it(
         "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True);"
         "import os; os._exit(1)"
     )
-    lines: list[bytes] = []
-    child = Child.start(python(code), tmp_path / "out.log", lines.append)
-    # The grandchild keeps the pipe open: if it were not killed, this would wait for a minute.
-    assert await asyncio.wait_for(child.wait(), 20) == 1
-    await eventually(lambda: not alive(int(lines[0])))
+    child = Child.start(python(code), tmp_path / "out.log")
+    assert await child.wait() == 1
+    await eventually(lambda: not alive(int(tail(tmp_path / "out.log"))))
 
 
 def test_children_die_with_a_killed_parent(
