@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from rich.console import Console
 from rich.table import Table
 
+from tidegate.console import Console
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.atomic_files import atomic_file
@@ -83,7 +83,7 @@ def _columns(options: ReferenceOptions) -> Columns:
 
 
 def _report(reference: Reference, options: ReferenceOptions, console: Console) -> None:
-    console.print(f"{options.file}: {reference.samples:,} rows", markup=False)
+    console.print(f"{options.file}: {reference.samples:,} rows")
     table = Table(box=None, pad_edge=False)
     for name, justify in (("column", "left"), ("kind", "left"), ("bins", "right")):
         table.add_column(name, justify=cast("Literal['left', 'right']", justify))
@@ -93,14 +93,13 @@ def _report(reference: Reference, options: ReferenceOptions, console: Console) -
         table.add_row(*_row(feature))
     console.print(table)
     for line in _predictions(reference, options):
-        console.print(line, markup=False)
+        console.print(line)
     if reference.samples < _FEW_ROWS:
         console.print(
             f"{reference.samples} rows are few: chance alone moves their bins, so only larger drift is "
             f"significant; use {_FEW_ROWS:,} or more",
-            markup=False,
         )
-    console.print(f"wrote {options.out}", markup=False)
+    console.print(f"wrote {options.out}")
 
 
 def _row(feature: FeatureReference) -> tuple[str, ...]:
@@ -108,7 +107,7 @@ def _row(feature: FeatureReference) -> tuple[str, ...]:
     others = f"{feature.counts[-2]:,}" if is_category else ""
     bins = len(feature.bins) - (2 if is_category else 3)
     return (
-        feature.name.replace("[", r"\["),
+        feature.name,
         feature.kind,
         str(bins),
         f"{feature.counts[-1]:,}",

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
-from rich.console import Console
 
+from tidegate.console import Console
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature

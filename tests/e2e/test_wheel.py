@@ -9,11 +9,14 @@ import os
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from support.components import unavailable
 from support.processes.wheel import Wheel, working_directory
+from tidegate.stack import prometheus
 
 pytestmark = pytest.mark.e2e
 
@@ -61,6 +64,17 @@ def test_a_command_runs_without_a_checkout(
     assert expected in output
 
 
+def test_setup_brings_prometheus_without_a_checkout(wheel: Wheel, folder: Path) -> None:
+    cached = prometheus.cache_folder() / "prometheus"
+    if not (cached / "prometheus").exists():
+        unavailable(f"no Prometheus in {cached}: run `scripts/prometheus install`")
+    # Installed before: whether the package can be had is not what this test is about.
+    code, output = run(wheel, folder, "setup", PATH=f"{wheel.programs}:/usr/bin:/bin")
+    assert code == 0, output
+    assert f"installed: {cached / 'prometheus'}" in output
+    assert run(wheel, folder, "--version") == (0, f"tidegate {version('tidegate')}\n")
+
+
 def test_without_prometheus_a_sentence_says_how_to_get_it(
     wheel: Wheel, folder: Path, artefact: Path
 ) -> None:
@@ -73,5 +87,5 @@ def test_without_prometheus_a_sentence_says_how_to_get_it(
     assert code == 1
     assert output == (
         f"no prometheus on PATH or in {folder}/cache: install Prometheus 2.42 or later and put it on PATH "
-        "(in a checkout of Tidegate, `scripts/prometheus install` installs it)\n"
+        "(`tidegate setup` installs it)\n"
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -31,11 +32,29 @@ class Commands(TyperGroup):
 app = typer.Typer(
     name="tidegate",
     cls=Commands,
-    help="Observability and autoscaling for machine-learning model services.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tidegate {version('tidegate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Observability and autoscaling for machine-learning model services."""
+    del show_version  # its callback has ended the command
+
+
 for module in (stack, serve, events, scaling, model, loadgen, components, compose_setup):
     app.add_typer(module.commands)
 

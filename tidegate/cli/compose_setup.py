@@ -13,9 +13,7 @@ from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 
 commands = typer.Typer()
 secrets = typer.Typer(help="The passwords and keys of the Compose stack.", no_args_is_help=True)
-setup = typer.Typer(
-    help="Set up the components of a stack in Compose or Kubernetes.", no_args_is_help=True
-)
+setup = typer.Typer(invoke_without_command=True)
 commands.add_typer(secrets, name="secrets", rich_help_panel=PANEL)
 commands.add_typer(setup, name="setup", rich_help_panel=PANEL)
 
@@ -60,6 +58,18 @@ def secrets_show(
     from tidegate.provision.commands import secrets_show as run
 
     raise typer.Exit(run(name, folder))
+
+
+@setup.callback(epilog="Example: `tidegate setup`, then `tidegate doctor`")
+def setup_this_machine(context: typer.Context) -> None:
+    """Install what `tidegate up` needs and pip does not bring: Prometheus, into ~/.cache/tidegate.
+
+    The commands below set up the components of a stack in Compose or Kubernetes.
+    """
+    if context.invoked_subcommand is None:
+        from tidegate.stack.terminal.setup_command import setup as run
+
+        raise typer.Exit(run())
 
 
 @setup.command("elasticsearch", epilog="Example: `tidegate setup elasticsearch --users given`")

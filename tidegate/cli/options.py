@@ -6,6 +6,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from tidegate.printable_text import printable
 from tidegate.settings import Autoscaler, Settings, SettingsError, load
 
 Since = Annotated[
@@ -57,5 +58,5 @@ def searched_settings() -> Settings:
 
 def stop(message: str, code: int = 2) -> NoReturn:
     """Report an error, and exit with a code."""
-    typer.secho(message, fg="red", err=True)
+    typer.secho("\n".join(map(printable, message.splitlines())), fg="red", err=True)
     raise typer.Exit(code)

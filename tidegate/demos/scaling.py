@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from tidegate.console import Console
+from tidegate.demos.output import heading, result
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
@@ -43,28 +43,26 @@ def demo(settings: Settings) -> int:
     console = Console()
     environment = {**os.environ, **SETTINGS}
     runs = Path("runs")
-    console.rule("[bold]1  The model")
+    heading(console, "1  The model")
     if _run(environment, "tidegate", "train", "--out", str(settings.model.path)):
         return 1
-    console.rule("[bold]2  The stack, with one replica")
-    console.print(
-        "The accelerator is [yellow]simulated[/]: a request occupies a slot for 30, 80 or 200 ms."
-    )
+    heading(console, "2  The stack, with one replica")
+    console.print("The accelerator is simulated: a request occupies a slot for 30, 80 or 200 ms.")
     if _run(environment, "tidegate", "up", "--detach"):
         return 1
     try:
         started = datetime.now(UTC)
-        console.rule("[bold]3  The load: 30 requests per second for 40 seconds")
+        heading(console, "3  The load: 30 requests per second for 40 seconds")
         code = _run(environment, *_load_command(settings, runs))
         if code not in {0, INVALID_RUN}:
             return 1
         summary = json.loads((runs / "latest" / "summary.json").read_text(encoding="utf-8"))
-        console.rule("[bold]4  The decisions of the autoscaler")
+        heading(console, "4  The decisions of the autoscaler")
         stored = _wait_for_delivery(settings, started, summary["answered"])
         console.print(_decisions(settings, started))
-        console.rule("[bold]5  The slowest request")
+        heading(console, "5  The slowest request")
         _show_slowest(console, settings, environment, started)
-        console.rule("[bold]Summary")
+        heading(console, "Summary")
         code = _verdict(console, settings, summary, stored, invalid=code == INVALID_RUN)
         console.print(_addresses(settings, runs))
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -122,9 +120,7 @@ def _decisions(settings: Settings, started: datetime) -> Table:
         # A line for each change; the ticks in between repeat the decision.
         if (decision["desired"], decision["reason"]) != last:
             last = (decision["desired"], decision["reason"])
-            table.add_row(
-                event["@timestamp"][11:19], decision["reason"], escape(str(event["message"]))
-            )
+            table.add_row(event["@timestamp"][11:19], decision["reason"], str(event["message"]))
     return table
 
 
@@ -134,9 +130,9 @@ def _show_slowest(
     request = SearchRequest(query="event.dataset:tidegate.request", since=started, size=10_000)
     slowest = max(_search(settings, request), key=lambda event: int(event["event"]["duration"]))
     trace_id = slowest["trace"]["id"]
-    console.print(f"[dim]$ tidegate search 'trace.id:{trace_id}'[/]")
+    console.print(f"$ tidegate search 'trace.id:{trace_id}'", style="dim", highlight=False)
     _run(environment, "tidegate", "search", f"trace.id:{trace_id}")
-    console.print(f"\n[dim]$ tidegate trace {trace_id}[/]")
+    console.print(f"\n$ tidegate trace {trace_id}", style="dim", highlight=False)
     _run(environment, "tidegate", "trace", trace_id)
 
 
@@ -170,12 +166,13 @@ def _verdict(
         ),
     ]
     for passed, text in checks:
-        console.print(f"[green]✓[/] {text}" if passed else f"[red]✗[/] {text}", highlight=False)
+        result(console, text, passed=passed)
     if invalid:
         lag = summary["lag_p99_seconds"] * 1e3
         console.print(
-            f"[yellow]! this machine was too busy to send on time (lag p99 {lag:.0f} ms): "
-            "the latencies above are not valid measurements[/]"
+            f"! this machine was too busy to send on time (lag p99 {lag:.0f} ms): "
+            "the latencies above are not valid measurements",
+            style="yellow",
         )
     return 0 if all(passed for passed, _ in checks) else 1
 
@@ -192,7 +189,7 @@ def _addresses(settings: Settings, runs: Path) -> Table:
 
 def _wait_for_interrupt(console: Console) -> None:
     try:
-        console.print("\nThe stack keeps running. [bold]Ctrl-C[/] stops it.")
+        console.print("\nThe stack keeps running. Ctrl-C stops it.")
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from rich.console import Console
-
+from tidegate.console import Console
 from tidegate.doctor.check import Check, table
 from tidegate.doctor.compose import compose_checks
 from tidegate.doctor.local import checks

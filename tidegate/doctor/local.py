@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -30,10 +29,19 @@ from tidegate.store.embedded.repair import problem as store_damage
 MEMORY_BYTES: Final = 1024 * MIB
 DISK_BYTES: Final = 2048 * MIB
 PYTHON: Final = (3, 11)
-# The extras that `tidegate up` requires; the others are for training, load and development.
+# The extras that `tidegate up` requires.
 REQUIRED_EXTRAS: Final = frozenset({"", "service", "store", "stack"})
+# Those that only some people need, and what for.
+PURPOSES: Final = {
+    "train": "training, and converting a model of scikit-learn, LightGBM or XGBoost",
+    "kubernetes": "the scalers in a cluster",
+    "parquet": "`tidegate reference` with a Parquet file",
+}
+# The union of others, and what only the development of Tidegate needs.
+UNCHECKED_EXTRAS: Final = frozenset({"all", "build", "dev"})
 _VERSION = re.compile(r"\d+\.\d+\S*")
 _REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*(?:;.*extra == ['"]([\w-]+)['"])?""")
+_PLATFORM = re.compile(r"""sys_platform (==|!=) ['"](\w+)['"]""")
 
 
 async def checks(settings: Settings) -> list[Check]:
@@ -46,7 +54,6 @@ async def checks(settings: Settings) -> list[Check]:
         await program_check("haproxy", haproxy.haproxy_binary, "-v"),
         await program_check("prometheus", prometheus.prometheus_binary, "--version"),
         await program_check("promtool", prometheus.promtool_binary, "--version", needed=False),
-        optional_check("chromium", "only the browser tests need it: apt-get install chromium"),
         _settings_file(),
         _program(settings),
         _ports(settings),
@@ -80,17 +87,27 @@ def package_checks(
     """A check for each extra of these requirements (as a distribution's metadata has them)."""
     missing: dict[str, list[str]] = defaultdict(list)
     for requirement in requirements:
-        if found := _REQUIREMENT.match(requirement):
+        if _is_for_this_platform(requirement) and (found := _REQUIREMENT.match(requirement)):
             missing[found[2] or ""] += [] if installed(found[1]) else [found[1]]
     for extra, names in sorted(missing.items()):
-        if extra == "all":  # the union of the others
+        if extra in UNCHECKED_EXTRAS:
             continue
         name = f"packages {extra}".strip()
         if names:
-            text = f"not installed: {', '.join(names)}; pip install 'tidegate[{extra or 'all'}]'"
+            command = f"pip install 'tidegate[{extra or 'all'}]'"
+            if extra in PURPOSES:
+                yield Check(name, "ok", f"not installed, only for {PURPOSES[extra]}: {command}")
+                continue
+            text = f"not installed: {', '.join(names)}; {command}"
             yield Check(name, "missing" if extra in REQUIRED_EXTRAS else "warn", text)
         else:
             yield Check(name, "ok", "installed")
+
+
+def _is_for_this_platform(requirement: str) -> bool:
+    """XGBoost has another package for each platform."""
+    found = _PLATFORM.search(requirement)
+    return found is None or (found[1] == "==") == (sys.platform == found[2])
 
 
 def _installed(name: str) -> bool:
@@ -118,12 +135,6 @@ async def program_check(
         return Check(name, "missing" if needed else "warn", str(error))
     version = _VERSION.search(output.decode(errors="replace"))
     return Check(name, "ok", f"{version[0] if version else 'of an unknown version'} ({path})")
-
-
-def optional_check(name: str, without: str) -> Check:
-    """Whether an optional program is on PATH; `without` says what its absence means."""
-    path = shutil.which(name)
-    return Check(name, "ok", path) if path else Check(name, "warn", f"not on PATH: {without}")
 
 
 def _settings_file() -> Check:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
+from tidegate.console import Console
 from tidegate.retraining.comparison import LOWER_IS_BETTER, Difference, is_better
 from tidegate.retraining.labelled_rows import (
     LabelledRows,
@@ -92,7 +92,7 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
         StoreUnavailableError,
         ValueError,
     ) as error:
-        errors.print(f"retrain: {' '.join(str(error).split())}", soft_wrap=True, markup=False)
+        errors.print(f"retrain: {' '.join(str(error).split())}", soft_wrap=True)
         return NOT_COMPARED
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Protocol, Self, TextIO
 
 from tidegate.events.event import Level, Origin, encode, make_event, timestamp
+from tidegate.printable_text import printable
 from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.settings import Settings
@@ -74,8 +75,8 @@ class Terminal:
     def __call__(self, entry: Entry) -> None:
         """Print it; it is lost if the stream fails."""
         moment = timestamp(round(entry.at * 1e6) * 1000)
-        line = f"{moment} {entry.level} {entry.component}: {entry.message}\n"
-        write_or_discard(self.stream, line)
+        line = printable(f"{moment} {entry.level} {entry.component}: {entry.message}")
+        write_or_discard(self.stream, f"{line}\n")
 
 
 @dataclass(slots=True)

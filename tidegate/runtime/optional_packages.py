@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import requires
 from typing import Final
 
 OWN_PACKAGES: Final = frozenset({"tidegate"})
 EXIT_USAGE: Final = 2
+# Those that `all` does not contain: few people need them, and each has hundreds of megabytes.
+FURTHER_EXTRAS: Final = ("train", "kubernetes", "parquet")
+_DISTRIBUTIONS: Final = {"sklearn": "scikit-learn", "grpc": "grpcio", "google": "protobuf"}
+
+
+def extra_with(module: str) -> str:
+    """The extra that installs the package of a module; `all` if it is in none of the further ones."""
+    name = _DISTRIBUTIONS.get(module, module)
+    for requirement in requires("tidegate") or ():
+        found = re.match(rf"{re.escape(name)}\b.*extra == ['\"](\w+)['\"]", requirement)
+        if found and found[1] in FURTHER_EXTRAS:
+            return found[1]
+    return "all"
 
 
 @contextmanager
@@ -21,7 +36,7 @@ def exit_if_package_missing() -> Iterator[None]:
         if not package or package in OWN_PACKAGES:
             raise
         sys.stderr.write(
-            f"this command needs the package {package}, which is not installed; pip install"
-            " 'tidegate[all]' installs all that the commands need\n"
+            f"this command needs the package {package}, which is not installed: pip install"
+            f" 'tidegate[{extra_with(package)}]'\n"
         )
         sys.exit(EXIT_USAGE)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from tidegate.console import Console
 from tidegate.settings import Settings, SettingsError, setting_names
 from tidegate.settings.error_messages import unknown
 from tidegate.settings.sources import config_file, read_file, source, variable

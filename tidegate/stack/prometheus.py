@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,9 @@ CORS_ORIGIN: Final = "^$"
 CONFIG: Final = "prometheus.yml"
 RULES: Final = "rules"
 REPLICA_JOB: Final = "model"
+
+INSTALL_SCRIPT: Final = Path(__file__).with_name("prometheus.sh")
+"""The same as scripts/prometheus in a checkout."""
 
 
 class PrometheusError(RuntimeError):
@@ -45,6 +49,11 @@ def promtool_binary() -> Path:
     return _program("promtool")
 
 
+def install() -> int:
+    """Install both programs into the cache, if they are not on PATH. Returns the exit code of the script."""
+    return subprocess.run(["bash", str(INSTALL_SCRIPT), "install"], check=False).returncode
+
+
 def cache_folder() -> Path:
     """The folder of installed programs: `TIDEGATE_CACHE`, else ~/.cache/tidegate."""
     return Path(os.environ.get("TIDEGATE_CACHE") or Path.home() / ".cache" / "tidegate")
@@ -55,7 +64,7 @@ def _program(name: str) -> Path:
     if found is None:
         raise PrometheusError(
             f"no {name} on PATH or in {cache_folder()}: install Prometheus 2.42 or later and put it on PATH "
-            "(in a checkout of Tidegate, `scripts/prometheus install` installs it)"
+            "(`tidegate setup` installs it)"
         )
     return Path(found)
 
@@ -82,7 +91,7 @@ def write_config(settings: Settings, folder: Path) -> Path:
     return config
 
 
-def argv(settings: Settings, config: Path, data: Path) -> list[str]:
+def argv(settings: Settings, config: Path, data: Path, *, binary: Path | None = None) -> list[str]:
     """The command that runs it in the foreground.
 
     Args:
@@ -90,12 +99,18 @@ def argv(settings: Settings, config: Path, data: Path) -> list[str]:
         config: its configuration. Prometheus takes the folder of this path as a part of patterns: with the
             file's name alone, and its folder as the working directory, the folder may have any name.
         data: an absolute path.
+        binary: instead of the one in use.
 
     Raises:
         PrometheusError: there is none.
     """
+    binary = (binary or prometheus_binary()).absolute()
+    # Debian's Prometheus looks for the files of its page under /usr, where its package puts them;
+    # scripts/prometheus puts them beside the program.
+    page = binary.parent / "web"
     return [
-        str(prometheus_binary().absolute()),
+        str(binary),
+        *([f"--web.local-assets={page}"] if page.is_dir() else []),
         f"--config.file={config}",
         f"--storage.tsdb.path={data}",
         f"--storage.tsdb.retention.time={settings.prometheus.retention}",

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import aiohttp
-from rich.console import Console
 from rich.status import Status
 
+from tidegate.console import Console
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.verify import view
@@ -37,7 +37,7 @@ def verify(settings: Settings, *, as_json: bool, wait_seconds: float) -> int:
         if as_json:
             sys.stdout.write(view.as_json({}, problem=str(error)) + "\n")
         else:
-            errors.print(str(error), soft_wrap=True, highlight=False, markup=False)
+            errors.print(str(error), soft_wrap=True, highlight=False)
         return 1
     if as_json:
         sys.stdout.write(view.as_json(results) + "\n")

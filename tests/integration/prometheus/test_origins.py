@@ -25,7 +25,7 @@ ORIGINS = ("https://example.org", "http://localhost:3000", "null")
 def test_scripts_of_other_origins_cannot_read_the_api(release: Release, folder: Path) -> None:
     settings = Settings.model_validate({"prometheus": {"port": free_port()}})
     config = prometheus.write_config(settings, folder)
-    _, *arguments = prometheus.argv(settings, config, folder / "data")
+    command = prometheus.argv(settings, config, folder / "data", binary=release.prometheus)
     url = f"http://127.0.0.1:{settings.prometheus.port}/api/v1/status/buildinfo"
 
     def headers(origin: str) -> Mapping[str, str] | None:
@@ -36,7 +36,7 @@ def test_scripts_of_other_origins_cannot_read_the_api(release: Release, folder: 
         except urllib.error.URLError:
             return None
 
-    process = subprocess.Popen([release.prometheus, *arguments], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         eventually(lambda: headers("https://example.org"), f"an answer of {url}")
         answered = {origin: headers(origin) for origin in ORIGINS}

@@ -67,8 +67,9 @@ class Stack:
         await self._spawn("gateway", haproxy.argv(config))
         config = prometheus.write_config(self.settings, self.folder / "prometheus")
         prometheus.write_targets(self.folder / "prometheus", self.replicas)
-        _, *arguments = prometheus.argv(self.settings, config, self.folder / "prometheus" / "data")
-        await self._spawn("prometheus", [str(self.release.prometheus), *arguments])
+        data = self.folder / "prometheus" / "data"
+        command = prometheus.argv(self.settings, config, data, binary=self.release.prometheus)
+        await self._spawn("prometheus", command)
 
     async def _spawn(
         self, name: str, argv: list[str], environment: dict[str, str] | None = None

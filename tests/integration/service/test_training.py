@@ -13,8 +13,8 @@ import joblib
 import numpy as np
 import orjson
 import pytest
-from rich.console import Console
 
+from tidegate.console import Console
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema

@@ -6,8 +6,8 @@ import io
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from tidegate.console import Console
 from tidegate.demos.scaling import _wait_for_interrupt
 
 

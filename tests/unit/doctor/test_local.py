@@ -13,7 +13,6 @@ from tidegate.doctor.local import (
     _embedded_store,
     disk_check,
     memory_check,
-    optional_check,
     package_checks,
     program_check,
 )
@@ -26,6 +25,10 @@ REQUIREMENTS = [
     "fastapi>=0.120; extra == 'service'",
     'uvicorn[standard]>=0.38; extra == "service"',
     "joblib>=1.5; extra == 'train'",
+    "matplotlib>=3.10; extra == 'loadgen'",
+    "xgboost<3.3,>=3.0; (sys_platform == 'atari') and extra == 'train'",
+    "xgboost-cpu<3.3,>=3.0; (sys_platform != 'atari') and extra == 'train'",
+    "pytest>=8; extra == 'dev'",
     "tidegate[service,train]; extra == 'all'",
 ]
 
@@ -33,17 +36,22 @@ REQUIREMENTS = [
 @pytest.mark.parametrize(
     ("missing", "states"),
     [
-        (set(), ["ok", "ok", "ok"]),
-        ({"aiohttp"}, ["missing", "ok", "ok"]),
-        ({"uvicorn"}, ["ok", "missing", "ok"]),
-        ({"joblib"}, ["ok", "ok", "warn"]),
+        (set(), ["ok", "ok", "ok", "ok"]),
+        ({"aiohttp"}, ["missing", "ok", "ok", "ok"]),
+        ({"uvicorn"}, ["ok", "ok", "missing", "ok"]),
+        ({"matplotlib"}, ["ok", "warn", "ok", "ok"]),
     ],
 )
 def test_only_packages_that_the_stack_requires_are_missing_others_warn(
     missing: set[str], states: list[str]
 ) -> None:
     found = list(package_checks(REQUIREMENTS, lambda name: name not in missing))
-    assert [check.name for check in found] == ["packages", "packages service", "packages train"]
+    assert [check.name for check in found] == [
+        "packages",
+        "packages loadgen",
+        "packages service",
+        "packages train",
+    ]
     assert [check.state for check in found] == states
     for name in missing:
         assert any(name in check.text and "pip install" in check.text for check in found)
@@ -68,6 +76,16 @@ def test_damage_of_the_embedded_store_is_found(tmp_path: Path) -> None:
     assert "damaged-1: remove them" in found.text
 
 
+def test_what_only_training_and_development_need_is_no_warning() -> None:
+    missing = {"xgboost-cpu", "pytest"}
+    found = list(package_checks(REQUIREMENTS, lambda name: name not in missing))
+    assert {check.state for check in found} == {"ok"}
+    assert "pip install 'tidegate[train]'" in found[-1].text
+    # The package of another platform need not be installed.
+    other = list(package_checks(REQUIREMENTS, lambda name: name != "xgboost"))
+    assert other[-1].text == "installed"
+
+
 def test_little_free_disk_or_memory_is_a_warning() -> None:
     assert disk_check(Path("/d"), 5 * GIB) == Check("data folder", "ok", "/d, 5.0 GiB free")
     assert disk_check(Path("/d"), GIB).state == "warn"
@@ -85,12 +103,6 @@ async def test_a_missing_program_is_reported_with_what_to_do() -> None:
     broken = await program_check("haproxy", lambda: Path("/no/haproxy"), "-v")
     assert broken.state == "missing"
     assert (await program_check("promtool", nowhere, "-v", needed=False)).state == "warn"
-
-
-def test_a_missing_optional_program_is_a_warning() -> None:
-    assert optional_check("sh", "nothing").state == "ok"
-    without = optional_check("no-such-program", "the tests need it")
-    assert without == Check("no-such-program", "warn", "not on PATH: the tests need it")
 
 
 def test_the_table_has_a_row_for_each_check() -> None:

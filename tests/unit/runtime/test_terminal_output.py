@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
-from rich.console import Console
 
+from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.stack.terminal.status_reporters import (
     LiveStatusReporter,

@@ -38,9 +38,7 @@ def test_without_prometheus_the_error_says_what_to_run(
 ) -> None:
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(
-        prometheus.PrometheusError, match="`scripts/prometheus install` installs it"
-    ):
+    with pytest.raises(prometheus.PrometheusError, match="`tidegate setup` installs it"):
         prometheus.prometheus_binary()
     monkeypatch.delenv("TIDEGATE_CACHE")
     assert prometheus.cache_folder() == Path.home() / ".cache/tidegate"

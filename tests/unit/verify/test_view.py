@@ -6,8 +6,8 @@ import io
 import json
 
 import pytest
-from rich.console import Console
 
+from tidegate.console import Console
 from tidegate.verify.results import failed, ok, skipped
 from tidegate.verify.view import as_json, summary, table
 

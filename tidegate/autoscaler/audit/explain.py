@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from tidegate.autoscaler.audit.decisions import format_size
 from tidegate.autoscaler.audit.intervals import Interval, decision_of, merge_unchanged
+from tidegate.console import Console
 from tidegate.events.event import Event
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError
@@ -113,9 +113,12 @@ def _follow(store: EventStore, group: Group, show: Callable[[Sequence[Interval]]
 def _show_lines(found: Iterable[Interval]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
-        ticks = f" [dim]({one.count} ticks)[/]" if one.count > 1 else ""
-        style = "bold" if one.is_change else "default"
-        console.print(f"[dim]{_when(one):19}[/]  [{style}]{escape(one.sentence)}[/]{ticks}")
+        text = Text.assemble(
+            (f"{_when(one):19}  ", "dim"), (one.sentence, "bold" if one.is_change else "")
+        )
+        if one.count > 1:
+            text.append(f" ({one.count} ticks)", style="dim")
+        console.print(text)
 
 
 def _show_table(found: Iterable[Interval]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from tidegate.autoscaler.audit.counterfactual import Counterfactual
@@ -18,8 +17,10 @@ from tidegate.autoscaler.audit.decisions import RecordedDecision, format_size, r
 from tidegate.autoscaler.audit.known_service import initial_state
 from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.audit.what_if import TickComparison, totals, what_if
+from tidegate.console import Console
+from tidegate.printable_text import printable
 from tidegate.settings import Settings
-from tidegate.store.search.event_lines import printable, text_of
+from tidegate.store.search.event_lines import text_of
 
 SAME, DIFFERENT, BAD_USE = 0, 1, 2
 STDIN = "-"

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from tidegate.autoscaler.simulator.comparison import (
@@ -20,6 +19,7 @@ from tidegate.autoscaler.simulator.comparison import (
 )
 from tidegate.autoscaler.simulator.progress import with_progress
 from tidegate.autoscaler.simulator.system import System
+from tidegate.console import Console
 
 BAD_USE = 2
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")

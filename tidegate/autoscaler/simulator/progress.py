@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.progress import track
 
 from tidegate.autoscaler.simulator.score import Score
+from tidegate.console import Console
 
 
 def with_progress(scores: Iterable[Score], total: int) -> Iterable[Score]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from tidegate.autoscaler.simulator.command import plot_problem
@@ -31,6 +30,7 @@ from tidegate.autoscaler.tuning.choice import (
 )
 from tidegate.autoscaler.tuning.policy_settings import settings_of
 from tidegate.autoscaler.tuning.recorded_rates import recorded_trace
+from tidegate.console import Console
 from tidegate.store.query import time_ranges
 
 BAD_USE = 2

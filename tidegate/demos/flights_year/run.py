@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from tidegate.console import Console
 from tidegate.demos.flights_year.data_folder import (
     command_prefix,
     environment_variables,
@@ -35,6 +34,7 @@ from tidegate.demos.flights_year.periods import CONTROL, ReplayPeriod, replay_pe
 from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import alert_table, checks, period_results, period_table
+from tidegate.demos.output import heading, result
 from tidegate.drift.report.counter_increases import Floats, increases_by, query_range
 from tidegate.drift.report.findings import Findings, Model
 from tidegate.drift.report.page import to_html
@@ -87,23 +87,23 @@ def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, ou
     drift = settings.drift.model_copy(update=changes)
     settings = in_own_folder(settings).model_copy(update={"drift": drift})
     environment = {**os.environ, **SETTINGS, **environment_variables(settings)}
-    console.rule("[bold]1  Train the model")
+    heading(console, "1  Train the model")
     if _run(environment, "train", "--out", str(settings.model.path)):
         return 1
     artefact = load(settings.model.path)
     model, flights = read_model(artefact), read_flights()
     schema = Schema(artefact.manifest.features)
     periods = replay_periods(flights, model.reference, months=months, rows=rows)
-    console.rule("[bold]2  Start the stack with two replicas")
+    heading(console, "2  Start the stack with two replicas")
     try:
         prepare(settings)
     except ReplayError as error:
-        console.print(f"[red]✗[/] {error}", highlight=False)
+        result(console, str(error), passed=False)
         return 1
     if _run(environment, "up", "--detach"):
         return 1
     try:
-        console.rule(f"[bold]3  Send {months} months of flights, {seconds:g} seconds each")
+        heading(console, f"3  Send {months} months of flights, {seconds:g} seconds each")
         pace = Pace(seconds, REQUEST_ROWS, SETTLE_SCRAPES * settings.prometheus.scrape_seconds)
         record = asyncio.run(
             replay(
@@ -120,7 +120,7 @@ def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, ou
         console.print(_next_steps(prefix, out))
         code = 0 if good else 1
     except (ReplayError, StoreUnavailableError) as error:
-        console.print(f"[red]✗[/] {error}", highlight=False)
+        result(console, str(error), passed=False)
         code = 1
     finally:
         stopped = _run(environment, "down")
@@ -143,11 +143,11 @@ def _show(
     explanations = {alert: truth.explain(alert) for alert in found.counters.alerts}
     found = replace(found, explanations={alert: one.text for alert, one in explanations.items()})
     results = period_results(found, expected_correct, truth)
-    console.rule("[bold]4  Results by period")
+    heading(console, "4  Results by period")
     console.print(period_table(results))
-    console.rule("[bold]5  Alerts and their explanations")
+    heading(console, "5  Alerts and their explanations")
     console.print(alert_table(found, explanations))
-    console.rule("[bold]Summary")
+    heading(console, "Summary")
     if found.counters.error:
         raise ReplayError(found.counters.error)
     expected = expected_alerts(
@@ -158,16 +158,16 @@ def _show(
     )
     good, counts = True, {"sent": record.labelled, "stored": stored}
     for holds, text in checks(results, explanations, expected, **counts, control=CONTROL):
-        console.print(f"[green]✓[/] {text}" if holds else f"[red]✗[/] {text}", highlight=False)
+        result(console, text, passed=holds)
         good = good and holds
     return found, good
 
 
 def _next_steps(prefix: str, out: Path) -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_row("report", escape(str(out)))
-    table.add_row("labels", escape(f"{prefix}tidegate search 'event.dataset:tidegate.outcome'"))
-    table.add_row("changes", escape(f"{prefix}tidegate search 'event.dataset:tidegate.drift'"))
+    table.add_row("report", str(out))
+    table.add_row("labels", f"{prefix}tidegate search 'event.dataset:tidegate.outcome'")
+    table.add_row("changes", f"{prefix}tidegate search 'event.dataset:tidegate.drift'")
     return table
 
 

@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from rich.console import Console
-
+from tidegate.console import Console
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import Settings, Store
@@ -57,9 +56,7 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
         return 1
     # Before the first file is written: a start in a wrong folder leaves no files.
     if problems := asyncio.run(start_problems(settings)):
-        errors.print(
-            "\n".join(problems), style="red", soft_wrap=True, highlight=False, markup=False
-        )
+        errors.print("\n".join(problems), style="red", soft_wrap=True, highlight=False)
         return 1
     if detach:
         return _detached(settings, layout, console, errors)
@@ -132,7 +129,7 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
                     _print(console, message["ready"])
                     return 0
                 else:
-                    errors.print(message["failed"], soft_wrap=True, highlight=False, markup=False)
+                    errors.print(message["failed"], soft_wrap=True, highlight=False)
                     process.wait()
                     return 1
     except KeyboardInterrupt:
@@ -140,7 +137,7 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
         process.wait()
         raise
     process.wait()
-    errors.print(f"the supervisor exited: see {output}\n{tail(output)}", markup=False)
+    errors.print(f"the supervisor exited: see {output}\n{tail(output)}")
     return 1
 
 

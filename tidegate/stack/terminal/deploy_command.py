@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-
+from tidegate.console import Console
 from tidegate.settings import Settings, is_import_string
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
@@ -80,4 +79,4 @@ def _next_start(release: Release, artefact: Path) -> str:
 
 
 def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(text, soft_wrap=True, highlight=False)

@@ -9,8 +9,7 @@ import asyncio
 import os
 import sys
 
-from rich.console import Console
-
+from tidegate.console import Console
 from tidegate.settings import load
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter

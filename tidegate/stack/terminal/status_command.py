@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-
+from tidegate.console import Console
 from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout

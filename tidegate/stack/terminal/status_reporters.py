@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Final, Protocol
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.runtime.http_probe import probe_session
 from tidegate.runtime.terminal_output import write_or_discard
@@ -82,7 +82,7 @@ class PlainStatusReporter:
 
     def failed(self, text: str) -> None:
         """Print the reason."""
-        _print(self.console, text, style="red", highlight=False, markup=False)
+        _print(self.console, text, style="red", highlight=False)
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
@@ -106,7 +106,7 @@ class LiveStatusReporter:
 
     def failed(self, text: str) -> None:
         """Print the reason."""
-        _print(self.console, text, style="red", highlight=False, markup=False)
+        _print(self.console, text, style="red", highlight=False)
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:

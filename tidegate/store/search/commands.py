@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 import orjson
-from rich.console import Console
 from rich.text import Text
 
+from tidegate.console import Console
 from tidegate.events.event import Event
+from tidegate.printable_text import printable
 from tidegate.settings import Settings
 from tidegate.store.base import (
     EventStore,
@@ -147,7 +148,7 @@ class _Output:
 
     def text(self, text: Text | str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False)
+        self.console.print(text)
 
 
 class _Terminal(Console):
@@ -238,4 +239,4 @@ def _until(until: str) -> str:
 
 def _print_message(message: str) -> None:
     for line in message.splitlines():
-        sys.stderr.write(f"{event_lines.printable(line)}\n")
+        sys.stderr.write(f"{printable(line)}\n")

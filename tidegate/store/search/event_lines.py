@@ -9,6 +9,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from tidegate.events.event import Event
+from tidegate.printable_text import printable
 from tidegate.store.query import time_ranges
 
 _LEVELS: Final = {"error": "bold red", "warn": "yellow", "info": "green", "debug": "dim"}
@@ -52,15 +53,6 @@ def text_of(event: Mapping[str, Any], path: str) -> str:
     """Return the value of a dotted field as printable text; empty if it is missing."""
     value = value_of(event, path)
     return "" if value is None else printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Escape control characters: a client can write terminal escape sequences into the logs."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def _time(event: Event, now: datetime, zone: tzinfo | None) -> str:

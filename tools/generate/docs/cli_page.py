@@ -34,9 +34,11 @@ def cli_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commands(group: Any, path: str) -> Iterator[tuple[str, TyperCommand]]:
+def _commands(group: Any, path: str) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
+            if command.invoke_without_command:
+                yield f"{path} {name}", command
             yield from _commands(command, f"{path} {name}")
         elif not command.hidden:
             yield f"{path} {name}", command
@@ -49,7 +51,7 @@ def _paragraphs(text: str | None) -> list[str]:
 
 
 def _table(
-    title: str, command: TyperCommand, kind: type[TyperArgument] | type[TyperOption]
+    title: str, command: TyperCommand | TyperGroup, kind: type[TyperArgument] | type[TyperOption]
 ) -> list[str]:
     rows = [
         f"| {_names(parameter)} | {_default(parameter)} | {_cell(parameter.help or '')} |"

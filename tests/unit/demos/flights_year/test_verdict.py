@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from support.samples.flights_replay import CATEGORIES, ROWS, START
+from tidegate.console import Console
 from tidegate.demos.flights_year.expected_alerts import ExpectedAlert
 from tidegate.demos.flights_year.ground_truth import Explanation, GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
+from tidegate.console import Console
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.reference import BadReferenceError, Reference, load_reference
 from tidegate.monitoring.watching.row_encoder import RowEncoder

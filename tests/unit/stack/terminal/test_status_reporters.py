@@ -7,8 +7,7 @@ import json
 import os
 from dataclasses import asdict
 
-from rich.console import Console
-
+from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.stack.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
 
+from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
 from tidegate.stack.terminal.headline_series import (

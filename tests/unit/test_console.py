@@ -1,0 +1,44 @@
+"""Texts that others wrote are shown as they are: no markup, and no orders to the terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+from tidegate.console import Console
+from tidegate.runtime.event_log import Entry, Terminal
+from tidegate.stack.terminal.status_view import line
+
+HOSTILE = "[red]a[/] :boom: \x1b[2J\x1b]0;title\x07 \u202egnp.exe"
+SHOWN = r"[red]a[/] :boom: \x1b[2J\x1b]0;title\x07 \u202egnp.exe"
+
+
+def table(text: str) -> Table:
+    built = Table(title=text)
+    built.add_column(text)
+    built.add_row(text)
+    return built
+
+
+@pytest.mark.parametrize("made", [str, Text, table])
+def test_text_is_neither_markup_nor_an_order_to_the_terminal(
+    made: type[str] | type[Text],
+) -> None:
+    out = io.StringIO()
+    Console(file=out, width=200, force_terminal=True, color_system=None).print(
+        made(HOSTILE.replace("\x07", ""))
+    )
+    assert SHOWN.replace(r"\x07", "") in out.getvalue()
+
+
+def test_an_entry_of_a_log_is_one_printable_line() -> None:
+    entry = Entry(0.0, "warn", "replica", "said", f"{HOSTILE}\n2 lines")
+    out, shown = io.StringIO(), io.StringIO()
+    Terminal(out)(entry)
+    Console(file=shown, width=200).print(line(entry))
+    assert out.getvalue() == rf"1970-01-01T00:00:00.000000Z warn replica: {SHOWN}\n2 lines" + "\n"
+    assert r"\x1b[2J" in shown.getvalue()
+    assert "\x1b" not in shown.getvalue()
