@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from tidegate.events.event import Event
+from tidegate.events.truncation import truncate_event
 
 # Bytes of a quarantined line that are recorded.
 SHOWN_BYTES: Final = 4096
@@ -56,13 +57,14 @@ class Chunk:
     events: list[tuple[LinePosition, Event]] = field(default_factory=list)
     quarantined: list[QuarantinedLine] = field(default_factory=list)
 
-    def add(self, position: LinePosition, line: bytes) -> None:
-        """Add a line (without its line end) as an event, or quarantine it."""
+    def add(self, position: LinePosition, line: bytes, line_bytes: int) -> None:
+        """Add a line (without its line end) as an event of at most this length, or quarantine it."""
         event = read_event(position, line)
         if isinstance(event, QuarantinedLine):
             self.quarantined.append(event)
         elif event is not None:
-            self.events.append((position, event))
+            long = len(line) >= line_bytes  # with its line end
+            self.events.append((position, truncate_event(event, line_bytes) if long else event))
 
 
 def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: int) -> Chunk:
@@ -73,7 +75,7 @@ def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: in
         data: Content of the chunk.
         offset: Offset of the chunk in the file.
         max_lines: Maximum number of lines.
-        line_bytes: A longer line is quarantined.
+        line_bytes: A longer event is truncated.
     """
     chunk = Chunk(offset)
     start = 0
@@ -82,11 +84,7 @@ def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: in
         if end < 0:
             break
         position = LinePosition(file, offset + start)
-        if end - start > line_bytes:
-            head = data[start : min(end, start + SHOWN_BYTES)]
-            chunk.quarantined.append(overlong_line(position, end - start, head, line_bytes))
-        else:
-            chunk.add(position, data[start:end])
+        chunk.add(position, data[start:end], line_bytes)
         start = end + 1
     chunk.end = offset + start
     return chunk
@@ -127,10 +125,10 @@ def _levels(event: Event) -> int:
 
 
 def overlong_line(
-    position: LinePosition, size: int, head: bytes, line_bytes: int
+    position: LinePosition, size: int, head: bytes, max_bytes: int
 ) -> QuarantinedLine:
-    """Quarantine a line of more than `collector.line_bytes`."""
-    return QuarantinedLine(position, size, f"longer than {line_bytes} bytes", head)
+    """Quarantine a line that is longer than a batch."""
+    return QuarantinedLine(position, size, f"longer than {max_bytes} bytes", head)
 
 
 def incomplete_line(position: LinePosition, line: bytes) -> QuarantinedLine:

@@ -41,6 +41,11 @@ class Limits:
     batch_bytes: int
     line_bytes: int
 
+    @property
+    def longest_line(self) -> int:
+        """The longest line that is read, to be truncated to `line_bytes`."""
+        return max(self.batch_bytes, self.line_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
@@ -245,16 +250,17 @@ class Tail:
 
     def _read(self, name: str, start: int, max_lines: int, max_bytes: int) -> Chunk:
         limits = self._limits
-        wanted = max(max_bytes, limits.line_bytes + 1)
         with writer_lock.opened(self._folder / name) as fd:
             if name in self._skipped:
                 return self._skip(fd, name, start)
-            data = os.pread(fd, wanted, start)
+            data = os.pread(fd, max(max_bytes, limits.line_bytes), start)
+            if b"\n" not in data:  # a line that is longer than the rest of this batch
+                data = os.pread(fd, limits.longest_line + 1, start)
             chunk = split(name, data, start, max_lines=max_lines, line_bytes=limits.line_bytes)
             rest = len(data) - (chunk.end - start)
             if chunk.end > start or not rest:
                 return chunk
-            if rest > limits.line_bytes:
+            if rest > limits.longest_line:
                 return self._skip(fd, name, start)
             if self.files[name].closed and start + rest >= self.files[name].size:
                 return Chunk(
@@ -280,7 +286,7 @@ class Tail:
     def _too_long(self, fd: int, name: str, start: int, line_end: int, end: int) -> Chunk:
         head = os.pread(fd, min(SHOWN_BYTES, line_end - start), start)
         line = overlong_line(
-            LinePosition(name, start), line_end - start, head, self._limits.line_bytes
+            LinePosition(name, start), line_end - start, head, self._limits.longest_line
         )
         return Chunk(end, quarantined=[line])
 

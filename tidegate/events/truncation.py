@@ -1,7 +1,8 @@
 """Truncates events whose line would be too long, and adds the tag `truncated`.
 
-Text of a client can be as long as a request: the name of a tensor, a path, an error message. The collector
-would quarantine a line longer than `collector.line_bytes`, and it could not be searched.
+Text of a client can be as long as a request: the name of a tensor, a path, an error message. Logstash and
+Elasticsearch hold many events in memory at once, so each one is bounded: by the writer, and by the collector
+for the lines of other programs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-LINE_BYTES: Final = 262_144
+LINE_BYTES: Final = 65_536
 """The default of `collector.line_bytes`."""
-UNCHANGED_BYTES: Final = 65_536
-"""A line up to this length is returned without parsing it."""
 LIMITS: Final = ((32_768, 4096), (4096, 512), (512, 64))
 """Maximum characters of a text and maximum entries of a list or object; the first pair that suffices is used.
 A stack trace has up to 32,768 characters, a request up to 4096 rows."""
@@ -43,16 +42,22 @@ def truncate_line(line: bytes, line_bytes: int = LINE_BYTES) -> bytes:
     Long texts keep their start and end, long lists and objects their first entries. If that does not suffice,
     only the required fields and the ids are kept.
     """
-    if len(line) <= min(UNCHANGED_BYTES, line_bytes):
+    if len(line) <= line_bytes:
         return line
-    event = orjson.loads(line)
+    return _encoded(truncate_event(orjson.loads(line), line_bytes))
+
+
+def truncate_event(event: dict[str, Any], line_bytes: int) -> dict[str, Any]:
+    """Truncate an event whose line is longer than `line_bytes`, as `truncate_line` does."""
     for characters, entries in LIMITS:
-        shorter = _shortened(event, characters, entries)
-        if shorter != event:
-            line = _tagged(shorter)
-        if len(line) <= line_bytes:
-            return line
+        tagged = _tagged(_shortened(event, characters, entries))
+        if len(_encoded(tagged)) <= line_bytes:
+            return tagged
     return _tagged(_essential(event))
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _shortened(value: Any, characters: int, entries: int) -> Any:
@@ -75,10 +80,9 @@ def _cut(text: str, characters: int) -> str:
     return f"{text[:half]}… [{len(text) - 2 * half} characters cut] …{text[-half:]}"
 
 
-def _tagged(event: dict[str, Any]) -> bytes:
+def _tagged(event: dict[str, Any]) -> dict[str, Any]:
     tags = event.get("tags", [])
-    tagged = {**event, "tags": [*(tags if isinstance(tags, list) else [tags]), TAG]}
-    return orjson.dumps(tagged, option=orjson.OPT_APPEND_NEWLINE)
+    return {**event, "tags": [*(tags if isinstance(tags, list) else [tags]), TAG]}
 
 
 def _essential(event: dict[str, Any]) -> dict[str, Any]:

@@ -78,9 +78,9 @@ class Collector(Section):
     event or the store."""
     batch_bytes: int = Field(default=4 * 2**20, ge=65_536, le=64 * 2**20)
     """Maximum size of a batch."""
-    line_bytes: int = Field(default=262_144, ge=16_384, le=64 * 2**20)
-    """Maximum length of a line; longer ones are quarantined. Tidegate's own events are truncated to it.
-    Logstash keeps several copies of 50 events in memory."""
+    line_bytes: int = Field(default=65_536, ge=16_384, le=64 * 2**20)
+    """Maximum length of an event's line. Long texts and lists of a longer one are cut, and it gets the tag
+    `truncated`. Logstash keeps several copies of many events in memory."""
     keep_seconds: SecondsOrZero = 86_400.0
     """Closed and completely delivered event files are deleted after this time."""
     keep_bytes: int = Field(default=2**30, ge=0, le=2**50)

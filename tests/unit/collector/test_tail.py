@@ -13,6 +13,7 @@ from tidegate.collector import writer_lock
 from tidegate.collector.file_names import FileName, parse
 from tidegate.collector.lines import LinePosition, QuarantinedLine, split
 from tidegate.collector.tail import QUIET_SECONDS, Batch, Limits, Tail
+from tidegate.events.event import encode
 
 LIMITS = Limits(batch_events=1000, batch_bytes=65_536, line_bytes=1024)
 NOW = 1_000_000.0
@@ -245,7 +246,7 @@ def test_an_unreadable_file_is_reported_once_and_does_not_block_others(
         (b"\x00\x00\x00\n", "invalid JSON"),
         (b'{"n":"\xff"}\n', "invalid JSON"),
         (b'{"n":"\\ud800"}\n', "invalid JSON"),
-        (b'{"n":"' + b"x" * 2000 + b'"}\n', "longer than 1024 bytes"),
+        (b'{"n":"' + b"x" * 70_000 + b'"}\n', "longer than 65536 bytes"),
     ],
 )
 def test_a_line_that_is_not_an_event_is_quarantined_with_its_position(
@@ -259,6 +260,19 @@ def test_a_line_that_is_not_an_event_is_quarantined_with_its_position(
     assert found.reason.startswith(reason)
     assert found.size == len(text) - 1
     assert text.startswith(found.start)
+
+
+def test_the_long_texts_of_a_long_line_are_cut(tmp_path: Path) -> None:
+    long = f'{{"n":"{"x" * 50_000}","tags":["mine"]}}\n'
+    put(tmp_path, name(), line("a") + long + line("b"))
+    batches = drain(tail_of(tmp_path, Limits(1000, 65_536, 16_384)))
+    first, cut, last = [event for batch in batches for _, event in batch.events]
+    assert (first["n"], last["n"]) == ("a", "b")
+    assert cut["tags"] == ["mine", "truncated"]
+    assert cut["n"].startswith("xxx")
+    assert "characters cut" in cut["n"]
+    assert len(encode(cut)) <= 16_384
+    assert [found for batch in batches for found in batch.quarantined] == []
 
 
 def test_empty_lines_are_ignored(tmp_path: Path) -> None:

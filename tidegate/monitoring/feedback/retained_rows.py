@@ -12,8 +12,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-EVENT_ROWS: Final = 256
-"""Maximum of rows in an event; a request with more rows becomes several events."""
+EVENT_ROWS: Final = 64
+"""Maximum of rows in an event; a request with more rows becomes several events. An event of more than
+`collector.line_bytes` is truncated, so this leaves 1 KiB for each row."""
 _SIGNATURE_BYTES: Final = 16
 
 
