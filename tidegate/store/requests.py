@@ -11,6 +11,12 @@ from tidegate.store.fields import Kind, catalogue
 # Elasticsearch's own limits (index.max_result_window, search.max_buckets).
 MAX_HITS: Final = 10_000
 MAX_BUCKETS: Final = 65_000
+# Longer than any useful search takes; below the time-out of the connection to Elasticsearch.
+SEARCH_SECONDS: Final = 15
+TOO_LONG: Final = (
+    f"the search took longer than {SEARCH_SECONDS} s: search a shorter time range, or with fewer words and"
+    " wildcards"
+)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _TERMS: Final = (Kind.KEYWORD, Kind.LONG, Kind.DOUBLE, Kind.BOOLEAN)
 _NUMBERS: Final = (Kind.LONG, Kind.DOUBLE)

@@ -34,7 +34,7 @@ from tidegate.store.elasticsearch.templates import STREAMS, install
 from tidegate.store.embedded.compiler import DEFAULT_FIELD
 from tidegate.store.fields import TIMESTAMP, RefusedError, document_address
 from tidegate.store.query import parser
-from tidegate.store.requests import check
+from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
 # After the first time-out a server that cannot write responds with an error; the second one is for a server
 # that does not respond.
@@ -124,8 +124,11 @@ class ElasticsearchStore:
                 sort=[{TIMESTAMP: {"order": request.order, "unmapped_type": "date"}}],
                 size=request.size,
                 track_total_hits=True,
+                timeout=f"{SEARCH_SECONDS}s",
                 aggregations=DIALECT.request(request.aggregations) or None,
             ).body
+        if response["timed_out"]:
+            raise QueryError(TOO_LONG)
         found = response["hits"]
         return SearchResult(
             total=found["total"]["value"],

@@ -38,7 +38,7 @@ from tidegate.store.embedded.repair import damaged_segments, repair
 from tidegate.store.embedded.text_analysis import tokenize
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
 from tidegate.store.query import parser, time_ranges
-from tidegate.store.requests import check
+from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
 LOCK: Final = "writer.lock"
 HEAP_BYTES: Final = 64_000_000
@@ -91,7 +91,7 @@ class EmbeddedReader:
         compiler = Compiler(opened.schema, searcher, catalogue(), tokenize, self._now())
         query = _with_filters(opened.schema, compiler.compile(tree), request)
         try:
-            return _run(searcher, query, request)
+            return _within_time(lambda: _run(searcher, query, request))
         except ValueError as error:
             if str(error).startswith(DAMAGE):
                 raise StoreUnavailableError(
@@ -358,6 +358,32 @@ def _times(schema: tantivy.Schema, since: int | None, until: int | None) -> Quer
     return Query.range_query(
         schema, TIMESTAMP, FieldType.Integer, since, until, include_upper=until is None
     )
+
+
+def _within_time(run: Callable[[], SearchResult], seconds: float = SEARCH_SECONDS) -> SearchResult:
+    """Return the result of a search; tantivy cannot interrupt one, so a longer one goes on by itself.
+
+    Raises:
+        QueryError: It takes longer.
+        Exception: What the search raises.
+    """
+    results: list[SearchResult] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            results.append(run())
+        except BaseException as error:  # noqa: BLE001  raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="search", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise QueryError(TOO_LONG)
+    return results[0]
 
 
 def _run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final, NoReturn
 
 from tidegate.store.base import QueryError
+from tidegate.store.query import tree
 from tidegate.store.query.tree import (
     Everything,
     Exists,
@@ -29,6 +30,9 @@ from tidegate.store.query.tree import (
 
 # More than a person types, and far below Python's recursion limit.
 MAX_DEPTH: Final = 50
+# Lucene's default limit of clauses; a phrase of 5,000 words with slop takes 23 s.
+MAX_CLAUSES: Final = 1024
+MAX_CHARACTERS: Final = 65_536
 _SPACE: Final = " \t\n\r\u3000"
 _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{4}")
 _SPECIAL: Final = frozenset(_SPACE + '+-!():^[]"{}~*?\\/')
@@ -40,7 +44,17 @@ def parse(query: str) -> Node:
     Raises:
         QueryError: The query is invalid; the message shows the position and the reason.
     """
-    return _Parser(query).parse()
+    if len(query) > MAX_CHARACTERS:
+        raise QueryError(
+            f"the query has {len(query)} characters; at most {MAX_CHARACTERS} are possible"
+        )
+    node = _Parser(query).parse()
+    if (count := tree.size(node)) > MAX_CLAUSES:
+        raise QueryError(
+            f"the query has {count} words and conditions; at most {MAX_CLAUSES} are possible: split it into"
+            " several queries"
+        )
+    return node
 
 
 class _Occur(Enum):

@@ -13,6 +13,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 # The range of datetime: the years 1 to 9999.
 MIN_MS: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_MIN: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_MAX: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 MAX_MS: Final = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(
     milliseconds=1
 )
@@ -46,8 +48,8 @@ def to_microseconds(time: datetime) -> int:
 
 
 def to_datetime(microseconds: int) -> datetime:
-    """Return the time in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    """Return the time in UTC, at most that of the year 9999, at least that of the year 1."""
+    return _EPOCH + timedelta(microseconds=min(max(microseconds, _MIN), _MAX))
 
 
 def microseconds(text: str) -> int | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+# Texts are split into at most so many tokens: a character of some scripts is a word.
+_WORD: Final = re.compile(r"[A-Za-z0-9_]+|[^\x00-\x7f]")
 
 
 class Wild(Enum):
@@ -88,6 +93,17 @@ class Group:
 
 
 Node = Everything | Exists | Word | Pattern | Fuzzy | Phrase | Regex | Range | Group
+
+
+def size(node: Node) -> int:
+    """Return the number of conditions in the query, where each word of a text is one."""
+    match node:
+        case Group():
+            return sum(size(part) for part in (*node.must, *node.should, *node.must_not))
+        case Word(text=text) | Phrase(text=text):
+            return max(1, len(_WORD.findall(text)))
+        case _:
+            return 1
 
 
 def fields(node: Node) -> set[str]:

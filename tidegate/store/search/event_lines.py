@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
@@ -60,7 +61,9 @@ def _time(event: Event, now: datetime, zone: tzinfo | None) -> str:
     at = time_ranges.microseconds(timestamp)
     if at is None:
         return printable(timestamp)
-    time = time_ranges.to_datetime(at).astimezone(zone)
+    time = time_ranges.to_datetime(at)
+    with suppress(OverflowError):  # midnight of the year 9999 in UTC is no time east of it
+        time = time.astimezone(zone)
     clock = f"{time:%H:%M:%S}.{time.microsecond // 1000:03d}"
     same_day = time.date() == now.astimezone(zone).date()
     return clock if same_day else f"{time:%Y-%m-%d} {clock}"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,12 @@ from hypothesis import strategies as st
 from support.components import examples
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.store import fields
-from tidegate.store.base import QueryError, SearchRequest, StoreUnavailableError
+from tidegate.store.base import (
+    QueryError,
+    SearchRequest,
+    SearchResult,
+    StoreUnavailableError,
+)
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import store as embedded
 from tidegate.store.embedded.folder import Layout
@@ -245,6 +251,18 @@ def test_a_failed_writer_is_replaced_at_the_next_append(
             store.append([event(2)])
     store.append([event(2)])
     assert messages(store) == ["number 1", "number 2"]
+
+
+def test_a_search_that_takes_too_long_is_an_error() -> None:
+    ended = threading.Event()
+
+    def slow() -> SearchResult:
+        ended.wait(60)
+        return SearchResult(0, [], {})
+
+    with pytest.raises(QueryError, match="the search took longer than"):
+        embedded._within_time(slow, seconds=0.05)
+    ended.set()
 
 
 def test_a_reader_needs_no_write_permission(root: Path) -> None:
