@@ -32,6 +32,8 @@ from tidegate.stack.supervisor.programs import Programs
 REQUEST_SECONDS: Final = 10.0
 # A request that takes longer is in progress when the replica is asked to stop.
 IN_PROGRESS_SECONDS: Final = 0.1
+# Two health checks of the gateway, which are 0.5 s apart.
+STOPPING_READY_SECONDS: Final = 1.0
 CONTRACT: Final = "docs/reference/replica-contract.md"
 # Name of the check, metrics that it needs, what happens without them.
 METRICS: Final = (
@@ -185,7 +187,9 @@ async def _stop(
     request = asyncio.create_task(_request(session, settings, program.address))
     in_progress = not (await asyncio.wait([request], timeout=IN_PROGRESS_SECONDS))[0]
     began = time.monotonic()
-    ended = await child.stop(signal.SIGTERM, program.stop_seconds)
+    stop = asyncio.create_task(child.stop(signal.SIGTERM, program.stop_seconds))
+    stays_ready = await _stays_ready(session, program.ready_url, stop)
+    ended = await stop
     seconds = time.monotonic() - began
     answered = await request
     if not ended:
@@ -200,7 +204,29 @@ async def _stop(
         return Check("replica stop", "ok", f"{text}; no request was in progress (set {hint})")
     if not answered:
         return Check("replica stop", "missing", f"{text} without finishing the request in progress")
+    if stays_ready:
+        path = settings.replicas.ready_path
+        text += (
+            f", but {path} still answers 200 after SIGTERM: in Docker Compose and Kubernetes it gets requests"
+            " until it ends, and loses those"
+        )
+        return Check("replica stop", "warn", text)
     return Check("replica stop", "ok", f"{text}, and finished the request in progress")
+
+
+async def _stays_ready(
+    session: aiohttp.ClientSession, ready_url: str, stop: asyncio.Task[bool]
+) -> bool:
+    """Whether it is ready for longer after SIGTERM than the gateway needs to see it."""
+    deadline = time.monotonic() + STOPPING_READY_SECONDS
+    while not stop.done():
+        status, _ = await _get(session, ready_url)
+        if status != 200:
+            return False
+        if time.monotonic() >= deadline:
+            return not stop.done()
+        await asyncio.wait([stop], timeout=STARTING_POLL_SECONDS)
+    return False
 
 
 async def _request(session: aiohttp.ClientSession, settings: Settings, address: str) -> bool:

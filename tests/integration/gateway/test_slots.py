@@ -47,26 +47,15 @@ async def test_an_unknown_server_is_reported_with_haproxys_message(
 ) -> None:
     gateway = await start_gateway(["127.0.0.1:1"], max_slots=4)
     admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
-    with pytest.raises(
-        RuntimeApiError, match="HAProxy refuses to change the slots: No such server"
-    ):
+    with pytest.raises(RuntimeApiError, match=r"HAProxy refuses .*model7 3`: No such server"):
         await admin.set_limit([1, 7], 3)
     assert await admin.limits() == {1: 3}
     await admin.set_limit([], 3)
 
 
 async def test_only_the_owner_can_open_the_runtime_api_socket(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(["127.0.0.1:1"], max_slots=4)
-    assert stat.S_IMODE((gateway.config.parent / ADMIN_SOCKET).stat().st_mode) == 0o600
-
-
-async def test_there_is_no_runtime_api_socket_unless_slots_can_change(
-    start_gateway: StartGateway,
-) -> None:
     gateway = await start_gateway(["127.0.0.1:1"])
-    assert "stats socket" not in gateway.config.read_text()
-    with pytest.raises(GatewayUnavailableError, match="cannot be reached"):
-        await RuntimeApi(gateway.config.parent / ADMIN_SOCKET).limits()
+    assert stat.S_IMODE((gateway.config.parent / ADMIN_SOCKET).stat().st_mode) == 0o600
 
 
 async def test_a_stopped_gateway_is_unavailable(start_gateway: StartGateway) -> None:

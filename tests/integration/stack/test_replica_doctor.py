@@ -110,6 +110,31 @@ async def test_a_server_that_drops_requests_or_ignores_sigterm_is_named(tmp_path
     )
 
 
+# Stays ready after SIGTERM, until its request has finished.
+STAYS_READY = """
+import http.server, os, signal, sys, time
+ending = []
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/slow":
+            time.sleep(2)
+        self.send_response(200 if self.path in ("/slow", "/ready") else 404)
+        self.end_headers()
+        if ending and self.path == "/slow":
+            os._exit(0)
+    def log_message(self, *_): pass
+signal.signal(signal.SIGTERM, lambda *_: ending.append(1))
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+async def test_a_server_that_stays_ready_after_sigterm_is_named(tmp_path: Path) -> None:
+    code = STAYS_READY.replace("{", "{{").replace("}", "}}")
+    found = await checks(tmp_path, sys.executable, "-c", code, "{port}", path="/slow")
+    assert found["replica stop"].state == "warn"
+    assert "/ready still answers 200 after SIGTERM" in found["replica stop"].text
+
+
 @pytest.mark.parametrize(
     ("code", "why"),
     [

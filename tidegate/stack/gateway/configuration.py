@@ -129,8 +129,7 @@ def render_config(
         bind=f"{host}:{settings.gateway.port}",
         metrics_bind=f"{metrics_host}:{settings.gateway.metrics_port}",
         slots=settings.slots.per_replica if slots is None else slots,
-        # Only if slots can change: access to this socket is full control of the gateway.
-        admin_socket=ADMIN_SOCKET if servers and settings.slots.max is not None else "",
+        admin_socket=ADMIN_SOCKET if servers else "",
         quiet_paths=settings.telemetry.quiet_paths,
         constant_fields=_constant_fields(settings),
         traceparent=TRACEPARENT,

@@ -1,7 +1,6 @@
-"""HAProxy's runtime API: reads and sets the number of requests that it sends each replica at once.
+"""HAProxy's runtime API: drains replicas, and sets the number of requests that it sends each at once.
 
-Its socket has the level admin, which gives full control of the gateway. So it is a Unix socket of mode 0600,
-and exists only if slots can change.
+Its socket has the level admin, which gives full control of the gateway. So it is a Unix socket of mode 0600.
 """
 
 from __future__ import annotations
@@ -31,6 +30,10 @@ class GatewayUnavailableError(RuntimeApiError):
     """The gateway does not answer now, for example because it is starting."""
 
 
+class GatewayBusyError(GatewayUnavailableError):
+    """The gateway has not answered in time; it may still execute the command."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeApi:
     """The runtime API behind a socket. Each call opens a connection, as the gateway may have restarted.
@@ -57,9 +60,31 @@ class RuntimeApi:
             GatewayUnavailableError: it does not answer.
             RuntimeApiError: it refuses.
         """
-        commands = [f"set maxconn server {PROXY}/{PROXY}{index} {slots}" for index in indexes]
-        if commands and (output := (await self._execute(";".join(commands))).strip()):
-            raise RuntimeApiError(f"HAProxy refuses to change the slots: {output}")
+        await self._set(f"maxconn server {_server(index)} {slots}" for index in indexes)
+
+    async def drain(self, index: int) -> None:
+        """Send this server no more requests; requests in flight continue.
+
+        Raises:
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: it refuses.
+        """
+        await self._set([f"server {_server(index)} state drain"])
+
+    async def end_drain(self, index: int) -> None:
+        """Send this server requests again, from its next successful check.
+
+        Raises:
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: it refuses.
+        """
+        server = _server(index)
+        await self._set([f"server {server} health down", f"server {server} state ready"])
+
+    async def _set(self, values: Iterable[str]) -> None:
+        commands = ";".join(f"set {value}" for value in values)
+        if commands and (output := (await self._execute(commands)).strip()):
+            raise RuntimeApiError(f"HAProxy refuses `{commands}`: {output}")
 
     async def _execute(self, commands: str) -> str:
         try:
@@ -73,11 +98,15 @@ class RuntimeApi:
                 finally:
                     writer.close()
         except TimeoutError as error:
-            raise GatewayUnavailableError(f"the gateway does not answer at {self.path}") from error
+            raise GatewayBusyError(f"the gateway does not answer at {self.path}") from error
         except OSError as error:
             raise GatewayUnavailableError(
                 f"the gateway cannot be reached at {self.path}"
             ) from error
+
+
+def _server(index: int) -> str:
+    return f"{PROXY}/{PROXY}{index}"
 
 
 def parse_limits(answer: str) -> dict[int, int]:

@@ -10,7 +10,7 @@ from typing import Final
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch
 from tidegate.runtime.metrics_text import sample_value, samples
-from tidegate.stack.gateway.runtime_api import PROXY
+from tidegate.stack.gateway.runtime_api import PROXY, GatewayBusyError, RuntimeApi, RuntimeApiError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
 from tidegate.stack.replicas.release import Release
 
@@ -18,6 +18,9 @@ Load = Callable[[], Awaitable[Mapping[int, int]]]
 """The requests in flight of each replica, by its index; empty if they are not known now."""
 
 LOAD_SECONDS: Final = 0.5
+# A request that the gateway sent just before it drained the replica has then reached its program.
+IN_TRANSIT_SECONDS: Final = 0.1
+RETRY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ class ReplicaPool:
     create: Callable[[int, Release], ProcessSupervisor]
     event_log: EventLog
     load: Load
+    gateway: RuntimeApi
     max_replicas: int
     desired: int
     release: Release
@@ -208,8 +212,35 @@ class ReplicaPool:
     async def _drain(self, index: int) -> None:
         process = self.processes[index]
         self.event_log.record("drain", "finishing its requests", component=process.program.name)
+        # Before the signal: a program may answer health checks until it ends and lose what arrives then.
+        drained = await self._gateway_drains(index)
         await process.stop()
+        if drained:
+            await self._end_gateway_drain(index)
         del self.processes[index], self._drains[index], self._releases[index]
         self.event_log.record("gone", "stopped", component=process.program.name)
         process.on_change()
         self._wake.set()
+
+    async def _gateway_drains(self, index: int) -> bool:
+        """Let the gateway send the replica no more requests. Returns whether that has to be ended later."""
+        try:
+            await self.gateway.drain(index)
+        except GatewayBusyError:
+            return True
+        except RuntimeApiError:
+            return False  # it does not run, as when the whole stack stops
+        await asyncio.sleep(IN_TRANSIT_SECONDS)
+        return True
+
+    async def _end_gateway_drain(self, index: int) -> None:
+        """Let the gateway use the next replica of this index. Its configuration drains none at its start."""
+        while True:
+            try:
+                await self.gateway.end_drain(index)
+            except GatewayBusyError:
+                await asyncio.sleep(RETRY_SECONDS)
+            except RuntimeApiError:
+                return
+            else:
+                return

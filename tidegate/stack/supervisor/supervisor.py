@@ -109,6 +109,7 @@ class Supervisor:
         self._prometheus: PrometheusMonitor | None = None
         self._fetch = fetch
         env = environment(settings, os.environ, layout.run / "settings.toml")
+        self._gateway = RuntimeApi(layout.gateway / ADMIN_SOCKET)
         self._programs = Programs(settings, layout, env, Path.cwd())
         self._pool = ReplicaPool(
             create=lambda index, release: self._supervise(
@@ -116,6 +117,7 @@ class Supervisor:
             ),
             event_log=event_log,
             load=gateway_load(fetch, settings.gateway.metrics_port),
+            gateway=self._gateway,
             max_replicas=settings.replicas.max,
             desired=settings.replicas.start,
             release=first_release(settings),
@@ -277,7 +279,7 @@ class Supervisor:
         return SlotsController(
             initial=settings.slots.per_replica,
             file=SlotsFile(self._layout.slots, settings.slots.effective_max),
-            gateway=RuntimeApi(self._layout.gateway / ADMIN_SOCKET),
+            gateway=self._gateway,
             write_config=self._programs.gateway_config,
             replicas=lambda: self._pool.processes,
             reported=slots_from_metrics(fetch, lambda index: replica_address(settings, index)),

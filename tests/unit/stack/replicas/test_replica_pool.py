@@ -18,6 +18,7 @@ from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe, probe_session
 from tidegate.settings import Replicas
+from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import Release
@@ -130,6 +131,7 @@ async def running(
         create=create,
         event_log=event_log,
         load=known_load,
+        gateway=RuntimeApi(Path("/no/gateway")),
         max_replicas=MAX_REPLICAS,
         desired=1,
         release=OLD,

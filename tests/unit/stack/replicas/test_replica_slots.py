@@ -18,13 +18,14 @@ from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.settings import Replicas, load
-from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApiError
+from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApi, RuntimeApiError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 
+NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
 Eventually = Callable[..., Coroutine[None, None, None]]
 
 
@@ -342,7 +343,7 @@ async def test_the_resizer_sets_both_numbers_or_neither(
         raise AssertionError("nothing is started here")
 
     replicas = ReplicaPool(
-        create, event_log, load, max_replicas=6, desired=1, release=Release(path=Path())
+        create, event_log, load, NO_GATEWAY, max_replicas=6, desired=1, release=Release(path=Path())
     )
     slots = fake.controller(event_log)
     bounds = Replicas(min=1, max=6)

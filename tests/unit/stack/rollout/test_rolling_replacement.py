@@ -12,6 +12,7 @@ import pytest
 from support.ports import free_ports
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
+from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import (
@@ -22,6 +23,7 @@ from tidegate.stack.replicas.replica_pool import (
 )
 from tidegate.stack.rollout.rolling_replacement import Rollout
 
+NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
 MAX_REPLICAS = 3
 OLD, NEW = Release(path=Path("old")), Release(path=Path("new"), name="flights", version="2")
 BAD, LATER_BAD = Release(path=Path("bad")), Release(path=Path("later-bad"))
@@ -78,7 +80,13 @@ async def running(
         return ProcessSupervisor(program, event_log, probe)
 
     pool = ReplicaPool(
-        create, event_log, no_load, max_replicas=MAX_REPLICAS, desired=desired, release=OLD
+        create,
+        event_log,
+        no_load,
+        NO_GATEWAY,
+        max_replicas=MAX_REPLICAS,
+        desired=desired,
+        release=OLD,
     )
     for process in pool.start():
         assert await process.first_ready() == ""

@@ -18,6 +18,7 @@ from tidegate.resizer.server import serve_unix
 from tidegate.runtime.event_log import Entry, EventLog
 from tidegate.settings import load
 from tidegate.stack.data_folder import Layout
+from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas import release
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit
@@ -28,6 +29,7 @@ from tidegate.stack.supervisor.control_client import ControlError, request_deplo
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.stack.terminal import deploy_command
 
+NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
 OLD, NEW = Release(path=Path("old")), Release(path=Path("/new"), name="flights", version="2")
 ENV = dict(os.environ)
 Holder = Callable[..., subprocess.Popen[str]]
@@ -49,7 +51,9 @@ def no_process(index: int, release: Release) -> ProcessSupervisor:
 @pytest.fixture
 def rollouts(event_log: EventLog, tmp_path: Path) -> RolloutController:
     """The controller of a pool without replicas, where a rollout is done at once."""
-    pool = ReplicaPool(no_process, event_log, no_load, max_replicas=2, desired=0, release=OLD)
+    pool = ReplicaPool(
+        no_process, event_log, no_load, NO_GATEWAY, max_replicas=2, desired=0, release=OLD
+    )
     return RolloutController(
         pool, event_log, receives_traffic, tmp_path / "models", ENV, Path.cwd()
     )
