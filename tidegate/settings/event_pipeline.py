@@ -122,5 +122,5 @@ class Kibana(Section):
     """File that contains the password of this user; unset means no authentication."""
     ca_file: Path | None = None
     """File with the certificate authority to trust, for https."""
-    start_seconds: Seconds = 300.0
+    start_seconds: Seconds = 600.0
     """Maximum time until Kibana is ready."""

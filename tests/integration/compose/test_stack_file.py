@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support.checkout import ROOT
 from support.processes.compose_project import (
@@ -71,6 +73,52 @@ def test_up_rebuilds_a_changed_image(empty_project: Project) -> None:
     finally:
         empty_project.run("down", "--rmi", "all")
         docker("image", "prune", "--force", "--filter", f"label={label}")
+
+
+def test_the_settings_of_the_tutorial_outlast_its_next_commands(project: Project) -> None:
+    """The literal lines of step 4, with other programs in the containers."""
+    found = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    names = ("secrets", "adopt", "model", "gateway", "loadgen", "tidegate")
+    found = {name: found[name] for name in names}
+    kept = ("environment", "depends_on", "network_mode", "profiles", "healthcheck")
+    for name, one in found.items():
+        once = name not in ("model", "gateway")
+        program: dict[str, Any] = {"entrypoint": ["/usr/bin/true" if once else "/usr/bin/sleep"]}
+        program |= {} if once else {"command": ["inf"], "init": True}
+        found[name] = {
+            "image": project.image,
+            "volumes": ["/usr:/usr:ro"],
+            **program,
+            **{key: one[key] for key in kept if key in one},
+        }
+        if "healthcheck" in one:
+            found[name]["healthcheck"] = {"test": ["CMD", "/usr/bin/true"], "interval": "1s"}
+    write(project, found)
+
+    page = (ROOT / "docs" / "tutorials" / "compose.md").read_text("utf-8")
+    step = page.partition("Send load and watch it scale\n")[2].partition("\n## ")[0]
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("TIDEGATE_")}
+    before: set[str] = set()
+    for line in re.findall(r"^\$ (.*)$", step, re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=project.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, line + done.stdout + done.stderr
+        now = {
+            one["Id"]
+            for service in ("model", "gateway")
+            for one in project.containers(service).values()
+        }
+        assert not before or now == before, f"{line}: it replaced containers"
+        before = now
+    (model,) = project.containers().values()
+    assert "TIDEGATE_DEVICE__SIMULATED=true" in model["Config"]["Env"]
 
 
 def test_the_failure_of_one_view_does_not_stop_the_others(project: Project) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tidegate.doctor.compose import (
+    buildx_check,
     compose_check,
     disk_checks,
     engine_check,
@@ -39,7 +40,8 @@ def test_a_used_port_is_reported_with_its_variable_unless_the_stack_uses_it() ->
     ("text", "state"),
     [
         ("2.23.3\n", "missing"),
-        ("2.33.0\n", "ok"),
+        ("2.33.1\n", "missing"),
+        ("2.34.0\n", "ok"),
         ("v5.6.1\n", "ok"),
         ("1.29.2", "missing"),
         ("dev", "ok"),
@@ -47,6 +49,23 @@ def test_a_used_port_is_reported_with_its_variable_unless_the_stack_uses_it() ->
 )
 def test_compose_must_be_new_enough(text: str, state: str) -> None:
     assert compose_check(text).state == state
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "text"),
+    [
+        ("v0.16.2", "missing", "set DOCKER_BUILDKIT=0"),
+        ("0.17.1", "ok", "0.17.1"),
+        ("v0.38.2", "ok", "v0.38.2"),
+        (None, "ok", "not installed"),
+    ],
+)
+def test_buildx_may_be_missing_but_not_old(version: str | None, state: str, text: str) -> None:
+    plugins = [{"Name": "compose", "Version": "v5.6.1"}]
+    plugins += [{"Name": "buildx", "Version": version}] if version else []
+    check = buildx_check({"ClientInfo": {"Plugins": plugins}})
+    assert check.state == state
+    assert text in check.text
 
 
 def test_podman_is_refused() -> None:
