@@ -107,6 +107,15 @@ def families(stats: object) -> list[Metric]:
             pipelines,
             ("dead_letter_queue", "queue_size_in_bytes"),
         ),
+        _gauge(
+            GaugeMetricFamily(
+                "tidegate_logstash_dead_letter_queue_capacity_bytes",
+                "Maximum of bytes in the dead letter queue; a full queue drops events.",
+                labels=["pipeline"],
+            ),
+            pipelines,
+            ("dead_letter_queue", "max_queue_size_in_bytes"),
+        ),
         _dropped(pipelines),
         _events(pipelines),
         _documents(pipelines),

@@ -55,6 +55,16 @@ def _logstash() -> Iterator[Alert]:
         "Its monitoring API does not respond. If Logstash is down, new events stay in their files and cannot "
         "be searched yet.",
     )
+    yield Alert(
+        "LogstashPipelineMissing",
+        "max(max_over_time(tidegate_logstash_up[5m])) == 1\n"
+        'unless on () max_over_time(tidegate_logstash_events_total{pipeline="main",stage="in"}[1m])',
+        360,
+        "warning",
+        "Logstash runs without its main pipeline",
+        "Its monitoring API responds, but the pipeline main does not run: new events stay in their files "
+        "and cannot be searched yet.",
+    )
     size, capacity = "tidegate_logstash_queue_bytes", "tidegate_logstash_queue_capacity_bytes"
     yield Alert(
         "LogstashQueueGrowing",
@@ -84,6 +94,16 @@ def _logstash() -> Iterator[Alert]:
         "The output {{ $labels.output }} of the pipeline {{ $labels.pipeline }} has failed for five minutes, "
         "although Elasticsearch responds. The events of this batch are not stored, and a second such batch "
         "stops the pipeline.",
+    )
+    yield Alert(
+        "LogstashDeadLetterQueueFilling",
+        "max by (pipeline) (tidegate_logstash_dead_letter_queue_bytes\n"
+        f"  / tidegate_logstash_dead_letter_queue_capacity_bytes) > {QUEUE_RATIO}",
+        120,
+        "warning",
+        "Logstash's dead letter queue is filling",
+        f"The dead letter queue of the pipeline {{{{ $labels.pipeline }}}} is more than "
+        f"{percent(QUEUE_RATIO)} full: when it is full, events that Elasticsearch rejects are lost.",
     )
     yield Alert(
         "LogstashDeadLetters",

@@ -89,7 +89,11 @@ def stats() -> dict[str, Any]:
                     "queue_size_in_bytes": 4096,
                     "max_queue_size_in_bytes": 536870912,
                 },
-                "dead_letter_queue": {"queue_size_in_bytes": 1, "dropped_events": 0},
+                "dead_letter_queue": {
+                    "queue_size_in_bytes": 1,
+                    "max_queue_size_in_bytes": 134217728,
+                    "dropped_events": 0,
+                },
             },
             "dead-letters": {"events": {"in": 0, "filtered": 0, "out": 0}},
         },

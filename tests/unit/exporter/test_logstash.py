@@ -29,6 +29,7 @@ def test_the_statistics_of_each_pipeline_are_exported(stats: dict[str, Any]) -> 
         ("queue_events", "main"): 3,
         ("queue_backpressure", "main"): 0.25,
         ("dead_letter_queue_bytes", "main"): 1,
+        ("dead_letter_queue_capacity_bytes", "main"): 134217728,
         ("dead_letters_dropped_total", "main"): 0,
         ("events_total", "main", "in"): 120,
         ("events_total", "main", "filtered"): 118,
@@ -91,7 +92,7 @@ async def api(stats: dict[str, Any]) -> AsyncIterator[TestServer]:
 async def test_repeated_reads_use_one_session(api: TestServer) -> None:
     logstash = Logstash(str(api.make_url("/")))
     for _ in range(2):
-        assert len(await logstash.read()) == 10
+        assert len(await logstash.read()) == 11
     await logstash.close()
 
 

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import yaml
 
 from support import logstash_pipeline
 from support.components import unavailable
+from support.ports import free_ports
 from tidegate.collector.logstash import BODY_BYTES
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.provision.secrets.inventory import SECRETS
@@ -309,19 +311,27 @@ def container(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(container: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def start(container: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [FOLDER / "start", *arguments],
-        env={
-            "PATH": "/usr/bin:/bin",
-            "SECRETS": str(container / "secrets"),
-            "DATA": str(container / "data"),
-            "ENTRYPOINT": str(container / "entry"),
-        },
+        env=environment(container) | variables,
         capture_output=True,
         text=True,
+        timeout=60,
         check=False,
     )
+
+
+def environment(container: Path) -> dict[str, str]:
+    """The variables with which the script runs outside of its image."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "SECRETS": str(container / "secrets"),
+        "DATA": str(container / "data"),
+        "PIPELINES": str(FOLDER / "pipelines.yml"),
+        "ENTRYPOINT": str(container / "entry"),
+        "CHECK_SECONDS": "0.05",
+    }
 
 
 def test_secrets_are_in_the_environment_of_logstash_and_not_in_its_arguments(
@@ -368,3 +378,60 @@ def test_a_data_folder_that_is_not_writable_stops_the_start_with_a_message(conta
     done = start(container)
     assert done.returncode == 2
     assert "cannot be written: does its volume belong to the user" in done.stderr
+
+
+def test_a_disk_without_room_for_the_whole_queue_stops_the_start_with_a_message(
+    container: Path,
+) -> None:
+    full = container / "pipelines.yml"
+    full.write_text("- pipeline.id: main\n  queue.max_bytes: 999999999mb\n")
+    done = start(container, PIPELINES=str(full))
+    assert done.returncode == 2
+    assert re.search(
+        r"/data has \d+ MiB free, but its queues may need 999999999 MiB more", done.stderr
+    )
+    assert done.stdout == "", "Logstash was not started"
+
+
+# Listens where Logstash does: on the port of its API, and unless `main` is missing on that of its input.
+LISTENER = """#!{python}
+import signal, socket, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+servers = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
+for server in servers[1:]:
+    for _ in range(40):  # two seconds of checks
+        server.accept()[0].close()
+print("running", flush=True)
+signal.pause()
+"""
+
+
+def listener(container: Path, *, patience: float, main: bool) -> subprocess.Popen[str]:
+    """The start script around a process that listens."""
+    first = free_ports(2)
+    ports = [str(first), *([str(first + 1)] if main else [])]
+    (container / "entry").write_text(LISTENER.format(python=sys.executable))
+    running = {"MONITORING_PORT": str(first), "INPUT_PORT": str(first + 1)}
+    return subprocess.Popen(
+        [FOLDER / "start", *ports],
+        env=environment(container) | running | {"PATIENCE_SECONDS": str(patience)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_logstash_is_ended_if_its_main_pipeline_is_missing(container: Path) -> None:
+    with listener(container, patience=1, main=False) as process:
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (7, "running\n")
+    assert "the pipeline main does not run" in errors
+
+
+def test_logstash_with_its_main_pipeline_runs_until_it_is_asked_to_stop(container: Path) -> None:
+    with listener(container, patience=1, main=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (7, "")

@@ -30,7 +30,7 @@ def logstash_rows() -> list[PanelRow]:
                         "{{stage}}",
                     ),
                     unit="eps",
-                    alerts=("LogstashDown", "ExporterDown"),
+                    alerts=("LogstashDown", "LogstashPipelineMissing", "ExporterDown"),
                 ),
                 time_series_panel(
                     "Documents by outcome",
@@ -91,7 +91,7 @@ def logstash_rows() -> list[PanelRow]:
                     range_query(dropped, "dropped"),
                     unit="bytes",
                     right_axis={"/^dropped$/": "short"},
-                    alerts=("LogstashDeadLetters",),
+                    alerts=("LogstashDeadLetters", "LogstashDeadLetterQueueFilling"),
                 ),
             ],
         ),

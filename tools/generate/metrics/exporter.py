@@ -54,6 +54,12 @@ EXPORTER: Final = (
         "bytes in its dead letter queue; an empty queue has one byte per file",
     ),
     Metric(
+        "tidegate_logstash_dead_letter_queue_capacity_bytes",
+        "gauge",
+        ("pipeline",),
+        "maximum of bytes in its dead letter queue; a full one drops events",
+    ),
+    Metric(
         "tidegate_logstash_dead_letters_dropped_total",
         "counter",
         ("pipeline",),

@@ -22,6 +22,7 @@ ELSEWHERE: Final = {'up{job="collector",instance="127.0.0.1:9101"}': "1x40"}
 def pipeline_alert_cases() -> Iterator[AlertCase]:
     """Every test of an alert about the event pipeline."""
     yield from _ups()
+    yield from _missing_pipeline()
     yield from _queue()
     yield from _stuck()
     yield from _dead_letters()
@@ -48,6 +49,21 @@ def _ups() -> Iterator[AlertCase]:
         )
         yield AlertCase(alert, "a single scrape failed", {up: "1x5 0 1x3"}, "2m", fires=False)
         yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
+
+
+def _missing_pipeline() -> Iterator[AlertCase]:
+    alert = "LogstashPipelineMissing"
+    up = f"tidegate_logstash_up{{{LABELS}}}"
+    events = f'tidegate_logstash_events_total{{{LABELS},pipeline="main",stage="in"}}'
+    yield AlertCase(alert, "it never ran", {up: "1x40"}, "9m", fires=True)
+    # 3 minutes of each start, then a minute until the next one.
+    restarted = "1x12 0x3 1x12 0x3 1x12"
+    yield AlertCase(alert, "each restart is in vain", {up: restarted}, "9m", fires=True)
+    yield AlertCase(alert, "it runs", {up: "1x40", events: "0x40"}, "9m", fires=False)
+    yield AlertCase(
+        alert, "Logstash is down", {up: "1x8 0x40", events: "0x8 _x40"}, "9m", fires=False
+    )
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "9m", fires=False)
 
 
 def _queue() -> Iterator[AlertCase]:
@@ -90,6 +106,16 @@ def _stuck() -> Iterator[AlertCase]:
 
 
 def _dead_letters() -> Iterator[AlertCase]:
+    alert, labels = "LogstashDeadLetterQueueFilling", {"pipeline": "main"}
+    size, capacity = (
+        f'tidegate_logstash_dead_letter_queue_{name}{{{LABELS},pipeline="main"}}'
+        for name in ("bytes", "capacity_bytes")
+    )
+    whole = {capacity: "1000x40"}
+    yield AlertCase(alert, "it is over half full", {size: "600x40", **whole}, "5m", True, labels)
+    yield AlertCase(alert, "it is nearly empty", {size: "9x40", **whole}, "5m", fires=False)
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
+
     alert = "LogstashDeadLetters"
     documents = f'tidegate_logstash_documents_total{{{LABELS},pipeline="main",'
     refused = f'{documents}output="events",outcome="dlq_routed"}}'
