@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ from tidegate.settings import Settings
 APP: Final = "app"
 """The dataset of log lines; these have a `log.logger`."""
 RECENT: Final = 50
+STACK_CHARACTERS: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class EventLog:
         listeners: called with each entry.
         clock_ns: nanoseconds since 1970.
         recent: the last entries, oldest first.
+        faults: the number of `fault` calls.
     """
 
     writer: Writer
@@ -100,6 +103,7 @@ class EventLog:
     listeners: list[Callable[[Entry], None]] = field(default_factory=list)
     clock_ns: Callable[[], int] = time.time_ns
     recent: deque[Entry] = field(default_factory=lambda: deque(maxlen=RECENT), init=False)
+    faults: int = field(default=0, init=False)
     _conditions: dict[str, str] = field(default_factory=dict, init=False)
     _open: bool = field(default=True, init=False)
 
@@ -185,6 +189,30 @@ class EventLog:
         """Log that a condition has ended, if it had appeared."""
         if self._conditions.pop(name, None) is not None:
             self.record(action or name, message)
+
+    def fault(self, name: str, error: Exception, wait_seconds: float | None = None) -> None:
+        """Log and count an exception that is a mistake in Tidegate, as `keep_running` reports it.
+
+        Args:
+            name: of what failed.
+            error: the exception; its stack is in the event.
+            wait_seconds: until it runs again; None if it does not.
+        """
+        self.faults += 1
+        again = "" if wait_seconds is None else f", and runs again in {wait_seconds:.1f} s"
+        self.record(
+            "fault",
+            f"failed unexpectedly{again}: {error!r}",
+            component=name,
+            level="error",
+            fields={
+                "error": {
+                    "type": type(error).__name__,
+                    "message": str(error),
+                    "stack_trace": "".join(traceback.format_exception(error))[-STACK_CHARACTERS:],
+                }
+            },
+        )
 
     def close(self) -> None:
         """Write no further event; the listeners still get the entries."""

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
+from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.serving.slots import Slots
 from tidegate.telemetry import get_logger
@@ -43,6 +44,13 @@ class SlotsFollower:
 
     async def run(self) -> None:
         """Poll the file until cancelled."""
+        await keep_running("slots", self._follow, _log_fault)
+
+    async def _follow(self) -> None:
         while self.file is not None:
             self.apply()
             await asyncio.sleep(POLL_SECONDS)
+
+
+def _log_fault(name: str, error: Exception, wait_seconds: float) -> None:
+    log.error("failed unexpectedly, and runs again", loop=name, after=wait_seconds, exc_info=error)

@@ -23,6 +23,7 @@ from tidegate.resizer.contract import (
     ResizerUnavailableError,
     check_bounds,
 )
+from tidegate.runtime.keep_running import keep_running
 
 TICK_SECONDS: Final = 1.0
 # Events come in bursts (six containers are started at once); one refresh handles all of them.
@@ -152,7 +153,8 @@ class ComposeResizer:
 
     async def run(self) -> None:
         """Reconcile the containers with the desired number until cancelled."""
-        events = asyncio.create_task(self._follow_events())
+        fault = self.tasks.event_log.fault
+        events = asyncio.create_task(keep_running("engine events", self._follow_events, fault))
         try:
             while True:
                 await self._try_tick()

@@ -19,6 +19,7 @@ from tidegate.resizer.compose.engine import (
     open_engine,
 )
 from tidegate.resizer.compose.external_stops import ExternalStopTracker
+from tidegate.resizer.compose.fault_counter import FaultCounter
 from tidegate.resizer.compose.memory_metrics import MemorySampler
 from tidegate.resizer.compose.observer import ComposeService, Observer
 from tidegate.resizer.compose.operations import ContainerOperations
@@ -39,6 +40,7 @@ from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.runtime.http_probe import probe_session
 from tidegate.runtime.identity import event_origin
+from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.unix_sockets import unix_address
 from tidegate.settings import Settings
 
@@ -88,7 +90,7 @@ async def _run(settings: Settings, project: str) -> None:
         limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
         app = make_app(limited, token=token)
         sampler = MemorySampler(engine, own_project.name)
-        add_metrics(app, sampler)
+        add_metrics(app, sampler, FaultCounter(event_log))
         await stack.enter_async_context(
             serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
         )
@@ -98,9 +100,9 @@ async def _run(settings: Settings, project: str) -> None:
             f"scales service {service.name} in project {service.project} between {settings.replicas.min} and "
             f"{settings.replicas.max} replicas; {resizer.desired} now",
         )
-        sampling = asyncio.create_task(sampler.run())
+        sampling = asyncio.create_task(keep_running("memory", sampler.run, event_log.fault))
         stack.callback(sampling.cancel)
-        await resizer.run()
+        await keep_running("replicas", resizer.run, event_log.fault)
 
 
 def _resizer(

@@ -85,6 +85,10 @@ class TaskTracker:
                 self.event_log.condition("refused", f"{name}: {error}", level="error")
             # The cause may last: no memory, no image.
             self._start_at = self.monotonic() + self._start_backoff.failed()
+        except Exception as error:  # noqa: BLE001 - nobody awaits the task
+            wait = self._start_backoff.failed()
+            self._start_at = self.monotonic() + wait
+            self.event_log.fault(self.operations.service.replica_name(number), error, wait)
         finally:
             del self._starts[number]
             self.changed.set()
@@ -93,6 +97,9 @@ class TaskTracker:
         try:
             if not await self.operations.drain(container):
                 await asyncio.sleep(RETRY_SECONDS)
+        except Exception as error:  # noqa: BLE001 - nobody awaits the task
+            self.event_log.fault(container.name, error, RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
         finally:
             del self._drains[container.id]
             self.changed.set()

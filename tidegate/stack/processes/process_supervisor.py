@@ -13,6 +13,7 @@ from typing import Final, Literal
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
+from tidegate.runtime.keep_running import keep_running
 from tidegate.stack.processes.process import Child, Command, describe_exit
 
 State = Literal["starting", "ready", "failed", "draining", "gone"]
@@ -81,10 +82,10 @@ class ProcessSupervisor:
         """Start the program, and restart it after each failure until `stop`."""
         self.started_at = time.time()
         self._first_ready = asyncio.get_running_loop().create_future()
+        name = self.program.name
         self._task = asyncio.create_task(
-            self._run_with_restarts(), name=f"supervise {self.program.name}"
+            keep_running(name, self._run_with_restarts, self._on_fault), name=f"supervise {name}"
         )
-        self._task.add_done_callback(self._on_task_done)
 
     async def first_ready(self) -> str:
         """Wait until the program is ready for the first time. Returns why it failed, empty if it is ready.
@@ -121,15 +122,16 @@ class ProcessSupervisor:
         if self._child:
             self._child.kill()
 
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        """Report an unexpected exception in the supervising task."""
-        if not task.cancelled() and (error := task.exception()):
-            self.problem = f"no longer supervised: {error!r}"
-            self.state = "failed"
-            self.event_log.record("fault", self.problem, component=self.program.name, level="error")
-            self._resolve_first_ready(self.problem)
+    def _on_fault(self, name: str, error: Exception, wait_seconds: float) -> None:
+        self.problem = f"its supervision failed: {error!r}; next start in {wait_seconds:.1f} s"
+        self.state = "failed"
+        self.event_log.fault(name, error, wait_seconds)
+        self._resolve_first_ready(self.problem)
 
     async def _run_with_restarts(self) -> None:
+        if self._child:  # after a failure of the supervision, which may have left it running
+            self._child.kill()
+            await self._child.wait()
         while True:
             started = self.clock()
             problem = await self._run_once(started)

@@ -9,6 +9,7 @@ from typing import Final
 
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch
+from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.metrics_text import sample_value, samples
 from tidegate.stack.gateway.runtime_api import PROXY, GatewayBusyError, RuntimeApi, RuntimeApiError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
@@ -176,6 +177,7 @@ class ReplicaPool:
 
     async def run(self) -> None:
         """Reconcile, until cancelled."""
+        self._wake.set()  # an earlier run may have failed in between
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -195,12 +197,12 @@ class ReplicaPool:
             for index in start:
                 self._start(index)
             for index in drain:
-                self._drains[index] = asyncio.create_task(self._drain(index))
+                self._begin_drain(index)
 
     async def drain_all(self) -> None:
         """Stop every replica after its requests have finished. `run` must have been cancelled."""
         for index in self.processes.keys() - self._drains.keys():
-            self._drains[index] = asyncio.create_task(self._drain(index))
+            self._begin_drain(index)
         if self._drains:
             await asyncio.gather(*self._drains.values())
 
@@ -209,8 +211,19 @@ class ReplicaPool:
         self.processes[index], self._releases[index] = process, self.release
         process.start()
 
-    async def _drain(self, index: int) -> None:
+    def _begin_drain(self, index: int) -> None:
         process = self.processes[index]
+        self._drains[index] = asyncio.create_task(
+            keep_running(
+                f"drain of {process.program.name}",
+                lambda: self._drain(index, process),
+                self.event_log.fault,
+            )
+        )
+
+    async def _drain(self, index: int, process: ProcessSupervisor) -> None:
+        if self.processes.get(index) is not process:  # what failed came after its removal
+            return
         self.event_log.record("drain", "finishing its requests", component=process.program.name)
         # Before the signal: a program may answer health checks until it ends and lose what arrives then.
         drained = await self._gateway_drains(index)

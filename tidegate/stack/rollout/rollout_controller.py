@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tidegate.runtime.event_log import EventLog
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit
 from tidegate.stack.replicas.replica_pool import ReplicaPool
-from tidegate.stack.rollout.rolling_replacement import Rollout, TrafficCheck
+from tidegate.stack.rollout.rolling_replacement import COMPONENT, Rollout, TrafficCheck
 
 
 class DeployRequest(BaseModel):
@@ -82,8 +82,16 @@ class RolloutController:
         finally:
             self._checking = False
         self.rollout = Rollout(self.pool, self.event_log, self.receives_traffic, before, release)
-        self._task = asyncio.create_task(self.rollout.run())
+        self._task = asyncio.create_task(self._run(self.rollout))
         return release
+
+    async def _run(self, rollout: Rollout) -> None:
+        """Run the rollout; whatever fails, it has an end that `tidegate deploy` waits for."""
+        try:
+            await rollout.run()
+        except Exception as error:  # noqa: BLE001 - as `keep_running`, but it must not begin again
+            rollout.state, rollout.problem = "failed", f"unexpected error: {error!r}"
+            self.event_log.fault(COMPONENT, error)
 
     async def _admit(self, path: Path | None, before: Release) -> Release:
         if not self.own_program:

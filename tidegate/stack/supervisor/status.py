@@ -61,7 +61,7 @@ class StackStatus(StatusModel):
 
     `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are the
     desired slots of each replica, `own_slots` those of the settings. `program` is the application or command
-    that replicas run; empty for the model service.
+    that replicas run; empty for the model service. `faults` counts the unexpected errors in the supervisor.
     """
 
     state: StackState
@@ -89,6 +89,7 @@ class StackStatus(StatusModel):
     problem: str = ""
     program: str = ""
     alerts: list[FiringAlert] = []
+    faults: int = 0
 
 
 def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStatus:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -16,6 +16,7 @@ from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import make_app, serve_unix
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch, Probe, probe_session
+from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
@@ -165,8 +166,8 @@ class Supervisor:
             self._elasticsearch = ElasticsearchMonitor(
                 self.settings.store.elasticsearch, self.event_log
             )
-            self._background(self._elasticsearch.run())
-        self._background(self._truncate_outputs())
+            self._background("elasticsearch", self._elasticsearch.run)
+        self._background("outputs", self._truncate_outputs)
         if self._slots:
             self._slots.write_initial()
         # Programs that do not depend on each other start in parallel; the gateway needs replicas, and the
@@ -177,12 +178,12 @@ class Supervisor:
             *self._start_drift_watch(),
             *self._pool.start(),
         )
-        self._background(self._pool.run())
+        self._background("replicas", self._pool.run)
         gateway = await self._programs.gateway()
         await self._until_ready(self._start_component(gateway, self._wake_slots_controller))
         await self._until_served()
         if self._slots:
-            self._background(self._slots.run())
+            self._background("slots", self._slots.run)
         if self.settings.autoscaler.enabled:
             await self._until_ready(self._start_component(self._programs.autoscaler()))
         await self._until_loaded()
@@ -272,6 +273,7 @@ class Supervisor:
             pause=pause_status(settings),
             problem=problem,
             alerts=self._prometheus.alerts if self._prometheus else [],
+            faults=self.event_log.faults,
         )
 
     def _slots_controller(self, fetch: Fetch) -> SlotsController:
@@ -344,14 +346,14 @@ class Supervisor:
         if problem := await self._prometheus.first_problem(START_SECONDS):
             output = self._layout.output(prometheus_monitor.NAME)
             raise StartError(f"{problem}, so nothing would scale and no alert fire\n(see {output})")
-        self._background(self._prometheus.run())
+        self._background(prometheus_monitor.NAME, self._prometheus.run)
 
     async def _stop(self, name: str) -> None:
         if process := self._components.get(name):
             await process.stop()
 
-    def _background(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(coroutine))
+    def _background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(keep_running(name, run, self.event_log.fault)))
 
     def _write_targets(self) -> None:
         targets = {

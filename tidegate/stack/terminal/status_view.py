@@ -83,6 +83,11 @@ def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
     )
     if status.slots != status.own_slots:
         text.append(f", {status.slots} slots each instead of {status.own_slots}")
+    if status.faults:
+        count = "1 unexpected error" if status.faults == 1 else f"{status.faults} unexpected errors"
+        text.append(
+            f"\n{count} since the start: `tidegate search 'event.action:fault'`", style="red"
+        )
     if status.pause:
         text.append(f"\nautoscaler {status.pause.words}; `tidegate resume` ends it", style="yellow")
     return text

@@ -153,6 +153,12 @@ RESIZER: Final = (
         ("service", "container"),
         "memory limit of the container; above it the kernel kills a process",
     ),
+    Metric(
+        "tidegate_resizer_faults_total",
+        "counter",
+        (),
+        "unexpected errors in loops of the resizer, which then run again; each is an event `fault`",
+    ),
 )
 SECTIONS: Final = {
     "Replicas (job `model`)": SERVICE,

@@ -11,6 +11,7 @@ import pytest
 
 from tidegate.resizer.compose.containers import CLONE_LABEL
 from tidegate.resizer.compose.engine import EngineError, EngineUnavailableError
+from tidegate.resizer.compose.fault_counter import FaultCounter
 from tidegate.resizer.compose.resizer import CannotScaleError
 from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
 from tidegate.settings import Replicas
@@ -301,6 +302,51 @@ async def test_starts_are_retried_with_a_backoff_after_a_refusal(two_replicas: A
     await two_replicas.tick(0.2)
     assert two_replicas.names() == ["1", "2", "3"]
     assert two_replicas.messages("refused")[1:] == ["the engine starts replicas again"]
+
+
+async def test_a_start_and_a_drain_that_fail_unexpectedly_are_counted_and_tried_again(
+    two_replicas: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.resizer.compose.tasks.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(two_replicas.engine, "create", _unexpected)
+    await two_replicas.resizer.resize(3)
+    await two_replicas.tick()
+    monkeypatch.undo()
+    await two_replicas.tick(1.0)
+    assert two_replicas.names() == ["1", "2", "3"]
+    monkeypatch.setattr("tidegate.resizer.compose.tasks.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(two_replicas.engine, "stop", _unexpected)
+    await two_replicas.resizer.resize(2)
+    await two_replicas.tick()
+    monkeypatch.undo()
+    await two_replicas.tick()
+    assert two_replicas.names() == ["1", "2"]
+    event_log = two_replicas.tasks.event_log
+    assert event_log.faults == 2
+    (counter,) = FaultCounter(event_log).collect()
+    assert [(one.name, one.value) for one in counter.samples] == [
+        ("tidegate_resizer_faults_total", 2)
+    ]
+
+
+async def test_events_that_fail_unexpectedly_are_followed_again(two_replicas: Any) -> None:
+    two_replicas.engine.recorded_events = [None]
+    logged = asyncio.Event()
+    two_replicas.tasks.event_log.listeners.append(
+        lambda entry: logged.set() if entry.action == "fault" else None
+    )
+    running = asyncio.create_task(two_replicas.resizer.run())
+    async with asyncio.timeout(10):
+        await logged.wait()
+    assert two_replicas.messages("fault")[0].startswith("engine events: failed unexpectedly")
+    assert not running.done()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def _unexpected(*arguments: Any) -> Any:
+    raise ValueError(arguments[0])
 
 
 async def test_a_name_conflict_with_compose_is_not_logged(two_replicas: Any, replica: Make) -> None:

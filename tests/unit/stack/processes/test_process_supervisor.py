@@ -301,15 +301,27 @@ async def test_first_ready_before_start_is_an_error(
         await ProcessSupervisor(server("web", free_port()), event_log, probe).first_ready()
 
 
-async def test_an_unexpected_error_in_the_supervision_is_logged(
-    server: Server, event_log: EventLog
+async def test_after_an_unexpected_error_the_supervision_begins_again(
+    server: Server,
+    event_log: EventLog,
+    probe: Probe,
+    eventually: Eventually,
+    alive: Callable[[int], bool],
 ) -> None:
-    async def broken(url: str) -> str:
-        raise ValueError(url)
+    pids: list[int | None] = []
 
-    async with supervised(
-        ProcessSupervisor(server("web", free_port()), event_log, broken)
-    ) as process:
-        assert "no longer supervised: ValueError" in await process.first_ready()
-        assert process.state == "failed"
+    async def broken_once(url: str) -> str:
+        if not pids:
+            pids.append(process.pid)
+            raise ValueError(url)
+        return await probe(url)
+
+    process = ProcessSupervisor(server("web", free_port()), event_log, broken_once)
+    async with supervised(process):
+        assert "its supervision failed: ValueError" in await process.first_ready()
+        assert event_log.faults == 1
         assert event_log.recent[-1].level == "error"
+        await eventually(lambda: process.state == "ready")
+        # The program of before, which was still running, is not left beside the new one.
+        assert pids[0]
+        assert not alive(pids[0])

@@ -17,6 +17,7 @@ from support.ports import free_port, free_ports
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe, probe_session
+from tidegate.runtime.keep_running import keep_running
 from tidegate.settings import Replicas
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
@@ -137,7 +138,7 @@ async def running(
         release=OLD,
     )
     pool.start()
-    following = asyncio.create_task(pool.run())
+    following = asyncio.create_task(keep_running("replicas", pool.run, event_log.fault))
     try:
         yield pool
     finally:
@@ -152,6 +153,43 @@ def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
         set(pool.processes) == set(indexes)
         and all(process.state == "ready" for process in pool.processes.values())
     )
+
+
+async def test_after_an_unexpected_error_the_pool_still_reaches_the_desired_number(
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+) -> None:
+    async with running(server, event_log, probe) as pool:
+        pool.resize(2)
+        await eventually(ready(pool, 1, 2))
+        known_load, failures = pool.load, ["once"]
+
+        async def fails_once() -> Mapping[int, int]:
+            if failures:
+                raise ValueError(failures.pop())
+            return await known_load()
+
+        pool.load = fails_once
+        pool.resize(1)
+        await eventually(ready(pool, 1))
+        assert event_log.faults == 1
+
+
+async def test_a_drain_that_fails_unexpectedly_is_tried_again(
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+) -> None:
+    async with running(server, event_log, probe) as pool:
+        pool.resize(2)
+        await eventually(ready(pool, 1, 2))
+        failures = ["once"]
+
+        def fails_once() -> None:
+            if failures:
+                raise ValueError(failures.pop())
+
+        pool.processes[2].on_change = fails_once
+        pool.resize(1)
+        await eventually(ready(pool, 1))
+        assert event_log.faults == 1
 
 
 async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_the_least_busy(

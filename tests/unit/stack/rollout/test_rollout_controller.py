@@ -94,6 +94,28 @@ async def test_put_model_accepts_an_artefact_or_refuses_it_with_a_reason(
     assert actions == ["refuse", "deploy", "deployed"]
 
 
+async def test_an_unexpected_error_ends_the_rollout_and_the_next_one_may_begin(
+    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(NEW))
+
+    def fails(release: Release) -> None:
+        raise ValueError(release.label)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ReplicaPool, "set_release", lambda pool, release: fails(release))
+        await rollouts.deploy(Path("/x"))
+        await eventually(lambda: not rollouts.busy)
+    assert rollouts.rollout is not None
+    ended = rollouts.rollout.status
+    assert ended.state == "failed"
+    assert "unexpected error: ValueError" in ended.problem
+    assert rollouts.event_log.faults == 1
+    await rollouts.deploy(Path("/x"))
+    await eventually(lambda: not rollouts.busy)
+    assert rollouts.rollout.state == "done"
+
+
 async def test_one_rollout_runs_at_a_time_and_a_stop_cancels_it(
     rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,46 @@
+"""Background loops that do not end in silence.
+
+The exception of an asyncio task is kept until somebody awaits the task: a loop that raises would stop its
+work without a word until the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from tidegate.runtime.backoff import Backoff
+
+OnFault = Callable[[str, Exception, float], None]
+"""Called with the name of what failed, the exception, and the seconds until it runs again."""
+
+Sleep = Callable[[float], Awaitable[None]]
+FIRST_SECONDS: Final = 0.5
+LONGEST_SECONDS: Final = 30.0
+
+
+async def keep_running(
+    name: str,
+    run: Callable[[], Awaitable[None]],
+    on_fault: OnFault,
+    sleep: Sleep = asyncio.sleep,
+) -> None:
+    """Run until it returns or is cancelled; after an exception again, with growing waits.
+
+    Args:
+        name: of the loop, for `on_fault`.
+        run: the loop; it continues from the state that it left.
+        on_fault: reports an exception, such as `EventLog.fault`.
+        sleep: waits.
+    """
+    backoff = Backoff(FIRST_SECONDS, LONGEST_SECONDS, immediate=0)
+    while True:
+        started = time.monotonic()
+        try:
+            return await run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must be reported
+            wait = backoff.failed(time.monotonic() - started)
+            on_fault(name, error, wait)
+        await sleep(wait)
