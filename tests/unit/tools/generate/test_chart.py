@@ -104,10 +104,17 @@ def is_owned(name: str) -> bool:
     return any(name == one or name.startswith(f"{one}.") for one in OWNED)
 
 
+@pytest.fixture(scope="module")
+def before() -> dict[str, str]:
+    """The rules of the settings that are changed."""
+    return rule_files(load(replicas={"start": 1, "max": 6}))
+
+
 @pytest.mark.parametrize("name", [name for name in setting_names() if not is_owned(name)])
-def test_the_rules_depend_on_exactly_the_settings_that_the_chart_checks(name: str) -> None:
+def test_the_rules_depend_on_exactly_the_settings_that_the_chart_checks(
+    name: str, before: dict[str, str]
+) -> None:
     first, *others = name.split(".")
-    before = rule_files(load(replicas={"start": 1, "max": 6}))
     differs = tried = False
     for value in changes(setting_names()[name][0]):
         part: Any = value
