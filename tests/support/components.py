@@ -15,6 +15,10 @@ IN_CI: Final = pytest.mark.skipif(
     not REQUIRE_ALL, reason="runs with TIDEGATE_REQUIRE_ALL=1 only, to keep make test short"
 )
 """For tests of many seconds whose subject other tests cover, too."""
+AT_NIGHT: Final = pytest.mark.skipif(
+    not NIGHTLY, reason="runs in make nightly only, to keep CI short"
+)
+"""For further cases of such tests: another seed, another kind of model."""
 
 
 def examples(count: int) -> int:

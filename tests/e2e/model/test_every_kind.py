@@ -19,7 +19,7 @@ from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
-from support.components import IN_CI
+from support.components import AT_NIGHT, IN_CI
 from support.processes.running_stack import Stack, eventually, running
 from tidegate.store.base import SearchRequest
 
@@ -145,7 +145,13 @@ def found(stack: Stack, query: str) -> int:
         store.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# The examples, which CI runs, serve the other kinds.
+EACH_TIME = ("xgboost", "python")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in EACH_TIME else pytest.param(kind, marks=AT_NIGHT) for kind in KINDS]
+)
 def test_it_is_served_watched_and_reported(kind: str, tmp_path: Path) -> None:
     write, target = KINDS[kind]
     table = rows()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 import yaml
 
-from support.components import IN_CI, unavailable
+from support.components import AT_NIGHT, unavailable
 from tidegate.monitoring.counting.psi import psi
 from tidegate.monitoring.counting.reference import smoothed_ratios
 from tidegate.observability_files.paths import observability_folder
@@ -163,7 +163,7 @@ def within(run: ReplicaRun, rows: Counts, begin: int, end: int) -> Counts:
 
 @pytest.mark.parametrize(
     "case",
-    [*CASES, pytest.param(A_DAY_WITH_ONE_CYCLE, marks=IN_CI)],
+    [*CASES, pytest.param(A_DAY_WITH_ONE_CYCLE, marks=AT_NIGHT)],
     ids=lambda case: f"{case.window}, {case.cycles} times",
 )
 def test_the_psi_over_a_window_is_that_of_its_rows(

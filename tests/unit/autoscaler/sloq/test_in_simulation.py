@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.components import IN_CI
+from support.components import AT_NIGHT
 from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import Score, score
@@ -25,8 +25,14 @@ def run(expression: str, trace: Trace, system: System = SYSTEM, seed: int = 0) -
     return simulate(built.policy, trace, system, seed=seed, tick_seconds=built.tick_seconds)
 
 
+@lru_cache
+def run_named(expression: str, name: str, seed: int = 0) -> Run:
+    """The run on a named trace, which several tests look at."""
+    return run(expression, find_trace(name), seed=seed)
+
+
 def score_of(expression: str, name: str) -> Score:
-    return score(run(expression, find_trace(name)), SYSTEM.slo_seconds)
+    return score(run_named(expression, name), SYSTEM.slo_seconds)
 
 
 def cost_after(run: Run, seconds: float) -> float:
@@ -35,7 +41,7 @@ def cost_after(run: Run, seconds: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "hours"), [("steady", 1), pytest.param("diurnal", 6, marks=IN_CI)]
+    ("name", "hours"), [("steady", 1), pytest.param("diurnal", 6, marks=AT_NIGHT)]
 )
 def test_steady_traffic_causes_few_reversals(name: str, hours: int) -> None:
     assert score_of("sloq", name).reversals <= 2 * hours
@@ -48,28 +54,25 @@ def test_it_costs_less_than_hpa_without_more_violations(name: str) -> None:
     assert ours.replica_seconds <= 0.9 * theirs.replica_seconds
 
 
-@lru_cache
-def cost_told_right(name: str, seed: int) -> float:
-    return cost_after(run("sloq", find_trace(name), seed=seed), 900)
-
-
 # python bench/miscalibrated.py does it for all traces and more seeds.
 @pytest.mark.parametrize("reported_slots", [2, 8])
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=IN_CI)])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=AT_NIGHT)])
 @pytest.mark.parametrize("name", ["steady", "steps", "sawtooth", "flash-crowd"])
 def test_slots_wrong_by_a_factor_of_two_are_learned_within_15_minutes(
     name: str, seed: int, reported_slots: int
 ) -> None:
     wrong = run("sloq", find_trace(name), replace(SYSTEM, reported_slots=reported_slots), seed)
-    assert cost_after(wrong, 900) == pytest.approx(cost_told_right(name, seed), rel=0.2)
+    assert cost_after(wrong, 900) == pytest.approx(
+        cost_after(run_named("sloq", name, seed), 900), rel=0.2
+    )
 
 
 @pytest.mark.parametrize("service_seconds", [0.1, 0.4])
 def test_a_service_time_wrong_by_a_factor_of_two_is_learned_within_15_minutes(
     service_seconds: float,
 ) -> None:
-    right = cost_after(run("sloq:service_seconds=0.2", find_trace("steady")), 900)
-    wrong = cost_after(run(f"sloq:service_seconds={service_seconds}", find_trace("steady")), 900)
+    right = cost_after(run_named("sloq:service_seconds=0.2", "steady"), 900)
+    wrong = cost_after(run_named(f"sloq:service_seconds={service_seconds}", "steady"), 900)
     assert wrong == pytest.approx(right, rel=0.2)
 
 
@@ -88,7 +91,7 @@ def test_ten_minutes_without_metrics_remove_no_replica(kind: BlackoutKind) -> No
     assert ticks[-1].decision.desired < during[0].signals.desired
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=AT_NIGHT) for seed in (1, 2))])
 def test_counters_that_stop_remove_no_replica_although_the_windows_are_short(seed: int) -> None:
     stopped = (Blackout(600, 1200, "stopped"),)
     steady = Trace("steady", 5.0, np.full(480, 90.0), blackouts=stopped)
