@@ -243,6 +243,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"{os_error_message(error)}\n")
         return 1
+    except MemoryError as error:
+        sys.stderr.write(
+            f"{options.file} cannot be served: its conversion needs more memory than there is: "
+            f"{error or 'out of memory'}\n"
+        )
+        return 1
     sys.stdout.write(report(manifest, options.out, rows_file(options.file)))
     return 0
 

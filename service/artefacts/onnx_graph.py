@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ from tidegate.service.model.tensor_spec import DYNAMIC, Datatype, TensorSpec
 
 MAX_BYTES: Final = 2**31 - 1
 """Largest ONNX file: the limit of protobuf."""
+MAX_VALUES: Final = 2**24
+"""Largest number of values in one row of an input: 64 MiB as float32, more than a request may have."""
+MAX_FEATURES: Final = 2**17
+"""Largest number of features of an input of one axis: each has a name and a description."""
 _SOURCE: Final = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\)(?:::<lambda\(\)>)? (?=[A-Z])")
 PROBABILITIES: Final = "tidegate_probabilities"
 DATATYPES: Final[dict[int, Datatype]] = {
@@ -172,6 +177,13 @@ def _spec(value: Any) -> TensorSpec:
         raise ImportModelError(
             f"the first axis of the input {value.name} has the fixed size {shape[0]}; it is the rows: export "
             "it with a dynamic first axis (torch.onnx.export: dynamic_axes or dynamic_shapes)"
+        )
+    values = prod(size for size in shape[1:] if size != DYNAMIC)
+    limit = MAX_FEATURES if len(shape) == 2 else MAX_VALUES
+    if values > limit:
+        raise ImportModelError(
+            f"a row of the input {value.name} has {values:,} values; at most {limit:,} are supported: "
+            "export it with smaller or dynamic axes"
         )
     return TensorSpec(name=value.name, datatype=datatype, shape=tuple(shape))
 

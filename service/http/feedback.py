@@ -31,7 +31,7 @@ STATUS: Final[Mapping[Reason, int]] = {
 }
 BLOCK_OUTCOMES: Final = 64
 """Outcomes processed before the event loop runs other requests; 4096 take 110 ms."""
-_FIELDS: Final = {"prediction_id", "label"}
+_FIELDS: Final = ({"prediction_id", "label"}, {"prediction_id", "value"})
 
 
 class Feedback:
@@ -92,8 +92,11 @@ def read_outcomes(body: object) -> list[Any]:
         message = f"At most {MAX_ROWS} outcomes are accepted in one request, got {len(outcomes)}"
         raise RequestError(422, Detail(OUTCOMES, message, "too_long"))
     for number, entry in enumerate(outcomes):
-        if not isinstance(entry, dict) or set(entry) != _FIELDS:
-            message = "Input should be an object with the fields `prediction_id` and `label`"
+        if not isinstance(entry, dict) or set(entry) not in _FIELDS:
+            message = (
+                "Input should be an object with the fields `prediction_id` and `label`; `value` is the same "
+                "as `label`"
+            )
             raise RequestError(422, Detail((*OUTCOMES, number), message, "dict_type"))
     return outcomes
 
@@ -104,7 +107,9 @@ def accept(processor: FeedbackProcessor[OutcomeT], entry: Mapping[str, Any]) -> 
     Raises:
         OutcomeRefusedError: its label is not counted.
     """
-    return processor.accept(entry["prediction_id"], entry["label"], time_ns() // 1000)
+    # /predict names what a regressor predicts `value`, and that is what its clients send back.
+    label = entry["value"] if "value" in entry else entry["label"]
+    return processor.accept(entry["prediction_id"], label, time_ns() // 1000)
 
 
 def status_of(accepted: int, refusals: list[int]) -> int:

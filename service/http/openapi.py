@@ -102,8 +102,12 @@ def _operation() -> APIRouter:
     _add(router, "GET /live", "The process runs", _status(200))
     _add(router, "GET /ready", "Requests may be sent", _status(200, 503))
     text = {"text/plain": {"schema": {"type": "string"}}}
-    metrics = {"description": "OpenMetrics or Prometheus text", "content": text}
-    _add(router, "GET /metrics", "Metrics for Prometheus", {200: metrics})
+    openmetrics = {"application/openmetrics-text": text["text/plain"]}
+    metrics: Responses = {
+        200: {"description": "OpenMetrics or Prometheus text", "content": text | openmetrics},
+        404: {"model": Errors, "description": "At the gateway: each replica has its own metrics"},
+    }
+    _add(router, "GET /metrics", "Metrics for Prometheus, at a replica's port", metrics)
     return router
 
 

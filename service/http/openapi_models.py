@@ -5,7 +5,7 @@ They validate no request: `body.py` and the model's inputs do.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -48,7 +48,9 @@ class Outcome(BaseModel, extra="forbid"):
     """The true label of a prediction."""
 
     prediction_id: str = Field(description="As in the response of /predict")
-    label: Any
+    label: Any = Field(
+        description="The true label; it may be named `value`, as a regressor's prediction"
+    )
 
 
 class Feedback(BaseModel, extra="forbid"):
@@ -90,18 +92,27 @@ class Tensor(BaseModel):
 
     name: str
     datatype: str = Field(json_schema_extra={"enum": list(DATATYPES)})
-    shape: list[int]
+    shape: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="The rows first, at most 4096"
+    )
     data: list[Any] = []
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
+
+
+class RequestedOutput(BaseModel):
+    """An output that the response should have."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
 
 
 class InferenceRequest(BaseModel):
     """A request of the Open Inference Protocol."""
 
-    id: str = ""
-    inputs: list[Tensor]
-    outputs: list[dict[str, Any]] = []
-    parameters: dict[str, Any] = {}
+    id: str | None = None
+    inputs: list[Tensor] = Field(min_length=1)
+    outputs: list[RequestedOutput] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class ProtocolError(BaseModel):

@@ -33,10 +33,15 @@ from tidegate.service.http.v2_codec import (
     read_work,
     write_response,
 )
-from tidegate.service.http.v2_tensors import read_tensors, split_body
+from tidegate.service.http.v2_tensors import (
+    NO_SHARED_MEMORY,
+    read_object,
+    read_tensors,
+    split_body,
+)
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.tensor_spec import BYTES, TensorSpec
-from tidegate.service.request_errors import Detail, RequestError, protocol_error
+from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, protocol_error
 from tidegate.service.serving.replica import Replica
 from tidegate.telemetry import span
 
@@ -58,7 +63,16 @@ class InferenceV2:
             ("/health/ready", self.ready, "GET"),
             ("/models/stats", self.stats, "GET"),
             ("/repository/index", self.index, "POST"),
+            ("/repository/models/{name}/load", self.fixed, "POST"),
+            ("/repository/models/{name}/unload", self.fixed, "POST"),
         ]
+        for kind in ("systemsharedmemory", "cudasharedmemory"):
+            for region in ("", "/region/{region}"):
+                paths.append((f"/{kind}{region}/status", self.no_shared_memory, "GET"))
+                paths += [
+                    (f"/{kind}{region}/{call}", self.no_shared_memory, "POST")
+                    for call in ("register", "unregister")
+                ]
         for model in ("/models/{name}", "/models/{name}/versions/{version}"):
             paths += [
                 (model, self.metadata, "GET"),
@@ -160,6 +174,18 @@ class InferenceV2:
         entry = {"name": model.manifest.name, "version": model.manifest.version}
         return _json([{**entry, "state": state, "reason": self._replica.reason}])
 
+    async def fixed(self, _: Request) -> Response:
+        """Refuses to load or unload a model."""
+        message = (
+            "loading and unloading are not offered: the server has one model, that of model.path; "
+            "`tidegate deploy` replaces it"
+        )
+        raise RequestError(400, Detail(("repository",), message, PROTOCOL))
+
+    async def no_shared_memory(self, _: Request) -> Response:
+        """Refuses to register or list shared memory."""
+        raise RequestError(400, Detail(("sharedmemory",), NO_SHARED_MEMORY, PROTOCOL))
+
     async def infer(self, request: Request) -> Response:
         """Predict a batch."""
         model = self._model(request)
@@ -171,7 +197,9 @@ class InferenceV2:
             fields = parse_json(text)
             if not isinstance(fields, dict):
                 raise protocol_error("", "should be an object with inputs")
-            parameters = fields.get("parameters") or {}
+            if not isinstance(fields.get("id"), str | None):
+                raise RequestError(400, Detail(("id",), "should be a string", PROTOCOL))
+            parameters = read_object(fields, "parameters")
             work = read_work(parameters)
             outputs = read_outputs(model, fields.get("outputs"), parameters)
             batch = await in_thread_if_long(

@@ -13,12 +13,12 @@ import numpy as np
 import orjson
 from starlette.responses import Response
 
-from tidegate.service.http.v2_tensors import pack
+from tidegate.service.http.v2_tensors import NO_SHARED_MEMORY, pack, read_object
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.tasks.contract import Output as Values
 from tidegate.service.model.tensor_spec import BYTES
 from tidegate.service.model.work import WORKS, Work
-from tidegate.service.request_errors import Detail, RequestError, format_value
+from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, format_value
 from tidegate.service.serving.replica import BatchResult
 
 HEADER_LENGTH: Final = "inference-header-content-length"
@@ -34,15 +34,13 @@ class Output:
     binary: bool
 
 
-def read_work(parameters: object) -> Work | None:
+def read_work(parameters: Mapping[str, Any]) -> Work | None:
     """The kind of a request, from its parameters.
 
     Raises:
-        RequestError: 400 or 422, the kind is unknown.
+        RequestError: 422, the kind is unknown.
     """
-    if not isinstance(parameters, dict):
-        raise RequestError(400, Detail(("parameters",), "should be an object", "protocol"))
-    work = parameters.get("work")
+    work: Work | None = parameters.get("work")
     if work is None or work in WORKS:
         return work
     message = f"should be one of {', '.join(WORKS)}"
@@ -61,22 +59,27 @@ def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -
     if outputs is None:
         return [Output(name, binary) for name in names]
     if not isinstance(outputs, list):
-        raise RequestError(400, Detail(("outputs",), "should be a list", "protocol"))
+        raise RequestError(400, Detail(("outputs",), "should be a list", PROTOCOL))
     found: list[Output] = []
     for entry in outputs:
-        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or "name" not in entry:
+            message = f"each should be an object with a name: {', '.join(known)}"
+            raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
+        name = entry["name"]
         if name not in known:
             message = f"outputs are {', '.join(known)}; got {format_value(name)}"
-            raise RequestError(400, Detail(("outputs",), message, "protocol"))
+            raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
         if any(output.name == name for output in found):
             message = f"{name} is named twice; name each output once"
-            raise RequestError(400, Detail(("outputs",), message, "protocol"))
-        options = entry.get("parameters") or {}
-        if not isinstance(options, dict) or "classification" in options:
+            raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
+        options = read_object(entry, "parameters")
+        if "shared_memory_region" in options:
+            raise RequestError(400, Detail(("outputs",), f"{name}: {NO_SHARED_MEMORY}", PROTOCOL))
+        if "classification" in options:
             message = f"{name}: the classification extension is not supported"
             if model.task.large_output:
                 message += f"; request {model.task.large_output}"
-            raise RequestError(400, Detail(("outputs",), message, "protocol"))
+            raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
         found.append(Output(name, options.get("binary_data", binary) is True))
     return found
 

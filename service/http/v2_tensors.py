@@ -19,9 +19,16 @@ from tidegate.service.http.body import byte_count
 from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.model.tensor import Tensor
 from tidegate.service.model.tensor_spec import BYTES, DTYPES
-from tidegate.service.request_errors import Detail, RequestError, format_value, protocol_error
+from tidegate.service.request_errors import (
+    PROTOCOL,
+    Detail,
+    RequestError,
+    format_value,
+    protocol_error,
+)
 
 DATATYPES: Final = (BYTES, *DTYPES)
+NO_SHARED_MEMORY: Final = "shared memory is not supported: send the values in the body"
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -41,8 +48,22 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     if length is None or length > len(body):
         message = f"should be a number of bytes up to {len(body)}, got {header_length[:20]!r}"
         loc = ("header", "inference-header-content-length")
-        raise RequestError(400, Detail(loc, message, "protocol"))
+        raise RequestError(400, Detail(loc, message, PROTOCOL))
     return body[:length], body[length:]
+
+
+def read_object(entry: dict[str, Any], key: str) -> dict[str, Any]:
+    """The object at an optional key; empty if it is absent or null.
+
+    Raises:
+        RequestError: 400, it is anything else.
+    """
+    found = entry.get(key)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise RequestError(400, Detail((key,), "should be an object", PROTOCOL))
+    return found
 
 
 def read_tensors(inputs: object, raw: bytes, max_axes: int = 2) -> Iterator[Tensor]:
@@ -57,11 +78,11 @@ def read_tensors(inputs: object, raw: bytes, max_axes: int = 2) -> Iterator[Tens
         RequestError: 400, naming the invalid input.
     """
     if not isinstance(inputs, list) or not inputs:
-        raise RequestError(400, Detail(("inputs",), "should be a list of tensors", "protocol"))
+        raise RequestError(400, Detail(("inputs",), "should be a list of tensors", PROTOCOL))
     start = 0
     for position, entry in enumerate(inputs):
         name, datatype, shape = _head(entry, position, max_axes)
-        size = _parameters(entry).get("binary_data_size")
+        size = _parameters(entry, name).get("binary_data_size")
         if size is None:
             values: Sequence[Any] | npt.NDArray[Any] = _flat(entry.get("data"), name, len(shape))
         else:
@@ -119,9 +140,14 @@ def _head(entry: object, position: int, max_axes: int) -> tuple[str, str, tuple[
     return name, str(datatype), tuple(shape)
 
 
-def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
-    parameters = entry.get("parameters")
-    return parameters if isinstance(parameters, dict) else {}
+def _parameters(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    try:
+        parameters = read_object(entry, "parameters")
+    except RequestError:
+        raise protocol_error(name, "parameters should be an object") from None
+    if "shared_memory_region" in parameters:
+        raise protocol_error(name, NO_SHARED_MEMORY)
+    return parameters
 
 
 def _flat(data: object, name: str, axes: int) -> list[Any]:

@@ -125,18 +125,29 @@ def _json_value(value: Any) -> Any:
 
 def _plain(value: Any, ancestors: tuple[int, ...] = ()) -> Any:
     """Convert the value to types that orjson always accepts. Slow, so only used after orjson has failed."""
-    if value is None or isinstance(value, bool | float):
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**64:
-        return int(value)
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
-        if id(value) in ancestors or len(ancestors) == _MAX_DEPTH:
-            return "…"
-        ancestors = (*ancestors, id(value))
+    if value is None or isinstance(value, float | int):
+        return _number(value)
+    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _text(value)
+    if id(value) in ancestors or len(ancestors) == _MAX_DEPTH:
+        return "…"
+    ancestors = (*ancestors, id(value))
+    try:
         if isinstance(value, Mapping):
             return {_text(key): _plain(item, ancestors) for key, item in value.items()}
         return [_plain(item, ancestors) for item in value]
-    return _text(value)
+    except Exception:  # noqa: BLE001 - a collection of a type of its own may raise anything
+        return f"<{type(value).__name__}>"
+
+
+def _number(value: Any) -> float | str | None:
+    """None, a boolean, or a number; of a subclass, whose own conversions may raise anything, its value."""
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, float):
+        return float.__float__(value)
+    number = int.__index__(value)
+    return number if -(2**63) <= number < 2**64 else _text(number)
 
 
 def _text(value: Any) -> str:

@@ -56,7 +56,9 @@ class Loading(Generic[T]):
         self._result = result
         result.add_done_callback(lambda done: self._ended(done, lifecycle))
         if inspect.iscoroutinefunction(function):
-            self._task = asyncio.create_task(_await(function, result), name="loading")
+            self._task = asyncio.create_task(self._await(function, result), name="loading")
+            # Also of a task that is cancelled before its first step: somebody may wait for the result.
+            self._task.add_done_callback(lambda _: result.cancel())
             return
         context = copy_context()
 
@@ -87,6 +89,23 @@ class Loading(Generic[T]):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
+
+    async def _await(self, function: Callable[[], Awaitable[T]], result: asyncio.Future[T]) -> None:
+        try:
+            value = await function()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # by `stop`, or at the end of the loop
+                raise
+            failure = LoadingError(
+                f"loading {self._name} failed: it awaited a task that was cancelled"
+            )
+            failure.__cause__ = error
+            result.set_exception(failure)
+        except Exception as error:  # noqa: BLE001  it is the result
+            result.set_exception(error)
+        else:
+            result.set_result(value)
 
     def _ended(self, result: asyncio.Future[T], lifecycle: Lifecycle | None) -> None:
         if result.cancelled():
@@ -138,15 +157,3 @@ def _set(result: asyncio.Future[T], outcome: _Outcome[T]) -> None:
         result.set_exception(outcome.error)
     else:
         result.set_result(cast("T", outcome.value))
-
-
-async def _await(function: Callable[[], Awaitable[T]], result: asyncio.Future[T]) -> None:
-    try:
-        value = await function()
-    except asyncio.CancelledError:
-        result.cancel()
-        raise
-    except Exception as error:  # noqa: BLE001  it is the result
-        result.set_exception(error)
-    else:
-        result.set_result(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
@@ -13,15 +13,13 @@ from tidegate.settings import Settings, load
 from tidegate.telemetry.app_routes import AppRoutes
 from tidegate.telemetry.asgi import ASGIApp, layers
 from tidegate.telemetry.identity import with_app_name
-from tidegate.telemetry.middleware import TelemetryMiddleware
+from tidegate.telemetry.middleware import INSTRUMENTED, TWICE, WRAPPED, TelemetryMiddleware
 from tidegate.telemetry.request_middleware import RequestMiddleware
 from tidegate.telemetry.request_record import Clock
 from tidegate.telemetry.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-
-_INSTRUMENTED: Final = "tidegate_telemetry"
 
 
 def instrument(
@@ -54,7 +52,7 @@ def instrument(
     Raises:
         SettingsError: a setting is invalid, the folder of event files cannot be created, or
             `telemetry.metrics_port` is taken.
-        RuntimeError: the application is already instrumented, or has started.
+        RuntimeError: the application has telemetry already, or has started.
         TypeError: it is neither a FastAPI nor a Starlette application.
     """
     _check(app)
@@ -80,7 +78,7 @@ def telemetry_of(app: object) -> Telemetry | None:
     for layer in layers(app):
         if isinstance(layer, TelemetryMiddleware):
             return layer.telemetry
-        for found in (getattr(getattr(layer, "state", None), _INSTRUMENTED, None), _added(layer)):
+        for found in (getattr(getattr(layer, "state", None), INSTRUMENTED, None), _added(layer)):
             if isinstance(found, Telemetry):
                 return found
     return None
@@ -108,10 +106,12 @@ def _install(app: Starlette, telemetry: Telemetry) -> None:
     def build_with_telemetry() -> ASGIApp:
         # Outermost, so that it sees the response to an unhandled exception; a middleware added by
         # `add_middleware` does not.
+        if _added(app) is not None:
+            raise RuntimeError(TWICE)
         return RequestMiddleware(build(), telemetry, routes)
 
     app.build_middleware_stack = build_with_telemetry  # type: ignore[method-assign]
-    setattr(app.state, _INSTRUMENTED, telemetry)
+    setattr(app.state, INSTRUMENTED, telemetry)
 
 
 def _check(app: Any) -> None:
@@ -126,5 +126,5 @@ def _check(app: Any) -> None:
         )
     if app.middleware_stack is not None:
         raise RuntimeError("call instrument(app) before the application's first request")
-    if hasattr(app.state, _INSTRUMENTED):
-        raise RuntimeError("the application is already instrumented")
+    if telemetry_of(app) is not None or hasattr(app.state, WRAPPED):
+        raise RuntimeError(TWICE)

@@ -1,4 +1,4 @@
-"""Application logs as `app` events: of structlog, and of the standard library from WARNING on.
+"""Application logs as `app` events: of structlog, and of the standard library by the root logger's level.
 
 Loggers are global to the process, applications are not. A record goes to the application whose request it was
 logged in; outside a request, to the application that was instrumented last.
@@ -178,16 +178,23 @@ class StandardLibraryHandler(logging.Handler):
 
 
 class RootHandler(StandardLibraryHandler):
-    """The handler of the root logger. With a handler there, Python no longer uses its last resort, stderr."""
+    """The handler of the root logger. With a handler there, Python no longer uses its last resort, stderr.
+
+    The root logger's own level decides, WARNING by default: one library whose logger is set to DEBUG does not
+    fill the event file.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, and print it on stderr if no other handler is attached."""
-        super().emit(record)
-        if logging.lastResort is not None and logging.getLogger().handlers == [self]:
-            logging.lastResort.handle(record)
+        root, last = logging.getLogger(), logging.lastResort
+        # Access logs (uvicorn.access, aiohttp.access) have query strings and clients' addresses.
+        if record.levelno >= root.level and not record.name.endswith(".access"):
+            super().emit(record)
+        if last is not None and record.levelno >= last.level and root.handlers == [self]:
+            last.handle(record)
 
 
-_root_handler: Final = RootHandler(logging.WARNING)
+_root_handler: Final = RootHandler()
 # uvicorn logs its start and stop, and does not propagate its records to the root logger.
 _uvicorn_handler: Final = StandardLibraryHandler(logging.INFO)
 _HANDLERS: Final = (("", _root_handler), ("uvicorn.error", _uvicorn_handler))

@@ -129,7 +129,7 @@ class RequestMetrics:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):
             # prometheus_client raises them for a version that is not a number.
-            logging.getLogger(__name__).debug("invalid Accept header: %r", accept)
+            logging.getLogger(__name__).debug("an invalid Accept header of a scrape")
         return encode(self.registry), content_type
 
 

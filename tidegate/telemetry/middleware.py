@@ -8,11 +8,20 @@ from typing import Any, Final
 
 from tidegate.settings import Settings, load
 from tidegate.telemetry.app_routes import AppRoutes
-from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send, layers
 from tidegate.telemetry.identity import with_app_name
 from tidegate.telemetry.request_middleware import RequestMiddleware
 from tidegate.telemetry.routes import route_path
 from tidegate.telemetry.telemetry import Telemetry
+
+INSTRUMENTED: Final = "tidegate_telemetry"
+"""Of the state of a Starlette application: its telemetry, if `instrument` has set it up."""
+WRAPPED: Final = "tidegate_wrapped"
+"""Of the same: that a `TelemetryMiddleware` is around it."""
+TWICE: Final = (
+    "the application already has telemetry, so each request would count twice: use either instrument(app) or "
+    "TelemetryMiddleware(app), once"
+)
 
 _NO_NAMES: Final = frozenset({"starlette", "fastapi", "litestar", "quart", "tidegate"})
 """Packages that create a middleware for the application, whose name is not the application's."""
@@ -38,6 +47,7 @@ class TelemetryMiddleware:
         metrics_path: where the metrics are; None for nowhere.
 
     Raises:
+        RuntimeError: the application has telemetry already, so each request would count twice.
         SettingsError: as `Telemetry`.
     """
 
@@ -48,6 +58,7 @@ class TelemetryMiddleware:
         *,
         metrics_path: str | None = "/metrics",
     ) -> None:
+        _refuse_second(app)
         self.app: Final = app
         if telemetry is None:
             frame = inspect.currentframe()
@@ -84,6 +95,18 @@ class TelemetryMiddleware:
             and scope["method"] in ("GET", "HEAD")
             and not self._routes.defines(path)
         )
+
+
+def _refuse_second(app: object) -> None:
+    """Refuse an application that has telemetry, and mark it as one that has."""
+    for layer in layers(app):
+        state = getattr(layer, "state", None)
+        if isinstance(layer, TelemetryMiddleware) or hasattr(state, INSTRUMENTED):
+            raise RuntimeError(TWICE)
+        if hasattr(
+            layer, "user_middleware"
+        ):  # Starlette's own state, not that of another framework
+            setattr(state, WRAPPED, True)
 
 
 def _settings(app: object, module: Mapping[str, Any]) -> Settings:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -35,7 +37,10 @@ class WorkerEndedError(Exception):
 
 
 class Worker:
-    """A process with a predictor of its own.
+    """A process with a predictor of its own, which leads a process group.
+
+    Its end is seen by its process id, not by its pipe: processes that the predictor has started inherit the
+    pipe, and keep it open. They end with it.
 
     Args:
         signature: what it takes and answers.
@@ -56,6 +61,8 @@ class Worker:
         self._ending: Final = threading.Lock()
         self._process.start()
         theirs.close()
+        self._ended: Final = threading.Event()
+        threading.Thread(target=self._watch, name="predictor-end", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -94,7 +101,7 @@ class Worker:
 
     def wait_ended(self) -> None:
         """Wait until the process ends."""
-        wait([self._process.sentinel])
+        self._ended.wait()
 
     def ending(self) -> str:
         """How the process ended; waits for its end, as its pipe is closed."""
@@ -110,8 +117,26 @@ class Worker:
         return f"the process of the predictor {self._name} {how}"
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once, and those that it has started."""
         self._process.kill()
+        self._kill_group()
+
+    def _watch(self) -> None:
+        """When the process has ended, end what it has started, and wake who reads from it."""
+        with suppress(ProcessLookupError):  # it has ended already
+            handle = os.pidfd_open(self.pid)
+            try:
+                wait([handle])
+            finally:
+                os.close(handle)
+        self._kill_group()
+        with suppress(OSError), socket.socket(fileno=os.dup(self._pipe.fileno())) as pipe:
+            pipe.shutdown(socket.SHUT_RDWR)
+        self._ended.set()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 def serve(pipe: Connection, signature: str, app_dir: str) -> None:
@@ -122,6 +147,7 @@ def serve(pipe: Connection, signature: str, app_dir: str) -> None:
         signature: what it takes and answers, as JSON.
         app_dir: the folder to import it from.
     """
+    os.setpgid(0, 0)
     # Ctrl-C reaches every process of the terminal: the replica drains, and ends this one at its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
@@ -143,5 +169,5 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        # Also while the predictor works: nobody waits for its result.
-        os._exit(1)
+        # Also while the predictor works: nobody waits for its result. With what it has started.
+        os.killpg(0, signal.SIGKILL)

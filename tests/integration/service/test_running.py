@@ -13,13 +13,30 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+import schemathesis
 import tritonclient.http as triton
+from hypothesis import Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from support.checkout import ROOT
 from support.processes.service_process import Service, service, until
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration
+
+PHASES = (Phase.explicit, Phase.generate)
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +197,40 @@ def test_the_requests_in_the_documentation_succeed(running: Service, document: s
             running.url + path, content=body.encode(), headers=headers, timeout=60
         )
         assert response.status_code == 200, response.text
+
+
+def test_a_triton_client_gets_the_reason_for_what_is_not_offered(
+    client: triton.InferenceServerClient, samples: list[dict[str, Any]]
+) -> None:
+    refused = triton.InferenceServerException
+    for call in (client.load_model, client.unload_model):
+        with pytest.raises(refused, match="loading and unloading are not offered"):
+            call("flights")
+    with pytest.raises(refused, match="shared memory is not supported"):
+        client.register_system_shared_memory("region", "/region", 64)
+    with pytest.raises(refused, match="shared memory is not supported"):
+        client.get_system_shared_memory_status()
+    first, *others = inputs_for(client.get_model_metadata("flights"), samples[:1], binary=True)
+    first.set_shared_memory("region", 64)
+    with pytest.raises(refused, match=f"inputs.{first.name()}: shared memory is not supported"):
+        client.infer("flights", [first, *others])
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_answer_is_one_that_openapi_documents(running: Service, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
+    found = [schema[path][method] for path in schema for method in schema[path]]
+    assert len(found) == 13
+    for operation in found:
+        if mode is GenerationMode.NEGATIVE and not operation.body:
+            continue  # nothing of it can be wrong
+
+        @settings(max_examples=8, deadline=None, derandomize=True, database=None, phases=PHASES)
+        @given(operation.as_strategy(generation_mode=mode))
+        def check(case: Any) -> None:
+            case.call_and_validate(checks=CHECKS)
+
+        check()
 
 
 def test_the_triton_client_in_the_documentation_succeeds(running: Service) -> None:

@@ -73,9 +73,27 @@ class Unprintable:
         raise RuntimeError("no words")
 
 
+class Money(float):
+    def __float__(self) -> float:
+        raise RuntimeError("no number")
+
+
+class Count(int):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Rows(list[int]):
+    def __iter__(self) -> Any:
+        raise RuntimeError("no rows")
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [
+        ([Money(1.5), 2**64], [1.5, str(2**64)]),
+        ([Money("nan"), Count(7), Count(2**64)], [None, 7, str(2**64)]),
+        ([Rows([1]), 2**64, 10**5000], ["<Rows>", str(2**64), "<int>"]),
         (math.nan, None),
         (math.inf, None),
         (np.float64("nan"), None),

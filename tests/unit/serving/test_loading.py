@@ -61,6 +61,31 @@ async def test_a_replica_is_ready_when_all_that_it_loads_is_loaded(lifecycle: Li
     await until(lambda: lifecycle.phase == "ready")
 
 
+async def test_nobody_waits_for_a_task_that_was_cancelled_before_it_began() -> None:
+    async def load() -> int:
+        return 3
+
+    loading = Loading[int]()
+    loading.start(load)
+    waiting = asyncio.ensure_future(loading.until_loaded())
+    await loading.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting, 30)
+
+
+async def test_a_function_that_awaited_a_cancelled_task_has_failed(lifecycle: Lifecycle) -> None:
+    async def load() -> None:
+        inner = asyncio.ensure_future(asyncio.sleep(60))
+        inner.cancel()
+        await inner
+
+    loading = Loading[None]("the model")
+    loading.start(load)
+    with pytest.raises(LoadingError, match="loading the model failed: it awaited a task"):
+        await asyncio.wait_for(loading.until_loaded(), 30)
+    await until(lambda: lifecycle.phase == "failed")
+
+
 def no_file() -> str:
     raise FileNotFoundError("model.pt")
 

@@ -125,6 +125,23 @@ def test_warnings_of_the_standard_library_are_events(harness: Harness) -> None:
     assert "Traceback" in error["error"]["stack_trace"]
 
 
+def test_records_of_the_standard_library_are_events_by_the_root_loggers_own_level(
+    harness: Harness, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, library = logging.getLogger(), logging.getLogger("another.library")
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", logging.INFO)
+    monkeypatch.setattr(library, "level", logging.DEBUG)
+    root.manager._clear_cache()  # type: ignore[attr-defined]
+    harness.instrument(Starlette())
+    logging.getLogger("shop").info("a quote")
+    library.debug("below the root logger's level, though not below its own")
+    logging.getLogger("uvicorn.access").info('1.2.3.4 "GET /?token=secret HTTP/1.1" 200')
+    assert harness.event("app")["message"] == "a quote"
+    assert harness.event("app")["log"] == {"level": "info", "logger": "shop"}
+    assert capsys.readouterr().err == ""
+
+
 def test_log_records_of_uvicorn_are_events_from_info_on(harness: Harness) -> None:
     harness.instrument(Starlette())
     logger = logging.getLogger("uvicorn.error")

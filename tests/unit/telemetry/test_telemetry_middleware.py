@@ -133,6 +133,24 @@ async def test_a_mounted_application_has_its_own_routes(harness: Harness) -> Non
     assert routes(harness) == ["/v1/items/{item}"]
 
 
+async def test_an_application_with_telemetry_gets_no_second_one(harness: Harness) -> None:
+    """Each request would count twice, whichever of the two comes first."""
+    app, telemetry = Starlette(), harness.telemetry()
+    harness.instrument(app)
+    for twice in (app, PassOn(app), TelemetryMiddleware(plain_app, telemetry)):
+        with pytest.raises(RuntimeError, match="would count twice"):
+            TelemetryMiddleware(twice, telemetry)
+    app.add_middleware(TelemetryMiddleware, telemetry=telemetry)
+    with pytest.raises(RuntimeError, match="would count twice"):
+        app.build_middleware_stack()
+    wrapped, added = Starlette(), Starlette()
+    TelemetryMiddleware(wrapped, telemetry)
+    added.add_middleware(TelemetryMiddleware, telemetry=telemetry)
+    for other in (wrapped, added):
+        with pytest.raises(RuntimeError, match="would count twice"):
+            harness.instrument(other)
+
+
 async def test_a_route_of_the_application_itself_is_left_alone(harness: Harness) -> None:
     app = Starlette(routes=[Route("/metrics", ok), Mount("/", closure(plain_app))])
     wrapped = TelemetryMiddleware(app, harness.telemetry())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
 import pytest
 
-from support.harnesses.served_app import Serve, Served
+from support.harnesses.served_app import Serve, Served, until
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.http.feedback import BLOCK_OUTCOMES, accept, status_of
 
@@ -82,8 +83,10 @@ async def test_each_refused_label_has_its_reason(
 async def test_a_late_label_gets_410_and_is_counted_as_expired(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
-    async with serve(drift={"label_accept_seconds": 1e-6}) as served:
+    async with serve(drift={"label_accept_seconds": 0.001}) as served:
         (prediction,) = await predict(served, samples[:1])
+        answered = time.time()
+        await until(lambda: time.time() > answered + 0.001)
         response = await send(served, outcome(prediction, "late"))
         metrics = (await served.client.get("/metrics")).text
         assert not served.events("outcome")

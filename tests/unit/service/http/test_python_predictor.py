@@ -19,6 +19,7 @@ from tidegate.service.model.python_runtime.in_processes import ProcessPredictor
 
 CODE = '''
 import math
+import multiprocessing
 import os
 import threading
 from pathlib import Path
@@ -61,6 +62,20 @@ class Delay:
 
     def predict(self, rows):
         return [row["answer"] for row in rows]
+
+
+class Shares:
+    """Holds a process of its own, which inherits the pipe of the predictor's process."""
+
+    def load(self):
+        self.manager = multiprocessing.get_context("fork").Manager()
+        self.shared = self.manager.dict(pid=self.manager._process.pid)
+
+    def predict(self, rows):
+        if rows[0].get("wait"):
+            (HERE / "begun").touch()
+            threading.Event().wait(60)
+        return [self.shared["pid"]] * len(rows)
 
 
 class Echo:
@@ -227,6 +242,33 @@ async def test_a_process_that_ends_fails_its_request_and_is_replaced(
         assert (await post(served, {"x": 1}))[0] == 200
         ended = predictor.pids
     for pid in ended:
+        await until(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
+
+
+async def shared_pid(served: Served) -> int:
+    status, body = await post(served, {})
+    assert status == 200, body
+    return int(body["predictions"][0]["values"])
+
+
+async def test_a_killed_process_is_replaced_while_a_child_of_its_own_holds_its_pipe(
+    serve: Serve, code: Path
+) -> None:
+    async with serving(serve, code, "Shares", "process", slots=1) as served:
+        predictor = served.replica.model().predictor
+        assert isinstance(predictor, ProcessPredictor)
+        children = [await shared_pid(served)]
+        for at_work in (False, True):
+            waiting = asyncio.ensure_future(post(served, {"wait": True})) if at_work else None
+            await until(lambda at_work=at_work: not at_work or (code / "begun").exists())  # type: ignore[misc]
+            (before,) = predictor.pids
+            os.kill(before, signal.SIGKILL)
+            await until(lambda before=before: predictor.pids not in ([], [before]))  # type: ignore[misc]
+            if waiting is not None:
+                assert (await waiting)[0] == 503
+            children.append(await shared_pid(served))
+    assert len(set(children)) == 3
+    for pid in children:
         await until(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
 
 

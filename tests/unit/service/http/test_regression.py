@@ -90,8 +90,10 @@ async def test_true_values_are_accepted_and_counted(
     async with serve(model=regressor) as served:
         predictions = (await predict(served, rows[:3]))["predictions"]
         outcomes = [
-            {"prediction_id": one["prediction_id"], "label": one["value"] + error}
-            for one, error in zip(predictions, (0, 5.5, 1000), strict=True)
+            {"prediction_id": one["prediction_id"], name: one["value"] + error}
+            for one, error, name in zip(
+                predictions, (0, 5.5, 1000), ("label", "value", "value"), strict=True
+            )
         ]
         outcomes.append({"prediction_id": predictions[0]["prediction_id"], "label": "late"})
         response = await served.client.post("/feedback", json={"outcomes": outcomes})

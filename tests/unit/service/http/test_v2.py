@@ -138,6 +138,14 @@ async def test_nan_in_a_tensor_is_a_missing_value(
     [
         ({"inputs": []}, 400, "inputs: should be a list of tensors"),
         ({"outputs": 3}, 400, "outputs: should be a list"),
+        ({"outputs": [{}]}, 400, "outputs: each should be an object with a name: label"),
+        (
+            {"outputs": [{"name": "label", "parameters": []}]},
+            400,
+            "parameters: should be an object",
+        ),
+        ({"parameters": []}, 400, "parameters: should be an object"),
+        ({"id": 7}, 400, "id: should be a string"),
         ({"outputs": [{"name": "score"}]}, 400, "outputs are label, probability, probabilities"),
         ({"outputs": [{"name": "label"}] * 2}, 400, "label is named twice"),
         (
@@ -146,6 +154,11 @@ async def test_nan_in_a_tensor_is_a_missing_value(
             "classification extension is not supported",
         ),
         ({"parameters": 3}, 400, "parameters: should be an object"),
+        (
+            {"outputs": [{"name": "label", "parameters": {"shared_memory_region": "r"}}]},
+            400,
+            "outputs: label: shared memory is not supported",
+        ),
         ({"parameters": {"work": "huge"}}, 422, "parameters.work: should be one of light"),
     ],
 )
@@ -210,6 +223,14 @@ async def test_a_response_that_would_be_too_large_is_refused_before_prediction(
         assert served.replica.recorder.statistics.batches == 2
     assert "30 rows of these outputs are 120 values; at most 100" in refused["error"]
     assert "send at most 25 rows" in refused["error"]
+
+
+async def test_null_is_the_same_as_absent(serve: Serve, samples: list[dict[str, Any]]) -> None:
+    inputs = [tensor | {"parameters": None} for tensor in tensors(samples[:1])]
+    async with serve() as served:
+        plain = await infer(served, inputs=tensors(samples[:1]))
+        null = await infer(served, inputs=inputs, id=None, outputs=None, parameters=None)
+    assert null == plain
 
 
 def test_a_model_of_numbers_accepts_one_tensor_for_all_features() -> None:

@@ -24,6 +24,7 @@ from support.samples.onnx_graphs import (
 from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.import_model import main
 from tidegate.service.artefacts.kinds import onnx_file
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.model.artefact import Artefact
@@ -310,6 +311,16 @@ def test_external_data_is_found_in_every_part_of_a_model(tmp_path: Path) -> None
     assert found == ["branch", "constant", "function", "sparse", "weights"]
     file.write_bytes(model.SerializeToString()[:-5])
     assert external_files(file) == []
+
+
+@pytest.mark.parametrize("shape", [[None, 10**10], [None, 10**5, 10**5], [1, 10**10, 1]])
+def test_an_input_beyond_all_memory_is_refused_with_its_size(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, shape: list[Any]
+) -> None:
+    file = tmp_path / "wide.onnx"
+    file.write_bytes(one_node("Identity", shape).SerializeToString())
+    assert main([str(file), str(tmp_path / "out")]) == 1
+    assert "a row of the input x has 10,000,000,000 values; at most" in capsys.readouterr().err
 
 
 CONCAT = helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)
