@@ -179,7 +179,9 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
     parts: Annotated[int, typer.Option(help="Parts of the trace for cross-validation.")] = 4,
     worth: Annotated[
         float,
-        typer.Option(min=0, help="Replica-seconds that a second over the objective is worth."),
+        typer.Option(
+            min=0, max=1e9, help="Replica-seconds that a second over the objective is worth."
+        ),
     ] = 20.0,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each policy on each part.")] = 1,
     peak: Annotated[

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from support.components import examples
-from support.samples.signals import ANY_SIGNALS, MEASURED, VALID_NUMBER, VALID_SIGNALS
+from support.samples.signals import ANY_SIGNALS, CALM, MEASURED, VALID_NUMBER, VALID_SIGNALS
 from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
@@ -45,6 +45,7 @@ def run(built: BuiltPolicy, history: list[Signals]) -> list[Decision]:
 
 @every_policy
 @given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS, min_size=1, max_size=8))
+@example(history=[replace(CALM, in_system=1.7e308, slots_per_replica=1)])
 @settings(max_examples=examples(60))
 def test_any_signals_give_a_decision_within_bounds_with_an_explanation(
     built: BuiltPolicy, history: list[Signals]

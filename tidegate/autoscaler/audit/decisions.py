@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import orjson
@@ -14,6 +14,7 @@ from tidegate.autoscaler.types import Signals
 from tidegate.events.event import Event
 
 DATASET: Final = "tidegate.decision"
+KNOWN_SIGNALS: Final = frozenset(one.name for one in fields(Signals))
 
 
 class _Inputs(BaseModel):
@@ -105,5 +106,13 @@ def read_decisions(
             where = ".".join(str(part) for part in first["loc"])
             on_problem(number, f"not a decision that can be replayed: {where}: {first['msg']}")
             continue
-        fields = event["tidegate"]["decision"]
-        yield RecordedDecision(number, event, fields, Signals(**fields["signals"]))
+        decision = event["tidegate"]["decision"]
+        if unknown := decision["signals"].keys() - KNOWN_SIGNALS:
+            names = ", ".join(sorted(unknown))
+            on_problem(
+                number,
+                f"not a decision that can be replayed: unknown signals {names}; was it recorded by a later"
+                " version?",
+            )
+            continue
+        yield RecordedDecision(number, event, decision, Signals(**decision["signals"]))

@@ -107,12 +107,15 @@ def _replay_other(
     settings: Settings, decisions: Sequence[RecordedDecision], expression: str, *, as_json: bool
 ) -> int:
     counterfactual = Counterfactual.for_decisions(decisions, expression, settings)
-    rows = what_if(
-        decisions,
-        counterfactual.policy_at,
-        counterfactual.tick_seconds,
-        initial_state(decisions, expression),
-    )
+    try:
+        rows = what_if(
+            decisions,
+            counterfactual.policy_at,
+            counterfactual.tick_seconds,
+            initial_state(decisions, expression),
+        )
+    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise ValueError(f"a recorded parameter has no valid value: {error!r}") from error
     if as_json:
         sys.stdout.write(orjson.dumps(_as_object(rows, expression)).decode() + "\n")
     else:

@@ -20,7 +20,7 @@ from tidegate.runtime.atomic_files import write_atomically
 
 MAX_OVERRIDE_SECONDS: Final = 7 * 86_400.0
 MAX_BYTES: Final = 4096
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)

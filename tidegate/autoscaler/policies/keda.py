@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policies.samples import missing_signal
+from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 TICK_SECONDS: Final = 15.0
@@ -121,8 +122,8 @@ def keda(parameters: KedaParameters) -> Policy:
 
 def _total(parameters: KedaParameters, signals: Signals, failures: int, why: str) -> float | None:
     """The value of the external metric or of the fallback; None if there is neither."""
-    if not why:
-        return signals.in_system
+    if not why and signals.in_system is not None:
+        return min(signals.in_system, MAX_VALUE)
     slots = signals.slots_per_replica or 1
     if parameters.fallback is None or failures <= parameters.failure_threshold:
         return None

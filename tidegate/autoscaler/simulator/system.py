@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from tidegate.autoscaler.simulator.families import OPERATING_POINTS
 from tidegate.autoscaler.types import Bounds
 
 Dispatch = Literal["queue", "round-robin", "power-of-two"]
+
+
+# A simulation of longer times, or of a wider spread, would not end or not fit into its arrays.
+MAX_SECONDS: Final = 86_400.0
+MAX_VARIATION: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,17 @@ class System:
     def __post_init__(self) -> None:
         if not self.kinds or any(k.share <= 0 or k.service_seconds <= 0 for k in self.kinds):
             raise ValueError("every kind of request needs a share and a service time above 0")
-        times = (self.slo_seconds, self.startup_seconds, self.service_seconds)
+        times = (
+            *(self.slo_seconds, self.startup_seconds, self.scrape_seconds),
+            *(kind.service_seconds for kind in self.kinds),
+        )
         variations = {"the service's": self.service_cv, "the start-up's": self.startup_cv}
-        if not all(math.isfinite(number) for number in (*times, *variations.values())):
-            raise ValueError("the service's times and its objective must be finite numbers")
+        if not all(number <= MAX_SECONDS for number in times):  # nor is NaN
+            raise ValueError(
+                f"the service's times and its objective must be at most {MAX_SECONDS:g} s"
+            )
+        if not all(cv <= MAX_VARIATION for cv in variations.values()):
+            raise ValueError(f"a cv must be at most {MAX_VARIATION:g}")
         _at_least_one({"slots": self.slots, "startup and later": self.startup_seconds + 1})
         for whose, cv in variations.items():
             if cv < 0:

@@ -275,3 +275,31 @@ def test_slots_set_by_another_policy_are_shown(
     printed = json.loads(capsys.readouterr().out)
     assert {tick["actual_slots"] for tick in printed["ticks"]} == {None}
     assert {tick["other_slots"] for tick in printed["ticks"]} >= {4, 8}
+
+
+def test_an_unknown_signal_is_named_and_its_decision_skipped(
+    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = recorded(ticks=3)
+    events[1]["tidegate"]["decision"]["signals"]["moon"] = 1
+    path = write(tmp_path / "decisions.ndjson", events)
+    for policy in ("", "hpa"):
+        assert replay_command(SETTINGS, path, policy=policy, as_json=False) == 0
+        assert "decisions.ndjson:2 not a decision that can be replayed: unknown signals moon" in (
+            capsys.readouterr().err
+        )
+
+
+@pytest.mark.parametrize("broken", [{"slo_seconds": "x"}, {"max": None}])
+def test_a_recorded_parameter_of_another_type_is_an_error_without_a_traceback(
+    broken: dict[str, Any],
+    recorded: Recorded,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    events = recorded(ticks=3)
+    for event in events:
+        event["tidegate"]["decision"]["inputs"]["parameters"].update(broken)
+    path = write(tmp_path / "decisions.ndjson", events)
+    assert replay_command(SETTINGS, path, policy="sloq", as_json=False) == 2
+    assert capsys.readouterr().err.startswith("replay: a recorded parameter has no valid value: ")

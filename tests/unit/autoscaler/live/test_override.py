@@ -122,7 +122,7 @@ def test_a_written_override_is_in_force_until_it_expires(file: OverrideFile) -> 
         (b"{}", "until: Field required"),
         (b'{"until": "NaN"}', "until: "),
         (b'{"until": 1e300}', "until: "),
-        (b'{"until": 1, "min": 0}', "min: "),
+        (b'{"until": 1, "min": -1}', "min: "),
         (b'{"until": 1, "luck": 0}', "luck: "),
         (b'{"until": 1' + b" " * 5000 + b"}", "Invalid JSON"),
     ],
@@ -172,6 +172,19 @@ def test_the_commands_write_and_remove_the_override(data: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "sloq decides again from the next tick\n")
     done = CliRunner().invoke(app, ["resume"])
     assert (done.exit_code, done.stderr) == (1, "nothing was paused\n")
+
+
+def test_where_zero_is_allowed_a_pause_may_hold_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_REPLICAS__MIN", "0")
+    done = CliRunner().invoke(app, ["pause", "--max", "0"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "at most 0" in done.stdout
+    override, problem = OverrideFile(data / "autoscaler" / "control.json").read(time.time())
+    assert problem == ""
+    assert override
+    assert override.max == 0
 
 
 @pytest.mark.parametrize(

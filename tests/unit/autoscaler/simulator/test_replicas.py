@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tidegate.autoscaler.simulator.replicas import SimulatedService
 from tidegate.autoscaler.simulator.run import simulate
-from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.system import RequestKind, System
 from tidegate.autoscaler.simulator.traces import Slowness, Trace
 from tidegate.autoscaler.simulator.workload import Workload, workload_from_plan
 from tidegate.autoscaler.sloq.queueing import wait_exceeds
@@ -202,8 +202,10 @@ def test_a_slow_dependency_holds_slots_only_while_it_is_slow() -> None:
         ({"service_cv": -0.1}, "cv cannot be negative, got -0.1"),
         ({"scrape_seconds": 0.0}, "scrape must be above 0 s"),
         ({"startup_seconds": -1.0}, "startup"),
-        ({"slo_seconds": math.nan}, "finite"),
-        ({"startup_seconds": math.inf}, "finite"),
+        ({"slo_seconds": math.nan}, "at most 86400 s"),
+        ({"startup_seconds": math.inf}, "at most 86400 s"),
+        ({"kinds": (RequestKind(1.0, 1e300),)}, "at most 86400 s"),
+        ({"service_cv": 1e300}, "a cv must be at most 100"),
     ],
 )
 def test_an_invalid_system_is_refused(wrong: dict[str, object], says: str) -> None:

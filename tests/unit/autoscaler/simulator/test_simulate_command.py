@@ -51,7 +51,7 @@ def test_with_a_minimum_of_zero_an_idle_service_costs_nothing(tmp_path: Path) ->
     [
         (["--start", "31"], "min ≤ start ≤ max"),
         (["--service-time", "0"], "service time above 0"),
-        (["--slo", "nan"], "finite"),
+        (["--slo", "nan"], "at most 86400 s"),
         (["--slo", "0"], "slo must be above 0 s, got 0"),
         (["--trace", "nowhere"], "unknown trace 'nowhere'"),
         (["--peak", "0"], "above 0"),
