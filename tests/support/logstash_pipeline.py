@@ -169,6 +169,10 @@ def _mutate(event: Event, settings: Mapping[str, Any]) -> None:
         _set(event, reference, text)
     for source, target in settings.get("copy", {}).items():
         _set(event, target, get(event, source))
+    for reference in settings.get("remove_field", []):
+        # org/logstash/Event.java: "removal of metadata is actually emptying metadata".
+        assert reference == f"[{METADATA}]", f"not implemented: {reference}"
+        event[METADATA] = {}
 
 
 def _fingerprint(event: Event, settings: Mapping[str, Any]) -> None:

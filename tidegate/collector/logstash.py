@@ -21,8 +21,8 @@ from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, document_address, project
 
-# Uncompressed. The limit of the http input is 10 MiB (observability/logstash/pipeline/main.conf).
-BODY_BYTES: Final = 8 * 2**20
+# Uncompressed. The limit of the http input is 1 MiB (observability/logstash/pipeline/main.conf).
+BODY_BYTES: Final = 1_000_000
 CONNECT_SECONDS: Final = 5.0
 # With a full queue Logstash blocks, and responds with 429 after 10 s.
 RESPONSE_SECONDS: Final = 15.0

@@ -3,6 +3,10 @@
 require "digest"
 require "json"
 
+# The fields of an event that the codec makes of a line that it cannot read. The tag alone proves nothing: the event may
+# have had it already.
+UNREADABLE = %w[message tags @timestamp @version].freeze
+
 def register(params)
 end
 
@@ -12,8 +16,8 @@ def filter(event)
   response = reason.rindex(", response: ")
   reason = reason[response + 2..] if response
   reason = reason[0, 2000]
-  # The tag alone proves nothing: the event may have had it already.
-  corrupt = Array(event.get("tags")).include?("_jsonparsefailure") && event.get("data_stream").nil?
+  corrupt = Array(event.get("tags")).include?("_jsonparsefailure") && (event.to_hash.keys - UNREADABLE).empty?
+  reason = "Logstash cannot read the line as a JSON object" if corrupt
   original = corrupt ? event.get("message").to_s : event.to_json
   id = event.get("[event][id]")
   # As in main.conf: for one id of more than 512 bytes Elasticsearch rejects the whole bulk request.

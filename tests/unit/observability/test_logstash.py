@@ -147,6 +147,8 @@ def test_no_filter_writes_to_the_event_and_each_event_gets_an_id() -> None:
         match plugin.head, plugin.settings:
             case "mutate", {"add_field": added, **rest} if not rest:
                 targets |= set(added)
+            case "mutate", {"remove_field": removed, **rest} if not rest:
+                assert removed == ["[@metadata]"]
             case "mutate", {"copy": copied, **rest} if not rest:
                 targets |= set(copied.values())
             case "fingerprint", {"target": target, **rest}:
@@ -189,14 +191,42 @@ def test_any_other_event_id_is_replaced_by_a_fingerprint(event_field: object) ->
 
 def test_the_tag_of_a_parse_failure_alone_makes_no_dead_letter() -> None:
     tags = ["_jsonparsefailure"]
-    output, metadata = routed({"message": '{"half', "tags": tags})
-    assert (output, metadata["reason"]) == (
-        "dead_letters",
-        "Logstash cannot read the line as a JSON object",
-    )
+    assert routed({"message": '{"half', "tags": tags})[0] == "dead_letters"
     good = {"event": {"id": "x"}, "data_stream": STREAM, "message": "hello"}
     assert routed({**good, "tags": tags}) == ("events", {"docid": "x"})
     assert routed({**good, "data_stream": {**STREAM, "dataset": "other"}})[0] == "dead_letters"
+
+
+def test_metadata_that_a_client_sends_decides_nothing() -> None:
+    """It could name the document's id and index (`_ingest_document`), or make an event a dead letter."""
+    sent = {"reason": "mine", "docid": "mine", "_ingest_document": {"index": "elsewhere"}}
+    event = {"event": {"id": "x"}, "data_stream": STREAM, "@metadata": sent}
+    assert routed(event) == ("events", {"docid": "x"})
+
+
+def test_an_event_and_a_request_are_bounded() -> None:
+    # indexing_pressure.memory.limit is a tenth of the heap; an event of a fifth of it was refused for ever.
+    options = SERVICES["elasticsearch"]["environment"]["ES_JAVA_OPTS"]
+    heap = int(re.search(r"-Xmx(\d+)m", options)[1]) * 2**20  # type: ignore[index]
+    (http,) = SECTIONS["main"]["input"].plugins()
+    assert http.settings["max_content_length"] == 2**20 < heap / 10 / 5
+    assert Settings().collector.line_bytes < BODY_BYTES < 2**20
+
+
+def test_no_text_of_an_event_reaches_the_log() -> None:
+    text = (FOLDER / "log4j2.properties").read_text()
+    levels = dict(
+        re.findall(r"^logger\.\w+\.name = (\S+)\nlogger\.\w+\.level = (\w+)$", text, re.MULTILINE)
+    )
+    # logstash-output-elasticsearch 12, plugin_mixins/elasticsearch/common.rb: "Retrying failed action" at
+    # info, "routing to DLQ" at warn; logstash-codec-json_lines 3, "JSON parse error" (warn).
+    assert levels == {
+        "logstash.outputs.elasticsearch": "error",
+        "logstash.codecs.jsonlines": "error",
+    }
+    mounts = SERVICES["logstash"]["volumes"]
+    name = "log4j2.properties"
+    assert f"./observability/logstash/{name}:{IN_IMAGE}/config/{name}:ro" in mounts
 
 
 REJECTED = {
@@ -221,10 +251,12 @@ def test_a_dead_letter_has_the_whole_event_once_and_the_end_of_the_reason() -> N
         "x": {"y": 1},
     }
     large = {"message": "m" * 2**20, "@metadata": {"reason": "r" * 10_000}}
-    first, second, corrupt = dead_letters(
+    foreign = {"message": "hello", "tags": ["_jsonparsefailure"], "x": 1}
+    first, second, corrupt, other = dead_letters(
         {**tagged, "@metadata": REJECTED},
         large,
         {"message": "{half", "tags": ["_jsonparsefailure"], "@metadata": {"reason": "none"}},
+        {**foreign, "@metadata": {"reason": "it names no data stream"}},
     )
     original = json.loads(first["event"]["original"])
     assert tagged.items() <= original.items(), "an event with this tag keeps its fields"
@@ -234,6 +266,9 @@ def test_a_dead_letter_has_the_whole_event_once_and_the_end_of_the_reason() -> N
     assert second["error"]["message"] == "r" * 2000
     assert len(json.dumps(second)) < 2**20 + 10_000
     assert corrupt["event"]["original"] == "{half"
+    assert corrupt["error"]["message"] == "Logstash cannot read the line as a JSON object"
+    assert foreign.items() <= json.loads(other["event"]["original"]).items()
+    assert other["error"]["message"] == "it names no data stream"
 
 
 def test_the_id_of_a_dead_letter_does_not_depend_on_the_order_of_fields() -> None:
