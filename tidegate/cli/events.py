@@ -13,12 +13,27 @@ PANEL = "Events"
 commands = typer.Typer()
 
 
+def _complete_query(incomplete: str) -> list[str]:
+    from tidegate.settings import SettingsError, load
+    from tidegate.store.search.commands import complete
+
+    try:
+        return complete(load(), incomplete)
+    except SettingsError:
+        return []
+
+
 @commands.command(
     rich_help_panel=PANEL,
     epilog="Example: `tidegate search 'log.level:error AND tidegate.work:heavy' --since 5m`",
 )
 def search(
-    query: Annotated[str, typer.Argument(help="A Lucene query over the events' fields.")] = "",
+    query: Annotated[
+        str,
+        typer.Argument(
+            help="A Lucene query over the events' fields.", autocompletion=_complete_query
+        ),
+    ] = "",
     since: Since = "1h",
     until: Annotated[str, typer.Option(help="The end of the time range; as --since.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of events.")] = 50,
@@ -52,7 +67,12 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Continue with new events.")
     ] = False,
-    query: Annotated[str, typer.Option(help="A Lucene query over the events' fields.")] = "",
+    query: Annotated[
+        str,
+        typer.Option(
+            help="A Lucene query over the events' fields.", autocompletion=_complete_query
+        ),
+    ] = "",
     since: Since = "5m",
     as_json: Json = False,
 ) -> None:

@@ -24,10 +24,11 @@ from tidegate.collector.restoration import Restoration
 from tidegate.collector.retention import expired
 from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
-from tidegate.events.event import encode
+from tidegate.events.event import Event, encode
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.store.base import Damage, Rejected, StoreUnavailableError
+from tidegate.store.own_fields import MAX_FIELDS, MAX_SIZE, MAX_VALUES, own_fields
 from tidegate.store.query.time_ranges import microseconds
 
 NODE: Final = "collector"
@@ -35,6 +36,8 @@ NODE: Final = "collector"
 PRUNE_SECONDS: Final = 600.0
 # Interval between checks of an embedded store. A file is read again only if it has changed.
 CHECK_SECONDS: Final = 5.0
+# Maximum number of services about whose events with too many fields is logged.
+MAX_CROWDED: Final = 100
 
 
 def sink_backoff(random: Callable[[], float] = random.random) -> Backoff:
@@ -105,6 +108,7 @@ class Delivery:
     _sink: Sink | None = field(default=None, init=False)
     _pruned: float = field(default=0.0, init=False)
     _checked: float = field(init=False)
+    _crowded: set[str] = field(default_factory=set, init=False)
     _restoration: Restoration | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -172,7 +176,25 @@ class Delivery:
     def _append(self, batch: Batch) -> list[Rejected]:
         if not batch.events or self._sink is None:
             return []
-        return append_batch(self._sink, [event for _, event in batch.events])
+        rejected = append_batch(self._sink, [event for _, event in batch.events])
+        for _, event in batch.events:
+            self._log_unsearchable(event)
+        return rejected
+
+    def _log_unsearchable(self, event: Event) -> None:
+        """Log once for each service that its events have more fields than are searchable."""
+        left_out = own_fields(event).left_out
+        service = event.get("service")
+        name = str(service.get("name")) if isinstance(service, dict) else "another program"
+        if left_out and name not in self._crowded and len(self._crowded) < MAX_CROWDED:
+            self._crowded.add(name)
+            self.event_log.record(
+                "fields-not-searchable",
+                f"an event of {name} has {left_out} values of its own fields beyond what is searchable"
+                f" ({MAX_FIELDS} fields, {MAX_VALUES} values, {MAX_SIZE // 1024} KiB): they are stored, and"
+                " shown with their event",
+                level="warn",
+            )
 
     def _prepare_sink(self) -> Exception | None:
         """Open the sink if there is something to deliver, and repair it; return why that failed."""

@@ -20,6 +20,7 @@ from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, document_address, project
+from tidegate.store.own_fields import with_own_fields
 
 # Uncompressed. The limit of the http input is 1 MiB (observability/logstash/pipeline/main.conf).
 BODY_BYTES: Final = 1_000_000
@@ -152,7 +153,7 @@ def _line(event: Event) -> bytes:
         own = _object(event.get("tidegate"))
         misfits = {**_object(own.get("misfits")), METADATA: metadata}
         event["tidegate"] = {**own, "misfits": misfits}
-    return encode(event)
+    return encode(with_own_fields(event))
 
 
 def _is_text(tags: object) -> bool:

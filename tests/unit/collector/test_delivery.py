@@ -170,6 +170,19 @@ def test_a_kill_between_quarantine_and_checkpoint_quarantines_nothing_twice(
     assert [entry["line"] for entry in harness.quarantined()] == ["first", "second"]
 
 
+def test_more_own_fields_than_are_searchable_are_logged_once(
+    harness: Harness, writer: EventWriter
+) -> None:
+    harness.limits = Limits(1000, 65_536, 65_536)
+    for _ in range(3):
+        writer.write(event("many", tidegate={f"field{number}": 1 for number in range(70)}))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    (message,) = harness.messages("event.action:fields-not-searchable AND log.level:warn")
+    assert message.startswith("an event of flights has 6 values of its own fields beyond what is")
+    assert harness.messages("tidegate.field63:1") == ["many"] * 3
+
+
 def test_a_truncated_file_is_logged(harness: Harness, writer: EventWriter) -> None:
     writer.write(event("a" * 100))
     with closing(harness.collector()) as delivery:

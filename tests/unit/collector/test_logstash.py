@@ -289,7 +289,14 @@ def test_the_collector_counts_deliveries_repairs_quarantined_lines_and_retries(
             pass
     apps = [one for one in double.stored.values() if one["event"]["dataset"] == "tidegate.app"]
     assert [one["message"] for one in apps] == ["plain", "odd"]
-    assert apps[1]["tidegate"] == {"work": "light", "misfits": {"tidegate.model": "small"}}
+    assert apps[1]["tidegate"] == {
+        "work": "light",
+        "misfits": {"tidegate.model": "small"},
+        "own_fields": {
+            "names": ["tidegate", "tidegate.model"],
+            "values": ["tidegate.model=ssmall"],
+        },
+    }
     assert count("quarantined_total") == 1
     assert count("delivered_total") == len(double.stored)
     assert (count("sink_up"), count("lag_bytes")) == (1, 0)

@@ -33,6 +33,7 @@ from tidegate.store.elasticsearch.responses import explain, reason
 from tidegate.store.elasticsearch.templates import STREAMS, install
 from tidegate.store.embedded.compiler import DEFAULT_FIELD
 from tidegate.store.fields import TIMESTAMP, RefusedError, document_address
+from tidegate.store.own_fields import rewrite, with_own_fields, without_own_fields
 from tidegate.store.query import parser
 from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
@@ -111,7 +112,7 @@ class ElasticsearchStore:
         """
         check(request)
         # Parsed here for better error messages and the same semantics as in the embedded store.
-        query = normalized_query.render(parser.parse(request.query))
+        query = normalized_query.render(rewrite(parser.parse(request.query)))
         streams = STREAMS[request.stream] if request.stream else ",".join(STREAMS.values())
         with self._translate_errors(QueryError):
             response = _search_with_retries(
@@ -132,7 +133,7 @@ class ElasticsearchStore:
         found = response["hits"]
         return SearchResult(
             total=found["total"]["value"],
-            hits=[hit["_source"] for hit in found["hits"]],
+            hits=[without_own_fields(hit["_source"]) for hit in found["hits"]],
             # Without any stream the response has no aggregations.
             aggregations=DIALECT.results(request.aggregations, response.get("aggregations", {})),
         )
@@ -232,7 +233,7 @@ def _client(settings: ElasticsearchSettings) -> Elasticsearch:
 def _operation(event: Event) -> Operation:
     identity, stream = document_address(event)
     action = orjson.dumps({"create": {"_index": stream, "_id": identity}})
-    return action, encode(event)[:-1]
+    return action, encode(with_own_fields(event))[:-1]
 
 
 def _query(query: str, request: SearchRequest) -> dict[str, Any]:

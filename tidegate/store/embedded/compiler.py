@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Final, NoReturn
 
 import tantivy
@@ -149,9 +150,11 @@ class Compiler:
     def _string_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
         """Match every term between the bounds; tantivy has no range query for text."""
         low, high = bounds.low, bounds.high
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(low or "", high or "", strict=False))
+        common = "".join(char for char, _ in same)
         terms = [
             term
-            for term, _ in self.searcher.terms_with_prefix(leaf.path, "")
+            for term, _ in self.searcher.terms_with_prefix(leaf.path, common)
             if (low is None or term > low or (bounds.include_low and term == low))
             and (high is None or term < high or (bounds.include_high and term == high))
         ]

@@ -13,6 +13,7 @@ from tidegate.events.event import Event, encode
 from tidegate.store.embedded.compiler import NAMES_FIELD
 from tidegate.store.embedded.text_analysis import analyzer
 from tidegate.store.fields import Kind, catalogue, document_address, project
+from tidegate.store.own_fields import NAMES, VALUES, own_fields
 
 ID_FIELD: Final = "_id"
 SOURCE_FIELD: Final = "_source"
@@ -86,6 +87,9 @@ def document(event: Event, to: tantivy.Schema) -> tuple[str, tantivy.Document]:
 
 def _document(identity: str, line: bytes, event: Event, to: tantivy.Schema) -> tantivy.Document:
     values = project(event)
+    own = own_fields(event)
+    if own.names:
+        values[NAMES], values[VALUES] = list(own.names), list(own.values)
     names = _names(tuple(values))
     fields = {ID_FIELD: identity, SOURCE_FIELD: line, NAMES_FIELD: names, **values}
     return tantivy.Document.from_dict(fields, to)

@@ -37,6 +37,7 @@ from tidegate.store.embedded.integrity import Integrity
 from tidegate.store.embedded.repair import damaged_segments, repair
 from tidegate.store.embedded.text_analysis import tokenize
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
+from tidegate.store.own_fields import rewrite
 from tidegate.store.query import parser, time_ranges
 from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
@@ -84,7 +85,7 @@ class EmbeddedReader:
     def search(self, request: SearchRequest) -> SearchResult:
         """Search events; events of a completed `append` in any process are visible."""
         check(request)
-        tree = parser.parse(request.query)
+        tree = rewrite(parser.parse(request.query))
         with self._lock:
             opened = self._current()
             searcher = opened.searcher()

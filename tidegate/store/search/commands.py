@@ -5,7 +5,6 @@ Exit codes are those of grep: 0 if events were found, 1 if none were, 2 on an er
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import secrets
@@ -29,11 +28,11 @@ from tidegate.store.base import (
     SearchRequest,
     StoreUnavailableError,
 )
-from tidegate.store.fields import catalogue
 from tidegate.store.open_store import open_store
 from tidegate.store.query import parser, time_ranges, tree
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import event_lines, waterfall
+from tidegate.store.search.field_names import mapped_names, own_names, suggest
 from tidegate.store.search.follower import Follower
 
 FOUND: Final = 0
@@ -71,7 +70,7 @@ def search(
         output.events(reversed(found.hits))
         if not found.total:
             return _report_not_found(
-                f"no event since {since}{_until(until)} matches {query!r}", query
+                store, f"no event since {since}{_until(until)} matches {query!r}", query
             )
         if found.total > len(found.hits) and not as_json:
             _print_message(
@@ -102,7 +101,7 @@ def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
         else:
             _show_trace(output, requested, found.hits, settings.telemetry.sample_ratio)
         if not found.hits:
-            return _report_not_found(f"no event has the trace.id {requested}", "")
+            return _report_not_found(store, f"no event has the trace.id {requested}", "")
         return FOUND
 
     return _run(settings, as_json, run)
@@ -120,7 +119,7 @@ def logs(settings: Settings, query: str, *, since: str, follow: bool, as_json: b
         if follow:
             _follow(follower, output)
         elif not output.events(follower.events()):
-            return _report_not_found(f"no event since {since} matches {query!r}", query)
+            return _report_not_found(store, f"no event since {since} matches {query!r}", query)
         return FOUND
 
     return _run(settings, as_json, run)
@@ -172,6 +171,14 @@ def _run(settings: Settings, as_json: bool, run: Callable[[EventStore, _Output],
         return ERROR
 
 
+def complete(settings: Settings, incomplete: str) -> list[str]:
+    """Return the completions of a query: the names of fields that begin with its last word."""
+    before, last = re.fullmatch(r"(.*?)([^\s(:+!-]*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]  # it matches any text
+    with closing(open_store(settings, read_only=True)) as store:
+        names = dict.fromkeys([*mapped_names(), *own_names(store)])
+    return [f"{before}{name}:" for name in names if name.startswith(last)]
+
+
 def _follow(follower: Follower, output: _Output) -> None:
     """Follow until Ctrl-C. An unavailable store is reported once and retried."""
     unavailable = False
@@ -215,22 +222,24 @@ def _show_trace(output: _Output, trace_id: str, events: list[Event], sample_rati
     output.events(others)
 
 
-def _report_not_found(message: str, query: str) -> int:
+def _report_not_found(store: EventStore, message: str, query: str) -> int:
     _print_message(message)
-    for name in sorted(tree.fields(parser.parse(query))):
-        if hint := _hint(name):
-            _print_message(hint)
+    known = mapped_names()
+    unknown = [
+        name for name in sorted(tree.fields(parser.parse(query))) if _is_unknown(name, known)
+    ]
+    own = own_names(store) if unknown else []
+    for name in unknown:
+        if name not in own:
+            similar = suggest(name, [*known, *own])
+            _print_message(
+                f"no event has a field {name}" + (f": did you mean {similar}?" if similar else "")
+            )
     return NOT_FOUND
 
 
-def _hint(name: str) -> str:
-    """Return a hint for a field that cannot be searched; empty for a searchable field."""
-    known = catalogue()
-    if name in known or any(path.startswith(f"{name}.") for path in known):
-        return ""
-    similar = difflib.get_close_matches(name, known, n=1)
-    suggestion = f": did you mean {similar[0]}?" if similar else ""
-    return f"{name} is not a searchable field{suggestion}"
+def _is_unknown(name: str, known: list[str]) -> bool:
+    return not any(path == name or path.startswith(f"{name}.") for path in known)
 
 
 def _until(until: str) -> str:

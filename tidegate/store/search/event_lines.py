@@ -11,14 +11,18 @@ from rich.text import Text
 
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
+from tidegate.store.own_fields import number_of, own_fields
 from tidegate.store.query import time_ranges
 
 _LEVELS: Final = {"error": "bold red", "warn": "yellow", "info": "green", "debug": "dim"}
 _NODE_WIDTH: Final = 11
+# What is shown of the fields that an application added; --json shows all.
+_OWN_FIELDS: Final = 8
+_VALUE_WIDTH: Final = 40
 
 
 def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
-    """Return time, level, node and message, then the error and the trace id if present.
+    """Return time, level, node and message, then the error, own fields and the trace id if present.
 
     Args:
         event: The event; any field may be missing.
@@ -37,9 +41,25 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
     )
     if error and error not in parts.plain:
         parts.append(f"  {error}", style="red")
+    if shown := _own_fields(event):
+        parts.append(f"  {shown}", style="dim")
     if trace:
         parts.append(f"  trace.id:{trace}", style="dim")
     return parts
+
+
+def _own_fields(event: Event) -> str:
+    """Return the values that an application added to the event, such as `city=Kyiv price=12.5`."""
+    shown = []
+    for entry in own_fields(event).values:
+        name, _, value = entry.partition("=")
+        text = printable(number_of(value) if value[0] == "n" else value[1:])
+        name = printable(name.removeprefix("tidegate."))
+        shown.append(
+            f"{name}={text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + '…'}"
+        )
+    more = ["…"] if len(shown) > _OWN_FIELDS else []
+    return " ".join(shown[:_OWN_FIELDS] + more)
 
 
 def value_of(event: Mapping[str, Any], path: str) -> Any:

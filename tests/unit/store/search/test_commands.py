@@ -29,6 +29,7 @@ from tidegate.store.search.follower import PAGE, Follower
 from tidegate.telemetry.propagation import parse_traceparent
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
+OWN = {"city": "Kyiv", "price": 12.5, "quote": {"vip": True}}
 KEPT, PLAIN = "a" * 32, "b" * 32
 SECOND = 10**9
 
@@ -86,7 +87,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
                 event("first", ago=30, log={"level": "info"}),
                 event("second", ago=20, log={"level": "error"}, error=error, trace={"id": KEPT}),
                 event("third", ago=10, log={"level": "warn"}, trace={"id": PLAIN}),
-                event("of yesterday", ago=86_400),
+                event("of yesterday", ago=86_400, tidegate=OWN),
                 span("POST /predict", "1" * 16, None, 0, 1),
                 span("model", "2" * 16, "1" * 16, 0.25, 0.5),
             ]
@@ -147,8 +148,14 @@ def test_search_is_limited_to_the_time_range(
     ("query", "message"),
     [
         ("nowhere", "no event since 5m matches 'nowhere'\n"),
-        ("log.levle:x", "did you mean log.level?"),
-        ("qqqq:x", "qqqq is not a searchable field\n"),
+        ("log.levle:x", "no event has a field log.levle: did you mean log.level?"),
+        ("qqqq:x", "no event has a field qqqq\n"),
+        ("http.status:500", "did you mean http.response.status_code?"),
+        ("latency:5", "did you mean event.duration?"),
+        ("traceId:5", "did you mean trace.id?"),
+        ("method:GET", "did you mean http.request.method?"),
+        ("city:Kyiv", "did you mean tidegate.city?"),
+        ("tidegate.city:Lviv", "no event since 5m matches 'tidegate.city:Lviv'\n"),
         ("_exists_:http", "no event since 5m matches '_exists_:http'\n"),
     ],
 )
@@ -368,6 +375,18 @@ def test_events_in_the_future_do_not_hide_later_events_from_a_follower(tmp_path:
         assert found(follower) == ["late"], "what is late is found, whatever is ahead"
         clock[0] += timedelta(seconds=51)
         assert found(follower) == ["ahead"], "when its time has come"
+
+
+def test_fields_of_an_application_are_found_shown_and_completed(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(settings, "tidegate.city:Kyiv AND tidegate.price:>12", since="2d") == 0
+    assert "of yesterday  city=Kyiv price=12.5 quote.vip=true" in capsys.readouterr().out
+    assert commands.complete(settings, "log.le") == ["log.level:"]
+    assert commands.complete(settings, "log.level:error AND (tidegate.ci") == [
+        "log.level:error AND (tidegate.city:"
+    ]
+    assert not [one for one in commands.complete(settings, "") if "own_fields" in one]
 
 
 def test_an_event_with_invalid_values_is_formatted() -> None:

@@ -1,0 +1,96 @@
+"""Fields that are not in the mapping: how they are encoded, and their bounds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.store import own_fields as module
+from tidegate.store.own_fields import (
+    MAX_FIELDS,
+    MAX_SIZE,
+    number_of,
+    own_fields,
+    with_own_fields,
+    without_own_fields,
+)
+
+NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53)
+
+
+@given(st.lists(NUMBERS, min_size=2, max_size=5))
+def test_encoded_numbers_have_the_order_of_the_numbers(numbers: list[float]) -> None:
+    for one, other in itertools.combinations(numbers, 2):
+        first, second = (str(module._sortable(number)) for number in (one, other))
+        assert (first < second, first == second) == (float(one) < other, float(one) == other)
+        assert math.isclose(float(number_of(first)), one, rel_tol=1e-14)
+
+
+def test_names_types_and_objects_are_kept_apart() -> None:
+    found = own_fields(
+        {
+            "message": "hello",
+            "log.level": "info",
+            "dns": {"id": 1},
+            "tidegate": {
+                "city": ["Kyiv", 5, True, None],
+                "quote": {"by": "Ann"},
+                "model": {"name": "flights", "size": "small"},
+                "attributes": {"secret": 1},
+                "misfits": {"tidegate.drift": "odd"},
+            },
+        }
+    )
+    assert list(found.names) == [
+        "dns",
+        "dns.id",
+        "tidegate",
+        "tidegate.city",
+        "tidegate.quote",
+        "tidegate.quote.by",
+        "tidegate.model",
+        "tidegate.model.size",
+        "tidegate.drift",
+    ]
+    assert list(found.values) == [
+        "dns.id=nbff0000000000000",
+        "tidegate.city=sKyiv",
+        "tidegate.city=nc014000000000000",
+        "tidegate.city=btrue",
+        "tidegate.quote.by=sAnn",
+        "tidegate.model.size=ssmall",
+        "tidegate.drift=sodd",
+    ]
+    assert found.left_out == 0
+
+
+def test_number_length_and_depth_are_bounded() -> None:
+    many = own_fields({"tidegate": {f"f{number}": 1 for number in range(MAX_FIELDS + 5)}})
+    assert (len(many.values), many.left_out) == (MAX_FIELDS, 5)
+    long = own_fields({"tidegate": {f"f{number}": "x" * 900 for number in range(40)}})
+    assert sum(map(len, long.values)) <= MAX_SIZE
+    assert long.left_out > 0
+    deep: dict[str, object] = {"x": 1}
+    for _ in range(20):
+        deep = {"y": deep}
+    assert own_fields({"tidegate": {"deep": deep}}).left_out == 1
+    assert own_fields({"tidegate": {"n" * 300: 1}}).left_out == 1
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["tidegate", "log", "dns", "message"]), json, min_size=1))
+def test_an_event_comes_back_as_it_was(event: dict[str, object]) -> None:
+    before = repr(event)
+    stored = with_own_fields(event)
+    assert repr(event) == before
+    if event.get("tidegate", True):  # an empty object is not told from none
+        assert repr(without_own_fields(dict(stored))) == before

@@ -1,0 +1,250 @@
+"""Makes fields searchable that are not in the mapping: of `annotate`, of log lines and of other programs.
+
+A mapping for each name would let a program fill the index, and the first event would decide the type of all
+others. Instead two keyword fields have the names and the values of them all:
+
+    tidegate.own_fields.names     tidegate.city, tidegate.price
+    tidegate.own_fields.values    tidegate.city=sKyiv, tidegate.price=nc014000000000000
+
+The letter is the type, so a text and a number in one field do not disturb each other. A number is written so
+that the order of texts is the order of numbers. A query about such a field becomes one about these keywords.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tidegate.events.event import Event
+from tidegate.store.fields import Branch, Leaf, catalogue, mapping, whole_number
+from tidegate.store.query import tree
+
+PARENT: Final = "tidegate.own_fields"
+NAMES: Final = f"{PARENT}.names"
+VALUES: Final = f"{PARENT}.values"
+MISFITS: Final = "tidegate.misfits"
+MAX_FIELDS: Final = 64
+MAX_VALUES: Final = 256
+MAX_NAME: Final = 200
+MAX_ENTRY: Final = 1024
+# Of all entries of an event together, so that it is at most a quarter larger than its line may be.
+MAX_SIZE: Final = 16_384
+MAX_DEPTH: Final = 8
+
+
+@dataclass(slots=True)
+class OwnFields:
+    """The fields of an event that are not in the mapping.
+
+    Attributes:
+        names: Their dotted names, with those of the objects around them.
+        values: Name, type and value of each.
+        left_out: Number of fields beyond the bounds, which cannot be searched.
+    """
+
+    names: dict[str, None] = field(default_factory=dict)
+    values: dict[str, None] = field(default_factory=dict)
+    left_out: int = 0
+    _size: int = 0
+    _fields: set[str] = field(default_factory=set)
+
+    def add(self, name: str, item: object, depth: int = 0) -> None:
+        """Add a field and, for an object or a list, what is in it."""
+        if isinstance(item, Mapping):
+            if depth < MAX_DEPTH:
+                for key, value in item.items():
+                    self.add(f"{name}.{key}", value, depth + 1)
+            else:
+                self.left_out += 1
+        elif isinstance(item, list | tuple):
+            for value in item:
+                self.add(name, value, depth)
+        elif (text := _encoded(item)) is not None:
+            self._add_value(name, f"{name}={text}")
+
+    def _add_value(self, name: str, entry: str) -> None:
+        new = name not in self._fields
+        if (
+            (new and len(self._fields) >= MAX_FIELDS)
+            or len(self.values) >= MAX_VALUES
+            or len(name) > MAX_NAME
+            or self._size + len(entry) > MAX_SIZE
+        ):
+            self.left_out += 1
+            return
+        if new:
+            self._fields.add(name)
+            parts = name.split(".")
+            self.names.update(dict.fromkeys(".".join(parts[: n + 1]) for n in range(len(parts))))
+        if (
+            len(entry) <= MAX_ENTRY
+        ):  # as for other keywords: the field exists, its value is not searchable
+            self.values[entry] = None
+            self._size += len(entry)
+
+
+def own_fields(event: Event) -> OwnFields:
+    """Return the fields of an event that are not in the mapping."""
+    found = OwnFields()
+    _walk(mapping(), "", event, found)
+    return found
+
+
+def with_own_fields(event: Event) -> Event:
+    """Return the event with what makes its own fields searchable."""
+    found, own = own_fields(event), event.get("tidegate", {})
+    if not found.names or not isinstance(own, dict):
+        return event
+    added = {"names": list(found.names), "values": list(found.values)}
+    return {**event, "tidegate": {**own, "own_fields": added}}
+
+
+def without_own_fields(event: Event) -> Event:
+    """Return a stored event as it was written."""
+    own = event.get("tidegate")
+    if isinstance(own, dict) and own.pop("own_fields", None) and not own:
+        del event["tidegate"]
+    return event
+
+
+def _walk(branch: Branch, prefix: str, value: Mapping[str, Any], found: OwnFields) -> None:
+    for key, item in value.items():
+        child = branch.children.get(key)
+        if child is None and "." in key:
+            child = _resolve(branch, key)
+        if isinstance(child, Leaf):
+            continue
+        name = f"{prefix}.{key}" if prefix else key
+        if child is None:
+            found.add(name, item)
+        elif child.path == MISFITS:
+            for moved, one in item.items() if isinstance(item, Mapping) else ():
+                found.add(moved, one)
+        elif not child.opaque and child.path != PARENT:
+            for one in item if isinstance(item, list) else (item,):
+                if isinstance(one, Mapping):
+                    _walk(child, name, one, found)
+
+
+def _resolve(branch: Branch, key: str) -> Branch | Leaf | None:
+    """`{"log.level": …}` means `{"log": {"level": …}}`."""
+    node: Branch | Leaf | None = branch
+    for part in key.split("."):
+        node = node.children.get(part) if isinstance(node, Branch) else None
+    return node
+
+
+def _encoded(item: object) -> str | None:
+    if isinstance(item, str):
+        return f"s{item}"
+    if isinstance(item, bool):
+        return f"b{str(item).lower()}"
+    if isinstance(item, int | float):
+        return _sortable(item)
+    return None
+
+
+def _sortable(number: float) -> str | None:
+    """Encode a number so that the order of texts is the order of numbers (the bits of a double, IEEE 754)."""
+    try:
+        double = float(number) + 0.0  # -0.0 is 0.0
+    except OverflowError:
+        return None
+    if math.isnan(double):
+        return None
+    (bits,) = struct.unpack(">Q", struct.pack(">d", double))
+    return f"n{bits ^ (1 << 63) if bits < 1 << 63 else bits ^ ((1 << 64) - 1):016x}"
+
+
+def number_of(encoded: str) -> str:
+    """Return the number of an encoded value as text."""
+    bits = int(encoded[1:], 16)
+    bits = bits ^ (1 << 63) if bits >> 63 else bits ^ ((1 << 64) - 1)
+    (number,) = struct.unpack(">d", struct.pack(">Q", bits))
+    return f"{number:.15g}"
+
+
+def rewrite(node: tree.Node) -> tree.Node:
+    """Return a query in which conditions on fields that are not in the mapping use the two keyword fields."""
+    if isinstance(node, tree.Group):
+        return tree.Group(
+            tuple(map(rewrite, node.must)),
+            tuple(map(rewrite, node.should)),
+            tuple(map(rewrite, node.must_not)),
+        )
+    if isinstance(node, tree.Everything) or node.field is None or node.field in catalogue():
+        return node
+    name = node.field
+    if isinstance(node, tree.Exists):
+        return _any(node, tree.Word(NAMES, name)) if _is_object(name) else tree.Word(NAMES, name)
+    return _condition(name, node)
+
+
+def _condition(
+    name: str,
+    node: tree.Word | tree.Pattern | tree.Fuzzy | tree.Phrase | tree.Regex | tree.Range,
+) -> tree.Node:
+    text = f"{name}=s"
+    match node:
+        case tree.Word(text=value) | tree.Phrase(text=value):
+            return _any(*(tree.Word(VALUES, entry) for entry in _entries(name, value)))
+        case tree.Pattern(parts=parts):
+            return tree.Pattern(VALUES, (text, *parts))
+        case tree.Regex(pattern=pattern):
+            return tree.Regex(VALUES, f"{_escape(text)}({pattern})")
+        case tree.Fuzzy(text=value, edits=edits):
+            within = tree.Pattern(VALUES, (text, tree.Wild.ANY))
+            return tree.Group((tree.Fuzzy(VALUES, text + value, edits), within), (), ())
+        case tree.Range():
+            return _range(name, node)
+
+
+def _entries(name: str, value: str) -> Iterator[str]:
+    yield f"{name}=s{value}"
+    if (number := _number(value)) is not None:
+        yield f"{name}={number}"
+    if value in ("true", "false"):
+        yield f"{name}=b{value}"
+
+
+def _range(name: str, node: tree.Range) -> tree.Range:
+    bounds = [None if bound is None else _number(bound) for bound in (node.low, node.high)]
+    numeric = all(
+        (bound is None) == (number is None)
+        for bound, number in zip((node.low, node.high), bounds, strict=True)
+    )
+    kind = "n" if numeric else "s"
+    low, high = (
+        bounds
+        if numeric
+        else (None if bound is None else f"s{bound}" for bound in (node.low, node.high))
+    )
+    return tree.Range(
+        VALUES,
+        f"{name}={kind}" if low is None else f"{name}={low}",
+        # The next letter is behind every value of this type.
+        f"{name}={chr(ord(kind) + 1)}" if high is None else f"{name}={high}",
+        include_low=node.include_low or low is None,
+        include_high=node.include_high and high is not None,
+    )
+
+
+def _number(text: str) -> str | None:
+    number = whole_number(text)
+    return None if number is None else _sortable(number)
+
+
+def _any(*nodes: tree.Node) -> tree.Node:
+    return nodes[0] if len(nodes) == 1 else tree.Group((), nodes, ())
+
+
+def _is_object(name: str) -> bool:
+    return any(path.startswith(f"{name}.") for path in catalogue())
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([.+*?()|\[\]{}^$#&~\\-])", r"\\\1", text)
