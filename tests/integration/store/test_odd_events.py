@@ -69,7 +69,7 @@ def _set(event: Event, path: str, value: Any) -> None:
         ("log.level", "error" * 20_000, "_exists_:log.level", False),
         ("tidegate.attributes", "text", "NOT _exists_:tidegate.attributes", True),
         ("tidegate.decision.inputs", [1, {"a": 2}], "_exists_:tidegate.decision", False),
-        ("unknown.field", {"a": [1, {"b": 2}]}, "_exists_:unknown", False),
+        ("unknown.field", {"a": [1, {"b": 2}]}, "_exists_:unknown", True),
     ],
 )
 def test_an_odd_value_is_stored_and_found_as_in_elasticsearch(
