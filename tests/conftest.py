@@ -40,26 +40,28 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("same")
 
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
-# other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle.
+# other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle. So
+# there are two groups of them, of about the same length.
 # Two files of provision use the same Elasticsearch with accounts, which takes 15 CPU-seconds to start.
 # Those of kubernetes use the same control plane, which takes 600 MiB. Faults have a cluster of their own, and
 # the tests of them mostly wait.
-TOGETHER = (
-    "tests/e2e/kubernetes/test_faults.py",
-    "tests/e2e/model/",
-    "tests/e2e/",
-    "tests/integration/stack/",
-    "tests/integration/provision/",
-    "tests/integration/kubernetes/",
-)
+TOGETHER = {
+    "tests/e2e/kubernetes/test_faults.py": "faults",
+    "tests/e2e/compose/": "stacks of Compose and models",
+    "tests/e2e/model/": "stacks of Compose and models",
+    "tests/e2e/": "other stacks",
+    "tests/integration/stack/": "integration of the stack",
+    "tests/integration/provision/": "provision",
+    "tests/integration/kubernetes/": "kubernetes",
+}
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """A file's tests go to one worker, which so starts its components once; a few folders' too."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = next((one for one in TOGETHER if nodeid.startswith(one)), None)
-        return folder or str(super()._split_scope(nodeid))
+        groups = (group for folder, group in TOGETHER.items() if nodeid.startswith(folder))
+        return next(groups, None) or str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
