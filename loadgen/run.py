@@ -131,7 +131,11 @@ def run(options: Options, console: Console) -> int:
         interrupted=sender.interrupted,
     )
     summary = summary.model_copy(
-        update={"thresholds": [threshold.evaluate(summary) for threshold in thresholds]}
+        update={
+            "thresholds": [threshold.evaluate(summary) for threshold in thresholds],
+            # A kind says how many rows a request has; bodies of --body, and requests without one, have none.
+            **({"by_kind": {}} if isinstance(bodies, RawBodies) else {}),
+        }
     )
     write_run(folder, summary, recording, series)
     write_report(folder, summary, recording, series)

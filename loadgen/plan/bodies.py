@@ -36,7 +36,8 @@ def read_rows(path: Path) -> list[bytes]:
     except FileNotFoundError as error:
         raise UsageError(
             f"{path} does not exist: set --rows to a file of rows, such as samples.ndjson in the artefact "
-            "folder of the served model (for a joblib file: .tidegate/artefacts/*/samples.ndjson)"
+            "folder of the served model (for a joblib file: .tidegate/artefacts/*/samples.ndjson); for an "
+            "application of your own, --body to a file of request bodies, or --method GET with --path"
         ) from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -127,12 +127,10 @@ def status_panel(
 
 
 def _labelled_values(cells: list[tuple[str, str, str]]) -> Text:
-    """Return names and values in one line, in columns of fixed width."""
-    line = Text()
-    for name, value, style in cells:
-        line.append(f"{name} ", style="dim")
-        line.append(f"{value:<{9 if name == 'planned' else 7}}", style=style)
-    return line
+    """Return names and values in one line, which fits 80 columns up to five digits."""
+    return Text("  ").join(
+        Text.assemble((f"{name} ", "dim"), (value, style)) for name, value, style in cells
+    )
 
 
 class LiveView:

@@ -51,16 +51,21 @@ def to_html(summary: Summary, run: RunSeries) -> str:
         rows=[("all", summary), *summary.by_kind.items()],
         narrative=narrative(run),
         verdict=verdict(summary),
-        plots={name: _both(panels, run) for name, panels in plots_of(run).items()},
+        plots={
+            name: _both(panels, run)
+            for name, panels in plots_of(run, kinds=bool(summary.by_kind)).items()
+        },
         light=LIGHT,
         dark=DARK,
     )
 
 
-def plots_of(run: RunSeries) -> dict[str, tuple[str, ...]]:
-    """Return the panels of each plot of the report. Without data there is no panel of replicas."""
+def plots_of(run: RunSeries, *, kinds: bool) -> dict[str, tuple[str, ...]]:
+    """Return the panels of each plot of the report: of replicas with their data, of kinds with those."""
     shown = tuple(name for name in OVERVIEW if name != "replicas" or run.signals.ready)
-    return {"overview": shown, "kinds and failures": ("latency-by-kind", "errors")}
+    if kinds:
+        return {"overview": shown, "kinds and failures": ("latency-by-kind", "errors")}
+    return {"overview": shown, "failures": ("errors",)}
 
 
 def headline(summary: Summary) -> str:

@@ -80,10 +80,13 @@ def _notes(summary: Summary) -> Iterator[str]:
 
 
 def _figures(summary: Summary) -> Table:
-    table = Table(box=None, pad_edge=False)
-    other = "last byte p95" if summary.until == "first-byte" else "first byte p95"
+    # It fits 80 columns, with a heading of two lines for the last one.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    other = "last byte\np95" if summary.until == "first-byte" else "first byte\np95"
     for name in ("", "planned", "sent", "answered", "failed", "p50", "p95", "p99", "max", other):
-        table.add_column(name, justify="right" if name else "left", header_style="dim")
+        table.add_column(
+            name, justify="right" if name else "left", header_style="dim", no_wrap=True
+        )
     for name, figures in (("all", summary), *summary.by_kind.items()):
         table.add_row(
             name,

@@ -274,3 +274,14 @@ def test_verify_without_a_running_stack_prints_json_if_asked(tmp_path: Path) -> 
     found = json.loads(done.stdout)
     assert (found["ok"], found["checks"]) == (False, [])
     assert found["problem"].startswith(f"no stack runs in {tmp_path}")
+
+
+@pytest.mark.parametrize("command", [("down",), ("status",), ("search", "x")])
+def test_invalid_settings_stop_no_command_about_a_running_stack(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "tidegate.toml").write_text("[slo]\nlatency = 1\n")
+    done = tidegate(tmp_path, *command)
+    assert "slo.latency" in done.stderr
+    assert "This command ignores it; the data folder is .tidegate" in done.stderr
+    assert done.returncode == {"down": 0, "status": 3, "search": 2}[command[0]], done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.settings import Settings, SettingsError, load, setting_names
+from tidegate.settings.valid_part import load_valid
 from tidegate.store.query import time_ranges
 
 NOBODY = 65_534
@@ -270,3 +271,20 @@ def test_each_setting_has_a_description() -> None:
 def test_the_slow_threshold_is_the_objective_by_default() -> None:
     assert load(slo={"latency_seconds": 0.3}).slow_seconds == 0.3
     assert load(telemetry={"slow_seconds": 0.1}).slow_seconds == 0.1
+
+
+def test_the_valid_part_of_invalid_settings_finds_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tidegate.toml").write_text(
+        '[stack]\ndata_dir = "here"\nhost = 5\nno_such = 1\n[gateway]\nport = 8123\n[slo]\nlatency = 1\n'
+    )
+    monkeypatch.setenv("TIDEGATE_REPLICAS__MAX", "many")
+    with pytest.raises(SettingsError):
+        load()
+    found = load_valid()
+    assert (found.stack.data_dir, found.gateway.port) == (Path("here"), 8123)
+    assert (found.stack.host, found.replicas) == ("127.0.0.1", load_valid().replicas)
+    (tmp_path / "tidegate.toml").write_text("[stack\n")
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", "there")
+    assert load_valid().stack.data_dir == Path("there")

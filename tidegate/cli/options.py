@@ -22,15 +22,32 @@ def settings(**overrides: Any) -> Settings:
         overrides: settings from options, by section; they override all other sources.
     """
     try:
-        found = load(**overrides)
-        if found.autoscaler.policy != Autoscaler().policy:
-            # Imported here, as the default policy needs no check.
-            from tidegate.autoscaler.live.configured_policy import check_policy
-
-            check_policy(found)
+        return _checked(**overrides)
     except SettingsError as error:
         stop(str(error))
+
+
+def _checked(**overrides: Any) -> Settings:
+    found = load(**overrides)
+    if found.autoscaler.policy != Autoscaler().policy:
+        # Imported here, as the default policy needs no check.
+        from tidegate.autoscaler.live.configured_policy import check_policy
+
+        check_policy(found)
     return found
+
+
+def settings_of_running_stack() -> Settings:
+    """The settings for a command about a running stack: invalid ones are reported, and do not stop it."""
+    try:
+        return _checked()
+    except SettingsError as error:
+        from tidegate.settings.valid_part import load_valid
+
+        found = load_valid()
+        folder = found.stack.data_dir
+        _report(f"{error}\nThis command ignores it; the data folder is {folder}", "yellow")
+        return found
 
 
 def model_service_settings() -> Settings:
@@ -50,7 +67,7 @@ def searched_settings() -> Settings:
     from tidegate.collector.run import deliver_now
     from tidegate.stack.data_folder import Layout
 
-    found = settings()
+    found = settings_of_running_stack()
     if Layout(found.stack.data_dir).holder() is None:  # otherwise its collector delivers them
         deliver_now(found)
     return found
@@ -58,5 +75,9 @@ def searched_settings() -> Settings:
 
 def stop(message: str, code: int = 2) -> NoReturn:
     """Report an error, and exit with a code."""
-    typer.secho("\n".join(map(printable, message.splitlines())), fg="red", err=True)
+    _report(message, "red")
     raise typer.Exit(code)
+
+
+def _report(message: str, colour: str) -> None:
+    typer.secho("\n".join(map(printable, message.splitlines())), fg=colour, err=True)

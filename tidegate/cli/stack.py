@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Json, model_service_settings, settings
+from tidegate.cli.options import Json, model_service_settings, settings, settings_of_running_stack
 
 PANEL = "The stack on this machine"
 
@@ -40,7 +40,7 @@ def status(as_json: Json = False) -> None:
     """Show the components, their addresses and their state."""
     from tidegate.stack.terminal.status_command import status as run
 
-    raise typer.Exit(run(settings(), as_json=as_json))
+    raise typer.Exit(run(settings_of_running_stack(), as_json=as_json))
 
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate verify --wait 60`")
@@ -61,7 +61,7 @@ def down() -> None:
     """Stop the stack; replicas finish their requests, and every event is delivered."""
     from tidegate.stack.terminal.commands import down as run
 
-    raise typer.Exit(run(settings()))
+    raise typer.Exit(run(settings_of_running_stack()))
 
 
 @commands.command(

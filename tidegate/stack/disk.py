@@ -30,6 +30,10 @@ def folder_problem(folder: Path) -> str:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             return f"{existing} cannot be written to: set stack.data_dir to another folder"
+        if not shutil.disk_usage(
+            existing
+        ).total:  # /proc, /sys: no disk, and nothing can be created there
+            return f"{existing} is not on a disk: set stack.data_dir to another folder"
         free = free_bytes(folder)
     except OSError as error:
         return f"stack.data_dir: {os_error_message(error)}"

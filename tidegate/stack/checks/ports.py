@@ -6,11 +6,13 @@ import errno
 import socket
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from tidegate.settings import Settings
 from tidegate.settings.sources import variable
+from tidegate.stack.data_folder import Layout
 
 LOCAL = "127.0.0.1"
 DATA_DIR = variable("stack.data_dir")
@@ -78,10 +80,57 @@ def port_problems(ports: list[RequiredPort]) -> list[str]:
                 problems.append(f"{text} is used by {by}: stop it, or set {setting} to a free port")
     problems += [
         f"another stack, in {folder}, uses the ports {', '.join(used)}: stop it with "
-        f"`TIDEGATE_STACK__DATA_DIR={folder} tidegate down`, or set other ports here"
+        f"`{_stop_command(Path(folder), ports)}`, or set other ports here"
         for folder, used in stacks.items()
     ]
     return problems
+
+
+def _stop_command(folder: Path, ports: list[RequiredPort]) -> str:
+    lost = None if Layout(folder).holder() else lost_supervisor(folder, ports)
+    return f"kill {lost}" if lost else f"{DATA_DIR}={folder} tidegate down"
+
+
+def lost_stack(settings: Settings) -> str:
+    """What to do about a stack that runs without its data folder; empty if there is none."""
+    folder = settings.stack.data_dir
+    pid = lost_supervisor(folder, required_ports(settings))
+    if pid is None:
+        return ""
+    return (
+        f"the stack of {folder} runs (pid {pid}), but the folder was removed or replaced: stop it with"
+        f" `kill {pid}`"
+    )
+
+
+def lost_supervisor(folder: Path, ports: list[RequiredPort]) -> int | None:
+    """The pid of a supervisor whose programs use one of the ports and belong to a data folder.
+
+    Without the lock, which is in the folder, a stack whose folder was removed or replaced is found by them.
+    """
+    for required in ports:
+        owner = _owner(required.port) if _bind_error(required) else None
+        if owner and owner.data_dir == str(folder):
+            return _supervisor(psutil.Process(owner.pid))
+    return None
+
+
+def _supervisor(program: psutil.Process) -> int:
+    """The highest ancestor in the same data folder, or its parent if that is a `tidegate up`."""
+    folder = _data_dir(program)
+    while (parent := program.parent()) and _data_dir(parent) == folder:
+        program = parent
+    if parent and _is_supervisor(parent):
+        program = parent
+    return program.pid
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    try:
+        words = process.cmdline()
+    except (psutil.Error, OSError):
+        return False
+    return "up" in words and any(Path(word).name == "tidegate" for word in words)
 
 
 def _bind_error(required: RequiredPort) -> OSError | None:
@@ -106,6 +155,7 @@ def _refusal(required: RequiredPort, error: OSError) -> str:
 class _PortOwner:
     """The process that uses a port; `data_dir` is its data folder if it belongs to a stack."""
 
+    pid: int
     process: str
     data_dir: str
 
@@ -116,7 +166,9 @@ def _owner(port: int) -> _PortOwner | None:
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
                 command = " ".join(process.cmdline())[:80] or process.name()
-                return _PortOwner(f"process {process.pid} ({command})", _data_dir(process))
+                return _PortOwner(
+                    process.pid, f"process {process.pid} ({command})", _data_dir(process)
+                )
     except (psutil.Error, OSError):
         pass
     return None

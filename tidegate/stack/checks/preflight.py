@@ -6,15 +6,18 @@ import shutil
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Final
 
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.service.model.artefact import ArtefactError, load
-from tidegate.settings import Settings, is_import_string
+from tidegate.settings import Model, Settings, config_file, is_import_string
 from tidegate.stack import prometheus
 from tidegate.stack.checks.ports import port_problems, required_ports
 from tidegate.stack.disk import folder_problem
 from tidegate.stack.gateway import haproxy
 from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_problem
+
+DEFAULT_MODEL: Final = Model().path
 
 
 def model_problem(settings: Settings) -> str:
@@ -24,6 +27,12 @@ def model_problem(settings: Settings) -> str:
         return _import_problem("model.path", str(path), settings.service.app_dir)
     if path.is_file():
         return ""
+    if path.absolute() == DEFAULT_MODEL.absolute() and not path.exists() and config_file() is None:
+        return (
+            "there is no tidegate.toml here: for an application of your own, `tidegate up --app module:app`;"
+            " for a model file, set model.path, as in `TIDEGATE_MODEL__PATH=wine.joblib tidegate up`;"
+            " `tidegate train` makes the example model"
+        )
     try:
         load(path)
     except ArtefactError as error:

@@ -15,7 +15,10 @@ from typing import Final, Literal, cast
 from tidegate.console import Console
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
+from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.settings import Settings, Store
+from tidegate.stack.checks.ports import lost_stack
 from tidegate.stack.checks.preflight import start_problems
 from tidegate.stack.data_folder import Layout, already_running
 from tidegate.stack.processes.environment import (
@@ -58,6 +61,9 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
     if problems := asyncio.run(start_problems(settings)):
         errors.print("\n".join(problems), style="red", soft_wrap=True, highlight=False)
         return 1
+    if problem := _import_problem(settings, layout, console):
+        errors.print(problem, style="red", soft_wrap=True, highlight=False)
+        return 1
     if detach:
         return _detached(settings, layout, console, errors)
     reporter = LiveStatusReporter(console) if console.is_terminal else PlainStatusReporter(console)
@@ -75,8 +81,9 @@ def down(settings: Settings) -> int:
     layout = Layout(settings.stack.data_dir)
     pid = layout.holder()
     if not pid:
-        _print(console, f"no stack runs in {layout.data}")
-        return 0
+        lost = lost_stack(settings)
+        _print(console, lost or f"no stack runs in {layout.data}")
+        return 1 if lost else 0
     _print(console, "stopping: finishing requests, delivering events")
     _signal(pid, signal.SIGTERM)
     if _wait_until_stopped(layout, pid, stop_seconds(settings) + GRACE_SECONDS):
@@ -87,6 +94,22 @@ def down(settings: Settings) -> int:
     _wait_until_stopped(layout, pid, GRACE_SECONDS)
     _print(console, f"killed: the supervisor (pid {pid}) did not stop in time")
     return 1
+
+
+def _import_problem(settings: Settings, layout: Layout, console: Console) -> str:
+    """Convert a model file before anything starts; returns why it cannot be served, empty if it can."""
+    path = settings.model.path
+    if settings.replica_program or not path.is_file():
+        return ""
+    _print(console, f"converting {path}, unless it was converted before")
+    try:
+        layout.make()
+        asyncio.run(find_model(path, layout.data, settings.service.app_dir))
+    except OSError as error:
+        return f"the stack cannot start: {os_error_message(error)}"
+    except ArtefactError as error:
+        return str(error)
+    return ""
 
 
 def _with_store(settings: Settings, kind: str | None) -> Settings:

@@ -27,6 +27,11 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     Raises:
         NoModelError: the model is missing, incomplete or cannot be converted, or its reference is invalid.
     """
+    if named is not None and _is_reference(named):
+        raise NoModelError(
+            f"{named} is the reference of a model, not a model: pass it as --reference, or as --model the "
+            "artefact folder or the model file"
+        )
     if named is not None:
         return ChosenModel(_read(named, settings), f"{named}, from --model")
     if program := settings.replica_program:
@@ -44,6 +49,16 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     model = _read(path, settings)
     versions = {replica.version for replica in status.replicas if replica.version}
     return ChosenModel(model, f"{path}, {_served(model.version, versions)}")
+
+
+def _is_reference(path: Path) -> bool:
+    if path.suffix != ".json":  # also that of XGBoost's models
+        return False
+    try:
+        load_reference(path)
+    except BadReferenceError:
+        return False
+    return True
 
 
 def read_model(artefact: Artefact) -> Model:

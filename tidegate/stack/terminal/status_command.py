@@ -29,12 +29,17 @@ def status(settings: Settings, *, as_json: bool) -> int:
         The exit code: 0 if everything is ready, 1 if not, 3 if no stack runs.
     """
     console = Console()
-    layout = Layout(with_absolute_paths(settings, Path.cwd()).stack.data_dir)
+    settings = with_absolute_paths(settings, Path.cwd())
+    layout = Layout(settings.stack.data_dir)
     pid = layout.holder()
     if pid is None:
-        text = f"no stack runs in {layout.data}: start one with `tidegate up`"
-        _print(console, text, {"state": "stopped"} if as_json else None)
-        return NOT_RUNNING
+        from tidegate.stack.checks.ports import lost_stack  # noqa: PLC0415 - a running stack needs no search
+
+        lost = lost_stack(settings)
+        text = lost or f"no stack runs in {layout.data}: start one with `tidegate up`"
+        state = {"state": "lost", "problem": lost} if lost else {"state": "stopped"}
+        _print(console, text, dict(state) if as_json else None)
+        return 1 if lost else NOT_RUNNING
     try:
         status = fetch_status(layout.socket)
     except ControlError as error:

@@ -60,7 +60,15 @@ def test_a_status_panel_fits_80_columns(recording: Recording) -> None:
     console.print(frame)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    for text in ("15 of 30 s", "planned 151/300", "failed 1", "p95 2.00 s", "queue 7", "█"):
+    for text in (
+        "15 of 30 s",
+        "planned 151/300",
+        "failed 1",
+        "sent 300  answered",
+        "p95 2.00 s  p99",
+        "queue 7",
+        "█",
+    ):
         assert text in shown
 
 

@@ -80,3 +80,25 @@ def test_all_reasons_are_printed(
         "report   runs/x/report.html",
     ):
         assert text in shown
+
+
+def test_the_figures_fit_80_columns_with_each_value_apart(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    recording.finished += 300.0  # "301.20 s" is as wide as a value becomes
+    out = io.StringIO()
+    print_summary(Console(file=out, width=80), summary_of(recording), Path("runs/x"))
+    above, names, row = out.getvalue().splitlines()[:3]
+    assert above.split() == ["first", "byte"]
+    assert names.split() == [
+        "planned",
+        "sent",
+        "answered",
+        "failed",
+        "p50",
+        "p95",
+        "p99",
+        "max",
+        "p95",
+    ]
+    assert row.count(" s") == 5

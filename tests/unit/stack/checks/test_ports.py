@@ -14,6 +14,8 @@ import pytest
 from support.ports import free_port, free_ports
 from tidegate.settings import load
 from tidegate.stack.checks.ports import RequiredPort, port_problems, required_ports
+from tidegate.stack.terminal.commands import down
+from tidegate.stack.terminal.status_command import status
 
 PORT = free_port()
 
@@ -67,7 +69,9 @@ def test_a_process_that_cannot_be_inspected_belongs_to_another_user(
     assert problem.endswith("or set gateway.port to a free port")
 
 
-def test_the_ports_of_another_stack_are_reported_once_with_how_to_stop_it(tmp_path: Path) -> None:
+def test_a_stack_whose_folder_was_removed_is_found_by_its_ports(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ports = free_ports(2)
     listening = (
         "import socket, sys\n"
@@ -88,11 +92,16 @@ def test_the_ports_of_another_stack_are_reported_once_with_how_to_stop_it(tmp_pa
                 RequiredPort("autoscaler.metrics_port", "127.0.0.1", ports + 1),
             ]
         )
+        settings = load(stack={"data_dir": tmp_path}, gateway={"port": ports})
+        assert down(settings) == 1
+        assert status(settings, as_json=False) == 1
         other.communicate()
     (problem,) = problems
+    # Nobody holds the lock of the folder: it was removed or replaced.
+    assert capsys.readouterr().out.count(f"stop it with `kill {other.pid}`") == 2
     assert problem == (
         f"another stack, in {tmp_path}, uses the ports {ports} (gateway.port), {ports + 1} "
-        f"(autoscaler.metrics_port): stop it with `TIDEGATE_STACK__DATA_DIR={tmp_path} tidegate down`, "
+        f"(autoscaler.metrics_port): stop it with `kill {other.pid}`, "
         "or set other ports here"
     )
 

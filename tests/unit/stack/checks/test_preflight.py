@@ -98,6 +98,23 @@ def test_a_data_folder_below_a_file_cannot_be_written_to(tmp_path: Path) -> None
     assert f"{tmp_path}/file cannot be written to" in folder_problem(tmp_path / "file" / "data")
 
 
+def test_a_folder_that_is_on_no_disk_is_not_full() -> None:
+    assert folder_problem(Path("/proc/data")) == (
+        "/proc is not on a disk: set stack.data_dir to another folder"
+    )
+
+
+def test_in_an_empty_folder_the_first_step_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TIDEGATE_CONFIG", raising=False)
+    assert "no tidegate.toml here: for an application" in model_problem(load())
+    assert "up --app module:app" in model_problem(with_absolute_paths(load(), tmp_path))
+    (tmp_path / "tidegate.toml").touch()
+    assert "run `tidegate train`" in model_problem(load())
+
+
 def test_a_model_whose_files_are_not_those_of_its_manifest_is_refused_before_the_start(
     artefact: Path, tmp_path: Path
 ) -> None:

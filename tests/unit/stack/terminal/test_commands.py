@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.console import Console
 from tidegate.settings import load
+from tidegate.stack.data_folder import Layout
 from tidegate.stack.terminal import commands
 from tidegate.stack.terminal.status_command import status
 
@@ -53,3 +56,15 @@ def test_down_kills_a_supervisor_that_does_not_stop(
     assert commands.down(load(stack={"data_dir": tmp_path})) == 1
     assert f"killed: the supervisor (pid {other.pid})" in capsys.readouterr().out
     assert other.wait(10) == -9
+
+
+def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "wine.joblib").write_text("hello")
+    layout, out = Layout(tmp_path / "data"), io.StringIO()
+    settings = load(model={"path": tmp_path / "wine.joblib"})
+    problem = commands._import_problem(settings, layout, Console(file=out))
+    assert problem.startswith(f"{tmp_path}/wine.joblib cannot be served: ")
+    assert "converting" in out.getvalue()
+    assert commands._import_problem(load(service={"app": "a:b"}), layout, Console(file=out)) == ""

@@ -134,3 +134,9 @@ def test_a_file_that_is_not_a_model_is_named(tmp_path: Path) -> None:
     file.write_text("hello")
     with pytest.raises(NoModelError, match=r"wine\.joblib cannot be served: "):
         choose_model(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))
+
+
+def test_a_reference_is_not_taken_for_a_model(settings: Settings) -> None:
+    reference = settings.model.path / "reference.json"
+    with pytest.raises(NoModelError, match=r"is the reference of a model.* pass it as --reference"):
+        choose_model(settings, reference)
