@@ -93,13 +93,9 @@ def _added(app: object) -> object:
 
 
 def _install(app: Starlette, telemetry: Telemetry) -> None:
-    from starlette.routing import Route  # noqa: PLC0415 - Starlette is installed with the application
+    from tidegate.telemetry.starlette_routes import add_metrics  # noqa: PLC0415 - needs Starlette
 
-    # First, so that no catch-all route or mount at "/" of the application hides it.
-    metrics = Route(
-        "/metrics", telemetry.metrics_endpoint, methods=["GET"], include_in_schema=False
-    )
-    app.router.routes.insert(0, metrics)
+    add_metrics(app, telemetry.metrics_endpoint)
     routes = AppRoutes(app)
     build = app.build_middleware_stack
 

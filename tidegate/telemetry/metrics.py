@@ -15,7 +15,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from tidegate.settings import Slo
-from tidegate.telemetry.asgi import Receive, Scope, Send
+from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+from tidegate.telemetry.shared_metrics import SharedMetrics
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _CONVENTION_BUCKETS: Final = (
@@ -148,6 +149,10 @@ class MetricsEndpoint:
 
     def __init__(self, metrics: RequestMetrics) -> None:
         self._metrics = metrics
+
+    def beside(self, app: ASGIApp) -> SharedMetrics:
+        """The endpoint of an application that has a `GET /metrics` of its own."""
+        return SharedMetrics(self._metrics.encode, self, app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond with the metrics."""

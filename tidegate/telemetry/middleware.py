@@ -38,8 +38,8 @@ class TelemetryMiddleware:
         app: the application.
         telemetry: its telemetry, or the settings of a new one; None reads them from tidegate.toml and the
             environment, and `service.name` defaults to the application's title or the calling module.
-        metrics_path: the path below the root path at which the metrics are; None for no such path. A route of
-            the application's own with this path takes precedence, if its framework is Starlette or FastAPI.
+        metrics_path: the path below the root path at which the metrics are; None for no such path. Those of
+            the application's own route with this path come first, if its framework is Starlette or FastAPI.
 
     Attributes:
         app: the application.
@@ -74,6 +74,7 @@ class TelemetryMiddleware:
         self.telemetry: Final = telemetry
         self.metrics_path: Final = metrics_path
         self._routes = AppRoutes(app)
+        self._shared = telemetry.metrics_endpoint.beside(app)
         self._serve = RequestMiddleware(
             telemetry.traced(app, self._routes), telemetry, self._routes
         )
@@ -81,7 +82,9 @@ class TelemetryMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, pass a websocket through, or observe the lifespan."""
         if self._is_scrape(scope):
-            await self.telemetry.metrics_endpoint(scope, receive, send)
+            is_theirs = self._routes.defines(route_path(scope))
+            endpoint = self._shared if is_theirs else self.telemetry.metrics_endpoint
+            await endpoint(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
 
@@ -93,7 +96,6 @@ class TelemetryMiddleware:
             and scope["path"].endswith(path)
             and route_path(scope) == path
             and scope["method"] in ("GET", "HEAD")
-            and not self._routes.defines(path)
         )
 
 

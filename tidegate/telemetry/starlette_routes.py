@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Match, Router
+from starlette.routing import BaseRoute, Host, Match, Route, Router
 
-from tidegate.telemetry.asgi import layers
+from tidegate.telemetry.asgi import Receive, Scope, Send, layers
+from tidegate.telemetry.metrics import MetricsEndpoint
 from tidegate.telemetry.routes import NO_ROUTE, RouteNames
+from tidegate.telemetry.shared_metrics import OWN
 
 _flatten: Callable[[Sequence[BaseRoute]], Iterable[Any]]
 try:
@@ -21,7 +23,8 @@ except (
 ):  # without FastAPI, or with a version that includes the routes of a router one by one
     _flatten = iter
 
-_OWN_MODULES: Final = frozenset({"starlette.routing", "fastapi.routing"})
+_OWN_MODULES: Final = frozenset({"starlette.routing", "fastapi.routing", __name__})
+METRICS: Final = "/metrics"
 _MAX_CACHED: Final = 1024
 _MAX_CACHED_PATH: Final = 256
 
@@ -61,6 +64,36 @@ class RouteFinder:
     def defines(self, path: str) -> bool:
         """Whether the application itself has a route with exactly this path."""
         return any(getattr(route, "path", None) == path for route in _flatten(self.app.routes))
+
+
+class MetricsRoute(Route):
+    """`GET /metrics`, unless the application is asked for a route of its own with this path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it takes a request."""
+        return (Match.NONE, {}) if OWN in scope else super().matches(scope)
+
+
+def add_metrics(app: Starlette, endpoint: MetricsEndpoint) -> None:
+    """Add the route of the metrics: those of the application's own `GET /metrics`, if it has one, and ours.
+
+    First, so that no catch-all route or mount at "/" of the application hides it.
+    """
+    metrics = _Metrics(app, endpoint)
+    route = MetricsRoute(METRICS, metrics, methods=["GET"], include_in_schema=False)
+    app.router.routes.insert(0, route)
+
+
+class _Metrics:
+    """Chooses at each scrape, as routes may be added to the application at any time."""
+
+    def __init__(self, app: Starlette, endpoint: MetricsEndpoint) -> None:
+        self._app, self._alone, self._shared = app, endpoint, endpoint.beside(app.router)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        paths = [getattr(route, "path", None) for route in _flatten(self._app.routes)]
+        endpoint = self._shared if paths.count(METRICS) > 1 else self._alone
+        await endpoint(scope, receive, send)
 
 
 def wrapped_application(app: object) -> Starlette | Router | None:

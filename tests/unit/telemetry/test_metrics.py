@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import Counter
+from prometheus_client import CollectorRegistry, Counter, generate_latest, make_asgi_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 from starlette.applications import Starlette
@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 
 from support.harnesses.telemetry_harness import Harness
 from tidegate.settings import Settings
-from tidegate.telemetry import duration_edges
+from tidegate.telemetry import TelemetryMiddleware, duration_edges
 from tidegate.telemetry.metrics import RequestMetrics
 
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
@@ -30,7 +30,7 @@ def test_the_bucket_bounds_increase_and_include_the_objective(objective: float) 
     assert {0.005, 10.0, 60.0} <= set(edges)
 
 
-async def read(harness: Harness, app: Starlette, path: str = "/metrics", **headers: str) -> Any:
+async def read(harness: Harness, app: Any, path: str = "/metrics", **headers: str) -> Any:
     async with harness.client(app) as client:
         response = await client.get(path, headers=headers)
     assert response.status_code == 200
@@ -128,6 +128,64 @@ async def test_the_metrics_include_those_of_the_process_and_of_the_app(harness: 
         assert series(text, name)
     assert [s.value for s in series(text, "cakes_total").values()] == [3]
     assert [s.value for s in series(text, "tidegate_events_lost_total").values()] == [7]
+
+
+def own_metrics(registry: CollectorRegistry, kind: str) -> Any:
+    """An application with a `GET /metrics` of its own, in one of the ways in which people write it."""
+    app = FastAPI()
+
+    def by_hand(request: Request) -> Response:
+        return Response(generate_latest(registry), media_type="text/plain")
+
+    if kind == "mounted":
+        app.mount("/metrics", make_asgi_app(registry))
+    elif kind == "included":
+        router = APIRouter()
+        router.add_api_route("/metrics", by_hand)
+        app.include_router(router)
+    else:
+        app.router.routes.append(Route("/metrics", by_hand))
+    return app
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("kind", ["mounted", "included", "route"])
+async def test_the_metrics_of_the_app_itself_are_kept_and_ours_are_added(
+    harness: Harness, caplog: pytest.LogCaptureFixture, kind: str, *, wrapped: bool
+) -> None:
+    registry = CollectorRegistry()
+    Counter("cakes", "Cakes baked.", registry=registry).inc(3)
+    Counter("tidegate_events_lost", "Their own.", registry=registry).inc(11)
+    app = own_metrics(registry, kind)
+    served: Any = app
+    if wrapped:
+        served = TelemetryMiddleware(app, harness.telemetry())
+    else:
+        harness.instrument(app)
+    for accept in ("*/*", OPENMETRICS["accept"]):
+        response = await read(harness, served, accept=accept)
+        is_open = response.headers["content-type"].startswith("application/openmetrics-text")
+        assert is_open == (kind == "mounted" and accept != "*/*")
+        parse = openmetrics if is_open else classic
+        assert [s.value for s in series(response.text, "cakes_total", parse).values()] == [3]
+        assert series(response.text, "process_cpu_seconds_total", parse)
+        lost = series(response.text, "tidegate_events_lost_total", parse)
+        assert [sample.value for sample in lost.values()] == [11]
+    assert caplog.text.count("a GET /metrics of its own") == 1
+
+
+async def test_an_answer_of_the_app_that_is_no_exposition_is_left_to_all_but_scrapers(
+    harness: Harness,
+) -> None:
+    app = FastAPI()
+    harness.instrument(app)
+
+    @app.get("/metrics")
+    async def metrics() -> dict[str, int]:
+        return {"cakes": 3}
+
+    assert (await read(harness, app)).json() == {"cakes": 3}
+    assert "python_info" in (await read(harness, app, **OPENMETRICS)).text
 
 
 async def test_each_app_has_its_own_registry(harness: Harness) -> None:
