@@ -105,3 +105,18 @@ def newer_version(store: EventStore, model: Model, since: datetime) -> NewerVers
         if version != model.version:
             return NewerVersion(version, at / 1e6)
     return None
+
+
+def first_answer(store: EventStore, model: Model, since: datetime) -> float | None:
+    """The time of the first event of a version of a model, in seconds since 1970; None without any.
+
+    Raises:
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    name, version = _quoted(model.name), _quoted(model.version)
+    query = f'tidegate.model.name:"{name}" AND tidegate.model.version:"{version}"'
+    request = SearchRequest(query=query, since=since, order="asc", size=1)
+    for event in store.search(request).hits:
+        at = time_ranges.microseconds(text_of(event, "@timestamp"))
+        return None if at is None else at / 1e6
+    return None

@@ -13,7 +13,12 @@ from typing import Final, TypeVar
 from tidegate.drift.report.findings import Findings, Model, build_findings, query_counters
 from tidegate.drift.report.labelled_rows import MAX_LABELS, read_labelled_rows
 from tidegate.drift.report.labelled_values import read_labelled_values
-from tidegate.drift.report.model_choice import ChosenModel, newer_version, watched_model
+from tidegate.drift.report.model_choice import (
+    ChosenModel,
+    first_answer,
+    newer_version,
+    watched_model,
+)
 from tidegate.drift.report.page import badge, to_html
 from tidegate.drift.report.periods import Period, even_periods
 from tidegate.drift.report.regressor_findings import (
@@ -52,7 +57,9 @@ def report(
         begin = _begin(since, now)
         span = Period("all", begin.timestamp(), now.timestamp())
         chosen = choose_model(begin)
-        periods = even_periods(span.begin, span.end, PERIODS)
+        # The periods divide the time of this model: with a day before the first answer, all would be in one.
+        first = _first_answer(settings, chosen.model, begin)
+        periods = even_periods(first, span.end, PERIODS)
         found: Findings | RegressorFindings
         if chosen.model.is_regressor:
             found = asyncio.run(collect_regressor_findings(settings, chosen.model, span, periods))
@@ -134,6 +141,14 @@ async def _collect(
         rows = read(store, model.name, model.version, since, segments)
         newer = newer_version(store, model, since)
     return build(model, settings.drift, rows, counters, span=span, periods=periods, newer=newer)
+
+
+def _first_answer(settings: Settings, model: Model, since: datetime) -> float:
+    """Two scrapes before the first event of a model, in seconds since 1970; `since` if there is none."""
+    with closing(open_store(settings, read_only=True)) as store:
+        at = first_answer(store, model, since)
+    begin = since.timestamp()
+    return begin if at is None else max(begin, at - 2 * settings.prometheus.scrape_seconds)
 
 
 def choose_watched_model(

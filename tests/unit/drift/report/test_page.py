@@ -199,6 +199,12 @@ def test_names_are_text_and_no_formulas_in_a_plot(
     assert formula in "".join(re.findall(r"<!-- (.*?) -->", drawn))
 
 
+def test_without_explanations_their_column_is_absent(model: Model, rows: LabelledRows) -> None:
+    found = findings(model, rows)
+    assert ">explanation" in to_html(found)
+    assert ">explanation" not in to_html(replace(found, explanations={}))
+
+
 def test_times_have_a_date_if_the_report_spans_a_day(model: Model, rows: LabelledRows) -> None:
     found = findings(model, rows)
     assert "<td>00:00:12</td>" in to_html(found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import pytest
 
-from support.samples.drift_report import MakeEvent
+from support.samples.drift_report import MakeEvent, Tags
 from support.samples.model_artefacts import regressor, write_artefact
 from tidegate.drift.report.findings import Model
 from tidegate.drift.report.run import choose_watched_model, kibana_url, truncation_note
@@ -50,6 +51,20 @@ def test_a_report_is_written_without_prometheus(
     page = out.read_text(encoding="utf-8")
     assert "known labels" in page
     assert f"Model: {settings.model.path}, from model.path." in page
+
+
+def test_the_periods_begin_with_the_first_answer(settings: Settings, outcome: MakeEvent) -> None:
+    store, now = EmbeddedStore(settings.stack.data_dir / "store"), time.time()
+    store.append([outcome(now - 600 + 60 * minute, 1) for minute in range(10)])
+    store.close()
+    out = settings.stack.data_dir / "model.html"
+    assert report(settings, since="1d", out=out) == 0
+    page = " ".join(Tags(out.read_text(encoding="utf-8")).text.split())
+    # Of a day's twelve periods, one would have all labels.
+    labels = re.findall(r"\d\d:\d\d:\d\d (\d+) (?:100\.0%|-) ", page)
+    assert len(labels) == 12
+    assert sum(map(int, labels)) == 10
+    assert max(map(int, labels)) <= 2
 
 
 def test_a_report_on_an_older_version_names_the_newer_one(
