@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import io
+import json
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -95,11 +96,52 @@ async def test_a_client_with_expect_100_continue_gets_the_refusal_at_once(gatewa
     writer.close()
 
 
-async def test_large_headers_are_refused(gateway: Gateway, session: aiohttp.ClientSession) -> None:
-    headers = {"X-Long": "a" * 17_000}
+REFUSED = {
+    "large headers": (b"GET /x", b"x: " + b"a" * 17_000 + b"\r\n", 431, "header_too_large"),
+    "a long URL": (b"GET /" + b"a" * 17_000, b"", 414, "url_too_long"),
+    "a long URL with headers": (
+        b"GET /" + b"a" * 10_000,
+        b"x: " + b"a" * 10_000 + b"\r\n",
+        431,
+        "header_too_large",
+    ),
+    "a method in lower case": (b"get /x", b"", 501, "method_not_supported"),
+    "an unknown method": (b"FOO /x", b"", 501, "method_not_supported"),
+}
+
+
+@pytest.mark.parametrize(("target", "headers", "status", "kind"), REFUSED.values(), ids=REFUSED)
+async def test_a_refusal_is_an_error_in_json(
+    target: bytes, headers: bytes, status: int, kind: str, gateway: Gateway
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + b"\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"content-type: application/json" in head
+    assert json.loads(body)["detail"][0]["type"] == kind
+    (line,) = await gateway.lines(1)
+    assert line["http"]["response"]["status_code"] == status
+
+
+async def test_many_small_headers_are_accepted(
+    gateway: Gateway, session: aiohttp.ClientSession
+) -> None:
+    headers = {f"X-{number}": "y" for number in range(110)}
     async with session.post(f"{gateway.url}/predict", data=b"{}", headers=headers) as answer:
-        assert answer.status == 431
-        assert (await answer.json())["detail"][0]["loc"] == ["header"]
+        assert answer.status == 200
+
+
+async def test_a_client_that_closes_its_side_before_the_response_is_told_so(
+    gateway: Gateway,
+) -> None:
+    request = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    answer = await send(gateway.port, request)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"or the client closed its side of the connection before the response" in answer
+    (line,) = await gateway.lines(1)
+    assert line["event"]["outcome"] == "unknown"
 
 
 NO_WAY_TO_METRICS = (

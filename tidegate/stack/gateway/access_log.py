@@ -11,7 +11,7 @@ import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 NODE: Final = "gateway"
 LINE_BYTES: Final = 2**20
 # HAProxy's termination state of a response that did not end: who ended it, and in which phase (data, or last
-# data). Its log format has no conditions, and when its rules set the outcome, the response has only begun.
+# data). Its log format has no conditions, and when its rules set the outcome, the response has just begun.
 CUT: Final = re.compile("[^-][DL]")
-CLIENT: Final = ("C", "c")
+# The same of a client that left, also in the queue, at the connection to a replica and before a response.
+LEFT: Final = re.compile("[Cc][QCHDL]")
 
 
 def argv(settings: Settings) -> tuple[str, ...]:
@@ -56,21 +57,16 @@ def access_event(line: bytes) -> bytes:
         state = event["tidegate"]["gateway"]["termination_state"]
     except (orjson.JSONDecodeError, LookupError, TypeError):
         return b""
-    if CUT.match(state):
-        _set_outcome(event, state)
-        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
-    return line.rstrip(b"\n") + b"\n"
-
-
-def _set_outcome(event: dict[str, Any], state: str) -> None:
-    """Record that the client did not get the whole response."""
-    if state[0] in CLIENT:
-        outcome, level, end = "unknown", "warn", "the client left before its end"
-    else:
+    if LEFT.match(state):
+        outcome, level, end = "unknown", "warn", "the client left"
+    elif CUT.match(state):
         outcome, level, end = "failure", "error", "cut off before its end"
+    else:
+        return line.rstrip(b"\n") + b"\n"
     event["event"]["outcome"] = outcome
     event["log"]["level"] = level
     event["message"] += f", {end}"
+    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def main() -> None:

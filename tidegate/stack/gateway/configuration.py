@@ -29,7 +29,10 @@ CONNECTIONS: Final = 2000
 METRICS_CONNECTIONS: Final = 32
 # Bodies up to this size are not counted in `gateway.queue_bytes`: 2,000 of them take 32 MB.
 SMALL_BYTES: Final = 16_384
+# The maximum size of the URL and the headers of a request.
 HEADER_BYTES: Final = 16_384
+# RFC 9110, section 9.3, without CONNECT, and RFC 5789.
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 # HAProxy reserves this for headers that rules add.
 REWRITE_BYTES: Final = 8192
 # Minimum memory that HAProxy retains for buffers of later requests, in bytes and in buffers.
@@ -119,6 +122,7 @@ def render_config(
         held_bytes=settings.gateway.held_bytes,
         request_bytes=settings.gateway.request_bytes,
         header_bytes=HEADER_BYTES,
+        methods=METHODS,
         buffer_bytes=buffer_bytes(settings),
         hot_bytes=max(HOT_BYTES, HOT_BUFFERS * buffer_bytes(settings)),
         rewrite_bytes=REWRITE_BYTES,

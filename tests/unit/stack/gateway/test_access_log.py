@@ -58,12 +58,14 @@ def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Pat
         ("sD--", "failure", "error", "GET /x 200, cut off before its end"),
         ("PD--", "failure", "error", "GET /x 200, cut off before its end"),
         ("KD--", "failure", "error", "GET /x 200, cut off before its end"),
-        ("CD--", "unknown", "warn", "GET /x 200, the client left before its end"),
-        ("cD--", "unknown", "warn", "GET /x 200, the client left before its end"),
-        ("CL--", "unknown", "warn", "GET /x 200, the client left before its end"),
+        ("CD--", "unknown", "warn", "GET /x 200, the client left"),
+        ("cD--", "unknown", "warn", "GET /x 200, the client left"),
+        ("CL--", "unknown", "warn", "GET /x 200, the client left"),
+        ("CH--", "unknown", "warn", "GET /x 200, the client left"),
+        ("CQ--", "unknown", "warn", "GET /x 200, the client left"),
+        ("CR--", "success", "info", "GET /x 200"),
         # Before the response, the status says it: the gateway's own.
         ("SH--", "success", "info", "GET /x 200"),
-        ("CH--", "success", "info", "GET /x 200"),
         ("LR--", "success", "info", "GET /x 200"),
     ],
 )
