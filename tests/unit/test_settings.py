@@ -78,8 +78,8 @@ def test_a_named_file_is_read_from_anywhere(
         ("[prometheus]\nretention = '999y'\n", "prometheus.retention: must be a duration such as"),
         ("[prometheus]\nretention = '0d'\n", "prometheus.retention: must be a duration such as"),
         (
-            "[replicas]\nmin = 3\n",
-            "replicas: expected min ≤ start ≤ max, got min = 3 (tidegate.toml), start = 1 (default)",
+            "[replicas]\nmin = 3\nstart = 2\n",
+            "replicas: expected min ≤ start ≤ max, got min = 3 (tidegate.toml), start = 2 (tidegate.toml)",
         ),
         (
             "[slots]\nmax = 1\n",
@@ -186,7 +186,7 @@ def test_an_invalid_file_is_an_error_with_the_setting_and_the_reason(
         (
             "TIDEGATE_REPLICAS__MIN",
             "8",
-            "replicas: expected min ≤ start ≤ max, got min = 8 (TIDEGATE_REPLICAS__MIN), start = 1 (default)",
+            "replicas: expected min ≤ start ≤ max, got min = 8 (TIDEGATE_REPLICAS__MIN), start = 8 (default)",
         ),
         ("TIDEGATE_REPLICAS_MIN", "8", "did you mean TIDEGATE_REPLICAS__MIN?"),
         (
@@ -288,3 +288,9 @@ def test_the_valid_part_of_invalid_settings_finds_the_stack(
     (tmp_path / "tidegate.toml").write_text("[stack\n")
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", "there")
     assert load_valid().stack.data_dir == Path("there")
+
+
+def test_the_replicas_at_the_start_follow_the_minimum_unless_they_are_set() -> None:
+    assert load(replicas={"min": 3}).replicas.start == 3
+    assert load(replicas={"min": 0}).replicas.start == 1
+    assert load(replicas={"min": 2, "start": 4}).replicas.start == 4

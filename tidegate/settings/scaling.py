@@ -93,7 +93,7 @@ class Replicas(Section):
     first_port: Port = 18001
     """Port of the first replica; the others use the ports after it."""
     start: int = Field(default=1, ge=0)
-    """Number of replicas at the start."""
+    """Number of replicas at the start; without a value of its own at least `min`."""
     min: int = Field(default=1, ge=0)
     """Minimum number of replicas. With 0 the last replica is stopped after `autoscaler.idle_seconds` without
     requests, and the next request waits in the gateway until a replica is ready. Not supported in Docker
@@ -107,6 +107,8 @@ class Replicas(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Replicas:
+        if "start" not in self.model_fields_set:
+            self.__dict__["start"] = max(self.start, self.min)  # the model is frozen
         if not self.min <= self.start <= self.max:
             raise OrderError("min ≤ start ≤ max", min=self.min, start=self.start, max=self.max)
         return self

@@ -68,7 +68,9 @@ def _limits(parameters: SloqParameters, checked: CheckedSignals, step: ScalingSt
     if checked.keep_replicas:
         return [checked.keep_replicas]
     if step.largest >= step.desired and step.desired > parameters.min:
-        return [f"{step.largest} is the largest target of the last {step.largest_seconds:g} s"]
+        largest = f"{step.largest} is the largest target of the last {step.largest_seconds:g} s"
+        above = step.largest > parameters.max
+        return [f"{largest}, and the maximum is {parameters.max}" if above else largest]
     share, period = parameters.down_share, parameters.down_period_seconds
     at_most = f"at most {share:.0%} are removed in {period:g} s"
     minimum = f"the minimum is {parameters.min}" if step.desired == parameters.min else ""

@@ -44,6 +44,7 @@ from tidegate.stack.replicas.served_versions import ServedVersions
 from tidegate.stack.rollout.rollout_controller import RolloutController
 from tidegate.stack.supervisor import prometheus_monitor
 from tidegate.stack.supervisor.external_elasticsearch import ElasticsearchMonitor
+from tidegate.stack.supervisor.processors import ProcessorMonitor
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
     Programs,
@@ -108,6 +109,7 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self._elasticsearch: ElasticsearchMonitor | None = None
         self._prometheus: PrometheusMonitor | None = None
+        self._processors = ProcessorMonitor(event_log)
         self._fetch = fetch
         env = environment(settings, os.environ, layout.run / "settings.toml")
         self._gateway = RuntimeApi(layout.gateway / ADMIN_SOCKET)
@@ -168,6 +170,7 @@ class Supervisor:
             )
             self._background("elasticsearch", self._elasticsearch.run)
         self._background("outputs", self._truncate_outputs)
+        self._background("processors", self._processors.run)
         if self._slots:
             self._slots.write_initial()
         # Programs that do not depend on each other start in parallel; the gateway needs replicas, and the
@@ -274,6 +277,7 @@ class Supervisor:
             problem=problem,
             alerts=self._prometheus.alerts if self._prometheus else [],
             faults=self.event_log.faults,
+            machine=self._processors.problem,
         )
 
     def _slots_controller(self, fetch: Fetch) -> SlotsController:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from typer.testing import CliRunner
@@ -95,6 +95,32 @@ def test_changes_are_shown_alone_and_unchanged_ticks_are_merged(
         "08:03:20             7 → 6: fewer",
         "08:03:25             6 → 5: fewer",
     ]
+
+
+@pytest.mark.parametrize(
+    ("minute", "level", "shown"), [(2, "warn", True), (2, "info", False), (-20, "warn", False)]
+)
+def test_a_full_machine_is_said_below_the_decisions_of_that_time(
+    minute: int,
+    level: Literal["warn", "info"],
+    *,
+    shown: bool,
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    full = make_event(
+        ORIGIN,
+        "stack",
+        "the processors of this machine were 99% busy",
+        unix_ns=START_NS + minute * 60 * 10**9,
+        level=level,
+        fields={"event": {"action": "processors"}},
+    )
+    with closing(open_store(settings)) as store:
+        store.append([full])
+    assert explain(settings, last=20, inputs=False, follow=False, as_json=False) == 0
+    line = "08:02:00             the processors of this machine were 99% busy"
+    assert (metrics_text(capsys)[-1] == line) is shown
 
 
 def test_the_requested_lines_are_shown_and_a_long_interval_is_read_to_its_begin(

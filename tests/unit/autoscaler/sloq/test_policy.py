@@ -314,3 +314,12 @@ def test_fewer_requests_in_the_system_without_a_queue_change_no_busy_slots() -> 
     # Unknown, as after decisions recorded without it.
     unknown = state.model_copy(update={"queued": None})
     assert busy_with_arrivals(unknown, checked, 5.0) == 10.0
+
+
+def test_a_largest_target_above_the_maximum_names_the_maximum() -> None:
+    loop = SloqLoop(replace(PARAMETERS, max=6))
+    loop.ticks(20, arrival_rate=200.0, arrival_rate_60s=200.0)
+    held = [one.explanation for one in loop.ticks(12) if one.reason == "stabilized"]
+    assert any(
+        " is the largest target of the last 120 s, and the maximum is 6" in one for one in held
+    )

@@ -146,6 +146,12 @@ def test_the_alerts_that_fire_are_shown() -> None:
     assert "Own fires: It [fires]." in text
 
 
+def test_a_full_machine_and_unexpected_errors_are_shown() -> None:
+    text = rendered(status(machine="the processors were 99% busy", faults=2), 100)
+    assert "the processors were 99% busy" in text
+    assert "2 unexpected errors since the start: `tidegate search 'event.action:fault'`" in text
+
+
 def test_changed_slots_are_shown() -> None:
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(view(status(slots=4), {}, [], now=1065.0))
