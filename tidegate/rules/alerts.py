@@ -141,13 +141,16 @@ def _service(settings: Settings) -> Iterator[Alert]:
     )
     yield Alert(
         "GatewayQueueTimeouts",
-        'sum(increase(haproxy_backend_connection_errors_total{job="gateway",proxy="model"}[1m])) > 0\n'
+        "(\n"
+        '  sum(increase(haproxy_backend_connection_errors_total{job="gateway",proxy="model"}[1m])) > 0\n'
+        '  or sum(increase(haproxy_backend_requests_denied_total{job="gateway",proxy="model"}[1m])) > 0\n'
+        ")\n"
         "and service:replicas_ready:now > 0",
         0,
         "warning",
         "The gateway rejects requests with a 503",
-        "Although replicas are ready, requests waited in the queue for longer than gateway.queue_seconds, or "
-        "no replica accepted a connection.",
+        "Although replicas are ready, requests were refused because they would wait too long, waited in the "
+        "queue for longer than gateway.queue_seconds, or no replica accepted a connection.",
     )
     yield Alert(
         "GatewayEventsLost",

@@ -66,6 +66,12 @@ GATEWAY: Final = (
         "requests that failed: the wait was too long, or no attempt could connect",
     ),
     Metric(
+        "haproxy_backend_requests_denied_total",
+        "counter",
+        ("proxy",),
+        "requests refused at once, as too many wait or they would wait too long",
+    ),
+    Metric(
         "haproxy_backend_response_errors_total",
         "counter",
         ("proxy",),

@@ -36,8 +36,9 @@ class Gateway(Section):
     """Port of HAProxy's Prometheus exporter."""
     queue_seconds: Seconds = 60.0
     """Maximum time of a request in the queue, also while no replica is ready; then it gets a 503."""
-    queue_length: int = Field(default=2000, ge=1, le=2000)
-    """Maximum number of requests in the queue; further ones get a 503."""
+    queue_length: int = Field(default=1000, ge=1, le=1500)
+    """Maximum number of requests in the queue; further ones get a 503. It is below the 2,000 connections, as
+    requests beyond those would wait unmeasured. Time may limit it earlier (docs/explanation/gateway.md)."""
     queue_bytes: int = Field(default=128 * 2**20, ge=16_384, le=2**40)
     """Maximum total size of the request bodies that the gateway buffers; further large requests get a 503.
     Bodies up to 16 KiB are not counted."""

@@ -36,11 +36,20 @@ def next_port() -> Callable[[], int]:
 
 @pytest.fixture
 def make_settings(next_port: Callable[[], int]) -> Callable[..., Settings]:
-    def make(*, slots: int = 2, max_slots: int | None = None, **gateway_settings: Any) -> Settings:
+    def make(
+        *,
+        slots: int = 2,
+        max_slots: int | None = None,
+        max_replicas: int = 6,
+        latency_seconds: float = 0.5,
+        **gateway_settings: Any,
+    ) -> Settings:
         ports = {"port": next_port(), "metrics_port": next_port()}
         return Settings.model_validate(
             {
                 "slots": {"per_replica": slots, "max": max_slots},
+                "replicas": {"max": max_replicas},
+                "slo": {"latency_seconds": latency_seconds},
                 "gateway": {**ports, **gateway_settings},
             }
         )

@@ -35,7 +35,7 @@ def many_files() -> None:
 async def test_full_bodies_on_every_connection_stay_within_the_memory_bound(
     start_gateway: StartGateway,
 ) -> None:
-    gateway = await start_gateway([], request_bytes=len(BODY))
+    gateway = await start_gateway([], request_bytes=len(BODY), queue_length=1500)
     sending = asyncio.Semaphore(AT_ONCE)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY)
     refused = 0

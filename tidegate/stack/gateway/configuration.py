@@ -39,6 +39,9 @@ REWRITE_BYTES: Final = 8192
 HOT_BYTES: Final = 64 * 2**20
 HOT_BUFFERS: Final = 8
 RETRY_AFTER_SECONDS: Final = 2
+# With all replicas in use, a request whose answer is expected after this many latency objectives is refused.
+# Under constant overload the queue stays at that length, so it is the latency of what is accepted.
+LATE_OBJECTIVES: Final = 1.5
 # HAProxy's timers and its `date` may differ by this much.
 CLOCK_MS: Final = 50
 # An address in a DNS response, with its name compressed (RFC 1035, 4.1.4), of IPv4 and of IPv6.
@@ -128,6 +131,9 @@ def render_config(
         rewrite_bytes=REWRITE_BYTES,
         retry_after_seconds=RETRY_AFTER_SECONDS,
         queue_ms=_milliseconds(settings.gateway.queue_seconds),
+        queue_seconds=settings.gateway.queue_seconds,
+        late_seconds=LATE_OBJECTIVES * settings.slo.latency_seconds,
+        all_replicas=_all_replicas(settings, local=not dns_name),
         response_ms=response_ms,
         late_us=max(0, response_ms - CLOCK_MS) * 1000,
         bind=f"{host}:{settings.gateway.port}",
@@ -140,6 +146,7 @@ def render_config(
         invalid_traceparent=INVALID_TRACEPARENT,
         lua_file=folder / "refuse.lua",
         waiting_file=folder / "waiting.lua",
+        queue_file=folder / "queue.lua",
         broke_off_file=folder / "broke_off.lua",
         # Abstract Unix sockets: they need no folder, and are unique to each gateway of a machine.
         waiting_address=f"abns@tidegate-waiting-{settings.gateway.metrics_port}",
@@ -159,6 +166,13 @@ def render_config(
         ipv6=ipv6,
         max_replicas=max_replicas,
     )
+
+
+def _all_replicas(settings: Settings, *, local: bool) -> int:
+    """The number of replicas beyond which none will come."""
+    scales = settings.autoscaler.enabled and not settings.autoscaler.dry_run
+    # Elsewhere something else may scale, such as an HPA, or a person by `docker compose up --scale`.
+    return settings.replicas.max if scales or not local else settings.replicas.start
 
 
 def keep_alive(settings: Settings) -> bool:

@@ -23,6 +23,7 @@ MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "6h": 360}
 # Requests per minute in the burn rate cases: enough to represent a small fraction exactly.
 PER_MINUTE: Final = 1_000_000
 GATEWAY: Final = 'job="gateway",proxy="model"'
+QUEUE_REFUSALS: Final = f"haproxy_backend_requests_denied_total{{{GATEWAY}}}"
 QUEUE_TIMEOUTS: Final = f"haproxy_backend_connection_errors_total{{{GATEWAY}}}"
 DROPPED: Final = 'haproxy_process_dropped_logs_total{job="gateway"}'
 AGE: Final = 'tidegate_autoscaler_signal_age_seconds{job="autoscaler"}'
@@ -195,8 +196,15 @@ def _gateway() -> Iterator[AlertCase]:
     )
     yield AlertCase(
         alert,
+        "requests are refused at once",
+        {QUEUE_TIMEOUTS: "0x20", QUEUE_REFUSALS: "0x16 0+1x4", READY: "1x20"},
+        "5m",
+        fires=True,
+    )
+    yield AlertCase(
+        alert,
         "requests timed out long ago",
-        {QUEUE_TIMEOUTS: "0 5x20", READY: "1x20"},
+        {QUEUE_TIMEOUTS: "0 5x20", QUEUE_REFUSALS: "0 5x20", READY: "1x20"},
         "5m",
         fires=False,
     )

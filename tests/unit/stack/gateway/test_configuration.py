@@ -63,7 +63,7 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
     for line in (
         "timeout queue 1ms",
         "timeout server 2500ms",
-        "{ queue(model) ge 11 }",
+        "{ queue ge 11 }",
         "default-server maxconn 7 ",
         'bind "0.0.0.0:8000"',
         'bind "127.0.0.1:8405"',
@@ -73,6 +73,26 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
         assert line in text
     assert "dns" not in text
     asyncio.run(haproxy.check(config))
+
+
+@pytest.mark.parametrize(
+    ("autoscaler", "local", "replicas"),
+    [
+        ({}, True, 4),
+        ({"dry_run": True}, True, 2),
+        ({"enabled": False}, True, 2),
+        # In a cluster an HPA may scale, and in Compose a person.
+        ({"enabled": False}, False, 4),
+    ],
+)
+def test_the_gateway_knows_beyond_which_number_no_replica_will_come(
+    autoscaler: dict[str, bool], local: bool, replicas: int
+) -> None:
+    settings = Settings.model_validate(
+        {"replicas": {"start": 2, "max": 4}, "autoscaler": autoscaler}
+    )
+    text = configuration.render_config(settings, dns_name="" if local else "model:8000")
+    assert f"setenv TIDEGATE_QUEUE_REPLICAS {replicas}\n" in text
 
 
 def test_connections_are_limited_for_clients_for_each_source_and_for_the_exporter(
@@ -183,7 +203,7 @@ def test_with_a_minimum_of_zero_the_gateway_answers_health_probes_itself(tmp_pat
     config = configuration.write_config(settings, tmp_path, ["127.0.0.1:18001"])
     text = config.read_text()
     assert "http-request return status 200 content-type application/json string" in text
-    assert "lua.replicas_up" not in text
+    assert "{ lua.replicas_up eq 0 }" not in text
     asyncio.run(haproxy.check(config))
 
 

@@ -1,0 +1,54 @@
+-- Refuses a request at once if its answer would come too late; runs from the rules of backend `model`.
+--
+-- By Little's law a request is answered after the time in which as many requests leave as are in the system when it
+-- comes. How fast they leave is measured: each request that waited knows how many were in the system, and its time.
+local SLOTS = tonumber(os.getenv("TIDEGATE_QUEUE_SLOTS"))
+local REPLICAS = tonumber(os.getenv("TIDEGATE_QUEUE_REPLICAS")) -- no more will come
+local QUEUE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_SECONDS"))
+local LATE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_LATE_SECONDS"))
+local RETRY_AFTER = tonumber(os.getenv("TIDEGATE_QUEUE_RETRY_AFTER"))
+local MODEL = "model"
+local PLUG = 1 -- the request of waiting.lua, which stays in the system
+local WEIGHT = 1 / 8 -- of a new measurement
+
+local interval -- seconds between two requests that leave one replica; nil until it is measured
+
+local function now_us()
+    local now = core.now()
+    return now.sec * 1000000 + now.usec
+end
+
+-- Seconds after which a request that comes now is expected to be too late.
+local function limit(in_system, capacity, up, arrivals)
+    -- While replicas can still come, every wait that `timeout queue` allows. With all of them too, if less arrives
+    -- than leaves and the queue will be gone within that time: it may be from before the last replica came.
+    if up < REPLICAS or in_system < (capacity - arrivals) * QUEUE_SECONDS then
+        return QUEUE_SECONDS
+    end
+    return LATE_SECONDS
+end
+
+-- Needs txn.up, the number of replicas that are up.
+core.register_action("queue", { "http-req" }, function(txn)
+    local up = txn:get_var("txn.up")
+    local in_system = txn.f:be_conn(MODEL) - PLUG -- with this request
+    txn:set_var("txn.ahead", in_system)
+    txn:set_var("txn.entered", now_us())
+    -- One request for each slot may always wait: its time is the next measurement, if the last one was wrong.
+    if not interval or txn:get_var("txn.exempt") or txn.f:queue(MODEL) <= SLOTS * up then
+        return
+    end
+    local capacity = up / interval
+    local late = in_system / capacity - limit(in_system, capacity, up, txn.f:be_sess_rate(MODEL))
+    if late > 0 then
+        txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
+        txn:set_var("txn.reason", '"overload"')
+    end
+end)
+
+-- A replica answers a request that waited, and the number of replicas is what it was when the request came.
+core.register_action("leave", { "http-res" }, function(txn)
+    local seconds = math.max(1, now_us() - txn:get_var("txn.entered")) / 1000000
+    local measured = seconds * txn:get_var("txn.up") / txn:get_var("txn.ahead")
+    interval = interval and interval + WEIGHT * (measured - interval) or measured
+end)

@@ -1,0 +1,150 @@
+"""In overload the gateway refuses at once what would wait too long, and answers the rest in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import aiohttp
+import pytest
+
+from support.processes.gateway_process import (
+    Gateway,
+    Replica,
+    StartGateway,
+    StartReplica,
+    post,
+    until,
+)
+
+pytestmark = pytest.mark.integration
+
+# A replica of two slots answers 100 requests a second at most, so 15 take one and a half objectives.
+OBJECTIVE_SECONDS = 0.1
+SLOT_SECONDS = 0.02
+
+
+async def overloaded(
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+    *,
+    max_replicas: int = 1,
+    objective_seconds: float = OBJECTIVE_SECONDS,
+) -> tuple[Gateway, Replica]:
+    """A gateway that has measured how fast its only replica answers."""
+    replica = await start_replica(seconds=SLOT_SECONDS)
+    gateway = await start_gateway(
+        [replica.address], max_replicas=max_replicas, latency_seconds=objective_seconds
+    )
+    await gateway.ready_replicas(1)
+    assert set(await asyncio.gather(*(post(gateway) for _ in range(10)))) == {200}
+    return gateway, replica
+
+
+async def test_with_all_replicas_what_would_wait_too_long_is_refused_at_once(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    gateway, replica = await overloaded(start_gateway, start_replica)
+    arrived = await gateway.arrived()
+
+    async def send() -> int:
+        async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+            if answer.status == 503:
+                assert int(answer.headers["Retry-After"]) >= 2
+                assert (await answer.json())["detail"][0]["type"] == "overloaded"
+            return answer.status
+
+    async def probe() -> int:
+        async with session.get(f"{gateway.url}/ready") as answer:
+            return answer.status
+
+    answers = await asyncio.gather(*(send() for _ in range(200)), probe())
+    # A probe asks whether replicas answer, and they do.
+    assert answers.pop() == 200
+    refused = answers.count(503)
+    # Every slot has a request, and a few wait.
+    assert 4 < answers.count(200) == 200 - refused < 100
+    assert replica.max_busy == 2
+    # The autoscaler and the alert see all of them.
+    assert await gateway.arrived() == arrived + 201
+    denied = await gateway.metric("haproxy_backend_requests_denied_total", proxy="model")
+    assert denied == refused
+    lines = await gateway.lines(10 + 200)
+    reasons = [line["event"]["reason"] for line in lines]
+    assert reasons.count("overload") == refused
+    assert reasons.count(None) == len(lines) - refused
+
+
+async def test_while_more_replicas_can_come_requests_wait(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    gateway, _ = await overloaded(start_gateway, start_replica, max_replicas=2)
+    assert set(await asyncio.gather(*(post(gateway) for _ in range(200)))) == {200}
+
+
+async def test_a_long_queue_that_becomes_shorter_refuses_nobody(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(seconds=0.1)
+    gateway = await start_gateway(
+        [replica.address], max_replicas=1, latency_seconds=OBJECTIVE_SECONDS
+    )
+    await gateway.ready_replicas(1)
+    # Until the first of them is answered, nothing is measured.
+    waiting = [asyncio.create_task(post(gateway)) for _ in range(100)]
+    await gateway.queued(98)
+
+    async def nothing_arrives() -> bool:
+        # At least two seconds have passed: the rate of arrivals is that of the last second.
+        return await gateway.metric("haproxy_backend_current_queue", proxy="model") < 56
+
+    await until(nothing_arrives)
+    # It is answered after far more than an objective and a half.
+    assert await post(gateway) == 200
+    assert set(await asyncio.gather(*waiting)) == {200}
+
+
+async def test_a_replica_that_becomes_fast_again_gets_more_requests(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    gateway, replica = await overloaded(start_gateway, start_replica, objective_seconds=0.4)
+    replica.seconds = 0.5
+    # One request for each slot may always wait, so it is measured that they take longer.
+    for _ in range(3):
+        assert set(await asyncio.gather(*(post(gateway) for _ in range(4)))) == {200}
+
+    async def all_are_accepted() -> bool:
+        return set(await asyncio.gather(*(post(gateway) for _ in range(14)))) == {200}
+
+    assert not await all_are_accepted()
+    replica.seconds = SLOT_SECONDS
+    await until(all_are_accepted)
+
+
+async def test_idle_connections_do_not_use_up_all_of_them(
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+    monkeypatch: pytest.MonkeyPatch,
+    session: aiohttp.ClientSession,
+) -> None:
+    monkeypatch.setattr("tidegate.stack.gateway.configuration.CONNECTIONS", 8)
+    replica = await start_replica()
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+
+    async def closes() -> bool:
+        async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+            assert answer.status == 200
+            return answer.headers.get("Connection") == "close"
+
+    assert not await closes()
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(4):
+            _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            stack.callback(writer.close)
+
+        async def more_than_half() -> bool:
+            return await gateway.metric("haproxy_frontend_current_sessions", proxy="http_in") >= 5
+
+        await until(more_than_half)
+        assert await closes()
