@@ -35,7 +35,7 @@ def buildx() -> Path:
     for program in folders:
         if program.exists():
             return program
-    # Not required in CI, where it would take five minutes to build: the stack must do without it.
+    # Not required by day in CI, where it would take five minutes to build: the stack must do without it.
     pytest.skip("buildx is missing: run `scripts/docker buildx` (minutes)")
 
 
