@@ -133,7 +133,7 @@ def render_config(
         queue_ms=_milliseconds(settings.gateway.queue_seconds),
         queue_seconds=settings.gateway.queue_seconds,
         late_seconds=LATE_OBJECTIVES * settings.slo.latency_seconds,
-        all_replicas=_all_replicas(settings, local=not dns_name),
+        all_replicas=settings.replicas.max,
         response_ms=response_ms,
         late_us=max(0, response_ms - CLOCK_MS) * 1000,
         bind=f"{host}:{settings.gateway.port}",
@@ -166,13 +166,6 @@ def render_config(
         ipv6=ipv6,
         max_replicas=max_replicas,
     )
-
-
-def _all_replicas(settings: Settings, *, local: bool) -> int:
-    """The number of replicas beyond which none will come."""
-    scales = settings.autoscaler.enabled and not settings.autoscaler.dry_run
-    # Elsewhere something else may scale, such as an HPA, or a person by `docker compose up --scale`.
-    return settings.replicas.max if scales or not local else settings.replicas.start
 
 
 def keep_alive(settings: Settings) -> bool:

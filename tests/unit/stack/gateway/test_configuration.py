@@ -75,26 +75,6 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
     asyncio.run(haproxy.check(config))
 
 
-@pytest.mark.parametrize(
-    ("autoscaler", "local", "replicas"),
-    [
-        ({}, True, 4),
-        ({"dry_run": True}, True, 2),
-        ({"enabled": False}, True, 2),
-        # In a cluster an HPA may scale, and in Compose a person.
-        ({"enabled": False}, False, 4),
-    ],
-)
-def test_the_gateway_knows_beyond_which_number_no_replica_will_come(
-    autoscaler: dict[str, bool], local: bool, replicas: int
-) -> None:
-    settings = Settings.model_validate(
-        {"replicas": {"start": 2, "max": 4}, "autoscaler": autoscaler}
-    )
-    text = configuration.render_config(settings, dns_name="" if local else "model:8000")
-    assert f"setenv TIDEGATE_QUEUE_REPLICAS {replicas}\n" in text
-
-
 def test_connections_are_limited_for_clients_for_each_source_and_for_the_exporter(
     tmp_path: Path,
 ) -> None:
