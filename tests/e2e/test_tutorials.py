@@ -37,8 +37,8 @@ def test_your_own_model(reader: PageReader) -> None:
 def test_your_own_application(reader: PageReader) -> None:
     output = reader.follow(TUTORIALS / "own-application.md")
     assert "traceresponse: 00-4bf92f3577b34da6a3ce929d0e0e4736-" in output
-    assert "GET /cakes/lemon 200" in output
-    assert "GET /cakes/stone 404" in output
+    assert "GET /cakes/{name} 200" in output
+    assert "GET /cakes/{name} 404" in output
     assert "bake" in output
     assert "every replica serves shop:app (code of " in output
     assert '"cake":"apple"' in output.replace(" ", "")

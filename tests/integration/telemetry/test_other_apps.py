@@ -124,10 +124,10 @@ def test_a_fastapi_app_in_three_lines(start: StartServer, tracing: str) -> None:
     assert shop.stop() == signal.SIGTERM
     requests = shop.events("request")
     assert [event["message"].rpartition(" in ")[0] for event in requests] == [
-        "GET /cakes/lemon 200",
-        "GET /cakes/none 404",
-        "POST /orders/7 200",
-        "HEAD /cakes/lemon 405",
+        "GET /cakes/{name} 200",
+        "GET /cakes/{name} 404",
+        "POST /orders/{number} 200",
+        "HEAD /cakes/{name} 405",
         "GET /burnt 500",
     ]
     assert requests[0]["tidegate"] == {"route": "/cakes/{name}", "cake": "lemon"}
