@@ -254,7 +254,7 @@ def test_a_start_that_is_refused_leaves_no_data_folder(
 ) -> None:
     done = tidegate(tmp_path, *command)
     assert done.returncode == 1
-    assert "run `tidegate train`" in done.stderr
+    assert "`tidegate train` makes the example model" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -28,7 +28,7 @@ text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=2
 SECTIONS = st.fixed_dictionaries(
     {},
     optional={
-        "slo": st.fixed_dictionaries({"latency_seconds": st.floats(1e-6, 1e6)}),
+        "slo": st.fixed_dictionaries({"latency_seconds": st.floats(1e-3, 1e6)}),
         "device": st.fixed_dictionaries({"simulated": st.booleans()}),
         "telemetry": st.fixed_dictionaries(
             {"slow_seconds": st.none() | st.floats(0.1, 9), "quiet_paths": st.lists(text)}
