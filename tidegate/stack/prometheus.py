@@ -24,7 +24,7 @@ RULES: Final = "rules"
 REPLICA_JOB: Final = "model"
 
 INSTALL_SCRIPT: Final = Path(__file__).with_name("prometheus.sh")
-"""The same as scripts/prometheus in a checkout."""
+"""In a checkout, scripts/prometheus is a link to it."""
 
 
 class PrometheusError(RuntimeError):
