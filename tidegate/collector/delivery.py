@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
@@ -54,7 +54,11 @@ class LocalStore(Protocol):
         ...
 
     def check(self, *, content: bool) -> Damage | None:
-        """Set damaged parts aside; return what was damaged since the last call or at the opening."""
+        """Set damaged parts aside; return what was damaged until `forget_damage`."""
+        ...
+
+    def forget_damage(self) -> None:
+        """Say that the events of the damaged part will be delivered again, even after a kill."""
         ...
 
     def count(self) -> int:
@@ -219,10 +223,18 @@ class Delivery:
 
     def _deliver_again(self, store: LocalStore, damage: Damage) -> None:
         """Deliver all event files again; the store ignores the events that it still has."""
-        if not self.tail.offsets:
+        offsets = dict(self.tail.offsets)
+        if not offsets and damage.created:
+            store.forget_damage()
             return  # a new store at the first start
-        self._restoration = Restoration(damage, dict(self.tail.offsets), store.count())
+        if not offsets:  # what was delivered before is unknown
+            offsets = {name: file.size for name, file in self.tail.files.items()}
+            damage = replace(damage, events=None)
+        restoration = Restoration(damage, offsets, store.count())
+        # The store reports the damage until the checkpoint is empty, also after a failure or a kill here.
         self.checkpoint.save(Progress())
+        store.forget_damage()
+        self._restoration = restoration
         self.tail.offsets.clear()
         self.metrics.store_damages.inc()
         self.event_log.record(

@@ -107,10 +107,12 @@ class Damage:
     Attributes:
         reason: What was damaged, and where it is now.
         events: Number of events in it; None if unknown.
+        created: There was no store at all, as at the first start.
     """
 
     reason: str
     events: int | None
+    created: bool = False
 
 
 class EventStore(Protocol):

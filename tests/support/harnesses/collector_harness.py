@@ -55,6 +55,9 @@ class FaultySink:
     def check(self, *, content: bool) -> Damage | None:
         return self.store.check(content=content)
 
+    def forget_damage(self) -> None:
+        self.store.forget_damage()
+
     def count(self) -> int:
         return self.store.count()
 

@@ -170,6 +170,56 @@ def test_a_damaged_store_is_restored_from_the_event_files(
     assert harness.metric("lost_events_total") == 0
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("damage", [delete_store, spoil_meta, delete_segment])
+def test_a_failure_between_repair_and_checkpoint_does_not_forget_the_damage(
+    harness: Harness,
+    writer: EventWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], None],
+    restarted: bool,
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    delivery = harness.collector()
+    for text in ("a", "b"):
+        writer.write(event(text))
+        until_done(delivery)
+    damage(harness.root / "store")
+    harness.now += CHECK_SECONDS
+    with monkeypatch.context() as patched:
+        patched.setattr(delivery.checkpoint, "save", full)
+        assert delivery.step().retry_seconds > 0
+    if restarted:
+        delivery.close()
+        delivery = harness.collector()
+        writer.write(event("c"))
+    with closing(delivery):
+        until_done(delivery)
+    assert harness.messages()[:2] == ["a", "b"]
+    assert harness.metric("store_damages_total") == 1
+    (message,) = harness.messages("event.action:store-restored")
+    assert message.endswith("none is lost")
+
+
+def test_a_damaged_store_and_an_unreadable_checkpoint_are_restored_without_a_false_loss(
+    harness: Harness, writer: EventWriter
+) -> None:
+    with closing(harness.collector()) as delivery:
+        for text in ("a", "b"):
+            writer.write(event(text))
+            until_done(delivery)
+    delete_segment(harness.root / "store")
+    (harness.root / "collector" / "checkpoint.json").write_text("{")
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.messages() == ["a", "b"]
+    assert len(harness.messages("event.action:store-damaged")) == 1
+    (message,) = harness.messages("event.action:store-restored")
+    assert message.endswith("how many the store had before is not known")
+
+
 def test_events_whose_files_are_gone_are_said_to_be_lost(
     harness: Harness, writer: EventWriter
 ) -> None:

@@ -3,6 +3,7 @@
     store/format.json     {"format": 1, "fields": "<digest>", "folder": "index-<digest>-<n>"}
     store/index-…/        tantivy's files
     store/damaged-<n>/    what was damaged and set aside
+    store/damage.json     {"reason": …, "events": …, "created": …}, until its events are delivered again
 
 The file is replaced atomically, so a reader sees either the old or the new index, and an index that was
 incomplete at a power failure is not referenced.
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.runtime.atomic_files import write_atomically
-from tidegate.store.base import StoreUnavailableError
+from tidegate.store.base import Damage, StoreUnavailableError
 
 FORMAT: Final = 1
 # Damaged parts that are kept for a person to examine.
@@ -85,15 +86,51 @@ def aside(root: Path) -> list[Path]:
     return sorted(root.glob("damaged-*"), key=lambda one: (one.stat().st_mtime, one.name))
 
 
-def new_aside(root: Path) -> Path:
+def next_aside(root: Path) -> Path:
+    """Return the path of the next folder for a damaged part."""
+    number = 1 + max((int(one.name.partition("-")[2]) for one in aside(root)), default=0)
+    return root / f"damaged-{number}"
+
+
+def make_aside(folder: Path) -> None:
     """Create a folder for a damaged part; of the older ones, only the newest are kept."""
-    older = aside(root)
+    older = aside(folder.parent)
     for one in older[: max(0, len(older) - KEPT_ASIDE + 1)]:
         shutil.rmtree(one, ignore_errors=True)
-    number = 1 + max((int(one.name.partition("-")[2]) for one in older), default=0)
-    folder = root / f"damaged-{number}"
     folder.mkdir(mode=0o700)
-    return folder
+
+
+def mark_damage(root: Path, damage: Damage) -> None:
+    """Record damage durably, before anything is set aside: its events are to be delivered again.
+
+    If earlier damage is still recorded, an interrupted repair may have counted the same events, so their
+    number is unknown.
+    """
+    events = damage.events if read_damage(root) is None else None
+    content = {"reason": damage.reason, "events": events, "created": damage.created}
+    write_atomically(root / "damage.json", json.dumps(content))
+
+
+def read_damage(root: Path) -> Damage | None:
+    """Return the damage whose events are still to be delivered again."""
+    path = root / "damage.json"
+    try:
+        content = json.loads(path.read_bytes())
+        events = content["events"]
+        return Damage(
+            str(content["reason"]),
+            None if events is None else int(events),
+            created=bool(content["created"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        return Damage(f"the store was damaged before, and {path} cannot be read ({error})", None)
+
+
+def forget_damage(root: Path) -> None:
+    """Remove the record of damage."""
+    (root / "damage.json").unlink(missing_ok=True)
 
 
 def remove_others(root: Path, folder: str) -> None:

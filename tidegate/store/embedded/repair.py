@@ -28,10 +28,8 @@ def damaged_segments(folder: Path, integrity: Integrity, *, content: bool) -> li
     return [one for one in first if one.name in again]
 
 
-def repair(
-    root: Path, integrity: Integrity, known_events: int | None, *, content: bool
-) -> Damage | None:
-    """Set the damaged part of a store aside; None if there is no damage, or no store.
+def repair(root: Path, integrity: Integrity, known_events: int | None, *, content: bool) -> None:
+    """Record damage of a store (`read_damage`), and set the damaged part aside.
 
     No writer may be open. A lost format.json is written again. A damaged segment is taken out of the index;
     without a readable meta.json or format.json, the whole index is set aside, and the caller creates a new
@@ -50,11 +48,13 @@ def repair(
     try:
         current = layout.read(root) or _write_layout_again(root)
         if current is None:
-            return None
+            return
         damaged = damaged_segments(root / current.folder, integrity, content=content)
     except (layout.DamagedLayoutError, ValueError) as error:
-        return _set_index_aside(root, str(error), known_events)
-    return _set_segments_aside(root, root / current.folder, damaged) if damaged else None
+        _set_index_aside(root, str(error), known_events)
+        return
+    if damaged:
+        _set_segments_aside(root, root / current.folder, damaged)
 
 
 def problem(root: Path, *, content: bool) -> str:
@@ -89,25 +89,26 @@ def _describe(folder: Path, damaged: Sequence[Segment]) -> str:
     return f"{parts} of {folder} with {events} events: files are missing or damaged"
 
 
-def _set_segments_aside(root: Path, folder: Path, damaged: Sequence[Segment]) -> Damage:
-    target = layout.new_aside(root)
+def _set_segments_aside(root: Path, folder: Path, damaged: Sequence[Segment]) -> None:
+    target = layout.next_aside(root)
+    reason = f"{_describe(folder, damaged)}; what is left of them is in {target}"
+    layout.mark_damage(root, Damage(reason, sum(one.events for one in damaged)))
+    layout.make_aside(target)
     for name in (name for one in damaged for name in one.files):
         with suppress(FileNotFoundError):
             (folder / name).replace(target / name)
     write_atomically(folder / META, without(folder, damaged))
-    return Damage(
-        f"{_describe(folder, damaged)}; what is left of them is in {target}",
-        sum(one.events for one in damaged),
-    )
 
 
-def _set_index_aside(root: Path, reason: str, known_events: int | None) -> Damage:
-    target = layout.new_aside(root)
-    events = known_events
-    for path in (*root.glob("index-*"), root / "format.json"):
-        if events is None:
+def _set_index_aside(root: Path, reason: str, events: int | None) -> None:
+    target = layout.next_aside(root)
+    indexes = [*root.glob("index-*")]
+    if events is None:
+        for index in indexes:
             with suppress(ValueError):
-                events = sum(one.events for one in segments(path))
+                events = max(events or 0, sum(one.events for one in segments(index)))
+    layout.mark_damage(root, Damage(f"{reason}; what is left of the store is in {target}", events))
+    layout.make_aside(target)
+    for path in (*indexes, root / "format.json"):
         with suppress(FileNotFoundError):
             path.replace(target / path.name)
-    return Damage(f"{reason}; what is left of the store is in {target}", events)

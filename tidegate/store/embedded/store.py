@@ -159,7 +159,6 @@ class EmbeddedStore(EmbeddedReader):
         self._closed = False
         self._integrity = Integrity()
         self._events: int | None = None
-        self._damage: Damage | None = None
         self._writer_lock = ExitStack()
         self._written, self._written_folder = self._open()
 
@@ -171,10 +170,11 @@ class EmbeddedStore(EmbeddedReader):
             with self._unavailable():
                 outdated = _fields(root) != digest()
                 # A copy of the events reads everything, so it needs undamaged files.
-                self._damage = repair(root, self._integrity, self._events, content=outdated)
+                repair(root, self._integrity, self._events, content=outdated)
                 current = layout.read(root)
-                if current is None and self._damage is None:
-                    self._damage = Damage(f"there was no store in {root}", self._events)
+                if current is None and layout.read_damage(root) is None:
+                    reason = f"there was no store in {root}"
+                    layout.mark_damage(root, Damage(reason, self._events, created=True))
                 if current is None or outdated:
                     current = _build(root, current)
                 layout.remove_others(root, current.folder)
@@ -190,7 +190,7 @@ class EmbeddedStore(EmbeddedReader):
             content: Whether the content of new and changed files is checked, and not only their existence.
 
         Returns:
-            The damage since the last call, or at the opening: also that there was no store.
+            The damage, also that there was no store, until `forget_damage`: it survives a restart.
         """
         with self._writing, self._unavailable():
             if not self._closed and not self._is_whole(content=content):
@@ -199,13 +199,16 @@ class EmbeddedStore(EmbeddedReader):
                     with suppress(ValueError, OSError):
                         self._writer.wait_merging_threads()
                     self._writer = None
-                self._damage = repair(self._root, self._integrity, self._events, content=content)
+                repair(self._root, self._integrity, self._events, content=content)
                 self._writer_lock.close()
-                damage = self._damage
+                self._written_folder = ""  # not whole until it is open again
                 self._written, self._written_folder = self._open()
-                self._damage = damage or self._damage
-            damage, self._damage = self._damage, None
-        return damage
+            return layout.read_damage(self._root)
+
+    def forget_damage(self) -> None:
+        """Say that the events of the damaged part will be delivered again, even after a kill."""
+        with self._writing, self._unavailable():
+            layout.forget_damage(self._root)
 
     def count(self) -> int:
         """Return the number of events."""

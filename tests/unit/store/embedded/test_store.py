@@ -127,6 +127,7 @@ def test_a_newer_format_is_refused_with_a_message(root: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', "5"])
 def test_a_store_with_a_damaged_format_file_is_set_aside(root: Path, text: str) -> None:
     with closing(EmbeddedStore(root)) as store:
+        store.forget_damage()  # of the new store
         store.append([event(1)])
     (root / "format.json").write_text(text)
     with pytest.raises(StoreUnavailableError, match="a running collector repairs it"):
@@ -169,6 +170,7 @@ def test_a_damaged_index_is_refused_by_a_reader(root: Path) -> None:
 @pytest.mark.parametrize("kind", ["store", "term", "idx", "pos", "fast", "fieldnorm"])
 def test_a_damaged_segment_is_found_and_the_others_are_kept(root: Path, kind: str) -> None:
     with closing(EmbeddedStore(root)) as store:
+        store.forget_damage()  # of the new store
         store.append([event(1)])
         store.append([event(2)])
         assert problem(root, content=True) == ""
@@ -189,6 +191,10 @@ def test_a_damaged_segment_is_found_and_the_others_are_kept(root: Path, kind: st
             == messages(EmbeddedReader(root))
             == ["number 1", "number 2", "number 3"]
         )
+        assert store.check(content=True) == damage
+    with closing(EmbeddedStore(root)) as store:
+        assert store.check(content=True) == damage
+        store.forget_damage()
         assert store.check(content=True) is None
 
 
@@ -196,6 +202,7 @@ def test_deletions_are_no_damage(store: EmbeddedStore, root: Path) -> None:
     store.append([event(number) for number in range(5)])
     store.prune(START + timedelta(seconds=2))
     assert store.check(content=True) is not None  # the new store
+    store.forget_damage()
     assert store.check(content=True) is None
     assert problem(root, content=True) == ""
 
