@@ -176,8 +176,7 @@ def _embedded_store(settings: Settings) -> list[Check]:
     if settings.store.kind != "embedded" or not root.is_dir():
         return []
     if problem := store_damage(root, content=True):
-        text = f"{problem}; a collector that starts sets that aside and restores what event files contain"
-        return [Check("store", "missing", text)]
+        return [Check("store", "missing", problem)]
     if aside := folder.aside(root):
         text = f"damaged parts were set aside in {', '.join(map(str, aside))}: remove them"
         return [Check("store", "warn", text)]

@@ -12,6 +12,7 @@ incomplete at a power failure is not referenced.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ from tidegate.store.base import Damage, StoreUnavailableError
 FORMAT: Final = 1
 # Damaged parts that are kept for a person to examine.
 KEPT_ASIDE: Final = 3
+_ASIDE: Final = re.compile(r"damaged-[0-9]+")
 
 
 class DamagedLayoutError(StoreUnavailableError):
-    """format.json cannot be read."""
+    """format.json is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ def read(root: Path) -> Layout | None:
 
     Raises:
         DamagedLayoutError: format.json is damaged.
-        StoreUnavailableError: A newer version created the store, or it is not a store of Tidegate.
+        StoreUnavailableError: A newer version created the store, it is not a store of Tidegate, or
+            format.json cannot be read, which is no damage.
     """
     path = root / "format.json"
     try:
@@ -55,7 +58,9 @@ def read(root: Path) -> Layout | None:
                 f"{root} contains an index that is not Tidegate's"
             ) from None
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise StoreUnavailableError(f"{path} cannot be read: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedLayoutError(
             f"{path} cannot be read ({error}): a running collector repairs it"
         ) from error
@@ -83,7 +88,9 @@ def new_folder(root: Path, fields: str) -> str:
 
 def aside(root: Path) -> list[Path]:
     """Return the folders of damaged parts, oldest first."""
-    return sorted(root.glob("damaged-*"), key=lambda one: (one.stat().st_mtime, one.name))
+    # A person may keep other names beside them, such as damaged-1.tar.gz.
+    found = [one for one in root.glob("damaged-*") if _ASIDE.fullmatch(one.name)]
+    return sorted(found, key=lambda one: (one.stat().st_mtime, one.name))
 
 
 def next_aside(root: Path) -> Path:

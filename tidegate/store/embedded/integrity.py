@@ -57,6 +57,7 @@ class Integrity:
             content: Whether the content is compared with its check sum, too, and not only that files exist.
 
         Raises:
+            OSError: A file cannot be read, which is no damage.
             ValueError: meta.json is damaged or missing, and with it the whole index.
         """
         found = segments(folder)
@@ -76,7 +77,7 @@ class Integrity:
                 return status.st_size > 0
             if not _matches_checksum(path):
                 return False
-        except OSError:
+        except FileNotFoundError:
             return False
         self._good[name] = fingerprint
         return True
@@ -86,11 +87,12 @@ def segments(folder: Path) -> list[Segment]:
     """Return the segments that meta.json names.
 
     Raises:
+        OSError: It cannot be read, which is no damage.
         ValueError: It is damaged or missing.
     """
     try:
         return [_segment(one) for one in json.loads((folder / META).read_bytes())["segments"]]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / META} cannot be read: {error}") from error
 
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from tidegate.runtime.atomic_files import write_atomically
-from tidegate.store.base import Damage
+from tidegate.store.base import Damage, StoreUnavailableError
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded.folder import Layout
 from tidegate.store.embedded.integrity import META, Integrity, Segment, segments, without
+
+_HEALED: Final = (
+    "a running collector sets that aside, and restores the events that their files still contain"
+)
 
 
 def damaged_segments(folder: Path, integrity: Integrity, *, content: bool) -> list[Segment]:
     """Return the damaged segments of an index that a writer may be merging.
 
     Raises:
+        OSError: A file cannot be read, which is no damage.
         ValueError: meta.json is damaged or missing, and with it the whole index.
     """
     first = integrity.damaged(folder, content=content)
@@ -32,7 +38,7 @@ def repair(root: Path, integrity: Integrity, known_events: int | None, *, conten
     """Record damage of a store (`read_damage`), and set the damaged part aside.
 
     No writer may be open. A lost format.json is written again. A damaged segment is taken out of the index;
-    without a readable meta.json or format.json, the whole index is set aside, and the caller creates a new
+    without a valid meta.json or format.json, the whole index is set aside, and the caller creates a new
     one.
 
     Args:
@@ -42,13 +48,20 @@ def repair(root: Path, integrity: Integrity, known_events: int | None, *, conten
         content: Whether the content of the files is checked, too.
 
     Raises:
-        OSError: Files cannot be moved.
-        StoreUnavailableError: A newer version created the store, or it is not a store of Tidegate.
+        OSError: Files cannot be read or moved.
+        StoreUnavailableError: A newer version created the store, it is not a store of Tidegate, or
+            format.json cannot be read.
     """
     try:
-        current = layout.read(root) or _write_layout_again(root)
+        current = layout.read(root)
         if current is None:
-            return
+            indexes = _indexes(root)
+            if len(indexes) > 1:
+                reason = f"{root / 'format.json'} is missing beside {len(indexes)} indexes"
+                _set_index_aside(root, reason, known_events)
+            if len(indexes) != 1:
+                return
+            current = _write_layout_again(root, indexes[0])
         damaged = damaged_segments(root / current.folder, integrity, content=content)
     except (layout.DamagedLayoutError, ValueError) as error:
         _set_index_aside(root, str(error), known_events)
@@ -58,27 +71,36 @@ def repair(root: Path, integrity: Integrity, known_events: int | None, *, conten
 
 
 def problem(root: Path, *, content: bool) -> str:
-    """Return what is damaged in a store; empty if nothing is, or if there is no store."""
+    """Return what is wrong with a store; empty if nothing is, or if there is no store."""
     try:
         current = layout.read(root)
         if current is None:
-            return ""
+            if not any(segments(index) for index in _indexes(root)):
+                return ""
+            return f"{root / 'format.json'} is missing; {_HEALED}"
         damaged = damaged_segments(root / current.folder, Integrity(), content=content)
-    except (layout.DamagedLayoutError, ValueError) as error:
+    except ValueError as error:
+        return f"{error}; {_HEALED}"
+    except StoreUnavailableError as error:
         return str(error)
-    return _describe(root / current.folder, damaged) if damaged else ""
+    except OSError as error:
+        return f"{root} cannot be read: {error}"
+    return f"{_describe(root / current.folder, damaged)}; {_HEALED}" if damaged else ""
 
 
-def _write_layout_again(root: Path) -> Layout | None:
-    """Write a lost format.json again if it is clear which index it named."""
+def _indexes(root: Path) -> list[Path]:
+    """Return the folders of indexes that can be read; others are of a rebuild that did not finish."""
     found = []
     for folder in root.glob("index-*-*"):
-        with suppress(ValueError):  # of a rebuild that did not finish
+        with suppress(ValueError):
             segments(folder)
-            found.append(folder.name)
-    if len(found) != 1:
-        return None
-    restored = Layout(found[0].split("-")[1], found[0])
+            found.append(folder)
+    return found
+
+
+def _write_layout_again(root: Path, index: Path) -> Layout:
+    """Write a lost format.json again, which named the only index."""
+    restored = Layout(index.name.split("-")[1], index.name)
     layout.write(root, restored)
     return restored
 
@@ -105,7 +127,7 @@ def _set_index_aside(root: Path, reason: str, events: int | None) -> None:
     indexes = [*root.glob("index-*")]
     if events is None:
         for index in indexes:
-            with suppress(ValueError):
+            with suppress(ValueError, OSError):
                 events = max(events or 0, sum(one.events for one in segments(index)))
     layout.mark_damage(root, Damage(f"{reason}; what is left of the store is in {target}", events))
     layout.make_aside(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -196,6 +197,63 @@ def test_a_damaged_segment_is_found_and_the_others_are_kept(root: Path, kind: st
         assert store.check(content=True) == damage
         store.forget_damage()
         assert store.check(content=True) is None
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let files of this name be unreadable, as those of another user are (the tests may run as root)."""
+    for method in ("read_bytes", "open"):
+        real = getattr(Path, method)
+
+        def refused(path: Path, *args: Any, real: Any = real, **more: Any) -> Any:
+            if path.match(name):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *args, **more)
+
+        monkeypatch.setattr(Path, method, refused)
+
+
+@pytest.mark.parametrize("name", ["format.json", "meta.json", "*.term"])
+def test_a_file_that_cannot_be_read_is_no_damage(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with closing(EmbeddedStore(root)) as store:
+        store.append([event(1)])
+        with monkeypatch.context() as patched:
+            unreadable(patched, name)
+            with pytest.raises(StoreUnavailableError, match="Permission denied"):
+                store.check(content=True)
+            assert "Permission denied" in problem(root, content=True)
+        store.append([event(2)])
+        assert messages(store) == ["number 1", "number 2"]
+    assert layout.aside(root) == []
+
+
+def test_a_packed_copy_of_a_damaged_part_does_not_prevent_a_repair(root: Path) -> None:
+    with closing(EmbeddedStore(root)) as store:
+        store.append([event(1)])
+    (root / "damaged-7.tar.gz").write_text("")
+    next(root.glob("index-*/*.fast")).write_text("")
+    EmbeddedStore(root).close()
+    assert [path.name for path in layout.aside(root)] == ["damaged-1"]
+
+
+def test_without_the_format_file_two_indexes_are_set_aside(root: Path) -> None:
+    with closing(EmbeddedStore(root)) as store:
+        store.append([event(1)])
+    (index,) = root.glob("index-*")
+    shutil.copytree(index, root / "index-0123456789abcdef-0")
+    (root / "format.json").unlink()
+    assert "format.json is missing" in problem(root, content=False)
+    with closing(EmbeddedStore(root)):
+        assert problem(root, content=True) == ""
+    (aside,) = layout.aside(root)
+    assert {path.name for path in aside.iterdir()} == {index.name, "index-0123456789abcdef-0"}
+
+
+def test_a_store_of_a_newer_version_is_a_problem_that_can_be_said(root: Path) -> None:
+    EmbeddedStore(root).close()
+    (root / "format.json").write_text('{"format": 99, "fields": "x", "folder": "y"}')
+    assert "format 99" in problem(root, content=True)
 
 
 def test_deletions_are_no_damage(store: EmbeddedStore, root: Path) -> None:
