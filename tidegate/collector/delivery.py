@@ -122,8 +122,10 @@ class Delivery:
         """Scan the folder, delete what is expired, and deliver one batch."""
         self.tail.scan()
         # Before the delivery and in each step, so that neither steady load nor a full disk delays it.
-        self._delete_expired()
+        self._prune()
         failure = self._prepare_sink()
+        # After the check of the store: a damaged one is restored from the files.
+        self._delete_expired()
         batch = self.tail.batch()
         for notice in self.tail.notices():
             self.event_log.record("file-trouble", notice, level="warn")
@@ -299,17 +301,20 @@ class Delivery:
         self.event_log.resolved("sink-away", "the sink is available again", action="sink-back")
 
     def _delete_expired(self) -> None:
-        """Delete expired files, and at intervals expired events of the store."""
-        now = self.clock()
+        """Delete expired files."""
         names = expired(
             self.tail.files.values(),
             self.tail.offsets,
-            now=now,
+            now=self.clock(),
             keep_seconds=self.retention.file_seconds,
             keep_bytes=self.retention.file_bytes,
         )
         for name in names:
             self.tail.delete(name)
+
+    def _prune(self) -> None:
+        """Delete expired events of the store, at intervals."""
+        now = self.clock()
         sink: object = self._sink
         if isinstance(sink, LocalStore) and now - self._pruned >= PRUNE_SECONDS:
             self._pruned = now

@@ -153,7 +153,8 @@ class Tail:
     def delete(self, name: str) -> None:
         """Delete a delivered file, unless a writer holds it."""
         try:
-            writer_lock.delete(self._folder / name, self.offsets.get(name, 0))
+            if writer_lock.delete(self._folder / name, self.offsets.get(name, 0)):
+                self._known.pop(name, None)  # no loss, even if all files are delivered again
         except OSError as error:
             self._notice_error(name, "deleted", error)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from support.harnesses.collector_harness import Harness, event, until_done
-from tidegate.collector.delivery import CHECK_SECONDS, Delivery
+from support.harnesses.collector_harness import NOW, Harness, event, until_done
+from tidegate.collector.delivery import CHECK_SECONDS, Delivery, Retention
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event
 from tidegate.events.writer import EventWriter
@@ -239,6 +241,42 @@ def test_events_whose_files_are_gone_are_said_to_be_lost(
     (message,) = harness.messages("event.action:store-restored AND log.level:error")
     assert "; 2 are lost: their event files were deleted before" in message
     assert harness.metric("lost_events_total") == 2
+
+
+def test_files_that_a_restoration_needs_are_not_deleted_before_it(
+    harness: Harness, writer: EventWriter
+) -> None:
+    with closing(harness.collector()) as delivery:
+        for text in ("a", "b"):
+            writer.write(event(text))
+            until_done(delivery)
+        writer.close()
+        for path in harness.logs.glob("flights-1.*"):
+            os.utime(path, (NOW - 3600, NOW - 3600))
+        delete_store(harness.root / "store")
+        delivery.retention = Retention(60, 10**9, timedelta(days=7))
+        harness.now += CHECK_SECONDS
+        until_done(delivery)
+        assert not list(harness.logs.glob("flights-1.*"))
+    assert harness.messages() == ["a", "b"]
+    assert harness.metric("lost_events_total") == 0
+
+
+def test_a_file_that_the_collector_deleted_itself_is_no_loss(
+    harness: Harness, writer: EventWriter
+) -> None:
+    with closing(harness.collector()) as delivery:
+        writer.write(event("a"))
+        until_done(delivery)
+        (path,) = harness.logs.glob("flights-1.*")
+        writer.close()
+        os.utime(path, (NOW - 3600, NOW - 3600))
+        delivery.retention = Retention(60, 10**9, timedelta(days=7))
+        delivery.step()
+        assert not path.exists()
+        delivery.tail.offsets.clear()  # as damage of the store does
+        until_done(delivery)
+    assert harness.metric("lost_bytes_total") == 0
 
 
 def test_a_first_start_is_no_damage(harness: Harness, writer: EventWriter) -> None:
