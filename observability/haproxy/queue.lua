@@ -10,6 +10,7 @@ local RETRY_AFTER = tonumber(os.getenv("TIDEGATE_QUEUE_RETRY_AFTER"))
 local MODEL = "model"
 local PLUG = 1 -- the request of waiting.lua, which stays in the system
 local WEIGHT = 1 / 8 -- of a new measurement
+local ARRIVALS_SECONDS = 3 -- the period of the stick table of backend `model`
 
 local interval -- seconds between two requests that leave one replica; nil until it is measured
 
@@ -21,14 +22,14 @@ end
 -- Seconds after which a request that comes now is expected to be too late.
 local function limit(in_system, capacity, up, arrivals)
     -- While replicas can still come, every wait that `timeout queue` allows. With all of them too, if less arrives
-    -- than leaves and the queue will be gone within that time: it may be from before the last replica came.
+    -- than leaves and the queue will be gone within that time: it is a burst, or from before the last replica came.
     if up < REPLICAS or in_system < (capacity - arrivals) * QUEUE_SECONDS then
         return QUEUE_SECONDS
     end
     return LATE_SECONDS
 end
 
--- Needs txn.up, the number of replicas that are up.
+-- Needs txn.up, the number of replicas that are up, and txn.arrivals, the number of requests in ARRIVALS_SECONDS.
 core.register_action("queue", { "http-req" }, function(txn)
     local up = txn:get_var("txn.up")
     local in_system = txn.f:be_conn(MODEL) - PLUG -- with this request
@@ -39,7 +40,9 @@ core.register_action("queue", { "http-req" }, function(txn)
         return
     end
     local capacity = up / interval
-    local late = in_system / capacity - limit(in_system, capacity, up, txn.f:be_sess_rate(MODEL))
+    -- During a burst the rate of the last second alone would be above the capacity at any load.
+    local arrivals = txn:get_var("txn.arrivals") / ARRIVALS_SECONDS
+    local late = in_system / capacity - limit(in_system, capacity, up, arrivals)
     if late > 0 then
         txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
         txn:set_var("txn.reason", '"overload"')

@@ -29,10 +29,11 @@ async def overloaded(
     start_replica: StartReplica,
     *,
     max_replicas: int = 1,
+    seconds: float = SLOT_SECONDS,
     objective_seconds: float = OBJECTIVE_SECONDS,
 ) -> tuple[Gateway, Replica]:
     """A gateway that has measured how fast its only replica answers."""
-    replica = await start_replica(seconds=SLOT_SECONDS)
+    replica = await start_replica(seconds=seconds)
     gateway = await start_gateway(
         [replica.address], max_replicas=max_replicas, latency_seconds=objective_seconds
     )
@@ -44,7 +45,8 @@ async def overloaded(
 async def test_with_all_replicas_what_would_wait_too_long_is_refused_at_once(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
-    gateway, replica = await overloaded(start_gateway, start_replica)
+    # 200 requests within three seconds are more than the 20 a second that it answers.
+    gateway, replica = await overloaded(start_gateway, start_replica, seconds=0.1)
     arrived = await gateway.arrived()
 
     async def send() -> int:
@@ -75,6 +77,14 @@ async def test_with_all_replicas_what_would_wait_too_long_is_refused_at_once(
     assert reasons.count(None) == len(lines) - refused
 
 
+async def test_a_burst_at_a_low_load_refuses_nobody(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    # Within a second more arrives than the 100 that it answers, but not within three seconds.
+    gateway, _ = await overloaded(start_gateway, start_replica)
+    assert set(await asyncio.gather(*(post(gateway) for _ in range(150)))) == {200}
+
+
 async def test_while_more_replicas_can_come_requests_wait(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
@@ -95,8 +105,8 @@ async def test_a_long_queue_that_becomes_shorter_refuses_nobody(
     await gateway.queued(98)
 
     async def nothing_arrives() -> bool:
-        # At least two seconds have passed: the rate of arrivals is that of the last second.
-        return await gateway.metric("haproxy_backend_current_queue", proxy="model") < 56
+        # The average of arrivals over three seconds is below the 20 a second that are answered.
+        return await gateway.metric("haproxy_backend_current_queue", proxy="model") < 7
 
     await until(nothing_arrives)
     # It is answered after far more than an objective and a half.
@@ -114,7 +124,7 @@ async def test_a_replica_that_becomes_fast_again_gets_more_requests(
         assert set(await asyncio.gather(*(post(gateway) for _ in range(4)))) == {200}
 
     async def all_are_accepted() -> bool:
-        return set(await asyncio.gather(*(post(gateway) for _ in range(14)))) == {200}
+        return set(await asyncio.gather(*(post(gateway) for _ in range(40)))) == {200}
 
     assert not await all_are_accepted()
     replica.seconds = SLOT_SECONDS
