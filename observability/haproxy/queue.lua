@@ -6,12 +6,15 @@ local SLOTS = tonumber(os.getenv("TIDEGATE_QUEUE_SLOTS"))
 local REPLICAS = tonumber(os.getenv("TIDEGATE_QUEUE_REPLICAS")) -- no more will come
 local QUEUE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_SECONDS"))
 local LATE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_LATE_SECONDS"))
+local START_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_START_SECONDS")) -- maximum time until a lost replica is back
 local RETRY_AFTER = tonumber(os.getenv("TIDEGATE_QUEUE_RETRY_AFTER"))
 local MODEL = "model"
 local PLUG = 1 -- the request of waiting.lua, which stays in the system
 local WEIGHT = 1 / 8 -- of a new measurement
 local ARRIVALS_SECONDS = 3 -- the period of the stick table of backend `model`
+local POLL_MS = 1000
 
+local all_up_at = -math.huge -- the second in which all replicas were up last
 local interval -- seconds between two requests that leave one replica; nil until it is measured
 
 local function now_us()
@@ -19,11 +22,27 @@ local function now_us()
     return now.sec * 1000000 + now.usec
 end
 
+local function remember(up)
+    if up >= REPLICAS then
+        all_up_at = core.now().sec
+    end
+end
+
+-- The requests that wait tell it, but all replicas may have been up without a queue.
+core.register_task(function()
+    while true do
+        remember(replicas_up())
+        core.msleep(POLL_MS)
+    end
+end)
+
 -- Seconds after which a request that comes now is expected to be too late.
-local function limit(in_system, capacity, up, arrivals)
-    -- While replicas can still come, every wait that `timeout queue` allows. With all of them too, if less arrives
-    -- than leaves and the queue will be gone within that time: it is a burst, or from before the last replica came.
-    if up < REPLICAS or in_system < (capacity - arrivals) * QUEUE_SECONDS then
+local function limit(in_system, capacity, arrivals)
+    -- While further replicas can come, every wait that `timeout queue` allows; but one that is missing for a moment (a
+    -- crash, a failed connection) is no further one. With all of them too, if less arrives than leaves and the queue
+    -- will be gone within that time: it is a burst, or from before the last replica came.
+    local more_can_come = core.now().sec - all_up_at > START_SECONDS
+    if more_can_come or in_system < (capacity - arrivals) * QUEUE_SECONDS then
         return QUEUE_SECONDS
     end
     return LATE_SECONDS
@@ -32,6 +51,7 @@ end
 -- Needs txn.up, the number of replicas that are up, and txn.arrivals, the number of requests in ARRIVALS_SECONDS.
 core.register_action("queue", { "http-req" }, function(txn)
     local up = txn:get_var("txn.up")
+    remember(up)
     local in_system = txn.f:be_conn(MODEL) - PLUG -- with this request
     txn:set_var("txn.ahead", in_system)
     txn:set_var("txn.entered", now_us())
@@ -42,7 +62,7 @@ core.register_action("queue", { "http-req" }, function(txn)
     local capacity = up / interval
     -- During a burst the rate of the last second alone would be above the capacity at any load.
     local arrivals = txn:get_var("txn.arrivals") / ARRIVALS_SECONDS
-    local late = in_system / capacity - limit(in_system, capacity, up, arrivals)
+    local late = in_system / capacity - limit(in_system, capacity, arrivals)
     if late > 0 then
         txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
         txn:set_var("txn.reason", '"overload"')

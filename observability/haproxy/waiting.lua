@@ -40,8 +40,8 @@ core.register_task(function()
     end
 end)
 
--- The number of replicas that are up. HAProxy's own `nbsrv` counts the backup if there is none.
-core.register_fetches("replicas_up", function()
+-- The number of replicas that are up, also for queue.lua. HAProxy's own `nbsrv` counts the backup if there is none.
+function replicas_up()
     local model = core.proxies[MODEL]
     if model.get_srv_act then
         return model:get_srv_act()
@@ -53,4 +53,6 @@ core.register_fetches("replicas_up", function()
         end
     end
     return up
-end)
+end
+
+core.register_fetches("replicas_up", replicas_up)

@@ -92,6 +92,20 @@ async def test_while_more_replicas_can_come_requests_wait(
     assert set(await asyncio.gather(*(post(gateway) for _ in range(200)))) == {200}
 
 
+async def test_while_a_replica_is_missing_for_a_moment_what_waits_too_long_is_refused(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replicas = [await start_replica(seconds=0.1) for _ in range(2)]
+    gateway = await start_gateway(
+        [replica.address for replica in replicas], max_replicas=2, latency_seconds=OBJECTIVE_SECONDS
+    )
+    await gateway.ready_replicas(2)
+    assert set(await asyncio.gather(*(post(gateway) for _ in range(20)))) == {200}
+    await replicas[1].stop()
+    await gateway.ready_replicas(1)
+    assert 503 in await asyncio.gather(*(post(gateway) for _ in range(200)))
+
+
 async def test_a_long_queue_that_becomes_shorter_refuses_nobody(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:

@@ -134,6 +134,7 @@ def render_config(
         queue_seconds=settings.gateway.queue_seconds,
         late_seconds=LATE_OBJECTIVES * settings.slo.latency_seconds,
         all_replicas=settings.replicas.max,
+        start_seconds=settings.replicas.start_seconds,
         response_ms=response_ms,
         late_us=max(0, response_ms - CLOCK_MS) * 1000,
         bind=f"{host}:{settings.gateway.port}",
