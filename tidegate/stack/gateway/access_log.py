@@ -30,11 +30,14 @@ LEFT: Final = re.compile("[Cc][QCHDL]")
 
 
 def argv(settings: Settings) -> tuple[str, ...]:
-    """The command of the program; its arguments are those of the `EventWriter`."""
+    """The command of the program; its arguments are those of the `EventWriter`.
+
+    The folder is absolute, as the program's working directory is another one.
+    """
     telemetry = settings.telemetry
     limits = (str(telemetry.file_bytes), str(telemetry.file_seconds))
     module = "tidegate.stack.gateway.access_log"
-    return (sys.executable, "-P", "-m", module, str(settings.log_dir), *limits)
+    return (sys.executable, "-P", "-m", module, str(settings.log_dir.absolute()), *limits)
 
 
 def copy_events(lines: BinaryIO, writer: EventWriter, output: BinaryIO) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tidegate.events.writer import EventWriter
-from tidegate.stack.gateway.access_log import access_event, copy_events
+from tidegate.settings import Settings
+from tidegate.stack.gateway.access_log import access_event, argv, copy_events
 
 
 def line(state: str = "----", **fields: object) -> bytes:
@@ -39,6 +40,11 @@ def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_p
     copy_events(io.BytesIO(b"".join(lines)), EventWriter(tmp_path, "gateway"), output)
     assert [event["a"] for event in events_in(tmp_path)] == [1, 2]
     assert output.getvalue() == b"".join(others)
+
+
+def test_events_go_to_the_data_folder_whatever_the_programs_working_directory_is() -> None:
+    settings = Settings.model_validate({"stack": {"data_dir": "data"}})
+    assert argv(settings)[-3] == str(Path.cwd() / "data" / "logs")
 
 
 def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Path) -> None:
