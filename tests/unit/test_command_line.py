@@ -276,12 +276,30 @@ def test_verify_without_a_running_stack_prints_json_if_asked(tmp_path: Path) -> 
     assert found["problem"].startswith(f"no stack runs in {tmp_path}")
 
 
-@pytest.mark.parametrize("command", [("down",), ("status",), ("search", "x")])
-def test_invalid_settings_stop_no_command_about_a_running_stack(
-    tmp_path: Path, command: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("command", "code"), [(("down",), 0), (("status",), 3), (("search", "x"), 2)]
+)
+def test_invalid_settings_of_another_section_stop_no_command_about_a_stack(
+    tmp_path: Path, command: tuple[str, ...], code: int
 ) -> None:
     (tmp_path / "tidegate.toml").write_text("[slo]\nlatency = 1\n")
     done = tidegate(tmp_path, *command)
     assert "slo.latency" in done.stderr
     assert "This command ignores it; the data folder is .tidegate" in done.stderr
-    assert done.returncode == {"down": 0, "status": 3, "search": 2}[command[0]], done.stderr
+    assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["[collector]\nkeep_seconds = 1e9\n", '[store]\nkind = "elastik"\n']
+)
+def test_a_search_with_invalid_settings_delivers_nothing_by_their_defaults(
+    tmp_path: Path, text: str
+) -> None:
+    settings = Settings(stack={"data_dir": tmp_path / ".tidegate"})
+    with closing(event_writer(settings, "shop")) as writer:
+        writer.write(make_event(event_origin(settings, "shop"), "app", "a cake", unix_ns=1))
+    (tmp_path / "tidegate.toml").write_text(text)
+    assert "This command ignores it" in tidegate(tmp_path, "search", "cake").stderr
+    assert [path.name for path in (tmp_path / ".tidegate").iterdir()] == ["logs"]
+    (tmp_path / "tidegate.toml").unlink()
+    assert "a cake" in tidegate(tmp_path, "search", "cake", "--since", "99999d").stdout

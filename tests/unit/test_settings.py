@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.settings import Settings, SettingsError, load, setting_names
+from tidegate.settings import Replicas, Settings, SettingsError, load, setting_names
 from tidegate.settings.valid_part import load_valid
 from tidegate.store.query import time_ranges
 
@@ -277,17 +277,46 @@ def test_the_valid_part_of_invalid_settings_finds_the_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tidegate.toml").write_text(
-        '[stack]\ndata_dir = "here"\nhost = 5\nno_such = 1\n[gateway]\nport = 8123\n[slo]\nlatency = 1\n'
+        '[stack]\ndata_dir = "here"\n[gateway]\nport = 8123\n[slo]\nlatency = 1\n[no_such]\nkey = 1\n'
     )
     monkeypatch.setenv("TIDEGATE_REPLICAS__MAX", "many")
+    monkeypatch.setenv("TIDEGATE_STORE__EMBEDDED__RETENTION", "3d")
     with pytest.raises(SettingsError):
         load()
     found = load_valid()
     assert (found.stack.data_dir, found.gateway.port) == (Path("here"), 8123)
-    assert (found.stack.host, found.replicas) == ("127.0.0.1", load_valid().replicas)
-    (tmp_path / "tidegate.toml").write_text("[stack\n")
-    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", "there")
+    assert (found.replicas, found.store.embedded.retention) == (Replicas(), "3d")
+    monkeypatch.setenv("TIDEGATE_STACK", '{"data_dir": "there"}')
     assert load_valid().stack.data_dir == Path("there")
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", "elsewhere")
+    assert load_valid().stack.data_dir == Path("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ('[stack]\ndatadir = "prod"\n', {}),
+        ('[stak]\ndata_dir = "prod"\n', {}),
+        ('data_dir = "prod"\n', {}),
+        ("[stack\n", {}),
+        ("stack = 5\n", {}),
+        ("", {"TIDEGATE_CONFIG": "missing.toml"}),
+        ("", {"TIDEGATE_STACK": "prod"}),
+        ("", {"TIDEGATE_STACK__DATADIR": "prod"}),
+        ("", {"TIDEGATE_STACK_DATA_DIR": "prod"}),
+        ("", {"TIDEGATE_DATA_DIR": "prod"}),
+    ],
+)
+def test_invalid_settings_that_may_be_about_another_data_folder_have_no_valid_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, variables: dict[str, str]
+) -> None:
+    (tmp_path / "tidegate.toml").write_text(text)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError):
+        load()
+    with pytest.raises(SettingsError):
+        load_valid()
 
 
 def test_the_replicas_at_the_start_follow_the_minimum_unless_they_are_set() -> None:

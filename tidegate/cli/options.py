@@ -38,16 +38,26 @@ def _checked(**overrides: Any) -> Settings:
 
 
 def settings_of_running_stack() -> Settings:
-    """The settings for a command about a running stack: invalid ones are reported, and do not stop it."""
+    """The settings for a command about a running stack.
+
+    Invalid ones are reported, and stop it only if they leave open which stack it is.
+    """
     try:
         return _checked()
     except SettingsError as error:
-        from tidegate.settings.valid_part import load_valid
+        return _valid_part(error)
 
+
+def _valid_part(error: SettingsError) -> Settings:
+    from tidegate.settings.valid_part import load_valid
+
+    try:
         found = load_valid()
-        folder = found.stack.data_dir
-        _report(f"{error}\nThis command ignores it; the data folder is {folder}", "yellow")
-        return found
+    except SettingsError:
+        stop(f"{error}\nSo the data folder of the stack is not known: correct this first")
+    folder = found.stack.data_dir
+    _report(f"{error}\nThis command ignores it; the data folder is {folder}", "yellow")
+    return found
 
 
 def model_service_settings() -> Settings:
@@ -67,7 +77,12 @@ def searched_settings() -> Settings:
     from tidegate.collector.run import deliver_now
     from tidegate.stack.data_folder import Layout
 
-    found = settings_of_running_stack()
+    try:
+        found = _checked()
+    except SettingsError as error:
+        # Not delivered: with a default in place of an invalid `store` or `collector` setting, events would go
+        # to another store, or files be deleted that are to be kept.
+        return _valid_part(error)
     if Layout(found.stack.data_dir).holder() is None:  # otherwise its collector delivers them
         deliver_now(found)
     return found

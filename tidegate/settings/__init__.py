@@ -72,6 +72,7 @@ __all__ = [
     "is_import_string",
     "load",
     "setting_names",
+    "unknown_variables",
 ]
 
 
@@ -187,9 +188,7 @@ def load(**overrides: Any) -> Settings:
         SettingsError: settings are unknown or invalid; the message has a line for each.
     """
     names = setting_names()
-    misspelled = [
-        f"{name}: {unknown_variable(name, names)}" for name in os.environ if _is_unknown(name)
-    ]
+    misspelled = [f"{name}: {unknown_variable(name, names)}" for name in unknown_variables()]
     if problems := misspelled or not_json(names):
         raise SettingsError("\n".join(problems))
     file = read_file()
@@ -203,6 +202,11 @@ def load(**overrides: Any) -> Settings:
 def setting_names() -> dict[str, tuple[Any, str]]:
     """The default and the description of each setting, by its dotted name, in the order of the file."""
     return dict(_walk(Settings, ""))
+
+
+def unknown_variables() -> list[str]:
+    """The environment variables with the prefix of settings that are none."""
+    return [name for name in os.environ if _is_unknown(name)]
 
 
 def _walk(section: type[BaseModel], prefix: str) -> list[tuple[str, tuple[Any, str]]]:

@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
-from tidegate.settings import Settings
-from tidegate.settings.sources import SettingsError, read_file, variables
+from tidegate.settings import Settings, setting_names, unknown_variables
+from tidegate.settings.error_messages import not_json, unknown, unknown_variable
+from tidegate.settings.sources import SettingsError
 
 
 def load_valid() -> Settings:
-    """The settings that are valid, and the defaults of the others."""
-    file: Mapping[str, Any] = {}
-    with suppress(SettingsError):
-        file = read_file()
+    """The settings that are valid, and the defaults of the others.
+
+    Raises:
+        SettingsError: the data folder is not known, as a source cannot be read, or an invalid setting is one
+            of the stack or has a similar name.
+    """
+    names = setting_names()
+    if problems := not_json(names):
+        raise SettingsError("\n".join(problems))
+    given = _given()
+    strange = [f"{one}: {unknown(one, names)}" for one in given if one not in Settings.model_fields]
+    strange += [f"{one}: {unknown_variable(one, names)}" for one in unknown_variables()]
+    if like_stack := [line for line in strange if "stack" in line.lower()]:
+        raise SettingsError("\n".join(like_stack))
     sections: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         section = field.annotation
         assert isinstance(section, type)  # noqa: S101 - for mypy; every field is a section
         assert issubclass(section, BaseModel)  # noqa: S101
-        given = file.get(name)
-        table = dict(given) if isinstance(given, Mapping) else {}
-        for key in section.model_fields:
-            for _, text in variables(f"{name}.{key}"):
-                table[key] = text
-        sections[name] = _valid(section, table)
+        table = given.get(name, {})
+        try:
+            sections[name] = section.model_validate(table)
+        except ValidationError as error:
+            if name == "stack":
+                raise SettingsError(str(error)) from error
+            sections[name] = _valid(section, table)
     return Settings.model_construct(**sections)
 
 
-def _valid(section: type[BaseModel], table: dict[str, Any]) -> BaseModel:
+def _given() -> dict[str, Any]:
+    """What all sources together give, as `Settings` reads them."""
+    given: dict[str, Any] = {}
+
+    class Given(Settings):
+        @model_validator(mode="before")
+        @classmethod
+        def keep(cls, values: dict[str, Any]) -> dict[str, Any]:
+            given.update(values)
+            return {}
+
+    Given()
+    return given
+
+
+def _valid(section: type[BaseModel], table: Any) -> BaseModel:
+    if not isinstance(table, Mapping):
+        return section()
     try:
         return section.model_validate(table)
     except ValidationError as error:

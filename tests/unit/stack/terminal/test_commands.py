@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tidegate.console import Console
-from tidegate.settings import load
+from tidegate.settings import Settings, load
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.terminal import commands
 from tidegate.stack.terminal.status_command import status
@@ -56,6 +57,45 @@ def test_down_kills_a_supervisor_that_does_not_stop(
     assert commands.down(load(stack={"data_dir": tmp_path})) == 1
     assert f"killed: the supervisor (pid {other.pid})" in capsys.readouterr().out
     assert other.wait(10) == -9
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped"),
+    [
+        ('[stack]\ndata_dir = "prod"\n[slo]\nlatency = 1\n', True),
+        ('[stack]\ndatadir = "prod"\n', False),
+        ('[stack]\ndata_dir = "prod\n', False),
+    ],
+)
+def test_down_with_invalid_settings_stops_the_right_stack_or_none(
+    tmp_path: Path, holder: Holder, text: str, *, stopped: bool
+) -> None:
+    (tmp_path / "tidegate.toml").write_text(text)
+    default, named = holder(tmp_path / ".tidegate"), holder(tmp_path / "prod")
+    command = [sys.executable, "-m", "tidegate", "down"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if stopped else 2), done.stderr
+    assert ("the data folder of the stack is not known" in done.stderr) is not stopped
+    assert default.poll() is None
+    assert (named.poll() is not None) is stopped
+
+
+def test_down_gives_the_replicas_the_time_with_which_the_stack_was_started(
+    tmp_path: Path, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as started:
+        started.setenv("TIDEGATE_CONFIG", str(tmp_path / "run" / "settings.toml"))
+        started.setenv("TIDEGATE_REPLICAS__DRAIN_SECONDS", "77")
+        holder(tmp_path)
+    seen: list[float] = []
+
+    def stop_seconds(settings: Settings) -> float:
+        seen.append(settings.replicas.drain_seconds)
+        return 0.0
+
+    monkeypatch.setattr(commands, "stop_seconds", stop_seconds)
+    assert commands.down(load(stack={"data_dir": tmp_path})) == 0
+    assert seen == [77.0]
 
 
 def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts(
