@@ -13,6 +13,7 @@ import psutil
 from tidegate.settings import Settings
 from tidegate.settings.sources import variable
 from tidegate.stack.data_folder import Layout
+from tidegate.stack.processes.environment import CONFIG
 
 LOCAL = "127.0.0.1"
 DATA_DIR = variable("stack.data_dir")
@@ -118,7 +119,7 @@ def lost_supervisor(folder: Path, ports: list[RequiredPort]) -> int | None:
 def _supervisor(program: psutil.Process) -> int:
     """The highest ancestor in the same data folder, or its parent if that is a `tidegate up`."""
     folder = _data_dir(program)
-    while (parent := program.parent()) and _data_dir(parent) == folder:
+    while (parent := program.parent()) and folder and _data_dir(parent) == folder:
         program = parent
     if parent and _is_supervisor(parent):
         program = parent
@@ -175,8 +176,13 @@ def _owner(port: int) -> _PortOwner | None:
 
 
 def _data_dir(process: psutil.Process) -> str:
+    """The data folder of the stack that a process is a program of; empty if it is of none."""
     try:
         # The environment of every program of a stack contains all settings.
-        return process.environ().get(DATA_DIR, "")
+        variables = process.environ()
     except (psutil.Error, OSError):
         return ""
+    folder = variables.get(DATA_DIR, "")
+    # If the user exported the folder, it is in the environment of shells, too. The file is only of programs.
+    file = Layout(Path(folder)).run / "settings.toml"
+    return folder if variables.get(CONFIG) == str(file) else ""

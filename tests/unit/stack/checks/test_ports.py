@@ -70,7 +70,7 @@ def test_a_process_that_cannot_be_inspected_belongs_to_another_user(
 
 
 def test_a_stack_whose_folder_was_removed_is_found_by_its_ports(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = free_ports(2)
     listening = (
@@ -78,14 +78,19 @@ def test_a_stack_whose_folder_was_removed_is_found_by_its_ports(
         "held = [socket.create_server(('127.0.0.1', int(port))) for port in sys.argv[1:]]\n"
         "print('up', flush=True)\nsys.stdin.read()\n"
     )
+    # Exported, the folder is in the environment of the shell that started the stack.
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path))
+    shell = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
+    listener = [sys.executable, "-c", listening, str(ports), str(ports + 1)]
+    config = f"TIDEGATE_CONFIG={tmp_path / 'run' / 'settings.toml'}"
     with subprocess.Popen(
-        [sys.executable, "-c", listening, str(ports), str(ports + 1)],
-        env={**os.environ, "TIDEGATE_STACK__DATA_DIR": str(tmp_path)},
+        [sys.executable, "-c", shell, "env", config, *listener],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
+        (program,) = psutil.Process(other.pid).children()
         problems = port_problems(
             [
                 RequiredPort("gateway.port", "127.0.0.1", ports),
@@ -98,10 +103,10 @@ def test_a_stack_whose_folder_was_removed_is_found_by_its_ports(
         other.communicate()
     (problem,) = problems
     # Nobody holds the lock of the folder: it was removed or replaced.
-    assert capsys.readouterr().out.count(f"stop it with `kill {other.pid}`") == 2
+    assert capsys.readouterr().out.count(f"stop it with `kill {program.pid}`") == 2
     assert problem == (
         f"another stack, in {tmp_path}, uses the ports {ports} (gateway.port), {ports + 1} "
-        f"(autoscaler.metrics_port): stop it with `kill {other.pid}`, "
+        f"(autoscaler.metrics_port): stop it with `kill {program.pid}`, "
         "or set other ports here"
     )
 
