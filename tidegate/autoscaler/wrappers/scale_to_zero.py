@@ -204,12 +204,15 @@ class _ScaleToZero:
     def _arrivals(self, signals: Signals) -> float | None:
         """Requests a second that arrive although no replica is desired; None if it matters and is unknown.
 
-        KEDA leaves the last pod for its cooldown period, and so long no request waits at the gateway.
+        KEDA leaves the last pod for its cooldown period, and so long no request waits at the gateway. Without
+        a ready replica every request waits there. The rate is then not used: it counts the gateway's restart
+        and clients that gave up.
         """
+        if signals.ready <= 0:
+            return 0.0
         age = valid_or_none(_gateway_age(signals))
         fresh = age is not None and age <= self.zero.stale_seconds
-        rate = valid_or_none(signals.arrival_rate) if fresh else None
-        return 0.0 if rate is None and signals.ready <= 0 else rate
+        return valid_or_none(signals.arrival_rate) if fresh else None
 
     def _is_idle(self, signals: Signals) -> bool:
         """Whether fresh signals show no arrivals and an empty system."""

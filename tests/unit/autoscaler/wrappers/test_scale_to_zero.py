@@ -128,6 +128,13 @@ def test_at_zero_it_stays_while_no_request_waits_even_without_prometheus() -> No
         assert decision.explanation == "0 held: no request waits at the gateway"
 
 
+def test_at_zero_the_gateway_counts_requests_that_nobody_waits_for() -> None:
+    run = Run().asleep()
+    # Its restart and clients that gave up are in its rate.
+    decision = run.tick(replace(NONE, arrival_rate=0.3, gateway_age_seconds=1.0))
+    assert (decision.desired, decision.reason) == (0, "hold")
+
+
 def test_a_waiting_request_starts_a_replica_at_once() -> None:
     run = Run().asleep()
     decision = run.tick(replace(NONE, waiting=1.0), seconds=1.0)
