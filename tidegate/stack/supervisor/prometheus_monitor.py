@@ -143,8 +143,10 @@ class PrometheusMonitor:
         found = await self._difference()
         if found is not None:
             self._observe(found)
-        alerts = await self.fetch(f"{self.url}/api/v1/alerts", TIMEOUT_SECONDS)
-        self.alerts = firing_alerts(alerts or "") or []
+        text = await self.fetch(f"{self.url}/api/v1/alerts", TIMEOUT_SECONDS)
+        alerts = firing_alerts(text or "")
+        if alerts is not None:
+            self.alerts = alerts
 
     def status_of(self, program: ProgramStatus) -> ProgramStatus:
         """The status of its process, with what it lacks."""

@@ -6,7 +6,14 @@ import json
 
 import pytest
 
-from tidegate.stack.supervisor.prometheus_monitor import Loaded, difference, firing_alerts
+from tidegate.runtime.event_log import EventLog
+from tidegate.stack.supervisor.prometheus_monitor import (
+    GRACE_SECONDS,
+    Loaded,
+    PrometheusMonitor,
+    difference,
+    firing_alerts,
+)
 
 SHOULD = Loaded(120, {"gateway": 1, "model": 2})
 
@@ -58,3 +65,31 @@ def test_firing_alerts_are_read_critical_ones_first() -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"data": {"alerts": [{}]}}'])
 def test_an_answer_that_is_none_has_no_alerts(text: str) -> None:
     assert firing_alerts(text) is None
+
+
+async def test_while_prometheus_does_not_answer_nothing_changes(event_log: EventLog) -> None:
+    answers: dict[str, str] = {}
+
+    async def fetch(url: str, seconds: float) -> str | None:
+        return answers.get(url)
+
+    monitor = PrometheusMonitor("http://p", Loaded(1, {}), lambda: 0, fetch, event_log)
+    assert await monitor.first_problem(0.0) == "Prometheus at http://p does not answer"
+    alerts = {"data": {"alerts": [alert("Lost", severity="critical")]}}
+    answers = {"http://p/metrics": "", "http://p/api/v1/alerts": json.dumps(alerts)}
+    assert await monitor.first_problem(0.0) == "Prometheus has loaded 0 of 1 rules"
+    monitor.clock = iter([0.0, GRACE_SECONDS, GRACE_SECONDS]).__next__
+    await monitor.check()
+    await monitor.check()
+    before = (monitor.problem, [one.name for one in monitor.alerts])
+    assert before == ("Prometheus has loaded 0 of 1 rules", ["Lost"])
+    answers = {}
+    await monitor.check()
+    assert (monitor.problem, [one.name for one in monitor.alerts]) == before
+    alerts["data"]["alerts"] = []
+    answers = {
+        "http://p/metrics": "prometheus_rule_group_rules 1\n",
+        "http://p/api/v1/alerts": json.dumps(alerts),
+    }
+    await monitor.check()
+    assert (monitor.problem, monitor.alerts) == ("", [])
