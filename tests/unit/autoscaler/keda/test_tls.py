@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -132,3 +133,21 @@ def test_a_part_of_the_files_is_refused(names: tuple[str, ...]) -> None:
     values = {f"external_scaler_{name}": "x" for name in names}
     with pytest.raises(SettingsError, match="set both for TLS"):
         load(autoscaler=values)
+
+
+def test_an_encrypted_key_is_refused_without_asking_for_its_password(authority: Authority) -> None:
+    files = [str(authority.folder / f"{name}.key") for name in ("server", "encrypted")]
+    openssl = [
+        "openssl",
+        "pkey",
+        "-aes128",
+        "-passout",
+        "pass:x",
+        "-in",
+        files[0],
+        "-out",
+        files[1],
+    ]
+    subprocess.run(openssl, check=True)
+    with pytest.raises(CannotStartError, match=r"encrypted\.key is encrypted, and there is no"):
+        server_credentials(autoscaler(authority, key_file="encrypted.key"))
