@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tidegate.resizer.compose.containers import Container
 from tidegate.resizer.compose.engine import EngineError, EngineUnavailableError
@@ -62,7 +62,9 @@ class TaskTracker:
 
     def drain(self, container: Container) -> None:
         """Begin to drain a replica."""
-        self._drains[container.id] = asyncio.create_task(self._drain(container))
+        task = asyncio.create_task(self._drain(container))
+        self._drains[container.id] = task
+        task.add_done_callback(lambda _: self._ended(self._drains, container.id))
 
     def cancel(self) -> None:
         """Cancel all tasks; the engine goes on stopping the containers that drain."""
@@ -71,12 +73,18 @@ class TaskTracker:
 
     def _begin(self, number: int, start: Callable[[], Coroutine[None, None, None]]) -> None:
         if self.monotonic() >= self._start_at:
-            task = asyncio.create_task(self._start(number, start()))
+            task = asyncio.create_task(self._start(number, start))
             self._starts[number] = (task, self.clock())
+            task.add_done_callback(lambda _: self._ended(self._starts, number))
 
-    async def _start(self, number: int, start: Coroutine[None, None, None]) -> None:
+    def _ended(self, tasks: dict[Any, Any], key: int | str) -> None:
+        # In a callback of the task, as one that is cancelled before its first step runs no `finally`.
+        del tasks[key]
+        self.changed.set()
+
+    async def _start(self, number: int, start: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
-            await start
+            await start()
             self._start_backoff.succeeded()
             self.event_log.resolved("refused", "the engine starts replicas again")
         except (EngineError, EngineUnavailableError) as error:
@@ -89,9 +97,6 @@ class TaskTracker:
             wait = self._start_backoff.failed()
             self._start_at = self.monotonic() + wait
             self.event_log.fault(self.operations.service.replica_name(number), error, wait)
-        finally:
-            del self._starts[number]
-            self.changed.set()
 
     async def _drain(self, container: Container) -> None:
         try:
@@ -100,6 +105,3 @@ class TaskTracker:
         except Exception as error:  # noqa: BLE001 - nobody awaits the task
             self.event_log.fault(container.name, error, RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
-        finally:
-            del self._drains[container.id]
-            self.changed.set()

@@ -304,6 +304,19 @@ async def test_starts_are_retried_with_a_backoff_after_a_refusal(two_replicas: A
     assert two_replicas.messages("refused")[1:] == ["the engine starts replicas again"]
 
 
+async def test_operations_that_are_cancelled_before_they_began_are_in_progress_no_more(
+    two_replicas: Any,
+) -> None:
+    tasks, (one, _) = two_replicas.tasks, two_replicas.observer.containers
+    tasks.create(one, 3)
+    tasks.drain(one)
+    tasks.changed.clear()
+    tasks.cancel()
+    async with asyncio.timeout(10):
+        await tasks.changed.wait()
+    assert (dict(tasks.starting), set(tasks.draining)) == ({}, set())
+
+
 async def test_a_start_and_a_drain_that_fail_unexpectedly_are_counted_and_tried_again(
     two_replicas: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
