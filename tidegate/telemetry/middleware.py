@@ -39,7 +39,8 @@ class TelemetryMiddleware:
         telemetry: its telemetry, or the settings of a new one; None reads them from tidegate.toml and the
             environment, and `service.name` defaults to the application's title or the calling module.
         metrics_path: the path below the root path at which the metrics are; None for no such path. Those of
-            the application's own route with this path come first, if its framework is Starlette or FastAPI.
+            the application's own route with this path, if its framework is Starlette or FastAPI, come first,
+            without those that Tidegate has too.
 
     Attributes:
         app: the application.

@@ -1,23 +1,26 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, generate_latest, make_asgi_app
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, make_asgi_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from support.harnesses.telemetry_harness import Harness
 from tidegate.settings import Settings
-from tidegate.telemetry import TelemetryMiddleware, duration_edges
+from tidegate.telemetry import TelemetryMiddleware, duration_edges, shared_metrics
 from tidegate.telemetry.metrics import RequestMetrics
+from tidegate.telemetry.shared_metrics import merged
 
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
 
@@ -155,13 +158,18 @@ async def test_the_metrics_of_the_app_itself_are_kept_and_ours_are_added(
 ) -> None:
     registry = CollectorRegistry()
     Counter("cakes", "Cakes baked.", registry=registry).inc(3)
-    Counter("tidegate_events_lost", "Their own.", registry=registry).inc(11)
+    name = "http_server_request_duration_seconds"
+    Histogram(name, "Of OpenTelemetry.", ["http_scheme"], registry=registry).labels("http").observe(
+        1
+    )
     app = own_metrics(registry, kind)
     served: Any = app
     if wrapped:
         served = TelemetryMiddleware(app, harness.telemetry())
     else:
         harness.instrument(app)
+    async with harness.client(served) as client:
+        await client.get("/nowhere")
     for accept in ("*/*", OPENMETRICS["accept"]):
         response = await read(harness, served, accept=accept)
         is_open = response.headers["content-type"].startswith("application/openmetrics-text")
@@ -169,9 +177,50 @@ async def test_the_metrics_of_the_app_itself_are_kept_and_ours_are_added(
         parse = openmetrics if is_open else classic
         assert [s.value for s in series(response.text, "cakes_total", parse).values()] == [3]
         assert series(response.text, "process_cpu_seconds_total", parse)
-        lost = series(response.text, "tidegate_events_lost_total", parse)
-        assert [sample.value for sample in lost.values()] == [11]
+        # Ours has the labels and the buckets that the rules query.
+        (labels,) = series(response.text, f"{name}_count", parse)
+        assert dict(labels).keys() == {
+            "http_route",
+            "http_request_method",
+            "http_response_status_code",
+        }
+        assert response.text.count(f"# TYPE {name} ") == 1
+        assert response.text.count("http_scheme") == 0
     assert caplog.text.count("a GET /metrics of its own") == 1
+    assert f"Tidegate has them too: {name}\n" in caplog.text
+
+
+def test_of_a_metric_that_is_written_without_comments_ours_is_kept_too() -> None:
+    theirs = b'cakes 3\nmine_count{a="b"} 1\nmine_bucket{le="+Inf"} 1\nmine_other 2'
+    ours = b"# TYPE mine histogram\nmine_count 7\n# EOF\n"
+    assert merged(theirs, ours) == (b"cakes 3\nmine_other 2\n" + ours, ["mine"])
+
+
+@pytest.mark.parametrize("fault", ["raises", "hangs", "never ends"])
+async def test_metrics_of_the_app_that_fail_leave_ours(
+    harness: Harness,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    monkeypatch.setattr(shared_metrics, "ANSWER_SECONDS", 0.01 if fault == "hangs" else 60)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x 1\n" * 2**16
+
+    async def metrics(request: Request) -> Response:
+        if fault == "raises":
+            raise RuntimeError("on purpose")
+        if fault == "hangs":
+            await asyncio.Event().wait()
+        return StreamingResponse(endless(), media_type="text/plain")
+
+    app = Starlette(routes=[Route("/metrics", metrics)])
+    harness.instrument(app)
+    for _ in range(2):
+        assert "python_info" in (await read(harness, app)).text
+    assert caplog.text.count("own GET /metrics failed") == 1
 
 
 async def test_an_answer_of_the_app_that_is_no_exposition_is_left_to_all_but_scrapers(
