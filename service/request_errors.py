@@ -18,6 +18,8 @@ MAX_NAMES: Final = 20
 PROTOCOL: Final = "protocol"
 FOREIGN_NAMES: Final = frozenset({"extra_forbidden", PROTOCOL})
 """Types of faults whose location ends with a name out of the request; so does that of a v2 tensor."""
+NOT_FINITE: Final = "finite_number"
+"""Of NaN in a body whose fields are not known yet: each name of the location may be the client's."""
 
 
 def format_value(value: object) -> str:
@@ -54,6 +56,8 @@ class Detail:
         """The location and the type, without names that the client has chosen."""
         named = self.type in FOREIGN_NAMES or self.loc[0] == "inputs"
         loc = self.loc[:-1] if named and len(self.loc) > 1 else self.loc
+        if self.type == NOT_FINITE:
+            loc = loc[:1]
         return f"{'.'.join(str(part) for part in loc)}: {self.type}"
 
     def __str__(self) -> str:
@@ -87,7 +91,7 @@ class RequestError(Exception):
         """What the request's event says: of a client's fault where and what it is, nothing that was sent."""
         if self.status >= 500:
             return str(self)
-        return "; ".join(detail.recorded for detail in self.details)
+        return "; ".join(dict.fromkeys(detail.recorded for detail in self.details))
 
 
 def protocol_error(where: str, message: str) -> RequestError:

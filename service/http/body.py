@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from tidegate.service.request_errors import Detail, Loc, RequestError
+from tidegate.service.request_errors import NOT_FINITE, Detail, Loc, RequestError
 from tidegate.service.serving.client_disconnect import client_disconnected
 
 BODY: Final[Loc] = ("body",)
@@ -75,8 +75,8 @@ def parse_json(body: bytes) -> Any:
         if _is_not_finite(error):
             message = "Input should be a finite number; JSON has no NaN or infinity"
             locations = list(_not_finite(body)) if len(body) <= SEARCHED_BYTES else []
-            details = [Detail(location, message, "finite_number") for location in locations]
-            at = Detail(BODY, f"{message} (character {error.pos + 1})", "finite_number")
+            details = [Detail(location, message, NOT_FINITE) for location in locations]
+            at = Detail(BODY, f"{message} (character {error.pos + 1})", NOT_FINITE)
             raise RequestError(422, *(details or [at])) from None
         message = f"The body is not JSON: {error}"
         raise RequestError(400, Detail(BODY, message, "json_invalid")) from None

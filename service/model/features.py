@@ -15,7 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.service.request_errors import Detail, Loc, RequestError, format_names, format_value
+from tidegate.service.request_errors import (
+    NOT_FINITE,
+    Detail,
+    Loc,
+    RequestError,
+    format_names,
+    format_value,
+)
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Value: TypeAlias = float | int | str | None
@@ -184,7 +191,7 @@ def fault_of(  # noqa: PLR0911 (one rule per line)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "Input should be a number", "float_type"
     if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-        return "Input should be a finite 32-bit number", "finite_number"
+        return "Input should be a finite 32-bit number", NOT_FINITE
     if feature.kind == "integer" and value % 1:
         return "Input should be a whole number", "int_from_float"
     if feature.minimum is not None and value < feature.minimum:

@@ -41,7 +41,7 @@ class AppRoutes:
 
     def find_early(self, scope: Mapping[str, Any]) -> RouteNames:
         """The route of a request before the call; empty if it is known only later."""
-        if self._own is None or scope["type"] != "http":
+        if self._own is None:
             return NO_ROUTE
         return self._own.find(scope, scope.get("root_path", ""))
 

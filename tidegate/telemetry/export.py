@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import StatusCode
 
 from tidegate.events.event import Origin, make_event, timestamp
 from tidegate.events.writer import EventWriter
@@ -35,9 +35,7 @@ PRIVATE: Final = frozenset(
 )
 """Attributes of a served request with its query string, its headers or its client's address, in each version
 of OpenTelemetry's semantic conventions. SECURITY.md says that none is stored."""
-_PATHS: Final = ("http.target", "url.path")
-_CALLS: Final = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
-"""Spans of requests that the application sends: their attributes are about the other service."""
+_PATHS: Final = frozenset({"http.target", "url.path"})
 
 
 class PublicSpans(SynchronousMultiSpanProcessor):
@@ -51,11 +49,11 @@ class PublicSpans(SynchronousMultiSpanProcessor):
 def public_span(span: ReadableSpan) -> ReadableSpan:
     """The span without `PRIVATE` attributes, and with the route, if it is known, in the place of the path."""
     attributes = span.attributes or {}
-    if span.kind in _CALLS or PRIVATE.isdisjoint(attributes):
+    if PRIVATE.isdisjoint(attributes) and _PATHS.isdisjoint(attributes):
         return span
     kept = {name: value for name, value in attributes.items() if name not in PRIVATE}
-    if route := kept.get("http.route"):
-        kept.update((name, route) for name in _PATHS if name in kept)
+    for name in _PATHS & kept.keys():
+        kept[name] = kept.get("http.route") or str(kept[name]).partition("?")[0]
     return ReadableSpan(
         name=span.name,
         context=span.get_span_context(),

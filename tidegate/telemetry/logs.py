@@ -41,6 +41,8 @@ _STDLIB_LEVELS: Final[Mapping[Level, int]] = {
 }
 _IDS_ATTRIBUTE: Final = "__tidegate_ids__"
 _HANDLED: Final = "_tidegate_handled"
+_WEBSOCKET: Final = '"WebSocket'
+"""In the format of uvicorn's access log of websockets (`uvicorn.error`), which has the query string."""
 
 
 class EventSink:
@@ -166,6 +168,8 @@ class StandardLibraryHandler(logging.Handler):
         if record.__dict__.get(_HANDLED):
             return
         record.__dict__[_HANDLED] = True
+        if record.name == "uvicorn.error" and _WEBSOCKET in str(record.msg):
+            return
         error = _exception_of(record.exc_info)
         try:
             sink = _current_sink()

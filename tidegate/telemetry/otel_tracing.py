@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from opentelemetry import propagate, trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util.http import get_excluded_urls
 
 from tidegate.telemetry.app_routes import AppRoutes
-from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send
+from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, layers
 from tidegate.telemetry.native_tracing import trace_headers
 from tidegate.telemetry.request_record import (
     NO_SPAN,
@@ -27,6 +27,9 @@ from tidegate.telemetry.semconv import known_method
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+
+SpanDetails: TypeAlias = Callable[[dict[Any, Any]], tuple[str, dict[Any, Any]]]
+"""The name of a SERVER span and its attributes, from the scope."""
 
 
 class _SdkSpan:
@@ -86,6 +89,17 @@ class InstrumentedTracing:
             server_request_hook=_copy_ids,
             tracer_provider=self.provider,
         )
+        build, routes = app.build_middleware_stack, AppRoutes(app)
+
+        def build_with_names() -> ASGIApp:
+            stack: ASGIApp = build()
+            for layer in layers(stack):
+                if isinstance(layer, OpenTelemetryMiddleware):
+                    layer.default_span_details = _named_by_route(layer.default_span_details, routes)
+                    break  # one further inside is the application's own
+            return stack
+
+        app.build_middleware_stack = build_with_names  # type: ignore[method-assign]
 
     def wrap(self, app: ASGIApp, routes: AppRoutes) -> ASGIApp:
         """An application of any framework in OpenTelemetry's ASGI middleware.
@@ -165,6 +179,22 @@ class NoTracing:
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
         """Nothing."""
+
+
+def _named_by_route(details: SpanDetails, routes: AppRoutes) -> SpanDetails:
+    """The instrumentation's names of spans, without the path of the request.
+
+    It takes that path for the route of a `Host` in Starlette, and finds no route below one in FastAPI.
+    """
+
+    def named(scope: dict[Any, Any]) -> tuple[str, dict[Any, Any]]:
+        name, attributes = details(scope)
+        route = attributes.get("http.route")
+        if route and routes.defines(route):
+            return name, attributes
+        return _span_name(scope, routes.find_early(scope).top)
+
+    return named
 
 
 def _span_name(scope: Mapping[str, Any], route: str) -> tuple[str, dict[str, Any]]:

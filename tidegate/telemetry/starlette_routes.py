@@ -48,11 +48,11 @@ class RouteFinder:
             self._generation = len(routes)
             self._cache.clear()
             self._by_path = _depend_on_path(routes)
-        key = (scope["method"], scope["path"], root_path)
+        key = (scope.get("method", ""), scope["path"], root_path)  # a websocket has no method
         names = self._cache.get(key)
         if names is None:
             try:
-                names = _match(routes, {**scope, "type": "http", "root_path": root_path})
+                names = _match(routes, {**scope, "root_path": root_path})
             except Exception:  # noqa: BLE001 - a route of the application's own may raise anything
                 return NO_ROUTE
             if len(key[1]) <= _MAX_CACHED_PATH and self._by_path:
@@ -134,10 +134,9 @@ def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
         if match == Match.NONE:
             continue
         path = getattr(route, "path", None)
-        # A Host route has no path; the instrumentation uses the path of the request.
-        top = scope["path"] if path is None else path
-        names = RouteNames(path or "", top)
+        names = RouteNames(path or "", path or "")
         if match == Match.FULL:
             inner = _match(getattr(route, "routes", None) or (), {**scope, **child})
-            return RouteNames((path or "") + inner.full, top)
+            # A Host route has no path: its routes are at the top.
+            return RouteNames((path or "") + inner.full, inner.top if path is None else path)
     return names

@@ -70,12 +70,15 @@ def test_the_route_does_not_include_the_root_path(path: str, root: str) -> None:
     assert find(finder(), path, root_path=root).full == "/items/{item_id}"
 
 
-def test_a_host_route_has_the_name_of_the_path_and_is_not_cached() -> None:
-    app = Starlette(routes=[Host("a.example", Starlette(routes=[Route("/x", empty)]))])
-    routes = RouteFinder(app)
-    assert find(routes, "/x") == RouteNames("/x", "/x")
-    other = {"type": "http", "method": "GET", "path": "/x", "headers": [(b"host", b"b.example")]}
-    assert routes.find(other, "") == NO_ROUTE
+def test_the_routes_of_a_host_are_named_by_their_templates_and_are_not_cached() -> None:
+    shop = Mount("/shop", routes=[Route("/{item}", empty)])
+    hosted = Starlette(routes=[Route("/reset/{token}", empty), shop])
+    routes = RouteFinder(Starlette(routes=[Host("a.example", hosted)]))
+    assert find(routes, "/reset/secret") == RouteNames("/reset/{token}", "/reset/{token}")
+    assert find(routes, "/shop/3") == RouteNames("/shop/{item}", "/shop")
+    assert find(routes, "/nothing") == NO_ROUTE
+    other = {"type": "http", "method": "GET", "path": "/reset/secret"}
+    assert routes.find(other | {"headers": [(b"host", b"b.example")]}, "") == NO_ROUTE
 
 
 def test_a_route_that_is_added_later_is_found() -> None:

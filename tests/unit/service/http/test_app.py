@@ -133,7 +133,8 @@ async def test_the_error_of_an_invalid_body_names_the_field_and_writes_an_event(
     assert (detail["loc"], detail["type"]) == (loc, kind)
     assert event["http"]["response"]["status_code"] == status
     assert event["error"]["type"] == kind
-    known = loc[:-1] if kind == "extra_forbidden" else loc  # "x" is a name out of the body
+    # "x" is a name out of the body, and so may those be at NaN.
+    known = {"extra_forbidden": loc[:-1], "finite_number": loc[:1]}.get(kind, loc)
     assert event["error"]["message"].startswith(f"{'.'.join(map(str, known))}: {kind}")
 
 

@@ -33,10 +33,15 @@ async def test_nothing_of_a_refused_body_is_in_its_event(serve: Serve) -> None:
         for path, body in BODIES:
             await served.client.post(path, json=body)
         await served.client.post("/predict", content=f"{{{SECRET}")
+        for not_finite in (
+            f'{{"{SECRET}": NaN}}',
+            f'{{"instances": [{{"{SECRET}": [-Infinity]}}]}}',
+        ):
+            await served.client.post("/predict", content=not_finite)
         await served.client.post("/predict", json={}, headers={"content-type": SECRET})
         events = served.events()
         written = b"".join(file.read_bytes() for file in served.log_dir.glob("*"))
-    assert len(events) == len(BODIES) + 2
+    assert len(events) == len(BODIES) + 4
     assert sum("error" in event for event in events) > 50
     assert SECRET.encode() not in written
     assert b"8120407711" not in written
