@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,6 +31,8 @@ SERVICE: Final = "externalscaler.ExternalScaler"
 TARGET: Final = 1
 # KEDA has one per ScaledObject. A further one ends the oldest, so that idle ones do not keep KEDA out.
 MAX_STREAMS: Final = 8
+# For the message of a request, so that a request without one ends; KEDA sends it at once.
+MESSAGE_SECONDS: Final = 5.0
 
 Context = grpc.aio.ServicerContext
 
@@ -59,18 +61,21 @@ class ExternalScaler:
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The methods of the service, by their names."""
+        # As methods that take a stream, which is the same on the wire: gRPC itself waits without a limit for
+        # the one message of a request, which counts as open all the time.
         unary, streaming = (
-            grpc.unary_unary_rpc_method_handler,
-            grpc.unary_stream_rpc_method_handler,
+            grpc.stream_unary_rpc_method_handler,
+            grpc.stream_stream_rpc_method_handler,
         )
         reference, encode = pb.ScaledObjectRef.FromString, _encode
+        metrics = pb.GetMetricsRequest.FromString
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "IsActive": unary(self.is_active, reference, encode),
-                "StreamIsActive": streaming(self.stream_is_active, reference, encode),
-                "GetMetricSpec": unary(self.get_metric_spec, reference, encode),
-                "GetMetrics": unary(self.get_metrics, pb.GetMetricsRequest.FromString, encode),
+                "IsActive": unary(_answer(self.is_active), reference, encode),
+                "StreamIsActive": streaming(_stream(self.stream_is_active), reference, encode),
+                "GetMetricSpec": unary(_answer(self.get_metric_spec), reference, encode),
+                "GetMetrics": unary(_answer(self.get_metrics), metrics, encode),
             },
         )
 
@@ -147,6 +152,34 @@ class ExternalScaler:
             return self.decided.get()
         except NoNumberError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+
+def _answer(method: Callable[[Any, Context[Any, Any]], Awaitable[Any]]) -> Any:
+    async def answer(requests: AsyncIterator[Any], context: Context[Any, Any]) -> Any:
+        return await method(await _message(requests, context), context)
+
+    return answer
+
+
+def _stream(method: Callable[[Any, Context[Any, Any]], AsyncIterator[Any]]) -> Any:
+    async def stream(
+        requests: AsyncIterator[Any], context: Context[Any, Any]
+    ) -> AsyncIterator[Any]:
+        async for answer in method(await _message(requests, context), context):
+            yield answer
+
+    return stream
+
+
+async def _message(requests: AsyncIterator[Any], context: Context[Any, Any]) -> Any:
+    try:
+        async with asyncio.timeout(MESSAGE_SECONDS):
+            return await anext(requests)
+    except (TimeoutError, StopAsyncIteration):
+        await context.abort(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"the request has no message, or none within {MESSAGE_SECONDS:g} s",
+        )
 
 
 async def _first_of(*events: asyncio.Event) -> None:

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from support.harnesses.keda_client import keda_client
 from support.ports import free_port
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
+from tidegate.autoscaler.keda import external_scaler
 from tidegate.autoscaler.keda import externalscaler_pb2 as pb
-from tidegate.autoscaler.keda.external_scaler import METRIC, ExternalScaler
+from tidegate.autoscaler.keda.external_scaler import METRIC, SERVICE, ExternalScaler
 from tidegate.autoscaler.keda.refusals import MAX_REFUSED, Refusals
 from tidegate.autoscaler.keda.scaled_object import ScaledTarget
-from tidegate.autoscaler.keda.server import external_scaler_server
+from tidegate.autoscaler.keda.server import MAX_REQUESTS, external_scaler_server
 from tidegate.autoscaler.types import Bounds
 from tidegate.events.event import Origin
 from tidegate.runtime.daemon import CannotStartError
@@ -197,6 +198,30 @@ async def test_idle_streams_do_not_keep_keda_out() -> None:
             assert await next_of(stream) is False
         with pytest.raises(StopAsyncIteration):  # without an error, as KEDA then comes back in 2 s
             await next_of(idle[0])
+
+
+async def test_requests_without_a_message_end_and_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(external_scaler, "MESSAGE_SECONDS", 0.5)
+    async with served() as scene, keda_client(scene.port) as other:
+        scene.decided.update(1)
+        silent: list[Any] = [
+            other.channel.stream_unary(f"/{SERVICE}/{method}")()
+            for method in ("IsActive", "StreamIsActive")
+            for _ in range(MAX_REQUESTS)
+        ]
+        await asyncio.gather(*(call.wait_for_connection() for call in silent))
+        async with asyncio.timeout(WAIT_SECONDS):
+            ended = [await call.code() for call in silent]
+        assert set(ended) <= {
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.RESOURCE_EXHAUSTED,  # more than the server takes at a time
+        }
+        assert ended.count(grpc.StatusCode.INVALID_ARGUMENT) >= MAX_REQUESTS
+        async with keda_client(scene.port) as keda:
+            assert await keda.metrics() == 1
+            assert await next_of(keda.stream()) is True
 
 
 async def test_an_unknown_metric_is_refused() -> None:
