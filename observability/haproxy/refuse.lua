@@ -1,4 +1,4 @@
--- Refuses a request because of its body, after it has read and dropped the body. HAProxy's own `return` responds at
+-- Refuses a request whose body is not read yet, after it has read and dropped the body. HAProxy's own `return` responds at
 -- once and closes the connection with the body unread; the TCP reset makes many clients report a broken pipe
 -- instead of the response (20 of 20 tries with Python's http.client, HAProxy 2.8).
 local MAX_BYTES = 64 * 1024 * 1024 -- a client that sends more gets a reset instead of the response

@@ -87,6 +87,35 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_413(
     assert await asyncio.gather(*(asyncio.to_thread(send) for _ in range(5))) == [413] * 5
 
 
+async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(blocked=True)
+    gateway = await start_gateway(
+        [replica.address], slots=1, queue_length=1, request_bytes=8 * 2**20
+    )
+    await gateway.ready_replicas(1)
+    accepted = [asyncio.create_task(post(gateway)) for _ in range(2)]
+    await gateway.queued(1)
+
+    def send() -> tuple[int, str | None, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("POST", "/predict", b"z" * 5_000_000)
+            with connection.getresponse() as answer:
+                return answer.status, answer.headers["Retry-After"], answer.read()
+
+    answers = await asyncio.gather(*(asyncio.to_thread(send) for _ in range(5)))
+    for status, retry_after, body in answers:
+        assert (status, retry_after) == (503, "2")
+        assert json.loads(body)["detail"][0]["type"] == "queue_full"
+    replica.release.set()
+    assert await asyncio.gather(*accepted) == [200] * 2
+    # Refused ones end first.
+    reasons = [line["event"]["reason"] for line in await gateway.lines(7)]
+    assert reasons == ["queue_length"] * 5 + [None] * 2
+
+
 async def test_a_client_with_expect_100_continue_gets_the_refusal_at_once(gateway: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5000000\r\n\r\n"
