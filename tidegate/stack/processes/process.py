@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.private_files import UMASK
 
 OUTPUT_BYTES = 10 * 2**20
 # HAProxy drops log lines when the pipe is full: use the largest pipe that Linux allows.
 PIPE_BYTES = 2**20
-# The pipe holds the output while its reader is started again.
-READER_RESTART_SECONDS = 1.0
 # A reader that does not end with the output is left alone: it still writes what it has read.
 READER_END_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -94,7 +93,8 @@ class Child:
         """Start a process. Its output is appended to `output`.
 
         With a reader, its standard output is the standard input of that process, which ends when it has read
-        everything, also after this one, and is started again if it fails.
+        everything, also after this one. It is started again if it fails, but after the exit of this process
+        only once.
 
         Call it in the thread of the event loop, which must be the main thread: the kernel kills the child
         when the *thread* that created it ends.
@@ -124,7 +124,7 @@ class Child:
             )
         child = cls(process)
         if reader and process.stdout:
-            child._reader = asyncio.create_task(_read(process.stdout, reader, output))
+            child._reader = asyncio.create_task(_read(process.stdout, reader, output, child.exited))
         return child
 
     def send(self, signal_number: signal.Signals) -> None:
@@ -171,14 +171,24 @@ def _kill_group(pid: int) -> None:
         return
 
 
-async def _read(pipe: IO[bytes], reader: Command, output: Path) -> None:
-    """Run the reader until it has read to the end of the pipe, which stays open between two of them."""
+async def _read(
+    pipe: IO[bytes], reader: Command, output: Path, exited: asyncio.Future[int]
+) -> None:
+    """Run the reader until it has read to the end of the pipe, which holds the output between two of them."""
+    clock, backoff = asyncio.get_running_loop().time, Backoff()
     with pipe:
         while True:
-            with suppress(OSError):
+            began, last = clock(), exited.done()
+            try:
                 if await asyncio.shield(_start_reader(pipe, reader, output).exited) == 0:
                     return
-            await asyncio.sleep(READER_RESTART_SECONDS)
+            except OSError as error:
+                with suppress(OSError), output.open("a") as file:
+                    file.write(f"{reader.argv[0]} cannot be started: {error}\n")
+            if last:
+                return
+            wait = backoff.failed(clock() - began)
+            await asyncio.wait([exited], timeout=wait)
 
 
 def _start_reader(pipe: IO[bytes], reader: Command, output: Path) -> Child:

@@ -56,9 +56,26 @@ async def test_a_reader_that_fails_is_started_again_and_gets_what_was_written_me
         f"line = sys.stdin.buffer.raw.read(2); open({str(read)!r}, 'ab').write(line)\n"
         "os.kill(os.getpid(), signal.SIGKILL) if line else None\n"
     )
-    child = Child.start(python("print('1\\n2\\n3')"), tmp_path / "out.log", python(code))
+    lines = (
+        "import pathlib, time\n"
+        "print('1\\n2\\n3', flush=True)\n"
+        f"path = pathlib.Path({str(read)!r})\n"
+        "while not path.exists() or path.stat().st_size < 4: time.sleep(0.01)\n"
+    )
+    child = Child.start(python(lines), tmp_path / "out.log", python(code))
     assert await child.wait() == 0
     assert read.read_text() == "1\n2\n3\n"
+
+
+async def test_a_reader_that_cannot_run_is_reported_and_does_not_delay_the_end(
+    tmp_path: Path, python: Python, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.stack.processes.process.READER_END_SECONDS", None)
+    reader = Command(("/no/such/program",), {}, tmp_path)
+    child = Child.start(python("print('x')"), tmp_path / "out.log", reader)
+    async with asyncio.timeout(60):
+        assert await child.wait() == 0
+    assert "/no/such/program cannot be started" in tail(tmp_path / "out.log")
 
 
 def test_output_is_read_while_the_parent_is_stopped(tmp_path: Path, eventually: Eventually) -> None:
