@@ -36,9 +36,10 @@ class Gateway(Section):
     """Port of HAProxy's Prometheus exporter."""
     queue_seconds: Seconds = 60.0
     """Maximum time of a request in the queue, also while no replica is ready; then it gets a 503."""
-    queue_length: int = Field(default=1000, ge=1, le=1500)
-    """Maximum number of requests in the queue; further ones get a 503. It is below the 2,000 connections, as
-    requests beyond those would wait unmeasured. Time may limit it earlier (docs/explanation/gateway.md)."""
+    queue_length: int = Field(default=1000, ge=1, le=2000)
+    """Maximum number of requests in the queue; further ones get a 503. More than 1,500 count as 1,500, below
+    the 2,000 connections, as requests beyond those would wait unmeasured. Time may limit it earlier
+    (docs/explanation/gateway.md)."""
     queue_bytes: int = Field(default=128 * 2**20, ge=16_384, le=2**40)
     """Maximum total size of the request bodies that the gateway buffers; further large requests get a 503.
     Bodies up to 16 KiB are not counted."""
@@ -58,7 +59,7 @@ class Gateway(Section):
     """Whether the gateway sends several requests over one connection to a replica. The replica's server must
     then keep an idle connection for 65 seconds or more: a request that arrives as it closes one gets a 502,
     or is repeated. By default true, and false with `replicas.command`, whose server is unknown."""
-    connections_per_source: int = Field(default=1000, ge=1, le=2000)
+    connections_per_source: int = Field(default=1500, ge=1, le=2000)
     """Maximum number of open connections per client address; further ones are closed. The total is 2,000."""
     unlimited_sources: tuple[IPvAnyNetwork, ...] = (
         IPv4Network("127.0.0.0/8"),

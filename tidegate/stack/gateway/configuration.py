@@ -25,6 +25,8 @@ ADMIN_SOCKET: Final = "admin.sock"
 PLUG_CONNECTIONS: Final = 4
 # Further client connections wait in the kernel's backlog.
 CONNECTIONS: Final = 2000
+# The queue must reach its limit before the connections do, so that what is beyond it gets a 503.
+MAX_QUEUE_LENGTH: Final = 1500
 # For Prometheus, the autoscaler, the health checks of the supervisor and of Compose, and manual requests.
 METRICS_CONNECTIONS: Final = 32
 # Bodies up to this size are not counted in `gateway.queue_bytes`: 2,000 of them take 32 MB.
@@ -158,7 +160,7 @@ def render_config(
         ready_path=settings.replicas.ready_path,
         probes={**PROBES, settings.replicas.ready_path: PROBES["/ready"]},
         scales_to_zero=settings.replicas.min == 0,
-        queue_length=settings.gateway.queue_length,
+        queue_length=min(settings.gateway.queue_length, MAX_QUEUE_LENGTH),
         state_file=state_file,
         servers=servers,
         dns_name=dns_name,

@@ -75,6 +75,14 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
     asyncio.run(haproxy.check(config))
 
 
+def test_the_queue_is_full_before_the_connections_are() -> None:
+    # 2,000 was the default once, so settings files have it.
+    settings = Settings.model_validate({"gateway": {"queue_length": 2000}})
+    assert "{ queue ge 1500 }" in configuration.render_config(settings, dns_name="model:8000")
+    default = Settings().gateway
+    assert default.connections_per_source > default.queue_length
+
+
 def test_connections_are_limited_for_clients_for_each_source_and_for_the_exporter(
     tmp_path: Path,
 ) -> None:
