@@ -2,7 +2,6 @@
 --
 -- By Little's law a request is answered after the time in which as many requests leave as are in the system when it
 -- comes. How fast they leave is measured: each request that waited knows how many were in the system, and its time.
-local SLOTS = tonumber(os.getenv("TIDEGATE_QUEUE_SLOTS"))
 local REPLICAS = tonumber(os.getenv("TIDEGATE_QUEUE_REPLICAS")) -- no more will come
 local QUEUE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_SECONDS"))
 local LATE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_LATE_SECONDS"))
@@ -55,8 +54,10 @@ core.register_action("queue", { "http-req" }, function(txn)
     local in_system = txn.f:be_conn(MODEL) - PLUG -- with this request
     txn:set_var("txn.ahead", in_system)
     txn:set_var("txn.entered", now_us())
-    -- One request for each slot may always wait: its time is the next measurement, if the last one was wrong.
-    if not interval or txn:get_var("txn.exempt") or txn.f:queue(MODEL) <= SLOTS * up then
+    -- One request for each slot may always wait: its time is the next measurement, if the last one was wrong. With this
+    -- request, as many are in the slots as the replicas have now; slots change while the gateway runs.
+    local queue = txn.f:queue(MODEL)
+    if not interval or txn:get_var("txn.exempt") or queue < in_system - queue then
         return
     end
     local capacity = up / interval

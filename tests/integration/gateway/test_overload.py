@@ -16,6 +16,8 @@ from support.processes.gateway_process import (
     post,
     until,
 )
+from tidegate.stack.gateway.configuration import ADMIN_SOCKET
+from tidegate.stack.gateway.runtime_api import RuntimeApi
 
 pytestmark = pytest.mark.integration
 
@@ -143,6 +145,26 @@ async def test_a_replica_that_becomes_fast_again_gets_more_requests(
     assert not await all_are_accepted()
     replica.seconds = SLOT_SECONDS
     await until(all_are_accepted)
+
+
+async def test_after_a_change_of_slots_one_request_for_each_remaining_slot_may_always_wait(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(seconds=0.1)
+    # With a queue of two seconds at most, a burst of more than 24 is not gone in time.
+    gateway = await start_gateway(
+        [replica.address],
+        slots=60,
+        max_slots=60,
+        max_replicas=1,
+        queue_seconds=2.0,
+        latency_seconds=OBJECTIVE_SECONDS,
+    )
+    await gateway.ready_replicas(1)
+    await RuntimeApi(gateway.config.parent / ADMIN_SOCKET).set_limit([1], 2)
+    assert set(await asyncio.gather(*(post(gateway) for _ in range(10)))) == {200}
+    await asyncio.gather(*(post(gateway) for _ in range(50)))
+    assert "overload" in [line["event"]["reason"] for line in await gateway.lines(60)]
 
 
 async def test_idle_connections_do_not_use_up_all_of_them(
