@@ -187,6 +187,12 @@ def test_replicas_are_set_only_if_nothing_scales(name: str) -> None:
     assert ("replicas" in model["spec"]) is fixed
 
 
+def test_what_runs_is_all_if_nothing_scales() -> None:
+    values = {"scaling": {"mode": "none"}, "settings": {"replicas": {"start": 3}}}
+    assert settings_of(render(values))["replicas"]["max"] == 3
+    assert settings_of(render({**values, "scaling": {"mode": "resizer"}}))["replicas"]["max"] == 6
+
+
 def test_the_version_is_the_projects() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -14,6 +14,10 @@
   "autoscaler" (dict "enabled" (eq (include "tidegate.decides" .) "true"))
   "drift" (dict "watch" .Values.monitor.enabled)
 -}}
+{{- /* What runs is all: the gateway refuses by time only when no further replica can come. */ -}}
+{{- if eq (include "tidegate.mode" .) "none" -}}
+{{- $_ := set $own.replicas "max" (max 1 (int $start)) -}}
+{{- end -}}
 {{- mergeOverwrite (deepCopy .Values.settings) $own | toJson -}}
 {{- end -}}
 
