@@ -20,7 +20,8 @@ ARRIVALS: Final = 'haproxy_backend_sessions_total{job="gateway",proxy="model"}'
 QUEUE: Final = 'haproxy_backend_current_queue{job="gateway",proxy="model"}'
 READY: Final = 'haproxy_backend_active_servers{job="gateway",proxy="model"}'
 RESPONSES: Final = "haproxy_frontend_http_responses_total"
-# Counted with the status of their beginning, which is not a 5xx.
+# Counted with the status of their beginning, which is not a 5xx. A failure counts twice, by its 502 too, if
+# the replica closes the connection while the request is still being sent (HAProxy 2.8).
 CUT: Final = 'haproxy_backend_server_aborts_total{job="gateway",proxy="model"}'
 BUSY: Final = 'tidegate_slots_busy{job="model"}'
 SLOTS: Final = 'tidegate_slots{job="model"}'
