@@ -31,7 +31,8 @@ MAX_FIELDS: Final = 64
 MAX_VALUES: Final = 256
 MAX_NAME: Final = 200
 MAX_ENTRY: Final = 1024
-# Of all entries of an event together, so that it is at most a quarter larger than its line may be.
+# In bytes, of all entries and names of an event together, so that it is at most a quarter larger than its
+# line may be.
 MAX_SIZE: Final = 16_384
 MAX_DEPTH: Final = 8
 
@@ -42,14 +43,16 @@ class OwnFields:
 
     Attributes:
         names: Their dotted names, with those of the objects around them.
-        values: Name, type and value of each.
-        left_out: Number of fields beyond the bounds, which cannot be searched.
+        values: Each as it is searched, with its name and its typed value: a name may contain `=`.
+        left_out: Number of values beyond the bounds, which cannot be searched. Once the number or the size
+            of all is reached, repeated ones count, too.
     """
 
     names: dict[str, None] = field(default_factory=dict)
-    values: dict[str, None] = field(default_factory=dict)
+    values: dict[str, tuple[str, str]] = field(default_factory=dict)
     left_out: int = 0
     _size: int = 0
+    _full: bool = False
     _fields: set[str] = field(default_factory=set)
 
     def add(self, name: str, item: object, depth: int = 0) -> None:
@@ -63,28 +66,34 @@ class OwnFields:
         elif isinstance(item, list | tuple):
             for value in item:
                 self.add(name, value, depth)
+        elif self._full:
+            self.left_out += item is not None
         elif (text := _encoded(item)) is not None:
-            self._add_value(name, f"{name}={text}")
+            self._add_value(name, text)
 
-    def _add_value(self, name: str, entry: str) -> None:
+    def _add_value(self, name: str, typed: str) -> None:
+        entry = f"{name}={typed}"
+        if entry in self.values:
+            return
         new = name not in self._fields
-        if (
-            (new and len(self._fields) >= MAX_FIELDS)
-            or len(self.values) >= MAX_VALUES
-            or len(name) > MAX_NAME
-            or self._size + len(entry) > MAX_SIZE
-        ):
+        if len(name) > MAX_NAME or (new and len(self._fields) >= MAX_FIELDS):
             self.left_out += 1
             return
-        if new:
-            self._fields.add(name)
-            parts = name.split(".")
-            self.names.update(dict.fromkeys(".".join(parts[: n + 1]) for n in range(len(parts))))
-        if (
-            len(entry) <= MAX_ENTRY
-        ):  # as for other keywords: the field exists, its value is not searchable
-            self.values[entry] = None
-            self._size += len(entry)
+        parts = name.split(".") if new else []
+        path = (".".join(parts[: n + 1]) for n in range(len(parts)))
+        names = [one for one in path if one not in self.names]
+        # As for other keywords: the field of a long value exists, and its value is not searchable.
+        searchable = len(entry) <= MAX_ENTRY
+        size = sum(map(_bytes, names)) + (_bytes(entry) if searchable else 0)
+        if len(self.values) >= MAX_VALUES or self._size + size > MAX_SIZE:
+            self.left_out += 1
+            self._full = True
+            return
+        self._fields.add(name)
+        self.names.update(dict.fromkeys(names))
+        self._size += size
+        if searchable:
+            self.values[entry] = (name, typed)
 
 
 def own_fields(event: Event) -> OwnFields:
@@ -138,6 +147,10 @@ def _resolve(branch: Branch, key: str) -> Branch | Leaf | None:
     return node
 
 
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))  # a lone surrogate is an event's, too
+
+
 def _encoded(item: object) -> str | None:
     if isinstance(item, str):
         return f"s{item}"
@@ -179,7 +192,8 @@ def rewrite(node: tree.Node) -> tree.Node:
     if isinstance(node, tree.Everything) or node.field is None or node.field in catalogue():
         return node
     name = node.field
-    if isinstance(node, tree.Exists):
+    exists = isinstance(node, tree.Range) and node.low is None and node.high is None
+    if exists or isinstance(node, tree.Exists):
         return _any(node, tree.Word(NAMES, name)) if _is_object(name) else tree.Word(NAMES, name)
     return _condition(name, node)
 

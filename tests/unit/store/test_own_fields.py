@@ -12,11 +12,14 @@ from tidegate.store import own_fields as module
 from tidegate.store.own_fields import (
     MAX_FIELDS,
     MAX_SIZE,
+    NAMES,
     number_of,
     own_fields,
+    rewrite,
     with_own_fields,
     without_own_fields,
 )
+from tidegate.store.query.tree import Range, Word
 
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53)
 
@@ -71,13 +74,28 @@ def test_number_length_and_depth_are_bounded() -> None:
     many = own_fields({"tidegate": {f"f{number}": 1 for number in range(MAX_FIELDS + 5)}})
     assert (len(many.values), many.left_out) == (MAX_FIELDS, 5)
     long = own_fields({"tidegate": {f"f{number}": "x" * 900 for number in range(40)}})
-    assert sum(map(len, long.values)) <= MAX_SIZE
+    assert sum(map(len, [*long.values, *long.names])) <= MAX_SIZE
     assert long.left_out > 0
     deep: dict[str, object] = {"x": 1}
     for _ in range(20):
         deep = {"y": deep}
     assert own_fields({"tidegate": {"deep": deep}}).left_out == 1
     assert own_fields({"tidegate": {"n" * 300: 1}}).left_out == 1
+
+
+def test_repeated_values_count_once_and_sizes_are_bytes_with_the_names() -> None:
+    repeated = own_fields({"tidegate": {"tags_of": ["a"] * 300, "city": "Kyiv"}})
+    assert list(repeated.values) == ["tidegate.tags_of=sa", "tidegate.city=sKyiv"]
+    assert repeated.left_out == 0
+    wide = own_fields({"tidegate": {f"ї{number}" * 10: "ї" * 300 for number in range(40)}})
+    texts = [*wide.values, *wide.names]
+    assert MAX_SIZE - 2000 < sum(len(text.encode()) for text in texts) <= MAX_SIZE
+    assert wide.left_out == 40 - len(wide.values)
+    assert own_fields({"tidegate": {"odd": "\ud800"}}).left_out == 0
+
+
+def test_a_field_exists_between_open_ends() -> None:
+    assert rewrite(Range("tidegate.city", None, None, True, True)) == Word(NAMES, "tidegate.city")
 
 
 json = st.recursive(

@@ -51,12 +51,11 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
 def _own_fields(event: Event) -> str:
     """Return the values that an application added to the event, such as `city=Kyiv price=12.5`."""
     shown = []
-    for entry in own_fields(event).values:
-        name, _, value = entry.partition("=")
+    for name, value in own_fields(event).values.values():
         text = printable(number_of(value) if value[0] == "n" else value[1:])
-        name = printable(name.removeprefix("tidegate."))
+        shown_name = printable(name.removeprefix("tidegate."))
         shown.append(
-            f"{name}={text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + '…'}"
+            f"{shown_name}={text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + '…'}"
         )
     more = ["…"] if len(shown) > _OWN_FIELDS else []
     return " ".join(shown[:_OWN_FIELDS] + more)

@@ -396,6 +396,12 @@ def test_an_event_with_invalid_values_is_formatted() -> None:
     assert line(whole, now, UTC).plain == "10:00:00.123 -     -           a\\nb\\x1b"
 
 
+@pytest.mark.parametrize("value", [1, "n", ""])
+def test_a_name_with_an_equals_sign_is_shown(value: object) -> None:
+    text = line({"x=nan": value}, datetime(2026, 3, 1, tzinfo=UTC), UTC).plain
+    assert text.endswith(f"x=nan={value}")
+
+
 @pytest.mark.parametrize("hours", [-12, 0, 12])
 @pytest.mark.parametrize(
     "timestamp",
