@@ -22,6 +22,9 @@ from tidegate.store.query import time_ranges, tree
 
 DEFAULT_FIELD: Final = "message"
 NAMES_FIELD: Final = "_fields"
+# Terms that a range over texts may list, as does a range of numbers of a field that is not in the mapping.
+# 300,000 took 5 s and 50 MB.
+MAX_TERMS: Final = 500_000
 _ESCAPED: Final = frozenset("\\.+*?()|[]{}^$#&-~")
 Tokenize = Callable[[str], list[str]]
 
@@ -152,9 +155,15 @@ class Compiler:
         low, high = bounds.low, bounds.high
         same = takewhile(lambda pair: pair[0] == pair[1], zip(low or "", high or "", strict=False))
         common = "".join(char for char, _ in same)
+        found = self.searcher.terms_with_prefix(leaf.path, common, limit=MAX_TERMS + 1)
+        if len(found) > MAX_TERMS:
+            raise QueryError(
+                f"a range in the query would compare more than {MAX_TERMS:,} different values: use bounds"
+                " that are nearer to each other"
+            )
         terms = [
             term
-            for term, _ in self.searcher.terms_with_prefix(leaf.path, common)
+            for term, _ in found
             if (low is None or term > low or (bounds.include_low and term == low))
             and (high is None or term < high or (bounds.include_high and term == high))
         ]

@@ -90,9 +90,15 @@ class EmbeddedReader:
             opened = self._current()
             searcher = opened.searcher()
         compiler = Compiler(opened.schema, searcher, catalogue(), tokenize, self._now())
-        query = _with_filters(opened.schema, compiler.compile(tree), request)
+
+        def run() -> SearchResult:
+            query = _with_filters(opened.schema, compiler.compile(tree), request)
+            return _run(searcher, query, request)
+
         try:
-            return _within_time(lambda: _run(searcher, query, request))
+            return _within_time(run)
+        except QueryError:
+            raise
         except ValueError as error:
             if str(error).startswith(DAMAGE):
                 raise StoreUnavailableError(

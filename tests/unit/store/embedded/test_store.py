@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tantivy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +28,13 @@ from tidegate.store.base import (
     SearchResult,
     StoreUnavailableError,
 )
+from tidegate.store.embedded import compiler
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import store as embedded
 from tidegate.store.embedded.folder import Layout
 from tidegate.store.embedded.repair import problem
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
+from tidegate.store.query.tree import Node
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -328,6 +331,32 @@ def test_a_search_that_takes_too_long_is_an_error() -> None:
     with pytest.raises(QueryError, match="the search took longer than"):
         embedded._within_time(slow, seconds=0.05)
     ended.set()
+
+
+def test_a_range_over_too_many_values_is_an_error(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "MAX_TERMS", 3)
+    store.append([event(number, tidegate={"price": number}) for number in range(3)])
+    assert len(messages(store, "tidegate.price:>=1")) == 2
+    store.append([event(3, tidegate={"price": 3})])
+    with pytest.raises(QueryError, match="more than 3 different values"):
+        messages(store, "tidegate.price:>=1")
+
+
+def test_the_time_to_compile_a_query_is_part_of_its_limit(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    real = compiler.Compiler.compile
+
+    def compiled(self: compiler.Compiler, node: Node) -> tantivy.Query:
+        threads.append(threading.current_thread().name)
+        return real(self, node)
+
+    monkeypatch.setattr(compiler.Compiler, "compile", compiled)
+    messages(store, "log.level:info")
+    assert set(threads) == {"search"}
 
 
 def test_a_reader_needs_no_write_permission(root: Path) -> None:
