@@ -1,6 +1,7 @@
 """Stores the lines that no store accepts, each with its file, its offset and the reason.
 
-A line is stored once, however often it is delivered: after a kill, a lost checkpoint or a rebuilt store.
+A line is stored once, however often it is delivered: after a kill, a lost checkpoint or a rebuilt store. For
+this it is compared with the last `KNOWN_LINES` of each of the two files.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +22,8 @@ from tidegate.runtime.private_files import open_private_file
 
 # A larger file is rotated; one rotated file is retained.
 FILE_BYTES: Final = 64 * 2**20
+# A file of short lines has 400,000 of them, and each takes about 100 bytes of the collector's memory.
+KNOWN_LINES: Final = 100_000
 
 
 class Quarantine:
@@ -29,10 +34,9 @@ class Quarantine:
         self._rotated = self._path.with_suffix(".1.ndjson")
         self._clock_ns = clock_ns
         self._file_bytes = file_bytes
-        # The lines of both files, and of the newer one; None until the first line, so that a start reads
-        # nothing.
-        self._older: set[bytes] = set()
-        self._newer: set[bytes] | None = None
+        # The last lines of each file, oldest first; None until the first line, so that a start reads nothing.
+        self._older: dict[bytes, None] = {}
+        self._newer: dict[bytes, None] | None = None
 
     def add(self, lines: Sequence[QuarantinedLine]) -> list[QuarantinedLine]:
         """Append the lines that are not stored yet, durably, and return them.
@@ -50,27 +54,39 @@ class Quarantine:
         }
         if not fresh:
             return []
-        # Unknown until all is written: an entry that is not complete is removed by the next load.
-        self._newer = None
         if self._size() >= self._file_bytes:
             self._path.replace(self._rotated)
-            self._older, newer = newer, set()
-        with open_private_file(self._path, "ab") as file:
-            file.writelines(encode(self._entry(line)) for line in fresh.values())
-            file.flush()
-            os.fsync(file.fileno())
-        self._newer = newer | fresh.keys()
+            self._older, newer = newer, {}
+            self._newer = newer
+        size = self._size()
+        try:
+            with open_private_file(self._path, "ab") as file:
+                file.writelines(encode(self._entry(line)) for line in fresh.values())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            try:
+                self._truncate(size)
+            except OSError:
+                self._newer = None  # the next load removes an entry that is not complete
+            raise
+        newer.update(dict.fromkeys(fresh))
+        if len(newer) > KNOWN_LINES:
+            self._newer = dict.fromkeys(islice(newer, len(newer) - KNOWN_LINES, None))
         return list(fresh.values())
 
-    def _load(self) -> set[bytes]:
+    def _load(self) -> dict[bytes, None]:
         if self._newer is None:
             self._older, _ = _read(self._rotated)
-            self._newer, complete = _read(self._path)
-            # Remove an entry whose write was interrupted by a kill or a full disk.
-            if self._size() > complete:
-                with open_private_file(self._path, "ab") as file:
-                    file.truncate(complete)
+            newer, complete = _read(self._path)
+            self._truncate(complete)  # an entry whose write was interrupted by a kill
+            self._newer = newer
         return self._newer
+
+    def _truncate(self, size: int) -> None:
+        if self._size() > size:
+            with open_private_file(self._path, "ab") as file:
+                file.truncate(size)
 
     def _size(self) -> int:
         try:
@@ -89,9 +105,9 @@ class Quarantine:
         }
 
 
-def _read(path: Path) -> tuple[set[bytes], int]:
-    """Return the keys of the entries of a file, and its size without an incomplete last line."""
-    keys: set[bytes] = set()
+def _read(path: Path) -> tuple[dict[bytes, None], int]:
+    """Return the keys of the last entries of a file, and its size without an incomplete last line."""
+    keys: deque[bytes] = deque(maxlen=KNOWN_LINES)
     complete = 0
     try:
         with path.open("rb") as file:
@@ -101,10 +117,10 @@ def _read(path: Path) -> tuple[set[bytes], int]:
                 complete += len(text)
                 # Anything else is not an entry: somebody edited the file.
                 with suppress(ValueError, AttributeError):
-                    keys.add(_key(json.loads(text)))
+                    keys.append(_key(json.loads(text)))
     except FileNotFoundError:
         pass
-    return keys, complete
+    return dict.fromkeys(keys), complete
 
 
 def _key(entry: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.collector import quarantine as quarantine_module
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.delivery import sink_backoff
 from tidegate.collector.lines import LinePosition, QuarantinedLine
@@ -111,6 +112,40 @@ def test_an_entry_that_a_kill_has_cut_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "quarantine.ndjson"
     path.write_bytes(path.read_bytes()[:-30])
     Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line(1), quarantined_line(2)])
+    assert [entry["offset"] for entry in entries(tmp_path)] == [1, 2]
+
+
+def test_only_the_last_lines_of_each_file_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine_module, "KNOWN_LINES", 2)
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    lines = [quarantined_line(offset) for offset in range(4)]
+    for line in lines:
+        quarantine.add([line])
+    for opened in (quarantine, Quarantine(tmp_path, clock_ns=lambda: 0)):
+        assert opened.add(lines[2:]) == []
+    assert quarantine.add(lines[:1]) == lines[:1]
+
+
+def test_a_failed_write_is_taken_back_without_reading_the_files_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    quarantine.add([quarantined_line(1)])
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def read(_: Path) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(quarantine_module, "_read", read)
+    with monkeypatch.context() as patched:
+        patched.setattr("tidegate.collector.quarantine.os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            quarantine.add([quarantined_line(2)])
+    assert quarantine.add([quarantined_line(1), quarantined_line(2)]) == [quarantined_line(2)]
     assert [entry["offset"] for entry in entries(tmp_path)] == [1, 2]
 
 
