@@ -428,6 +428,32 @@ def test_a_disk_without_room_for_the_whole_queue_stops_the_start_with_a_message(
     assert done.stdout == "", "Logstash was not started"
 
 
+def test_the_size_of_a_queue_may_be_in_any_unit(container: Path) -> None:
+    full = container / "pipelines.yml"
+    full.write_text("- pipeline.id: main\n  queue.max_bytes: 999999GB\n")
+    done = start(container, PIPELINES=str(full))
+    assert done.returncode == 2
+    assert f"its queues may need {999999 * 1024} MiB more" in done.stderr
+
+
+def test_the_exit_code_of_a_logstash_that_ends_at_once_is_that_of_the_script(
+    container: Path,
+) -> None:
+    (container / "entry").write_text("#!/bin/sh\nexit 7\n")
+    # The shell learns of the end before it waits.
+    ended = 'while kill -0 "$logstash" 2>/dev/null; do :; done'
+    script = (FOLDER / "start").read_text().replace("watcher=$!", f"watcher=$!; {ended}")
+    (container / "start").write_text(script)
+    done = subprocess.run(
+        ["/bin/bash", container / "start"],
+        env=environment(container),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 7
+
+
 # Listens where Logstash does: on the port of its API, and unless `main` is missing on that of its input.
 LISTENER = """#!{python}
 import signal, socket, sys
