@@ -264,6 +264,14 @@ def test_each_retention_that_is_accepted_is_a_time(retention: str) -> None:
     assert datetime.now(UTC) - time_ranges.age(retention) < datetime.now(UTC)
 
 
+def test_the_age_of_data_may_be_years() -> None:
+    years = 2 * 366 * 86_400
+    Settings(
+        collector={"keep_seconds": years},
+        drift={"label_lag_seconds": years, "label_accept_seconds": years},
+    )
+
+
 def test_each_setting_has_a_description() -> None:
     assert [name for name, (_, meaning) in setting_names().items() if not meaning] == []
 

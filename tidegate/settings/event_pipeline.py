@@ -8,11 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from tidegate.settings.section import (
+    AgeOrZero,
     OptionalUrl,
     Port,
     Retention,
     Seconds,
-    SecondsOrZero,
     Section,
     Url,
 )
@@ -81,7 +81,7 @@ class Collector(Section):
     line_bytes: int = Field(default=65_536, ge=16_384, le=64 * 2**20)
     """Maximum length of an event's line. Long texts and lists of a longer one are cut, and it gets the tag
     `truncated`. Logstash keeps several copies of many events in memory."""
-    keep_seconds: SecondsOrZero = 86_400.0
+    keep_seconds: AgeOrZero = 86_400.0
     """Closed and completely delivered event files are deleted after this time."""
     keep_bytes: int = Field(default=2**30, ge=0, le=2**50)
     """Maximum total size of closed and completely delivered event files; the oldest are deleted first."""

@@ -11,6 +11,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 # A duration that a timer, a date and HAProxy (which counts milliseconds) can have.
 Seconds = Annotated[float, Field(ge=0.001, le=366 * 86_400, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=366 * 86_400)]
+# The age of data, for which no timer waits: ten years.
+Age = Annotated[float, Field(ge=0.001, le=3660 * 86_400, allow_inf_nan=False)]
+AgeOrZero = Annotated[float, Field(ge=0, le=3660 * 86_400, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from tidegate.settings.section import (
+    Age,
     Label,
     OrderError,
     Port,
@@ -186,9 +187,9 @@ class Drift(Section):
     error_z: float = Field(default=4.5, gt=0, le=20)
     """Number of standard deviations by which the error rate, or the mean absolute error of a regressor, must
     exceed that on held-out rows for concept drift."""
-    label_lag_seconds: Seconds = 172_800.0
+    label_lag_seconds: Age = 172_800.0
     """Median lag of labels above which there is a warning."""
-    label_accept_seconds: Seconds = 604_800.0
+    label_accept_seconds: Age = 604_800.0
     """Maximum age of a prediction at which a label for it is accepted."""
     keep_rows_share: Ratio = 0.0
     """Fraction of requests at /predict whose rows are stored as events, for `tidegate retrain`. 0 by default,
