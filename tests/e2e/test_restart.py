@@ -17,7 +17,7 @@ def test_replicas_of_the_previous_run_do_not_count_after_a_restart(
     # The same ports, so that the same series continue.
     settings = prepared(tmp_path, artefact).settings
     same = {
-        name: getattr(settings, name).model_dump(mode="json")
+        name: getattr(settings, name).model_dump(mode="json", exclude_none=True)
         for name in ("gateway", "prometheus", "collector", "autoscaler")
     }
     same["autoscaler"] = {"metrics_port": settings.autoscaler.metrics_port, "enabled": False}
