@@ -118,21 +118,23 @@ class Worker:
 
     def kill(self) -> None:
         """End the process at once, and those that it has started."""
-        self._process.kill()
-        self._kill_group()
+        if (
+            not self._ended.is_set()
+        ):  # afterwards its id, and that of its group, may be another one's
+            self._process.kill()
+            self._kill_group()
 
     def _watch(self) -> None:
         """When the process has ended, end what it has started, and wake who reads from it."""
-        with suppress(ProcessLookupError):  # it has ended already
-            handle = os.pidfd_open(self.pid)
-            try:
-                wait([handle])
-            finally:
-                os.close(handle)
-        self._kill_group()
-        with suppress(OSError), socket.socket(fileno=os.dup(self._pipe.fileno())) as pipe:
-            pipe.shutdown(socket.SHUT_RDWR)
-        self._ended.set()
+        try:
+            with suppress(ChildProcessError):  # it has been collected already
+                # Not its sentinel, which its own processes inherit. Its id stays its own until `ending`.
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            self._kill_group()
+            with suppress(OSError), socket.socket(fileno=os.dup(self._pipe.fileno())) as pipe:
+                pipe.shutdown(socket.SHUT_RDWR)
+        finally:
+            self._ended.set()
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError):
@@ -150,7 +152,7 @@ def serve(pipe: Connection, signature: str, app_dir: str) -> None:
     os.setpgid(0, 0)
     # Ctrl-C reaches every process of the terminal: the replica drains, and ends this one at its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    _end_with_parent()
     try:
         runner = Runner(Signature.model_validate_json(signature), Path(app_dir))
     except PredictorError as error:
@@ -166,8 +168,15 @@ def serve(pipe: Connection, signature: str, app_dir: str) -> None:
 
 
 def _end_with_parent() -> None:
+    """Start a process that ends this group as soon as the replica has ended, also by SIGKILL.
+
+    No thread, which a predictor that holds the GIL in C code would stop; and not prctl's PR_SET_PDEATHSIG,
+    which would leave the processes that the predictor has started.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent is None or os.fork():
+        return
+    try:
         wait([parent.sentinel])
-        # Also while the predictor works: nobody waits for its result. With what it has started.
+    finally:
         os.killpg(0, signal.SIGKILL)
