@@ -36,9 +36,11 @@ from tidegate.service.model.work import WORKS, Work
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.replica import Replica
-from tidegate.serving import Loading, LoadingError, make_replica, manual_slots
+from tidegate.serving import Loading, make_replica, manual_slots
 from tidegate.settings import Settings
-from tidegate.telemetry import fail, instrument, span
+from tidegate.telemetry import fail, get_logger, instrument, span
+
+log = get_logger("tidegate.service.http.app")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -189,10 +191,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     loading.start(replica.load)
 
     async def load_more() -> None:  # the replica is ready before that
-        with suppress(LoadingError):
+        try:
             model = await loading.until_loaded()
+        except Exception:  # noqa: BLE001 - whatever it is, Loading has logged it
+            return
+        try:
             if replica.after_response is not None:
                 await replica.after_response.load(model)
+        except Exception:
+            log.exception(
+                "what follows the model could not be loaded; the service answers without it"
+            )
 
     more = asyncio.create_task(load_more())
     yield

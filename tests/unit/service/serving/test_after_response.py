@@ -22,6 +22,7 @@ from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.signature import Target
 from tidegate.service.model.tasks.contract import IncomparableError
 from tidegate.service.model.tasks.registry import make_task
+from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import refuse_incompatible
 
@@ -157,6 +158,18 @@ async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
         await until(lambda: any(e["message"] == "shadow not loaded" for e in served.events("app")))
         assert served.replica.phase == "ready"
     assert loaders != [threading.main_thread()]
+
+
+async def test_an_error_in_loading_what_follows_the_model_is_logged_at_once(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(AfterResponse, "load", broken)
+    async with serve() as served:
+        await until(lambda: any("on purpose" in str(e) for e in served.events("app")))
+        assert served.replica.phase == "ready"
 
 
 async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
