@@ -72,6 +72,7 @@ class TelemetryMiddleware:
             raise TypeError(
                 f"telemetry: expected a Telemetry or Settings, got {type(telemetry).__name__}"
             )
+        _mark(app)
         self.telemetry: Final = telemetry
         self.metrics_path: Final = metrics_path
         self._routes = AppRoutes(app)
@@ -101,15 +102,19 @@ class TelemetryMiddleware:
 
 
 def _refuse_second(app: object) -> None:
-    """Refuse an application that has telemetry, and mark it as one that has."""
+    """Refuse an application that has telemetry."""
     for layer in layers(app):
         state = getattr(layer, "state", None)
         if isinstance(layer, TelemetryMiddleware) or hasattr(state, INSTRUMENTED):
             raise RuntimeError(TWICE)
-        if hasattr(
-            layer, "user_middleware"
-        ):  # Starlette's own state, not that of another framework
-            setattr(state, WRAPPED, True)
+
+
+def _mark(app: object) -> None:
+    """Mark an application as one that has telemetry."""
+    for layer in layers(app):
+        # Starlette's own state, not that of another framework.
+        if hasattr(layer, "user_middleware"):
+            setattr(getattr(layer, "state", None), WRAPPED, True)
 
 
 def _settings(app: object, module: Mapping[str, Any]) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import textwrap
@@ -24,7 +25,7 @@ from support.harnesses.served_app import lifespan
 from support.harnesses.telemetry_harness import Harness
 from support.samples.asgi_apps import http_scope, ignore, ok
 from support.samples.plain_asgi import plain_app
-from tidegate.settings import Settings
+from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import TelemetryMiddleware, annotate, instrument, telemetry_of
 from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
 
@@ -149,6 +150,19 @@ async def test_an_application_with_telemetry_gets_no_second_one(harness: Harness
     for other in (wrapped, added):
         with pytest.raises(RuntimeError, match="would count twice"):
             harness.instrument(other)
+
+
+async def test_an_application_whose_telemetry_could_not_start_may_get_another(
+    harness: Harness,
+) -> None:
+    app = Starlette()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = harness.settings(metrics_port=taken.getsockname()[1])
+        with pytest.raises(SettingsError, match="metrics_port"):
+            TelemetryMiddleware(app, settings)
+    harness.instrument(app)
+    with pytest.raises(RuntimeError, match="would count twice"):
+        TelemetryMiddleware(app, harness.telemetry())
 
 
 async def test_a_route_of_the_application_itself_is_left_alone(harness: Harness) -> None:
@@ -276,7 +290,7 @@ WITHOUT_STARLETTE = """
     sys.modules["starlette"] = sys.modules["fastapi"] = None
     sys.path[:0] = sys.argv[2:]
     from support.samples.plain_asgi import plain_app
-    from tidegate.settings import Settings
+    from tidegate.settings import Settings, SettingsError
     from tidegate.telemetry import TelemetryMiddleware
 
     settings = Settings(stack={"data_dir": Path(sys.argv[1])}, telemetry={"tracing": sys.argv[3]})
