@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,8 +44,9 @@ def external_files(file: Path) -> list[Path]:
     for location in _locations(file):
         path = folder / location
         # Others are refused by the conversion; and /dev/zero has no end.
-        if path.resolve().is_relative_to(folder) and path.is_file():
-            found.add(path)
+        with suppress(OSError, ValueError):  # a name that is too long, or with NUL
+            if path.resolve().is_relative_to(folder) and path.is_file():
+                found.add(path)
     return sorted(found)
 
 

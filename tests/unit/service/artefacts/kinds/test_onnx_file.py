@@ -265,6 +265,20 @@ def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_pa
         onnx_file.open_file(tmp_path / "wide.onnx", ModelSchema())
 
 
+@pytest.mark.parametrize("location", ["w\0.bin", "w" * 300])
+def test_external_data_with_an_impossible_name_is_refused(tmp_path: Path, location: str) -> None:
+    model = linear()
+    (weights, *_) = model.graph.initializer
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    file = tmp_path / "m.onnx"
+    file.write_bytes(model.SerializeToString())
+    assert import_digest(file)
+    with pytest.raises(ImportModelError, match="external data cannot be read"):
+        onnx_file.open_file(file, ModelSchema())
+
+
 def test_new_weights_beside_the_same_graph_give_another_artefact(tmp_path: Path) -> None:
     file, digests, graphs = tmp_path / "wide.onnx", set(), set()
     (tmp_path / "data").mkdir()
