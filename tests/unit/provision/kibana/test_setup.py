@@ -81,7 +81,7 @@ def test_the_status_level_decides_whether_kibana_is_ready(
     kibana: FakeKibana, run: Run, level: str, ready: bool
 ) -> None:
     kibana.level = level
-    assert run(start_seconds=20 if ready else 1e-9)[0] == (0 if ready else 2)
+    assert run(start_seconds=20 if ready else 0.001)[0] == (0 if ready else 2)
     # The health check of the container agrees.
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
     _, *command = services["kibana"]["healthcheck"]["test"]
@@ -95,7 +95,7 @@ def test_the_problem_is_reported_even_if_the_first_request_exceeds_the_timeout(
     kibana: FakeKibana, run: Run
 ) -> None:
     kibana.refuse["/api/status"] = 503, "License is not available."
-    code, out, _ = run(start_seconds=1e-9)
+    code, out, _ = run(start_seconds=0.001)
     assert code == 2
     assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it responds with 503"]
 
