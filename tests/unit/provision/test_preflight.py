@@ -97,7 +97,7 @@ def test_a_machine_with_less_memory_than_the_limits_gives_a_warning(
 ) -> None:
     warning = memory_warning(total)
     assert (warning == "") is enough
-    assert enough or "has 4.0 GiB of memory, but the stack needs 6:" in warning
+    assert enough or "has 4.0 GiB of memory, but the stack needs 7:" in warning
 
 
 def test_the_memory_of_this_machine_is_read() -> None:
