@@ -15,9 +15,9 @@ from tidegate.events import event
 from tidegate.observability_files.paths import observability_folder
 from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
+from tidegate.stack.gateway.access_log import NODE
 from tidegate.stack.gateway.haproxy import GatewayError
 
-NODE: Final = "gateway"
 # The socket of HAProxy's runtime API (tidegate/stack/gateway/runtime_api.py), beside its configuration.
 ADMIN_SOCKET: Final = "admin.sock"
 # The connections of the plug, the internal request that lets others wait while no replica is up
