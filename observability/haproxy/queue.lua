@@ -10,11 +10,15 @@ local RETRY_AFTER = tonumber(os.getenv("TIDEGATE_QUEUE_RETRY_AFTER"))
 local MODEL = "model"
 local PLUG = 1 -- the request of waiting.lua, which stays in the system
 local WEIGHT = 1 / 8 -- of a new measurement
+local SHOWN_SECONDS = 30 -- how long at least a rate counts as possible
 local ARRIVALS_SECONDS = 3 -- the period of the stick table of backend `model`
 local POLL_MS = 1000
 
 local all_up_at = -math.huge -- the second in which all replicas were up last
 local interval -- seconds between two requests that leave one replica; nil until it is measured
+local shortest -- its minimum in this period of SHOWN_SECONDS
+local shortest_before -- and in the one before
+local period_began = -math.huge
 
 local function now_us()
     local now = core.now()
@@ -36,11 +40,13 @@ core.register_task(function()
 end)
 
 -- Seconds after which a request that comes now is expected to be too late.
-local function limit(in_system, capacity, arrivals)
+local function limit(in_system, arrivals)
     -- While further replicas can come, every wait that `timeout queue` allows; but one that is missing for a moment (a
-    -- crash, a failed connection) is no further one. With all of them too, if less arrives than leaves and the queue
-    -- will be gone within that time: it is a burst, or from before the last replica came.
+    -- crash, a failed connection) is no further one. With all of them too, if less arrives than they have shown that
+    -- they answer, and the queue will be gone within that time: it is a burst, from before the last replica came, or
+    -- from a moment in which they stood still; or they were scaled in and can come again.
     local more_can_come = core.now().sec - all_up_at > START_SECONDS
+    local capacity = REPLICAS / math.min(shortest, shortest_before or shortest)
     if more_can_come or in_system < (capacity - arrivals) * QUEUE_SECONDS then
         return QUEUE_SECONDS
     end
@@ -60,10 +66,9 @@ core.register_action("queue", { "http-req" }, function(txn)
     if not interval or txn:get_var("txn.exempt") or queue < in_system - queue then
         return
     end
-    local capacity = up / interval
     -- During a burst the rate of the last second alone would be above the capacity at any load.
     local arrivals = txn:get_var("txn.arrivals") / ARRIVALS_SECONDS
-    local late = in_system / capacity - limit(in_system, capacity, arrivals)
+    local late = in_system * interval / up - limit(in_system, arrivals)
     if late > 0 then
         txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
         txn:set_var("txn.reason", '"overload"')
@@ -75,4 +80,8 @@ core.register_action("leave", { "http-res" }, function(txn)
     local seconds = math.max(1, now_us() - txn:get_var("txn.entered")) / 1000000
     local measured = seconds * txn:get_var("txn.up") / txn:get_var("txn.ahead")
     interval = interval and interval + WEIGHT * (measured - interval) or measured
+    if core.now().sec - period_began > SHOWN_SECONDS then
+        period_began, shortest_before, shortest = core.now().sec, shortest, interval
+    end
+    shortest = math.min(shortest, interval)
 end)
