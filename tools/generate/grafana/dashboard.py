@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -128,13 +129,23 @@ def dashboard(
     return json.dumps(built, cls=Encoder, indent=1, ensure_ascii=False) + "\n"
 
 
+def panel_id(section: str, title: str = "") -> int:
+    """The id of a panel, or of a section's heading if there is no title.
+
+    It depends on the names only: links to a panel stay valid, and a new panel changes no other one. Grafana
+    wants an integer that is unique in the dashboard and fits into 32 bits (grafana/grafana, #Panel in
+    kinds/dashboard/dashboard_kind.cue).
+    """
+    return zlib.crc32(f"{section}/{title}".encode()) & 0x7FFFFFFF
+
+
 def _layout(sections: Sequence[Section]) -> list[Panel | RowPanel]:
     """Every panel with an id and a position; Grafana's automatic layout lets panels overflow."""
     placed: list[Panel | RowPanel] = []
-    count = y = 0
+    y = 0
     for section in sections:
-        count += 1
-        heading = builders.Row(section.title).id(count).collapsed(section.collapsed).build()
+        heading = builders.Row(section.title).id(panel_id(section.title))
+        heading = heading.collapsed(section.collapsed).build()
         heading.grid_pos = GridPos(h=1, w=GRID_COLUMNS, x=0, y=y)
         placed.append(heading)
         # Grafana keeps the panels of a collapsed row inside it.
@@ -143,8 +154,7 @@ def _layout(sections: Sequence[Section]) -> list[Panel | RowPanel]:
         for row in section.rows:
             width = GRID_COLUMNS // len(row.panels)
             for index, panel in enumerate(row.panels):
-                count += 1
-                panel.id_val = count
+                panel.id_val = panel_id(section.title, panel.title or "")
                 panel.grid_pos = GridPos(h=row.height, w=width, x=index * width, y=y)
                 target.append(panel)
             y += row.height

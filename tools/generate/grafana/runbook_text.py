@@ -9,8 +9,10 @@ from typing import Final
 from tidegate.rules.alerts import alerts
 from tidegate.settings import Settings
 from tools.generate.checkout import ROOT
+from tools.generate.grafana.dashboard import panel_id
 
 NAME: Final = "runbooks"
+SECTION: Final = "Runbooks"
 _LINK: Final = re.compile(r"\]\((\w+)\.md\)")
 _PAGE: Final = re.compile(r"\[([^]]+)\]\(\.\./([\w/-]+\.md)[^)]*\)")
 
@@ -27,11 +29,9 @@ def runbook_url(alert: str) -> str:
     Raises:
         ValueError: no alert has this name.
     """
-    names = runbook_names()
-    if alert not in names:
+    if alert not in runbook_names():
         raise ValueError(f"no alert is named {alert}")
-    # The heading above the panels has the id 1.
-    return f"/d/tidegate-{NAME}?viewPanel=panel-{names.index(alert) + 2}"
+    return f"/d/tidegate-{NAME}?viewPanel=panel-{panel_id(SECTION, alert)}"
 
 
 def runbook_text(alert: str) -> str:

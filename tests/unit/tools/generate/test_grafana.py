@@ -22,7 +22,8 @@ from tidegate.rules.model_rules import model_groups
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings, Slo, load
 from tools.generate.checkout import ROOT
-from tools.generate.grafana import FOLDER, data_sources, grafana_files
+from tools.generate.grafana import FOLDER, data_sources, grafana_files, runbooks
+from tools.generate.grafana import runbook_text as runbook_text_module
 from tools.generate.grafana.dashboard import Encoder
 from tools.generate.grafana.runbook_text import runbook_names, runbook_text, runbook_url
 from tools.generate.kibana.data_views import DATA_VIEWS
@@ -131,10 +132,25 @@ def test_links_and_annotations_are_above_the_panels(name: str) -> None:
     assert "inControlsMenu" not in json.dumps(dashboard)
 
 
+def test_another_alert_changes_no_id_and_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = {name: runbook_url(name) for name in runbook_names()}
+    ids = {panel["title"]: panel["id"] for panel in panels(COMMITTED["runbooks"])}
+    first, *others = runbook_names()
+    del urls[first], ids[first]
+    for module in (runbooks, runbook_text_module):
+        monkeypatch.setattr(module, "runbook_names", lambda: tuple(others))
+    assert {name: runbook_url(name) for name in others} == urls
+    without = json.loads(runbooks.dashboard_json())
+    assert {panel["title"]: panel["id"] for panel in panels(without)} == ids
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_panels_have_unique_ids_and_do_not_overlap(name: str) -> None:
     panels_and_rows = with_headings(COMMITTED[name])
-    assert [panel["id"] for panel in panels_and_rows] == list(range(1, len(panels_and_rows) + 1))
+    ids = [panel["id"] for panel in panels_and_rows]
+    assert len(set(ids)) == len(ids)
+    # grafana/grafana, kinds/dashboard/dashboard_kind.cue: `id` of #Panel and of #RowPanel is a uint32.
+    assert all(0 < each < 2**32 for each in ids)
     taken: set[tuple[int, int]] = set()
     for panel in panels_and_rows:
         grid = panel["gridPos"]
