@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
 from tidegate.autoscaler.keda import externalscaler_pb2 as pb
@@ -63,19 +64,21 @@ class ExternalScaler:
         """The methods of the service, by their names."""
         # As methods that take a stream, which is the same on the wire: gRPC itself waits without a limit for
         # the one message of a request, which counts as open all the time.
+        # And gRPC gets bytes: it logs the traceback of each message that it cannot decode.
         unary, streaming = (
             grpc.stream_unary_rpc_method_handler,
             grpc.stream_stream_rpc_method_handler,
         )
-        reference, encode = pb.ScaledObjectRef.FromString, _encode
-        metrics = pb.GetMetricsRequest.FromString
+        reference, metrics = pb.ScaledObjectRef.FromString, pb.GetMetricsRequest.FromString
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "IsActive": unary(_answer(self.is_active), reference, encode),
-                "StreamIsActive": streaming(_stream(self.stream_is_active), reference, encode),
-                "GetMetricSpec": unary(_answer(self.get_metric_spec), reference, encode),
-                "GetMetrics": unary(_answer(self.get_metrics), metrics, encode),
+                "IsActive": unary(_answer(self.is_active, reference), None, _encode),
+                "StreamIsActive": streaming(
+                    _stream(self.stream_is_active, reference), None, _encode
+                ),
+                "GetMetricSpec": unary(_answer(self.get_metric_spec, reference), None, _encode),
+                "GetMetrics": unary(_answer(self.get_metrics, metrics), None, _encode),
             },
         )
 
@@ -154,32 +157,38 @@ class ExternalScaler:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
 
-def _answer(method: Callable[[Any, Context[Any, Any]], Awaitable[Any]]) -> Any:
-    async def answer(requests: AsyncIterator[Any], context: Context[Any, Any]) -> Any:
-        return await method(await _message(requests, context), context)
+def _answer(
+    method: Callable[[Any, Context[Any, Any]], Awaitable[Any]], decode: Callable[[bytes], Any]
+) -> Any:
+    async def answer(requests: AsyncIterator[bytes], context: Context[Any, Any]) -> Any:
+        return await method(await _message(requests, context, decode), context)
 
     return answer
 
 
-def _stream(method: Callable[[Any, Context[Any, Any]], AsyncIterator[Any]]) -> Any:
+def _stream(
+    method: Callable[[Any, Context[Any, Any]], AsyncIterator[Any]], decode: Callable[[bytes], Any]
+) -> Any:
     async def stream(
-        requests: AsyncIterator[Any], context: Context[Any, Any]
+        requests: AsyncIterator[bytes], context: Context[Any, Any]
     ) -> AsyncIterator[Any]:
-        async for answer in method(await _message(requests, context), context):
+        async for answer in method(await _message(requests, context, decode), context):
             yield answer
 
     return stream
 
 
-async def _message(requests: AsyncIterator[Any], context: Context[Any, Any]) -> Any:
+async def _message(
+    requests: AsyncIterator[bytes], context: Context[Any, Any], decode: Callable[[bytes], Any]
+) -> Any:
     try:
         async with asyncio.timeout(MESSAGE_SECONDS):
-            return await anext(requests)
+            return decode(await anext(requests))
     except (TimeoutError, StopAsyncIteration):
-        await context.abort(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            f"the request has no message, or none within {MESSAGE_SECONDS:g} s",
-        )
+        problem = f"the request has no message, or none within {MESSAGE_SECONDS:g} s"
+    except DecodeError as error:
+        problem = str(error)
+    return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
 
 
 async def _first_of(*events: asyncio.Event) -> None:

@@ -224,6 +224,19 @@ async def test_requests_without_a_message_end_and_make_room(
             assert await next_of(keda.stream()) is True
 
 
+@pytest.mark.parametrize("method", ["IsActive", "GetMetrics"])
+async def test_a_message_that_cannot_be_decoded_is_refused_without_a_traceback(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served() as scene, keda_client(scene.port) as keda:
+        call: Any = keda.channel.unary_unary(f"/{SERVICE}/{method}")
+        status, message = await refusal(call(b"\xff\xff", timeout=10))
+        assert (status, "Error parsing" in message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+        scene.decided.update(1)
+        assert await keda.metrics() == 1
+    assert caplog.text == ""
+
+
 async def test_an_unknown_metric_is_refused() -> None:
     async with served() as scene, keda_client(scene.port) as keda:
         scene.decided.update(3)
