@@ -99,16 +99,14 @@ def merged(theirs: bytes, ours: bytes) -> tuple[bytes, list[str]]:
     families = set(_FAMILY.findall(ours))
     left_out: set[str] = set()
     kept: list[bytes] = []
-    for line in theirs.removesuffix(_END).splitlines(keepends=True):
+    for line in filter(None, theirs.removesuffix(_END).split(b"\n")):
         name = _NAME.match(line)
         family = _family_of(name[1], families) if name else None
         if family is None:
             kept.append(line)
         else:
             left_out.add(family.decode())
-    if kept and not kept[-1].endswith(b"\n"):
-        kept.append(b"\n")
-    return b"".join([*kept, ours]), sorted(left_out)
+    return b"\n".join([*kept, ours]), sorted(left_out)
 
 
 def _family_of(name: bytes, families: set[bytes]) -> bytes | None:

@@ -191,7 +191,8 @@ async def test_the_metrics_of_the_app_itself_are_kept_and_ours_are_added(
 
 
 def test_of_a_metric_that_is_written_without_comments_ours_is_kept_too() -> None:
-    theirs = b'cakes 3\nmine_count{a="b"} 1\nmine_bucket{le="+Inf"} 1\nmine_other 2'
+    # A label's value may have a carriage return.
+    theirs = b'cakes 3\nmine_count{a="\r b"} 1\nmine_bucket{le="+Inf"} 1\nmine_other 2'
     ours = b"# TYPE mine histogram\nmine_count 7\n# EOF\n"
     assert merged(theirs, ours) == (b"cakes 3\nmine_other 2\n" + ours, ["mine"])
 
