@@ -192,8 +192,9 @@ def rewrite(node: tree.Node) -> tree.Node:
     if isinstance(node, tree.Everything) or node.field is None or node.field in catalogue():
         return node
     name = node.field
-    exists = isinstance(node, tree.Range) and node.low is None and node.high is None
-    if exists or isinstance(node, tree.Exists):
+    if isinstance(node, tree.Range) and node.low is None and node.high is None:
+        node = tree.Exists(name)
+    if isinstance(node, tree.Exists):
         return _any(node, tree.Word(NAMES, name)) if _is_object(name) else tree.Word(NAMES, name)
     return _condition(name, node)
 

@@ -58,6 +58,8 @@ def quotes(sample: Scene) -> Scene:
         ('tidegate.tags_of:"a b" AND tidegate.tags_of:c', "r"),
         ("dns.question.name:example.org", "t"),
         ("_exists_:dns", "t"),
+        ("dns:[* TO *]", "t"),
+        ("event:[* TO *]", "pqrstu"),
         ("NOT tidegate.city:Kyiv AND tidegate.price:*", "qrs"),
         ("tidegate.nowhere:1", ""),
     ],
