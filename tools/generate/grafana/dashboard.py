@@ -144,8 +144,8 @@ def _layout(sections: Sequence[Section]) -> list[Panel | RowPanel]:
     placed: list[Panel | RowPanel] = []
     y = 0
     for section in sections:
-        heading = builders.Row(section.title).id(panel_id(section.title))
-        heading = heading.collapsed(section.collapsed).build()
+        id_ = panel_id(section.title)
+        heading = builders.Row(section.title).id(id_).collapsed(section.collapsed).build()
         heading.grid_pos = GridPos(h=1, w=GRID_COLUMNS, x=0, y=y)
         placed.append(heading)
         # Grafana keeps the panels of a collapsed row inside it.
