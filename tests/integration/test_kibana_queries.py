@@ -12,14 +12,15 @@ import json
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+import aiohttp
 import httpx
 import pytest
 from elasticsearch import Elasticsearch
@@ -35,20 +36,23 @@ from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events.event import Event, Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, alert_event
+from tidegate.observability_files.kibana import saved_objects
+from tidegate.observability_files.kibana_dashboards import Panel, dashboards
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
-from tools.generate.kibana.columns import TopValues
-from tools.generate.kibana.dashboard import OVERVIEW
+from tidegate.verify.checks import kibana_panels
+from tidegate.verify.checks.lens_search import has_data, rows, search_body
+from tidegate.verify.results import Result
+from tidegate.verify.target import Target
 from tools.generate.kibana.data_views import DATA_VIEWS, EVENTS
 from tools.generate.kibana.links import trace_path
-from tools.generate.kibana.panels import LAYER, LensPanel
 from tools.generate.kibana.searches import Search, searches
 
 pytestmark = pytest.mark.integration
-LENS_PANELS: Final = [panel for panel in OVERVIEW.panels if isinstance(panel, LensPanel)]
+PANELS: Final = [panel for each in dashboards(Settings()) for panel in each.panels]
 SEARCHES: Final = {search.id: search for search in searches(Settings())}
 OBJECTIVE_NS: Final = 500_000_000
 
@@ -158,6 +162,12 @@ class Scenario:
         filters = [{"term": {"data_stream.namespace": self.namespace}}, *([text] if query else [])]
         response = self.client.search(index=pattern, query={"bool": {"filter": filters}}, **body)
         return dict(response.body)
+
+    def ask(self, panel: Panel) -> dict[str, Any]:
+        """What `tidegate verify` asks for a panel, of this scenario's events only."""
+        body = search_body(panel, "now-24h")
+        body["query"]["bool"]["filter"].append({"term": {"data_stream.namespace": self.namespace}})
+        return dict(self.client.search(index=panel.view.pattern, **body).body)
 
     def found(self, pattern: str, query: str) -> set[str]:
         hits = self.search(pattern, query, size=1000)["hits"]["hits"]
@@ -269,96 +279,20 @@ def test_each_data_view_finds_events(scenario: Scenario) -> None:
     assert all(found.values())
 
 
-def columns(panel: LensPanel) -> dict[str, Any]:
-    state = panel.content()["embeddableConfig"]["attributes"]["state"]
-    return dict(state["datasourceStates"]["formBased"]["layers"][LAYER]["columns"])
-
-
-def aggregation(column: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
-    """The aggregation that Lens sends for a column; a count needs none, because buckets have counts."""
-    name, params = column["sourceField"], column["params"]
-    match column["operationType"]:
-        case "date_histogram":
-            return {"date_histogram": {"field": name, "fixed_interval": "30s", "min_doc_count": 1}}
-        case "terms":
-            by = params["orderBy"]["columnId"]
-            order = {
-                "count": "_count",
-                "percentile": f"{by}.{others[by]['params'].get('percentile')}",
-            }
-            direction = params["orderDirection"]
-            return {
-                "terms": {
-                    "field": name,
-                    "size": params["size"],
-                    "order": {order[others[by]["operationType"]]: direction},
-                }
-            }
-        case "percentile":
-            return {"percentiles": {"field": name, "percents": [params["percentile"]]}}
-        case "max":
-            return {"max": {"field": name}}
-    raise AssertionError(f"no such operation: {column['operationType']}")
-
-
-def request_of(panel: LensPanel) -> dict[str, Any]:
-    """The aggregations of a panel; groups are nested in their order."""
-    lens_columns = columns(panel)
-    metrics = {
-        name: aggregation(column, lens_columns)
-        for name, column in lens_columns.items()
-        if not column["isBucketed"] and column["operationType"] != "count"
-    }
-    nested = metrics
-    for name, column in reversed(lens_columns.items()):
-        if column["isBucketed"]:
-            # As in Lens, a metric that groups are ordered by is also at their level.
-            nested = {name: {**aggregation(column, lens_columns), "aggs": {**metrics, **nested}}}
-    return nested
-
-
-def rows(panel: LensPanel, answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The innermost buckets, each with its keys and its metrics by column."""
-    lens_columns = columns(panel)
-    groups = [name for name, column in lens_columns.items() if column["isBucketed"]]
-
-    def walk(bucket: dict[str, Any], left: list[str], keys: dict[str, Any]) -> Iterator[Any]:
-        if left:
-            for inner in bucket[left[0]]["buckets"]:
-                yield from walk(inner, left[1:], {**keys, left[0]: inner["key"]})
-            return
-        row = dict(keys)
-        for name, column in lens_columns.items():
-            match column["operationType"]:
-                case "count":
-                    row[name] = bucket["doc_count"]
-                case "percentile":
-                    (row[name],) = bucket[name]["values"].values()
-                case "max":
-                    row[name] = bucket[name]["value"]
-        yield row
-
-    whole = {**answer.get("aggregations", {}), "doc_count": answer["hits"]["total"]["value"]}
-    return list(walk(whole, groups, {}))
-
-
-@pytest.mark.parametrize("panel", LENS_PANELS, ids=lambda panel: panel.id)
-def test_a_panel_has_data(scenario: Scenario, panel: LensPanel) -> None:
-    answer = scenario.search(
-        panel.view.pattern, panel.query, size=0, aggs=request_of(panel) or None
-    )
-    drawn = rows(panel, answer)
-    assert drawn
-    assert all(value is not None for row in drawn for value in row.values())
-    assert all(set(row) == set(columns(panel)) for row in drawn)
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
+def test_a_panel_has_data(scenario: Scenario, panel: Panel) -> None:
+    answer = scenario.ask(panel)
+    found = rows(panel, answer)
+    assert found
+    assert has_data(panel, answer)
+    if panel.kind == "lens":
+        assert all(value is not None for row in found for value in row.values())
+        assert all(set(row) == set(panel.columns) for row in found)
 
 
 def drawn(scenario: Scenario, title: str) -> list[dict[str, Any]]:
-    (panel,) = (each for each in LENS_PANELS if each.title == title)
-    answer = scenario.search(
-        panel.view.pattern, panel.query, size=0, aggs=request_of(panel) or None
-    )
-    return rows(panel, answer)
+    (panel,) = (each for each in PANELS if each.title == title)
+    return rows(panel, scenario.ask(panel))
 
 
 def counts(scenario: Scenario, title: str) -> dict[str | int, int]:
@@ -382,17 +316,73 @@ def test_bars_and_tables_match_the_events(scenario: Scenario) -> None:
     assert counts(scenario, "Top errors") == {"ValueError": 2}
     assert counts(scenario, "Slowest routes") == {"/predict/{outcome}": 6}
     assert list(counts(scenario, "Nodes").values()) == [6]
+    found = {hit["_id"] for hit in drawn(scenario, "Errors and their traces")}
+    assert found == scenario.expected(EXPECTED["tidegate-errors"])
 
 
 def test_every_field_is_aggregatable_and_searchable(scenario: Scenario) -> None:
     grouped = {
         (panel.view.pattern, column["sourceField"])
-        for panel in LENS_PANELS
-        for column in columns(panel).values()
+        for panel in PANELS
+        for column in panel.columns.values()
         if column["operationType"] != "count"
     }
-    assert any(isinstance(column, TopValues) for panel in LENS_PANELS for column in panel.columns)
+    assert grouped
     for pattern, name in grouped:
         index = [each.replace("-*", f"-{scenario.namespace}") for each in pattern.split(",")]
         known = scenario.client.field_caps(index=index, fields=name)["fields"][name]
         assert all(kind["aggregatable"] and kind["searchable"] for kind in known.values())
+
+
+async def verified(
+    scenario: Scenario,
+    elasticsearch_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    **changes: Mapping[str, Any],
+) -> Result:
+    """What `tidegate verify` says of the panels' data, with changed panels by their id."""
+    (dashboard,) = dashboards(Settings())
+    own = f"data_stream.namespace:{scenario.namespace}"
+    panels = [
+        replace(panel, query=f"({panel.query or '*'}) AND {own}", **changes.get(panel.id, {}))
+        if "query" not in changes.get(panel.id, {})
+        else replace(panel, **changes[panel.id])
+        for panel in dashboard.panels
+    ]
+    changed = replace(dashboard, panels=tuple(panels))
+    monkeypatch.setattr(kibana_panels, "dashboards", lambda _: [changed])
+    store = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_url}}
+    stored = {(one["type"], one["id"]): one for one in saved_objects(Settings())}
+    async with aiohttp.ClientSession() as session:
+        target = Target(Settings.model_validate({"store": store}), session, "", "", None)
+        _, data = await kibana_panels.check(target, target.kibana(), (9, 2), stored)
+    return data
+
+
+async def test_verify_runs_the_query_of_each_panel(
+    scenario: Scenario, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await verified(scenario, elasticsearch_url, monkeypatch)
+    assert (found.state, found.text) == ("ok", f"{len(PANELS)} panels, {len(PANELS)} with data")
+
+
+async def test_verify_names_a_panel_whose_query_fails_and_one_without_data(
+    scenario: Scenario, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_text = {"sourceField": "message", "operationType": "max", "isBucketed": False, "params": {}}
+    found = await verified(
+        scenario,
+        elasticsearch_url,
+        monkeypatch,
+        p1={"query": "event.dataset:none"},
+        p2={"query": "event.dataset:none"},
+        p3={"query": "event.dataset:("},
+        p4={"columns": {"max": on_text}},
+    )
+    assert (found.state, found.text) == ("failed", f"3 of {len(PANELS)} panels fail")
+    empty, syntax, field = found.details
+    assert empty == "Requests: no data since now-24h"
+    assert syntax.startswith("Response time, p95: ")
+    assert "Failed to parse query [event.dataset:(]" in syntax
+    assert field.startswith("Maximum desired replicas: ")
+    assert "[message]" in field

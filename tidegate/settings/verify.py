@@ -26,7 +26,7 @@ class Verify(Section):
     kibana_url: str = Field(default="", pattern=URL)
     """URL of Kibana; empty means that Kibana is not checked."""
     kibana_username: str = Field(default="tidegate_viewer", min_length=1)
-    """User that reads Kibana's saved objects."""
+    """User that reads Kibana's objects, and whose login runs the queries of its panels in Elasticsearch."""
     kibana_password_file: Path | None = None
     """File that contains the password of this user; unset means no authentication."""
     grafana_url: str = Field(default="", pattern=URL)

@@ -145,7 +145,10 @@ def _error(where: str, status: int, body: bytes) -> tuple[str, Any]:
     reason = ""
     if isinstance(content, dict):
         error = content.get("error")
-        nested = error.get("reason") if isinstance(error, dict) else error
+        # Elasticsearch's own reason is often only "all shards failed".
+        causes = error.get("root_cause") if isinstance(error, dict) else None
+        innermost = causes[0] if causes else error
+        nested = innermost.get("reason") if isinstance(innermost, dict) else innermost
         reason = str(content.get("message") or nested or "")
     text = f"{where} responded with status {status}"
     if reason:

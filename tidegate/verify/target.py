@@ -63,12 +63,26 @@ class Target:
             ComponentError: the password or the CA file cannot be read.
         """
         server = self.settings.store.elasticsearch
-        name = "store.elasticsearch"
-        return ComponentClient(
-            self.session,
-            server.url,
-            login(f"{name}.password_file", server.username, server.password_file),
-            tls_context(f"{name}.ca_file", server.ca_file),
+        user = login("store.elasticsearch.password_file", server.username, server.password_file)
+        return self._elasticsearch(user)
+
+    def elasticsearch_of_viewer(self) -> ComponentClient:
+        """The client of Elasticsearch with the login of Kibana's user.
+
+        Raises:
+            ComponentError: the password or the CA file cannot be read.
+        """
+        return self._elasticsearch(self._viewer())
+
+    def _elasticsearch(self, user: dict[str, str]) -> ComponentClient:
+        server = self.settings.store.elasticsearch
+        tls = tls_context("store.elasticsearch.ca_file", server.ca_file)
+        return ComponentClient(self.session, server.url, user, tls)
+
+    def _viewer(self) -> dict[str, str]:
+        verify = self.settings.verify
+        return login(
+            "verify.kibana_password_file", verify.kibana_username, verify.kibana_password_file
         )
 
     def kibana(self) -> ComponentClient:
@@ -77,13 +91,10 @@ class Target:
         Raises:
             ComponentError: the password cannot be read.
         """
-        verify = self.settings.verify
-        user = login(
-            "verify.kibana_password_file", verify.kibana_username, verify.kibana_password_file
-        )
         tls = tls_context("kibana.ca_file", self.settings.kibana.ca_file)
         # Kibana refuses a POST without this header.
-        return ComponentClient(self.session, verify.kibana_url, {**user, "kbn-xsrf": "true"}, tls)
+        headers = {**self._viewer(), "kbn-xsrf": "true"}
+        return ComponentClient(self.session, self.settings.verify.kibana_url, headers, tls)
 
     def grafana(self) -> ComponentClient:
         """The client of Grafana.

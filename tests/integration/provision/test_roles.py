@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from elasticsearch import AuthorizationException, Elasticsearch
 
@@ -17,12 +18,17 @@ from support.processes.elasticsearch_server import ElasticsearchServer
 from support.processes.running_stack import eventually
 from support.samples.elasticsearch_accounts import client_of, superuser_client
 from tidegate.events.event import Event, Origin, make_event
+from tidegate.observability_files.kibana import saved_objects
+from tidegate.observability_files.kibana_dashboards import dashboards
 from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.settings import Settings
 from tidegate.store.base import SearchRequest
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.store.elasticsearch.templates import install
+from tidegate.verify.checks import kibana_panels
+from tidegate.verify.target import Target
 
 pytestmark = pytest.mark.integration
 DOCUMENT = {"@timestamp": "2026-03-01T10:00:00Z", "message": "hello"}
@@ -137,6 +143,37 @@ def test_the_writer_cannot_search_with_a_wildcard(
     assert clients["reader"].search(index="*")["hits"]["total"]["value"] >= 1
     with pytest.raises(AuthorizationException):
         clients["writer"].search(index="logs-*")
+
+
+async def refused_panels(server: ElasticsearchServer, account: str, folder: Path) -> list[str]:
+    """The panels of Kibana whose query an account may not run."""
+    (folder / account).write_text(f"password-of-{account}\n")
+    settings = Settings.model_validate(
+        {
+            "store": {"kind": "elasticsearch", "elasticsearch": {"url": server.url}},
+            "verify": {
+                "kibana_username": f"tidegate_{account}",
+                "kibana_password_file": folder / account,
+            },
+        }
+    )
+    stored = {(one["type"], one["id"]): one for one in saved_objects(settings)}
+    async with aiohttp.ClientSession() as session:
+        target = Target(settings, session, "", "", None)
+        _, data = await kibana_panels.check(target, target.kibana(), (9, 2), stored)
+    others = [line for line in data.details if "no data" not in line]
+    assert all("is unauthorized for user" in line for line in others), others
+    return others
+
+
+async def test_the_viewer_may_run_the_query_of_each_panel_of_kibana(
+    file_realm_elasticsearch: ElasticsearchServer, stream: Stream, tmp_path: Path
+) -> None:
+    del stream  # needed for its templates and users
+    (dashboard,) = dashboards(Settings())
+    assert await refused_panels(file_realm_elasticsearch, "viewer", tmp_path) == []
+    refused = await refused_panels(file_realm_elasticsearch, "writer", tmp_path)
+    assert len(refused) == len(dashboard.panels)
 
 
 def test_the_store_appends_as_the_writer_and_searches_as_the_reader(

@@ -16,6 +16,7 @@ from tidegate.observability_files.kibana import (
     data_views,
     saved_searches,
 )
+from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
 from tidegate.verify.component_client import ComponentClient
@@ -34,10 +35,6 @@ _EMBEDDED: Final = {
     DECISIONS: ("logs", "event.dataset:tidegate.decision"),
     "tidegate-events": (None, ""),
 }
-MAY_BE_EMPTY: Final = frozenset(
-    {"tidegate-errors", "tidegate-slow-requests", "tidegate-drift", "tidegate-refusals"}
-)
-"""Searches that find events only after an error or a drift alert."""
 WITHOUT_EVENTS: Final = "no event; replicas.command writes its own only with tidegate.telemetry"
 
 
@@ -88,7 +85,7 @@ async def _counts(target: Target, found: Counter) -> list[Result]:
 
 async def _view(target: Target, view: DataView, found: Counter) -> Result:
     name = view.name.removeprefix("Tidegate ")
-    if reason := _skip_reason(target, view):
+    if reason := skip_reason(target, view):
         return skipped(name, reason)
     number = await found(view, "")
     if number:
@@ -100,7 +97,7 @@ async def _view(target: Target, view: DataView, found: Counter) -> Result:
 
 async def _search(target: Target, search: SavedSearch, found: Counter) -> Result:
     name = search.title.removeprefix("Tidegate: ")
-    if reason := _skip_reason(target, search.view):
+    if reason := skip_reason(target, search.view):
         return skipped(name, reason)
     number = await found(search.view, search.query)
     if number:
@@ -112,7 +109,7 @@ async def _search(target: Target, search: SavedSearch, found: Counter) -> Result
     return failed(name, f"{search.query or 'everything'} finds no event in {search.view.pattern}")
 
 
-def _skip_reason(target: Target, view: DataView) -> str:
+def skip_reason(target: Target, view: DataView) -> str:
     """Why a data view may have no events; empty if it must have some."""
     settings = target.settings
     if view.id == TRACES and settings.telemetry.tracing == "off":

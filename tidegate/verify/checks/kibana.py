@@ -1,17 +1,21 @@
-"""Kibana: its status, and whether the imported data views and saved objects are present and unchanged."""
+"""Kibana: its status, whether the imported objects are present and unchanged, and what its panels show."""
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import orjson
 
 from tidegate.observability_files.kibana import data_views, saved_objects
 from tidegate.settings import Settings
+from tidegate.verify.checks import kibana_panels
 from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
+Objects = dict[tuple[str, str], dict[str, Any]]
+"""Saved objects by type and id."""
 HEALTHY_LEVELS: Final = frozenset({"available", "degraded"})
 """The levels at which Kibana serves requests; on a busy machine it may be degraded."""
 
@@ -21,18 +25,19 @@ async def check(target: Target) -> list[Result]:
     if not target.settings.verify.kibana_url:
         return [skipped("all checks", "verify.kibana_url is not set: no Kibana")]
     kibana = target.kibana()
+    status = await kibana.get("/api/status")
+    # Without a login, the response has only the level.
+    version = status.get("version", {}).get("number", "")
+    objects, present = await _objects(target.settings, kibana)
     return [
-        await _status(kibana),
+        _status(status["status"], version),
         await _data_views(target.settings, kibana),
-        await _objects(target.settings, kibana),
+        objects,
+        *await kibana_panels.check(target, kibana, _numbers(version), present),
     ]
 
 
-async def _status(kibana: ComponentClient) -> Result:
-    # Without a login, the response has only the level.
-    found = await kibana.get("/api/status")
-    version = found.get("version", {}).get("number", "")
-    status = found["status"]
+def _status(status: dict[str, Any], version: str) -> Result:
     level = status["overall"]["level"]
     parts = {**status.get("core", {}), **status.get("plugins", {})}
     unavailable = [
@@ -64,7 +69,7 @@ async def _data_views(settings: Settings, kibana: ComponentClient) -> Result:
     )
 
 
-async def _objects(settings: Settings, kibana: ComponentClient) -> Result:
+async def _objects(settings: Settings, kibana: ComponentClient) -> tuple[Result, Objects]:
     imported = saved_objects(settings)
     body = {
         "objects": [{"type": one["type"], "id": one["id"]} for one in imported],
@@ -73,7 +78,8 @@ async def _objects(settings: Settings, kibana: ComponentClient) -> Result:
     try:
         lines = (await kibana.call("POST", "/api/saved_objects/_export", json=body)).splitlines()
     except ComponentError as error:
-        return failed("saved objects", "cannot be exported", _missing(error) or [str(error)])
+        details = _missing(error) or [str(error)]
+        return failed("saved objects", "cannot be exported", details), {}
     present = {(one["type"], one["id"]): one for one in map(orjson.loads, lines)}
     problems = [
         problem
@@ -84,7 +90,8 @@ async def _objects(settings: Settings, kibana: ComponentClient) -> Result:
         {f"{one['type']} {one.get('typeMigrationVersion', '?')}" for one in present.values()}
     )
     text = f"all {len(imported)} are present ({', '.join(versions)})"
-    return result_from("saved objects", problems, text, f"{count(len(problems), 'object')} wrong")
+    wrong = f"{count(len(problems), 'object')} wrong"
+    return result_from("saved objects", problems, text, wrong), present
 
 
 def _missing(error: ComponentError) -> list[str]:
@@ -109,4 +116,4 @@ def _difference(imported: dict[str, Any], present: dict[str, Any] | None) -> str
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    return tuple(int(part) for part in re.findall(r"\d+", version))
