@@ -182,6 +182,17 @@ def loaded(load: subprocess.Popen[str], folder: Path, seconds: float = 600) -> d
     return dict(json.loads((folder / "runs" / "latest" / "summary.json").read_text()))
 
 
+def served(summary: dict[str, Any]) -> int:
+    """How many requests the replicas answered; nothing failed but what the gateway refused.
+
+    It may refuse one of 20: on a machine that other tests share, the maximum of replicas can be too slow.
+    """
+    refused = int(summary["errors"].get("HTTP 503", 0))
+    assert (summary["answered"], summary["failed"]) == (summary["planned"], refused), summary
+    assert refused <= summary["planned"] / 20, summary
+    return int(summary["planned"]) - refused
+
+
 def require_images() -> None:
     if not shutil.which("docker"):
         unavailable("docker is not installed: see scripts/docker")
