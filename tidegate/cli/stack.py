@@ -96,14 +96,21 @@ def show_settings(
     ] = None,
     changed: Annotated[
         bool,
-        typer.Option("--changed", help="Only settings from a file or an environment variable."),
+        typer.Option(
+            "--changed",
+            help="Only settings from a file or an environment variable, and those that a running stack does"
+            " not use.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the settings in force and the source of each."""
+    """Show the settings, the source of each, and which of them the running stack does not use."""
     from tidegate.settings.commands import show
+    from tidegate.stack.processes.running_settings import other_values
 
-    raise typer.Exit(show(settings(), names or [], changed=changed, as_json=as_json))
+    found = settings()
+    running = other_values(found)
+    raise typer.Exit(show(found, names or [], running, changed=changed, as_json=as_json))
 
 
 @commands.command(

@@ -1,7 +1,8 @@
-"""A row that a model accepts, from the OpenAPI document of its service."""
+"""A request that a service accepts, from its OpenAPI document."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,28 @@ def is_model_service(document: bytes) -> bool:
         return "/predict" in orjson.loads(document)["paths"]
     except (orjson.JSONDecodeError, LookupError, TypeError):
         return False
+
+
+def get_path(document: bytes, without: Collection[str]) -> str | None:
+    """The first path that a GET without parameters can ask for; None if the document has none.
+
+    Args:
+        document: the content of `/openapi.json`.
+        without: paths that are none of the application's own, such as those of probes.
+    """
+    try:
+        paths = orjson.loads(document)["paths"]
+        for path, operations in paths.items():
+            get = operations.get("get")
+            if get is None or "{" in path or path in without:
+                continue
+            parameters = [*operations.get("parameters", ()), *get.get("parameters", ())]
+            # What a reference stands for may be required.
+            if not any("$ref" in one or one.get("required") for one in parameters):
+                return str(path)
+    except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError):
+        return None
+    return None
 
 
 def example_row(document: bytes, url: str) -> Row:

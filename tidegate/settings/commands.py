@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,10 @@ MASK: Final = "********"
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 # Descriptions are shown if at most this number of settings is listed.
 MAX_DESCRIBED: Final = 12
+OTHER_VALUES: Final = (
+    "the running stack keeps the settings that it was started with, until `tidegate down`"
+    " and `tidegate up`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,21 @@ class Setting:
     meaning: str
 
 
-def show(settings: Settings, names: Iterable[str], *, changed: bool, as_json: bool) -> int:
+def show(
+    settings: Settings,
+    names: Iterable[str],
+    running: Mapping[str, Any],
+    *,
+    changed: bool,
+    as_json: bool,
+) -> int:
     """Print the effective settings.
 
     Args:
         settings: all settings.
         names: names of settings or sections to print; none means all.
-        changed: omit settings that no source sets.
+        running: the settings that have another value in the running stack, with that value.
+        changed: omit settings that no source sets, and that have the same value in the running stack.
         as_json: print one JSON object per line.
 
     Returns:
@@ -64,15 +76,19 @@ def show(settings: Settings, names: Iterable[str], *, changed: bool, as_json: bo
     if wanted:
         found = [one for one in found if any(_within(one.name, name) for name in wanted)]
     if changed:
-        found = [one for one in found if one.source != "default"]
+        found = [one for one in found if one.source != "default" or one.name in running]
     if as_json:
         for one in found:
             line = {name: getattr(one, name) for name in one.__slots__}
+            if one.name in running:
+                line["running"] = plain(running[one.name])
             sys.stdout.write(json.dumps(line) + "\n")
         return 0
     console = Console()
-    for row in _lines(found, console.width):
+    for row in _lines(found, running, console.width):
         console.print(row, soft_wrap=isinstance(row, Text))
+    if any(one.name in running for one in found):
+        console.print(OTHER_VALUES, style="yellow", highlight=False, soft_wrap=True)
     console.print(_settings_file(), style="dim", highlight=False, soft_wrap=True)
     return 0
 
@@ -87,10 +103,10 @@ def effective_settings(settings: Settings) -> Iterator[Setting]:
             value = getattr(value, part)
         yield Setting(
             name=name,
-            value=_plain(value),
+            value=plain(value),
             source=source(parts, file) or "default",
             variable=variable(name),
-            default=_plain(default),
+            default=plain(default),
             meaning=" ".join(meaning.split()),
         )
 
@@ -112,19 +128,21 @@ def _within(setting: str, name: str) -> bool:
     return setting == name or setting.startswith(f"{name}.")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value as JSON types."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, str):
         return _PASSWORD.sub(rf"\1:{MASK}@", value)
     # Paths and networks are strings in the settings file.
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def _lines(found: list[Setting], width: int) -> Iterator[RenderableType]:
+def _lines(
+    found: list[Setting], running: Mapping[str, Any], width: int
+) -> Iterator[RenderableType]:
     section = ""
     for one in found:
         above, _, key = one.name.rpartition(".")
@@ -135,7 +153,11 @@ def _lines(found: list[Setting], width: int) -> Iterator[RenderableType]:
         if len(line) + len(one.source) > width:
             line.rstrip()
             line.append("\n  ")
-        yield line.append(one.source, style="dim" if one.source == "default" else "green")
+        line.append(one.source, style="dim" if one.source == "default" else "green")
+        if one.name in running:
+            used = as_text(plain(running[one.name]))
+            line.append(f"\n  the running stack was started with {used}", style="yellow")
+        yield line
         if len(found) <= MAX_DESCRIBED:
             yield Padding(Text(one.meaning, style="dim"), (0, 0, 0, 2))
     yield ""

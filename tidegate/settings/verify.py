@@ -20,7 +20,7 @@ class Verify(Section):
     """URL of Prometheus; empty means the Prometheus of the stack that runs in `stack.data_dir`."""
     path: str = Field(default="", pattern=r"^(/[!-~]*)?$")
     """Path of the request that is followed to its events; empty means `/predict` with the model's example, or
-    `/` of `service.app` or `replicas.command`."""
+    for `service.app` or `replicas.command` a GET route without required parameters, else `/`."""
     body: str = ""
     """Body of this request, which is then a POST of `application/json`; empty means a GET."""
     kibana_url: str = Field(default="", pattern=URL)

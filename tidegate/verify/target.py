@@ -11,6 +11,7 @@ import aiohttp
 
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
+from tidegate.stack.processes.running_settings import running_settings
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.verify.component_client import ComponentClient, ComponentError, login, tls_context
@@ -26,7 +27,7 @@ class Target:
     """A running stack.
 
     Attributes:
-        settings: the current settings, with absolute paths.
+        settings: those that the stack was started with, and the current `[verify]`; with absolute paths.
         session: the HTTP session.
         gateway: the gateway's URL.
         prometheus: Prometheus' URL.
@@ -127,7 +128,8 @@ def find_stack(settings: Settings, session: aiohttp.ClientSession) -> Target:
     if verify.gateway_url and verify.prometheus_url:
         return Target(settings, session, verify.gateway_url, verify.prometheus_url, None)
     layout = Layout(settings.stack.data_dir)
-    if layout.holder() is None:
+    pid = layout.holder()
+    if pid is None:
         raise NoStackError(
             f"no stack runs in {layout.data}: start one with `tidegate up`. For a stack that "
             "runs elsewhere, set verify.gateway_url and verify.prometheus_url"
@@ -136,6 +138,8 @@ def find_stack(settings: Settings, session: aiohttp.ClientSession) -> Target:
         status = fetch_status(layout.socket)
     except ControlError as error:
         raise NoStackError(f"the supervisor of {layout.data} is running, but {error}") from error
+    if running := running_settings(layout, pid):
+        settings = running.model_copy(update={"verify": verify})
     gateway = verify.gateway_url or status.gateway
     prometheus = verify.prometheus_url or status.prometheus
     return Target(settings, session, gateway, prometheus, layout.socket)

@@ -35,6 +35,7 @@ instrument(app)
 def ready() -> dict[str, str]:
     return {"version": app.version}
 """
+NO_PROGRAM = {"TIDEGATE_SERVICE__APP": "", "TIDEGATE_REPLICAS__COMMAND": "[]"}
 LOAD = """
 name = "deployment"
 description = "Twenty requests a second while replicas are replaced."
@@ -160,17 +161,40 @@ def test_verify_passes_and_a_report_needs_a_named_model(shop: Shop) -> None:
     assert "there is no artefact of its model: " in refused.stderr
 
 
+def test_verify_checks_the_application_that_runs_without_its_settings(shop: Shop) -> None:
+    """As after `tidegate up --app shop_app:app`; the application has no GET route without a parameter."""
+    done = shop.stack.run("verify", "--wait", "60", **NO_PROGRAM, TIDEGATE_VERIFY__PATH="")
+    assert done.returncode == 0, done.stdout
+    assert "/ answered with status 404" in done.stdout
+    assert "set verify.path to a request of yours" in " ".join(done.stdout.split())
+
+
+def test_settings_that_the_running_stack_does_not_use_are_marked(shop: Shop) -> None:
+    named = ("replicas.max", "replicas.min")
+    shown = shop.stack.run("settings", *named, TIDEGATE_REPLICAS__MAX="2")
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    assert lines.count("the running stack was started with 3") == 1
+    assert sum("the running stack was started with" in line for line in lines) == 1
+    assert "the running stack keeps the settings" in shown.stdout
+    as_json = shop.stack.run("settings", *named, "--json", TIDEGATE_REPLICAS__MAX="2")
+    found = {one["name"]: one for one in map(json.loads, as_json.stdout.splitlines())}
+    assert found["replicas.max"]["running"] == 3
+    assert "running" not in found["replicas.min"]
+    assert "running stack" not in shop.stack.run("settings").stdout
+
+
 def test_newer_code_is_rolled_out_under_load_without_a_failed_request(
     shop: Shop, tmp_path: Path
 ) -> None:
     code = shop.code
     code.write_text(code.read_text().replace('VERSION = "1.0"', 'VERSION = "2.0"'))
     load = start_load(shop.stack, tmp_path, LOAD, "/quote/tea?seconds=0.02")
-    deployed = shop.stack.run("deploy")
+    deployed = shop.stack.run("deploy", TIDEGATE_SLOTS__PER_REPLICA="4")
     load.wait(timeout=120)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
     assert (summary["failed"], summary["method"]) == (0, "GET")
+    assert "and ignores slots.per_replica (it uses 2): " in deployed.stdout
     assert shop.get("/quote/tea")[0]["version"] == "2.0"
 
 

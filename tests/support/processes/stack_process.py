@@ -49,11 +49,11 @@ class Stack:
             **variables,
         }
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tidegate", *command],
             cwd=ROOT,
-            env=self.env,
+            env={**self.env, **variables},
             capture_output=True,
             text=True,
             timeout=240,

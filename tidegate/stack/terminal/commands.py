@@ -9,11 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, cast
-
-import psutil
 
 from tidegate.console import Console
 from tidegate.os_errors import os_error_message
@@ -21,17 +18,16 @@ from tidegate.runtime.event_log import Entry
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.settings import Settings, Store
-from tidegate.settings.sources import variable
 from tidegate.stack.checks.ports import lost_stack
 from tidegate.stack.checks.preflight import start_problems
 from tidegate.stack.data_folder import Layout, already_running
 from tidegate.stack.processes.environment import (
-    CONFIG,
     environment,
     with_absolute_paths,
     with_program_name,
 )
 from tidegate.stack.processes.process import tail
+from tidegate.stack.processes.running_settings import running_settings
 from tidegate.stack.supervisor.programs import stop_seconds
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
@@ -90,7 +86,7 @@ def down(settings: Settings) -> int:
         _print(console, lost or f"no stack runs in {layout.data}")
         return 1 if lost else 0
     _print(console, "stopping: finishing requests, delivering events")
-    limit = stop_seconds(_with_its_drain_seconds(settings, layout, pid)) + GRACE_SECONDS
+    limit = stop_seconds(running_settings(layout, pid) or settings) + GRACE_SECONDS
     _signal(pid, signal.SIGTERM)
     if _wait_until_stopped(layout, pid, limit):
         _print(console, "stopped")
@@ -100,21 +96,6 @@ def down(settings: Settings) -> int:
     _wait_until_stopped(layout, pid, GRACE_SECONDS)
     _print(console, f"killed: the supervisor (pid {pid}) did not stop in time")
     return 1
-
-
-def _with_its_drain_seconds(settings: Settings, layout: Layout, pid: int) -> Settings:
-    """The settings, with the `replicas.drain_seconds` with which the stack was started."""
-    name = variable("replicas.drain_seconds")
-    with suppress(psutil.Error, OSError, ValueError):
-        supervisor = psutil.Process(pid)
-        for process in (*supervisor.children(), supervisor):
-            variables = process.environ()
-            # The environment of every program of a stack contains all settings.
-            if variables.get(CONFIG) == str(layout.run / "settings.toml") and name in variables:
-                changed = {"drain_seconds": float(variables[name])}
-                replicas = settings.replicas.model_copy(update=changed)
-                return settings.model_copy(update={"replicas": replicas})
-    return settings
 
 
 def _import_problem(settings: Settings, layout: Layout, console: Console) -> str:

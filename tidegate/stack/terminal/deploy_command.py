@@ -9,8 +9,11 @@ from typing import Final
 
 from tidegate.console import Console
 from tidegate.settings import Settings, is_import_string
+from tidegate.settings.commands import as_text, plain
+from tidegate.settings.sources import read_file, source
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
+from tidegate.stack.processes.running_settings import other_values
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status, request_deploy
 from tidegate.stack.supervisor.status import StackStatus
@@ -44,6 +47,8 @@ def deploy(settings: Settings, artefact: Path | None) -> int:
         if artefact and not is_import_string(artefact):
             artefact = artefact.absolute()
         release = request_deploy(layout.socket, artefact)
+        if ignored := _ignored(settings, artefact):
+            _print(console, ignored)
         status = _follow(lambda: fetch_status(layout.socket), console, since)
     except ReleaseRefusedError as error:
         _print(errors, f"refused, nothing was changed: {error}")
@@ -69,6 +74,22 @@ def _follow(fetch: Callable[[], StackStatus], console: Console, since: float) ->
         if status.rollout is None or status.rollout.state != "rolling":
             return status
         time.sleep(POLL_SECONDS)
+
+
+def _ignored(settings: Settings, artefact: Path | None) -> str:
+    """Which settings of the file or the environment a rollout does not apply; empty if there is none."""
+    file = read_file()
+    ignored = [
+        f"{name} (it uses {as_text(plain(value))})"
+        for name, value in other_values(settings).items()
+        if source(name.split("."), file) and not (artefact and name == "model.path")
+    ]
+    if not ignored:
+        return ""
+    return (
+        f"the stack keeps the settings that it was started with, and ignores {', '.join(ignored)}:"
+        " `tidegate down` and `tidegate up` apply them"
+    )
 
 
 def _next_start(release: Release, artefact: Path) -> str:

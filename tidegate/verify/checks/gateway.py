@@ -11,7 +11,7 @@ from typing import Final
 
 from tidegate.events.event import Event
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.request_example import Row, example_row
+from tidegate.provision.request_example import Row, example_row, get_path
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
@@ -22,6 +22,7 @@ from tidegate.verify.target import Target
 DELIVERY_SECONDS: Final = 30.0
 """Maximum time from the response until the events are in the store."""
 POLL_SECONDS: Final = 0.3
+NOT_OWN: Final = frozenset({"/live", "/ready", "/metrics"})
 REQUEST, ACCESS, SPANS = "request line", "access line", "spans"
 
 
@@ -67,6 +68,7 @@ async def _send(settings: Settings, gateway: ComponentClient, trace_id: str) -> 
     # Without tidegate.telemetry: it needs Starlette, which this program's image does not have.
     headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
     name = "request" if path or body or settings.replica_program else "prediction"
+    hint = ""
     began = time.perf_counter()
     if name == "prediction":
         row = await _example(gateway)
@@ -74,10 +76,27 @@ async def _send(settings: Settings, gateway: ComponentClient, trace_id: str) -> 
         await gateway.call("POST", "/predict", json={"instances": [row]}, headers=headers)
         answered = "answered"
     else:
-        status = await _send_any(gateway, path or "/", body, headers)
-        answered = f"{path or '/'} answered with status {status}"
+        if not path:
+            path, hint = await _own_path(settings, gateway)
+            began = time.perf_counter()
+        status = await _send_any(gateway, path, body, headers)
+        answered = f"{path} answered with status {status}"
     milliseconds = (time.perf_counter() - began) * 1e3
-    return ok(name, f"{answered} in {milliseconds:.0f} ms, trace {trace_id}")
+    return ok(name, f"{answered} in {milliseconds:.0f} ms, trace {trace_id}{hint}")
+
+
+async def _own_path(settings: Settings, gateway: ComponentClient) -> tuple[str, str]:
+    """The path of a GET to an application, and what to set if it has none that is sure to be its own."""
+    probes = {settings.replicas.ready_path, *settings.telemetry.quiet_paths}
+    try:
+        found = get_path(await gateway.call("GET", "/openapi.json"), probes | NOT_OWN)
+    except ComponentError as error:
+        if error.status is None or error.status >= 500:
+            raise
+        found = None
+    if found:
+        return found, ""
+    return "/", "; no GET route without parameters was found: set verify.path to a request of yours"
 
 
 async def _send_any(

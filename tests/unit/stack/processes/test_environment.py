@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tidegate.settings import Settings, load
+from tidegate.settings.program_environment import settings_from
 from tidegate.stack.processes.environment import environment, with_absolute_paths
 
 
@@ -56,6 +57,9 @@ def test_programs_read_the_settings_of_the_stack(
     given_settings = with_absolute_paths(load(**sections), tmp_path)
     env = environment(given_settings, {}, tmp_path / "settings.toml")
     assert read_in(env, monkeypatch) == given_settings
+    # So do commands that read them from a program's environment, whatever their own sources say.
+    monkeypatch.setenv("TIDEGATE_SLO__LATENCY_SECONDS", "9")
+    assert settings_from(env).model_dump() == given_settings.model_dump()
 
 
 def test_later_changes_of_the_settings_file_have_no_effect(
