@@ -70,8 +70,8 @@ def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
             0,
             burn.severity,
             f"Requests fail too often: {burn.spent}",
-            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses are a 5xx; "
-            f"the objective allows {percent(1 - slo.availability)}.",
+            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses are a 5xx or "
+            f"were cut off by their replica; the objective allows {percent(1 - slo.availability)}.",
         )
     until = " to their first byte" if slo.until == "first_byte" else ""
     for burn in BURN_RATE_ALERTS:

@@ -84,7 +84,7 @@ class Slo(Section):
     """Which byte of the response must arrive within `latency_seconds`: the last one, or the first one of the
     body, for responses that are streams."""
     availability: float = Field(default=0.999, gt=0.5, lt=1)
-    """Fraction of requests that must not fail with a 5xx."""
+    """Fraction of requests whose response must be neither a 5xx nor cut off by the replica."""
 
 
 class Slots(Section):

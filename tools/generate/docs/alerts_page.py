@@ -25,8 +25,9 @@ def alerts_page(settings: Settings) -> str:
         "",
         (
             f"For the objective in `tidegate.toml`: {quantile} % of requests within {seconds} s, {available} "
-            "% without a 5xx. `critical` needs a person now, `warning` today. The rules are in "
-            "`observability/prometheus/rules/alerts.yml`, how to route alerts to people in "
+            "% without a 5xx or a response that its replica cut off. `critical` needs a person now, "
+            "`warning` today. The rules are in `observability/prometheus/rules/alerts.yml`, how to route "
+            "alerts to people in "
             "[the event pipeline](../explanation/event-pipeline.md#alerts)."
         ),
         "",
