@@ -29,7 +29,7 @@ from tidegate.service.artefacts.kinds import all_kinds, kind_of
 from tidegate.service.artefacts.parity import ExportError, Parity
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.artefacts.reference import build_reference
-from tidegate.service.artefacts.rows import Rows, read_rows
+from tidegate.service.artefacts.rows import Rows, names_from_header, read_rows
 from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
 from tidegate.service.artefacts.source_model import SourceModel
 from tidegate.service.artefacts.synthetic_rows import PROBE_ROWS, with_holes
@@ -76,6 +76,8 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
         schema = read_schema(file)
         source = kind.open(file, schema)
         signature = _described(source, schema, schema_file(file))
+        if _names_come_from_rows(file, source, schema):
+            signature = names_from_header(rows_file(file), signature, schema)
         rows = _rows(file, signature, schema)
         if rows is not None:
             signature = signature.model_copy(update={"features": rows.features})
@@ -144,6 +146,11 @@ def _described(source: SourceModel, schema: ModelSchema, file: Path | None) -> S
         changes["classes"] = tuple(schema.classes)
     # Validated again: a renamed feature may have the name of another one.
     return Signature.model_validate(dict(signature) | changes)
+
+
+def _names_come_from_rows(file: Path, source: SourceModel, schema: ModelSchema) -> bool:
+    is_unnamed = bool(source.signature.features) and not (source.named or schema.features)
+    return is_unnamed and rows_file(file).is_file()
 
 
 def _rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows | None:

@@ -40,6 +40,42 @@ class Rows:
     labelled: npt.NDArray[np.bool_]
 
 
+def names_from_header(file: Path, signature: Signature, schema: ModelSchema) -> Signature:
+    """The features of a model without names, named by the columns of a CSV file in their order.
+
+    Raises:
+        ImportModelError: the columns, without those of the truth, are not as many as the features, or the
+            file cannot be read.
+    """
+    features = signature.features
+    header = _read_csv(file, nrows=0).columns
+    if all(feature.name in header for feature in features):
+        return signature
+    columns = [name for name in header if name not in _truth_names(schema)]
+    if len(columns) != len(features):
+        raise ImportModelError(
+            f"{file} has {len(columns)} columns for features, and the model has {len(features)} features "
+            "without names: write a schema.toml beside the model that lists its [[features]] in their order"
+        )
+    named = tuple(
+        feature.model_copy(update={"name": name})
+        for feature, name in zip(features, columns, strict=True)
+    )
+    return Signature.model_validate(dict(signature) | {"features": named})
+
+
+def _truth_names(schema: ModelSchema) -> tuple[str, ...]:
+    return (schema.target.name,) if schema.target else TARGET_COLUMNS
+
+
+def _read_csv(file: Path, **options: Any) -> pd.DataFrame:
+    try:
+        table: pd.DataFrame = pd.read_csv(file, **options)
+    except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError is a ValueError
+        raise ImportModelError(f"{file} is not a readable CSV file: {error}") from error
+    return table
+
+
 def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     """Read rows of a model's features, and the truth if there is a column for it.
 
@@ -53,13 +89,9 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     """
     names = [feature.name for feature in signature.features]
     texts = {feature.name: str for feature in signature.features if feature.kind == "category"}
-    candidates = (schema.target.name,) if schema.target else TARGET_COLUMNS
-    try:
-        table = pd.read_csv(
-            file, dtype={**texts, **dict.fromkeys(set(candidates) - set(names), str)}
-        )
-    except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError is a ValueError
-        raise ImportModelError(f"{file} is not a readable CSV file: {error}") from error
+    candidates = _truth_names(schema)
+    truths = dict.fromkeys(set(candidates) - set(names), str)
+    table = _read_csv(file, dtype={**texts, **truths})
     if missing := [name for name in names if name not in table.columns]:
         raise ImportModelError(f"{file} has no column {', '.join(missing)}")
     if table.empty:

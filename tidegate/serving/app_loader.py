@@ -18,6 +18,15 @@ from tidegate.telemetry.asgi import ASGIApp
 
 MAX_SUGGESTIONS: Final = 5
 
+# Packages that are installed by another name than the one they are imported by.
+DISTRIBUTIONS: Final = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "dotenv": "python-dotenv",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
 _ASGI_ARGUMENTS: Final = (None, None, None)  # scope, receive, send
 _WSGI_ARGUMENTS: Final = (None, None)  # environ, start_response
 
@@ -137,7 +146,7 @@ def _module_not_found(module_name: str, error: ModuleNotFoundError) -> str:
         )
     return (
         f"{module_name} needs the package {package}, which is not installed{f' ({where})' if where else ''}: "
-        f"install it for {sys.executable}, by `pip install`"
+        f"install it by `{sys.executable} -m pip install {DISTRIBUTIONS.get(package, package)}`"
     )
 
 

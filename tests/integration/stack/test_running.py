@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -46,6 +47,20 @@ def test_up_detached_returns_when_everything_is_ready(running: Stack) -> None:
     assert shown.returncode == 0
     for text in (*NAMES, "flights-1", "tidegate", "1 of 1 replicas ready"):
         assert text in shown.stdout
+
+
+def test_the_gateway_lists_what_a_person_may_look_for(running: Stack) -> None:
+    root = f"http://127.0.0.1:{running.port}/"
+    with urllib.request.urlopen(root, timeout=10) as answer:
+        found = json.load(answer)
+    assert found.pop("service") == "flights"
+    assert found["prometheus"] == f"http://127.0.0.1:{running.port + 2}"
+    assert {get(urljoin(root, address)) for address in found.values()} == {200}
+    page = urllib.request.Request(root, headers={"Accept": "text/html,*/*;q=0.8"})
+    with urllib.request.urlopen(page, timeout=10) as answer:
+        assert answer.headers["Content-Type"] == "text/html"
+        links = re.findall('href="([^"]+)"', answer.read().decode())
+    assert links == list(found.values())
 
 
 def test_a_second_stack_in_the_data_folder_is_refused_with_the_pid_of_the_first(

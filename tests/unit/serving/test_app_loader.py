@@ -72,7 +72,7 @@ BROKEN: list[tuple[str, str, str]] = [
     (ASGI, "cakes:app", "there is no module cakes in .*; set service.app_dir .* to the folder that has it"),
     (ASGI, "shop.mian:app", "the package shop has no module mian; did you mean shop.main\\?"),
     (f"import torsch.nn\n{ASGI}", "shop.main:app",
-     r"needs the package torsch, which is not installed \(shop/main\.py:1\): install it for .*, by `pip"),
+     r"needs the package torsch, .* \(shop/main\.py:1\): install it by `.* -m pip install torsch`"),
     (f"x = 1\nraise OSError('no disk')\n{ASGI}", "shop.main:app",
      r"shop\.main cannot be imported: OSError: no disk \(shop/main\.py:2\)"),
     ("def app(:\n", "shop.main:app",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
 from tidegate.stack.gateway.access_log import NODE
 from tidegate.stack.gateway.haproxy import GatewayError
+from tidegate.stack.gateway.links import HTML, JSON, write_links
 
 # The socket of HAProxy's runtime API (tidegate/stack/gateway/runtime_api.py), beside its configuration.
 ADMIN_SOCKET: Final = "admin.sock"
@@ -84,6 +85,7 @@ def render_config(
     dns_servers: Sequence[str] = ("127.0.0.11:53",),
     max_replicas: int = 32,
     slots: int | None = None,
+    links_folder: Path | None = None,
 ) -> str:
     """The configuration's text, for local mode (`servers`) or for Compose and Kubernetes (`dns_name`).
 
@@ -96,6 +98,7 @@ def render_config(
         dns_servers: host:port of the DNS servers; they are asked by TCP if a datagram may be too small.
         max_replicas: the maximum number of resolved addresses, with `dns_name`.
         slots: the maximum of concurrent requests to each replica; None means `slots.per_replica`.
+        links_folder: the folder of the files that `write_links` writes; None means that `/` is a replica's.
 
     Raises:
         GatewayError: a setting contains a control character.
@@ -168,6 +171,8 @@ def render_config(
         dns_response_bytes=MAX_RESPONSE_BYTES[by_tcp],
         ipv6=ipv6,
         max_replicas=max_replicas,
+        links_html=links_folder and links_folder / HTML,
+        links_json=links_folder and links_folder / JSON,
     )
 
 
@@ -234,6 +239,7 @@ def write_config(
     folder: Path,
     replica_addresses: Sequence[str],
     slots: int | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> Path:
     """Write haproxy.cfg and its state file into the folder.
 
@@ -242,6 +248,7 @@ def write_config(
         folder: created if missing.
         replica_addresses: host:port of every replica that may ever run; they become model1, model2 …
         slots: as in `render_config`.
+        links: what the gateway answers at `/`; None means that it is a replica's.
 
     Returns:
         The configuration's path.
@@ -254,7 +261,15 @@ def write_config(
     state = (folder / "servers-down.state").absolute()
     state.write_text(down_state(replica_addresses), encoding="ascii")
     config = folder / "haproxy.cfg"
-    text = render_config(settings, servers=replica_addresses, state_file=state, slots=slots)
+    if links is not None:
+        write_links(folder, settings.service.name, links)
+    text = render_config(
+        settings,
+        servers=replica_addresses,
+        state_file=state,
+        slots=slots,
+        links_folder=None if links is None else folder.absolute(),
+    )
     # Atomically: a gateway may start at any time.
     write_atomically(config, text, durable=False)
     return config

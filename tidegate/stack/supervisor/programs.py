@@ -102,7 +102,20 @@ class Programs:
             f"127.0.0.1:{replica_port(self.settings, index)}"
             for index in range(1, self.settings.replicas.max + 2)
         ]
-        return configuration.write_config(self.settings, self.layout.gateway, addresses, slots)
+        return configuration.write_config(
+            self.settings, self.layout.gateway, addresses, slots, self._links()
+        )
+
+    def _links(self) -> Mapping[str, str] | None:
+        """What the gateway lists at `/`, which an application of a person's own answers itself."""
+        if self.settings.replica_program:
+            return None
+        return {
+            "docs": "/docs",
+            "openapi": "/openapi.json",
+            "ready": self.settings.replicas.ready_path,
+            "prometheus": url(self.settings.stack.host, self.settings.prometheus.port),
+        }
 
     def collector(self) -> Program:
         """The collector. When stopped, it delivers the remaining events."""

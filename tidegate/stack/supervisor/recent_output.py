@@ -41,9 +41,10 @@ def recent_output(output: Path, logs: Path, node: str) -> str:
         try:
             if event["log"]["level"] == "error":
                 fields = {**event.get("tidegate", {}), **event.get("error", {})}
-                cause = ", ".join(str(fields[name]) for name in REASON_FIELDS if name in fields)
-                if cause and cause in raw:
+                causes = [str(fields[name]) for name in REASON_FIELDS if name in fields]
+                if any(cause and cause in raw for cause in causes):
                     continue  # the program printed it as well
+                cause = ", ".join(causes)
                 errors.append(f"{event['message']}: {cause}" if cause else str(event["message"]))
         except (KeyError, TypeError, AttributeError):
             continue

@@ -17,7 +17,7 @@ from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError
-from tidegate.settings import Settings, Store
+from tidegate.settings import Settings, Store, is_import_string
 from tidegate.stack.checks.ports import lost_stack
 from tidegate.stack.checks.preflight import start_problems
 from tidegate.stack.data_folder import Layout, already_running
@@ -99,11 +99,18 @@ def down(settings: Settings) -> int:
 
 
 def _import_problem(settings: Settings, layout: Layout, console: Console) -> str:
-    """Convert a model file before anything starts; returns why it cannot be served, empty if it can."""
+    """Convert a model file, or import a predictor, before anything starts.
+
+    Returns:
+        Why it cannot be served, empty if it can.
+    """
     path = settings.model.path
-    if settings.replica_program or not path.is_file():
+    if settings.replica_program or path.is_dir():
         return ""
-    _print(console, f"converting {path}, unless it was converted before")
+    if is_import_string(path):
+        _print(console, f"importing {path}")
+    else:
+        _print(console, f"converting {path}, unless it was converted before")
     try:
         layout.make()
         asyncio.run(find_model(path, layout.data, settings.service.app_dir))

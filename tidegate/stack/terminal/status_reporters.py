@@ -16,6 +16,7 @@ from rich.text import Text
 from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.runtime.http_probe import probe_session
+from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.supervisor.recent_output import last_decisions
@@ -112,7 +113,13 @@ class LiveStatusReporter:
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
         """Update the view until the block ends."""
         with Live(console=self.console, auto_refresh=False) as live:
-            drawing = asyncio.create_task(self._draw(live, supervisor))
+            drawing = asyncio.create_task(
+                keep_running(
+                    "status view",
+                    lambda: self._draw(live, supervisor),
+                    supervisor.event_log.fault,
+                )
+            )
             try:
                 yield
             finally:

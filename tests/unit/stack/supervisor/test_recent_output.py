@@ -59,7 +59,14 @@ def test_the_recent_output_of_a_program_is_its_raw_output_and_its_last_errors(
     (tmp_path / "flights-1.1.0.ndjson").write_text("\n".join(map(json.dumps, events)))
     found = recent_output(output, tmp_path, "flights-1")
     assert found == "Traceback\nno model: bad digest\ngone\nrefused: why"
-    # A reason that was also printed appears once.
-    output.write_text("model.onnx: bad digest\n")
+    # A reason that was also printed appears once, also beside the exception that it explains.
+    events[0] = {
+        "message": "loading failed",
+        "log": {"level": "error"},
+        "error": {"message": "No module named 'x'"},
+        "tidegate": {"reason": "shop needs the package x"},
+    }
+    (tmp_path / "flights-1.1.0.ndjson").write_text("\n".join(map(json.dumps, events)))
+    output.write_text("shop needs the package x\nmodel.onnx: bad digest\n")
     found = recent_output(output, tmp_path, "flights-1")
-    assert found == "model.onnx: bad digest\ngone\nrefused: why"
+    assert found == "shop needs the package x\nmodel.onnx: bad digest\ngone\nrefused: why"

@@ -5,11 +5,23 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
-from tidegate.stack.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter
+from tidegate.settings import load
+from tidegate.stack.supervisor.supervisor import running_stack
+from tidegate.stack.terminal import status_reporters, status_view
+from tidegate.stack.terminal.status_reporters import (
+    LiveStatusReporter,
+    PipeStatusReporter,
+    PlainStatusReporter,
+)
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started [as] 7")
 
@@ -47,3 +59,26 @@ def test_a_parent_process_that_has_exited_does_not_stop_the_stack() -> None:
     reporter.entry(ENTRY)
     reporter.entry(ENTRY)
     reporter.close()
+
+
+async def test_a_live_view_that_raises_is_drawn_again_and_the_error_is_counted(
+    tmp_path: Path,
+    eventually: Callable[..., Coroutine[None, None, None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    calls: list[int] = []
+    draw = status_view.view
+
+    def fails_once(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("x")
+        return draw(*arguments)
+
+    monkeypatch.setattr(status_reporters, "view", fails_once)
+    console = Console(file=io.StringIO(), force_terminal=True)
+    async with running_stack(load(stack={"data_dir": tmp_path / "data"})) as supervisor:
+        async with LiveStatusReporter(console).watching(supervisor):
+            await eventually(lambda: len(calls) > 1)
+        assert supervisor.status().faults == 1

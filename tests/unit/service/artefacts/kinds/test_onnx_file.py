@@ -247,6 +247,25 @@ def test_rows_with_the_truth_give_the_quality_of_a_regressor(imported: Any) -> N
     assert held_out["rmse"] == pytest.approx(0.5, abs=1e-3)
 
 
+@pytest.mark.parametrize("header", ["size,floor,built,city", "built,size,city,floor,target"])
+def test_the_columns_of_the_rows_name_the_features_in_their_order(
+    imported: Any, header: str
+) -> None:
+    row = ",".join("1" for _ in header.split(","))
+    found = imported("price.onnx", linear().SerializeToString(), rows=f"{header}\n{row}\n")
+    names = [feature.name for feature in found.manifest.features]
+    assert names == header.removesuffix(",target").split(",")
+    assert (found.path / "samples.ndjson").read_text().startswith(f'{{"{names[0]}":')
+
+
+def test_rows_with_other_columns_than_the_model_without_names_ask_for_a_schema(
+    imported: Any,
+) -> None:
+    message = r"price.csv has 3 columns for features, and the model has 4 .*: write a schema.toml"
+    with pytest.raises(ImportModelError, match=message):
+        imported("price.onnx", linear().SerializeToString(), rows="id,a,b,label\n1,2,3,4\n")
+
+
 def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_path: Path) -> None:
     wide = np.ones((400, 1), dtype=np.float32)
 
