@@ -23,10 +23,12 @@ class Progress:
     Attributes:
         offsets: Offset of the first undelivered byte of each file.
         sizes: Size of each file at that time, which shows whether a missing file was delivered completely.
+        ends: Digest of the last bytes before each offset, which shows whether the file is still the same.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
 
 
 class Checkpoint:
@@ -56,6 +58,7 @@ class Checkpoint:
             "version": VERSION,
             "files": progress.offsets,
             "sizes": progress.sizes,
+            "ends": progress.ends,
         }
         write_atomically(self._path, json.dumps(content))
 
@@ -63,7 +66,10 @@ class Checkpoint:
 def _parse(content: dict[str, object]) -> Progress:
     if content["version"] != VERSION:
         raise ValueError(f"unknown version {content['version']}")
-    return Progress(_numbers(content["files"]), _numbers(content.get("sizes", {})))
+    ends = content.get("ends", {})
+    if not isinstance(ends, dict):
+        raise TypeError("the ends are no object")
+    return Progress(_numbers(content["files"]), _numbers(content.get("sizes", {})), ends)
 
 
 def _numbers(value: object) -> dict[str, int]:

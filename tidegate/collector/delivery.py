@@ -170,7 +170,11 @@ class Delivery:
         quarantined = self.quarantine.add(quarantined)
         offsets = {**self.tail.offsets, **batch.offsets}
         self.checkpoint.save(
-            Progress(offsets, {name: f.size for name, f in self.tail.files.items()})
+            Progress(
+                offsets,
+                {name: f.size for name, f in self.tail.files.items()},
+                {**self.tail.ends, **batch.ends},
+            )
         )
         self.tail.delivered(batch)
         if self._restoration is not None:

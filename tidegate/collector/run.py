@@ -121,6 +121,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
             progress.offsets,
             Limits(collector.batch_events, collector.batch_bytes, collector.line_bytes),
             sizes=progress.sizes,
+            ends=progress.ends,
             clock=time.time,
         ),
         open_sink=lambda: open_sink(settings),

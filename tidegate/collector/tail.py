@@ -1,11 +1,13 @@
 """Follows the event files of a folder, by name and offset.
 
-Files only grow, have unique names and are never renamed, so a name and an offset identify what was read. No
-file stays open between two scans, and at most one batch is in memory.
+Files only grow, have unique names and are never renamed, so a name and an offset identify what was read. A
+file that somebody replaced or emptied all the same is recognised by its inode, its size, and the last bytes
+before the offset. No file stays open between two scans, and at most one batch is in memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -31,6 +33,8 @@ from tidegate.events.event import Event
 QUIET_SECONDS: Final = 5.0
 # Size of the reads that look for the end of a line that is too long.
 SKIP_BYTES: Final = 1 << 20
+# Bytes before an offset that identify what was delivered: they contain most lines with their `event.id`.
+END_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,14 @@ class Batch:
         events: Events with their positions.
         quarantined: Lines that are not events.
         offsets: Offset of each file after the delivery.
+        ends: Digest of the last bytes before that offset.
         full: Whether the batch reached a limit, so that more lines may be ready.
     """
 
     events: list[tuple[LinePosition, Event]] = field(default_factory=list)
     quarantined: list[QuarantinedLine] = field(default_factory=list)
     offsets: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
     full: bool = False
 
     def __bool__(self) -> bool:
@@ -94,6 +100,7 @@ class Tail:
         limits: Limits,
         *,
         sizes: Mapping[str, int] | None = None,
+        ends: Mapping[str, str] | None = None,
         clock: Callable[[], float],
     ):
         """Follow a folder.
@@ -103,6 +110,7 @@ class Tail:
             offsets: Delivered offset of each file.
             limits: Limits of a batch.
             sizes: Size of each file at the checkpoint.
+            ends: Digest of the last bytes before each offset.
             clock: Returns seconds since 1970.
         """
         self._folder = folder
@@ -111,6 +119,7 @@ class Tail:
         self._skipped: dict[str, int] = {}
         self._last_read = ""
         self.offsets = dict(offsets)
+        self.ends = dict(ends or {})
         self.files: dict[str, LogFile] = {}
         self._known = {name: KnownFile(size, 0) for name, size in (sizes or {}).items()}
         self._losses: list[Loss] = []
@@ -143,6 +152,7 @@ class Tail:
             for name, status in found.items()
         }
         self.offsets = {name: at for name, at in self.offsets.items() if name in found}
+        self.ends = {name: end for name, end in self.ends.items() if name in found}
         self._skipped = {name: at for name, at in self._skipped.items() if name in found}
         for name in self.offsets:
             if name in others:
@@ -182,9 +192,11 @@ class Tail:
         batch = Batch()
         lines, size = self._limits.batch_events, self._limits.batch_bytes
         for name in self._in_turn():
-            start = self.offsets.get(name, 0)
             try:
-                chunk = self._read(name, start, lines, size)
+                with writer_lock.opened(self._folder / name) as fd:
+                    start = self._start(fd, name)
+                    chunk = self._read(fd, name, start, lines, size)
+                    end = _end(fd, chunk.end)
             except FileNotFoundError:
                 continue  # deleted since the scan; the next scan forgets it
             except OSError as error:
@@ -193,7 +205,7 @@ class Tail:
             if chunk.end > start:
                 batch.events += chunk.events
                 batch.quarantined += chunk.quarantined
-                batch.offsets[name] = chunk.end
+                batch.offsets[name], batch.ends[name] = chunk.end, end
                 self._last_read = name
             lines -= len(chunk.events) + len(chunk.quarantined)
             size -= chunk.end - start
@@ -201,6 +213,17 @@ class Tail:
             if batch.full:
                 break
         return batch
+
+    def _start(self, fd: int, name: str) -> int:
+        """Return the offset to read at: the start if what precedes the delivered offset is not what was read.
+
+        Somebody emptied the file and it grew again between two scans, or another one got its name and inode.
+        """
+        start = self.offsets.get(name, 0)
+        if start and self.ends.get(name, end := _end(fd, start)) != end:
+            self._read_again(name, "replaced")
+            return 0
+        return start
 
     def _read_again(self, name: str, how: str) -> None:
         self.offsets[name] = 0
@@ -241,6 +264,7 @@ class Tail:
     def delivered(self, batch: Batch) -> None:
         """Record the delivery of a batch."""
         self.offsets.update(batch.offsets)
+        self.ends.update(batch.ends)
 
     def _in_turn(self) -> list[str]:
         """Return files with pending bytes, starting after the one that was read last."""
@@ -249,25 +273,24 @@ class Tail:
             n for n in pending if n <= self._last_read
         ]
 
-    def _read(self, name: str, start: int, max_lines: int, max_bytes: int) -> Chunk:
+    def _read(self, fd: int, name: str, start: int, max_lines: int, max_bytes: int) -> Chunk:
         limits = self._limits
-        with writer_lock.opened(self._folder / name) as fd:
-            if name in self._skipped:
-                return self._skip(fd, name, start)
-            data = os.pread(fd, max(max_bytes, limits.line_bytes), start)
-            if b"\n" not in data:  # a line that is longer than the rest of this batch
-                data = os.pread(fd, limits.longest_line + 1, start)
-            chunk = split(name, data, start, max_lines=max_lines, line_bytes=limits.line_bytes)
-            rest = len(data) - (chunk.end - start)
-            if chunk.end > start or not rest:
-                return chunk
-            if rest > limits.longest_line:
-                return self._skip(fd, name, start)
-            if self.files[name].closed and start + rest >= self.files[name].size:
-                return Chunk(
-                    start + rest, quarantined=[incomplete_line(LinePosition(name, start), data)]
-                )
+        if name in self._skipped:
+            return self._skip(fd, name, start)
+        data = os.pread(fd, max(max_bytes, limits.line_bytes), start)
+        if b"\n" not in data:  # a line that is longer than the rest of this batch
+            data = os.pread(fd, limits.longest_line + 1, start)
+        chunk = split(name, data, start, max_lines=max_lines, line_bytes=limits.line_bytes)
+        rest = len(data) - (chunk.end - start)
+        if chunk.end > start or not rest:
             return chunk
+        if rest > limits.longest_line:
+            return self._skip(fd, name, start)
+        if self.files[name].closed and start + rest >= self.files[name].size:
+            return Chunk(
+                start + rest, quarantined=[incomplete_line(LinePosition(name, start), data)]
+            )
+        return chunk
 
     def _skip(self, fd: int, name: str, start: int) -> Chunk:
         """Search for the end of a line that is too long, starting where the last search ended."""
@@ -307,6 +330,12 @@ class Tail:
         except OSError as error:
             self._notice_error(name, "locked", error)
             return False
+
+
+def _end(fd: int, offset: int) -> str:
+    """Return a digest of the last bytes before an offset."""
+    size = min(offset, END_BYTES)
+    return hashlib.blake2b(os.pread(fd, size, offset - size), digest_size=8).hexdigest()
 
 
 def _newest(found: Mapping[str, object]) -> dict[str, int]:

@@ -102,6 +102,7 @@ class Harness:
                 progress.offsets,
                 self.limits,
                 sizes=progress.sizes,
+                ends=progress.ends,
                 clock=lambda: self.now,
             ),
             open_sink=self.open_sink,

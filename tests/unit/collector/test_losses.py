@@ -15,7 +15,7 @@ import pytest
 from support.harnesses.collector_harness import NOW, Harness, event, until_done
 from tidegate.collector.delivery import CHECK_SECONDS, Delivery, Retention
 from tidegate.collector.tail import Limits
-from tidegate.events.event import Event
+from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
 from tidegate.store.base import StoreUnavailableError
 
@@ -100,6 +100,28 @@ def test_a_replaced_file_is_read_from_its_start(harness: Harness, writer: EventW
         made.replace(path)
         until_done(delivery)
     assert harness.messages() == ["a", "b", "c" * 50]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_file_that_was_emptied_and_filled_again_between_two_scans_is_read_from_its_start(
+    harness: Harness, writer: EventWriter, restarted: bool
+) -> None:
+    """Its inode is the same, and it is longer than what was delivered."""
+    delivery = harness.collector()
+    for text in ("a", "b"):
+        writer.write(event(text))
+    until_done(delivery)
+    (path,) = harness.logs.glob("flights-1.*")
+    path.write_bytes(b"".join(encode(event(text)) for text in ("c", "d", "e")))
+    if restarted:
+        delivery.close()
+        delivery = harness.collector()
+    with closing(delivery):
+        until_done(delivery)
+        writer.write(event("f"))
+        until_done(delivery)
+    assert harness.messages() == ["a", "b", "c", "d", "e", "f"]
+    assert harness.terminal.getvalue().count("was replaced: reading it from its start") == 1
 
 
 def delete_store(root: Path) -> None:
