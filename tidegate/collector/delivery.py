@@ -207,14 +207,19 @@ class Delivery:
             )
 
     def _prepare_sink(self) -> Exception | None:
-        """Open the sink if there is something to deliver, and repair it; return why that failed."""
+        """Open the sink if there is something to deliver or to delete, and repair it; return why that failed.
+
+        A file is deleted only after the content of a store that would be restored from it has been checked.
+        """
         now = self.clock()
         due = now - self._checked >= CHECK_SECONDS
         try:
             if self._sink is None:
-                if not self.tail.has_pending:
+                expired_files = self._expired()
+                if not self.tail.has_pending and not expired_files:
                     return None
                 self._sink = self.open_sink()
+                due = due or bool(expired_files)
             elif not due:
                 return None
             self._checked = now
@@ -306,15 +311,17 @@ class Delivery:
 
     def _delete_expired(self) -> None:
         """Delete expired files."""
-        names = expired(
+        for name in self._expired():
+            self.tail.delete(name)
+
+    def _expired(self) -> list[str]:
+        return expired(
             self.tail.files.values(),
             self.tail.offsets,
             now=self.clock(),
             keep_seconds=self.retention.file_seconds,
             keep_bytes=self.retention.file_bytes,
         )
-        for name in names:
-            self.tail.delete(name)
 
     def _prune(self) -> None:
         """Delete expired events of the store, at intervals."""

@@ -284,6 +284,30 @@ def test_files_that_a_restoration_needs_are_not_deleted_before_it(
     assert harness.metric("lost_events_total") == 0
 
 
+def test_files_that_expired_while_the_stack_was_stopped_are_there_for_a_damaged_store(
+    harness: Harness, writer: EventWriter
+) -> None:
+    with closing(harness.collector()) as delivery:
+        for text in ("a", "b"):
+            writer.write(event(text))
+            until_done(delivery)
+    writer.close()
+    for path in harness.logs.glob("flights-1.*"):
+        os.utime(path, (NOW - 3600, NOW - 3600))
+    overwrite_segment(harness.root / "store")
+    harness.keep = Retention(60, 10**9, timedelta(days=7))
+    other = EventWriter(harness.logs, "flights-2")
+    other.write(event("c"))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+        assert not list(harness.logs.glob("flights-1.*"))
+        harness.now += CHECK_SECONDS
+        until_done(delivery)
+    other.close()
+    assert harness.messages() == ["a", "b", "c"]
+    assert harness.metric("lost_events_total") == 0
+
+
 def test_a_file_that_the_collector_deleted_itself_is_no_loss(
     harness: Harness, writer: EventWriter
 ) -> None:
