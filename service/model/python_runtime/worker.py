@@ -125,7 +125,7 @@ class Worker:
             self._kill_group()
 
     def _watch(self) -> None:
-        """When the process has ended, end what it has started, and wake who reads from it."""
+        """When the process has ended, end and collect what it has started, and wake who reads from it."""
         try:
             with suppress(ChildProcessError):  # it has been collected already
                 # Not its sentinel, which its own processes inherit. Its id stays its own until `ending`.
@@ -135,6 +135,10 @@ class Worker:
                 pipe.shutdown(socket.SHUT_RDWR)
         finally:
             self._ended.set()
+        self.ending()  # collects it, so that only what it has started is left in its group
+        with suppress(ChildProcessError):  # none is left, or they are not children of the replica
+            while True:  # they are if it is process 1, as in a container: nobody else collects them
+                os.waitpid(-self.pid, 0)
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from support.processes.service_process import until
@@ -48,6 +49,25 @@ if __name__ == "__main__":
     worker.wait_loaded()
     print(worker.pid, flush=True)
     worker.predict([{}])
+"""
+
+AS_PROCESS_1 = """
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from tidegate.service.model.python_runtime.worker import Worker
+from tidegate.service.model.signature import Signature
+
+if __name__ == "__main__":
+    PR_SET_CHILD_SUBREAPER = 36
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    worker = Worker(Signature.model_validate_json(sys.argv[1]), Path(sys.argv[2]))
+    worker.wait_loaded()
+    os.kill(worker.pid, signal.SIGKILL)
+    print(worker.ending(), flush=True)
+    sys.stdin.read()
 """
 
 
@@ -99,6 +119,24 @@ def test_a_killed_replica_leaves_no_process_though_its_predictor_is_stuck_in_c_c
         finally:
             for pid in filter(runs, pids):
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_process_1_of_a_container_keeps_no_zombies_of_an_ended_predictor(code: Path) -> None:
+    """Orphans become the children of process 1, here of a subreaper, which alone can collect them."""
+    script = code / "replica.py"
+    script.write_text(AS_PROCESS_1)
+    with subprocess.Popen(
+        [sys.executable, str(script), signature().model_dump_json(), str(code)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as replica:
+        assert replica.stdout is not None
+        assert "was killed (SIGKILL)" in replica.stdout.readline()
+        process = psutil.Process(replica.pid)
+        until(lambda: len(process.children()) <= 1, "only multiprocessing's own process is left")
+        replica.communicate()
+    assert replica.returncode == 0
 
 
 def test_the_end_is_seen_without_a_free_file_descriptor(
