@@ -16,7 +16,15 @@ from urllib.parse import urlencode
 import pytest
 
 from support import grafana_dashboards
-from support.grafana_dashboards import Target, dashboards, fill, flatten, names, section
+from support.grafana_dashboards import (
+    Target,
+    dashboards,
+    elasticsearch_search,
+    fill,
+    flatten,
+    names,
+    section,
+)
 from support.ports import free_port
 from support.processes.exporter_process import exporting, logstash
 from support.processes.running_stack import Stack, eventually, running
@@ -218,55 +226,11 @@ def test_exemplars_lead_to_logs_and_spans(
 
 def search(stack: Stack, target: Target, until: float, namespace: str) -> dict[str, Any]:
     """The response to the search that Grafana sends for a panel."""
-    query = target.query
+    query = {**target.query, "query": fill(target.query["query"], {"namespace": namespace})}
     kind = query["datasource"]["uid"].strip("${}")
-    window = {"gte": int((until - SHOWN_SECONDS) * 1000), "lte": int(until * 1000)}
-    text = fill(query["query"], {"namespace": namespace})
-    body: dict[str, Any] = {
-        "size": 0,
-        "query": {
-            "bool": {
-                "filter": [
-                    {"range": {query["timeField"]: {**window, "format": "epoch_millis"}}},
-                    {"query_string": {"query": text, "analyze_wildcard": True}},
-                ]
-            }
-        },
-    }
-    (metric,) = query["metrics"]
-    if metric["type"] in {"logs", "raw_data"}:
-        size = metric["settings"].get("limit") or metric["settings"]["size"]
-        body |= {"size": int(size), "sort": [{query["timeField"]: "desc"}]}
-    else:
-        body["aggs"] = aggregations(query["bucketAggs"], metric)
+    body = elasticsearch_search(query, until - SHOWN_SECONDS, until)
     url = stack.settings.store.elasticsearch.url
     return dict(get(f"{url}/{kind}-tidegate.*-*/_search", body))
-
-
-def aggregations(buckets: list[dict[str, Any]], metric: dict[str, Any]) -> dict[str, Any]:
-    """Grafana's aggregations: each is nested in the previous one, the metric in the last."""
-    if not buckets:
-        if metric["type"] == "count":
-            return {}
-        percents = [float(percent) for percent in metric["settings"]["percents"]]
-        return {metric["id"]: {"percentiles": {"field": metric["field"], "percents": percents}}}
-    first, *rest = buckets
-    settings = first["settings"]
-    if first["type"] == "terms":
-        options: dict[str, Any] = {
-            "size": int(settings["size"]),
-            "order": {settings["orderBy"]: settings["order"]},
-        }
-        options["min_doc_count"] = int(settings["min_doc_count"])
-    else:
-        options = {"fixed_interval": "5s", "min_doc_count": int(settings["min_doc_count"])}
-    within = aggregations(rest, metric)
-    return {
-        first["id"]: {
-            first["type"]: {"field": first["field"], **options},
-            **({"aggs": within} if within else {}),
-        }
-    }
 
 
 def values(bucket: dict[str, Any], target: Target) -> Iterator[float]:

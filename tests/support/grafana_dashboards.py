@@ -115,3 +115,42 @@ def flatten(fields: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
+
+
+def elasticsearch_search(query: Mapping[str, Any], since: float, until: float) -> dict[str, Any]:
+    """The body of `_search` that Grafana's data source makes of a query, for a time range in Unix seconds."""
+    window = {"gte": int(since * 1000), "lte": int(until * 1000), "format": "epoch_millis"}
+    filters = [
+        {"range": {query["timeField"]: window}},
+        {"query_string": {"query": query["query"], "analyze_wildcard": True}},
+    ]
+    body: dict[str, Any] = {"size": 0, "query": {"bool": {"filter": filters}}}
+    (metric,) = query["metrics"]
+    if metric["type"] in {"logs", "raw_data"}:
+        size = metric["settings"].get("limit") or metric["settings"]["size"]
+        return body | {"size": int(size), "sort": [{query["timeField"]: "desc"}]}
+    return body | {"aggs": _aggregations(query["bucketAggs"], metric)}
+
+
+def _aggregations(buckets: list[dict[str, Any]], metric: dict[str, Any]) -> dict[str, Any]:
+    """Each aggregation is nested in the previous one, the metric in the last."""
+    if not buckets:
+        if metric["type"] == "count":
+            return {}
+        percents = [float(percent) for percent in metric["settings"]["percents"]]
+        return {metric["id"]: {"percentiles": {"field": metric["field"], "percents": percents}}}
+    first, *rest = buckets
+    settings = first["settings"]
+    options: dict[str, Any] = {"min_doc_count": int(settings["min_doc_count"])}
+    if first["type"] == "terms":
+        order = {settings["orderBy"]: settings["order"]}
+        options |= {"size": int(settings["size"]), "order": order}
+    else:
+        options |= {"fixed_interval": "5s"}
+    within = _aggregations(rest, metric)
+    return {
+        first["id"]: {
+            first["type"]: {"field": first["field"], **options},
+            **({"aggs": within} if within else {}),
+        }
+    }

@@ -6,13 +6,16 @@ two underscores (`$__rate_interval`).
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 from urllib.parse import quote
 
-from tidegate.verify.component_client import ComponentClient
+from tidegate.store.fields import TIMESTAMP
+from tidegate.verify.component_client import ComponentClient, ComponentError
 
 ALL: Final = "$__all"
+MAX_TERMS: Final = 500
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
 _LABEL_VALUES: Final = re.compile(r"label_values\((\w+),\s*(\w+)\)")
 
@@ -46,6 +49,50 @@ async def initial_values(grafana: ComponentClient, dashboard: dict[str, Any]) ->
         else:
             chosen[variable["name"]] = await _first_value(grafana, variable, chosen)
     return chosen
+
+
+async def offered_terms(
+    grafana: ComponentClient,
+    variable: dict[str, Any],
+    source: str,
+    index: str,
+    time: dict[str, str],
+) -> list[str]:
+    """The values that a variable with a query `{"find": "terms"}` offers, as a browser asks for them.
+
+    See `getTerms` in src/datasource.ts and `getTermsQuery` in src/QueryBuilder.ts of
+    grafana/grafana-elasticsearch-datasource.
+
+    Args:
+        grafana: the client.
+        variable: of a dashboard.
+        source: the uid of its data source.
+        index: of this data source.
+        time: the time range of the dashboard.
+
+    Raises:
+        ComponentError: Grafana or Elasticsearch refuses the search.
+    """
+    query = json.loads(variable["query"])
+    header = {"search_type": "query_then_fetch", "ignore_unavailable": True, "index": index}
+    span = {"gte": time["from"], "lte": time["to"]}
+    terms = {"field": query["field"], "size": MAX_TERMS, "order": {"_key": "asc"}}
+    body = {
+        "size": 0,
+        "query": {"bool": {"filter": [{"range": {TIMESTAMP: span}}]}},
+        "aggs": {"1": {"terms": terms}},
+    }
+    answer = await grafana.call(
+        "POST",
+        f"/api/datasources/uid/{source}/resources/_msearch",
+        data=f"{json.dumps(header)}\n{json.dumps(body)}\n".encode(),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    (found,) = json.loads(answer)["responses"]
+    if "error" in found:  # of one search, while the status of the response is 200
+        raise ComponentError(f"the variable {variable['label']}: {found['error']['reason']}")
+    buckets = found.get("aggregations", {}).get("1", {}).get("buckets", ())
+    return [str(bucket["key"]) for bucket in buckets]
 
 
 async def _first_value(

@@ -1,4 +1,8 @@
-"""Grafana: its health, its data sources, and every query of its dashboards, run through Grafana."""
+"""Grafana: its health, its data sources, and every query of its dashboards, run through Grafana.
+
+A panel that may be empty says so itself: it has a text for the case without data (`noValue`), which Grafana
+shows in it. Each other panel must have data after the first requests.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from typing import Any, Final
 import yaml
 
 from tidegate.observability_files.paths import observability_folder
-from tidegate.verify.checks.dashboard_variables import initial_values, substitute
+from tidegate.settings import Settings
+from tidegate.verify.checks.dashboard_variables import initial_values, offered_terms, substitute
 from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
@@ -20,19 +25,33 @@ MAX_CONCURRENT: Final = 4
 """Concurrent queries, about as many as a browser sends."""
 MAX_DATA_POINTS: Final = 200
 INTERVAL_MS: Final = 5000
+NAMESPACE: Final = "namespace"
+"""The variable with the namespaces of the data streams."""
+ANNOTATIONS: Final = "annotations"
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One query of a panel or of an annotation, with the variables substituted.
+class Panel:
+    """A panel, or the marks that an annotation adds to all panels.
 
     Attributes:
-        title: of the panel or annotation.
-        body: the query for `/api/ds/query`.
+        name: its title, and the section in which it is.
+        queries: for `/api/ds/query`, with the variables substituted.
+        no_data_text: why it may be empty; empty if it must have data.
     """
 
-    title: str
-    body: dict[str, Any]
+    name: str
+    queries: tuple[dict[str, Any], ...]
+    no_data_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the queries of a panel returned: the first error, if any, and whether one has data."""
+
+    panel: Panel
+    error: str
+    has_data: bool
 
 
 async def check(target: Target) -> list[Result]:
@@ -46,11 +65,13 @@ async def check(target: Target) -> list[Result]:
     folder = observability_folder() / "grafana"
     provisioned = yaml.safe_load(
         (folder / "provisioning" / "datasources" / "tidegate.yml").read_text("utf-8")
-    )
-    sources = [await _source(grafana, one) for one in provisioned["datasources"]]
+    )["datasources"]
+    sources = [await _source(grafana, one) for one in provisioned]
+    indices = {one["uid"]: one["jsonData"].get("index", "") for one in provisioned}
     files = sorted((folder / "dashboards").glob("*.json"))
     uids = [json.loads(path.read_text("utf-8"))["uid"] for path in files]
-    return [own, *sources, *[await _dashboard(grafana, uid) for uid in uids]]
+    found = [await _dashboard(target.settings, grafana, uid, indices) for uid in uids]
+    return [own, *sources, *found]
 
 
 async def _source(grafana: ComponentClient, source: dict[str, Any]) -> Result:
@@ -62,59 +83,115 @@ async def _source(grafana: ComponentClient, source: dict[str, Any]) -> Result:
     return ok(name, str(found.get("message") or found.get("status")))
 
 
-async def _dashboard(grafana: ComponentClient, uid: str) -> Result:
+async def _dashboard(
+    settings: Settings, grafana: ComponentClient, uid: str, indices: dict[str, str]
+) -> Result:
     name = f"dashboard {uid.removeprefix('tidegate-')}"
     try:
         dashboard = (await grafana.get(f"/api/dashboards/uid/{uid}"))["dashboard"]
         variables = await initial_values(grafana, dashboard)
+        problems = await _namespace(settings, grafana, dashboard, variables, indices)
     except ComponentError as error:
         return failed(name, str(error))
     semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def run(query: Query) -> tuple[Query, str, bool]:
+    async def run(panel: Panel) -> Outcome:
         async with semaphore:
-            return (query, *await _run(grafana, query, dashboard["time"]))
+            return await _run(grafana, panel, dashboard["time"])
 
-    outcomes = await asyncio.gather(*(run(one) for one in queries(dashboard, variables)))
-    errors = [f"{query.title}: {error}" for query, error, _ in outcomes if error]
-    empty = [
-        f"{query.title}: no data" for query, error, has_data in outcomes if not (error or has_data)
-    ]
-    number = count(len(outcomes), "query")
-    if errors:
-        return failed(name, f"{len(errors)} of {number} failed", errors)
-    if outcomes and len(empty) == len(outcomes):
+    outcomes = await asyncio.gather(*(run(one) for one in panels(dashboard, variables)))
+    remarks = []
+    for one in outcomes:
+        if one.error:
+            problems.append(f"{one.panel.name}: {one.error}")
+        elif not one.has_data:
+            if reason := one.panel.no_data_text or _without(settings, one.panel):
+                remarks.append(f"{one.panel.name}: no data, {reason}")
+            else:
+                problems.append(f"{one.panel.name}: no data")
+    number = count(len(outcomes), "panel")
+    if problems:
+        return failed(name, f"{count(len(problems), 'problem')} in {number}", problems)
+    if outcomes and len(remarks) == len(outcomes):
         return failed(name, f"{number}, none with data")
-    return ok(name, f"{number}, {len(outcomes) - len(empty)} with data", empty)
+    return ok(name, f"{number}, {len(outcomes) - len(remarks)} with data", remarks)
 
 
-def queries(dashboard: dict[str, Any], variables: dict[str, str]) -> Iterator[Query]:
-    """Every query of a dashboard's panels and annotations, as a browser would send it."""
+async def _namespace(
+    settings: Settings,
+    grafana: ComponentClient,
+    dashboard: dict[str, Any],
+    variables: dict[str, str],
+    indices: dict[str, str],
+) -> list[str]:
+    """The problem of the variable that selects namespaces, if there is one."""
+    for variable in dashboard["templating"]["list"]:
+        if variable["name"] == NAMESPACE:
+            source = substitute(variable["datasource"], variables)["uid"]
+            index = indices.get(source, "")
+            offered = await offered_terms(grafana, variable, source, index, dashboard["time"])
+            if settings.service.namespace not in offered:
+                names = ", ".join(offered) or "nothing"
+                own = settings.service.namespace
+                return [f"the variable {variable['label']} offers {names}, and not {own}"]
+    return []
+
+
+def panels(dashboard: dict[str, Any], variables: dict[str, str]) -> Iterator[Panel]:
+    """Each panel with queries, and each annotation, as a browser would send them."""
+    section = ""
     for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            section = panel["title"]
         for inner in (panel, *panel.get("panels", ())):  # a collapsed row contains its panels
-            for target in inner.get("targets", ()):
-                yield Query(inner["title"], substitute(target, variables))
+            if queries := inner.get("targets"):
+                text = inner.get("fieldConfig", {}).get("defaults", {}).get("noValue", "")
+                name = f"{inner['title']} ({section})"
+                yield Panel(name, tuple(substitute(one, variables) for one in queries), text)
     for annotation in (dashboard.get("annotations") or {}).get("list", ()):
         target = annotation.get("target") or {}
         # Grafana's built-in annotations have no expression.
         if target.get("expr"):
-            yield Query(
-                annotation["name"],
-                substitute(
-                    {
-                        "refId": "Anno",
-                        "range": True,
-                        "datasource": annotation["datasource"],
-                        **target,
-                    },
-                    variables,
-                ),
-            )
+            query = {
+                "refId": "Anno",
+                "range": True,
+                "datasource": annotation["datasource"],
+                **target,
+            }
+            name = f"{annotation['name']} ({ANNOTATIONS})"
+            yield Panel(name, (substitute(query, variables),), "nothing happened")
 
 
-async def _run(grafana: ComponentClient, query: Query, time: dict[str, str]) -> tuple[str, bool]:
+def _without(settings: Settings, panel: Panel) -> str:
+    """Why a panel has no data with these settings; empty if it must have some."""
+    if settings.replica_program or settings.verify.path or settings.verify.body:
+        return "the application is not Tidegate's model service"
+    asked = [query.get("expr") or query.get("query", "") for query in panel.queries]
+    # What is switched off, by the text that all of the panel's queries contain.
+    off = {
+        'job="autoscaler"': not settings.autoscaler.enabled and "autoscaler.enabled is false",
+        'job="exporter"': not settings.exporter.logstash_url and "exporter.logstash_url is not set",
+        "tidegate.span": settings.telemetry.tracing == "off" and "telemetry.tracing is off",
+    }
+    reasons = (reason for text, reason in off.items() if all(text in one for one in asked))
+    return next((reason for reason in reasons if reason), "")
+
+
+async def _run(grafana: ComponentClient, panel: Panel, time: dict[str, str]) -> Outcome:
+    has_data = False
+    for query in panel.queries:
+        error, found = await _run_query(grafana, query, time)
+        if error:
+            return Outcome(panel, error, False)
+        has_data = has_data or found
+    return Outcome(panel, "", has_data)
+
+
+async def _run_query(
+    grafana: ComponentClient, query: dict[str, Any], time: dict[str, str]
+) -> tuple[str, bool]:
     """The error of a query (empty if it succeeded), and whether it returned data."""
-    body = {**query.body, "intervalMs": INTERVAL_MS, "maxDataPoints": MAX_DATA_POINTS}
+    body = {**query, "intervalMs": INTERVAL_MS, "maxDataPoints": MAX_DATA_POINTS}
     try:
         response = await grafana.post("/api/ds/query", {"queries": [body], **time})
     except ComponentError as error:
@@ -125,8 +202,11 @@ async def _run(grafana: ComponentClient, query: Query, time: dict[str, str]) -> 
     result = response["results"].get(body["refId"], {})
     if "error" in result:
         return str(result["error"]), False
-    has_data = any(
-        any(column for column in frame.get("data", {}).get("values", ()))
-        for frame in result.get("frames") or ()
-    )
-    return "", has_data
+    return "", any(_has_data(frame) for frame in result.get("frames") or ())
+
+
+def _has_data(frame: dict[str, Any]) -> bool:
+    """Whether a data frame has a value; NaN is null, and the first of several columns is the time."""
+    columns = frame.get("data", {}).get("values", [])
+    values = columns[1:] if len(columns) > 1 else columns
+    return any(value is not None for column in values for value in column)

@@ -65,6 +65,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     ),
                     unit="percentunit",
                     thresholds=(0.001, drift.dataset_share),
+                    no_data_text="Too few rows",
                     alerts=("DriftDataset",),
                 ),
                 stat_panel(

@@ -67,7 +67,8 @@ def time_series_panel(
         right_axis: units by a pattern of line names; matching lines use the right axis.
         soft_max: the left axis reaches at least this value.
         signed: values may be negative; otherwise the left axis starts at 0.
-        no_data_text: shown while there is no data.
+        no_data_text: why the panel may be empty, shown while it is. `tidegate verify` wants data in each
+            panel that has no such text.
         alerts: alerts on the same data; the panel links to their runbooks.
     """
     legend = common_builders.VizLegendOptions().show_legend(show_legend=True)
@@ -117,6 +118,7 @@ def stat_panel(
     thresholds: Thresholds = (),
     low_is_bad: bool = False,
     decimals: int | None = None,
+    no_data_text: str = "",
     alerts: Sequence[str] = (),
 ) -> Panel:
     """One number, with a sparkline if the query is a range query.
@@ -129,6 +131,7 @@ def stat_panel(
         thresholds: values at which the colour changes.
         low_is_bad: low values are red, not high ones.
         decimals: digits after the decimal point; None lets Grafana choose.
+        no_data_text: why the panel may be empty, as for `time_series_panel`.
         alerts: alerts on the same data; the panel links to their runbooks.
     """
     panel = (
@@ -143,6 +146,8 @@ def stat_panel(
     )
     if decimals is not None:
         panel = panel.decimals(decimals)
+    if no_data_text:
+        panel = panel.no_value(no_data_text)
     return _with_queries(panel.build(), title, description, (query,), alerts)
 
 
@@ -194,8 +199,11 @@ def state_timeline_panel(
     return _with_queries(panel.build(), title, description, queries, alerts)
 
 
-def logs_panel(title: str, description: str, query: Query) -> Panel:
-    """Log lines, the newest first; a line expands to its fields and links."""
+def logs_panel(title: str, description: str, query: Query, no_data_text: str = "") -> Panel:
+    """Log lines, the newest first; a line expands to its fields and links.
+
+    With `no_data_text` the panel may be empty, as for `time_series_panel`.
+    """
     panel = (
         logs.Panel()
         .show_time(show_time=True)
@@ -204,10 +212,18 @@ def logs_panel(title: str, description: str, query: Query) -> Panel:
         .sort_order(common.LogsSortOrder.DESCENDING)
         .dedup_strategy(common.LogsDedupStrategy.NONE)
     )
+    if no_data_text:
+        panel = panel.no_value(no_data_text)
     return _with_queries(panel.build(), title, description, (query,))
 
 
-def table_panel(title: str, description: str, query: Query, columns: Mapping[str, str]) -> Panel:
+def table_panel(
+    title: str,
+    description: str,
+    query: Query,
+    columns: Mapping[str, str],
+    no_data_text: str = "",
+) -> Panel:
     """Events as a table.
 
     Args:
@@ -215,6 +231,7 @@ def table_panel(title: str, description: str, query: Query, columns: Mapping[str
         description: the text of its information icon.
         query: returns documents.
         columns: heading of each field, in the order of the columns.
+        no_data_text: why the panel may be empty, as for `time_series_panel`.
     """
     only = {"include": {"names": list(columns)}}
     order = {field: index for index, field in enumerate(columns)}
@@ -226,6 +243,8 @@ def table_panel(title: str, description: str, query: Query, columns: Mapping[str
         .with_transformation(DataTransformerConfig(id_val="filterFieldsByName", options=only))
         .with_transformation(DataTransformerConfig(id_val="organize", options=headings))
     )
+    if no_data_text:
+        panel = panel.no_value(no_data_text)
     return _with_queries(panel.build(), title, description, (query,))
 
 

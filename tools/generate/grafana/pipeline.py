@@ -209,6 +209,7 @@ def _events() -> list[PanelRow]:
                     "All events except requests, access events, decisions and spans: starts, "
                     "stops, failed deliveries.",
                     log_query(f"NOT event.dataset:({frequent})"),
+                    no_data_text="No component wrote a line",
                 ),
             ],
         )

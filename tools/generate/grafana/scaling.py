@@ -240,6 +240,7 @@ def _decisions(settings: Settings) -> list[PanelRow]:
                         "tidegate.decision.policy": "Policy",
                         "message": "Explanation",
                     },
+                    no_data_text="No other number was chosen",
                 )
             ],
         ),

@@ -253,6 +253,7 @@ def _logs() -> list[PanelRow]:
                     "Warnings, errors and failures of all components. Expand a line: the "
                     "field trace.id links to the trace and to all of its log lines.",
                     log_query("log.level:(warn OR error) OR event.outcome:failure"),
+                    no_data_text="No failure and no warning",
                 )
             ],
         ),

@@ -1,6 +1,7 @@
 """Grafana's responses are those of grafana/grafana 13: pkg/api/ds_query.go (a failed query has status 400
-and still has `results`), pkg/api/datasources.go (`/health`), and the data frames' JSON of
-grafana-plugin-sdk-go, data/frame_json.go.
+and still has `results`), pkg/api/datasources.go (`/health`); the data frames' JSON of grafana-plugin-sdk-go,
+data/frame_json.go (NaN is null); and the resource `_msearch` of grafana-elasticsearch-datasource,
+pkg/elasticsearch/elasticsearch.go (the response of Elasticsearch).
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ from tidegate.verify.checks.dashboard_variables import substitute
 from tidegate.verify.results import Result
 
 FRAMES = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [0.5, 0.7]]}}]}
+NAN = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [None, None]]}}]}
 EMPTY = {"status": 200, "frames": [{"schema": {}, "data": {"values": []}}]}
 COMMITTED = grafana_dashboards.dashboards()
+EXPORTER = {"logstash_url": "http://127.0.0.1:9600"}
+NAMESPACES = "POST /api/datasources/uid/elasticsearch-logs/resources/_msearch"
+
+
+def namespaces(*names: str) -> dict[str, Any]:
+    buckets = [{"key": name, "doc_count": 1} for name in names]
+    return {"responses": [{"aggregations": {"1": {"buckets": buckets}}, "status": 200}]}
 
 
 def answers(query: Any) -> Answers:
@@ -37,6 +46,7 @@ def answers(query: Any) -> Answers:
             for one in COMMITTED.values()
         },
         label: (200, offered),
+        NAMESPACES: (200, namespaces("default", "other")),
         "POST /api/ds/query": query,
     }
 
@@ -46,11 +56,14 @@ def found(body: Any) -> Answer:
     return 200, {"results": {asked["refId"]: FRAMES}}
 
 
-async def check(serve: Serve, target: Any, tmp_path: Path, given: Answers) -> dict[str, Result]:
+async def check(
+    serve: Serve, target: Any, tmp_path: Path, given: Answers, **sections: Any
+) -> dict[str, Result]:
     (tmp_path / "admin").write_text("secret\n")
     url = await serve(given, login="Basic YWRtaW46c2VjcmV0")
-    settings = {"grafana_url": url, "grafana_password_file": tmp_path / "admin"}
-    return {one.name: one for one in await grafana.check(target(verify=settings))}
+    verify = {"grafana_url": url, "grafana_password_file": tmp_path / "admin"}
+    made = target(**{**sections, "verify": {**verify, **sections.get("verify", {})}})
+    return {one.name: one for one in await grafana.check(made)}
 
 
 async def test_every_query_of_every_dashboard_runs_with_its_variables_substituted(
@@ -98,26 +111,118 @@ async def test_a_failed_query_names_its_panel_and_the_error(
 
     results = await check(serve, target, tmp_path, answers(refuse))
     wrong = [one for one in results.values() if one.state == "failed"]
-    assert any(f"{title}: unexpected status code 401" in one.details for one in wrong)
+    lines = [line for one in wrong for line in one.details]
+    assert any(re.fullmatch(rf"{title} \(.*\): unexpected status code 401", line) for line in lines)
     assert results["dashboard host"].state == "ok"
 
 
-async def test_queries_without_data_are_counted_and_a_dashboard_without_any_fails(
-    serve: Serve, target: Any, tmp_path: Path
+@pytest.mark.parametrize("nothing", [EMPTY, NAN], ids=["no series", "NaN"])
+async def test_each_empty_panel_is_named_unless_it_says_why_it_may_be_empty(
+    serve: Serve, target: Any, tmp_path: Path, nothing: dict[str, Any]
 ) -> None:
     def scarce(body: Any) -> Answer:
         (asked,) = body["queries"]
-        arrivals = asked.get("expr") == "service:arrival_rate:1m"
-        return 200, {"results": {asked["refId"]: FRAMES if arrivals else EMPTY}}
+        return 200, {"results": {asked["refId"]: nothing}}
 
-    results = await check(serve, target, tmp_path, answers(scarce))
-    assert results["dashboard service"].state == "ok"
-    assert ", 1 with data" in results["dashboard service"].text
-    assert (results["dashboard host"].state, results["dashboard host"].text) == (
-        "failed",
-        f"{len(COMMITTED['host']['panels'])} queries, none with data",
-    )
-    assert results["dashboard runbooks"].text == "0 queries, 0 with data"
+    given = answers(scarce)
+    results = await check(serve, target, tmp_path, given, exporter=EXPORTER)
+    for name, dashboard in COMMITTED.items():
+        found = results[f"dashboard {name}"]
+        drawn = [panel for panel in grafana_dashboards.panels(dashboard) if "targets" in panel]
+        without_text = [
+            panel["title"]
+            for panel in drawn
+            if not panel.get("fieldConfig", {}).get("defaults", {}).get("noValue")
+        ]
+        assert [line.partition(" (")[0] for line in found.details] == without_text
+        assert all(line.endswith("): no data") for line in found.details)
+        assert found.state == ("failed" if without_text else "ok")
+    assert results["dashboard runbooks"].text == "0 panels, 0 with data"
+
+
+async def test_a_panel_with_data_in_one_of_its_queries_is_not_empty(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    def first_only(body: Any) -> Answer:
+        (asked,) = body["queries"]
+        return 200, {"results": {asked["refId"]: FRAMES if asked["refId"] == "A" else EMPTY}}
+
+    results = await check(serve, target, tmp_path, answers(first_only))
+    assert {one.state for one in results.values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("without", "names"),
+    [
+        ({"autoscaler": {"enabled": False}}, ["Decisions by reason", "Replicas desired"]),
+        ({"telemetry": {"tracing": "off"}}, ["Duration of each step, p95"]),
+        ({"exporter": {"logstash_url": ""}}, ["Logstash queue", "Cluster status"]),
+        (
+            {"replicas": {"command": ["my-service", "{port}"]}},
+            ["Rows per second", "Time in a slot"],
+        ),
+        ({"verify": {"path": "/shop"}}, ["Rows per second", "Time in a slot"]),
+    ],
+)
+async def test_panels_of_what_is_switched_off_may_be_empty(
+    serve: Serve, target: Any, tmp_path: Path, without: dict[str, Any], names: list[str]
+) -> None:
+    def scarce(body: Any) -> Answer:
+        (asked,) = body["queries"]
+        return 200, {"results": {asked["refId"]: EMPTY}}
+
+    sections = {"exporter": EXPORTER, **without}
+    with_all = await check(serve, target, tmp_path, answers(scarce), exporter=EXPORTER)
+    results = await check(serve, target, tmp_path, answers(scarce), **sections)
+    for name in names:
+        assert f"{name} (" in str([one.details for one in with_all.values() if one.state != "ok"])
+        assert f"{name} (" not in str(
+            [one.details for one in results.values() if one.state != "ok"]
+        )
+
+
+async def test_a_dashboard_without_any_data_fails_with_an_own_application_too(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    def nothing(body: Any) -> Answer:
+        (asked,) = body["queries"]
+        return 200, {"results": {asked["refId"]: EMPTY}}
+
+    own = {"verify": {"path": "/shop"}}
+    found = (await check(serve, target, tmp_path, answers(nothing), **own))["dashboard host"]
+    assert (found.state, found.text) == ("failed", "14 panels, none with data")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (
+            namespaces("other"),
+            "the variable Namespace offers other, and not default",
+        ),
+        (
+            {"responses": [{"status": 200}]},
+            "the variable Namespace offers nothing, and not default",
+        ),
+    ],
+)
+async def test_the_variable_must_offer_the_namespace(
+    serve: Serve, target: Any, tmp_path: Path, answer: dict[str, Any], text: str
+) -> None:
+    given = answers(found) | {NAMESPACES: (200, answer)}
+    results = await check(serve, target, tmp_path, given)
+    assert results["dashboard service"].details == (text,)
+    assert results["dashboard host"].state == "ok"
+
+
+async def test_a_failed_search_for_the_namespaces_is_reported(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    # The status of a multi-search is 200 even if a search fails.
+    error = {"error": {"reason": "no such index", "root_cause": []}, "status": 404}
+    given = answers(found) | {NAMESPACES: (200, {"responses": [error]})}
+    results = await check(serve, target, tmp_path, given)
+    assert results["dashboard service"].text == "the variable Namespace: no such index"
 
 
 async def test_an_unhealthy_data_source_and_a_missing_dashboard_are_named(
