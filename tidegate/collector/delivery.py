@@ -28,7 +28,7 @@ from tidegate.events.event import Event, encode
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.store.base import Damage, Rejected, StoreUnavailableError
-from tidegate.store.own_fields import MAX_FIELDS, MAX_SIZE, MAX_VALUES, own_fields
+from tidegate.store.own_fields import MAX_FIELDS, MAX_SIZE, MAX_VALUES, LeftOut
 from tidegate.store.query.time_ranges import microseconds
 
 NODE: Final = "collector"
@@ -95,13 +95,14 @@ class Delivery:
 
     Attributes:
         folder: Folder of the event files.
-        open_sink: Opens the sink; raises StoreUnavailableError if it is unavailable.
+        open_sink: Opens the sink, which calls its argument for events with values that cannot be searched;
+            raises StoreUnavailableError if it is unavailable.
         clock: Returns seconds since 1970.
     """
 
     folder: Path
     tail: Tail
-    open_sink: Callable[[], Sink]
+    open_sink: Callable[[LeftOut], Sink]
     checkpoint: Checkpoint
     quarantine: Quarantine
     event_log: EventLog
@@ -186,17 +187,13 @@ class Delivery:
     def _append(self, batch: Batch) -> list[Rejected]:
         if not batch.events or self._sink is None:
             return []
-        rejected = append_batch(self._sink, [event for _, event in batch.events])
-        for _, event in batch.events:
-            self._log_unsearchable(event)
-        return rejected
+        return append_batch(self._sink, [event for _, event in batch.events])
 
-    def _log_unsearchable(self, event: Event) -> None:
+    def _log_unsearchable(self, event: Event, left_out: int) -> None:
         """Log once for each service that its events have more fields than are searchable."""
-        left_out = own_fields(event).left_out
         service = event.get("service")
         name = str(service.get("name")) if isinstance(service, dict) else "another program"
-        if left_out and name not in self._crowded and len(self._crowded) < MAX_CROWDED:
+        if name not in self._crowded and len(self._crowded) < MAX_CROWDED:
             self._crowded.add(name)
             self.event_log.record(
                 "fields-not-searchable",
@@ -218,7 +215,7 @@ class Delivery:
                 expired_files = self._expired()
                 if not self.tail.has_pending and not expired_files:
                     return None
-                self._sink = self.open_sink()
+                self._sink = self.open_sink(self._log_unsearchable)
                 due = due or bool(expired_files)
             elif not due:
                 return None

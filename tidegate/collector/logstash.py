@@ -20,7 +20,7 @@ from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, document_address, project
-from tidegate.store.own_fields import with_own_fields
+from tidegate.store.own_fields import LeftOut, nobody, with_own_fields
 
 # Uncompressed. The limit of the http input is 1 MiB (observability/logstash/pipeline/main.conf).
 BODY_BYTES: Final = 1_000_000
@@ -47,13 +47,14 @@ class _Line(NamedTuple):
 class LogstashSink:
     """A Logstash with an http input."""
 
-    def __init__(self, settings: LogstashSettings):
+    def __init__(self, settings: LogstashSettings, *, left_out: LeftOut = nobody):
         """Create the sink; it connects with the first events.
 
         Raises:
             StoreUnavailableError: The file of the certificate authority does not exist.
         """
         self._settings = settings
+        self._left_out = left_out
         authority = settings.ca_file
         if authority is not None and not authority.is_file():
             raise StoreUnavailableError(f"collector.logstash.ca_file: {authority} does not exist")
@@ -70,7 +71,7 @@ class LogstashSink:
         lines: list[_Line] = []
         for index, event in enumerate(events):
             try:
-                lines.append(_Line(index, _line(event)))
+                lines.append(_Line(index, _line(event, self._left_out)))
             except RefusedError as error:
                 rejected.append(Rejected(index, str(error)))
         for body in _bodies(lines):
@@ -134,7 +135,7 @@ class LogstashSink:
             raise StoreUnavailableError(f"collector.logstash.password_file: {error}") from error
 
 
-def _line(event: Event) -> bytes:
+def _line(event: Event, report: LeftOut = nobody) -> bytes:
     """Encode an event, with values replaced or moved that Logstash would change or interpret.
 
     Raises:
@@ -153,7 +154,7 @@ def _line(event: Event) -> bytes:
         own = _object(event.get("tidegate"))
         misfits = {**_object(own.get("misfits")), METADATA: metadata}
         event["tidegate"] = {**own, "misfits": misfits}
-    return encode(with_own_fields(event))
+    return encode(with_own_fields(event, report))
 
 
 def _is_text(tags: object) -> bool:

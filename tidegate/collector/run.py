@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -124,7 +125,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
             ends=progress.ends,
             clock=time.time,
         ),
-        open_sink=lambda: open_sink(settings),
+        open_sink=partial(open_sink, settings),
         checkpoint=checkpoint,
         quarantine=quarantine,
         event_log=event_log,

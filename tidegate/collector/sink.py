@@ -9,6 +9,7 @@ from tidegate.events.event import Event
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import Rejected
+from tidegate.store.own_fields import LeftOut
 
 
 class Sink(Protocol):
@@ -28,8 +29,12 @@ class Sink(Protocol):
         ...
 
 
-def open_sink(settings: Settings) -> Sink:
+def open_sink(settings: Settings, left_out: LeftOut) -> Sink:
     """Open the sink that `collector.sink` selects.
+
+    Args:
+        settings: The settings.
+        left_out: Gets the events with values that cannot be searched.
 
     Raises:
         StoreUnavailableError: It cannot be opened now.
@@ -37,8 +42,8 @@ def open_sink(settings: Settings) -> Sink:
     if settings.collector.sink == "logstash":
         from tidegate.collector.logstash import LogstashSink  # noqa: PLC0415  its client is an optional dependency
 
-        return LogstashSink(settings.collector.logstash)
-    return open_store(settings)
+        return LogstashSink(settings.collector.logstash, left_out=left_out)
+    return open_store(settings, left_out=left_out)
 
 
 def sink_name(settings: Settings) -> str:

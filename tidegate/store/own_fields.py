@@ -15,9 +15,9 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tidegate.events.event import Event
 from tidegate.store.fields import Branch, Leaf, catalogue, mapping, whole_number
@@ -35,6 +35,9 @@ MAX_ENTRY: Final = 1024
 # line may be.
 MAX_SIZE: Final = 16_384
 MAX_DEPTH: Final = 8
+
+LeftOut: TypeAlias = Callable[[Event, int], None]
+"""Gets an event that is stored, and the number of its values that cannot be searched, if there are any."""
 
 
 @dataclass(slots=True)
@@ -96,16 +99,22 @@ class OwnFields:
             self.values[entry] = (name, typed)
 
 
-def own_fields(event: Event) -> OwnFields:
+def nobody(event: Event, left_out: int) -> None:
+    """A `LeftOut` for those who need not know."""
+
+
+def own_fields(event: Event, report: LeftOut = nobody) -> OwnFields:
     """Return the fields of an event that are not in the mapping."""
     found = OwnFields()
     _walk(mapping(), "", event, found)
+    if found.left_out:
+        report(event, found.left_out)
     return found
 
 
-def with_own_fields(event: Event) -> Event:
+def with_own_fields(event: Event, report: LeftOut = nobody) -> Event:
     """Return the event with what makes its own fields searchable."""
-    found, own = own_fields(event), event.get("tidegate", {})
+    found, own = own_fields(event, report), event.get("tidegate", {})
     if not found.names or not isinstance(own, dict):
         return event
     added = {"names": list(found.names), "values": list(found.values)}

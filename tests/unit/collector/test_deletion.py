@@ -31,9 +31,9 @@ def test_files_are_deleted_only_after_their_delivery(harness: Harness) -> None:
         return len(list(harness.logs.glob("flights-1.*")))
 
     with closing(harness.collector()) as delivery:
-        delivery.open_sink()
+        harness.open_sink()
         (sink,) = harness.sinks
-        delivery.open_sink = lambda: sink
+        delivery.open_sink = lambda _: sink
 
         def away(_: Sequence[Event]) -> None:
             raise StoreUnavailableError("away")

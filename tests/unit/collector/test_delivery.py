@@ -13,6 +13,7 @@ from tidegate.collector.delivery import Step
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
+from tidegate.store import own_fields
 from tidegate.store.base import (
     StoreUnavailableError,
 )
@@ -181,6 +182,24 @@ def test_more_own_fields_than_are_searchable_are_logged_once(
     (message,) = harness.messages("event.action:fields-not-searchable AND log.level:warn")
     assert message.startswith("an event of flights has 6 values of its own fields beyond what is")
     assert harness.messages("tidegate.field63:1") == ["many"] * 3
+
+
+def test_the_own_fields_of_an_event_are_computed_once(
+    harness: Harness, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[own_fields.OwnFields] = []
+
+    class Counted(own_fields.OwnFields):
+        def __init__(self) -> None:
+            super().__init__()
+            computed.append(self)
+
+    monkeypatch.setattr(own_fields, "OwnFields", Counted)
+    for _ in range(3):
+        writer.write(event("a", tidegate={"city": "Kyiv"}))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert len(computed) == 3
 
 
 def test_a_truncated_file_is_logged(harness: Harness, writer: EventWriter) -> None:

@@ -12,9 +12,8 @@ from tidegate.collector import batch_append
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
-from tidegate.store.base import (
-    EventStore,
-)
+from tidegate.store.base import EventStore
+from tidegate.store.own_fields import LeftOut, nobody
 
 
 def break_on_poison(events: Sequence[Event]) -> None:
@@ -29,10 +28,10 @@ def test_an_event_that_breaks_the_store_is_quarantined_and_blocks_no_other(
     for text in ("a", "poison", "b", "c", "d"):
         writer.write(event(text))
     with closing(harness.collector()) as delivery:
-        delivery.open_sink()
+        harness.open_sink()
         (sink,) = harness.sinks
         sink.fault = break_on_poison
-        delivery.open_sink = lambda: sink
+        delivery.open_sink = lambda _: sink
         until_done(delivery)
     assert sorted(harness.messages()) == ["a", "b", "c", "d"]
     (entry,) = harness.quarantined()
@@ -49,10 +48,10 @@ def test_a_sink_that_fails_on_every_event_is_retried_and_nothing_is_quarantined(
         def broken(_: Sequence[Event]) -> None:
             raise KeyError("items")
 
-        delivery.open_sink()
+        harness.open_sink()
         (sink,) = harness.sinks
         sink.fault = broken
-        delivery.open_sink = lambda: sink
+        delivery.open_sink = lambda _: sink
         assert delivery.step().retry_seconds > 0
         assert delivery.step().retry_seconds > 0
         assert delivery.tail.offsets == {}
@@ -71,10 +70,10 @@ def test_a_single_event_that_breaks_the_store_is_quarantined_once_another_succee
 ) -> None:
     writer.write(event("poison"))
     with closing(harness.collector()) as delivery:
-        delivery.open_sink()
+        harness.open_sink()
         (sink,) = harness.sinks
         sink.fault = break_on_poison
-        delivery.open_sink = lambda: sink
+        delivery.open_sink = lambda _: sink
         assert delivery.step().retry_seconds > 0
         # The collector's own line about it is the other event.
         until_done(delivery)
@@ -91,11 +90,11 @@ def test_an_error_not_caused_by_an_event_quarantines_none(
     writer.write(event("b"))
     with closing(harness.collector()) as delivery:
 
-        def no_sink() -> EventStore:
+        def no_sink(_: LeftOut) -> EventStore:
             raise error
 
         def away(_: Sequence[Event]) -> None:
-            no_sink()
+            no_sink(nobody)
 
         real, delivery.open_sink = delivery.open_sink, no_sink
         assert delivery.step().retry_seconds > 0

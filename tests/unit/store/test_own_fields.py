@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.collector import logstash
+from tidegate.events.event import Event, Origin, make_event
 from tidegate.store import own_fields as module
+from tidegate.store.elasticsearch import store as elasticsearch
+from tidegate.store.embedded import index
 from tidegate.store.own_fields import (
     MAX_FIELDS,
     MAX_SIZE,
     NAMES,
+    LeftOut,
     number_of,
     own_fields,
     rewrite,
@@ -92,6 +99,27 @@ def test_repeated_values_count_once_and_sizes_are_bytes_with_the_names() -> None
     assert MAX_SIZE - 2000 < sum(len(text.encode()) for text in texts) <= MAX_SIZE
     assert wide.left_out == 40 - len(wide.values)
     assert own_fields({"tidegate": {"odd": "\ud800"}}).left_out == 0
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        lambda event, report: index.document(event, index.schema(), report),
+        elasticsearch._operation,
+        logstash._line,
+    ],
+    ids=["embedded", "elasticsearch", "logstash"],
+)
+def test_each_sink_reports_values_that_cannot_be_searched(
+    encoded: Callable[[Event, LeftOut], object],
+) -> None:
+    origin = Origin("flights", "1.2.3", "local", "flights-1", "unit")
+    reported: list[tuple[str, int]] = []
+    for many in (MAX_FIELDS, MAX_FIELDS + 5):
+        fields = {"tidegate": {f"f{number}": 1 for number in range(many)}}
+        event = make_event(origin, "app", str(many), unix_ns=0, fields=fields)
+        encoded(event, lambda event, left_out: reported.append((event["message"], left_out)))
+    assert reported == [(str(MAX_FIELDS + 5), 5)]
 
 
 def test_a_field_exists_between_open_ends() -> None:

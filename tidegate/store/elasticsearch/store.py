@@ -33,7 +33,13 @@ from tidegate.store.elasticsearch.responses import explain, reason
 from tidegate.store.elasticsearch.templates import STREAMS, install
 from tidegate.store.embedded.compiler import DEFAULT_FIELD
 from tidegate.store.fields import TIMESTAMP, RefusedError, document_address
-from tidegate.store.own_fields import rewrite, with_own_fields, without_own_fields
+from tidegate.store.own_fields import (
+    LeftOut,
+    nobody,
+    rewrite,
+    with_own_fields,
+    without_own_fields,
+)
 from tidegate.store.query import parser
 from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
@@ -70,7 +76,13 @@ DIALECT: Final = Dialect(
 class ElasticsearchStore:
     """Events in Elasticsearch."""
 
-    def __init__(self, settings: ElasticsearchSettings, *, read_only: bool = False):
+    def __init__(
+        self,
+        settings: ElasticsearchSettings,
+        *,
+        read_only: bool = False,
+        left_out: LeftOut = nobody,
+    ):
         """Connect, and install the templates if it is opened for writing.
 
         Raises:
@@ -78,6 +90,7 @@ class ElasticsearchStore:
         """
         self._settings = settings
         self._read_only = read_only
+        self._left_out = left_out
         self._client = _client(settings)
         self._installed = False
         if not read_only:
@@ -98,7 +111,7 @@ class ElasticsearchStore:
         lines: list[tuple[int, Operation]] = []
         for number, event in enumerate(events):
             try:
-                lines.append((number, _operation(event)))
+                lines.append((number, _operation(event, self._left_out)))
             except RefusedError as error:
                 rejected.append(Rejected(number, str(error)))
         rejected += self._bulk(lines)
@@ -230,10 +243,10 @@ def _client(settings: ElasticsearchSettings) -> Elasticsearch:
     )
 
 
-def _operation(event: Event) -> Operation:
+def _operation(event: Event, report: LeftOut) -> Operation:
     identity, stream = document_address(event)
     action = orjson.dumps({"create": {"_index": stream, "_id": identity}})
-    return action, encode(with_own_fields(event))[:-1]
+    return action, encode(with_own_fields(event, report))[:-1]
 
 
 def _query(query: str, request: SearchRequest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tidegate.events.event import Event, encode
 from tidegate.store.embedded.compiler import NAMES_FIELD
 from tidegate.store.embedded.text_analysis import analyzer
 from tidegate.store.fields import Kind, catalogue, document_address, project
-from tidegate.store.own_fields import NAMES, VALUES, own_fields
+from tidegate.store.own_fields import NAMES, VALUES, LeftOut, nobody, own_fields
 
 ID_FIELD: Final = "_id"
 SOURCE_FIELD: Final = "_source"
@@ -69,7 +69,9 @@ def state(folder: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ino
 
 
-def document(event: Event, to: tantivy.Schema) -> tuple[str, tantivy.Document]:
+def document(
+    event: Event, to: tantivy.Schema, report: LeftOut = nobody
+) -> tuple[str, tantivy.Document]:
     """Return the event's id and document.
 
     Raises:
@@ -78,16 +80,18 @@ def document(event: Event, to: tantivy.Schema) -> tuple[str, tantivy.Document]:
     identity = document_address(event).id
     line = encode(event)[:-1]
     try:
-        return identity, _document(identity, line, event, to)
+        return identity, _document(identity, line, event, to, report)
     except (TypeError, ValueError, OverflowError, RecursionError):
         # The event has a value that JSON does not have (a lone surrogate, a number type of a library):
         # index the value that was encoded instead.
-        return identity, _document(identity, line, orjson.loads(line), to)
+        return identity, _document(identity, line, orjson.loads(line), to, report)
 
 
-def _document(identity: str, line: bytes, event: Event, to: tantivy.Schema) -> tantivy.Document:
+def _document(
+    identity: str, line: bytes, event: Event, to: tantivy.Schema, report: LeftOut
+) -> tantivy.Document:
     values = project(event)
-    own = own_fields(event)
+    own = own_fields(event, report)
     if own.names:
         values[NAMES], values[VALUES] = list(own.names), list(own.values)
     names = _names(tuple(values))

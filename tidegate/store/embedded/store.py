@@ -37,7 +37,7 @@ from tidegate.store.embedded.integrity import Integrity
 from tidegate.store.embedded.repair import damaged_segments, repair
 from tidegate.store.embedded.text_analysis import tokenize
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
-from tidegate.store.own_fields import rewrite
+from tidegate.store.own_fields import LeftOut, nobody, rewrite
 from tidegate.store.query import parser, time_ranges
 from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
@@ -152,7 +152,13 @@ class EmbeddedStore(EmbeddedReader):
     It rebuilds an index that has other fields than the mapping, and sets damaged parts aside.
     """
 
-    def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+    def __init__(
+        self,
+        root: Path,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        left_out: LeftOut = nobody,
+    ):
         """Open the store in a folder, or create one.
 
         Raises:
@@ -163,6 +169,7 @@ class EmbeddedStore(EmbeddedReader):
         self._writing = threading.Lock()
         self._writer: tantivy.IndexWriter | None = None
         self._closed = False
+        self._left_out = left_out
         self._integrity = Integrity()
         self._events: int | None = None
         self._writer_lock = ExitStack()
@@ -244,7 +251,7 @@ class EmbeddedStore(EmbeddedReader):
             before, now = self._written.searcher(), set[str]()
             for number, event in enumerate(events):
                 try:
-                    identity, document = index.document(event, self._written.schema)
+                    identity, document = index.document(event, self._written.schema, self._left_out)
                 except RefusedError as error:
                     rejected.append(Rejected(number, str(error)))
                     continue
