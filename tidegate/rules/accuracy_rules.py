@@ -64,7 +64,7 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
     # It does not detect concept drift, and is wrong if the data differ from the calibration data.
     yield Recording(
         f"model:accuracy_expected:{window}",
-        f"{without_nan(f'model:expected_correct:{window} / {samples}')}\n"
+        f"{without_nan(f'model:expected_correct:{window} / ({samples} > 0)')}\n"
         f"unless max by ({MODEL}) ({fresh('model:feature_psi', window)}) >= "
         f"{number(drift.psi_warning)}",
         f"expected fraction of correct predictions, over {window}; missing if the PSI of a feature is "
