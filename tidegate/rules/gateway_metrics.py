@@ -72,6 +72,12 @@ GATEWAY: Final = (
         "requests refused at once, as too many wait or they would wait too long",
     ),
     Metric(
+        "haproxy_backend_responses_denied_total",
+        "counter",
+        ("proxy",),
+        "the same of requests whose body was larger than gateway.repeat_bytes",
+    ),
+    Metric(
         "haproxy_backend_response_errors_total",
         "counter",
         ("proxy",),

@@ -109,6 +109,8 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(
     for status, retry_after, body in answers:
         assert (status, retry_after) == (503, "2")
         assert json.loads(body)["detail"][0]["type"] == "queue_full"
+    # What GatewayQueueTimeouts asks for.
+    assert await gateway.metric("haproxy_backend_responses_denied_total", proxy="model") == 5
     replica.release.set()
     assert await asyncio.gather(*accepted) == [200] * 2
     # Refused ones end first.

@@ -24,6 +24,7 @@ MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "6h": 360}
 PER_MINUTE: Final = 1_000_000
 GATEWAY: Final = 'job="gateway",proxy="model"'
 QUEUE_REFUSALS: Final = f"haproxy_backend_requests_denied_total{{{GATEWAY}}}"
+LARGE_REFUSALS: Final = f"haproxy_backend_responses_denied_total{{{GATEWAY}}}"
 QUEUE_TIMEOUTS: Final = f"haproxy_backend_connection_errors_total{{{GATEWAY}}}"
 DROPPED: Final = 'haproxy_process_dropped_logs_total{job="gateway"}'
 AGE: Final = 'tidegate_autoscaler_signal_age_seconds{job="autoscaler"}'
@@ -198,6 +199,13 @@ def _gateway() -> Iterator[AlertCase]:
         alert,
         "requests are refused at once",
         {QUEUE_TIMEOUTS: "0x20", QUEUE_REFUSALS: "0x16 0+1x4", READY: "1x20"},
+        "5m",
+        fires=True,
+    )
+    yield AlertCase(
+        alert,
+        "requests with large bodies are refused at once",
+        {LARGE_REFUSALS: "0x16 0+1x4", READY: "1x20"},
         "5m",
         fires=True,
     )
