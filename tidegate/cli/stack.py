@@ -50,7 +50,10 @@ def verify(
         float, typer.Option(min=0, help="Seconds for which failed checks are repeated.")
     ] = 15.0,
 ) -> None:
-    """Check every component of the running stack; exit 0 if all checks pass."""
+    """Check every component of the running stack, and every panel of Kibana and Grafana.
+
+    The exit code is 0 only if all checks pass.
+    """
     from tidegate.verify.commands import verify as run
 
     raise typer.Exit(run(settings(), as_json=as_json, wait_seconds=wait))

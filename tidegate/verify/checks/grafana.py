@@ -27,6 +27,8 @@ MAX_DATA_POINTS: Final = 200
 INTERVAL_MS: Final = 5000
 NAMESPACE: Final = "namespace"
 """The variable with the namespaces of the data streams."""
+FEATURE: Final = "feature"
+"""The variable with the features of the model; it has no value without statistics of training rows."""
 ANNOTATIONS: Final = "annotations"
 
 
@@ -105,7 +107,7 @@ async def _dashboard(
         if one.error:
             problems.append(f"{one.panel.name}: {one.error}")
         elif not one.has_data:
-            if reason := one.panel.no_data_text or _without(settings, one.panel):
+            if reason := one.panel.no_data_text or _without(settings, variables, one.panel):
                 remarks.append(f"{one.panel.name}: no data, {reason}")
             else:
                 problems.append(f"{one.panel.name}: no data")
@@ -162,15 +164,16 @@ def panels(dashboard: dict[str, Any], variables: dict[str, str]) -> Iterator[Pan
             yield Panel(name, (substitute(query, variables),), "nothing happened")
 
 
-def _without(settings: Settings, panel: Panel) -> str:
-    """Why a panel has no data with these settings; empty if it must have some."""
+def _without(settings: Settings, variables: dict[str, str], panel: Panel) -> str:
+    """Why a panel has no data with these settings and this model; empty if it must have some."""
     if settings.replica_program or settings.verify.path or settings.verify.body:
         return "the application is not Tidegate's model service"
     asked = [query.get("expr") or query.get("query", "") for query in panel.queries]
-    # What is switched off, by the text that all of the panel's queries contain.
+    # What is missing, by the text that all of the panel's queries contain.
     off = {
         'job="autoscaler"': not settings.autoscaler.enabled and "autoscaler.enabled is false",
         'job="exporter"': not settings.exporter.logstash_url and "exporter.logstash_url is not set",
+        "model:": variables.get(FEATURE) == "" and "the model has no statistics of training rows",
         "tidegate.span": settings.telemetry.tracing == "off" and "telemetry.tracing is off",
     }
     reasons = (reason for text, reason in off.items() if all(text in one for one in asked))

@@ -132,6 +132,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     range_query(REFERENCE_ACCURACY, "held-out rows"),
                     unit="percentunit",
                     soft_max=1,
+                    no_data_text="No classifier with held-out rows",
                     alerts=("ModelExpectedAccuracyLow",),
                 ),
             ],

@@ -112,6 +112,7 @@ def _predictions() -> list[PanelRow]:
                     ),
                     unit="percentunit",
                     soft_max=1,
+                    no_data_text="The model gives no probabilities",
                 ),
             ],
         ),

@@ -24,6 +24,7 @@ NAN = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [Non
 EMPTY = {"status": 200, "frames": [{"schema": {}, "data": {"values": []}}]}
 COMMITTED = grafana_dashboards.dashboards()
 EXPORTER = {"logstash_url": "http://127.0.0.1:9600"}
+FEATURES = "GET /api/datasources/uid/prometheus/resources/api/v1/label/feature/values"
 NAMESPACES = "POST /api/datasources/uid/elasticsearch-logs/resources/_msearch"
 
 
@@ -34,7 +35,6 @@ def namespaces(*names: str) -> dict[str, Any]:
 
 def answers(query: Any) -> Answers:
     offered = {"status": "success", "data": ["carrier", "dest"]}
-    label = "GET /api/datasources/uid/prometheus/resources/api/v1/label/feature/values"
     return {
         "GET /api/health": (200, {"database": "ok", "version": "13.2.3", "commit": "abc"}),
         **{
@@ -45,7 +45,7 @@ def answers(query: Any) -> Answers:
             f"GET /api/dashboards/uid/{one['uid']}": (200, {"dashboard": one, "meta": {}})
             for one in COMMITTED.values()
         },
-        label: (200, offered),
+        FEATURES: (200, offered),
         NAMESPACES: (200, namespaces("default", "other")),
         "POST /api/ds/query": query,
     }
@@ -179,6 +179,26 @@ async def test_panels_of_what_is_switched_off_may_be_empty(
         assert f"{name} (" not in str(
             [one.details for one in results.values() if one.state != "ok"]
         )
+
+
+async def test_drift_may_be_empty_with_a_model_without_statistics_of_training_rows(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    def drift_only(body: Any) -> Answer:
+        (asked,) = body["queries"]
+        empty = "model:feature_psi" in asked.get("expr", "")
+        return 200, {"results": {asked["refId"]: EMPTY if empty else FRAMES}}
+
+    given = answers(drift_only)
+    found = (await check(serve, target, tmp_path, given))["dashboard model"]
+    assert found.details == (
+        "Largest feature drift (Drift): no data",
+        "Feature drift (Drift): no data",
+    )
+    given[FEATURES] = (200, {"status": "success", "data": []})
+    found = (await check(serve, target, tmp_path, given))["dashboard model"]
+    assert found.state == "ok"
+    assert "Feature drift (Drift): no data, the model has no statistics" in found.details[1]
 
 
 async def test_a_dashboard_without_any_data_fails_with_an_own_application_too(
