@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tidegate.loadgen.errors import UsageError
@@ -19,6 +18,7 @@ from tidegate.loadgen.plan.plan import digest, make_plan, plan_csv
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.plan.scenario import built_in, load_schedule
 from tidegate.loadgen.report.live_view import sparkline
+from tidegate.loadgen.terminal import Console, printable
 
 app = typer.Typer(
     name="loadgen",
@@ -224,5 +224,5 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        typer.secho(str(error), fg="red", err=True)
+        typer.secho(printable(str(error)), fg="red", err=True)
         raise typer.Exit(USAGE_ERROR) from error

@@ -19,6 +19,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from support.doubles.tcp_server import speaking
 from support.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -288,6 +289,21 @@ async def test_a_lost_prometheus_is_reported_once_and_the_run_succeeds(
     assert good_or_late(code, summary), shown
     assert shown.count("the report does not contain replicas and queue") == 1
     assert summary["replicas_max"] is None
+
+
+async def test_the_text_of_a_server_gives_the_terminal_no_orders(workspace: Workspace) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 \x1b]0;owned\x07\r\nContent-Length: 0\r\n\r\n")
+
+    target = Target()
+    async with target.serving(), speaking(refuse) as port:
+        _, shown = await workspace.run(
+            *(workspace.scenario(20, 1), "--url", target.url),
+            *("--prometheus", f"http://127.0.0.1:{port}"),
+        )
+    assert r"\x1b]0;owned" in shown
+    assert "\x1b" not in shown
 
 
 async def test_a_report_can_be_written_again(workspace: Workspace) -> None:

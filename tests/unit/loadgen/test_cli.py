@@ -74,6 +74,12 @@ def test_a_usage_error_is_one_sentence_and_exit_code_2(arguments: list[str], mes
     assert "Traceback" not in result.stderr
 
 
+def test_the_control_characters_of_an_error_are_escaped() -> None:
+    result = invoke("run", "seed", "--prometheus", "\x1b]0;owned\x07")
+    assert result.exit_code == 2
+    assert r"\x1b]0;owned\x07: expected a URL" in result.stderr
+
+
 def test_it_runs_as_a_module_and_a_closed_pipe_is_not_an_error() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tidegate.loadgen", "plan", "steps", "--csv"],
