@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import cast
 
 import numpy as np
 import pytest
 from aiohttp import web
 from yarl import URL
 
+from support.doubles.tcp_server import Speak, speaking
 from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.bodies import Bodies
@@ -28,7 +27,6 @@ from tidegate.loadgen.send.target import preflight
 pytestmark = pytest.mark.integration
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 # Whoever waits for this has failed.
 LONG_SECONDS = 60.0
 BODIES = Bodies([b'{"n":1}'], REQUEST_KINDS)
@@ -47,29 +45,6 @@ async def serving(handler: Handler) -> AsyncIterator[URL]:
         yield URL(f"http://127.0.0.1:{port}/predict")
     finally:
         await runner.cleanup()
-
-
-@asynccontextmanager
-async def speaking(speak: Speak) -> AsyncIterator[URL]:
-    """A TCP server that says whatever it likes."""
-    port = free_port()
-    talks: set[asyncio.Task[None]] = set()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.add(cast("asyncio.Task[None]", asyncio.current_task()))
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await speak(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", port)
-    try:
-        yield URL(f"http://127.0.0.1:{port}/predict")
-    finally:
-        server.close()
-        if talks:  # else a connection outlives its loop, and a later test is blamed for it
-            await asyncio.wait(talks, timeout=60)
 
 
 def steady(rate: int, seconds: float) -> list[PlannedRequest]:
@@ -226,13 +201,11 @@ async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
-    writer.close()
 
 
 async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"220 smtp.example ESMTP\r\n\r\n")
-    writer.close()
 
 
 @pytest.mark.parametrize(
@@ -240,8 +213,8 @@ async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     [(hang_up, "disconnected"), (break_off, "incomplete answer"), (babble, "not HTTP")],
 )
 async def test_an_incomplete_response_is_a_failure(speak: Speak, said: str) -> None:
-    async with speaking(speak) as url:
-        recording = await sent(url, steady(100, 0.03))
+    async with speaking(speak) as port:
+        recording = await sent(URL(f"http://127.0.0.1:{port}/predict"), steady(100, 0.03))
     assert not recording.answered.any()
     assert recording.errors() == {said: 3}
 
@@ -359,10 +332,9 @@ async def test_the_preflight_does_not_wait_for_a_silent_server(
 ) -> None:
     monkeypatch.setattr(target, "PREFLIGHT_SECONDS", 0.2)
 
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    async with speaking(silent) as url:
+    async with speaking(silent) as port:
         with pytest.raises(UsageError, match=r"does not respond within 0\.2 s; nothing was sent"):
-            await preflight(str(url.origin()))
+            await preflight(f"http://127.0.0.1:{port}")

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import aiohttp
 import pytest
 
+from support.doubles.tcp_server import speaking
 from support.processes.gateway_process import TRACE_ID, StartGateway, StartReplica, send
 from tidegate.events.event import Origin, make_event
 
@@ -136,11 +137,9 @@ async def test_a_response_that_does_not_end_is_no_success(
             writer.write(b"begun")
             if cut_by == "client":
                 await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(begin, "127.0.0.1", 0)
-    async with server:
-        gateway = await start_gateway([f"127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+    async with speaking(begin) as port:
+        gateway = await start_gateway([f"127.0.0.1:{port}"])
         await gateway.ready_replicas(1)
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(b"GET /x" + END)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from support.doubles.tcp_server import speaking
 from support.processes.gateway_process import StartGateway
 from tidegate.stack.gateway.haproxy import release
 
@@ -31,7 +32,6 @@ class OneRequestAConnection:
             await writer.drain()
             if b"connection: close" not in head.lower():
                 await self._request(reader)
-        writer.close()
 
     async def _request(self, reader: asyncio.StreamReader) -> bytes:
         try:
@@ -47,9 +47,8 @@ class OneRequestAConnection:
 @pytest.fixture
 async def closing() -> AsyncIterator[tuple[str, OneRequestAConnection]]:
     replica = OneRequestAConnection()
-    server = await asyncio.start_server(replica, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", replica
+    async with speaking(replica) as port:
+        yield f"127.0.0.1:{port}", replica
 
 
 async def post(session: aiohttp.ClientSession, url: str, body: bytes = b"{}") -> list[int]:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from support.doubles.tcp_server import speaking
 from support.ports import free_port
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.resizer.contract import ResizeRefusedError
@@ -92,13 +93,10 @@ async def test_a_refused_connection_means_that_the_resizer_is_unavailable() -> N
 
 
 async def test_a_closed_connection_means_that_the_resizer_is_unavailable() -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del reader
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
-        await writer.wait_closed()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with speaking(hang_up) as port:
         with pytest.raises(ResizerUnavailableError, match="cannot be reached: "):
             await ResizerClient(f"http://127.0.0.1:{port}").status()
 
