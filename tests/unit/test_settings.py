@@ -89,6 +89,10 @@ def test_a_named_file_is_read_from_anywhere(
             "[drift]\nerror_rise_warning = 0.5\n",
             "drift: expected error_rise_warning < error_rise_critical, got error_rise_warning = 0.5",
         ),
+        (
+            "[collector]\nsink = 'logstash'\nline_bytes = 2000000\n",
+            "collector: line_bytes: is 2000000, but Logstash accepts no request larger than 1 MiB",
+        ),
         ("[store]\nkind = 'mongo'\n", "store.kind: must be 'embedded' or 'elasticsearch'"),
         (
             "[store.elasticsearch]\nurl = 'x'\n",

@@ -18,12 +18,11 @@ import urllib3
 from tidegate.events.event import Event, encode, timestamp
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Logstash as LogstashSettings
+from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, document_address, project
 from tidegate.store.own_fields import LeftOut, nobody, with_own_fields
 
-# Uncompressed. The limit of the http input is 1 MiB (observability/logstash/pipeline/main.conf).
-BODY_BYTES: Final = 1_000_000
 CONNECT_SECONDS: Final = 5.0
 # With a full queue Logstash blocks, and responds with 429 after 10 s.
 RESPONSE_SECONDS: Final = 15.0
@@ -178,11 +177,11 @@ def _object(value: object) -> dict[str, object]:
 
 
 def _bodies(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
-    """Group the lines into request bodies of at most BODY_BYTES; a larger line is sent alone."""
+    """Group the lines into request bodies of at most LOGSTASH_BYTES, which no line exceeds."""
     body: list[_Line] = []
     size = 0
     for line in lines:
-        if body and size + len(line.data) > BODY_BYTES:
+        if body and size + len(line.data) > LOGSTASH_BYTES:
             yield body
             body, size = [], 0
         body.append(line)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tidegate.settings.section import (
     AgeOrZero,
@@ -62,6 +62,11 @@ class Logstash(Section):
     """File with the certificate authority to trust, for https."""
 
 
+LOGSTASH_BYTES: Final = 1_000_000
+"""Maximum size of a request to Logstash, before compression. Its http input accepts 1 MiB
+(observability/logstash/pipeline/main.conf)."""
+
+
 class Collector(Section):
     """The collector, which delivers event files to the store."""
 
@@ -88,6 +93,15 @@ class Collector(Section):
     last_pass_seconds: Seconds = 10.0
     """Maximum time that a stopping collector retries while its destination is unavailable; the rest stays in
     the event files. Where these end with it, as in a pod, events are lost then."""
+
+    @model_validator(mode="after")
+    def _lines_fit_into_a_request(self) -> Collector:
+        if self.sink == "logstash" and self.line_bytes > LOGSTASH_BYTES:
+            raise ValueError(
+                f"line_bytes: is {self.line_bytes}, but Logstash accepts no request larger than 1 MiB, so a"
+                f" longer event would never be stored; set at most {LOGSTASH_BYTES}, or sink to 'store'"
+            )
+        return self
 
 
 class Exporter(Section):

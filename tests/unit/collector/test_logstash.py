@@ -200,7 +200,7 @@ def test_too_large_a_body_is_halved_and_one_event_too_large_is_refused(
 def test_a_batch_is_split_into_bodies_within_the_limit(
     sink: LogstashSink, double: LogstashDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logstash, "BODY_BYTES", 1000)
+    monkeypatch.setattr(logstash, "LOGSTASH_BYTES", 1000)
     assert sink.append([event(str(number)) for number in range(9)] + [event("y" * 1500)]) == []
     assert len(double.stored) == 10
     assert max(double.sizes[:-1]) <= 1000

@@ -22,11 +22,11 @@ import yaml
 from support import logstash_pipeline
 from support.components import unavailable
 from support.ports import free_ports
-from tidegate.collector.logstash import BODY_BYTES
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.rules.alerts import alerts
 from tidegate.settings import Logstash, Settings
+from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store import fields
 
 ROOT = Path(__file__).parents[3]
@@ -121,7 +121,7 @@ def test_the_events_in_memory_at_once_fit_the_heaps() -> None:
 def test_the_input_leaves_events_unchanged_and_accepts_what_the_collector_sends() -> None:
     (http,) = SECTIONS["main"]["input"].plugins()
     limit = http.settings["max_content_length"]
-    assert limit > BODY_BYTES
+    assert limit > LOGSTASH_BYTES
     assert http.head == "http"
     assert http.settings == {
         "id": "collector",
@@ -210,7 +210,7 @@ def test_an_event_and_a_request_are_bounded() -> None:
     heap = int(re.search(r"-Xmx(\d+)m", options)[1]) * 2**20  # type: ignore[index]
     (http,) = SECTIONS["main"]["input"].plugins()
     assert http.settings["max_content_length"] == 2**20 < heap / 10 / 5
-    assert Settings().collector.line_bytes < BODY_BYTES < 2**20
+    assert Settings().collector.line_bytes < LOGSTASH_BYTES < 2**20
 
 
 def test_no_text_of_an_event_reaches_the_log() -> None:
