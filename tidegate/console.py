@@ -7,7 +7,9 @@ from typing import Any
 
 from rich import console
 from rich.console import ConsoleOptions, RenderableType
+from rich.padding import Padding
 from rich.segment import Segment
+from rich.text import Text
 
 from tidegate.printable_text import printable
 
@@ -30,6 +32,24 @@ class Console(console.Console):
         for text, style, control in super().render(renderable, options):
             # Rich's own control codes, which move the cursor, come apart from texts.
             yield Segment(text if control else _printable_lines(text), style, control)
+
+    def print_line(self, text: Text | str, indent: int = 0) -> None:
+        """Print a line. A terminal gets it wrapped between words, everything else as one line.
+
+        Args:
+            text: the line.
+            indent: of what does not fit on the first line of the terminal, in characters.
+        """
+        whole = Text(text) if isinstance(text, str) else text
+        if not self.is_terminal:
+            self.print(whole, soft_wrap=True)
+            return
+        first = whole.wrap(self, self.width)[0]
+        self.print(first)
+        rest = whole[len(first.plain.rstrip()) :]
+        rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
+        if rest.plain:
+            self.print(Padding(rest, (0, 0, 0, indent), expand=False))
 
 
 def _printable_lines(text: str) -> str:

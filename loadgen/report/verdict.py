@@ -53,7 +53,8 @@ def print_summary(console: Console, summary: Summary, folder: Path) -> None:
     """Print the figures, the reasons why they are invalid, the thresholds, and the path of the report."""
     console.print(_figures(summary))
     for line in _notes(summary):
-        console.print(line, highlight=False, soft_wrap=True)
+        # A terminal would break words.
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
     console.print(f"report   {escape(str(folder / REPORT))}", highlight=False, soft_wrap=True)
 
 

@@ -42,3 +42,28 @@ def test_an_entry_of_a_log_is_one_printable_line() -> None:
     assert out.getvalue() == rf"1970-01-01T00:00:00.000000Z warn replica: {SHOWN}\n2 lines" + "\n"
     assert r"\x1b[2J" in shown.getvalue()
     assert "\x1b" not in shown.getvalue()
+
+
+TRACE = "trace.id:8ede65e93b3d21267d1ab1ea79ec4dde"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("short", ["short"]),
+        (f"16:28:42 GET /cakes 200  {TRACE}", ["16:28:42 GET /cakes 200", f"    {TRACE}"]),
+        (
+            "16:28:42 one replica should keep the wait below the objective of 0.5 s",
+            ["16:28:42 one replica should keep the wait", "    below the objective of 0.5 s"],
+        ),
+    ],
+)
+def test_a_terminal_gets_a_line_wrapped_between_words_and_a_pipe_gets_it_whole(
+    line: str, shown: list[str]
+) -> None:
+    out, pipe = io.StringIO(), io.StringIO()
+    terminal = Console(file=out, width=46, force_terminal=True, color_system=None)
+    terminal.print_line(Text(line), indent=4)
+    assert [one.rstrip() for one in out.getvalue().splitlines()] == shown
+    Console(file=pipe, width=46).print_line(line, indent=4)
+    assert pipe.getvalue() == f"{line}\n"

@@ -35,6 +35,7 @@ QUERY: Final = "event.dataset:tidegate.decision"
 MACHINE_QUERY: Final = "event.action:processors"
 MACHINE_SECONDS: Final = 600
 FOLLOW_SECONDS: Final = 0.5
+TIME_WIDTH: Final = 21
 # How many events are read to find enough intervals: a few first, then up to the maximum.
 PAGES: Final = (200, 2000, MAX_HITS)
 # The most useful signals; the others are in the JSON.
@@ -116,14 +117,14 @@ def _follow(store: EventStore, group: Group, show: Callable[[Sequence[Interval]]
 
 
 def _show_lines(found: Iterable[Interval]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
     for one in found:
         text = Text.assemble(
-            (f"{_when(one):19}  ", "dim"), (one.sentence, "bold" if one.is_change else "")
+            (f"{_when(one):{TIME_WIDTH}}", "dim"), (one.sentence, "bold" if one.is_change else "")
         )
         if one.count > 1:
             text.append(f" ({one.count} ticks)", style="dim")
-        console.print(text)
+        console.print_line(text, TIME_WIDTH)
 
 
 def _show_machine(store: EventStore, first: Event) -> None:
@@ -134,9 +135,9 @@ def _show_machine(store: EventStore, first: Event) -> None:
         at = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
         if text_of(event, "log.level") == "warn" and at >= begin - MACHINE_SECONDS * 1_000_000:
             text = Text.assemble(
-                (f"{_clock(event):19}  ", "dim"), (text_of(event, "message"), "yellow")
+                (f"{_clock(event):{TIME_WIDTH}}", "dim"), (text_of(event, "message"), "yellow")
             )
-            Console(highlight=False, soft_wrap=True).print(text)
+            Console(highlight=False).print_line(text, TIME_WIDTH)
 
 
 def _show_table(found: Iterable[Interval]) -> None:

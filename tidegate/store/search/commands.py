@@ -36,6 +36,8 @@ from tidegate.store.search.field_names import mapped_names, own_names, suggest
 from tidegate.store.search.follower import Follower
 
 FOUND: Final = 0
+INDENT: Final = 13
+"""Of what does not fit on an event's first line in a terminal: the width of its time."""
 NOT_FOUND: Final = 1
 ERROR: Final = 2
 FOLLOW_SECONDS: Final = 0.5
@@ -131,7 +133,7 @@ class _Output:
     def __init__(self, as_json: bool):
         self.as_json = as_json
         self.now = datetime.now(UTC)
-        self.console = _Terminal(highlight=False, soft_wrap=True)
+        self.console = _Terminal(highlight=False)
 
     def events(self, events: Iterable[Event]) -> int:
         """Print the events and return their number."""
@@ -147,7 +149,7 @@ class _Output:
 
     def text(self, text: Text | str) -> None:
         """Print a line."""
-        self.console.print(text)
+        self.console.print_line(text, INDENT)
 
 
 class _Terminal(Console):
