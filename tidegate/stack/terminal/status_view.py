@@ -63,10 +63,14 @@ def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
 
 def line(entry: Entry) -> Text:
     """An entry as one line."""
-    text = Text(time.strftime("%H:%M:%S  ", time.localtime(entry.at)), style="dim")
-    text.append(f"{entry.component:<12}", style="bold")
-    text.append(entry.message.replace("\n", "  "), style=STYLES.get(entry.level, ""))
-    return text
+    return Text.assemble(*_parts(entry))
+
+
+def _parts(entry: Entry) -> tuple[Text, Text]:
+    """The time and the component of an entry, and its message."""
+    at = time.strftime("%H:%M:%S  ", time.localtime(entry.at))
+    origin = Text.assemble((at, "dim"), (f"{entry.component:<12}", "bold"))
+    return origin, Text(entry.message.replace("\n", "  "), style=STYLES.get(entry.level, ""))
 
 
 def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
@@ -138,5 +142,10 @@ def _alerts(status: StackStatus) -> list[Text]:
     return [Text("\n").join(alerts)] if alerts else []
 
 
-def _log(log: Sequence[Entry]) -> Text:
-    return Text("\n").join(line(entry) for entry in log)
+def _log(log: Sequence[Entry]) -> Table:
+    table = Table.grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for entry in log:
+        table.add_row(*_parts(entry))
+    return table

@@ -125,6 +125,17 @@ def test_at_80_columns_every_address_is_complete() -> None:
     assert f"autoscaler: {problem}" in text
 
 
+def test_a_long_entry_of_the_log_continues_below_its_message() -> None:
+    long = Entry(0.0, "info", "rollout", "done", f"every replica serves {'shop:app ' * 8}at last")
+    shown = view(status(), {}, [long], 0.0)
+    console = Console(width=80, file=io.StringIO())
+    console.print(shown)
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()[-2:]
+    assert "rollout     every replica serves shop:app" in first
+    assert second.startswith(" " * first.index("every") + "shop:app")
+
+
 def test_a_pause_and_a_full_disk_are_shown_with_the_disk_first() -> None:
     pause = {"until": 5.0, "min": None, "max": None, "words": "paused until 2026-01-02 03:04Z"}
     text = rendered(status(pause=pause, problem="the disk of /d is full (0 MiB free)"), 80)
