@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from tidegate.events.event import make_event
+from tidegate.monitoring.feedback.outcomes import event_message
 from tidegate.service import VERSION
 from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
@@ -73,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         event = make_event(
             telemetry.origin,
             "outcome",
-            "a label arrived",
+            event_message(fields),
             unix_ns=time_ns(),
             event_id=event_id,
             fields=fields,

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter
+from tidegate.monitoring.feedback.outcomes import event_message
 from tidegate.settings import Settings
 from tidegate.telemetry.logs import get_logger
 from tidegate.telemetry.request_record import annotate, request_ids
@@ -88,7 +89,7 @@ class WatchedModels:
         event = make_event(
             self._origin(),
             "outcome",
-            "a label arrived",
+            event_message(fields),
             unix_ns=time_ns(),
             event_id=event_id,
             fields=fields,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -114,3 +115,10 @@ def event_fields(outcome: Outcome, model: str, fields: dict[str, Any]) -> dict[s
             },
         },
     }
+
+
+def event_message(fields: Mapping[str, Any]) -> str:
+    """The message of an outcome's event with these fields: the label, and what was predicted."""
+    outcome = fields["tidegate"]["outcome"]
+    kind = "" if "actual" in outcome else "_value"
+    return f"label {outcome[f'actual{kind}']}, predicted {outcome[f'predicted{kind}']}"

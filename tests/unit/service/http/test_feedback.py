@@ -45,6 +45,7 @@ async def test_a_label_becomes_an_event_of_its_prediction(
     fields = event["tidegate"]["outcome"]
     assert (fields["predicted"], fields["actual"]) == (prediction["label"], "late")
     assert fields["correct"] == (prediction["label"] == "late")
+    assert event["message"] == f"label late, predicted {prediction['label']}"
     assert fields["confidence"] == pytest.approx(prediction["probability"], abs=1e-6)
     assert feedback["tidegate"]["feedback"] == {"accepted": 1, "refused": 0}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ async def test_true_values_are_accepted_and_counted(
     assert metrics["ml_residuals_total", "true"] == 2
     assert metrics["ml_residuals_total", "false"] == 1
     residuals = [event["tidegate"]["outcome"]["residual"] for event in events]
+    assert all(re.fullmatch(r"label \S+\d, predicted \S+\d", event["message"]) for event in events)
     assert residuals == pytest.approx([0, 5.5, 1000], abs=1e-3)
 
 
