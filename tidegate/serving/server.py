@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 
 from tidegate.serving.graceful_close import SETTLE_SECONDS, drop_new_connections
+from tidegate.serving.http_protocol import HttpProtocol
 from tidegate.serving.listener import BACKLOG
 from tidegate.serving.replica import Replica
 from tidegate.telemetry import get_logger
@@ -24,7 +25,6 @@ request on a connection that is being closed."""
 _IMPORTED_LATE: Final = (
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
-    "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.auto",
     "anyio._backends._asyncio",
     "concurrent.futures.thread",
@@ -72,7 +72,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 replica.app,
                 loop="uvloop",
-                http="httptools",
+                http=HttpProtocol,
                 ws="auto" if websockets else "none",
                 lifespan="on",
                 access_log=False,

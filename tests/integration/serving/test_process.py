@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -61,6 +62,19 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"cake"})
 """
+
+
+def test_what_is_not_http_gets_an_error_in_json(tmp_path: Path) -> None:
+    (tmp_path / "cakes.py").write_text(PLAIN)
+    with served(tmp_path, "cakes:app") as found:
+        until(lambda: found.ready() == 200, "it is ready")
+        with socket.create_connection(("127.0.0.1", found.port), 60) as connection:
+            connection.sendall(b"no HTTP\r\n\r\n")
+            with connection.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in head
+    assert orjson.loads(body)["detail"][0]["type"] == "malformed_request"
 
 
 async def send_requests(found: Service, stop: asyncio.Event, statuses: list[int]) -> None:
