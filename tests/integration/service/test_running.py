@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import ml_dtypes
 import numpy as np
 import psutil
 import pytest
@@ -126,6 +127,20 @@ def test_a_triton_client_may_omit_the_outputs(
         "flights", inputs_for(client.get_model_metadata("flights"), rows, binary=True)
     )
     assert result.as_numpy("probabilities").sum(axis=1) == pytest.approx(1)
+
+
+def test_a_triton_client_that_sends_bf16_gets_the_datatypes_that_are_offered(
+    client: triton.InferenceServerClient, samples: list[dict[str, Any]]
+) -> None:
+    rows = complete(samples, 1)
+    inputs = inputs_for(client.get_model_metadata("flights"), rows, binary=True)
+    number = next(at for at, one in enumerate(inputs) if one.datatype() == "FP32")
+    inputs[number] = triton.InferInput(inputs[number].name(), [1, 1], "BF16")
+    inputs[number].set_data_from_numpy(np.ones((1, 1), ml_dtypes.bfloat16))
+    expected = r"datatype should be one of BYTES, .*FP32.*BOOL, got 'BF16'"
+    with pytest.raises(triton.InferenceServerException, match=expected) as refused:
+        client.infer("flights", inputs)
+    assert refused.value.status() == "400"
 
 
 @pytest.mark.parametrize("binary_out", [False, True])
