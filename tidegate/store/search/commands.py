@@ -35,6 +35,9 @@ from tidegate.store.search import event_lines, waterfall
 from tidegate.store.search.field_names import mapped_names, own_names, suggest
 from tidegate.store.search.follower import Follower
 
+DELIVERY_SECONDS: Final = 3.0
+"""How long to look for a trace: the events of a request that has just ended are on their way."""
+POLL_SECONDS: Final = 0.1
 FOUND: Final = 0
 INDENT: Final = 13
 """Of what does not fit on an event's first line in a terminal: the width of its time."""
@@ -96,8 +99,12 @@ def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
             raise ValueError(
                 f"{trace_id!r} is not a valid trace id: it must have 32 hexadecimal digits"
             )
-        query = f"trace.id:{requested}"
-        found = store.search(SearchRequest(query=query, order="asc", size=MAX_HITS))
+        request = SearchRequest(query=f"trace.id:{requested}", order="asc", size=MAX_HITS)
+        found = store.search(request)
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        while not found.hits and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            found = store.search(request)
         if as_json:
             output.events(found.hits)
         else:

@@ -230,9 +230,23 @@ def test_trace_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixtu
     assert len(events) == 3
 
 
-def test_an_unknown_or_invalid_trace_id_is_reported(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
+def test_a_trace_whose_events_are_on_their_way_is_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    found = load(stack={"data_dir": tmp_path})
+    with closing(open_store(found)) as store:
+        store.append([event("before")])
+        late = event("late", trace={"id": PLAIN})
+        monkeypatch.setattr(time, "sleep", lambda _: store.append([late]))
+        assert commands.trace(found, PLAIN, as_json=True) == 0
+    (shown,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert shown["message"] == "late"
+
+
+def test_an_unknown_or_invalid_trace_id_is_reported(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "DELIVERY_SECONDS", 0.0)
     assert commands.trace(settings, "c" * 32, as_json=False) == 1
     assert commands.trace(settings, "xyz", as_json=False) == 2
     captured = capsys.readouterr().err.splitlines()
