@@ -142,10 +142,8 @@ class Supervisor:
 
         async def get_status(request: web.Request) -> web.Response:
             del request
-            await self._served_versions.refresh(self._pool.processes)
-            return web.Response(
-                text=self.status().model_dump_json(), content_type="application/json"
-            )
+            status = await self.status_with_versions()
+            return web.Response(text=status.model_dump_json(), content_type="application/json")
 
         bounds = self.settings.replicas
         resizer = LocalResizer(self._pool, bounds, self._slots)
@@ -229,8 +227,13 @@ class Supervisor:
     def _processes(self) -> list[ProcessSupervisor]:
         return [*self._components.values(), *self._pool.processes.values()]
 
+    async def status_with_versions(self) -> StackStatus:
+        """The status of the stack now, after each replica was asked for its version."""
+        await self._served_versions.refresh(self._pool.processes)
+        return self.status()
+
     def status(self) -> StackStatus:
-        """The status of the stack now."""
+        """The status of the stack now, with the versions that replicas told last."""
         components = [
             self._prometheus.status_of(program_status(process))
             if self._prometheus and name == prometheus_monitor.NAME

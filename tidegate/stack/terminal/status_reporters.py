@@ -55,7 +55,7 @@ def _print(console: Console, text: str | Text, **options: Any) -> None:
     """
     with suppress(OSError, ValueError):  # the end of a capture flushes earlier output
         with console.capture() as captured:
-            console.print(text, soft_wrap=True, **options)
+            console.print(text, **{"soft_wrap": True, **options})
         write_or_discard(console.file, captured.get())
 
 
@@ -103,7 +103,8 @@ class LiveStatusReporter:
 
     def ready(self, status: StackStatus) -> None:
         """Print the addresses above the view."""
-        _print(self.console, f"{addresses(status)}; Ctrl-C stops everything", highlight=False)
+        text = f"{addresses(status)}; Ctrl-C stops everything"
+        _print(self.console, text, highlight=False, soft_wrap=False)
 
     def failed(self, text: str) -> None:
         """Print the reason."""
@@ -111,7 +112,7 @@ class LiveStatusReporter:
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
-        """Update the view until the block ends."""
+        """Update the view until the block ends, which is when everything has stopped."""
         with Live(console=self.console, auto_refresh=False) as live:
             drawing = asyncio.create_task(
                 keep_running(
@@ -126,12 +127,13 @@ class LiveStatusReporter:
                 drawing.cancel()
                 with suppress(asyncio.CancelledError):
                     await drawing
+        _print(self.console, "stopped")
 
     async def _draw(self, live: Live, supervisor: Supervisor) -> None:
         logs = Layout(supervisor.settings.stack.data_dir).logs
         async with probe_session() as (_, fetch):
             while True:
-                status = supervisor.status()
+                status = await supervisor.status_with_versions()
                 headline = await fetch_headline(fetch, status.prometheus)
                 log = recent_log(status, last_decisions(logs, LOG_LINES))
                 rendered = view(status, headline, log, time.time())

@@ -15,6 +15,7 @@ import pytest
 from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import load
+from tidegate.stack.replicas.served_versions import ServedVersions
 from tidegate.stack.supervisor.supervisor import running_stack
 from tidegate.stack.terminal import status_reporters, status_view
 from tidegate.stack.terminal.status_reporters import (
@@ -68,6 +69,12 @@ async def test_a_live_view_that_raises_is_drawn_again_and_the_error_is_counted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     calls: list[int] = []
+    asked: list[object] = []
+
+    async def refresh(_: ServedVersions, processes: object) -> None:
+        asked.append(processes)
+
+    monkeypatch.setattr(ServedVersions, "refresh", refresh)
     draw = status_view.view
 
     def fails_once(*arguments: Any) -> Any:
@@ -82,3 +89,6 @@ async def test_a_live_view_that_raises_is_drawn_again_and_the_error_is_counted(
         async with LiveStatusReporter(console).watching(supervisor):
             await eventually(lambda: len(calls) > 1)
         assert supervisor.status().faults == 1
+    assert asked  # for the versions of the replicas
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("stopped\n")
