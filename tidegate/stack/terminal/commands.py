@@ -15,7 +15,7 @@ from typing import Final, Literal, cast
 from tidegate.console import Console
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
-from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.artefacts.import_cache import find_model, import_digest
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.settings import Settings, Store, is_import_string
 from tidegate.stack.checks.ports import lost_stack
@@ -107,12 +107,12 @@ def _import_problem(settings: Settings, layout: Layout, console: Console) -> str
     path = settings.model.path
     if settings.replica_program or path.is_dir():
         return ""
-    if is_import_string(path):
-        _print(console, f"importing {path}")
-    else:
-        _print(console, f"converting {path}, unless it was converted before")
     try:
         layout.make()
+        if is_import_string(path):
+            _print(console, f"importing {path}")
+        elif not (layout.data / "artefacts" / import_digest(path)).is_dir():
+            _print(console, f"converting {path}")
         asyncio.run(find_model(path, layout.data, settings.service.app_dir))
     except OSError as error:
         return f"the stack cannot start: {os_error_message(error)}"

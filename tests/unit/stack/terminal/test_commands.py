@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.console import Console
+from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.settings import Settings, load
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.terminal import commands
@@ -106,7 +107,11 @@ def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts
     settings = load(model={"path": tmp_path / "wine.joblib"})
     problem = commands._import_problem(settings, layout, Console(file=out))
     assert problem.startswith(f"{tmp_path}/wine.joblib cannot be served: ")
-    assert "converting" in out.getvalue()
+    assert out.getvalue() == f"converting {tmp_path}/wine.joblib\n"
+    (layout.data / "artefacts" / import_digest(tmp_path / "wine.joblib")).mkdir(parents=True)
+    again = io.StringIO()
+    assert commands._import_problem(settings, layout, Console(file=again)) != ""
+    assert again.getvalue() == ""  # it was converted before
     assert commands._import_problem(load(service={"app": "a:b"}), layout, Console(file=out)) == ""
 
 
