@@ -273,6 +273,8 @@ class EmbeddedStore(EmbeddedReader):
                 writer = self._open_writer()
                 writer.delete_documents_by_query(old)
                 writer.commit()
+                if self._events is not None:
+                    self._events -= count
         return count
 
     def close(self) -> None:

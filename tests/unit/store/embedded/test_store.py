@@ -259,6 +259,18 @@ def test_a_store_of_a_newer_version_is_a_problem_that_can_be_said(root: Path) ->
     assert "format 99" in problem(root, content=True)
 
 
+def test_events_that_were_deleted_by_their_age_are_no_part_of_a_damage(
+    store: EmbeddedStore, root: Path
+) -> None:
+    store.forget_damage()  # of the new store
+    store.append([event(number) for number in range(5)])
+    assert store.prune(START + timedelta(seconds=2)) == 2
+    (next(root.glob("index-*")) / "meta.json").write_text("{")
+    damage = store.check(content=True)
+    assert damage is not None
+    assert damage.events == 3
+
+
 def test_deletions_are_no_damage(store: EmbeddedStore, root: Path) -> None:
     store.append([event(number) for number in range(5)])
     store.prune(START + timedelta(seconds=2))
