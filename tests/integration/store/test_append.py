@@ -57,8 +57,10 @@ def test_a_reader_appends_nothing(scene: Scene) -> None:
 
 def test_ten_thousand_events_are_found(scene: Scene) -> None:
     events = [scene.event(f"number {n}", seconds=n, tidegate={"rows": n}) for n in range(10_000)]
-    for start in range(0, len(events), 2500):
-        assert scene.store.append(events[start : start + 2500]) == []
+    # In batches of the size that the collector sends: a request may take 20 s, also on a busy machine.
+    size = scene.settings.collector.batch_events
+    for start in range(0, len(events), size):
+        assert scene.store.append(events[start : start + size]) == []
     found = scene.search(size=10_000, order="asc")
     assert found.total == 10_000
     assert [hit["tidegate"]["rows"] for hit in found.hits] == list(range(10_000))
