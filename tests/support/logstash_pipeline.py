@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from support.checkout import ROOT
+
 Event = dict[str, Any]
 METADATA: Final = "@metadata"
 RUBY_HARNESS: Final = Path(__file__).with_name("logstash_event.rb")
@@ -181,3 +183,10 @@ def _fingerprint(event: Event, settings: Mapping[str, Any]) -> None:
 
 
 _FILTERS: Final = {"mutate": _mutate, "fingerprint": _fingerprint, "ruby": lambda *_: None}
+
+
+FOLDER: Final = ROOT / "observability" / "logstash"
+IN_IMAGE: Final = Path("/usr/share/logstash")
+NAMES: Final = ("main", "dead-letters")
+TEXTS: Final = {name: (FOLDER / "pipeline" / f"{name}.conf").read_text() for name in NAMES}
+SECTIONS: Final = {name: parse(text) for name, text in TEXTS.items()}

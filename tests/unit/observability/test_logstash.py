@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +18,15 @@ import pytest
 import yaml
 
 from support import logstash_pipeline
+from support.checkout import ROOT
 from support.components import unavailable
-from support.ports import free_ports
+from support.logstash_pipeline import FOLDER, IN_IMAGE, NAMES, SECTIONS, TEXTS
 from tidegate.provision.elasticsearch.roles import ROLES
-from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.rules.alerts import alerts
 from tidegate.settings import Logstash, Settings
 from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store import fields
 
-ROOT = Path(__file__).parents[3]
-FOLDER = ROOT / "observability" / "logstash"
-IN_IMAGE = Path("/usr/share/logstash")
-NAMES = ("main", "dead-letters")
-TEXTS = {name: (FOLDER / "pipeline" / f"{name}.conf").read_text() for name in NAMES}
-SECTIONS = {name: logstash_pipeline.parse(text) for name, text in TEXTS.items()}
 SETTINGS: dict[str, Any] = yaml.safe_load((FOLDER / "logstash.yml").read_text())
 PIPELINES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "pipelines.yml").read_text())
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -333,166 +325,3 @@ def test_dead_letters_have_their_own_stream_for_any_content() -> None:
 def test_a_dead_letter_has_only_fields_of_the_mapping() -> None:
     written = set(re.findall(r'^    "(\w+)" =>', DEAD_LETTER_SCRIPT, re.MULTILINE))
     assert written == {"message", "log", "ecs", "event", "error", "service"}
-
-
-@pytest.fixture
-def container(tmp_path: Path) -> Path:
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "writer").write_text("writer password\n")
-    (tmp_path / "secrets" / "collector").write_text("collector password\n")
-    entry = tmp_path / "entry"
-    entry.write_text('#!/bin/sh\necho "$*"\nenv\n')
-    entry.chmod(0o755)
-    return tmp_path
-
-
-def start(container: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [FOLDER / "start", *arguments],
-        env=environment(container) | variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def environment(container: Path) -> dict[str, str]:
-    """The variables with which the script runs outside of its image."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "SECRETS": str(container / "secrets"),
-        "DATA": str(container / "data"),
-        "PIPELINES": str(FOLDER / "pipelines.yml"),
-        "ENTRYPOINT": str(container / "entry"),
-        "CHECK_SECONDS": "0.05",
-    }
-
-
-def test_secrets_are_in_the_environment_of_logstash_and_not_in_its_arguments(
-    container: Path,
-) -> None:
-    done = start(container, "--version")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0] == "--version", "no secret among the arguments"
-    assert "LOGSTASH_WRITER_PASSWORD=writer password" in lines
-    assert "LOGSTASH_COLLECTOR_PASSWORD=collector password" in lines
-    (letters,) = SECTIONS["dead-letters"]["input"].plugins()
-    assert letters.head == "dead_letter_queue"
-    assert letters.settings == {
-        "id": "refused",
-        "path": str(IN_IMAGE / "data" / "dead_letter_queue"),
-        "pipeline_id": "main",
-        "commit_offsets": True,
-        "clean_consumed": True,
-    }
-    assert (container / "data" / "dead_letter_queue" / "main").is_dir()
-
-
-def test_the_start_script_sets_the_variables_that_the_pipelines_read() -> None:
-    needed = set(re.findall(r"\$\{(\w+)\}", "".join(TEXTS.values())))
-    assert needed == {"LOGSTASH_WRITER_PASSWORD", "LOGSTASH_COLLECTOR_PASSWORD"}
-    script = (FOLDER / "start").read_text()
-    assert all(f"{name}=$(secret " in script for name in needed)
-    read = set(re.findall(r"\$\(secret (\w+)\)", script))
-    assert read <= {secret.name for secret in SECRETS}
-
-
-@pytest.mark.parametrize("name", ["writer", "collector"])
-def test_a_missing_secret_stops_the_start_with_a_message(container: Path, name: str) -> None:
-    (container / "secrets" / name).write_text("")
-    done = start(container)
-    assert done.returncode == 2
-    assert f"logstash: there is no secret {container}/secrets/{name}: " in done.stderr
-    assert done.stdout == ""
-
-
-def test_a_data_folder_that_is_not_writable_stops_the_start_with_a_message(container: Path) -> None:
-    (container / "data").write_text("a file")
-    done = start(container)
-    assert done.returncode == 2
-    assert "cannot be written: does its volume belong to the user" in done.stderr
-
-
-def test_a_disk_without_room_for_the_whole_queue_stops_the_start_with_a_message(
-    container: Path,
-) -> None:
-    full = container / "pipelines.yml"
-    full.write_text("- pipeline.id: main\n  queue.max_bytes: 999999999mb\n")
-    done = start(container, PIPELINES=str(full))
-    assert done.returncode == 2
-    assert re.search(
-        r"/data has \d+ MiB free, but its queues may need 999999999 MiB more", done.stderr
-    )
-    assert done.stdout == "", "Logstash was not started"
-
-
-def test_the_size_of_a_queue_may_be_in_any_unit(container: Path) -> None:
-    full = container / "pipelines.yml"
-    full.write_text("- pipeline.id: main\n  queue.max_bytes: 999999GB\n")
-    done = start(container, PIPELINES=str(full))
-    assert done.returncode == 2
-    assert f"its queues may need {999999 * 1024} MiB more" in done.stderr
-
-
-def test_the_exit_code_of_a_logstash_that_ends_at_once_is_that_of_the_script(
-    container: Path,
-) -> None:
-    (container / "entry").write_text("#!/bin/sh\nexit 7\n")
-    # The shell learns of the end before it waits.
-    ended = 'while kill -0 "$logstash" 2>/dev/null; do :; done'
-    script = (FOLDER / "start").read_text().replace("watcher=$!", f"watcher=$!; {ended}")
-    (container / "start").write_text(script)
-    done = subprocess.run(
-        ["/bin/bash", container / "start"],
-        env=environment(container),
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 7
-
-
-# Listens where Logstash does: on the port of its API, and unless `main` is missing on that of its input.
-LISTENER = """#!{python}
-import signal, socket, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
-servers = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
-for server in servers[1:]:
-    for _ in range(40):  # two seconds of checks
-        server.accept()[0].close()
-print("running", flush=True)
-signal.pause()
-"""
-
-
-def listener(container: Path, *, patience: float, main: bool) -> subprocess.Popen[str]:
-    """The start script around a process that listens."""
-    first = free_ports(2)
-    ports = [str(first), *([str(first + 1)] if main else [])]
-    (container / "entry").write_text(LISTENER.format(python=sys.executable))
-    running = {"MONITORING_PORT": str(first), "INPUT_PORT": str(first + 1)}
-    return subprocess.Popen(
-        [FOLDER / "start", *ports],
-        env=environment(container) | running | {"PATIENCE_SECONDS": str(patience)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_logstash_is_ended_if_its_main_pipeline_is_missing(container: Path) -> None:
-    with listener(container, patience=1, main=False) as process:
-        output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output) == (7, "running\n")
-    assert "the pipeline main does not run" in errors
-
-
-def test_logstash_with_its_main_pipeline_runs_until_it_is_asked_to_stop(container: Path) -> None:
-    with listener(container, patience=1, main=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "running\n"
-        process.terminate()
-        _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (7, "")

@@ -21,8 +21,6 @@ from support.samples.onnx_graphs import (
     make_model,
     one_node,
 )
-from tidegate.service.artefacts.external_data import external_files
-from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_model import main
 from tidegate.service.artefacts.kinds import onnx_file
@@ -264,86 +262,6 @@ def test_rows_with_other_columns_than_the_model_without_names_ask_for_a_schema(
     message = r"price.csv has 3 columns for features, and the model has 4 .*: write a schema.toml"
     with pytest.raises(ImportModelError, match=message):
         imported("price.onnx", linear().SerializeToString(), rows="id,a,b,label\n1,2,3,4\n")
-
-
-def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_path: Path) -> None:
-    wide = np.ones((400, 1), dtype=np.float32)
-
-    def save(file: Path) -> None:
-        onnx.save(
-            linear(wide), str(file), save_as_external_data=True, location="w.bin", size_threshold=10
-        )
-
-    found = imported("wide.onnx", save)
-    assert len(found.manifest.features) == 400
-    onnxruntime.InferenceSession(  # one file
-        (found.path / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"]
-    )
-    (tmp_path / "w.bin").unlink()
-    with pytest.raises(ImportModelError, match=r"external data cannot be read: .*w\.bin"):
-        onnx_file.open_file(tmp_path / "wide.onnx", ModelSchema())
-
-
-@pytest.mark.parametrize("location", ["w\0.bin", "w" * 300])
-def test_external_data_with_an_impossible_name_is_refused(tmp_path: Path, location: str) -> None:
-    model = linear()
-    (weights, *_) = model.graph.initializer
-    weights.ClearField("raw_data")
-    weights.data_location = TensorProto.EXTERNAL
-    weights.external_data.add(key="location", value=location)
-    file = tmp_path / "m.onnx"
-    file.write_bytes(model.SerializeToString())
-    assert import_digest(file)
-    with pytest.raises(ImportModelError, match="external data cannot be read"):
-        onnx_file.open_file(file, ModelSchema())
-
-
-def test_new_weights_beside_the_same_graph_give_another_artefact(tmp_path: Path) -> None:
-    file, digests, graphs = tmp_path / "wide.onnx", set(), set()
-    (tmp_path / "data").mkdir()
-    for location in ("w.bin", "data/[w].bin"):
-        for weight in (1, 100):
-            weights = np.full((400, 1), weight, dtype=np.float32)
-            onnx.save(
-                linear(weights),
-                str(file),
-                save_as_external_data=True,
-                location=location,
-                size_threshold=10,
-            )
-            graphs.add(file.read_bytes())
-            digests.add(import_digest(file))
-            (tmp_path / location).rename(tmp_path / f"{location}.old")
-    assert (len(graphs), len(digests)) == (2, 4)
-
-
-def test_external_data_is_found_in_every_part_of_a_model(tmp_path: Path) -> None:
-    def tensor(location: str) -> Any:
-        made = helper.make_tensor("w", FLOAT, [1], [1.0])
-        made.data_location = TensorProto.EXTERNAL
-        made.external_data.add(key="location", value=location)
-        made.external_data.add(key="offset", value="0")
-        (tmp_path / location).touch()
-        return made
-
-    constant = helper.make_node("Constant", [], ["c"], value=tensor("constant"))
-    inner = helper.make_graph([constant], "then", [], [], initializer=[tensor("branch")])
-    branch = helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)
-    graph = helper.make_graph([branch], "graph", [], [], initializer=[tensor("weights")])
-    values = tensor("sparse")
-    graph.sparse_initializer.add().values.CopyFrom(values)
-    inside = helper.make_node("Constant", [], ["c"], value=tensor("function"))
-    function = helper.make_function("own", "F", [], ["c"], [inside], [])
-    outside = tensor("outside")
-    outside.external_data[0].value = "/dev/zero"
-    graph.initializer.append(outside)
-    model = helper.make_model(graph, functions=[function])
-    file = tmp_path / "m.onnx"
-    file.write_bytes(model.SerializeToString())
-    found = [path.name for path in external_files(file)]
-    assert found == ["branch", "constant", "function", "sparse", "weights"]
-    file.write_bytes(model.SerializeToString()[:-5])
-    assert external_files(file) == []
 
 
 @pytest.mark.parametrize("shape", [[None, 10**10], [None, 10**5, 10**5], [1, 10**10, 1]])
