@@ -32,7 +32,7 @@ artefacts/flights/manifest.json:
 	@$(BIN)/tidegate train
 
 test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k drain' selects tests.
-	@scripts/setup prometheus elasticsearch ruby
+	@scripts/setup prometheus elasticsearch ruby chromium
 	@$(MAKE) --no-print-directory lint
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
 

@@ -12,7 +12,7 @@ home=$cache/prometheus
 fail() { printf 'prometheus: %s\n' "$1" >&2; exit 1; }
 has_both() { [ -x "$1/prometheus" ] && [ -x "$1/promtool" ]; }
 # Debian's reads the files of its page, the others have them inside or not at all.
-has_page() { [ -d "$1/web" ] || ! "$1/prometheus" --help 2>&1 | grep -q -e --web.local-assets; }
+has_page() { cmp -s "$1"/web/static/popper.js/{,umd/}popper.min.js || ! grep -q -e --web.local-assets <<<"$("$1/prometheus" --help 2>&1)"; }
 
 page_packages() {
     apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
@@ -33,6 +33,7 @@ unpack_package() {
             for package in {libjs,fonts}-*.deb; do dpkg-deb -x "$package" .; done
             cp -rL usr/share/prometheus/web web
             rm -rf web/static/moment-timezone/data # 200 MB, which the page does not read
+            cp web/static/popper.js/{umd/,}popper.min.js # the page loads it as a script, and it is a module
         fi
     ) && has_both "$work/usr/bin" && "$work/usr/bin/promtool" --version >/dev/null 2>&1 &&
         mkdir -p "$home" && rm -rf "$home/web" &&
