@@ -221,3 +221,11 @@ def container() -> Callable[..., Container]:
 @pytest.fixture
 def harness() -> Harness:
     return Harness()
+
+
+@pytest.fixture
+async def two_replicas(harness: Harness, replica: Callable[..., Json]) -> Harness:
+    """A resizer with two ready replicas."""
+    harness.engine.add(replica(1), replica(2))
+    await harness.resizer.initialize()
+    return harness

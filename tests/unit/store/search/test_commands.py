@@ -12,38 +12,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta, timezone
-from functools import cache
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tidegate.events.event import Event, Origin, make_event, timestamp
+from support.samples.recent_events import SECOND, event, now_ns
+from tidegate.events.event import Event, timestamp
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
 from tidegate.store.base import EventStore
 from tidegate.store.search import commands
-from tidegate.store.search.event_lines import line
-from tidegate.store.search.follower import PAGE, Follower
 from tidegate.telemetry.propagation import parse_traceparent
 
-ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 OWN = {"city": "Kyiv", "price": 12.5, "quote": {"vip": True}}
 KEPT, PLAIN = "a" * 32, "b" * 32
-SECOND = 10**9
-
-
-@cache
-def now_ns() -> int:
-    """The time of the events: read when they are created, not when tests are collected."""
-    return time.time_ns()
-
-
-def event(message: str, ago: float = 10, **more: Any) -> Event:
-    dataset, stream = more.pop("dataset", "app"), more.pop("stream", "logs")
-    unix_ns = now_ns() - int(ago * SECOND)
-    return make_event(ORIGIN, dataset, message, unix_ns=unix_ns, stream=stream, fields=more)
 
 
 def ago(seconds: int) -> str:
@@ -351,46 +335,6 @@ def test_following_retries_an_unavailable_store(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
-def test_a_follower_reads_pages_and_returns_each_event_once(tmp_path: Path) -> None:
-    settings = load(stack={"data_dir": tmp_path})
-    start = datetime.fromtimestamp(now_ns() / SECOND - 3600, UTC)
-    with closing(open_store(settings)) as store:
-        store.append(
-            [event(f"n {number}", ago=100 - number / 100) for number in range(2 * PAGE + 5)]
-        )
-        # A full page of events with one timestamp.
-        store.append([event("same", ago=50) for _ in range(PAGE)])
-        follower = Follower(store, "", start)
-        assert len(list(follower.events())) == 3 * PAGE + 5
-        assert list(follower.events()) == []
-        store.append([event("new", ago=52), event("too late", ago=79)])
-        assert [found["message"] for found in follower.events()] == ["new"]
-
-
-def test_events_in_the_future_do_not_hide_later_events_from_a_follower(tmp_path: Path) -> None:
-    settings = load(stack={"data_dir": tmp_path})
-    now = datetime.fromtimestamp(now_ns() / SECOND, UTC)
-    clock = [now]
-    far = {**event("of 2099"), "@timestamp": "2099-12-31T00:00:00Z"}
-
-    def found(follower: Follower) -> list[Any]:
-        return [one["message"] for one in follower.events()]
-
-    with closing(open_store(settings)) as store:
-        store.append([event("before", ago=20), far])
-        follower = Follower(store, "", now - timedelta(hours=1), clock=lambda: clock[0])
-        assert found(follower) == ["before", "of 2099"], "the first look finds everything"
-        store.append([event("now", ago=1), {**far, "event": {**far["event"], "id": "another"}}])
-        store.append([event("a little ahead", ago=-9), event("ahead", ago=-60)])
-        store.append([event("from a backlog", ago=25)])
-        assert found(follower) == ["from a backlog", "now", "a little ahead"]
-        assert found(follower) == [], "each once"
-        store.append([event("late", ago=10), event("too late", ago=12)])
-        assert found(follower) == ["late"], "what is late is found, whatever is ahead"
-        clock[0] += timedelta(seconds=51)
-        assert found(follower) == ["ahead"], "when its time has come"
-
-
 def test_fields_of_an_application_are_found_shown_and_completed(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,32 +345,6 @@ def test_fields_of_an_application_are_found_shown_and_completed(
         "log.level:error AND (tidegate.city:"
     ]
     assert not [one for one in commands.complete(settings, "") if "own_fields" in one]
-
-
-def test_an_event_with_invalid_values_is_formatted() -> None:
-    now = datetime(2026, 3, 1, tzinfo=UTC)
-    assert line({"@timestamp": "\x07", "log": 5}, now, UTC).plain == "\\x07 -     -           "
-    whole = {"@timestamp": "2026-03-01T10:00:00.1239Z", "message": "a\nb\x1b"}
-    assert line(whole, now, UTC).plain == "10:00:00.123 -     -           a\\nb\\x1b"
-
-
-@pytest.mark.parametrize("value", [1, "n", ""])
-def test_a_name_with_an_equals_sign_is_shown(value: object) -> None:
-    text = line({"x=nan": value}, datetime(2026, 3, 1, tzinfo=UTC), UTC).plain
-    assert text.endswith(f"x=nan={value}")
-
-
-@pytest.mark.parametrize("hours", [-12, 0, 12])
-@pytest.mark.parametrize(
-    "timestamp",
-    ["9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00Z"],
-)
-def test_the_first_and_the_last_time_are_formatted_in_each_time_zone(
-    timestamp: str, hours: int
-) -> None:
-    now = datetime(2026, 3, 1, tzinfo=UTC)
-    text = line({"@timestamp": timestamp}, now, timezone(timedelta(hours=hours))).plain
-    assert text.startswith(("9999-12-31", "1-01-01"))
 
 
 def test_the_configured_store_is_opened(settings: Settings) -> None:
