@@ -13,14 +13,11 @@ core.register_service("refuse", "http", function(applet)
         end
         remaining = remaining - #chunk
     end
-    local body = applet:get_var("txn.refusal")
-    local retry_after = applet:get_var("txn.retry_after")
-    applet:set_status(tonumber(applet:get_var("txn.refusal_status")))
+    -- A 503 is not sent: the configuration denies this response with one of its own.
+    local body = applet:get_var("txn.refusal") or ""
+    applet:set_status(tonumber(applet:get_var("txn.refusal_status") or 503))
     applet:add_header("Content-Type", "application/json")
     applet:add_header("Content-Length", tostring(#body))
-    if retry_after then
-        applet:add_header("Retry-After", tostring(retry_after))
-    end
     applet:start_response()
     applet:send(body)
 end)

@@ -143,8 +143,8 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "GatewayQueueTimeouts",
         "(\n"
         '  sum(increase(haproxy_backend_connection_errors_total{job="gateway",proxy="model"}[1m])) > 0\n'
-        '  or sum(increase(haproxy_backend_requests_denied_total{job="gateway",proxy="model"}[1m])) > 0\n'
-        '  or sum(increase(haproxy_backend_responses_denied_total{job="gateway",proxy="model"}[1m])) > 0\n'
+        '  or sum(increase(haproxy_frontend_requests_denied_total{job="gateway",proxy="http_in"}[1m])) > 0\n'
+        '  or sum(increase(haproxy_frontend_responses_denied_total{job="gateway",proxy="http_in"}[1m])) > 0\n'
         ")\n"
         "and service:replicas_ready:now > 0",
         0,

@@ -26,6 +26,18 @@ GATEWAY: Final = (
         "requests that are not valid HTTP",
     ),
     Metric(
+        "haproxy_frontend_requests_denied_total",
+        "counter",
+        ("proxy",),
+        "requests refused at once, as too many wait or they would wait too long",
+    ),
+    Metric(
+        "haproxy_frontend_responses_denied_total",
+        "counter",
+        ("proxy",),
+        "such requests whose large body was read first",
+    ),
+    Metric(
         "haproxy_frontend_current_sessions",
         "gauge",
         ("proxy",),
@@ -64,18 +76,6 @@ GATEWAY: Final = (
         "counter",
         ("proxy",),
         "requests that failed: the wait was too long, or no attempt could connect",
-    ),
-    Metric(
-        "haproxy_backend_requests_denied_total",
-        "counter",
-        ("proxy",),
-        "requests refused at once, as too many wait or they would wait too long",
-    ),
-    Metric(
-        "haproxy_backend_responses_denied_total",
-        "counter",
-        ("proxy",),
-        "the same of requests whose body was larger than gateway.repeat_bytes",
     ),
     Metric(
         "haproxy_backend_response_errors_total",

@@ -109,13 +109,14 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(
     for status, retry_after, body in answers:
         assert (status, retry_after) == (503, "2")
         assert json.loads(body)["detail"][0]["type"] == "queue_full"
-    # What GatewayQueueTimeouts asks for.
-    assert await gateway.metric("haproxy_backend_responses_denied_total", proxy="model") == 5
     replica.release.set()
     assert await asyncio.gather(*accepted) == [200] * 2
     # Refused ones end first.
     reasons = [line["event"]["reason"] for line in await gateway.lines(7)]
     assert reasons == ["queue_length"] * 5 + [None] * 2
+    # The alert and the autoscaler see all of them.
+    assert await gateway.refused() == 5
+    assert await gateway.arrived() == 7
 
 
 async def test_a_client_with_expect_100_continue_gets_the_refusal_at_once(gateway: Gateway) -> None:
@@ -294,6 +295,7 @@ async def test_waiting_bodies_are_limited_to_queue_bytes(
         async with session.post(url, data=data) as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
             assert (await answer.json())["detail"][0]["type"] == "queue_full"
+    assert await gateway.refused() == 2
     small = asyncio.create_task(post(gateway))
     await gateway.queued(4)
     replica.release.set()

@@ -155,6 +155,14 @@ class Gateway:
         await self.wait_until_queueing()
         return await self.metric("haproxy_backend_sessions_total", proxy="model") - 1
 
+    async def refused(self) -> float:
+        """The number of requests that it refused because too many wait."""
+        requests, responses = [
+            await self.metric(f"haproxy_frontend_{name}_denied_total", proxy="http_in")
+            for name in ("requests", "responses")
+        ]
+        return requests + responses
+
     async def wait_until_queueing(self) -> None:
         """Wait until requests can wait without a replica."""
 

@@ -23,8 +23,9 @@ MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "6h": 360}
 # Requests per minute in the burn rate cases: enough to represent a small fraction exactly.
 PER_MINUTE: Final = 1_000_000
 GATEWAY: Final = 'job="gateway",proxy="model"'
-QUEUE_REFUSALS: Final = f"haproxy_backend_requests_denied_total{{{GATEWAY}}}"
-LARGE_REFUSALS: Final = f"haproxy_backend_responses_denied_total{{{GATEWAY}}}"
+CLIENTS: Final = 'job="gateway",proxy="http_in"'
+QUEUE_REFUSALS: Final = f"haproxy_frontend_requests_denied_total{{{CLIENTS}}}"
+REFUSALS_OF_LARGE_BODIES: Final = f"haproxy_frontend_responses_denied_total{{{CLIENTS}}}"
 QUEUE_TIMEOUTS: Final = f"haproxy_backend_connection_errors_total{{{GATEWAY}}}"
 DROPPED: Final = 'haproxy_process_dropped_logs_total{job="gateway"}'
 AGE: Final = 'tidegate_autoscaler_signal_age_seconds{job="autoscaler"}'
@@ -204,8 +205,8 @@ def _gateway() -> Iterator[AlertCase]:
     )
     yield AlertCase(
         alert,
-        "requests with large bodies are refused at once",
-        {LARGE_REFUSALS: "0x16 0+1x4", READY: "1x20"},
+        "requests with large bodies are refused",
+        {QUEUE_TIMEOUTS: "0x20", REFUSALS_OF_LARGE_BODIES: "0x16 0+1x4", READY: "1x20"},
         "5m",
         fires=True,
     )
