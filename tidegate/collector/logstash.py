@@ -21,7 +21,7 @@ from tidegate.settings import Logstash as LogstashSettings
 from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, document_address, project
-from tidegate.store.own_fields import LeftOut, nobody, with_own_fields
+from tidegate.store.own_fields import LeftOut, ignore, with_own_fields
 
 CONNECT_SECONDS: Final = 5.0
 # With a full queue Logstash blocks, and responds with 429 after 10 s.
@@ -46,7 +46,7 @@ class _Line(NamedTuple):
 class LogstashSink:
     """A Logstash with an http input."""
 
-    def __init__(self, settings: LogstashSettings, *, left_out: LeftOut = nobody):
+    def __init__(self, settings: LogstashSettings, *, left_out: LeftOut = ignore):
         """Create the sink; it connects with the first events.
 
         Raises:
@@ -134,7 +134,7 @@ class LogstashSink:
             raise StoreUnavailableError(f"collector.logstash.password_file: {error}") from error
 
 
-def _line(event: Event, report: LeftOut = nobody) -> bytes:
+def _line(event: Event, report: LeftOut = ignore) -> bytes:
     """Encode an event, with values replaced or moved that Logstash would change or interpret.
 
     Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore
-from tidegate.store.own_fields import LeftOut, nobody
+from tidegate.store.own_fields import LeftOut, ignore
 
 
 def open_store(
-    settings: Settings, *, read_only: bool = False, left_out: LeftOut = nobody
+    settings: Settings, *, read_only: bool = False, left_out: LeftOut = ignore
 ) -> EventStore:
     """Open the store that `store.kind` selects.
 
@@ -25,8 +25,9 @@ def open_store(
     if settings.store.kind == "elasticsearch":
         from tidegate.store.elasticsearch.store import ElasticsearchStore  # noqa: PLC0415
 
-        settings_of_it = settings.store.elasticsearch
-        return ElasticsearchStore(settings_of_it, read_only=read_only, left_out=left_out)
+        return ElasticsearchStore(
+            settings.store.elasticsearch, read_only=read_only, left_out=left_out
+        )
     from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore  # noqa: PLC0415
 
     root = settings.stack.data_dir / "store"

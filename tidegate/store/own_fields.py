@@ -99,11 +99,11 @@ class OwnFields:
             self.values[entry] = (name, typed)
 
 
-def nobody(event: Event, left_out: int) -> None:
-    """A `LeftOut` for those who need not know."""
+def ignore(event: Event, left_out: int) -> None:
+    """A `LeftOut` that does nothing."""
 
 
-def own_fields(event: Event, report: LeftOut = nobody) -> OwnFields:
+def own_fields(event: Event, report: LeftOut = ignore) -> OwnFields:
     """Return the fields of an event that are not in the mapping."""
     found = OwnFields()
     _walk(mapping(), "", event, found)
@@ -112,7 +112,7 @@ def own_fields(event: Event, report: LeftOut = nobody) -> OwnFields:
     return found
 
 
-def with_own_fields(event: Event, report: LeftOut = nobody) -> Event:
+def with_own_fields(event: Event, report: LeftOut = ignore) -> Event:
     """Return the event with what makes its own fields searchable."""
     found, own = own_fields(event, report), event.get("tidegate", {})
     if not found.names or not isinstance(own, dict):

@@ -29,7 +29,7 @@ from tidegate.store.base import (
     SearchResult,
 )
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
-from tidegate.store.own_fields import LeftOut, nobody
+from tidegate.store.own_fields import LeftOut, ignore
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 MICROSECONDS = itertools.count()
@@ -85,7 +85,7 @@ class Harness:
     def logs(self) -> Path:
         return self.root / "logs"
 
-    def open_sink(self, left_out: LeftOut = nobody) -> EventStore:
+    def open_sink(self, left_out: LeftOut = ignore) -> EventStore:
         self.sinks.append(FaultySink(EmbeddedStore(self.root / "store", left_out=left_out)))
         return self.sinks[-1]
 

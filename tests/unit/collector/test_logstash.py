@@ -27,7 +27,7 @@ from tidegate.settings import Collector, Logstash, Settings, Store
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.embedded.store import EmbeddedStore
 from tidegate.store.fields import project
-from tidegate.store.own_fields import nobody
+from tidegate.store.own_fields import ignore
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 
@@ -244,10 +244,10 @@ def test_without_a_username_no_authorization_is_sent(settings: Logstash) -> None
 def test_the_setting_chooses_the_sink(tmp_path: Path, settings: Logstash) -> None:
     stack = {"data_dir": tmp_path}
     to_logstash = Settings(stack=stack, collector=Collector(sink="logstash", logstash=settings))
-    with closing(open_sink(to_logstash, nobody)) as sink:
+    with closing(open_sink(to_logstash, ignore)) as sink:
         assert isinstance(sink, LogstashSink)
     assert sink_name(to_logstash) == settings.url
-    with closing(open_sink(Settings(stack=stack), nobody)) as store:
+    with closing(open_sink(Settings(stack=stack), ignore)) as store:
         assert isinstance(store, EmbeddedStore)
     assert sink_name(Settings(stack=stack)) == "the embedded store"
     elsewhere = Settings(stack=stack, store=Store(kind="elasticsearch"))

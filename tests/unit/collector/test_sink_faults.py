@@ -13,7 +13,7 @@ from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
 from tidegate.store.base import EventStore
-from tidegate.store.own_fields import LeftOut, nobody
+from tidegate.store.own_fields import LeftOut, ignore
 
 
 def break_on_poison(events: Sequence[Event]) -> None:
@@ -94,7 +94,7 @@ def test_an_error_not_caused_by_an_event_quarantines_none(
             raise error
 
         def away(_: Sequence[Event]) -> None:
-            no_sink(nobody)
+            no_sink(ignore)
 
         real, delivery.open_sink = delivery.open_sink, no_sink
         assert delivery.step().retry_seconds > 0

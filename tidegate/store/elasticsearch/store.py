@@ -35,7 +35,7 @@ from tidegate.store.embedded.compiler import DEFAULT_FIELD
 from tidegate.store.fields import TIMESTAMP, RefusedError, document_address
 from tidegate.store.own_fields import (
     LeftOut,
-    nobody,
+    ignore,
     rewrite,
     with_own_fields,
     without_own_fields,
@@ -81,7 +81,7 @@ class ElasticsearchStore:
         settings: ElasticsearchSettings,
         *,
         read_only: bool = False,
-        left_out: LeftOut = nobody,
+        left_out: LeftOut = ignore,
     ):
         """Connect, and install the templates if it is opened for writing.
 

@@ -13,7 +13,7 @@ from tidegate.events.event import Event, encode
 from tidegate.store.embedded.compiler import NAMES_FIELD
 from tidegate.store.embedded.text_analysis import analyzer
 from tidegate.store.fields import Kind, catalogue, document_address, project
-from tidegate.store.own_fields import NAMES, VALUES, LeftOut, nobody, own_fields
+from tidegate.store.own_fields import NAMES, VALUES, LeftOut, ignore, own_fields
 
 ID_FIELD: Final = "_id"
 SOURCE_FIELD: Final = "_source"
@@ -70,7 +70,7 @@ def state(folder: Path) -> tuple[int, int]:
 
 
 def document(
-    event: Event, to: tantivy.Schema, report: LeftOut = nobody
+    event: Event, to: tantivy.Schema, report: LeftOut = ignore
 ) -> tuple[str, tantivy.Document]:
     """Return the event's id and document.
 

@@ -37,7 +37,7 @@ from tidegate.store.embedded.integrity import Integrity
 from tidegate.store.embedded.repair import damaged_segments, repair
 from tidegate.store.embedded.text_analysis import tokenize
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
-from tidegate.store.own_fields import LeftOut, nobody, rewrite
+from tidegate.store.own_fields import LeftOut, ignore, rewrite
 from tidegate.store.query import parser, time_ranges
 from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
@@ -157,7 +157,7 @@ class EmbeddedStore(EmbeddedReader):
         root: Path,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        left_out: LeftOut = nobody,
+        left_out: LeftOut = ignore,
     ):
         """Open the store in a folder, or create one.
 
