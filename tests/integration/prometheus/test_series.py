@@ -223,4 +223,4 @@ async def test_the_gateway_exports_the_documented_metrics_and_few_others_are_ret
 
     await until(complete, "every documented metric of the gateway")
     assert found == documented
-    assert await stack.known('scrape_samples_post_metric_relabeling{job="gateway"}') < 110
+    assert await stack.known('scrape_samples_post_metric_relabeling{job="gateway"}') < 120
