@@ -33,7 +33,7 @@ def page() -> Iterator[Page]:
     """A page of a browser."""
     chromium = shutil.which("chromium")
     if not chromium:
-        unavailable("there is no chromium: scripts/chromium install")
+        unavailable("there is no chromium: scripts/setup chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page()

@@ -231,7 +231,7 @@ REJECTED = {
 
 def dead_letters(*events: logstash_pipeline.Event) -> list[logstash_pipeline.Event]:
     if shutil.which("ruby") is None:
-        unavailable("there is no ruby: scripts/ruby install")
+        unavailable("there is no ruby: scripts/setup ruby")
     return logstash_pipeline.dead_letters(FOLDER / "pipeline" / "dead_letter.rb", events)
 
 
