@@ -44,6 +44,29 @@ async def overloaded(
     return gateway, replica
 
 
+async def one_left(
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+    *,
+    of: int,
+    seconds: float,
+    measured: int,
+) -> Gateway:
+    """A gateway that has measured how fast all of its replicas answer, of which one remains."""
+    replicas = [await start_replica(seconds=seconds) for _ in range(of)]
+    gateway = await start_gateway(
+        [replica.address for replica in replicas],
+        max_replicas=of,
+        latency_seconds=OBJECTIVE_SECONDS,
+    )
+    await gateway.ready_replicas(of)
+    assert set(await asyncio.gather(*(post(gateway) for _ in range(measured)))) == {200}
+    for replica in replicas[1:]:
+        await replica.stop()
+    await gateway.ready_replicas(1)
+    return gateway
+
+
 async def test_with_all_replicas_what_would_wait_too_long_is_refused_at_once(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
@@ -96,29 +119,14 @@ async def test_while_more_replicas_can_come_requests_wait(
 async def test_while_a_replica_is_missing_for_a_moment_what_waits_too_long_is_refused(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replicas = [await start_replica(seconds=0.1) for _ in range(2)]
-    gateway = await start_gateway(
-        [replica.address for replica in replicas], max_replicas=2, latency_seconds=OBJECTIVE_SECONDS
-    )
-    await gateway.ready_replicas(2)
-    assert set(await asyncio.gather(*(post(gateway) for _ in range(20)))) == {200}
-    await replicas[1].stop()
-    await gateway.ready_replicas(1)
+    gateway = await one_left(start_gateway, start_replica, of=2, seconds=0.1, measured=20)
     assert 503 in await asyncio.gather(*(post(gateway) for _ in range(200)))
 
 
 async def test_fewer_replicas_than_the_maximum_refuse_nobody_whom_the_maximum_can_serve(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replicas = [await start_replica(seconds=0.2) for _ in range(3)]
-    gateway = await start_gateway(
-        [replica.address for replica in replicas], max_replicas=3, latency_seconds=OBJECTIVE_SECONDS
-    )
-    await gateway.ready_replicas(3)
-    assert set(await asyncio.gather(*(post(gateway) for _ in range(12)))) == {200}
-    for replica in replicas[1:]:
-        await replica.stop()
-    await gateway.ready_replicas(1)
+    gateway = await one_left(start_gateway, start_replica, of=3, seconds=0.2, measured=12)
     # Within three seconds they are more than the 10 a second of one replica, and less than the 30 of all.
     assert set(await asyncio.gather(*(post(gateway) for _ in range(36)))) == {200}
 
