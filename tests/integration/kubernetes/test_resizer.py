@@ -171,6 +171,42 @@ async def test_a_deployment_that_was_scaled_to_zero_by_hand_stays_there(
         ]
 
 
+@pytest.mark.parametrize(
+    ("how", "held"),
+    [
+        # As in `replicas.min = 0`, and as an HPA and KEDA do.
+        ("this resizer", False),
+        (("patch", "--subresource=scale"), False),
+        # While the resizer runs, as `kubectl scale`, which leaves no name either.
+        (("scale", "--replicas=0"), True),
+        # While it does not: a 0 that is part of the Deployment has a name.
+        (("patch",), True),
+        (("apply", "--server-side", "--force-conflicts"), True),
+    ],
+)
+async def test_a_zero_stays_over_a_restart_only_if_a_person_set_it(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch, how: Any, held: bool
+) -> None:
+    model.create(replicas=2)
+    async with scene(model, monkeypatch, bounds=Replicas(min=0, max=MAX)) as one:
+        await one.resizer.tick()
+        if how == "this resizer":
+            await one.resizer.resize(0)
+        elif how[0] == "scale":
+            model.kubectl(*how, "deployment/model")
+        await one.resizer.tick()
+    if how[0] == "patch":
+        model.kubectl(*how, "deployment/model", "--type=merge", "-p", '{"spec":{"replicas":0}}')
+    elif how[0] == "apply":
+        model.create(replicas=0)
+    assert model.replicas == 0
+    async with scene(model, monkeypatch) as one:
+        await one.resizer.tick()
+        await one.resizer.resize(3)
+        await one.resizer.tick()
+        assert (model.replicas, len(one.logged("held"))) == ((0, 1) if held else (3, 0))
+
+
 async def test_another_controller_of_the_same_deployment_is_named_once(
     model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate.resizer.kubernetes.api import ClusterError
-from tidegate.resizer.kubernetes.objects import Deployment, Pod
+from tidegate.resizer.kubernetes.objects import HOLD, RESIZER, Deployment, Pod
 from tidegate.resizer.kubernetes.pods import Snapshot
 
 
@@ -37,11 +37,12 @@ def ready_pod(name: str = "model-1") -> Pod:
 
 @dataclass
 class MemoryDeployment:
-    """Its number, and the problem that every call has, if any."""
+    """Its number, who set it, and the problem that every call has, if any."""
 
     replicas: int
     clock: Callable[[], float]
     problem: str = ""
+    manager: str = ""
     scaled: list[int] = field(default_factory=list)
 
     def _check(self) -> None:
@@ -52,6 +53,7 @@ class MemoryDeployment:
         self._check()
         return Deployment.model_validate(
             {
+                "metadata": {"managedFields": self._managed_fields()},
                 "spec": {"selector": {"matchLabels": {"app": "model"}}, "replicas": self.replicas},
                 "status": {"replicas": self.replicas, "readyReplicas": self.replicas},
             }
@@ -64,4 +66,12 @@ class MemoryDeployment:
     async def scale(self, replicas: int) -> None:
         self._check()
         self.scaled.append(replicas)
-        self.replicas = replicas
+        self.replicas, self.manager = replicas, RESIZER
+
+    async def hold(self) -> None:
+        self._check()
+        self.manager = HOLD
+
+    def _managed_fields(self) -> list[dict[str, Any]]:
+        fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+        return [{"manager": self.manager, "fieldsV1": fields}] if self.manager else []

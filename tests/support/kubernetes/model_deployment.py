@@ -11,6 +11,7 @@ from typing import Any
 from support.kubernetes.certificates import kubeconfig
 from support.kubernetes.control_plane import ControlPlane
 from support.kubernetes.waiting import until
+from tidegate.resizer.kubernetes.objects import Deployment
 
 WAIT_SECONDS = 60.0
 # The rights that the chart gives the resizer.
@@ -108,6 +109,12 @@ class ModelDeployment:
         return int(
             json.loads(self.kubectl("get", "deployment", "model", "-o", "json"))["spec"]["replicas"]
         )
+
+    @property
+    def replicas_managers(self) -> frozenset[str]:
+        """Who set `spec.replicas`, as far as the API server keeps it."""
+        text = self.kubectl("get", "deployment", "model", "--show-managed-fields", "-o", "json")
+        return Deployment.model_validate_json(text).replicas_managers
 
     def pods(self) -> list[str]:
         """The names of its pods, oldest first."""

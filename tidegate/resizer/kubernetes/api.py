@@ -16,7 +16,14 @@ from pydantic import BaseModel, ValidationError
 
 from tidegate.os_errors import connection_error_message
 from tidegate.resizer.contract import ResizerUnavailableError
-from tidegate.resizer.kubernetes.objects import Deployment, Failure, PodList, Scale
+from tidegate.resizer.kubernetes.objects import (
+    HOLD,
+    RESIZER,
+    Deployment,
+    Failure,
+    PodList,
+    Scale,
+)
 from tidegate.resizer.kubernetes.pods import Snapshot, owned
 from tidegate.runtime.daemon import CannotStartError
 
@@ -24,7 +31,9 @@ from tidegate.runtime.daemon import CannotStartError
 TIMEOUT_SECONDS: Final = 2.0
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_NAMESPACE: Final = "default"
-MERGE_PATCH: Final = "application/merge-patch+json"
+# Server-side apply. The API server keeps with a number who applied it, also with 0; of a 0 that is patched or
+# put through the scale subresource it keeps nobody (`kubectl scale`, an HPA, KEDA).
+APPLY: Final = "application/apply-patch+yaml"
 # Any stored version: from the API server's cache, without a read from etcd.
 ANY_VERSION: Final = "0"
 ERROR_BYTES: Final = 200
@@ -48,6 +57,14 @@ class ScaledDeployment(Protocol):
 
     async def scale(self, replicas: int) -> None:
         """Set `spec.replicas`.
+
+        Raises:
+            ClusterError: the API server cannot be reached, or refuses.
+        """
+        ...
+
+    async def hold(self) -> None:
+        """Record in the Deployment that its 0 was set by hand.
 
         Raises:
             ClusterError: the API server cannot be reached, or refuses.
@@ -104,15 +121,30 @@ class ClusterDeployment:
 
     async def scale(self, replicas: int) -> None:
         """See `ScaledDeployment`."""
+        await self._apply(replicas, RESIZER)
+
+    async def hold(self) -> None:
+        """See `ScaledDeployment`."""
+        await self._apply(0, HOLD)
+
+    async def _apply(self, replicas: int, manager: str) -> None:
         apps = client.AppsV1Api(self.api_client)
+        scale = {
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": {"name": self.name},
+            "spec": {"replicas": replicas},
+        }
         await self._call(
             Scale,
             partial(
                 apps.patch_namespaced_deployment_scale_without_preload_content,
                 self.name,
                 self.namespace,
-                {"spec": {"replicas": replicas}},
-                _content_type=MERGE_PATCH,
+                scale,
+                field_manager=manager,
+                force=True,
+                _content_type=APPLY,
             ),
         )
 

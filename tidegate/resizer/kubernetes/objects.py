@@ -7,7 +7,7 @@ a hundred times longer to build.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -15,6 +15,9 @@ from pydantic.alias_generators import to_camel
 READY: Final = "Ready"
 SCHEDULED: Final = "PodScheduled"
 REPLICA_FAILURE: Final = "ReplicaFailure"
+# Field managers: of the numbers that the resizer sets, and of a 0 that it found to be set by hand.
+RESIZER: Final = "tidegate-resizer"
+HOLD: Final = "tidegate-resizer-hold"
 
 
 class _Object(BaseModel):
@@ -60,6 +63,19 @@ class Selector(_Object):
         return ",".join(parts)
 
 
+class ManagedFields(_Object):
+    """The fields that one client set, as nested keys such as `f:spec`."""
+
+    manager: str = ""
+    fields_v1: dict[str, Any] = {}
+
+
+class DeploymentMetadata(_Object):
+    """`metadata` of a Deployment."""
+
+    managed_fields: tuple[ManagedFields, ...] = ()
+
+
 class DeploymentSpec(_Object):
     """`spec` of a Deployment."""
 
@@ -79,8 +95,18 @@ class DeploymentStatus(_Object):
 class Deployment(_Object):
     """A Deployment."""
 
+    metadata: DeploymentMetadata = DeploymentMetadata()
     spec: DeploymentSpec
     status: DeploymentStatus = DeploymentStatus()
+
+    @property
+    def replicas_managers(self) -> frozenset[str]:
+        """The clients that set `spec.replicas`, as far as the API server keeps them."""
+        return frozenset(
+            each.manager
+            for each in self.metadata.managed_fields
+            if "f:replicas" in each.fields_v1.get("f:spec", {})
+        )
 
 
 class ScaleSpec(_Object):

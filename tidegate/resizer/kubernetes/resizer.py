@@ -11,6 +11,7 @@ from typing import Final
 
 from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError, check_bounds
 from tidegate.resizer.kubernetes.api import ClusterError, ScaledDeployment
+from tidegate.resizer.kubernetes.objects import RESIZER
 from tidegate.resizer.kubernetes.pods import Snapshot, problems
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
@@ -50,7 +51,7 @@ class KubernetesResizer:
     _desired: int | None = field(default=None, init=False)
     # The number that was last in force as desired, to tell a change by others from one not yet made.
     _in_force: int | None = field(default=None, init=False)
-    # Whether somebody set 0, as people do to stop a service.
+    # Whether somebody set 0, as people do to stop a service. The Deployment keeps it over a restart.
     _held: bool = field(default=False, init=False)
     _snapshot: Snapshot | None = field(default=None, init=False)
     _problem: str = field(default="the Deployment was not read yet", init=False)
@@ -115,7 +116,6 @@ class KubernetesResizer:
         found = snapshot.replicas
         if self._desired is None:
             self._desired = min(max(found, self.bounds.min), self.bounds.max)
-            self._held = found == 0 < self._desired
             self.event_log.record(
                 "start",
                 f"scales between {self.bounds.min} and {self.bounds.max} replicas; {found} now",
@@ -123,12 +123,16 @@ class KubernetesResizer:
         changed_by_others = found != self._desired == self._in_force
         if found == self._desired:
             self._in_force = found
-        self._held = found == 0 < self._desired and (self._held or changed_by_others)
+        # At the start, a 0 of nobody is an autoscaler's that was here before.
+        recorded = bool(snapshot.deployment.replicas_managers - {RESIZER})
+        self._held = found == 0 < self._desired and (self._held or changed_by_others or recorded)
         if self._held:
             self.event_log.condition(
                 "held",
                 "the Deployment was scaled to 0 by hand: scaling is paused until it has a replica again",
             )
+            if not recorded:
+                await self.deployment.hold()
             return
         self.event_log.resolved("held", "the Deployment has replicas again: scaling continues")
         if found != self._desired:

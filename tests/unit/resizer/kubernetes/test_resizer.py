@@ -13,6 +13,7 @@ from support.doubles.memory_deployment import MemoryDeployment
 from support.harnesses.resizer_contract import CHECKS, MAX, MIN, ContractCase
 from tidegate.events.event import Origin
 from tidegate.resizer.contract import ResizerUnavailableError
+from tidegate.resizer.kubernetes.objects import HOLD, RESIZER
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
@@ -71,8 +72,9 @@ async def test_the_present_number_within_the_bounds_is_desired_at_first(
     assert [action for action, _ in scene.logged()] == ["start"]
 
 
-async def test_a_deployment_that_is_at_zero_at_the_start_is_left_there() -> None:
+async def test_a_deployment_that_was_set_to_zero_by_hand_is_left_there_after_a_restart() -> None:
     scene = Scene(replicas=0)
+    scene.deployment.manager = "kubectl-edit"
     await scene.tick(2)
     assert scene.deployment.scaled == []
     assert [action for action, _ in scene.logged()] == ["start", "held"]
@@ -80,6 +82,34 @@ async def test_a_deployment_that_is_at_zero_at_the_start_is_left_there() -> None
     await scene.tick(2)
     assert scene.deployment.scaled == []
     assert [action for action, _ in scene.logged()] == ["start", "held", "held"]
+
+
+async def test_a_zero_by_hand_is_recorded_for_the_resizer_after_this_one() -> None:
+    scene = Scene(replicas=2)
+    await scene.tick()
+    scene.deployment.replicas = 0
+    scene.deployment.problem = "the API server is away"
+    await scene.tick()
+    scene.deployment.problem = ""
+    await scene.tick()
+    assert scene.deployment.manager == HOLD
+    assert "held" in [action for action, _ in scene.logged()]
+    later = Scene(replicas=0)
+    later.deployment = scene.deployment
+    later.resizer.deployment = scene.deployment
+    await later.tick(2)
+    await later.resizer.resize(3)
+    await later.tick()
+    assert scene.deployment.scaled == []
+
+
+@pytest.mark.parametrize("manager", [RESIZER, ""])
+async def test_a_zero_that_an_autoscaler_set_ends_when_the_minimum_is_one(manager: str) -> None:
+    scene = Scene(replicas=0)
+    scene.deployment.manager = manager
+    await scene.tick(2)
+    assert scene.deployment.scaled == [MIN]
+    assert [action for action, _ in scene.logged()] == ["start"]
 
 
 async def test_zero_is_a_number_like_others_if_the_bounds_allow_it() -> None:
