@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from support.kubernetes.chart import (
     CHART,
@@ -25,33 +24,16 @@ from support.kubernetes.chart import (
 )
 from support.kubernetes.client import Kubectl
 from support.kubernetes.control_plane import ControlPlane
-from support.kubernetes.programs import CACHE, skip_unless_built
 from support.kubernetes.waiting import until
-
-DEFINITIONS = CACHE / "definitions"
 
 
 @pytest.fixture(scope="module")
-def kubectl(control_plane: ControlPlane) -> Iterator[Kubectl]:
-    """A cluster that has KEDA's and the operator's definitions, and the chart's namespace."""
-    skip_unless_built("helm")
-    if not DEFINITIONS.exists():
-        pytest.skip(f"{DEFINITIONS} is missing: run `scripts/kubernetes tools`")
-    found = control_plane.kubectl()
-    files = [
-        DEFINITIONS / "keda" / "keda.sh_scaledobjects.yaml",
-        DEFINITIONS / "prometheus-operator" / "monitoring.coreos.com_podmonitors.yaml",
-        DEFINITIONS / "prometheus-operator" / "monitoring.coreos.com_prometheusrules.yaml",
-    ]
-    for file in files:
-        found.run("apply", "--server-side", "-f", str(file))
-    for file in files:
-        name = yaml.safe_load(file.read_text())["metadata"]["name"]
-        found.run("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
-    found.run("create", "namespace", NAMESPACE)
+def kubectl(control_plane: ControlPlane, defined: Kubectl) -> Iterator[Kubectl]:
+    """The cluster with the chart's namespace."""
+    defined.run("create", "namespace", NAMESPACE)
     control_plane.wait_for_namespace(NAMESPACE)
-    yield found
-    found.run("delete", "namespace", NAMESPACE, "--wait=false")
+    yield defined
+    defined.run("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def dry_run(kubectl: Kubectl, objects: list[dict[str, Any]]) -> str:

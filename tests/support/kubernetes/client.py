@@ -49,6 +49,13 @@ class Kubectl:
         chosen = ("-n", namespace) if namespace else ()
         self.run("apply", "--server-side", "--force-conflicts", *chosen, "-f", "-", text=text)
 
+    def define(self, *files: Path) -> None:
+        """Apply files of one CustomResourceDefinition each; returns when objects of them may be created."""
+        for file in files:
+            self.run("apply", "--server-side", "-f", str(file))
+        for file in files:
+            self.run("wait", "--for=condition=Established", "-f", str(file), "--timeout=60s")
+
     def rollout(self, deployment: str, *, namespace: str = "default", seconds: float = 120) -> None:
         """Wait until all pods of a Deployment are ready and of its newest revision."""
         self.run(
