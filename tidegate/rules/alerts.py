@@ -9,7 +9,7 @@ from typing import Final, Literal
 from tidegate.rules.alert import Alert, Severity
 from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.pipeline_alerts import pipeline_alerts
-from tidegate.rules.promql import number, percent
+from tidegate.rules.promql import down, number, percent
 from tidegate.settings import Settings
 
 # A higher threshold would hardly be reached, even in a complete outage.
@@ -111,11 +111,11 @@ def _service(settings: Settings) -> Iterator[Alert]:
     )
     yield Alert(
         "GatewayDown",
-        'up{job="gateway"} == 0',
+        down("gateway"),
         30,
         "critical",
         "The gateway does not respond",
-        "Prometheus cannot scrape {{ $labels.instance }}: most likely no request reaches a replica.",
+        "Prometheus cannot scrape it, or finds none: most likely no request reaches a replica.",
     )
     yield Alert(
         "GatewayNoReadyReplica",
@@ -167,11 +167,11 @@ def _service(settings: Settings) -> Iterator[Alert]:
 def _autoscaler(settings: Settings) -> Iterator[Alert]:
     yield Alert(
         "AutoscalerDown",
-        'up{job="autoscaler"} == 0',
+        down("autoscaler"),
         60,
         "warning",
         "The autoscaler does not respond",
-        "Prometheus cannot scrape {{ $labels.instance }}: the number of replicas does not change.",
+        "Prometheus cannot scrape it, or finds none: the number of replicas does not change.",
     )
     yield Alert(
         "AutoscalerSignalsStale",
@@ -198,12 +198,12 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
 def _collector() -> Iterator[Alert]:
     yield Alert(
         "CollectorDown",
-        'up{job="collector"} == 0',
+        down("collector"),
         60,
         "warning",
         "The collector does not respond",
-        "Prometheus cannot scrape {{ $labels.instance }}: new events stay in their files and cannot be "
-        "searched yet.",
+        "Prometheus cannot scrape it, or finds none: new events stay in their files and cannot be searched "
+        "yet.",
     )
     yield Alert(
         "CollectorSinkDown",

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from tidegate.rules.alert import Alert, Severity
 from tidegate.rules.drift_rules import DISTRIBUTIONS, FAST, WINDOWS, Distribution, fresh
 from tidegate.rules.error_alerts import error_alerts
-from tidegate.rules.promql import duration, number
+from tidegate.rules.promql import down, duration, number
 from tidegate.settings import Drift
 
 # The shortest window has too few rows to distinguish a small drift from chance, so it has no warning.
@@ -140,11 +140,11 @@ def _labels(drift: Drift) -> Iterator[Alert]:
 def _watch() -> Alert:
     return Alert(
         "WatchDown",
-        'up{job="watch"} == 0',
+        down("watch"),
         60,
         "warning",
         "The label watcher does not respond",
-        "Prometheus cannot scrape {{ $labels.instance }}: no detector evaluates new labels.",
+        "Prometheus cannot scrape it, or finds none: no detector evaluates new labels.",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.rules.alert import Alert
-from tidegate.rules.promql import percent
+from tidegate.rules.promql import down, percent
 
 # Fraction of the capacity of a queue above which the alert fires.
 QUEUE_RATIO: Final = 0.5
@@ -27,12 +27,12 @@ def pipeline_alerts() -> Iterator[Alert]:
     yield from _elasticsearch()
     yield Alert(
         "ExporterDown",
-        'up{job="exporter"} == 0',
+        down("exporter"),
         60,
         "warning",
         "The exporter does not respond",
-        "Prometheus cannot scrape {{ $labels.instance }}: there are no alerts about Logstash and "
-        "Elasticsearch, and alerts are not stored as events.",
+        "Prometheus cannot scrape it, or finds none: there are no alerts about Logstash and Elasticsearch, "
+        "and alerts are not stored as events.",
     )
     yield Alert(
         "AlertmanagerDown",

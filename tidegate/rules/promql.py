@@ -58,3 +58,19 @@ def without_nan(expression: str) -> str:
 
 def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def down(job: str) -> str:
+    """Return the condition that a component cannot be scraped, or that its scrape job has no target at all.
+
+    The target of a pod vanishes with its address, and `up` with it. Prometheus itself exports the number of
+    targets of each job that it is configured with, so a component that does not belong to a deployment is
+    not missed there. The second part has no labels.
+
+    Args:
+        job: the name of the scrape job.
+    """
+    return (
+        f'up{{job="{job}"}} == 0\n'
+        f'or sum(prometheus_target_scrape_pool_targets{{scrape_job="{job}"}}) == 0'
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,14 @@ def test_the_rules_of_the_operator_are_evaluated_as_often_as_pods_are_read() -> 
     monitors = of_kind(render(TABLE["operator"]), "PodMonitor").values()
     endpoints = [one["spec"]["podMetricsEndpoints"][0] for one in monitors]
     assert {one["interval"] for one in endpoints} == {"2s"}
+
+
+def test_the_operators_name_of_each_job_is_in_the_alerts_about_missing_pods() -> None:
+    groups = {group["name"]: group["rules"] for group in rule_groups()}
+    expressions = "\n".join(rule["expr"] for rule in groups["alerts"])
+    found = re.findall('scrape_job="(.*?)"', expressions)
+    jobs = ("autoscaler", "collector", "exporter", "gateway", "watch")
+    assert sorted(found) == [f"podMonitor/{NAMESPACE}/{FULL}-{job}/0" for job in jobs]
 
 
 def test_the_jobs_of_the_operator_are_those_of_the_rules() -> None:

@@ -41,14 +41,11 @@ def _ups() -> Iterator[AlertCase]:
             alert, "it was down for one sample", {series: "1x4 0 1x3"}, "2m", fires=False
         )
         yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
-    for alert, job in (("ExporterDown", "exporter"), ("AlertmanagerDown", "alertmanager")):
-        labels = {"job": job, "instance": f"{job}:1"}
-        up = f'up{{job="{job}",instance="{job}:1"}}'
-        yield AlertCase(
-            alert, "it has been down for two minutes", {up: "1 0x8"}, "2m", True, labels
-        )
-        yield AlertCase(alert, "a single scrape failed", {up: "1x5 0 1x3"}, "2m", fires=False)
-        yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
+    alert, labels = "AlertmanagerDown", {"job": "alertmanager", "instance": "alertmanager:1"}
+    up = 'up{job="alertmanager",instance="alertmanager:1"}'
+    yield AlertCase(alert, "it has been down for two minutes", {up: "1 0x8"}, "2m", True, labels)
+    yield AlertCase(alert, "a single scrape failed", {up: "1x5 0 1x3"}, "2m", fires=False)
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
 
 
 def _missing_pipeline() -> Iterator[AlertCase]:

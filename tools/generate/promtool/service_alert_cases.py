@@ -134,6 +134,7 @@ def _targets() -> Iterator[AlertCase]:
         ("AutoscalerDown", "autoscaler", {}),
         ("CollectorDown", "collector", {}),
         ("WatchDown", "watch", {}),
+        ("ExporterDown", "exporter", {}),
     ):
         labels = {"job": job, "instance": "127.0.0.1:1", **extra}
         up = f"up{_selector(labels)}"
@@ -143,6 +144,20 @@ def _targets() -> Iterator[AlertCase]:
         yield AlertCase(
             alert, "a single scrape failed", {up: "1 1 1 1 1 1 0 1 1"}, "2m", fires=False
         )
+        if job != "model":  # a service may be scaled to zero
+            yield from _vanishing(alert, job)
+
+
+def _vanishing(alert: str, job: str) -> Iterator[AlertCase]:
+    """The last target of a job vanishes, as with the last pod; a deployment without this job is no fault."""
+    up = f'up{{job="{job}",instance="10.0.0.1:1"}}'
+    own = f'job="prometheus",instance="127.0.0.1:9090",scrape_job="{job}"'
+    found = f"prometheus_target_scrape_pool_targets{{{own}}}"
+    gone = {up: "1 _x9", found: "1 0x9"}
+    yield AlertCase(alert, "its last target has vanished", gone, "2m", fires=True)
+    replaced = {up: "1 _x9", found: "1 1 0 1x9"}
+    yield AlertCase(alert, "its target is replaced", replaced, "2m", fires=False)
+    yield AlertCase(alert, "this deployment has no such job", {up: "1 _x9"}, "2m", fires=False)
 
 
 def _gateway() -> Iterator[AlertCase]:
