@@ -39,8 +39,8 @@ test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k
 nightly:  ## Run what CI runs (all tests, every component required), with all examples of the property tests, and measure coverage.
 	@TIDEGATE_NIGHTLY=1 .ci/run
 
-test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes an hour).
-	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 2 tests/e2e/kubernetes $(ARGS)
+test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes half an hour or more).
+	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 2 tests/e2e/kubernetes $(ARGS)
 
 test-ray: setup  ## Test an application on Ray Serve, scaled by Tidegate.
 	@scripts/environment install ray && $(BIN)/pytest tests/e2e/ray $(ARGS)
@@ -79,7 +79,7 @@ bench-kubernetes-sizes: setup  ## How soon the number of replicas in Kubernetes 
 	@scripts/kubernetes build && $(BIN)/python bench/kubernetes_sizes.py $(ARGS)
 
 bench-kubernetes-replacements: setup artefacts/flights/manifest.json  ## Replace and take 200 pods under load: no request may fail (root; 12 minutes).
-	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/python bench/kubernetes_replacements.py $(ARGS)
+	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/python bench/kubernetes_replacements.py $(ARGS)
 
 render:  ## Write the generated files.
 	@$(BIN)/python -m tools.generate

@@ -5,8 +5,8 @@ a constant load through its gateway. The model's Deployment is restarted, which 
 scaled in and out, by turns, until `--count` pods were replaced or taken, or `--minutes` have passed; then
 the gateway is restarted some times. Counts the pods that the API server showed as ending. Exits with 1 if a
 request got another answer than 200, or if the answers and their events in Elasticsearch are not the same
-number. Needs root, the images of `scripts/docker images` and `scripts/kubernetes images`, and the model
-(`tidegate train`).
+number. Needs root, the images of `scripts/docker images kubernetes` and `scripts/kubernetes images`, and the
+model (`tidegate train`).
 
     python bench/kubernetes_replacements.py --count 200 --gateways 5
 """

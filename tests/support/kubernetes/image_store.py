@@ -48,7 +48,7 @@ def _digest(images: list[str]) -> str:
     command = ["docker", "image", "inspect", "--format", "{{.Id}}", *images]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode:
-        raise RuntimeError(f"{found.stderr.strip()} (run `scripts/docker images`)")
+        raise RuntimeError(f"{found.stderr.strip()} (run `scripts/docker images kubernetes`)")
     listed = "".join(
         f"{name} {digest}\n" for name, digest in zip(images, found.stdout.split(), strict=True)
     )
