@@ -54,6 +54,15 @@ def services() -> dict[str, dict[str, Any]]:
     return dict(json.loads(done.stdout)["services"])
 
 
+def test_a_gateway_may_wait_for_its_requests_before_it_is_killed(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    settings = Settings()
+    needed = settings.gateway.queue_seconds + settings.replicas.drain_seconds
+    minutes, seconds = map(int, services["gateway"]["stop_grace_period"].rstrip("s").split("m"))
+    assert 60 * minutes + seconds >= needed
+
+
 def long_running(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: one for name, one in services.items() if one["restart"] != "no"}
 

@@ -10,6 +10,7 @@ from support.kubernetes import cluster as clusters
 from support.kubernetes import keda
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.programs import require_built
+from support.kubernetes.release import Store, start_store
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         tmp_path_factory.mktemp("cluster"), images=clusters.TIDEGATE + keda.IMAGES
     ) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def store(cluster: Cluster) -> Store:
+    """An Elasticsearch in it, which starts while a chart is installed."""
+    return start_store(cluster)
 
 
 @pytest.hookimpl(wrapper=True)

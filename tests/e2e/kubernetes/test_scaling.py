@@ -13,7 +13,7 @@ import pytest
 
 from support.kubernetes import keda
 from support.kubernetes.cluster import Cluster
-from support.kubernetes.release import Release, released, start_store
+from support.kubernetes.release import Release, Store, released
 from support.kubernetes.waiting import until
 
 # The load has rows of the model.
@@ -28,9 +28,8 @@ NEW_SIZE_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def release(cluster: Cluster) -> Iterator[Release]:
+def release(cluster: Cluster, store: Store) -> Iterator[Release]:
     """The chart, scaled by its resizer. Elasticsearch and KEDA start while it is installed."""
-    store = start_store(cluster)
     keda.start(cluster.kubectl())
     with released(cluster, store, "shop", {"scaling": {"mode": "resizer"}}) as installed:
         yield installed

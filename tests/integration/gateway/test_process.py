@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -58,6 +59,8 @@ class DnsServer(threading.Thread):
 
 
 class Replica(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "2")
@@ -154,6 +157,39 @@ def test_a_request_waits_until_the_dns_name_resolves_to_a_ready_replica(
         try:
             assert waiting.result() == 200
         finally:
+            replica.shutdown()
+            replica.server_close()
+
+
+def test_a_request_that_waits_when_the_gateway_is_stopped_is_answered_by_the_next_replica(
+    tmp_path: Path, dns_server: str
+) -> None:
+    first = free_ports(3)
+    with gateway(tmp_path, first, dns_server=dns_server) as process, ThreadPoolExecutor(1) as pool:
+        eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
+        kept = HTTPConnection("127.0.0.1", first, timeout=90)
+        kept.request("GET", "/metrics")  # answered by the gateway itself
+        kept.getresponse().read()
+        waiting = pool.submit(ask, first)
+        eventually(
+            lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1) or None, "it waits"
+        )
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: ask(first, "/live") == 0 or None, "no new connection is accepted")
+        kept.request("GET", "/kept")
+        # The autoscaler still reads the number of those that wait.
+        eventually(
+            lambda: 'current_queue{proxy="model"} 2' in metrics(first + 1) or None, "both wait"
+        )
+        replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
+        threading.Thread(target=replica.serve_forever, daemon=True).start()
+        try:
+            assert waiting.result() == 200
+            with kept.getresponse() as response:
+                assert (response.status, response.will_close) == (200, True)
+            assert process.wait(timeout=60) == 0
+        finally:
+            kept.close()
             replica.shutdown()
             replica.server_close()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from support.processes.gateway_process import (
     Gateway,
@@ -92,6 +95,32 @@ async def test_the_autoscaler_reads_the_number_of_waiting_requests_from_the_gate
     assert await nobody.read() is None
     await replica.stop()
     assert await nobody.read() is None
+
+
+async def test_the_autoscaler_reads_the_queues_of_all_gateways_behind_the_name(
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+    session: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address])
+    request = asyncio.create_task(post(gateway))
+    await gateway.queued(1)
+    another = TestServer(web.Application(), host="127.0.0.2", port=gateway.metrics_port)
+    another.app.router.add_get("/metrics", three_queued)
+    addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]  # at the last nobody listens
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (one, 0)) for one in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    queue = GatewayQueue(f"http://gateway-pods:{gateway.metrics_port}/metrics", session)
+    async with another:
+        assert await queue.read() == 4
+    await replica.start()
+    assert await request == 200
+
+
+async def three_queued(_: web.Request) -> web.Response:
+    return web.Response(text='haproxy_backend_current_queue{proxy="model"} 3\n')
 
 
 async def test_a_request_that_waits_too_long_for_a_replica_gets_a_503_with_retry_after(

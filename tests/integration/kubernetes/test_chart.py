@@ -286,7 +286,7 @@ def test_the_rights_are_about_one_deployment() -> None:
         )
 
 
-def test_the_application_drains_and_then_the_collector_delivers_within_the_grace_period() -> None:
+def test_requests_end_and_then_the_collector_delivers_within_the_grace_period() -> None:
     objects = render(TABLE["none"])
     found = settings_of(objects)
     drain, last = found["replicas"]["drain_seconds"], found["collector"]["last_pass_seconds"]
@@ -294,7 +294,8 @@ def test_the_application_drains_and_then_the_collector_delivers_within_the_grace
     assert deployments["model"]["spec"]["terminationGracePeriodSeconds"] >= drain + last + 20
     gateway = deployments["gateway"]["spec"]
     pause = container(deployments["gateway"], "gateway")["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert gateway["terminationGracePeriodSeconds"] >= pause + drain + last + 20
+    queue = found["gateway"]["queue_seconds"]
+    assert gateway["terminationGracePeriodSeconds"] >= pause + queue + drain + last + 20
 
 
 def test_the_startup_probe_lasts_as_long_as_a_replica_may_start() -> None:

@@ -166,11 +166,11 @@ class Release:
             "ready": int(status.get("readyReplicas", 0)),
         }
 
-    def pods(self) -> list[str]:
-        """The names of the pods of the model, also of those that are ending."""
-        chosen = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component=model"
+    def pods(self, component: str = "model") -> dict[str, str]:
+        """The addresses of a component's pods by their names, also of those that are ending."""
+        chosen = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component={component}"
         found = self.kubectl.items("pods", "-n", self.namespace, "-l", chosen)
-        return [one["metadata"]["name"] for one in found]
+        return {one["metadata"]["name"]: one["status"].get("podIP", "") for one in found}
 
     def wait_for_replicas(self, least: int, most: int, *, seconds: float) -> None:
         """Wait until the number of pods, wanted and present, is within these bounds."""

@@ -145,7 +145,7 @@ def render_config(
         bind=f"{host}:{settings.gateway.port}",
         metrics_bind=f"{metrics_host}:{settings.gateway.metrics_port}",
         slots=settings.slots.per_replica if slots is None else slots,
-        admin_socket=ADMIN_SOCKET if servers else "",
+        admin_socket=ADMIN_SOCKET,
         quiet_paths=settings.telemetry.quiet_paths,
         constant_fields=_constant_fields(settings),
         traceparent=TRACEPARENT,

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,14 @@ from tidegate.runtime.daemon import run_async_daemon
 from tidegate.settings import Settings
 from tidegate.stack.gateway import access_log, configuration, haproxy
 from tidegate.stack.gateway.name_servers import name_servers
+from tidegate.stack.gateway.runtime_api import GatewayBusyError, RuntimeApi, RuntimeApiError
 from tidegate.stack.processes.process import Child, Command, describe_exit
 
 STDERR: Final = Path("/dev/stderr")
 # While Compose replaces replicas, old and new ones exist at the same time.
 ADDRESSES_PER_REPLICA: Final = 2
 MIN_ADDRESSES: Final = 32
+POLL_SECONDS: Final = 0.1
 
 
 def run(settings: Settings, *, dns_name: str, dns_server: str) -> int:
@@ -54,15 +57,39 @@ async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         command = Command(tuple(haproxy.argv(config)), os.environ, Path(folder))
         reader = Command(access_log.argv(settings), os.environ, Path(folder))
-        return await _until_exit(Child.start(command, STDERR, reader), settings)
+        child = Child.start(command, STDERR, reader)
+        return await _until_exit(
+            child, RuntimeApi(Path(folder) / configuration.ADMIN_SOCKET), settings
+        )
 
 
-async def _until_exit(child: Child, settings: Settings) -> int:
+async def _until_exit(child: Child, admin: RuntimeApi, settings: Settings) -> int:
     try:
         code = await child.wait()
     except asyncio.CancelledError:
-        # HAProxy accepts no more connections, and exits when the last request is answered.
+        await _drain(child, admin, settings.gateway.queue_seconds)
+        # HAProxy exits when the last request is answered.
         await child.stop(signal.SIGUSR1, settings.replicas.drain_seconds)
         raise
     sys.stderr.write(f"gateway: HAProxy {describe_exit(code)}\n")
     return 1
+
+
+async def _drain(child: Child, admin: RuntimeApi, seconds: float) -> None:
+    """Accept no more connections, and wait until there is no request, for the time that one may wait.
+
+    After SIGUSR1 HAProxy checks no replica any more, so a request that waits for one would fail.
+    """
+    with suppress(TimeoutError, RuntimeApiError):
+        async with asyncio.timeout(seconds):
+            with suppress(GatewayBusyError):
+                await admin.accept_no_more()
+            while not child.exited.done() and await _has_requests(admin):  # noqa: ASYNC110  it is another process
+                await asyncio.sleep(POLL_SECONDS)
+
+
+async def _has_requests(admin: RuntimeApi) -> bool:
+    try:
+        return await admin.requests() > 0
+    except GatewayBusyError:
+        return True

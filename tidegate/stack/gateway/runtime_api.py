@@ -1,4 +1,4 @@
-"""HAProxy's runtime API: drains replicas, and sets the number of requests that it sends each at once.
+"""HAProxy's runtime API: drains replicas and the gateway, and sets the requests that a replica gets at once.
 
 Its socket has the level admin, which gives full control of the gateway. So it is a Unix socket of mode 0600.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,13 @@ from tidegate.runtime.unix_sockets import unix_address
 
 TIMEOUT_SECONDS: Final = 2.0
 PROXY: Final = "model"
+CLIENTS: Final = "http_in"  # the frontend
+WAITING: Final = "waiting"  # the server that the plug occupies (observability/haproxy/waiting.lua)
 _SERVER: Final = re.compile(rf"{PROXY}(\d+)")
 # Type 4 is servers, id -1 all of them (HAProxy's management guide, "show stat").
 SHOW_LIMITS: Final = f"show stat {PROXY} 4 -1"
+# Type 2 is the backend itself.
+SHOW_REQUESTS: Final = f"show stat {PROXY} 6 -1"
 
 
 class RuntimeApiError(RuntimeError):
@@ -81,9 +85,32 @@ class RuntimeApi:
         server = _server(index)
         await self._set([f"server {server} health down", f"server {server} state ready"])
 
+    async def accept_no_more(self) -> None:
+        """Close the port for clients, and each of their connections after its next response.
+
+        All else goes on, unlike after SIGUSR1: the replicas are checked, and requests wait for one.
+
+        Raises:
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: it refuses.
+        """
+        await self._order(f"shutdown frontend {CLIENTS}")
+
+    async def requests(self) -> int:
+        """The number of requests that wait for a replica or are at one.
+
+        Raises:
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: its answer cannot be parsed.
+        """
+        return parse_requests(await self._execute(SHOW_REQUESTS))
+
     async def _set(self, values: Iterable[str]) -> None:
-        commands = ";".join(f"set {value}" for value in values)
-        if commands and (output := (await self._execute(commands)).strip()):
+        if commands := ";".join(f"set {value}" for value in values):
+            await self._order(commands)
+
+    async def _order(self, commands: str) -> None:
+        if output := (await self._execute(commands)).strip():
             raise RuntimeApiError(f"HAProxy refuses `{commands}`: {output}")
 
     async def _execute(self, commands: str) -> str:
@@ -117,15 +144,37 @@ def parse_limits(answer: str) -> dict[int, int]:
     Raises:
         RuntimeApiError: the answer cannot be parsed.
     """
-    rows: Iterable[Mapping[str, str]] = csv.DictReader(answer.lstrip("# ").splitlines())
     try:
         found = {
             int(server[1]): int(row["slim"])
-            for row in rows
-            if row["pxname"] == PROXY and (server := _SERVER.fullmatch(row["svname"]))
+            for row in _rows(answer)
+            if (server := _SERVER.fullmatch(row["svname"]))
         }
     except (KeyError, ValueError, TypeError, AttributeError):
         found = {}
     if not found:
-        raise RuntimeApiError(f"the gateway's answer cannot be parsed: {answer[:200]!r}")
+        raise _unreadable(answer)
     return found
+
+
+def parse_requests(answer: str) -> int:
+    """The number of requests in the backend without the plug, from HAProxy's answer to `SHOW_REQUESTS`.
+
+    Raises:
+        RuntimeApiError: the answer cannot be parsed.
+    """
+    try:
+        sessions = {row["svname"]: int(row["scur"]) for row in _rows(answer)}
+        return sessions["BACKEND"] - sessions.get(WAITING, 0)
+    except (KeyError, ValueError, TypeError) as error:
+        raise _unreadable(answer) from error
+
+
+def _rows(answer: str) -> list[dict[str, str]]:
+    """The rows of the backend in a table of HAProxy."""
+    rows = csv.DictReader(answer.lstrip("# ").splitlines())
+    return [row for row in rows if row["pxname"] == PROXY]
+
+
+def _unreadable(answer: str) -> RuntimeApiError:
+    return RuntimeApiError(f"the gateway's answer cannot be parsed: {answer[:200]!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.stack.gateway.runtime_api import RuntimeApiError, parse_limits
+from tidegate.stack.gateway.runtime_api import RuntimeApiError, parse_limits, parse_requests
 
 
 def test_the_limits_are_parsed_from_haproxys_table() -> None:
@@ -21,3 +21,22 @@ def test_the_limits_are_parsed_from_haproxys_table() -> None:
 def test_an_answer_that_is_not_a_table_of_servers_is_an_error(answer: str) -> None:
     with pytest.raises(RuntimeApiError, match="cannot be parsed"):
         parse_limits(answer)
+
+
+@pytest.mark.parametrize(
+    ("rows", "number"),
+    [
+        ("model,waiting,1,\nmodel,model1,2,\nmodel,BACKEND,5,\n", 4),  # without the plug
+        ("model,model1,2,\nmodel,BACKEND,5,\nplug,FRONTEND,1,\n", 5),  # a HAProxy without Lua
+    ],
+)
+def test_the_requests_are_those_of_the_backend_without_the_plug(rows: str, number: int) -> None:
+    assert parse_requests(f"# pxname,svname,scur,\n{rows}\n") == number
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "Unknown command", "# pxname,svname,scur,\nmodel,model1,2,\n"]
+)
+def test_an_answer_without_the_backend_is_an_error(answer: str) -> None:
+    with pytest.raises(RuntimeApiError, match="cannot be parsed"):
+        parse_requests(answer)
