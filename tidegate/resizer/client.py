@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,11 @@ class _ErrorResponse(BaseModel):
     error: str
 
 
+def no_tokens() -> Sequence[str]:
+    """No token, as on a Unix socket."""
+    return ()
+
+
 class ResizerClient:
     """A client of the resizer at an address. It keeps no connection, so it needs no close.
 
@@ -39,16 +44,22 @@ class ResizerClient:
     whose folder was recreated, is found again at once.
     """
 
-    def __init__(self, address: str, *, token: str = "", timeout_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        tokens: Callable[[], Sequence[str]] = no_tokens,
+        timeout_seconds: float = 2.0,
+    ) -> None:
         """Check and store the address.
 
         Args:
             address: `unix:PATH` or `http://HOST:PORT`.
-            token: sent as a bearer token, if not empty.
+            tokens: one is sent as a bearer token, the first that the resizer accepts.
             timeout_seconds: how long one call may take.
 
         Raises:
-            ValueError: the address has neither form, or the token cannot be sent.
+            ValueError: the address has neither form, or a token cannot be sent.
         """
         self.address = address
         self._socket: Path | None = None
@@ -59,9 +70,9 @@ class ResizerClient:
             self._url = address.rstrip("/") + "/replicas"
         else:
             raise ValueError(f"resizer: {address!r} is neither unix:PATH nor http://HOST:PORT")
-        if not (token.isascii() and token.isprintable()):
+        if not all(map(_can_be_sent, tokens())):
             raise ValueError("resizer: the token may hold printable ASCII only")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._tokens = tokens
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
 
     async def status(self) -> ReplicaStatus:
@@ -84,15 +95,15 @@ class ResizerClient:
         return await self._call("PUT", body)
 
     async def _call(self, method: str, body: dict[str, Any] | None) -> ReplicaStatus:
+        sendable = [token for token in self._tokens() if _can_be_sent(token)]
+        first, *others = [{"Authorization": f"Bearer {token}"} for token in sendable] or [{}]
         try:
-            async with (
-                self._session() as session,
-                session.request(
-                    method, self._url, json=body, headers=self._headers, allow_redirects=False
-                ) as response,
-            ):
-                retry_after = response.headers.get("Retry-After", "")
-                return _parse(response.status, await response.read(), retry_after)
+            async with self._session() as session:
+                answer = await self._request(session, method, body, first)
+                for headers in others:
+                    if answer[0] == 401:
+                        answer = await self._request(session, method, body, headers)
+                return _parse(*answer)
         except TimeoutError as error:
             raise ResizerUnavailableError(
                 f"the resizer at {self.address} does not respond in time"
@@ -101,6 +112,20 @@ class ResizerClient:
             raise ResizerUnavailableError(
                 f"the resizer at {self.address} cannot be reached: {_reason(error)}"
             ) from error
+
+    async def _request(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        body: dict[str, Any] | None,
+        headers: dict[str, str],
+    ) -> tuple[int, bytes, str]:
+        """The status, the body and `Retry-After` of the response."""
+        async with session.request(
+            method, self._url, json=body, headers=headers, allow_redirects=False
+        ) as response:
+            retry_after = response.headers.get("Retry-After", "")
+            return response.status, await response.read(), retry_after
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
@@ -112,6 +137,10 @@ class ResizerClient:
             connector = aiohttp.UnixConnector(path=reachable)
             async with aiohttp.ClientSession(connector=connector, timeout=self._timeout) as session:
                 yield session
+
+
+def _can_be_sent(token: str) -> bool:
+    return token.isascii() and token.isprintable()
 
 
 def _is_http(address: str) -> bool:

@@ -1,18 +1,19 @@
-"""What the resizers' processes share: their name, and the token that clients send."""
+"""What the resizers' processes share: their name, and the tokens that clients may send."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 
 from tidegate.runtime.daemon import CannotStartError
-from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
 
 NODE: Final = "resizer"
 
 
-def read_token(path: Path | None) -> str:
-    """The token that clients send.
+def open_token(path: Path | None) -> ReplaceableSecret:
+    """The tokens that clients may send.
 
     Args:
         path: `resizer.token_file`.
@@ -26,6 +27,6 @@ def read_token(path: Path | None) -> str:
             f"{name}: not set; it must name the file with the token that clients send"
         )
     try:
-        return read_secret(path, name)
+        return ReplaceableSecret(path, name, time.monotonic)
     except SecretFileError as error:
         raise CannotStartError(str(error)) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,9 @@ LIVE_PATH: Final = "/live"
 METRICS_PATH: Final = "/metrics"
 # These paths are read-only and reveal no secret, so they need no token.
 PUBLIC_PATHS: Final = frozenset({LIVE_PATH, METRICS_PATH})
-TOKEN: Final = web.AppKey("token", str)
+# The tokens that are accepted now.
+Tokens = Callable[[], Collection[str]]
+TOKENS: Final = web.AppKey[Tokens | None]("tokens")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -48,12 +50,12 @@ class ResizeRequest(BaseModel):
     slots: StrictInt | None = None
 
 
-def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
+def make_app(resizer: Resizer, *, tokens: Tokens | None = None) -> web.Application:
     """Create the application; more routes may be added before it is served.
 
     Args:
         resizer: handles the requests.
-        token: if not empty, every request except a health check must send it as
+        tokens: if given, every request except a health check must send one of them as
             `Authorization: Bearer <token>`.
     """
 
@@ -77,7 +79,7 @@ def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
         return web.json_response({"status": "live"})
 
     app = web.Application(client_max_size=BODY_BYTES, middlewares=[_errors_as_json, _require_token])
-    app[TOKEN] = token
+    app[TOKENS] = tokens
     app.router.add_get("/replicas", get_replicas)
     app.router.add_put("/replicas", put_replicas)
     app.router.add_get(LIVE_PATH, get_live)
@@ -121,10 +123,10 @@ async def serve_tcp(app: web.Application, host: str, port: int) -> AsyncIterator
     """Serve on TCP.
 
     Raises:
-        ValueError: the application has no token, so only a Unix socket is safe.
+        ValueError: the application has no tokens, so only a Unix socket is safe.
         CannotStartError: the port is taken.
     """
-    if not app[TOKEN]:
+    if app[TOKENS] is None:
         raise ValueError("a resizer on TCP needs a token")
     async with http_server(app, host, port, "resizer.port", SHUTDOWN_SECONDS):
         yield
@@ -149,14 +151,12 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 
 @web.middleware
 async def _require_token(request: web.Request, handler: Handler) -> web.StreamResponse:
-    token = request.app[TOKEN]
-    if token and request.path not in PUBLIC_PATHS:
+    tokens = request.app[TOKENS]
+    if tokens and request.path not in PUBLIC_PATHS:
         scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
         # A header may contain any bytes; compare_digest accepts text only if it is ASCII.
-        matches = hmac.compare_digest(
-            presented.strip().encode(errors="surrogateescape"),
-            token.encode(errors="surrogateescape"),
-        )
+        sent = presented.strip().encode(errors="surrogateescape")
+        matches = any(hmac.compare_digest(sent, token.encode()) for token in tokens())
         if scheme.lower() != "bearer" or not matches:
             response = _error_response(401, "the token is missing or wrong")
             response.headers["WWW-Authenticate"] = "Bearer"

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+# Kubernetes replaces the file in each pod at another time, within two minutes.
+GRACE_SECONDS: Final = 300.0
 
 
 class SecretFileError(ValueError):
@@ -28,3 +35,43 @@ def read_secret(path: Path, setting: str) -> str:
     if not secret:
         raise SecretFileError(f"{setting}: {path} is empty")
     return secret
+
+
+@dataclass(slots=True)
+class ReplaceableSecret:
+    """A secret whose file may be replaced while both ends of a connection use it.
+
+    The one before stays valid for `GRACE_SECONDS`, since the other end may not have the new one yet. While
+    the file cannot be read, the last one stays in use.
+
+    Attributes:
+        path: the file.
+        setting: the name of the setting that holds the path.
+        clock: seconds on a monotonic clock.
+    """
+
+    path: Path
+    setting: str
+    clock: Callable[[], float]
+    _current: str = field(init=False)
+    _previous: str | None = field(default=None, init=False)
+    _replaced_at: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        """Read it once.
+
+        Raises:
+            SecretFileError: as `read_secret`.
+        """
+        self._current = read_secret(self.path, self.setting)
+
+    def __call__(self) -> tuple[str, ...]:
+        """The values that are valid now, the newest first."""
+        now = self.clock()
+        with suppress(SecretFileError):
+            found = read_secret(self.path, self.setting)
+            if found != self._current:
+                self._current, self._previous, self._replaced_at = found, self._current, now
+        if self._previous is None or now - self._replaced_at > GRACE_SECONDS:
+            return (self._current,)
+        return (self._current, self._previous)

@@ -173,14 +173,16 @@ async def test_it_survives_an_unreachable_resizer_and_sends_its_token_over_tcp(
 
         await eventually(lambda: away in everything())
         plant.in_system = 4.2
-        async with serve_tcp(make_app(plant, token=TOKEN), "127.0.0.1", port):
+        async with serve_tcp(make_app(plant, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
             await eventually(lambda: plant.count == 3)
         await eventually(lambda: everything().count(away) == 2)
         assert sidecar.process.returncode is None
-        async with serve_tcp(make_app(plant, token="another"), "127.0.0.1", port):
+        async with serve_tcp(make_app(plant, tokens=lambda: ("another",)), "127.0.0.1", port):
             wrong = "resizer: the resizer responded with 401: the token is missing or wrong"
             await eventually(lambda: wrong in everything())
-        assert everything().count("resizer: resolved") == 1
+            assert everything().count("resizer: resolved") == 1
+            token_file.write_text("another\n")
+            await eventually(lambda: everything().count("resizer: resolved") == 2)
         assert await sidecar.stop() == 0
 
 

@@ -361,9 +361,9 @@ async def test_the_http_interface_with_its_limit_scales_the_deployment(
     async with scene(model, monkeypatch) as one:
         limited = RateLimitedResizer(one.resizer, MAX, time.monotonic)
         port = free_port()
-        async with serve_tcp(make_app(limited, token="t"), "127.0.0.1", port):
+        async with serve_tcp(make_app(limited, tokens=lambda: ("t",)), "127.0.0.1", port):
             running = asyncio.create_task(one.resizer.run())
-            http = ResizerClient(f"http://127.0.0.1:{port}", token="t")
+            http = ResizerClient(f"http://127.0.0.1:{port}", tokens=lambda: ("t",))
 
             async def known() -> bool:
                 try:

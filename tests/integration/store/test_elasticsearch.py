@@ -258,6 +258,25 @@ def test_a_password_is_used(owner: ElasticsearchSettings, namespace: str) -> Non
         assert found(store, namespace) == ["hello"]
 
 
+def test_a_replaced_password_is_used_without_a_restart(
+    owner: ElasticsearchSettings, guarded_elasticsearch: Any, namespace: str, tmp_path: Path
+) -> None:
+    folder, password = guarded_elasticsearch.folder, tmp_path / "password"
+    password.write_text("the-first-one")
+    elasticsearch_users(folder, "useradd", "replaced", "-p", "the-first-one", "-r", "superuser")
+    settings = ElasticsearchSettings(url=owner.url, username="replaced", password_file=password)
+    eventually(lambda: opens(settings))  # it reads the file of accounts every 5 s
+    with closing(ElasticsearchStore(settings)) as store:
+        elasticsearch_users(folder, "passwd", "replaced", "-p", "the-second-one")
+
+        eventually(lambda: not opens(settings))
+        with pytest.raises(StoreUnavailableError, match="401"):
+            store.append([event(namespace)])
+        password.write_text("the-second-one")
+        eventually(lambda: store.append([event(namespace)]) == [])
+        assert found(store, namespace) == ["hello"]
+
+
 def test_without_the_password_the_store_is_unavailable(
     owner: ElasticsearchSettings, tmp_path: Path
 ) -> None:
@@ -301,23 +320,7 @@ def test_an_account_without_setup_privileges_requires_existing_templates(
     with (folder / "config" / "roles.yml").open("a") as file:
         file.write(f"\nappender: {json.dumps(role)}\n")
     (tmp_path / "password").write_text("appender-password\n")
-    added = subprocess.run(
-        [
-            folder / "home" / "bin" / "elasticsearch-users",
-            *("useradd", "appender", "-p", "appender-password", "-r", "appender"),
-        ],
-        env={
-            "ES_PATH_CONF": str(folder / "config"),
-            "ES_JAVA_HOME": java(folder),
-            "PATH": "/usr/bin:/bin",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert added.returncode == 0, added.stdout + added.stderr
-    for path in (folder / "config").iterdir():
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    elasticsearch_users(folder, "useradd", "appender", "-p", "appender-password", "-r", "appender")
     account = ElasticsearchSettings(
         url=owner.url, username="appender", password_file=tmp_path / "password"
     )
@@ -330,8 +333,29 @@ def test_an_account_without_setup_privileges_requires_existing_templates(
             appender.search(SearchRequest())
 
 
+def elasticsearch_users(folder: Path, *arguments: str) -> None:
+    """Change the accounts in the files of a server."""
+    done = subprocess.run(
+        [folder / "home" / "bin" / "elasticsearch-users", *arguments],
+        env={
+            "ES_PATH_CONF": str(folder / "config"),
+            "ES_JAVA_HOME": java(folder),
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path in (folder / "config").iterdir():
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def opens(settings: ElasticsearchSettings) -> bool:
-    ElasticsearchStore(settings).close()
+    try:
+        ElasticsearchStore(settings).close()
+    except StoreUnavailableError:
+        return False
     return True
 
 

@@ -15,6 +15,7 @@ from support.ports import free_port
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.resizer.server import make_app, serve_unix
+from tidegate.runtime.secret_files import GRACE_SECONDS, ReplaceableSecret
 
 
 @asynccontextmanager
@@ -30,7 +31,7 @@ async def answering(
     app = web.Application()
     app.router.add_route("*", "/{any:.*}", answer)
     async with TestServer(app) as server:
-        yield ResizerClient(str(server.make_url("/")), token="t")
+        yield ResizerClient(str(server.make_url("/")), tokens=lambda: ("t",))
 
 
 async def test_requests_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None:
@@ -78,6 +79,33 @@ async def test_any_other_response_means_that_the_resizer_is_unavailable(
     async with answering(code, body) as client:
         with pytest.raises(ResizerUnavailableError, match=message):
             await client.status()
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+async def test_a_replaced_token_is_accepted_whichever_end_has_it_first(
+    resizer: Any, tmp_path: Path, first: str
+) -> None:
+    """Each end has a copy of the file, which is replaced at another time."""
+    files = {end: tmp_path / end for end in ("client", "server")}
+    now = 0.0
+    for file in files.values():
+        file.write_text("old")
+    ends = {end: ReplaceableSecret(file, end, lambda: now) for end, file in files.items()}
+    async with TestServer(make_app(resizer, tokens=ends["server"])) as server:
+        client = ResizerClient(str(server.make_url("/")), tokens=ends["client"])
+        await client.status()
+        files[first].write_text("new")
+        await client.status()
+        now += GRACE_SECONDS / 2
+        await client.status()
+        for file in files.values():
+            file.write_text("new")
+        await client.status()
+        now += 2 * GRACE_SECONDS
+        await client.status()
+        late = ResizerClient(str(server.make_url("/")), tokens=lambda: ("old",))
+        with pytest.raises(ResizerUnavailableError, match="401"):
+            await late.status()
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -134,4 +162,4 @@ def test_an_invalid_address_is_refused(address: str) -> None:
 @pytest.mark.parametrize("token", ["two\nlines", "schlüssel"])
 def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
-        ResizerClient("unix:x", token=token)
+        ResizerClient("unix:x", tokens=lambda: (token,))

@@ -119,7 +119,7 @@ async def test_requests_without_the_token_are_refused(
     resizer: Any, header: str | None, code: int
 ) -> None:
     headers = {"Authorization": header} if header is not None else {}
-    async with TestClient(TestServer(make_app(resizer, token=TOKEN))) as client:
+    async with TestClient(TestServer(make_app(resizer, tokens=lambda: (TOKEN,)))) as client:
         if (
             header and "\udcff" in header
         ):  # no client sends these bytes, so write them to the socket
@@ -179,14 +179,14 @@ async def test_a_taken_port_names_its_setting(resizer: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(CannotStartError, match=f"^resizer.port: port {port} is taken"):
-            async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", port):
+            async with serve_tcp(make_app(resizer, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
                 pass
 
 
 async def test_tcp_with_a_token_serves(resizer: Any) -> None:
     port = free_port()
-    async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", port):
-        client = ResizerClient(f"http://127.0.0.1:{port}", token=TOKEN)
+    async with serve_tcp(make_app(resizer, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
+        client = ResizerClient(f"http://127.0.0.1:{port}", tokens=lambda: (TOKEN,))
         assert (await client.resize(4)).ready == 4
 
 
@@ -197,7 +197,7 @@ async def test_the_response_follows_the_contract(resizer: Any) -> None:
 
 
 async def test_a_health_check_needs_no_token(resizer: Any) -> None:
-    async with TestClient(TestServer(make_app(resizer, token=TOKEN))) as client:
+    async with TestClient(TestServer(make_app(resizer, tokens=lambda: (TOKEN,)))) as client:
         answer = await client.get("/live")
         assert (answer.status, await answer.json()) == (200, {"status": "live"})
         assert (await client.get("/replicas")).status == 401

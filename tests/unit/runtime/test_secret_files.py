@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.secret_files import (
+    GRACE_SECONDS,
+    ReplaceableSecret,
+    SecretFileError,
+    read_secret,
+)
 
 SETTING = "store.elasticsearch.password_file"
 
@@ -30,3 +35,19 @@ def test_an_error_names_the_setting_the_file_and_the_reason(
     with pytest.raises(SecretFileError) as raised:
         read_secret(path, SETTING)
     assert str(raised.value) == f"{SETTING}: {path}{reason}"
+
+
+def test_the_secret_before_is_valid_for_a_while_and_a_missing_file_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    path, now = tmp_path / "secret", 0.0
+    path.write_text("old")
+    secret = ReplaceableSecret(path, SETTING, lambda: now)
+    path.unlink()
+    assert secret() == ("old",)
+    path.write_text("new")
+    assert secret() == ("new", "old")
+    now += GRACE_SECONDS
+    assert secret() == ("new", "old")
+    now += 1
+    assert secret() == ("new",)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -17,13 +19,13 @@ from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.signals import PrometheusReader
 from tidegate.autoscaler.policy_builder import BuiltPolicy
-from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
+from tidegate.resizer.client import ResizerClient, ResizerUnavailableError, no_tokens
 from tidegate.resizer.contract import Resizer
 from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
 from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server
 from tidegate.runtime.identity import event_origin
-from tidegate.runtime.secret_files import read_secret
+from tidegate.runtime.secret_files import ReplaceableSecret
 from tidegate.settings import Settings
 
 NODE: Final = "autoscaler"
@@ -129,8 +131,11 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         )
     token_file = settings.autoscaler.resizer_token_file
     try:
-        token = read_secret(token_file, "autoscaler.resizer_token_file") if token_file else ""
-        return ResizerClient(address, token=token, timeout_seconds=timeout)
+        tokens: Callable[[], Sequence[str]] = no_tokens
+        if token_file:
+            name = "autoscaler.resizer_token_file"
+            tokens = ReplaceableSecret(token_file, name, time.monotonic)
+        return ResizerClient(address, tokens=tokens, timeout_seconds=timeout)
     except ValueError as error:
         raise CannotStartError(str(error)) from error
 

@@ -115,7 +115,7 @@ SECRETS: Final = (
         "collector",
         ("collector", "logstash"),
         "user collector of Logstash's http input",
-        "restart both consumers together",
+        "restart Logstash; the collector reads its file again",
     ),
     Secret(
         "grafana_admin",
@@ -136,7 +136,7 @@ SECRETS: Final = (
         "resizer_token",
         ("control",),
         "authenticates the autoscaler to the resizer",
-        "restart the autoscaler and the resizer together",
+        "nothing else: the autoscaler and the resizer read it again",
         key,
         32,
         256,

@@ -33,7 +33,7 @@ from tidegate.resizer.compose.quota import CpuLender
 from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
 from tidegate.resizer.compose.tasks import TaskTracker
-from tidegate.resizer.daemon import NODE, read_token
+from tidegate.resizer.daemon import NODE, open_token
 from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import add_metrics, make_app, serve_tcp
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
@@ -74,7 +74,7 @@ async def _run(settings: Settings, project: str) -> None:
             "replicas.min: 0 is not possible in Docker Compose, where a new replica is a copy of an existing"
             " one; set it to 1 or more"
         )
-    token = read_token(settings.resizer.token_file)
+    tokens = open_token(settings.resizer.token_file)
     _check_socket(settings.resizer.docker_socket)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings.resizer.docker_socket))
@@ -88,7 +88,7 @@ async def _run(settings: Settings, project: str) -> None:
         await resizer.initialize()
         _log_warnings(resizer, own_project, event_log)
         limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
-        app = make_app(limited, token=token)
+        app = make_app(limited, tokens=tokens)
         sampler = MemorySampler(engine, own_project.name)
         add_metrics(app, sampler, FaultCounter(event_log))
         await stack.enter_async_context(

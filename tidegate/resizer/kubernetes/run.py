@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack
 
-from tidegate.resizer.daemon import NODE, read_token
+from tidegate.resizer.daemon import NODE, open_token
 from tidegate.resizer.kubernetes.api import open_deployment
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
 from tidegate.resizer.rate_limit import RateLimitedResizer
@@ -29,7 +29,7 @@ def run(settings: Settings) -> int:
 
 
 async def _run(settings: Settings) -> None:
-    token = read_token(settings.resizer.token_file)
+    tokens = open_token(settings.resizer.token_file)
     async with AsyncExitStack() as stack:
         deployment = await stack.enter_async_context(
             open_deployment(
@@ -41,7 +41,7 @@ async def _run(settings: Settings) -> None:
         event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
         resizer = KubernetesResizer(deployment, settings.replicas, event_log, time.monotonic)
         limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
-        app = make_app(limited, token=token)
+        app = make_app(limited, tokens=tokens)
         add_metrics(app)
         await stack.enter_async_context(
             serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)

@@ -11,6 +11,7 @@ from typing import Final
 import aiohttp
 
 from tidegate.resizer.contract import ResizerUnavailableError
+from tidegate.resizer.daemon import NODE, open_token
 from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.ray.resizer import RayResizer
 from tidegate.resizer.ray.serve_api import ServeApi
@@ -21,7 +22,6 @@ from tidegate.runtime.identity import event_origin
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Settings
 
-NODE: Final = "resizer"
 CHECK_SECONDS: Final = 5.0
 CONDITION: Final = "ray"
 
@@ -41,12 +41,8 @@ async def _run(settings: Settings) -> None:
             "replicas.min: 0 is not possible on Ray Serve, whose queue is not read while there is no replica;"
             " set it to 1 or more"
         )
-    token = _secret(settings.resizer.token_file, "resizer.token_file")
-    if not token:
-        raise CannotStartError(
-            "resizer.token_file: not set; it must name the file with the token that clients send"
-        )
-    cluster_token = _secret(settings.ray.token_file, "ray.token_file")
+    tokens = open_token(settings.resizer.token_file)
+    cluster_token = _cluster_token(settings.ray.token_file)
     event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
@@ -54,7 +50,7 @@ async def _run(settings: Settings) -> None:
         api = ServeApi(session, ray.address, ray.application, ray.deployment, cluster_token)
         resizer = RayResizer(api, settings.replicas)
         limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
-        app = make_app(limited, token=token)
+        app = make_app(limited, tokens=tokens)
         add_metrics(app)
         await stack.enter_async_context(
             serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
@@ -79,10 +75,10 @@ async def _watch(resizer: RayResizer, event_log: EventLog) -> None:
         await asyncio.sleep(CHECK_SECONDS)
 
 
-def _secret(path: Path | None, name: str) -> str:
+def _cluster_token(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return read_secret(path, name)
+        return read_secret(path, "ray.token_file")
     except SecretFileError as error:
         raise CannotStartError(str(error)) from error

@@ -201,6 +201,9 @@ class ElasticsearchStore:
             if error.status_code in REFUSED or "too_many_buckets" in message:
                 raise refused(message) from error
             self._installed = False
+            if error.status_code == 401 and (login := _login(self._settings)):
+                # The next request uses the current password.
+                self._client = self._client.options(basic_auth=login)
             raise StoreUnavailableError(f"{url}: {error.status_code}: {message}") from error
         except TransportError as error:
             self._installed = False
@@ -219,18 +222,21 @@ def _search_with_retries(search: Callable[..., Any], **request: Any) -> Any:
     return search(**request)
 
 
+def _login(settings: ElasticsearchSettings) -> tuple[str, str] | None:
+    """The user and the current password."""
+    if not settings.username:
+        return None
+    if settings.password_file is None:
+        raise StoreUnavailableError("store.elasticsearch.password_file is needed with a username")
+    try:
+        password = read_secret(settings.password_file, "store.elasticsearch.password_file")
+    except SecretFileError as error:
+        raise StoreUnavailableError(str(error)) from error
+    return settings.username, password
+
+
 def _client(settings: ElasticsearchSettings) -> Elasticsearch:
-    options: dict[str, Any] = {}
-    if settings.username:
-        if settings.password_file is None:
-            raise StoreUnavailableError(
-                "store.elasticsearch.password_file is needed with a username"
-            )
-        try:
-            password = read_secret(settings.password_file, "store.elasticsearch.password_file")
-        except SecretFileError as error:
-            raise StoreUnavailableError(str(error)) from error
-        options["basic_auth"] = (settings.username, password)
+    options: dict[str, Any] = {"basic_auth": _login(settings)}
     if settings.ca_file is not None:
         options["ca_certs"] = str(settings.ca_file)
     # The caller decides about retries and their delays.
