@@ -9,12 +9,14 @@ from typing import Final, Literal
 from tidegate.rules.alert import Alert, Severity
 from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.pipeline_alerts import pipeline_alerts
-from tidegate.rules.promql import down, number, percent
+from tidegate.rules.promql import down, duration, number, percent
 from tidegate.settings import Settings
 
 # A higher threshold would hardly be reached, even in a complete outage.
 MAX_RATIO: Final = 0.9
 LAG_SECONDS: Final = 30
+# An HPA syncs each 15 s, a resizer corrects within seconds, and a node may be needed first.
+FOLLOW_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +186,52 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         "Its signals from Prometheus are missing or too old, so it does not change the number of replicas.",
     )
     yield Alert(
+        "AutoscalerResizerUnavailable",
+        'max(tidegate_autoscaler_resizer_up{job="autoscaler"}) == 0',
+        # Longer than the two ends of a replaced token can differ.
+        120,
+        "warning",
+        "The autoscaler can neither read nor set the number of replicas",
+        "The resizer, or with KEDA the API server, does not answer or refuses the autoscaler's token: the "
+        "number of replicas does not change. The autoscaler's log says which.",
+    )
+    desired, ready = (
+        f'tidegate_replicas{{job="autoscaler",state="{state}"}}' for state in ("desired", "ready")
+    )
+    window = duration(follow_seconds(settings))
+    yield Alert(
+        "AutoscalerNotFollowed",
+        # Over the whole window, so that replicas that follow a rising load late are no fault. The last line
+        # is empty if the autoscaler has started since. KEDA removes the last replica minutes later.
+        "(\n"
+        f"  max(min_over_time({desired}[{window}])) > max(max_over_time({ready}[{window}]))\n"
+        f"  or (max(max_over_time({desired}[{window}])) > 0) < max(min_over_time({ready}[{window}]))\n"
+        ")\n"
+        f"and on() max({desired} offset {window})",
+        0,
+        "warning",
+        "The number of replicas does not follow the decision",
+        f"For {window} other numbers of replicas were ready than the autoscaler wanted. In Kubernetes, see "
+        "whether pods can start, and whether KEDA's operator or the resizer runs; elsewhere, see "
+        "`tidegate status` or the resizer's log.",
+    )
+    yield Alert(
         "AutoscalerAtMax",
-        f'max(tidegate_autoscaler_desired_replicas{{job="autoscaler"}}) >= {settings.replicas.max}\n'
+        f"max({desired}) >= {settings.replicas.max}\n"
+        f"and on() max({ready}) >= {settings.replicas.max}\n"
         "and service:latency_objective_quantile_seconds:1m > "
         f"{number(settings.slo.latency_seconds)}",
         120,
         "warning",
         "The latency objective is missed with the maximum number of replicas",
-        f"The autoscaler cannot add replicas: replicas.max is {settings.replicas.max}.",
+        f"The autoscaler cannot add replicas: replicas.max is {settings.replicas.max}, and as many are "
+        "ready.",
     )
+
+
+def follow_seconds(settings: Settings) -> float:
+    """The time within which the number of ready replicas follows the decision."""
+    return settings.replicas.start_seconds + FOLLOW_SECONDS
 
 
 def _collector() -> Iterator[Alert]:

@@ -97,6 +97,7 @@ class Autoscaler:
             # Without Prometheus both are lost, and the signals are the problem.
             self._condition("history", reading.history_problem)
         self._condition("resizer", away)
+        self.metrics.observe_resizer(up=not away)
         if status and self.dry_run:
             # Another component sets the number; each decision starts from it.
             self._desired = status.desired

@@ -75,6 +75,11 @@ class Metrics:
             "Age of the oldest series that the last decision was made from; NaN if unknown.",
             registry=self.registry,
         )
+        self._resizer_up = Gauge(
+            "tidegate_autoscaler_resizer_up",
+            "1 if the resizer, or with KEDA the API server, answered at the last tick, else 0.",
+            registry=self.registry,
+        )
         self._slots = Gauge(
             "tidegate_autoscaler_desired_slots",
             "Slots of each replica as last decided; NaN where the policy leaves them.",
@@ -124,6 +129,10 @@ class Metrics:
         self._slots.set(math.nan if decision.slots is None else decision.slots)
         self._paused.set("control" in decision.inputs)
         self._dry_run.set(dry_run)
+
+    def observe_resizer(self, *, up: bool) -> None:
+        """Note whether the resizer has answered in this tick."""
+        self._resizer_up.set(up)
 
     def observe_tick(self) -> None:
         """Note that a tick has ended, with or without a decision."""

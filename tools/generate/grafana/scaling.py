@@ -49,14 +49,18 @@ def _now(settings: Settings) -> PanelRow:
             (
                 "desired",
                 "The latest decision of the autoscaler.",
-                ("AutoscalerAtMax", "AutoscalerDown"),
+                ("AutoscalerAtMax", "AutoscalerDown", "AutoscalerResizerUnavailable"),
             ),
             (
                 "running",
                 "Existing replicas, including those that are starting. They determine the cost.",
                 (),
             ),
-            ("ready", "Replicas that can accept requests.", ("GatewayNoReadyReplica",)),
+            (
+                "ready",
+                "Replicas that can accept requests.",
+                ("GatewayNoReadyReplica", "AutoscalerNotFollowed"),
+            ),
         )
     ]
     panels += [

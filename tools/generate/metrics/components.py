@@ -83,6 +83,12 @@ AUTOSCALER: Final = (
         "age of the oldest sample that the last decision was made from; NaN if unknown",
     ),
     Metric(
+        "tidegate_autoscaler_resizer_up",
+        "gauge",
+        (),
+        "1 if the resizer, or with KEDA the API server, answered at the last tick, else 0",
+    ),
+    Metric(
         "tidegate_autoscaler_paused",
         "gauge",
         (),

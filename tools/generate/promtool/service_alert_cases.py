@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from tidegate.rules.alerts import BURN_RATE_ALERTS, LAG_SECONDS, BurnRateAlert
+from tidegate.rules.alerts import BURN_RATE_ALERTS, LAG_SECONDS, BurnRateAlert, follow_seconds
 from tidegate.rules.service_rules import QUEUE, READY, RESPONSES, SLOTS, objective_histogram
 from tidegate.settings import Settings, Slo
 from tools.generate.promtool.case_types import AlertCase
@@ -254,30 +254,53 @@ def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
     yield AlertCase(alert, "its signals are fresh", fresh, "5m", fires=False)
     yield AlertCase(alert, "it has just started", {AGE: NAN, NO_SIGNAL: "0x20"}, "5m", fires=False)
 
+    alert, up = "AutoscalerResizerUnavailable", 'tidegate_autoscaler_resizer_up{job="autoscaler"}'
+    yield AlertCase(alert, "the token is refused", {up: "1 0x20"}, "5m", fires=True)
+    yield AlertCase(alert, "a restarted one answers again", {up: "1 0 0 0 1x17"}, "5m", fires=False)
+
+    yield from _followed(settings)
+
     alert = "AutoscalerAtMax"
     max_replicas, slo = settings.replicas.max, settings.slo
     slow, quick = _all_slower(slo), _all_within(slo)
-    yield AlertCase(
-        alert,
-        "all replicas run and the latency is too high",
-        {DESIRED: f"{max_replicas}x20", **slow},
-        "5m",
-        fires=True,
-    )
-    yield AlertCase(
-        alert,
-        "all replicas run and the latency is low",
-        {DESIRED: f"{max_replicas}x20", **quick},
-        "5m",
-        fires=False,
-    )
-    yield AlertCase(
-        alert,
-        "it can still add replicas",
-        {DESIRED: f"{max_replicas - 1}x20", **slow},
-        "5m",
-        fires=False,
-    )
+    for scenario, desired, ready, latency, fires in (
+        ("all replicas run and the latency is too high", max_replicas, max_replicas, slow, True),
+        ("all replicas run and the latency is low", max_replicas, max_replicas, quick, False),
+        ("it can still add replicas", max_replicas - 1, max_replicas - 1, slow, False),
+        ("the replicas do not exist", max_replicas, 1, slow, False),
+    ):
+        series = _replicas(f"{desired}x20", f"{ready}x20")
+        yield AlertCase(alert, scenario, {**series, **latency}, "5m", fires)
+
+
+def _replicas(desired: str, ready: str) -> dict[str, str]:
+    """The numbers of the autoscaler."""
+    of = 'tidegate_replicas{job="autoscaler",state="'
+    return {f'{of}desired"}}': desired, f'{of}ready"}}': ready}
+
+
+def _followed(settings: Settings) -> Iterator[AlertCase]:
+    alert = "AutoscalerNotFollowed"
+    # Samples of the window; replicas become ready half a window after they are wanted.
+    window = math.ceil(follow_seconds(settings) / 15)
+    late = window // 2
+    at = f"{2 * window * 15}s"
+    rising = " ".join(f"{number}x{late - 1}" for number in range(1, 9))
+    for scenario, desired, ready, fires in (
+        ("KEDA is away, and more are wanted", f"1 4x{2 * window}", f"1x{2 * window}", True),
+        ("KEDA is away, and fewer are wanted", f"4 2x{2 * window}", f"4x{2 * window}", True),
+        ("one of the pods has no node", f"2 4x{2 * window}", f"2x3 3x{2 * window}", True),
+        ("a rising load is followed late", rising, f"1x{late - 1} {rising}", False),
+        (
+            "the stack has just started",
+            f"_x{window + 1} 2x{window}",
+            f"_x{window + 1} 0x{window}",
+            False,
+        ),
+        ("KEDA waits before it removes the last", f"1 0x{2 * window}", f"1x{2 * window}", False),
+        ("the number is followed", f"3x{2 * window}", f"3x{2 * window}", False),
+    ):
+        yield AlertCase(alert, scenario, _replicas(desired, ready), at, fires)
 
 
 def _all_slower(slo: Slo) -> dict[str, str]:

@@ -138,7 +138,9 @@ async def test_before_the_first_response_of_the_resizer_nothing_is_decided(
 ) -> None:
     assert await run.tick(unreachable=True) is None
     assert run.recorded_events.events("decision") == []
+    assert "tidegate_autoscaler_resizer_up 0.0" in metrics_text(run)
     assert await run.tick(unreachable=False) == 1
+    assert "tidegate_autoscaler_resizer_up 1.0" in metrics_text(run)
 
 
 async def test_a_problem_with_signals_is_logged_when_it_appears_changes_and_ends(
