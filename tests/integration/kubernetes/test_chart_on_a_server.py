@@ -161,6 +161,34 @@ def test_install_upgrade_rollback_and_uninstall(kubectl: Kubectl, values_file: P
     assert left == []
 
 
+def test_a_deleted_secret_is_made_anew_and_replaces_the_pods_that_read_it_at_their_start(
+    kubectl: Kubectl, values_file: Path
+) -> None:
+    where = ("--namespace", NAMESPACE)
+    upgrade = ("upgrade", "--install", RELEASE, str(CHART), *where, "--values", str(values_file))
+
+    def templates() -> dict[str, Any]:
+        found = kubectl.items("deployments", "-n", NAMESPACE)
+        return {
+            one["metadata"]["name"].removeprefix(f"{FULL}-"): one["spec"]["template"]
+            for one in found
+        }
+
+    try:
+        kubectl.helm(*upgrade)
+        first = templates()
+        kubectl.helm(*upgrade)
+        assert templates() == first
+        kubectl.run("delete", "secret", f"{FULL}-secrets", "-n", NAMESPACE)
+        kubectl.helm(*upgrade)
+        second = templates()
+        assert {name for name in first if first[name] != second[name]} == {"model"}
+        kubectl.helm("rollback", RELEASE, *where)
+        assert templates() == first
+    finally:
+        kubectl.helm("uninstall", RELEASE, *where)
+
+
 def test_on_a_cluster_with_keda_the_mode_is_keda_external(kubectl: Kubectl, tmp_path: Path) -> None:
     # The real cluster's APIs, not a list of them.
     file = tmp_path / "values.yaml"
@@ -176,7 +204,9 @@ def test_on_a_cluster_with_keda_the_mode_is_keda_external(kubectl: Kubectl, tmp_
 
 def test_replaced_pods_are_those_that_read_a_changed_setting() -> None:
     def checksums(settings: dict[str, Any]) -> dict[str, Any]:
-        objects = render({"scaling": {"mode": "resizer"}, "settings": settings})
+        # Without a cluster helm makes new secrets in each rendering.
+        values = {"scaling": {"mode": "resizer"}, "secrets": {"existing": "own"}}
+        objects = render({**values, "settings": settings})
         return {name: one["metadata"].get("annotations") for name, one in pods(objects).items()}
 
     before, after = checksums({}), checksums({"autoscaler": {"tick_seconds": 2}})

@@ -45,6 +45,19 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- default (printf "%s-secrets" (include "tidegate.fullname" .)) .Values.secrets.existing -}}
 {{- end -}}
 
+{{/* The data of the Secret that the chart makes, the same each time in one rendering: what is there, or new values. */}}
+{{- define "tidegate.secretData" -}}
+{{- if not (hasKey .Values.secrets "data") -}}
+{{- $present := (lookup "v1" "Secret" .Release.Namespace (include "tidegate.secretName" .)).data | default dict -}}
+{{- $data := dict -}}
+{{- range $key := list "prediction_key" "resizer_token" -}}
+{{- $_ := set $data $key (index $present $key | default (randAlphaNum 48 | b64enc)) -}}
+{{- end -}}
+{{- $_ := set .Values.secrets "data" $data -}}
+{{- end -}}
+{{- toYaml .Values.secrets.data -}}
+{{- end -}}
+
 {{- define "tidegate.prometheusUrl" -}}
 {{- if eq .Values.prometheus.mode "bundled" -}}
 http://{{ include "tidegate.host" (list . "prometheus") }}:9090
