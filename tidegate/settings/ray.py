@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tidegate.settings.section import Section, Url, text_like
+from tidegate.settings.section import Section, TextLike, Url
 
 # They are written into PromQL and into the path of a URL.
 Name = Annotated[
     str,
-    text_like(r"[A-Za-z0-9._-]{1,100}", "at most 100 letters, digits, ., _ and -, such as model"),
+    TextLike(r"[A-Za-z0-9._-]{1,100}", "at most 100 letters, digits, ., _ and -, such as model"),
 ]
 
 

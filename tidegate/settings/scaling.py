@@ -18,8 +18,8 @@ from tidegate.settings.section import (
     Seconds,
     SecondsOrZero,
     Section,
+    TextLike,
     UrlPath,
-    text_like,
 )
 
 # During a rollout old and new replicas exist, so the gateway resolves twice this number of addresses; a DNS
@@ -126,7 +126,7 @@ class Prometheus(Section):
     retention: Annotated[
         str,
         # Prometheus counts it in nanoseconds, so it is at most 292 years.
-        text_like(
+        TextLike(
             r"[1-9][0-9]{0,7}[sm]|[1-9][0-9]{0,4}[hd]|[1-9][0-9]{0,3}w|[1-9][0-9]?y",
             "a duration such as 36h, 7d or 2w, of at most 99y",
         ),
@@ -235,7 +235,7 @@ class Resizer(Section):
     """Socket of the Docker engine."""
     service: Annotated[
         str,
-        text_like(
+        TextLike(
             r"[a-z0-9][a-z0-9_-]{0,62}",
             "at most 63 lower-case letters, digits, _ and -, and begin with a letter or digit",
         ),
@@ -243,7 +243,7 @@ class Resizer(Section):
     """Compose service that is scaled; it belongs to the resizer's own project."""
     deployment: Annotated[
         str,
-        text_like(
+        TextLike(
             r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?",
             "the name of a Deployment: at most 253 lower-case letters, digits, - and .",
         ),
@@ -251,7 +251,7 @@ class Resizer(Section):
     """Deployment whose pods are the replicas, for `backend = "kubernetes"` and for KEDA."""
     kubernetes_namespace: Annotated[
         str,
-        text_like(
+        TextLike(
             r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?",
             "empty or a namespace: at most 63 lower-case letters, digits and -",
         ),

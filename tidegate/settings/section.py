@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic_core import core_schema
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 # A duration that a timer, a date and HAProxy (which counts milliseconds) can have.
@@ -37,33 +45,46 @@ class OrderError(ValueError):
         self.values = values
 
 
-def text_like(pattern: str, description: str) -> AfterValidator:
-    """Validate that the whole text matches a pattern; the error message contains the description."""
-    compiled = re.compile(pattern)
+@dataclass(frozen=True, slots=True)
+class TextLike:
+    """The type of a text that matches a pattern as a whole. The error message contains the description."""
 
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(f"must be {description}")
-        return text
+    pattern: str
+    description: str
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        compiled = re.compile(self.pattern)
+
+        def check(text: str) -> str:
+            if not compiled.fullmatch(text):
+                raise ValueError(f"must be {self.description}")
+            return text
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^({self.pattern})$"}
 
 
 Label = Annotated[
     str,
-    text_like(
+    TextLike(
         r"[a-z0-9][a-z0-9-]{0,62}",
         "at most 63 lower-case letters, digits and hyphens, and not begin with a hyphen",
     ),
 ]
-Url = Annotated[str, text_like(r"https?://.+", "a URL such as http://127.0.0.1:9200")]
+Url = Annotated[str, TextLike(r"https?://.+", "a URL such as http://127.0.0.1:9200")]
 OptionalUrl = Annotated[
-    str, text_like(r"(https?://.+)?", "empty or a URL such as http://127.0.0.1:9600")
+    str, TextLike(r"(https?://.+)?", "empty or a URL such as http://127.0.0.1:9600")
 ]
 # It is written into HAProxy's configuration.
-UrlPath = Annotated[str, text_like(r"/[A-Za-z0-9._~/-]*", "a path such as /ready")]
+UrlPath = Annotated[str, TextLike(r"/[A-Za-z0-9._~/-]*", "a path such as /ready")]
 Retention = Annotated[
     str,
     # Elasticsearch counts a retention in nanoseconds, and no date is earlier than the year 1.
-    text_like(r"[1-9][0-9]{0,4}[hd]", "1 to 99999 hours or days, such as 36h or 7d"),
+    TextLike(r"[1-9][0-9]{0,4}[hd]", "1 to 99999 hours or days, such as 36h or 7d"),
 ]

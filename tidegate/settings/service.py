@@ -15,8 +15,8 @@ from tidegate.settings.section import (
     Ratio,
     Seconds,
     Section,
+    TextLike,
     UrlPath,
-    text_like,
 )
 
 # module.submodule:attribute.attribute
@@ -32,18 +32,18 @@ class Service(Section):
     """Environment that it runs in (`service.environment`)."""
     namespace: Annotated[
         str,
-        text_like(
+        TextLike(
             r"[a-z0-9][a-z0-9_.]{0,62}",
             "at most 63 lower-case letters, digits, _ and ., and begin with a letter or digit",
         ),
     ] = "default"
     """Namespace of its data streams (`data_stream.namespace`)."""
     node_name: Annotated[
-        str, text_like(r"[A-Za-z0-9._-]{0,100}", "at most 100 letters, digits, ., _ and -")
+        str, TextLike(r"[A-Za-z0-9._-]{0,100}", "at most 100 letters, digits, ., _ and -")
     ] = ""
     """Name of the replica (`service.node.name`); empty means `<name>-<host>-<pid>`."""
     app: Annotated[
-        str, text_like(OPTIONAL_IMPORT, 'empty or MODULE:NAME such as "shop.main:app"')
+        str, TextLike(OPTIONAL_IMPORT, 'empty or MODULE:NAME such as "shop.main:app"')
     ] = ""
     """ASGI application that the replicas run, such as `shop.main:app`, or a function without arguments that
     returns it; empty means the model service, which serves `model.path`."""
@@ -51,7 +51,7 @@ class Service(Section):
     """Folder that `service.app`, or a predictor in `model.path`, is imported from; by default the working
     directory."""
     ready: Annotated[
-        str, text_like(OPTIONAL_IMPORT, 'empty or MODULE:NAME such as "shop.main:is_ready"')
+        str, TextLike(OPTIONAL_IMPORT, 'empty or MODULE:NAME such as "shop.main:is_ready"')
     ] = ""
     """Function that tells whether `service.app` can serve, such as `shop.main:is_ready`; it has no arguments
     and returns a boolean. Empty means from its start."""

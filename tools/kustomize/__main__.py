@@ -6,12 +6,14 @@ import argparse
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
 from tools.generate.checkout import ROOT
 from tools.generate.generated_files import find_stale
-from tools.kustomize.objects import Object, kustomize_files, parse
+from tools.kustomize.objects import SETTINGS, Object, kustomize_files, parse
 
 CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 MODES: Final = ("none", "resizer", "keda-external", "keda-metrics-api", "hpa")
@@ -43,6 +45,8 @@ def render(mode: str, namespace: str, values: Path | None) -> list[Object]:
             *(word for name, text in DEFAULTS.items() for word in ("--set", f"{name}={text}")),
             *(("--values", str(values)) if values else ()),
             *("--set", f"scaling.mode={mode}"),
+            # Their check of the settings is done here.
+            "--no-hooks",
         ],
         capture_output=True,
         text=True,
@@ -50,7 +54,26 @@ def render(mode: str, namespace: str, values: Path | None) -> list[Object]:
     )
     if done.returncode:
         raise SystemExit(done.stderr.strip())
-    return parse(done.stdout)
+    objects = parse(done.stdout)
+    (settings,) = (one["data"][SETTINGS] for one in objects if SETTINGS in one.get("data", {}))
+    check(settings)
+    return objects
+
+
+def check(settings: str) -> None:
+    """End with the sentence of Tidegate itself if it would not start with these settings."""
+    with tempfile.NamedTemporaryFile("w", suffix=f"-{SETTINGS}", encoding="utf-8") as file:
+        file.write(settings)
+        file.flush()
+        done = subprocess.run(
+            [sys.executable, "-m", "tidegate", "settings", "--changed"],
+            env=os.environ | {"TIDEGATE_CONFIG": file.name},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise SystemExit(f"settings: {done.stderr.strip()}")
 
 
 def main() -> int:

@@ -31,7 +31,7 @@ from tidegate.settings import load
 EACH = pytest.mark.parametrize("name", TABLE)
 # Components whose containers write events, each with a collector beside them.
 WRITERS = {"model", "gateway", "autoscaler", "monitor"}
-ONCE = {"setup-elasticsearch", "setup-kibana"}
+ONCE = {"settings-check", "setup-elasticsearch-1", "setup-kibana-1"}
 
 
 def settings_of(objects: list[Object]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def test_secrets_are_mounted_by_reference_and_only_the_keys_that_are_needed(name
             sources = [volume, *volume.get("projected", {}).get("sources", [])]
             for secret in (one["secret"] for one in sources if "secret" in one):
                 # The set-up creates accounts with all passwords of the Secret.
-                if component != "setup-elasticsearch":
+                if component != "setup-elasticsearch-1":
                     assert len(secret["items"]) == 1, (component, volume["name"])
             if "secret" in volume:
                 assert volume["secret"]["defaultMode"] == 0o440, (component, volume["name"])
@@ -217,13 +217,13 @@ def test_the_version_is_the_projects() -> None:
         ("keda-metrics-api", {"autoscaler"}, {"ScaledObject"}),
         ("hpa", set(), {"ScaledObject"}),
         ("operator", {"autoscaler"}, {"PodMonitor", "PrometheusRule"}),
-        ("everything", {"setup-elasticsearch", "setup-kibana"}, {"PersistentVolumeClaim"}),
+        ("everything", {"setup-elasticsearch-1", "setup-kibana-1"}, {"PersistentVolumeClaim"}),
     ],
 )
 def test_each_mode_has_its_own_objects(name: str, deployments: set[str], others: set[str]) -> None:
     objects = render(TABLE[name])
     running = set(of_kind(objects, "Deployment", "Job"))
-    always = {"model", "gateway", "monitor"}
+    always = {"model", "gateway", "monitor", "settings-check"}
     bundled = {"prometheus"} if name != "operator" else set()
     decides = {"autoscaler"} if name in {"everything", "operator"} else set()
     assert running == always | bundled | deployments | decides
@@ -298,6 +298,15 @@ def test_requests_end_and_then_the_collector_delivers_within_the_grace_period() 
     assert gateway["terminationGracePeriodSeconds"] >= pause + queue + drain + last + 20
 
 
+@EACH
+def test_a_pod_that_its_successor_waits_for_does_not_wait_long_for_elasticsearch(name: str) -> None:
+    for component, one in of_kind(render(TABLE[name]), "Deployment").items():
+        if component in WRITERS:
+            collector = environment(container(one["spec"]["template"], "collector"))
+            brief = collector.get("TIDEGATE_COLLECTOR__LAST_PASS_SECONDS") == "10"
+            assert brief is (one["spec"]["strategy"]["type"] == "Recreate"), component
+
+
 def test_the_startup_probe_lasts_as_long_as_a_replica_may_start() -> None:
     model = container(
         pods(render({"settings": {"replicas": {"start_seconds": 240}}}))["model"], "model"
@@ -332,6 +341,25 @@ def test_your_own_image() -> None:
     assert environment(model)["SHOP_REGION"] == "eu"
     assert {"name": "models", "mountPath": "/models", "readOnly": True} in model["volumeMounts"]
     assert pod["metadata"]["labels"]["team"] == "shop"
+
+
+def test_who_may_connect_to_what() -> None:
+    grafana = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "grafana"}}}
+    lines, store = (
+        [{"to": [{"ipBlock": {"cidr": cidr}}]}] for cidr in ("10.1.0.0/16", "10.2.0.0/16")
+    )
+    values = {
+        "prometheusClients": [grafana],
+        "modelEgress": lines,
+        "collectorEgress": store,
+    }
+    policies = of_kind(render({"networkPolicy": values}), "NetworkPolicy")
+    (queries,) = policies["prometheus"]["spec"]["ingress"]
+    assert queries["from"] == [{"podSelector": {}}, grafana]
+    # The collector is in the same pod.
+    names, *others = policies["model"]["spec"]["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert others == lines + store
 
 
 def test_a_list_of_mappings_becomes_toml() -> None:

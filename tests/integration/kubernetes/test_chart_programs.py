@@ -20,6 +20,7 @@ from support.kubernetes.chart import (
     NAMESPACE,
     TABLE,
     Object,
+    Values,
     container,
     environment,
     of_kind,
@@ -64,6 +65,36 @@ def run(one: Object, settings: str, folder: Path) -> subprocess.CompletedProcess
         text=True,
         check=False,
     )
+
+
+def settings_check(values: Values, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the job that helm runs before it changes anything."""
+    pod = pods(render(values))["settings-check"]
+    return run(container(pod, "check"), pod["metadata"]["annotations"]["tidegate.toml"], folder)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_check_before_an_upgrade_takes_the_settings(name: str, tmp_path: Path) -> None:
+    done = settings_check(TABLE[name], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"replicas": {"start": 9}}, "expected min ≤ start ≤ max"),
+        ({"replicas": {"min": 3, "start": 1}}, "expected min ≤ start ≤ max"),
+        ({"replicas": {"min": 9}}, "expected min ≤ start ≤ max"),
+        ({"autoscaler": {"policy": "slok"}}, "slok"),
+        ({"gateway": {"queue_bytes": 16384}}, "queue_bytes is 16384, less than one body"),
+    ],
+)
+def test_the_check_before_an_upgrade_refuses_what_no_program_starts_with(
+    settings: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    done = settings_check({"settings": settings}, tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.kubernetes.chart import EVERYTHING, KEDA, OPERATOR, refusal, with_url
+from support.kubernetes.chart import EVERYTHING, KEDA, OPERATOR, refusal, template, with_url
 
 NO_KEDA = (
     "but this cluster has no KEDA (no API keda.sh/v1alpha1): install KEDA first, or set scaling.mode to"
@@ -51,8 +51,23 @@ NO_KEDA = (
             "at '/elasticsearch/url': 'elasticsearch:9200' does not match pattern '^(https?://.+)?$'",
         ),
         (
-            {"settings": {"replicas": {"min": 9}}},
-            "settings.replicas.min is 9, more than settings.replicas.max, which is 6",
+            {"settings": {"replicas": {"ready_path": "ready"}}},
+            "at '/settings/replicas/ready_path': 'ready' does not match pattern '^(/[A-Za-z0-9._~/-]*)$'",
+        ),
+        (
+            {"nameOverride": "Shop"},
+            "at '/nameOverride': 'Shop' does not match pattern '^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$'",
+        ),
+        (
+            {"model": {"maxUnavailable": -1}},
+            "at '/model/maxUnavailable': minimum: got -1, want 0",
+        ),
+        (
+            {"networkPolicy": {"modelEgress": [{"to": []}]}},
+            (
+                "networkPolicy.modelEgress is set, and it holds for the whole pod, with its collector: set"
+                " networkPolicy.collectorEgress to the egress rules for your Elasticsearch or Logstash"
+            ),
         ),
         (
             {"elasticsearch": {"setup": {"secret": "admin"}}},
@@ -79,6 +94,14 @@ def test_the_url_of_elasticsearch_is_required() -> None:
         "elasticsearch.url is empty: set it to the URL of your Elasticsearch, such as --set"
         " elasticsearch.url=https://elasticsearch.logging:9200"
     )
+
+
+def test_the_name_of_a_release_must_fit_into_the_names_of_services() -> None:
+    assert refusal(with_url({}), release="my.shop") == (
+        "the names of Services would begin with my.shop-tidegate: take a name of the release of lower-case"
+        " letters, digits and hyphens that begins with a letter, or set fullnameOverride"
+    )
+    assert template(with_url({"fullnameOverride": "shop"}), release="my.shop").returncode == 0
 
 
 @pytest.mark.parametrize("mode", ["keda-external", "keda-metrics-api", "hpa"])

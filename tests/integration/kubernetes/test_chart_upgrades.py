@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 import yaml
 
-from support.kubernetes.chart import CHART, FULL, RELEASE, Object, Values, with_url
+from support.kubernetes.chart import CHART, FULL, RELEASE, SECURED, Object, Values, with_url
 from support.kubernetes.client import Kubectl
 from support.kubernetes.control_plane import ControlPlane
 from tools.kustomize.__main__ import MODES
@@ -27,6 +27,8 @@ KINDS: Final = (
 )
 
 EVERY_REVISION: Final = ("--history-max", "0")
+# Without a node no job ends.
+NO_HOOKS: Final = "--no-hooks"
 
 
 @pytest.fixture(scope="module")
@@ -52,30 +54,31 @@ class Release:
         self.values = values
         self.revision = 0
 
-    def upgrade(self, values: Values, *arguments: str) -> int:
+    def upgrade(self, values: Values) -> int:
         """`helm upgrade --install`; returns the revision."""
         self.values.write_text(json.dumps(with_url(values)))
-        chosen = ("--values", str(self.values), *EVERY_REVISION, *arguments)
+        chosen = ("--values", str(self.values), *EVERY_REVISION, NO_HOOKS)
         self._helm("upgrade", "--install", RELEASE, str(CHART), *chosen)
         return self._next()
 
     def rollback(self, revision: int) -> int:
         """`helm rollback`; returns the new revision."""
-        self._helm("rollback", RELEASE, str(revision), *EVERY_REVISION)
+        self._helm("rollback", RELEASE, str(revision), *EVERY_REVISION, NO_HOOKS)
         return self._next()
 
     def uninstall(self) -> None:
-        self._helm("uninstall", RELEASE, "--wait")
+        self._helm("uninstall", RELEASE, "--wait", NO_HOOKS)
+        self.revision = 0
 
-    def left(self) -> list[str]:
-        """The kinds of the objects that are there."""
-        return [kind for kind, _ in self._found()]
+    def found(self) -> dict[tuple[str, str], Object]:
+        """The objects that are there, by kind and name."""
+        return self._objects("get", KINDS, "-l", f"app.kubernetes.io/instance={RELEASE}")
 
     def left_over(self) -> list[str]:
         """What differs from the manifest alone, and what objects refer to that is not there."""
         manifest = self._helm("get", "manifest", RELEASE)
         wanted = self._objects("replace", "--dry-run=server", "-f", "-", text=manifest)
-        found = self._found()
+        found = self.found()
         differing = [
             " ".join(name)
             for name in sorted(wanted.keys() | found.keys())
@@ -94,9 +97,6 @@ class Release:
 
     def _helm(self, *arguments: str) -> str:
         return self.kubectl.helm(*arguments, "--namespace", NAMESPACE)
-
-    def _found(self) -> dict[tuple[str, str], Object]:
-        return self._objects("get", KINDS, "-l", f"app.kubernetes.io/instance={RELEASE}")
 
     def _objects(self, *arguments: str, text: str | None = None) -> dict[tuple[str, str], Object]:
         """The objects that kubectl prints, by kind and name."""
@@ -181,13 +181,29 @@ def test_without_keda_helm_needs_its_definition_once_more(
     assert release.left_over() == []
 
 
-def test_the_samples_of_prometheus_outlive_the_release(release: Release) -> None:
-    values = {"prometheus": {"storage": {"size": "1Gi"}}}
+def test_each_revision_sets_up_elasticsearch_by_a_job_of_its_own(release: Release) -> None:
+    def jobs() -> set[str]:
+        return {name.removeprefix(f"{FULL}-") for kind, name in release.found() if kind == "Job"}
+
+    def named(revision: int) -> set[str]:
+        return {f"setup-elasticsearch-{revision}", f"setup-kibana-{revision}"}
+
+    first = release.upgrade(SECURED)
+    assert jobs() == named(first)
+    assert release.upgrade(SECURED) == first + 1
+    assert jobs() == named(first + 1)
+    # With the manifest of the first, whose job was removed and so runs again.
+    release.rollback(first)
+    assert jobs() == named(first)
+
+
+def test_only_the_samples_of_prometheus_outlive_the_release(release: Release) -> None:
+    values = {**SECURED, "prometheus": {"storage": {"size": "1Gi"}}}
     claim = ("persistentvolumeclaim", f"{FULL}-prometheus", "-n", NAMESPACE)
     release.upgrade(values)
     before = release.kubectl.get(*claim)["metadata"]["uid"]
     release.uninstall()
-    assert release.left() == ["PersistentVolumeClaim"]
+    assert list(release.found()) == [("PersistentVolumeClaim", f"{FULL}-prometheus")]
     # The next one of that name takes it over.
     release.upgrade(values)
     assert release.kubectl.get(*claim)["metadata"]["uid"] == before

@@ -113,6 +113,8 @@ TABLE: Final[dict[str, Values]] = {
         "networkPolicy": {
             "clients": [{"namespaceSelector": {"matchLabels": {"web": "yes"}}}],
             "modelEgress": [{"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}],
+            "collectorEgress": [{"to": [{"ipBlock": {"cidr": "10.2.0.0/16"}}]}],
+            "prometheusClients": [{"namespaceSelector": {"matchLabels": {"grafana": "yes"}}}],
         },
         "settings": {
             "autoscaler": {
@@ -157,11 +159,13 @@ def with_url(values: Values) -> Values:
     return {**values, "elasticsearch": {"url": URL, **values.get("elasticsearch", {})}}
 
 
-def template(values: Values, apis: Iterable[str] = EVERYTHING) -> subprocess.CompletedProcess[str]:
+def template(
+    values: Values, apis: Iterable[str] = EVERYTHING, release: str = RELEASE
+) -> subprocess.CompletedProcess[str]:
     """`helm template`, for a cluster with these APIs."""
     require_helm()
     return helm(
-        *("template", RELEASE, str(CHART), "--namespace", NAMESPACE),
+        *("template", release, str(CHART), "--namespace", NAMESPACE),
         *(word for api in apis for word in ("--api-versions", api)),
         values=values,
     )
@@ -179,9 +183,9 @@ def _render(values: str) -> str:
     return json.dumps([one for one in yaml.safe_load_all(done.stdout) if one])
 
 
-def refusal(values: Values, apis: Iterable[str] = ()) -> str:
+def refusal(values: Values, apis: Iterable[str] = (), release: str = RELEASE) -> str:
     """Why helm refuses the values: the sentence, without the place in the templates."""
-    done = template(values, apis)
+    done = template(values, apis, release)
     assert done.returncode != 0, done.stdout[:300]
     lines = [line for line in done.stderr.splitlines() if line.strip() and "--debug" not in line]
     return re.sub(r"^(- |Error: execution error at \([^)]*\): )", "", lines[-1])

@@ -152,7 +152,14 @@ class Release:
         path.write_text(yaml.safe_dump(merged(merged(VALUES, own), values)))
         self.kubectl.helm(
             *("upgrade", "--install", NAME, str(CHART), "--namespace", self.namespace),
-            *("--values", str(path), "--wait", "--timeout", f"{READY_SECONDS:g}s"),
+            *(
+                "--values",
+                str(path),
+                "--wait",
+                "--wait-for-jobs",
+                "--timeout",
+                f"{READY_SECONDS:g}s",
+            ),
             seconds=READY_SECONDS + 60,
         )
 

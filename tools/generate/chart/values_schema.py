@@ -19,11 +19,20 @@ CHOICES: Final = {
 }
 PORT: Final = {"type": "integer", "minimum": 1, "maximum": 65535}
 URL: Final = {"type": "string", "pattern": "^(https?://.+)?$"}
+# It begins names of Services, and is the value of a label.
+NAME: Final = {"type": "string", "pattern": "^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$"}
 SPECIAL: Final[dict[str, dict[str, Any]]] = {
     "model.port": PORT,
     "gateway.service.port": PORT,
     # A number or a share.
-    "model.maxUnavailable": {"type": ["integer", "string"], "pattern": "^[0-9]+%$"},
+    "model.maxUnavailable": {
+        "type": ["integer", "string"],
+        "minimum": 0,
+        "pattern": "^([0-9]{1,2}|100)%$",
+    },
+    "model.serviceAccountName": {"type": "string", "minLength": 1},
+    "nameOverride": NAME,
+    "fullnameOverride": NAME,
     "model.runAsUser": {"type": "integer", "minimum": 1},
     "model.runAsGroup": {"type": "integer", "minimum": 1},
     "elasticsearch.url": URL,
@@ -135,6 +144,8 @@ def _settings_schema(node: dict[str, Any], root: dict[str, Any], prefix: str) ->
             found[name] = [_settings_schema(one, root, prefix) for one in found[name]]
     if isinstance(found.get("items"), dict):
         found["items"] = _settings_schema(found["items"], root, prefix)
+    if "\\w" in found.get("pattern", "").lower():  # of ASCII alone in Go, in which helm is written
+        del found["pattern"]
     if "properties" in found:
         found["properties"] = {
             name: _settings_schema(part, root, f"{prefix}{name}.")

@@ -16,7 +16,8 @@
 {{- if has (include "tidegate.mode" .) (list "keda-external" "keda-metrics-api" "resizer") -}}true{{- end -}}
 {{- end -}}
 
-{{/* Values that contradict each other or the cluster, one sentence each. What one value may be: values.schema.json. */}}
+{{/* Values that contradict each other or the cluster, one sentence each. What one value may be: values.schema.json; what the
+     settings may be together: the job of settings-check.yaml. */}}
 {{- define "tidegate.checks" -}}
 {{- if not .Values.elasticsearch.url -}}
 {{- fail "elasticsearch.url is empty: set it to the URL of your Elasticsearch, such as --set elasticsearch.url=https://elasticsearch.logging:9200" -}}
@@ -32,9 +33,12 @@
 {{- if and (ne .Values.prometheus.mode "bundled") (not .Values.prometheus.url) (ne (include "tidegate.mode" .) "none") -}}
 {{- fail (printf "prometheus.url is empty: with prometheus.mode %s, set it to the URL of your Prometheus, which the scaling reads" .Values.prometheus.mode) -}}
 {{- end -}}
-{{- $replicas := .Values.settings.replicas -}}
-{{- if gt (int $replicas.min) (int $replicas.max) -}}
-{{- fail (printf "settings.replicas.min is %d, more than settings.replicas.max, which is %d" (int $replicas.min) (int $replicas.max)) -}}
+{{- $full := include "tidegate.fullname" . -}}
+{{- if not (regexMatch "^[a-z][a-z0-9-]*$" $full) -}}
+{{- fail (printf "the names of Services would begin with %s: take a name of the release of lower-case letters, digits and hyphens that begins with a letter, or set fullnameOverride" $full) -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.modelEgress (not .Values.networkPolicy.collectorEgress) -}}
+{{- fail "networkPolicy.modelEgress is set, and it holds for the whole pod, with its collector: set networkPolicy.collectorEgress to the egress rules for your Elasticsearch or Logstash" -}}
 {{- end -}}
 {{- end -}}
 

@@ -58,6 +58,12 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- toYaml .Values.secrets.data -}}
 {{- end -}}
 
+{{/* The name of a job, which a label of its pod has. Arguments: [root, what is set up]. */}}
+{{- define "tidegate.setupJob" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s-setup-%s-%d" (include "tidegate.fullname" $root | trunc 36 | trimSuffix "-") (index . 1) $root.Release.Revision -}}
+{{- end -}}
+
 {{- define "tidegate.prometheusUrl" -}}
 {{- if eq .Values.prometheus.mode "bundled" -}}
 http://{{ include "tidegate.host" (list . "prometheus") }}:9090

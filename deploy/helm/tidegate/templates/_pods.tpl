@@ -117,8 +117,11 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end -}}
 
 {{/* The collector as a native sidecar: it starts before the other containers and gets SIGTERM after they have ended,
-     so that it delivers their last events. It has no readiness probe: a pod can serve while Elasticsearch is away. */}}
+     so that it delivers their last events. It has no readiness probe: a pod can serve while Elasticsearch is away.
+     Arguments: [root, more environment]. */}}
 {{- define "tidegate.collector" -}}
+{{- $more := index . 1 -}}
+{{- with index . 0 -}}
 - name: collector
   {{- include "tidegate.image" (list . .Values.image) | nindent 2 }}
   restartPolicy: Always
@@ -145,6 +148,10 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
     - name: TIDEGATE_STORE__ELASTICSEARCH__PASSWORD_FILE
       value: /etc/tidegate/collector/password
     {{- end }}
+    {{- range $name, $value := $more }}
+    - name: {{ $name }}
+      value: {{ $value | quote }}
+    {{- end }}
   ports:
     - {name: collector, containerPort: 9101}
   livenessProbe:
@@ -164,10 +171,17 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
     {{- end }}
     {{- include "tidegate.elasticsearchCaMount" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
 
 {{/* The time in which the collector delivers the last events: its retries, and a request that has begun. */}}
 {{- define "tidegate.collectorSeconds" -}}
 {{- add (ceil (default 10 .Values.settings.collector.last_pass_seconds)) 25 -}}
+{{- end -}}
+
+{{/* Of a pod that must have ended before its successor is created: who decides, and who watches, is not away for the
+     minute in which the collector waits for an Elasticsearch that is away. */}}
+{{- define "tidegate.briefLastPass" -}}
+TIDEGATE_COLLECTOR__LAST_PASS_SECONDS: "10"
 {{- end -}}
 
 {{/* The token of the pod's ServiceAccount, for the one container that uses the API. */}}
