@@ -15,8 +15,8 @@ from tidegate.settings import Settings
 # A higher threshold would hardly be reached, even in a complete outage.
 MAX_RATIO: Final = 0.9
 LAG_SECONDS: Final = 30
-# An HPA syncs each 15 s, a resizer corrects within seconds, and a node may be needed first.
-FOLLOW_SECONDS: Final = 60
+# An HPA syncs each 15 s, KEDA polls each 5 s, and a resizer corrects within seconds.
+FOLLOW_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
