@@ -144,17 +144,28 @@ class Waiting(_Object):
     message: str = ""
 
 
+class Terminated(_Object):
+    """How a container has ended."""
+
+    exit_code: int
+    reason: str = ""
+
+
 class ContainerState(_Object):
     """The state of a container."""
 
     waiting: Waiting | None = None
+    terminated: Terminated | None = None
 
 
 class ContainerStatus(_Object):
-    """The status of one container."""
+    """The status of one container: `started` once its startup probe, if it has one, has succeeded."""
 
     name: str
     state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+    restart_count: int = 0
+    started: bool | None = None
 
 
 class PodStatus(_Object):

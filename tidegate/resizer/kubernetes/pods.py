@@ -93,11 +93,9 @@ def problems(snapshot: Snapshot) -> Mapping[str, str]:
         found["unschedulable"] = (
             f"{_count(waiting)} no node: {scheduled.message if scheduled else ''}"
         )
-    failing = [(pod, fault) for pod in snapshot.pods if (fault := _fault(pod))]
+    failing = [(pod, failure) for pod in snapshot.pods if (failure := _failure(pod))]
     if failing:
-        fault = failing[0][1]
-        detail = f" ({fault.message})" if fault.message else ""
-        found["failing"] = f"{_count([pod for pod, _ in failing])} failed: {fault.reason}{detail}"
+        found["failing"] = f"{_count([pod for pod, _ in failing])} failed: {failing[0][1]}"
     return found
 
 
@@ -119,6 +117,23 @@ def _fault(pod: Pod) -> Waiting | None:
         if waiting is not None and waiting.reason not in STARTING_REASONS:
             return waiting
     return None
+
+
+def _failure(pod: Pod) -> str:
+    """Why a container has not started, in words that stay the same while it is started again and again."""
+    if pod.metadata.deletion_timestamp is None and pod.status.phase not in ENDED_PHASES:
+        for one in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+            ended = one.last_state.terminated
+            if ended and one.restart_count and not one.started:
+                reason = f" ({ended.reason})" if ended.reason else ""
+                return (
+                    f"the container {one.name} ended with exit code {ended.exit_code}{reason} and has not"
+                    " started again"
+                )
+    fault = _fault(pod)
+    if fault is None:
+        return ""
+    return f"{fault.reason} ({fault.message})" if fault.message else fault.reason
 
 
 def _is_unschedulable(pod: Pod) -> bool:

@@ -83,6 +83,37 @@ def test_problems_are_sentences_with_the_pods_and_the_reason() -> None:
     assert problems(snapshot(ready_pod(), pod("starting"))) == {}
 
 
+def crashing(state: dict[str, Any], *, restarts: int = 3, started: bool = False) -> Pod:
+    """As a kubelet reports a container that ends with an error some seconds after each start."""
+    ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    status = {
+        "name": "model",
+        "state": state,
+        "lastState": ended if restarts else {},
+        "restartCount": restarts,
+        "started": started,
+    }
+    return pod(phase="Running", containerStatuses=[status])
+
+
+def test_a_crash_loop_is_one_problem_until_the_container_has_started() -> None:
+    back_off = [
+        {"waiting": {"reason": "CrashLoopBackOff", "message": f"back-off {time} restarting"}}
+        for time in ("10s", "20s", "40s")
+    ]
+    running = {"running": {"startedAt": "1970-01-01T00:00:01Z"}}
+    ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    loop = [state for waiting in back_off for state in (waiting, running, ended)]
+    assert [problems(snapshot(crashing(state))) for state in loop] == [
+        {
+            "failing": "pod model-1 has failed: the container model ended with exit code 1 (Error) and"
+            " has not started again"
+        }
+    ] * len(loop)
+    assert problems(snapshot(crashing(running, restarts=0))) == {}
+    assert problems(snapshot(crashing(running, started=True))) == {}
+
+
 def test_a_selector_is_written_as_the_query_for_pods() -> None:
     selector = Selector.model_validate(
         {
