@@ -362,6 +362,19 @@ def test_who_may_connect_to_what() -> None:
     assert others == lines + store
 
 
+def test_an_ingress_leads_to_the_gateway() -> None:
+    assert not of_kind(render({}), "Ingress")
+    objects = render({"gateway": {"ingress": {"host": "models.example.org", "tlsSecret": "tls"}}})
+    spec = of_kind(objects, "Ingress")["gateway"]["spec"]
+    assert spec["tls"] == [{"hosts": ["models.example.org"], "secretName": "tls"}]
+    (rule,) = spec["rules"]
+    (path,) = rule["http"]["paths"]
+    service = path["backend"]["service"]
+    ports = of_kind(objects, "Service")["gateway"]["spec"]["ports"]
+    assert (rule["host"], service["name"]) == ("models.example.org", f"{FULL}-gateway")
+    assert service["port"]["name"] in {port["name"] for port in ports}
+
+
 def test_a_list_of_mappings_becomes_toml() -> None:
     found = settings_of(render(TABLE["everything"]))
     assert found["autoscaler"]["schedule"] == [

@@ -14,6 +14,7 @@ CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 # Mappings whose keys are the user's own.
 OPEN: Final = frozenset(
     {
+        "gateway.ingress.annotations",
         "gateway.service.annotations",
         "model.affinity",
         "model.podAnnotations",

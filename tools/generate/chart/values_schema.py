@@ -21,6 +21,7 @@ PORT: Final = {"type": "integer", "minimum": 1, "maximum": 65535}
 URL: Final = {"type": "string", "pattern": "^(https?://.+)?$"}
 # It begins names of Services, and is the value of a label.
 NAME: Final = {"type": "string", "pattern": "^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$"}
+QUANTITY: Final = r"[0-9]+(\.[0-9]+)?([KMGTPE]i|[kMGTPE])?"
 SPECIAL: Final[dict[str, dict[str, Any]]] = {
     "model.port": PORT,
     "gateway.service.port": PORT,
@@ -33,6 +34,9 @@ SPECIAL: Final[dict[str, dict[str, Any]]] = {
     "model.serviceAccountName": {"type": "string", "minLength": 1},
     "nameOverride": NAME,
     "fullnameOverride": NAME,
+    "model.livePath": {"type": "string", "pattern": "^(/.*)?$"},
+    "collector.sizeLimit": {"type": "string", "pattern": f"^{QUANTITY}$"},
+    "prometheus.storage.size": {"type": "string", "pattern": f"^({QUANTITY})?$"},
     "model.runAsUser": {"type": "integer", "minimum": 1},
     "model.runAsGroup": {"type": "integer", "minimum": 1},
     "elasticsearch.url": URL,

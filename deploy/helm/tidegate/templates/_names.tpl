@@ -19,8 +19,8 @@
 {{/* The labels by which pods of a component are selected. Arguments: [root, component]. */}}
 {{- define "tidegate.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -37,7 +37,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{/* An image as `image:` and `imagePullPolicy:`. Arguments: [root, image]. */}}
 {{- define "tidegate.image" -}}
 {{- $image := index . 1 -}}
-image: {{ printf "%s:%s" $image.repository (default (index . 0).Chart.AppVersion $image.tag) }}
+image: {{ printf "%s:%s" $image.repository (default (index . 0).Chart.AppVersion $image.tag) | quote }}
 imagePullPolicy: {{ $image.pullPolicy }}
 {{- end -}}
 

@@ -31,7 +31,7 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with index . 2 }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with index . 3 }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
@@ -54,7 +54,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
     sizeLimit: 256Mi
 - name: logs
   emptyDir:
-    sizeLimit: {{ .Values.collector.sizeLimit }}
+    sizeLimit: {{ .Values.collector.sizeLimit | quote }}
 - name: collector
   emptyDir:
     sizeLimit: 256Mi
@@ -67,15 +67,15 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- if .Values.logstash.secret }}
 - name: collector-password
   secret:
-    secretName: {{ .Values.logstash.secret }}
+    secretName: {{ .Values.logstash.secret | quote }}
     defaultMode: 0440
-    items: [{key: {{ .Values.logstash.key }}, path: password}]
+    items: [{key: {{ .Values.logstash.key | quote }}, path: password}]
 {{- end }}
 {{- else }}
 {{- if .Values.elasticsearch.credentials.secret }}
 - name: collector-password
   secret:
-    secretName: {{ .Values.elasticsearch.credentials.secret }}
+    secretName: {{ .Values.elasticsearch.credentials.secret | quote }}
     defaultMode: 0440
     items: [{key: writer, path: password}]
 {{- end }}
@@ -87,9 +87,9 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- if .Values.elasticsearch.ca.secret }}
 - name: elasticsearch-ca
   secret:
-    secretName: {{ .Values.elasticsearch.ca.secret }}
+    secretName: {{ .Values.elasticsearch.ca.secret | quote }}
     defaultMode: 0440
-    items: [{key: {{ .Values.elasticsearch.ca.key }}, path: ca.crt}]
+    items: [{key: {{ .Values.elasticsearch.ca.key | quote }}, path: ca.crt}]
 {{- end }}
 {{- end -}}
 
@@ -110,7 +110,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- define "tidegate.readerEnv" -}}
 {{- if .Values.elasticsearch.credentials.secret }}
 - name: TIDEGATE_STORE__ELASTICSEARCH__USERNAME
-  value: {{ .Values.elasticsearch.credentials.reader }}
+  value: {{ .Values.elasticsearch.credentials.reader | quote }}
 - name: TIDEGATE_STORE__ELASTICSEARCH__PASSWORD_FILE
   value: /etc/tidegate/reader/password
 {{- end }}
@@ -135,7 +135,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
       value: {{ .Values.logstash.url | quote }}
     {{- if .Values.logstash.secret }}
     - name: TIDEGATE_COLLECTOR__LOGSTASH__USERNAME
-      value: {{ .Values.logstash.username }}
+      value: {{ .Values.logstash.username | quote }}
     - name: TIDEGATE_COLLECTOR__LOGSTASH__PASSWORD_FILE
       value: /etc/tidegate/collector/password
     {{- else }}
@@ -144,7 +144,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
     {{- end }}
     {{- else if .Values.elasticsearch.credentials.secret }}
     - name: TIDEGATE_STORE__ELASTICSEARCH__USERNAME
-      value: {{ .Values.elasticsearch.credentials.writer }}
+      value: {{ .Values.elasticsearch.credentials.writer | quote }}
     - name: TIDEGATE_STORE__ELASTICSEARCH__PASSWORD_FILE
       value: /etc/tidegate/collector/password
     {{- end }}

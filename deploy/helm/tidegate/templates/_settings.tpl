@@ -53,5 +53,5 @@
 {{- define "tidegate.settingsChecksum" -}}
 {{- $settings := include "tidegate.settings" (index . 0) | fromJson -}}
 {{- range index . 1 -}}{{- $settings = omit $settings . -}}{{- end -}}
-checksum/settings: {{ $settings | toJson | sha256sum | trunc 16 }}
+checksum/settings: {{ $settings | toJson | sha256sum | trunc 16 | quote }}
 {{- end -}}
