@@ -40,7 +40,7 @@ core.register_task(function()
     end
 end)
 
--- The number of replicas that are up, also for queue.lua. HAProxy's own `nbsrv` counts the backup if there is none.
+-- The number of replicas that are up and not ejected, also for queue.lua and ejection.lua. HAProxy's own `nbsrv` counts the backup if there is none.
 function replicas_up()
     local model = core.proxies[MODEL]
     if model.get_srv_act then
@@ -48,7 +48,8 @@ function replicas_up()
     end
     local up = 0 -- HAProxy 2.6 has no get_srv_act
     for name, server in pairs(model.servers) do
-        if name ~= WAITING and server:get_stats().status:find("^UP") then
+        local stats = server:get_stats()
+        if name ~= WAITING and stats.status:find("^UP") and stats.weight > 0 then -- ejection.lua sets the weight
             up = up + 1
         end
     end

@@ -10,11 +10,16 @@ from tidegate.rules.alert import Alert, Severity
 from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.pipeline_alerts import pipeline_alerts
 from tidegate.rules.promql import down, duration, number, percent
+from tidegate.rules.service_rules import REPLICA_ERRORS
 from tidegate.settings import Settings
 
 # A higher threshold would hardly be reached, even in a complete outage.
 MAX_RATIO: Final = 0.9
 LAG_SECONDS: Final = 30
+# A replica fails if so many of its responses are errors, while another one has fewer than the last of these.
+FAILING_RATIO: Final = 0.5
+FAILING_ERRORS: Final = 5
+WORKING_RATIO: Final = 0.1
 # An HPA syncs each 15 s, KEDA polls each 5 s, and a resizer corrects within seconds.
 FOLLOW_SECONDS: Final = 30
 
@@ -112,6 +117,15 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "Prometheus cannot scrape {{ $labels.instance }}. The other replicas handle its load.",
     )
     yield Alert(
+        "ReplicaFailing",
+        _replica_failing(),
+        30,
+        "warning",
+        "Replica {{ $labels.node }} answers errors",
+        "At least half of its responses are a 5xx, and those of another replica are not. The gateway sends "
+        "it no requests but to try it, unless too few others are left (gateway.ejection).",
+    )
+    yield Alert(
         "GatewayDown",
         down("gateway"),
         30,
@@ -163,6 +177,18 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "Access events of the gateway are lost",
         "The program that reads the gateway's events does not keep up, so the gateway drops them. Requests "
         "are not affected.",
+    )
+
+
+def _replica_failing() -> str:
+    # The gateway tries an ejected replica after 5 minutes at the latest, with two requests. The first error
+    # alone does not count, as its series is new.
+    ratio = "last_over_time(replica:error_ratio:1m[10m])"
+    return (
+        'tidegate_replica_info{job="model"}\n'
+        f"* on (replica) group_left () ({ratio} >= {number(FAILING_RATIO)})\n"
+        f"and on (replica) sum by (replica) (increase({REPLICA_ERRORS}[30m])) >= {FAILING_ERRORS}\n"
+        f"and on () min({ratio}) < {number(WORKING_RATIO)}"
     )
 
 

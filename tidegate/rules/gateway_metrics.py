@@ -57,7 +57,10 @@ GATEWAY: Final = (
         "requests that wait or are processed, and one of the gateway itself",
     ),
     Metric(
-        "haproxy_backend_active_servers", "gauge", ("proxy",), "replicas whose /ready answers 200"
+        "haproxy_backend_active_servers",
+        "gauge",
+        ("proxy",),
+        "replicas whose /ready answers 200 and that are not ejected",
     ),
     Metric(
         "haproxy_backend_http_requests_total",
@@ -109,6 +112,12 @@ GATEWAY: Final = (
         "gauge",
         ("proxy", "server", "state"),
         "1 for the state of a server; `waiting` is a server of the gateway itself",
+    ),
+    Metric(
+        "haproxy_server_weight",
+        "gauge",
+        ("proxy", "server"),
+        "1, or 0 while the gateway ejects the replica, because its answers are errors",
     ),
     Metric(
         "haproxy_server_current_sessions",

@@ -28,6 +28,10 @@ SLOTS: Final = 'tidegate_slots{job="model"}'
 # Errors count in the error ratio; a fast error must not improve the latency.
 ANSWERED: Final = 'job="model",http_response_status_code!~"5.."'
 DURATION: Final = "http_server_request_duration_seconds"
+# What the gateway ejects a replica for (observability/haproxy/haproxy.cfg.j2).
+_OF_REPLICAS: Final = 'job="model",http_response_status_code!~"501|503"'
+REPLICA_RESPONSES: Final = f"{DURATION}_count{{{_OF_REPLICAS}}}"
+REPLICA_ERRORS: Final = f'{DURATION}_count{{{_OF_REPLICAS},http_response_status_code=~"5.."}}'
 FIRST_BYTE: Final = "tidegate_first_byte_seconds"
 SLOT_FIRST_BYTE: Final = "tidegate_slot_first_byte_seconds"
 
@@ -171,6 +175,16 @@ def _ratios(slo: Slo) -> Iterator[Recording]:
             without_nan(f"clamp_min(\n  1 - (\n    {within}\n    /\n    {total}\n  ),\n  0\n)"),
             f"fraction of responses slower than slo.latency_seconds, over {window}, without 5xx",
         )
+
+    errors, answers = (
+        f"sum by (replica) (rate({series}[1m]))" for series in (REPLICA_ERRORS, REPLICA_RESPONSES)
+    )
+    yield Recording(
+        "replica:error_ratio:1m",
+        without_nan(f"({errors} or 0 * {answers})\n/\n{answers}"),
+        "fraction of a replica's responses that are a 5xx, but for 501 and 503, over 1m; missing without "
+        "responses",
+    )
 
 
 def _quantile(quantile: float, buckets: str, window: str) -> str:

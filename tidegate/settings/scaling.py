@@ -59,6 +59,10 @@ class Gateway(Section):
     """Whether the gateway sends several requests over one connection to a replica. The replica's server must
     then keep an idle connection for 65 seconds or more: a request that arrives as it closes one gets a 502,
     or is repeated. By default true, and false with `replicas.command`, whose server is unknown."""
+    ejection: bool = True
+    """Whether a replica gets no requests for a time if its answers are errors (5xx, but for 501 and 503)
+    while those of the others are not. At most half of the replicas are ejected
+    (docs/explanation/gateway.md)."""
     connections_per_source: int = Field(default=1500, ge=1, le=2000)
     """Maximum number of open connections per client address; further ones are closed. The total is 2,000."""
     unlimited_sources: tuple[IPvAnyNetwork, ...] = (

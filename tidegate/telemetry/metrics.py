@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -55,20 +55,43 @@ class _LostEvents(Collector):
         )
 
 
+class _ReplicaInfo(Collector):
+    """Reads the node name at each scrape: a forked process has another one."""
+
+    def __init__(self, node: Callable[[], str]) -> None:
+        self._node = node
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """The name, for the registry."""
+        yield GaugeMetricFamily("tidegate_replica_info", "", labels=("node",))
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The name as a label."""
+        info = GaugeMetricFamily(
+            "tidegate_replica_info",
+            "1, with the name of this replica in events: in Kubernetes that of its pod.",
+            labels=("node",),
+        )
+        info.add_metric((self._node(),), 1)
+        yield info
+
+
 class RequestMetrics:
     """`http_server_request_duration_seconds`, and the metrics of the process.
 
     Args:
         slo: the objective; if it is about the first byte, there is also `tidegate_first_byte_seconds`.
         lost_events: the number of lost events.
+        node: the name of this replica in its events.
     """
 
-    def __init__(self, slo: Slo, lost_events: Callable[[], int]) -> None:
+    def __init__(self, slo: Slo, lost_events: Callable[[], int], node: Callable[[], str]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(_LostEvents(lost_events))
+        self.registry.register(_ReplicaInfo(node))
         self._durations = _by_route(
             "http_server_request_duration_seconds",
             "Time from a request's arrival at the gateway to the end of its response.",

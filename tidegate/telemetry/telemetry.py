@@ -110,8 +110,10 @@ class Telemetry:
         self._identity.follow_forks(writer)
         self._clock = clock or Clock()
         self._ids = ids or RandomIdGenerator()
-        self._metrics = RequestMetrics(settings.slo, lambda: writer.lost)
         identity = self._identity
+        self._metrics = RequestMetrics(
+            settings.slo, lambda: writer.lost, lambda: identity.origin.node
+        )
         self._sink = EventSink(writer, lambda: identity.origin, self._clock)
         self.metrics_endpoint: Final = MetricsEndpoint(self._metrics)
         port = settings.telemetry.metrics_port

@@ -57,6 +57,7 @@ class Replica:
     seconds: float = 0.0
     ready: bool = True
     status: int = 200
+    poison: str = ""  # requests for this path get a 500
     reset: bool = False
     traced: bool = True
     busy: int = 0
@@ -112,7 +113,7 @@ class Replica:
                 request.transport.abort()
             return web.json_response(
                 {"port": self.port},
-                status=self.status,
+                status=500 if request.path == self.poison else self.status,
                 headers={"traceresponse": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
                 if self.traced
                 else {},

@@ -24,7 +24,7 @@ from tidegate.telemetry.metrics import RequestMetrics
 
 @pytest.fixture
 def metrics() -> RequestMetrics:
-    return RequestMetrics(Slo(), lambda: 0)
+    return RequestMetrics(Slo(), lambda: 0, lambda: "flights-1")
 
 
 @pytest.fixture

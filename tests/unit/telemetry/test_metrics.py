@@ -131,6 +131,8 @@ async def test_the_metrics_include_those_of_the_process_and_of_the_app(harness: 
         assert series(text, name)
     assert [s.value for s in series(text, "cakes_total").values()] == [3]
     assert [s.value for s in series(text, "tidegate_events_lost_total").values()] == [7]
+    node = telemetry.origin.node
+    assert f'tidegate_replica_info{{node="{node}"}} 1' in text
 
 
 def own_metrics(registry: CollectorRegistry, kind: str) -> Any:
@@ -280,7 +282,7 @@ async def test_metrics_are_not_in_the_openapi_document(harness: Harness) -> None
 
 def test_the_buckets_include_the_objective_of_the_settings() -> None:
     settings = Settings(slo={"latency_seconds": 0.321})
-    metrics = RequestMetrics(settings.slo, lambda: 0)
+    metrics = RequestMetrics(settings.slo, lambda: 0, lambda: "flights-1")
     metrics.observe("/", "GET", 200, 0.32, None)
     edges = {
         sample.labels["le"]

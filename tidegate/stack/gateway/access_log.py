@@ -57,8 +57,9 @@ def access_event(line: bytes) -> bytes:
     """The event of a line of HAProxy's output, with its line end; empty if the line is no event."""
     try:
         event = orjson.loads(line)
-        state = event["tidegate"]["gateway"]["termination_state"]
-    except (orjson.JSONDecodeError, LookupError, TypeError):
+        # The event of an ejected replica is about no request.
+        state = event["tidegate"]["gateway"].get("termination_state", "")
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
         return b""
     if LEFT.match(state):
         outcome, level, end = "unknown", "warn", "the client left"

@@ -147,13 +147,17 @@ def render_config(
         slots=settings.slots.per_replica if slots is None else slots,
         admin_socket=ADMIN_SOCKET,
         quiet_paths=settings.telemetry.quiet_paths,
-        constant_fields=_constant_fields(settings),
+        constant_fields=_constant_fields(settings, "access"),
         traceparent=TRACEPARENT,
         invalid_traceparent=INVALID_TRACEPARENT,
         lua_file=folder / "refuse.lua",
         waiting_file=folder / "waiting.lua",
         queue_file=folder / "queue.lua",
         broke_off_file=folder / "broke_off.lua",
+        ejection=settings.gateway.ejection,
+        outliers_file=folder / "outliers.lua",
+        ejection_file=folder / "ejection.lua",
+        stack_fields=_constant_fields(settings, "stack"),
         # Abstract Unix sockets: they need no folder, and are unique to each gateway of a machine.
         waiting_address=f"abns@tidegate-waiting-{settings.gateway.metrics_port}",
         plug_address=f"abns@tidegate-plug-{settings.gateway.metrics_port}",
@@ -280,8 +284,8 @@ def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _constant_fields(settings: Settings) -> str:
-    """The fields that are the same in every access event, as JSON without its braces."""
+def _constant_fields(settings: Settings, dataset: str) -> str:
+    """The fields that are the same in every event of a dataset, as JSON without its braces."""
     origin = event.Origin(
         service=settings.service.name,
         version=version("tidegate"),
@@ -289,6 +293,6 @@ def _constant_fields(settings: Settings) -> str:
         node=NODE,
         namespace=settings.service.namespace,
     )
-    template = event.make_event(origin, "access", "", unix_ns=0)
+    template = event.make_event(origin, dataset, "", unix_ns=0)
     constant: dict[str, Any] = {name: template[name] for name in ("ecs", "service", "data_stream")}
     return orjson.dumps(constant).decode()[1:-1]

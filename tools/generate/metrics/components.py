@@ -52,6 +52,12 @@ SERVICE: Final = (
         "rows predicted, by label",
     ),
     Metric(
+        "tidegate_replica_info",
+        "gauge",
+        ("node",),
+        "1, with the name of the replica in events: in Kubernetes that of its pod",
+    ),
+    Metric(
         "tidegate_events_lost_total",
         "counter",
         (),

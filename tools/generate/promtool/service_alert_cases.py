@@ -11,11 +11,18 @@ from functools import partial
 from typing import Final
 
 from tidegate.rules.alerts import BURN_RATE_ALERTS, LAG_SECONDS, BurnRateAlert, follow_seconds
-from tidegate.rules.service_rules import QUEUE, READY, RESPONSES, SLOTS, objective_histogram
+from tidegate.rules.service_rules import (
+    QUEUE,
+    READY,
+    RESPONSES,
+    SLOTS,
+    objective_histogram,
+)
 from tidegate.settings import Settings, Slo
 from tools.generate.promtool.case_types import AlertCase
 from tools.generate.promtool.model_alert_cases import model_alert_cases
 from tools.generate.promtool.pipeline_alert_cases import pipeline_alert_cases
+from tools.generate.promtool.replica_alert_cases import failing_replica_cases
 
 # For each phase: its length in minutes, and the requests per minute.
 Phases = tuple[tuple[int, int], ...]
@@ -39,6 +46,7 @@ def alert_cases(settings: Settings) -> tuple[AlertCase, ...]:
     return (
         *_burns(settings),
         *_targets(),
+        *failing_replica_cases(),
         *_gateway(),
         *_autoscaler(settings),
         *_collector(),

@@ -42,6 +42,12 @@ def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_p
     assert output.getvalue() == b"".join(others)
 
 
+def test_an_event_about_a_replica_is_written_as_it_is(tmp_path: Path) -> None:
+    ejected = b'{"event":{"action":"eject"},"tidegate":{"gateway":{"server":"model1"}}}\n'
+    copy_events(io.BytesIO(ejected), EventWriter(tmp_path, "gateway"), io.BytesIO())
+    assert [event["event"] for event in events_in(tmp_path)] == [{"action": "eject"}]
+
+
 def test_events_go_to_the_data_folder_whatever_the_programs_working_directory_is() -> None:
     settings = Settings.model_validate({"stack": {"data_dir": "data"}})
     assert argv(settings)[-3] == str(Path.cwd() / "data" / "logs")
