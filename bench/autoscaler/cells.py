@@ -63,6 +63,18 @@ class Cell:
         """What its score is kept under."""
         return f"{self.policy} on {trace_name(self.trace)}"
 
+    @property
+    def code(self) -> str:
+        """A digest of the code and the trace that its score follows from."""
+        path = Path(self.trace.name)
+        trace = path.read_bytes() if path.suffix == ".csv" else b""
+        return digest_of(self.policy, trace)
+
+    def simulate(self) -> Score:
+        """Its score, simulated in this process."""
+        (result,) = compare_policies([self.policy], [self.trace], System(), [self.seed], workers=1)
+        return result.score
+
 
 def specs_of(files: Iterable[Path]) -> list[TraceSpec]:
     """The named traces and those of the files."""
@@ -87,20 +99,12 @@ def cells_of(specs: Sequence[TraceSpec], seeds: int) -> list[Cell]:
     return [*of(CORE, few), *of(EXTRA, few), *of(CORE, range(len(few), seeds))]
 
 
-def score_of(cell: Cell) -> Score:
-    """Simulate a cell, in this process."""
-    (result,) = compare_policies([cell.policy], [cell.trace], System(), [cell.seed], workers=1)
-    return result.score
-
-
-def code_of(cell: Cell) -> str:
-    """A digest of the code and the trace that its score follows from.
+def digest_of(policy: str, trace: bytes) -> str:
+    """A digest of a trace and of the code that a policy's score on it follows from.
 
     Changes of SLOQ leave the scores of other policies as they are.
     """
-    own = policy_name_of(cell.policy) == SLOQ
-    path = Path(cell.trace.name)
-    trace = path.read_bytes() if path.suffix == ".csv" else b""
+    own = policy_name_of(policy) == SLOQ
     return hashlib.sha256(_sources(with_sloq=own).encode() + trace).hexdigest()[:16]
 
 

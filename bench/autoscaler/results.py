@@ -9,12 +9,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from bench.autoscaler.cells import Cell, code_of, score_of
 from tidegate.autoscaler.simulator.score import Score
 
 WRITE_SECONDS: Final = 10.0
+
+
+class Cell(Protocol):
+    """One simulation, whose score is kept by its seed and key as long as its code is the same."""
+
+    @property
+    def seed(self) -> int:
+        """Of its requests."""
+
+    @property
+    def key(self) -> str:
+        """Its policy and trace."""
+
+    @property
+    def code(self) -> str:
+        """A digest of the code that its score follows from."""
+
+    def simulate(self) -> Score:
+        """Its score, in this process."""
 
 
 @dataclass(slots=True)
@@ -46,11 +64,11 @@ class Results:
     def get(self, cell: Cell) -> Score | None:
         """The score of a cell, if it is of the present code."""
         code, score = self.seeds.get(cell.seed, {}).get(cell.key, ("", None))
-        return score if code == code_of(cell) else None
+        return score if code == cell.code else None
 
     def add(self, cell: Cell, score: Score) -> None:
         """Keep a score; not yet written."""
-        self.seeds.setdefault(cell.seed, {})[cell.key] = (code_of(cell), score)
+        self.seeds.setdefault(cell.seed, {})[cell.key] = (cell.code, score)
 
     def write(self, seed: int) -> None:
         """Write the scores of a seed, whole or not at all."""
@@ -109,7 +127,7 @@ def _scored(cells: Sequence[Cell], jobs: int, until: float) -> Iterator[tuple[Ce
         for cell in cells:
             if time.monotonic() >= until:
                 return
-            yield cell, score_of(cell)
+            yield cell, cell.simulate()
         return
     with ProcessPoolExecutor(jobs) as pool:
         # Few are under way at once, so that a stop, by time or by a key, does not wait for all of them.
@@ -118,7 +136,7 @@ def _scored(cells: Sequence[Cell], jobs: int, until: float) -> Iterator[tuple[Ce
             while len(pending) < 4 * jobs and time.monotonic() < until:
                 if (one := next(rest, None)) is None:
                     break
-                pending.append((one, pool.submit(score_of, one)))
+                pending.append((one, pool.submit(one.simulate)))
             if not pending:
                 return
             cell, future = pending.popleft()

@@ -13,13 +13,10 @@ from typing import Any
 
 import pytest
 
-from bench.autoscaler import cells as cells_module
-from bench.autoscaler.cells import CORE, EXTRA, Cell, cells_of, code_of, specs_of
+from bench.autoscaler.cells import CORE, EXTRA, Cell, cells_of, specs_of
 from bench.autoscaler.results import Results, run_cells
 from tidegate.autoscaler.simulator.comparison import TraceSpec
 from tidegate.autoscaler.simulator.score import Score
-
-RESULTS = "bench.autoscaler.results"
 
 
 def plain(done: Iterator[object], total: int) -> Iterable[object]:
@@ -40,7 +37,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
         found.append(cell)
         return score_of(cell)
 
-    monkeypatch.setattr(f"{RESULTS}.score_of", score)
+    monkeypatch.setattr(Cell, "simulate", score)
     return found
 
 
@@ -53,7 +50,7 @@ def test_seeds_come_one_after_the_other_and_the_choice_of_settings_with_the_firs
 
 
 def test_a_simulated_cell_is_that_of_the_simulator() -> None:
-    found = cells_module.score_of(Cell("static", TraceSpec("steady"), 0))
+    found = Cell("static", TraceSpec("steady"), 0).simulate()
     assert found.replica_seconds == pytest.approx(30 * 3600, rel=0.01)
 
 
@@ -96,9 +93,7 @@ def test_scores_of_changed_code_or_traces_do_not_count(tmp_path: Path) -> None:
     path.write_text("second,requests\n0,2\n", encoding="utf-8")
     assert results.get(cell) is None
     named = TraceSpec("steady")
-    codes = {
-        policy: code_of(Cell(policy, named, 0)) for policy in ("sloq:hold_most=4", "sloq", "kpa")
-    }
+    codes = {policy: Cell(policy, named, 0).code for policy in ("sloq:hold_most=4", "sloq", "kpa")}
     assert codes["sloq"] == codes["sloq:hold_most=4"] != codes["kpa"]
 
 
@@ -174,6 +169,6 @@ def test_the_exit_code_says_whether_all_claims_hold(
     def level(cell: Cell) -> Score:
         return same if cell.policy == "sloq" else Score(100.0, 100.0, 0.0, 0.01, 5.0)
 
-    monkeypatch.setattr(f"{RESULTS}.score_of", level)
+    monkeypatch.setattr(Cell, "simulate", level)
     assert bench.main() == 1, "with nothing to avoid the ratio is 1, over 0.6"
     assert "**does not hold in the mean**: at most 0.6" in written(tmp_path)

@@ -1,0 +1,205 @@
+"""SLOQ and the better HPA on draws of traffic and service that no setting was chosen for.
+
+    python -m bench.autoscaler.drawn                        200 draws, half an hour on two idle cores
+    python -m bench.autoscaler.drawn --draws 40 --part odd
+    python -m bench.autoscaler.drawn --ablation             SLOQ with each mechanism off alone, too
+
+Settings are chosen on the draws of even numbers and reported on those of odd numbers. The oracle is SLOQ with
+the mean rate until a replica started now is ready in place of the measured one, and without a reserve. Scores
+are kept in the run folder; those of changed code are simulated again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from bench.autoscaler import draws
+from bench.autoscaler.cells import BASELINES, FLOOR, SLOQ, digest_of
+from bench.autoscaler.comparison import FAMILY_BAR, Scores, avoidable, better_hpa, values
+from bench.autoscaler.results import Results, run_cells
+from bench.autoscaler.statistics import ratio_of_sums
+from tidegate.autoscaler.simulator.run import simulate
+from tidegate.autoscaler.simulator.score import Score, score
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
+from tidegate.autoscaler.simulator.workload import Workload, generate_workload
+from tidegate.autoscaler.types import Decision, Policy, Signals
+
+ROOT: Final = Path(__file__).parents[2]
+ORACLE: Final = "sloq:reserve_coverage=0,burst_sigmas=0,peakedness_most=1"
+ORACLE_NAME: Final = "oracle"
+COMPARED: Final = (SLOQ, ORACLE_NAME, FLOOR, *BASELINES)
+OFF: Final = MappingProxyType(
+    {
+        "burst reserve": "reserve_coverage=0",
+        "backlog counted ahead": "backlog_ahead=0",
+        "bursts of 5 s": "burst_sigmas=0",
+        "wait planned for": "patience_most=0",
+        "stay margin": "stay_margin=0",
+        "peakedness": "peakedness_most=1",
+        "slowdown": "slowdown_most=1",
+        "margin": "margin_most=0",
+        "strain": "strain_most=1",
+        "down share": "down_share=1",
+        "repeats": "repeats=0",
+        "rise": "rise_most=1",
+    }
+)
+"""The options that turn a mechanism off."""
+PARTS: Final = MappingProxyType({"all": (0, 1), "even": (0, 2), "odd": (1, 2)})
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One policy on the draw of a number."""
+
+    policy: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """What its score is kept under."""
+        return self.policy
+
+    @property
+    def code(self) -> str:
+        """A digest of the code of the policy and of the draws."""
+        expression = ORACLE if self.policy == ORACLE_NAME else self.policy
+        return digest_of(expression, inspect.getsource(draws).encode())
+
+    def simulate(self) -> Score:
+        """Its score, simulated in this process."""
+        one = draws.draw(self.seed)
+        workload = generate_workload(one.trace, one.system, self.seed)
+        oracle = self.policy == ORACLE_NAME
+        built = simulated_policy(ORACLE if oracle else self.policy, one.system)
+        policy = built.policy
+        if oracle:
+            horizon = one.system.startup_seconds + built.tick_seconds
+            policy = foreseeing(policy, workload, horizon)
+        run = simulate(
+            policy,
+            one.trace,
+            one.system,
+            seed=self.seed,
+            tick_seconds=built.tick_seconds,
+            workload=workload,
+        )
+        return score(run, one.system.slo_seconds, slo_quantile=one.system.slo_quantile)
+
+
+def foreseeing(policy: Policy, workload: Workload, seconds: float) -> Policy:
+    """The policy with the mean arrival rate of the next seconds in place of what is measured."""
+
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        begin, end = np.searchsorted(workload.arrivals, (now, now + seconds))
+        rate = float(end - begin) / seconds
+        return policy(state, replace(signals, arrival_rate=rate, arrival_rate_60s=rate), now)
+
+    return decide
+
+
+def main() -> int:
+    """Simulate and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--part", choices=PARTS, default="odd", help="default: odd")
+    parser.add_argument("--policy", action="append", help="another one; repeatable", default=[])
+    parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--run", type=Path, default=ROOT / "runs" / "bench-drawn")
+    arguments = parser.parse_args()
+    if arguments.draws < 2 or arguments.jobs < 1:
+        parser.error("--draws must be at least 2, and --jobs at least 1")
+    first, step = PARTS[arguments.part]
+    numbers = range(first, arguments.draws, step or 1)
+    off = {f"{SLOQ}:{options}": name for name, options in OFF.items()} if arguments.ablation else {}
+    policies = (*COMPARED, *arguments.policy, *off)
+    results = Results.read(arguments.run)
+    cells = [Drawn(policy, number) for number in numbers for policy in policies]
+    run_cells(results, cells, jobs=arguments.jobs, until=float("inf"), progress=_progress)
+    table: Scores = {
+        (policy, str(number)): [found]
+        for policy in policies
+        for number in numbers
+        if (found := results.get(Drawn(policy, number))) is not None
+    }
+    print(f"{len(numbers)} draws ({arguments.part})\n")
+    print("\n".join(summary(table, [str(number) for number in numbers], off)))
+    return 0
+
+
+def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> Iterator[str]:
+    """The lines of the result: the better HPA, SLOQ, the oracle, and SLOQ with something off.
+
+    Args:
+        table: scores by policy and number of the draw.
+        numbers: the draws.
+        off: what is off, by policy.
+    """
+    hpa = {number: better_hpa(table, number) for number in numbers}
+    late_hpa = [late for number in numbers for late in avoidable(table, hpa[number], number)]
+    cost_hpa = [_cost(table, hpa[number], number) for number in numbers]
+    floor = sum(_late(table, FLOOR, number) for number in numbers)
+    yield f"{floor:,.0f} violation-seconds are unavoidable. In parentheses: 95 % intervals over the draws.\n"
+    yield (
+        "| policy | avoidable violation-seconds · replica-seconds in thousands | / HPA's violations"
+        " | / HPA's cost | dominated | over 1.1 times HPA |"
+    )
+    yield "| --- | --- | --- | --- | --- | --- |"
+    yield f"| the better HPA | {sum(late_hpa):,.0f} · {sum(cost_hpa) / 1000:,.0f} | 1 | 1 | | |"
+    for policy in dict.fromkeys(policy for policy, _ in table):
+        if policy in {FLOOR, *BASELINES}:
+            continue
+        late = [one for number in numbers for one in avoidable(table, policy, number)]
+        cost = [_cost(table, policy, number) for number in numbers]
+        dominated = sum(_dominated(table, policy, number) for number in numbers)
+        over = sum(
+            _late(table, policy, number) > FAMILY_BAR * _late(table, hpa[number], number)
+            for number in numbers
+        )
+        yield (
+            f"| {f'without {off[policy]}' if policy in off else policy}"
+            f" | {sum(late):,.0f} · {sum(cost) / 1000:,.0f}"
+            f" | {ratio_of_sums(late, late_hpa):.2f} | {ratio_of_sums(cost, cost_hpa):.2f}"
+            f" | {dominated / len(numbers):.1%} | {over / len(numbers):.1%} |"
+        )
+
+
+def _late(table: Scores, policy: str, number: str) -> float:
+    return sum(values(table[policy, number], "violation_seconds"))
+
+
+def _cost(table: Scores, policy: str, number: str) -> float:
+    return sum(values(table[policy, number], "replica_seconds"))
+
+
+def _dominated(table: Scores, policy: str, number: str) -> bool:
+    """Whether a baseline has fewer violations and a lower cost."""
+    late, cost = _late(table, policy, number), _cost(table, policy, number)
+    return any(
+        _late(table, other, number) < late and _cost(table, other, number) < cost
+        for other in BASELINES
+    )
+
+
+def _progress(done: Iterator[object], total: int) -> Iterable[object]:
+    console = Console(stderr=True)
+    return track(done, "simulating", total=total, console=console, disable=not console.is_terminal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
