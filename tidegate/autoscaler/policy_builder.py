@@ -174,8 +174,7 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
     name = composition.by if composition else expression.partition(":")[0]
     try:
         if composition is None:
-            policy_type = _policy_type(name)
-            return policy_type.build(policy_type.as_recorded(parameters))
+            return _policy_type(name).build(parameters)
         parts = {
             part["policy"]: policy_from_parameters(part["policy"], part["parameters"])
             for part in parameters["parts"]

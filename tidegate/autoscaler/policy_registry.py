@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from tidegate.autoscaler.policies import keda, kpa, ray_serve, static, step
 from tidegate.autoscaler.policies.hpa import hpa
 from tidegate.autoscaler.policies.predictive import PredictiveParameters, predictive
-from tidegate.autoscaler.sloq.parameters import BEFORE, SloqParameters
+from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.vertical import VerticalParameters, surge, vertical
@@ -58,7 +58,6 @@ class PolicyType:
         sets_slots: whether it sets the slots of replicas, which not every resizer can.
         requires_real_slots: whether it needs real slots: more CPU for the same slots would change the time
             in a slot, which it takes as constant.
-        before: the values of options in decisions that were recorded before there were these options.
         sloq_state: where SLOQ's state is in the policy's: it is the `whole` of it, or `inner` in it; None:
             nowhere, or with slots in place of replicas.
     """
@@ -71,7 +70,6 @@ class PolicyType:
     uses_history: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     sets_slots: bool = False
     requires_real_slots: bool = False
-    before: Mapping[str, Any] = field(default_factory=dict)
     sloq_state: Literal["whole", "inner"] | None = None
 
     @property
@@ -83,15 +81,6 @@ class PolicyType:
             for name, argument in arguments.items()
             if name not in NOT_OPTIONS
         }
-
-    def as_recorded(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The parameters of a decision, with those that its version did not have.
-
-        Decisions record all parameters, so one without some of those in `before` is of an earlier version.
-        Parts of a composition record only what was given.
-        """
-        earlier = inspect.signature(self.parameters).parameters.keys() - self.before.keys()
-        return {**self.before, **parameters} if earlier <= parameters.keys() else parameters
 
     def default_parameters(self, context: PolicyContext, tick_seconds: float) -> dict[str, Any]:
         """The parameters that follow from the context."""
@@ -120,7 +109,7 @@ def _uses_days(parameters: Mapping[str, Any]) -> bool:
 
 
 SLOQ_POSITIVE_OPTIONS: Final = frozenset(
-    {"slo_seconds", "service_seconds", "late_share", "patience_share", "utilisation_most"}
+    {"slo_seconds", "service_seconds", "late_share", "patience_share"}
 )
 
 POLICIES: Final[Mapping[str, PolicyType]] = {
@@ -129,7 +118,6 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         SloqParameters,
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS,
-        before=BEFORE,
         uses_history=_uses_days,
         sloq_state="whole",
     ),
@@ -138,7 +126,6 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         PredictiveParameters,
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS,
-        before=BEFORE,
         uses_history=lambda parameters: True,
         sloq_state="whole",
     ),
@@ -172,7 +159,6 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         VerticalParameters,
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
-        before=BEFORE,
         uses_history=_uses_days,
         sets_slots=True,
         requires_real_slots=True,
@@ -182,7 +168,6 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         VerticalParameters,
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
-        before=BEFORE,
         uses_history=_uses_days,
         sets_slots=True,
         sloq_state="inner",

@@ -93,8 +93,10 @@ def test_scores_of_changed_code_or_traces_do_not_count(tmp_path: Path) -> None:
     path.write_text("second,requests\n0,2\n", encoding="utf-8")
     assert results.get(cell) is None
     named = TraceSpec("steady")
-    codes = {policy: Cell(policy, named, 0).code for policy in ("sloq:hold_most=4", "sloq", "kpa")}
-    assert codes["sloq"] == codes["sloq:hold_most=4"] != codes["kpa"]
+    codes = {
+        policy: Cell(policy, named, 0).code for policy in ("sloq:late_share=0.1", "sloq", "kpa")
+    }
+    assert codes["sloq"] == codes["sloq:late_share=0.1"] != codes["kpa"]
 
 
 def test_a_file_that_is_no_result_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -57,11 +57,7 @@ def replay_command(settings: Settings, source: str, *, policy: str, as_json: boo
 
 
 def difference(recorded: RecordedDecision) -> str:
-    """The first difference between a decision and its replay; empty if they are the same, byte for byte.
-
-    Of a decision of an earlier version, recorded with fewer parameters, the number, slots and reason are
-    compared: sentences and inputs have changed since.
-    """
+    """The first difference between a decision and its replay; empty if they are the same, byte for byte."""
     try:
         again = replay(recorded.event)
     except ValueError as error:
@@ -70,22 +66,16 @@ def difference(recorded: RecordedDecision) -> str:
         "desired": (recorded.fields["desired"], again.desired),
         "slots": (recorded.fields.get("slots"), again.slots),
         "reason": (recorded.fields.get("reason"), again.reason),
+        "message": (recorded.explanation, again.explanation),
     }
     before, after = recorded.fields["inputs"], again.inputs
-    if not _of_earlier_version(before, after):
-        pairs["message"] = (recorded.explanation, again.explanation)
-        pairs |= {
-            f"inputs.{key}": (before.get(key), after.get(key)) for key in sorted({*before, *after})
-        }
+    pairs |= {
+        f"inputs.{key}": (before.get(key), after.get(key)) for key in sorted({*before, *after})
+    }
     for what, (was, is_now) in pairs.items():
         if _bytes(was) != _bytes(is_now):
             return f"{what}: recorded {_text(was)}, replayed {_text(is_now)}"
     return ""
-
-
-def _of_earlier_version(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether the recorded parameters lack some of the replayed ones."""
-    return bool(after.get("parameters", {}).keys() > before.get("parameters", {}).keys())
 
 
 def _replay_same(decisions: Sequence[RecordedDecision], name: str, *, as_json: bool) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
-from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, MAX_UTILISATION, slots_and_wait
+from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, slots_and_wait
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 # The forecast horizon: the start-up time of replicas, and a margin.
@@ -86,7 +86,6 @@ def _replicas(inputs: Mapping[str, Any], rate: float, max_replicas: int) -> int 
         patience_most=inputs["parameters"]["patience_most"] / inputs["slowdown"],
         per_replica=per_replica,
         late=inputs["late"],
-        utilisation=min(MAX_UTILISATION, inputs["parameters"]["utilisation_most"]),
         peakedness=inputs["peakedness"],
         max_slots=min(MAX_SLOTS, math.ceil((max_replicas + 1) * per_replica)),
     )

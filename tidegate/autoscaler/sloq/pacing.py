@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
@@ -15,8 +15,6 @@ from tidegate.autoscaler.types import Bounds
 
 HOUR_SECONDS: Final = 3600.0
 MINUTE_SECONDS: Final = 60.0
-REVERSAL_SECONDS: Final = 600.0
-HOLD_SECONDS: Final = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +56,10 @@ def pace(
     """The next number of replicas: a larger target at once, a smaller one in steps.
 
     A replica is removed only if it was not needed for `down_seconds` by the measured load nor for
-    `surge_seconds` by forecasts or a backlog, both times `hold` after a reversal: what went comes back. At
-    most `down_share` of the replicas are removed in `down_period_seconds`, and none while signals are missing
-    or unchanged: they may be frozen, which takes some ticks to detect. The windows go on meanwhile: in normal
-    traffic the requests in the system are often unchanged by chance.
+    `surge_seconds` by forecasts or a backlog. At most `down_share` of the replicas are removed in
+    `down_period_seconds`, and none while signals are missing or unchanged: they may be frozen, which takes
+    some ticks to detect. The windows go on meanwhile: in normal traffic the requests in the system are often
+    unchanged by chance.
     """
     per_replica = state.slots or float(checked.slots)
     needed = math.ceil(size.slots / per_replica)
@@ -69,14 +67,12 @@ def pace(
     # At the start, the current number counts as a target.
     earlier = state.targets or ((now, current * per_replica),)
     targets = (*earlier, (now, float(size.stay_slots)))
-    window = recent_largest(targets, since=now - parameters.down_seconds * state.hold)
+    window = recent_largest(targets, since=now - parameters.down_seconds)
     surging = (*state.surges, (now, float(size.slots)))
-    surges = recent_largest(surging, since=now - parameters.surge_seconds * state.hold)
+    surges = recent_largest(surging, since=now - parameters.surge_seconds)
     largest = math.ceil(max(window[0][1], surges[0][1]) / per_replica)
     lasting = math.ceil(window[0][1] / per_replica) >= largest
-    largest_seconds = (
-        parameters.down_seconds if lasting else parameters.surge_seconds
-    ) * state.hold
+    largest_seconds = parameters.down_seconds if lasting else parameters.surge_seconds
 
     downs = tuple(one for one in state.downs if one[0] > now - parameters.down_period_seconds)
     removed = int(sum(count for _, count in downs))
@@ -90,24 +86,6 @@ def pace(
     return ScalingStep(
         *(current, desired, needed, largest, per_replica, window, surges, downs, largest_seconds)
     )
-
-
-def learn_hold(state: SloqState, step: ScalingStep, now: float, most: float) -> dict[str, Any]:
-    """How many times as long to wait before a replica is removed.
-
-    Twice as long, up to `most`, with each addition within ten minutes of a removal; half after half an hour
-    without one.
-    """
-    hold, held_at, removed_at = state.hold, state.held_at, state.removed_at
-    if step.desired > step.current and removed_at is not None:
-        if now - removed_at <= REVERSAL_SECONDS:
-            hold, held_at = max(1.0, min(2 * hold, most)), now
-        removed_at = None
-    elif held_at is not None and now - held_at >= HOLD_SECONDS:
-        hold, held_at = max(1.0, hold / 2), now
-    if step.desired < step.current:
-        removed_at = now
-    return {"hold": hold, "held_at": held_at, "removed_at": removed_at}
 
 
 def recent_largest(targets: Sequence[TimedValue], *, since: float) -> tuple[TimedValue, ...]:

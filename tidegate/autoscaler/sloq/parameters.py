@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ class SloqParameters:
         backlog_seconds: the time in which a backlog should be worked off.
         broken_most: while the objective cannot be met, the maximum multiple of the usual size; also at most
             half-way from there to `max`.
-        utilisation_most: the maximum mean fraction of busy slots.
         peakedness_most: traffic counts as at most this many times as variable as Poisson arrivals; 1: as
             these.
         burst_sigmas: arrivals of 5 s that exceed the minute's rate by this many standard deviations count as
@@ -44,7 +42,6 @@ class SloqParameters:
         strain_most: while latency exceeds the objective, requests are taken to wait up to this many times as
             long as the queueing model predicts; 1: as predicted.
         margin_fade: what is left of it after each 30 s within the objective.
-        hold_most: after a reversal, the windows of scale-down are up to this many times as long; 1: never.
         stay_margin: the extra work that must fit before a replica is removed, as a fraction.
         down_seconds: scale-down follows the largest target of this window.
         surge_seconds: the same for targets that come from a temporary rise or a backlog.
@@ -77,7 +74,6 @@ class SloqParameters:
     reserve_step: float = 0.1
     backlog_seconds: float = 10.0
     broken_most: float = 3.0
-    utilisation_most: float = 0.97
     peakedness_most: float = 10.0
     burst_sigmas: float = 4.0
     backlog_ahead: float = 2.5
@@ -85,7 +81,6 @@ class SloqParameters:
     margin_most: float = 0.6
     strain_most: float = 30.0
     margin_fade: float = 0.95
-    hold_most: float = 1.0
     stay_margin: float = 0.08
     down_seconds: float = 120.0
     surge_seconds: float = 60.0
@@ -96,24 +91,3 @@ class SloqParameters:
     still_seconds: float = 90.0
     repeats: int = 1
     days: int = 1
-
-
-BEFORE: Final = MappingProxyType(
-    {
-        "utilisation_most": 0.97,
-        "peakedness_most": 1.0,
-        "burst_sigmas": 0.0,
-        "patience_most": 0.0,
-        "slowdown_most": 1.0,
-        "margin_requests": 0.0,
-        "backlog_ahead": 0.0,
-        "margin_most": 0.6,
-        "strain_most": 1.0,
-        "margin_fade": 0.8,
-        "hold_most": 1.0,
-        "still_seconds": 0.0,
-        "repeats": 0,
-        "days": 0,
-    }
-)
-"""What decisions did that were recorded without these parameters."""

@@ -42,7 +42,6 @@ from tidegate.autoscaler.sloq.learning import (
 from tidegate.autoscaler.sloq.pacing import (
     ScalingStep,
     hour_of_peaks,
-    learn_hold,
     pace,
     recent_largest,
 )
@@ -130,7 +129,6 @@ class _Sloq:
                 "service_seconds": size.service,
                 "margin": state.margin,
                 "strain": state.strain,
-                "hold": state.hold,
                 "backlog": size.backlog,
                 "load": size.load,
                 "allowed_seconds": size.allowed,
@@ -183,7 +181,6 @@ class _Sloq:
         now: float,
     ) -> SloqState:
         """The state for the next tick. What a rate teaches must not be used for that same rate."""
-        parameters = self.parameters
         learned = self._reserve_learner(state, checked, now)
         reserve, expected = learned(state.reserve, state.expected)
         usual = state.usual
@@ -195,7 +192,6 @@ class _Sloq:
         rates = tuple(one for one in state.rates if now - KEPT_SECONDS <= one[0] < now)
         return state.model_copy(
             update={
-                **learn_hold(state, step, now, parameters.hold_most),
                 **self._learn_repetition(state, checked, demand, now),
                 "rates": (*rates, (now, checked.rate_15s)),
                 "peakedness": self._peakedness(state, checked, size),
@@ -325,9 +321,7 @@ class _Sloq:
                 "expected": (),
                 "expected_beyond": (),
                 "rates": (),
-                "targets": recent_largest(
-                    targets, since=now - parameters.down_seconds * state.hold
-                ),
+                "targets": recent_largest(targets, since=now - parameters.down_seconds),
             }
         )
         return Decision(

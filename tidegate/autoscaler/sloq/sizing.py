@@ -152,7 +152,6 @@ def size_for(
             patience_most=parameters.patience_most / slowdown,
             per_replica=per_replica,
             late=late,
-            utilisation=min(MAX_UTILISATION, parameters.utilisation_most),
             peakedness=peakedness,
             max_slots=max_slots,
         )
@@ -193,7 +192,6 @@ def slots_and_wait(
     patience_most: float,
     per_replica: float,
     late: float,
-    utilisation: float,
     peakedness: float,
     max_slots: int,
 ) -> tuple[int, float]:
@@ -210,14 +208,13 @@ def slots_and_wait(
         patience_most: the wait to plan for at most, in times in a slot; 0: what is allowed.
         per_replica: the slots of a replica.
         late: see `slots_needed`, as the others.
-        utilisation: the maximum mean fraction of busy slots.
         peakedness: of the traffic.
         max_slots: the maximum to return.
     """
     needed = partial(
         slots_needed,
         late=late,
-        utilisation=utilisation,
+        utilisation=MAX_UTILISATION,
         peakedness=peakedness,
         max_slots=max_slots,
     )

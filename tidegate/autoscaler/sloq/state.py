@@ -109,12 +109,6 @@ class SloqState(BaseModel):
     """Slots needed for forecasts and backlogs; likewise."""
     peaks: tuple[TimedValue, ...] = ()
     """The largest target of each minute of the last hour."""
-    hold: float = Field(default=1.0, ge=1)
-    """How many times as long the windows of scale-down are, because of reversals."""
-    held_at: float | None = None
-    """When `hold` last changed."""
-    removed_at: float | None = None
-    """When a replica was last removed."""
     usual: float | None = None
     """Slots needed while the objective could be met, smoothed."""
     downs: tuple[TimedValue, ...] = ()

@@ -27,7 +27,6 @@ CANDIDATES: Final = (
     "sloq:down_seconds=90",
     "sloq:reserve_coverage=0.9",
     "sloq:reserve_coverage=0.98",
-    "sloq:hold_most=4",
     "hpa:inflight=0.5,minute_mean=1",
     "hpa:inflight=0.6,minute_mean=1",
     "hpa:inflight=0.7,minute_mean=1",

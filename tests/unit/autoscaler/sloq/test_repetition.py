@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.policy_registry import POLICIES
 from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
 from tidegate.autoscaler.simulator.score import score
 from tidegate.autoscaler.simulator.system import System
@@ -228,11 +227,3 @@ def test_irregular_bursts_are_served_as_without_it() -> None:
         score(run_one(words, spec, System(), 0), 0.6) for words in ("sloq", "sloq:repeats=0")
     )
     assert with_it == without
-
-
-def test_decisions_recorded_before_there_was_a_forecast_are_replayed_without_it() -> None:
-    policy = POLICIES["sloq"]
-    recorded = {"min": 1, "max": 40, "slo_seconds": 0.6}
-    earlier = {name: getattr(PARAMETERS, name) for name in policy.options if name != "repeats"}
-    found = policy.as_recorded({**earlier, **recorded, "tick_seconds": 5.0, "until": "last_byte"})
-    assert found["repeats"] == 0

@@ -106,19 +106,6 @@ def test_neither_margin_nor_strain_fades_while_replicas_start() -> None:
     assert kept.inputs["strain"] >= grown.inputs["strain"] > 1
 
 
-def test_an_addition_soon_after_a_removal_doubles_the_hold() -> None:
-    loop = SloqLoop(replace(PARAMETERS, hold_most=4.0), desired=12, ready=12, running=12)
-    while loop.signals.desired == 12:
-        loop.tick()
-    high = {"arrival_rate": 300.0, "arrival_rate_60s": 300.0}
-    assert loop.tick(**high).inputs["hold"] == 1
-    assert loop.tick().inputs["hold"] == 2
-    held = [loop.tick() for _ in range(40)]
-    assert "is the largest target of the last 240 s" in held[-1].explanation
-    # Half an hour without another one.
-    assert loop.ticks(400)[-1].inputs["hold"] == 1
-
-
 def test_a_decision_shows_measured_latency_against_the_objective() -> None:
     over = SloqLoop().tick(latency_seconds=0.6004).explanation
     assert "p95 of the last minute is 0.6004 s, over the objective of 0.6 s" in over
@@ -134,7 +121,7 @@ def test_a_size_beyond_the_maximum_is_not_said_to_keep_the_objective() -> None:
 
 
 def test_the_window_that_binds_is_named() -> None:
-    loop = SloqLoop(replace(PARAMETERS, hold_most=1.0), desired=5, ready=5, running=5)
+    loop = SloqLoop(desired=5, ready=5, running=5)
     loop.ticks(40)
     loop.tick(in_system=500.0, busy=20.0, queued=480.0)
     assert "of the last 60 s" in loop.ticks(3)[-1].explanation
