@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,12 @@ bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines
 
 bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder; SEEDS=1 and ARGS="--minutes 5", then "--continue", are shorter.
 	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+
+bench-drawn: setup  ## SLOQ and the better HPA on traffic and services drawn from wide ranges; ARGS="--draws 40" is shorter.
+	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler.drawn $(ARGS)
+
+bench-ablation: setup  ## The same on the other half of the draws, with each mechanism of SLOQ off alone.
+	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler.drawn --part even --ablation $(ARGS)
 
 bench-kubernetes-faults: setup  ## What each way of scaling in Kubernetes does when a part of it fails (root; 25 minutes).
 	@scripts/kubernetes build && scripts/kubernetes prometheus-adapter && $(BIN)/python bench/kubernetes_faults.py $(ARGS)
