@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,7 +61,7 @@ bench: setup  ## Run the short benchmarks, also of comparable projects.
 # A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, rollover an
 # Elasticsearch, and evidently_psi installs Evidently.
 LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover kubernetes_faults kubernetes_sizes \
-  kubernetes_replacements)
+  kubernetes_replacements kubernetes_first_answer)
 bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200 scale-ins, ten minutes without metrics.
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
@@ -83,6 +83,9 @@ bench-kubernetes-faults: setup  ## What each way of scaling in Kubernetes does w
 
 bench-kubernetes-sizes: setup  ## How soon the number of replicas in Kubernetes follows a decision (root; 18 minutes).
 	@scripts/kubernetes build && $(BIN)/python bench/kubernetes_sizes.py $(ARGS)
+
+bench-kubernetes-first-answer: setup artefacts/flights/manifest.json  ## How soon a new pod answers in Kubernetes, also from zero (root; 8 minutes).
+	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/python bench/kubernetes_first_answer.py $(ARGS)
 
 bench-kubernetes-replacements: setup artefacts/flights/manifest.json  ## Replace and take 200 pods under load: no request may fail (root; 12 minutes).
 	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/python bench/kubernetes_replacements.py $(ARGS)

@@ -23,11 +23,18 @@ def gateway(
             " default: Docker's."
         ),
     ] = "127.0.0.11:53",
+    service: Annotated[
+        str,
+        typer.Option(
+            help="In Kubernetes: the Service whose pods are the replicas. Their addresses come from the API"
+            " server then, and not from the DNS server."
+        ),
+    ] = "",
 ) -> None:
     """Run the gateway alone, in front of all replicas that a DNS name resolves to, as in Compose."""
     from tidegate.stack.gateway.process import run
 
-    raise typer.Exit(run(settings(), dns_name=dns_name, dns_server=dns_server))
+    raise typer.Exit(run(settings(), dns_name=dns_name, dns_server=dns_server, service=service))
 
 
 @commands.command(rich_help_panel=PANEL)

@@ -8,10 +8,12 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final
 
 import pytest
 
+from support.kubernetes.client import Kubectl
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import NAME, QUEUE_SECONDS, Release, Store, released
 from support.kubernetes.waiting import until
@@ -24,6 +26,7 @@ REQUESTS: Final = 10
 SECONDS: Final = 120.0
 GATEWAY: Final = f"{NAME}-tidegate-gateway"
 AUTOSCALER: Final = f"{NAME}-tidegate-autoscaler"
+RESIZER: Final = f"{NAME}-tidegate-resizer"
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +62,22 @@ def accepts(address: str) -> bool:
     return True
 
 
-def scale(release: Release, deployment: str, replicas: int) -> None:
-    release.kubectl.run(
-        *("scale", f"deployment/{deployment}", f"--replicas={replicas}", "-n", release.namespace)
+@contextmanager
+def without(kubectl: Kubectl, deployment: str, namespace: str) -> Iterator[None]:
+    """No pod of a Deployment runs in the block, and one after it."""
+    found = kubectl.get("deployment", deployment, "-n", namespace)["spec"]["selector"]
+    labels = ",".join(f"{name}={value}" for name, value in found["matchLabels"].items())
+    change = ("scale", f"deployment/{deployment}", "-n", namespace)
+    kubectl.run(*change, "--replicas=0")
+    kubectl.run(
+        *("wait", "--for=delete", "pod", "-l", labels, "-n", namespace, f"--timeout={SECONDS:g}s"),
+        seconds=SECONDS + 10,
     )
+    try:
+        yield
+    finally:
+        kubectl.run(*change, "--replicas=1")
+        kubectl.rollout(deployment, namespace=namespace)
 
 
 def test_requests_that_wait_outlast_the_pods_of_the_gateway_in_which_they_wait(
@@ -70,22 +85,20 @@ def test_requests_that_wait_outlast_the_pods_of_the_gateway_in_which_they_wait(
 ) -> None:
     release.wait_for_replicas(0, 0, seconds=SECONDS)
     until(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
-    # Nothing starts a replica until all gateways that have requests are about to end.
-    scale(release, AUTOSCALER, 0)
-    until(lambda: not release.pods("autoscaler"), "the autoscaler's end", seconds=SECONDS)
     waiting: list[Future[int]] = []
     ended: set[str] = set()
     with ThreadPoolExecutor(2 * REQUESTS) as pool:
-        for command in (
-            ("rollout", "restart", f"deployment/{GATEWAY}"),
-            ("delete", "--wait=false", "pod"),
-        ):
-            pods = release.pods("gateway")
-            (name,) = pods.keys() - ended
-            ended.add(name)
-            waiting += [pool.submit(status, release) for _ in range(REQUESTS)]
-            end(release, pods[name], command if command[0] == "rollout" else (*command, name))
-        scale(release, AUTOSCALER, 1)
+        # Nothing starts a replica until all gateways that have requests are about to end.
+        with without(release.kubectl, AUTOSCALER, release.namespace):
+            for command in (
+                ("rollout", "restart", f"deployment/{GATEWAY}"),
+                ("delete", "--wait=false", "pod"),
+            ):
+                pods = release.pods("gateway")
+                (name,) = pods.keys() - ended
+                ended.add(name)
+                waiting += [pool.submit(status, release) for _ in range(REQUESTS)]
+                end(release, pods[name], command if command[0] == "rollout" else (*command, name))
         assert Counter(one.result() for one in waiting) == {200: 2 * REQUESTS}
 
 
@@ -95,3 +108,14 @@ def end(release: Release, address: str, command: tuple[str, ...]) -> None:
     release.kubectl.run(*command, "-n", release.namespace)
     release.kubectl.rollout(GATEWAY, namespace=release.namespace)
     until(lambda: not accepts(address), f"SIGTERM in {address}", seconds=SECONDS)
+
+
+def test_a_new_replica_is_used_before_dns_names_it(release: Release) -> None:
+    kubectl, namespace = release.kubectl, release.namespace
+    # Only this test sets the number of replicas.
+    with without(kubectl, AUTOSCALER, namespace), without(kubectl, RESIZER, namespace):
+        kubectl.run("scale", f"deployment/{release.model}", "--replicas=0", "-n", namespace)
+        until(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
+        with without(kubectl, "coredns", "kube-system"):
+            kubectl.run("scale", f"deployment/{release.model}", "--replicas=1", "-n", namespace)
+            assert status(release) == 200

@@ -26,6 +26,7 @@ from support.kubernetes.chart import (
     require_helm,
     with_url,
 )
+from support.kubernetes.model_deployment import GATEWAY_RULES
 from tidegate.settings import load
 
 EACH = pytest.mark.parametrize("name", TABLE)
@@ -261,18 +262,19 @@ def test_only_the_process_that_uses_the_api_has_a_token_of_it() -> None:
             for mount in one["volumeMounts"]
             if "serviceaccount" in mount["mountPath"]
         }
-        assert with_token == {(component, component)}
+        assert with_token == {(component, component), ("gateway", "gateway")}
 
 
 def test_the_rights_are_about_one_deployment() -> None:
     model = [f"{FULL}-model"]
-    for name, verbs in (
-        ("resizer", {"deployments/scale": ["get", "patch"], "deployments": ["get"]}),
-        ("keda-external", {"deployments": ["get"]}),
+    for name, component, verbs in (
+        ("resizer", "resizer", {"deployments/scale": ["get", "patch"], "deployments": ["get"]}),
+        ("keda-external", "autoscaler", {"deployments": ["get"]}),
     ):
         objects = render(TABLE[name])
         assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
-        (role,) = of_kind(objects, "Role").values()
+        roles = of_kind(objects, "Role")
+        role = roles.pop(component)
         named = {
             rule["resources"][0]: rule["verbs"]
             for rule in role["rules"]
@@ -284,6 +286,7 @@ def test_the_rights_are_about_one_deployment() -> None:
             [],
             [(["pods"], ["list"])],
         )
+        assert {each: one["rules"] for each, one in roles.items()} == {"gateway": GATEWAY_RULES}
 
 
 def test_requests_end_and_then_the_collector_delivers_within_the_grace_period() -> None:
@@ -316,14 +319,14 @@ def test_the_startup_probe_lasts_as_long_as_a_replica_may_start() -> None:
     assert probe["httpGet"]["path"] == "/ready"
 
 
-def test_the_gateway_asks_the_clusters_name_server_for_every_pod() -> None:
+def test_the_gateway_asks_the_api_server_for_every_pod() -> None:
     gateway = container(pods(render({}))["gateway"], "gateway")
     assert gateway["args"] == [
         "gateway",
         "--dns-name",
         f"{FULL}-replicas.{NAMESPACE}.svc.cluster.local:8000",
-        "--dns-server",
-        "/etc/resolv.conf",
+        "--service",
+        f"{FULL}-replicas",
     ]
     replicas = of_kind(render({}), "Service")["replicas"]["spec"]
     assert (replicas["clusterIP"], replicas["publishNotReadyAddresses"]) == ("None", True)

@@ -90,6 +90,16 @@ def test_the_server_would_refuse_a_wrong_field(kubectl: Kubectl) -> None:
                 ("get", "secrets", ""),
             ],
         ),
+        (
+            "none",
+            "gateway",
+            [("list", "endpointslices.discovery.k8s.io", "")],
+            [
+                ("patch", "endpointslices.discovery.k8s.io", ""),
+                ("list", "pods", ""),
+                ("get", "secrets", ""),
+            ],
+        ),
     ],
 )
 def test_an_account_may_do_what_it_needs_and_no_more(

@@ -133,9 +133,7 @@ def test_haproxy_accepts_the_gateways_configuration(name: str, tmp_path: Path) -
     gateway = container(pods(objects)["gateway"], "gateway")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIDEGATE_CONFIG", str(file))
-        text = configuration.render_config(
-            load(), dns_name=gateway["args"][2], dns_servers=["10.96.0.10:53"]
-        )
+        text = configuration.render_config(load(), dns_name=gateway["args"][2], dns_servers=())
     config = tmp_path / "haproxy.cfg"
     config.write_text(text)
     asyncio.run(haproxy.check(config))

@@ -32,6 +32,10 @@ RESIZER_RULES: list[dict[str, Any]] = [
 ]
 # Those that it gives the autoscaler where KEDA scales.
 READER_RULES = RESIZER_RULES[:1]
+# Those that it gives the gateway.
+GATEWAY_RULES: list[dict[str, Any]] = [
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]}
+]
 
 
 @dataclass

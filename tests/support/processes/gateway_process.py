@@ -54,6 +54,7 @@ class Replica:
     """A replica with controllable behaviour, which counts its concurrent requests."""
 
     port: int
+    host: str = "127.0.0.1"
     seconds: float = 0.0
     ready: bool = True
     status: int = 200
@@ -71,7 +72,7 @@ class Replica:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     async def start(self) -> None:
         app = web.Application(client_max_size=32 * 2**20)
@@ -80,7 +81,7 @@ class Replica:
         # No access log: tests send bad requests on purpose.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self._runner, self.host, self.port).start()
 
     async def wait_for_requests(self, number: int) -> None:
         """Wait until this number of requests has arrived."""

@@ -1,43 +1,31 @@
-"""The requests to the API server, with the official client."""
+"""The requests to the API server about the Deployment."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
-import aiohttp
-from kubernetes.aio import client, config
-from pydantic import BaseModel, ValidationError
+from kubernetes.aio import client
 
-from tidegate.os_errors import connection_error_message
 from tidegate.resizer.contract import ResizerUnavailableError
-from tidegate.resizer.kubernetes.objects import (
-    HOLD,
-    RESIZER,
-    Deployment,
-    Failure,
-    PodList,
-    Scale,
-)
+from tidegate.resizer.kubernetes.objects import HOLD, RESIZER, Deployment, PodList, Scale
 from tidegate.resizer.kubernetes.pods import Snapshot, owned
-from tidegate.runtime.daemon import CannotStartError
+from tidegate.runtime.kubernetes_api import (
+    ANY_VERSION,
+    ApiServer,
+    ApiServerError,
+    Model,
+    open_api_server,
+)
 
 # Less than two ticks of an autoscaler that waits for it.
 TIMEOUT_SECONDS: Final = 2.0
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-DEFAULT_NAMESPACE: Final = "default"
 # Server-side apply. The API server keeps with a number who applied it, also with 0; of a 0 that is patched or
 # put through the scale subresource it keeps nobody (`kubectl scale`, an HPA, KEDA).
 APPLY: Final = "application/apply-patch+yaml"
-# Any stored version: from the API server's cache, without a read from etcd.
-ANY_VERSION: Final = "0"
-ERROR_BYTES: Final = 200
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class ClusterError(ResizerUnavailableError):
@@ -77,18 +65,16 @@ class ClusterDeployment:
     """A Deployment in a cluster.
 
     Attributes:
-        api_client: the connection; the caller closes it.
+        api: the API server.
         name: of the Deployment.
         namespace: its namespace.
         clock: seconds on a monotonic clock.
-        timeout_seconds: of one request.
     """
 
-    api_client: Any
+    api: ApiServer
     name: str
     namespace: str
     clock: Callable[[], float]
-    timeout_seconds: float = TIMEOUT_SECONDS
 
     async def deployment(self) -> Deployment:
         """The Deployment alone, which needs fewer permissions.
@@ -96,7 +82,7 @@ class ClusterDeployment:
         Raises:
             ClusterError: the API server cannot be reached, or refuses.
         """
-        apps = client.AppsV1Api(self.api_client)
+        apps = client.AppsV1Api(self.api.api_client)
         return await self._call(
             Deployment,
             partial(
@@ -106,7 +92,7 @@ class ClusterDeployment:
 
     async def read(self) -> Snapshot:
         """See `ScaledDeployment`."""
-        at, core = self.clock(), client.CoreV1Api(self.api_client)
+        at, core = self.clock(), client.CoreV1Api(self.api.api_client)
         deployment = await self.deployment()
         pods = await self._call(
             PodList,
@@ -128,7 +114,7 @@ class ClusterDeployment:
         await self._apply(0, HOLD)
 
     async def _apply(self, replicas: int, manager: str) -> None:
-        apps = client.AppsV1Api(self.api_client)
+        apps = client.AppsV1Api(self.api.api_client)
         scale = {
             "apiVersion": "autoscaling/v1",
             "kind": "Scale",
@@ -148,49 +134,15 @@ class ClusterDeployment:
             ),
         )
 
-    @property
-    def server(self) -> str:
-        """The URL of the API server."""
-        return str(self.api_client.configuration.host)
-
     async def _call(self, kind: type[Model], call: Callable[..., Awaitable[Any]]) -> Model:
+        missing = (
+            f"there is no Deployment {self.name} in namespace {self.namespace}: create it, or correct"
+            " resizer.deployment or resizer.kubernetes_namespace"
+        )
         try:
-            response = await call(_request_timeout=self.timeout_seconds)
-            body = await response.read()
-        except TimeoutError as error:
-            raise ClusterError(
-                f"the API server at {self.server} does not answer within {self.timeout_seconds:g} s"
-            ) from error
-        except config.ConfigException as error:
-            raise ClusterError(f"the service account's token cannot be read: {error}") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ClusterError(
-                f"the API server at {self.server} cannot be reached: {connection_error_message(error)}"
-            ) from error
-        if not 200 <= response.status < 300:
-            raise ClusterError(self._refusal(response.status, body))
-        try:
-            return kind.model_validate_json(body)
-        except ValidationError as error:
-            raise ClusterError(
-                f"the response of the API server at {self.server} cannot be read: {_first(error)}"
-            ) from error
-
-    def _refusal(self, status: int, body: bytes) -> str:
-        reason = _reason(body)
-        if status == 404:
-            return (
-                f"there is no Deployment {self.name} in namespace {self.namespace}: create it, or correct"
-                " resizer.deployment or resizer.kubernetes_namespace"
-            )
-        if status == 403:
-            return f"the API server does not allow it: {reason}; the Role in the chart allows it"
-        if status == 401:
-            return (
-                f"the API server at {self.server} does not accept the credentials: {reason}; check the"
-                " service account's token or the kubeconfig file"
-            )
-        return f"the API server at {self.server} answered {status}: {reason}"
+            return await self.api.read(kind, call, missing=missing)
+        except ApiServerError as error:
+            raise ClusterError(str(error)) from error
 
 
 @asynccontextmanager
@@ -211,40 +163,5 @@ async def open_deployment(
     Raises:
         CannotStartError: there are no credentials, or they cannot be read.
     """
-    configuration = client.Configuration()
-    own_namespace = await _load(configuration)
-    async with client.ApiClient(configuration) as api_client:
-        yield ClusterDeployment(
-            api_client, name, namespace or own_namespace, clock, timeout_seconds
-        )
-
-
-async def _load(configuration: Any) -> str:
-    """Load the credentials; returns the own namespace."""
-    try:
-        if "KUBERNETES_SERVICE_HOST" in os.environ:
-            # It reads the token anew each minute: Kubernetes replaces it before it expires.
-            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-            path = SERVICE_ACCOUNT / "namespace"
-            return path.read_text(encoding="utf-8").strip() or DEFAULT_NAMESPACE
-        loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-            client_configuration=configuration
-        )
-        return str(loader.current_context["context"].get("namespace") or DEFAULT_NAMESPACE)
-    except (config.ConfigException, OSError) as error:
-        raise CannotStartError(
-            f"no credentials for the cluster: {str(error).rstrip('.')}; run it in a pod with a service"
-            " account, or set KUBECONFIG to a kubeconfig file"
-        ) from error
-
-
-def _reason(body: bytes) -> str:
-    try:
-        return Failure.model_validate_json(body).message
-    except ValidationError:
-        return body[:ERROR_BYTES].decode(errors="replace").strip() or "without a reason"
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+    async with open_api_server(timeout_seconds) as api:
+        yield ClusterDeployment(api, name, namespace or api.namespace, clock)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 READY: Final = "Ready"
@@ -193,9 +193,3 @@ class PodList(_Object):
     """The response to a list of pods."""
 
     items: tuple[Pod, ...] = ()
-
-
-class Failure(_Object):
-    """The body of an error (`kind: Status`)."""
-
-    message: str = Field(min_length=1)

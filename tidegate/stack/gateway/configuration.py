@@ -95,8 +95,9 @@ def render_config(
         state_file: the file with `down_state(servers)`.
         dns_name: name:port that a DNS server resolves to every replica. `stack.host` then only selects the
             address family: `::` is all addresses of IPv6, everything else all of IPv4.
-        dns_servers: host:port of the DNS servers; they are asked by TCP if a datagram may be too small.
-        max_replicas: the maximum number of resolved addresses, with `dns_name`.
+        dns_servers: host:port of the DNS servers; asked by TCP if a datagram may be too small. Empty:
+            the program that runs HAProxy sets the addresses (tidegate/stack/gateway/replica_servers.py).
+        max_replicas: the maximum number of addresses, with `dns_name`.
         slots: the maximum of concurrent requests to each replica; None means `slots.per_replica`.
         links_folder: the folder of the files that `write_links` writes; None means that `/` is a replica's.
 
@@ -171,7 +172,8 @@ def render_config(
         state_file=state_file,
         servers=servers,
         dns_name=dns_name,
-        dns_servers=[f"tcp@{one}" if by_tcp else one for one in dns_servers],
+        dns_servers=[f"tcp@{one}" if by_tcp else one for one in dns_servers] if dns_name else [],
+        unset_address=f"{'[::1]' if ipv6 else '127.0.0.1'}:{dns_name.rpartition(':')[2]}",
         dns_response_bytes=MAX_RESPONSE_BYTES[by_tcp],
         ipv6=ipv6,
         max_replicas=max_replicas,

@@ -1,4 +1,4 @@
-"""The gateway as a separate daemon, in front of all replicas that a DNS name resolves to, as in Compose."""
+"""The gateway as a daemon of its own, in front of all replicas of a DNS name or of a Kubernetes Service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,42 +25,49 @@ MIN_ADDRESSES: Final = 32
 POLL_SECONDS: Final = 0.1
 
 
-def run(settings: Settings, *, dns_name: str, dns_server: str) -> int:
+def run(settings: Settings, *, dns_name: str, dns_server: str, service: str = "") -> int:
     """Run until SIGTERM or SIGINT, then drain. Access lines are written to event files.
 
     Args:
         settings: the settings in force.
         dns_name: name:port of the replicas.
         dns_server: host:port of the DNS server that resolves it, or the path of a resolv.conf.
+        service: the Kubernetes Service whose pods are the replicas; empty means that `dns_server` is asked.
 
     Returns:
         The exit code: 0 after a signal, 1 if HAProxy exited on its own, 2 if it cannot start.
     """
     return run_async_daemon(
         "gateway",
-        lambda: _run(settings, dns_name, dns_server),
+        lambda: _run(settings, dns_name, dns_server, service),
         (haproxy.GatewayError, OSError),
     )
 
 
-async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
+async def _run(settings: Settings, dns_name: str, dns_server: str, service: str) -> int:
+    number = max(MIN_ADDRESSES, ADDRESSES_PER_REPLICA * settings.replicas.max)
     text = configuration.render_config(
         settings,
         dns_name=dns_name,
-        dns_servers=name_servers(dns_server),
-        max_replicas=max(MIN_ADDRESSES, ADDRESSES_PER_REPLICA * settings.replicas.max),
+        dns_servers=() if service else name_servers(dns_server),
+        max_replicas=number,
     )
-    with tempfile.TemporaryDirectory(prefix="tidegate-gateway-") as folder:
-        config = Path(folder) / "haproxy.cfg"
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-gateway-")))
+        config = folder / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
         await haproxy.check(config)
+        admin = RuntimeApi(folder / configuration.ADMIN_SOCKET)
+        if service:
+            # 16 MB, which the gateway elsewhere does without.
+            from tidegate.stack.gateway.replica_servers import following  # noqa: PLC0415
+
+            ipv6 = ":" in settings.stack.host
+            await stack.enter_async_context(following(admin, service, dns_name, number, ipv6=ipv6))
         settings.log_dir.mkdir(parents=True, exist_ok=True)
-        command = Command(tuple(haproxy.argv(config)), os.environ, Path(folder))
-        reader = Command(access_log.argv(settings), os.environ, Path(folder))
-        child = Child.start(command, STDERR, reader)
-        return await _until_exit(
-            child, RuntimeApi(Path(folder) / configuration.ADMIN_SOCKET), settings
-        )
+        command = Command(tuple(haproxy.argv(config)), os.environ, folder)
+        reader = Command(access_log.argv(settings), os.environ, folder)
+        return await _until_exit(Child.start(command, STDERR, reader), admin, settings)
 
 
 async def _until_exit(child: Child, admin: RuntimeApi, settings: Settings) -> int:

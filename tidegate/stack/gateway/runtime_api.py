@@ -20,6 +20,8 @@ PROXY: Final = "model"
 CLIENTS: Final = "http_in"  # the frontend
 WAITING: Final = "waiting"  # the server that the plug occupies (observability/haproxy/waiting.lua)
 _SERVER: Final = re.compile(rf"{PROXY}(\d+)")
+# How HAProxy confirms an address.
+ADDRESS_IS_SET: Final = re.compile("changed from|no need to change")
 # Type 4 is servers, id -1 all of them (HAProxy's management guide, "show stat").
 SHOW_LIMITS: Final = f"show stat {PROXY} 4 -1"
 # Type 2 is the backend itself.
@@ -84,6 +86,31 @@ class RuntimeApi:
         """
         server = _server(index)
         await self._set([f"server {server} health down", f"server {server} state ready"])
+
+    async def use(self, index: int, host: str, port: int) -> None:
+        """Give this server an address, and requests from its first successful check.
+
+        Raises:
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: it refuses.
+        """
+        server = _server(index)
+        command = f"set server {server} addr {host} port {port}"
+        answer = (await self._execute(command)).strip()
+        if not ADDRESS_IS_SET.search(answer):
+            raise RuntimeApiError(f"HAProxy refuses `{command}`: {answer}")
+        # A server that leaves the state maint is up, but not one that leaves the state drain.
+        await self.drain(index)
+        await self.end_drain(index)
+
+    async def remove(self, index: int) -> None:
+        """Send this server no more requests, and check it no more; requests in flight continue.
+
+        Raises:
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: it refuses.
+        """
+        await self._set([f"server {_server(index)} state maint"])
 
     async def accept_no_more(self) -> None:
         """Close the port for clients, and each of their connections after its next response.

@@ -1,0 +1,158 @@
+"""In Kubernetes the addresses of the replicas are set in the running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from support.processes.gateway_process import Gateway, Replica, post, until
+from tidegate.runtime.kubernetes_api import ApiServerError
+from tidegate.settings import Settings
+from tidegate.stack.gateway import configuration, haproxy
+from tidegate.stack.gateway.replica_servers import ReplicaServers, follow
+from tidegate.stack.gateway.runtime_api import RuntimeApi
+
+pytestmark = pytest.mark.integration
+
+NUMBER = 2
+StartScene = Callable[..., Awaitable["Scene"]]
+
+
+class Scene:
+    """A gateway with two servers without an address, and replicas at addresses of one port."""
+
+    def __init__(self, gateway: Gateway, port: int) -> None:
+        self.gateway, self.port = gateway, port
+        admin = RuntimeApi(gateway.config.parent / configuration.ADMIN_SOCKET)
+        self.servers = ReplicaServers(admin, port, NUMBER)
+        self.replicas: list[Replica] = []
+
+    async def replica(self, **behaviour: Any) -> Replica:
+        one = Replica(self.port, f"127.0.0.{len(self.replicas) + 2}", **behaviour)
+        self.replicas.append(one)
+        await one.start()
+        return one
+
+
+@pytest.fixture
+async def scene(
+    tmp_path: Path, make_settings: Callable[..., Settings], session: aiohttp.ClientSession
+) -> AsyncIterator[Scene]:
+    settings, port = make_settings(slots=1), make_settings().gateway.port
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        configuration.render_config(
+            settings, dns_name=f"replicas:{port}", dns_servers=(), max_replicas=NUMBER
+        )
+    )
+    await haproxy.check(config)
+    output = tmp_path / "access.ndjson"
+    with output.open("wb") as stdout:
+        process = await asyncio.create_subprocess_exec(*haproxy.argv(config), stdout=stdout)
+    ports = settings.gateway.port, settings.gateway.metrics_port
+    gateway = Gateway(process, *ports, output, session, config)
+
+    async def answers() -> bool:
+        with contextlib.suppress(aiohttp.ClientError):
+            await gateway.wait_until_queueing()
+            return True
+        return False
+
+    await until(answers)
+    running = Scene(gateway, port)
+    yield running
+    for replica in running.replicas:
+        await replica.stop()
+    await gateway.stop()
+
+
+async def test_a_replica_gets_requests_from_its_first_successful_check(scene: Scene) -> None:
+    request = asyncio.create_task(post(scene.gateway))
+    await scene.gateway.queued(1)
+    replica = await scene.replica(ready=False)
+    await scene.servers.update([replica.host])
+
+    async def checked() -> bool:
+        return replica.checks >= 2
+
+    await until(checked)
+    assert replica.requests == []
+    replica.ready = True
+    assert await request == 200
+    (line,) = await scene.gateway.lines(1)
+    assert line["tidegate"]["gateway"]["server"] == "model1"
+    assert line["tidegate"]["gateway"]["retries"] == 0
+
+
+async def test_a_replica_whose_address_is_gone_finishes_its_request_and_gets_no_other(
+    scene: Scene,
+) -> None:
+    ending, other = await scene.replica(blocked=True), await scene.replica()
+    await scene.servers.update([ending.host])
+    await scene.gateway.ready_replicas(1)
+    request = asyncio.create_task(post(scene.gateway))
+    await ending.wait_for_requests(1)
+    await scene.servers.update([other.host])
+    assert [await post(scene.gateway) for _ in range(4)] == [200] * 4
+    ending.release.set()
+    assert await request == 200
+    assert (len(ending.requests), len(other.requests)) == (1, 4)
+
+
+async def test_an_address_without_a_server_waits_until_one_is_free(scene: Scene) -> None:
+    replicas = [await scene.replica() for _ in range(3)]
+    await scene.servers.update(one.host for one in replicas)
+    assert scene.servers.used == {"127.0.0.2": 1, "127.0.0.3": 2}
+    await scene.servers.update(one.host for one in replicas[1:])
+    assert scene.servers.used == {"127.0.0.3": 2, "127.0.0.4": 1}
+    await scene.gateway.ready_replicas(2)
+    requests = [asyncio.create_task(post(scene.gateway)) for _ in range(4)]
+    assert await asyncio.gather(*requests) == [200] * 4
+    assert replicas[0].requests == []
+    assert replicas[2].requests != []
+
+
+async def test_dns_names_the_replicas_until_the_api_server_has_answered_once(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_dns, by_api = await scene.replica(), await scene.replica()
+    reads = 0
+    found: frozenset[str] | None = None
+
+    async def read() -> frozenset[str]:
+        nonlocal reads
+        reads += 1
+        if found is None:
+            raise ApiServerError("the API server cannot be reached")
+        return found
+
+    async def resolve() -> frozenset[str]:
+        return frozenset({by_dns.host})
+
+    async def has_read(least: int) -> bool:
+        return reads >= least
+
+    following = asyncio.create_task(follow(scene.servers, read, resolve))
+    await scene.gateway.ready_replicas(1)
+    assert list(scene.servers.used) == [by_dns.host]
+    found = frozenset({by_api.host})
+    await until(partial(has_read, reads + 2))
+    assert list(scene.servers.used) == [by_api.host]
+    # Later the last known addresses stay.
+    found = None
+    await until(partial(has_read, reads + 2))
+    assert list(scene.servers.used) == [by_api.host]
+    assert await post(scene.gateway) == 200
+    following.cancel()
+    assert capsys.readouterr().err.splitlines() == [
+        "gateway: the API server cannot be reached",
+        "gateway: the API server answers again",
+        "gateway: the API server cannot be reached",
+    ]
