@@ -205,7 +205,9 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         "AutoscalerSignalsStale",
         'max(tidegate_autoscaler_signal_age_seconds{job="autoscaler"}) > '
         f"{number(settings.autoscaler.stale_seconds)}\n"
-        'or sum(increase(tidegate_autoscaler_decisions_total{job="autoscaler",reason="no-signal"}[1m])) > 0',
+        'or sum(increase(tidegate_autoscaler_decisions_total{job="autoscaler",reason="no-signal"}[1m])) > 0\n'
+        # Without the resizer it does not know the number of replicas, which is another alert.
+        'and on() max(min_over_time(tidegate_autoscaler_resizer_up{job="autoscaler"}[1m])) == 1',
         60,
         "warning",
         "The autoscaler has no current signals",

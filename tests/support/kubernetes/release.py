@@ -195,6 +195,12 @@ class Release:
             found = json.load(response)["data"]["result"]
         return float(found[0]["value"][1]) if found else None
 
+    def alerts(self) -> set[str]:
+        """The names of the alerts that fire."""
+        with urllib.request.urlopen(f"{self.prometheus}/api/v1/alerts", timeout=10) as response:
+            found = json.load(response)["data"]["alerts"]
+        return {one["labels"]["alertname"] for one in found if one["state"] == "firing"}
+
     def predict(self, *, seconds: float = 90) -> int:
         """Send one request; returns the status of its response."""
         with (ROOT / "artefacts" / "flights" / "samples.ndjson").open() as rows:

@@ -38,6 +38,7 @@ DROPPED: Final = 'haproxy_process_dropped_logs_total{job="gateway"}'
 AGE: Final = 'tidegate_autoscaler_signal_age_seconds{job="autoscaler"}'
 NAN: Final = " ".join(["NaN"] * 21)
 NO_SIGNAL: Final = 'tidegate_autoscaler_decisions_total{job="autoscaler",reason="no-signal"}'
+RESIZER_UP: Final = 'tidegate_autoscaler_resizer_up{job="autoscaler"}'
 DESIRED: Final = 'tidegate_autoscaler_desired_replicas{job="autoscaler"}'
 
 
@@ -254,17 +255,20 @@ def _gateway() -> Iterator[AlertCase]:
 def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
     stale = settings.autoscaler.stale_seconds
     alert = "AutoscalerSignalsStale"
-    fresh = {AGE: f"{stale / 2:g}x20", NO_SIGNAL: "3x20"}
+    fresh = {AGE: f"{stale / 2:g}x20", NO_SIGNAL: "3x20", RESIZER_UP: "1x20"}
     yield AlertCase(
         alert, "its signals are too old", {**fresh, AGE: f"{stale * 2:g}x20"}, "5m", fires=True
     )
-    yield AlertCase(alert, "it has no signals", {AGE: NAN, NO_SIGNAL: "0+3x20"}, "5m", fires=True)
+    none = {**fresh, AGE: NAN, NO_SIGNAL: "0+3x20"}
+    yield AlertCase(alert, "it has no signals", none, "5m", fires=True)
+    yield AlertCase(alert, "the resizer is away", {**none, RESIZER_UP: "0x20"}, "5m", fires=False)
     yield AlertCase(alert, "its signals are fresh", fresh, "5m", fires=False)
     yield AlertCase(alert, "it has just started", {AGE: NAN, NO_SIGNAL: "0x20"}, "5m", fires=False)
 
-    alert, up = "AutoscalerResizerUnavailable", 'tidegate_autoscaler_resizer_up{job="autoscaler"}'
-    yield AlertCase(alert, "the token is refused", {up: "1 0x20"}, "5m", fires=True)
-    yield AlertCase(alert, "a restarted one answers again", {up: "1 0 0 0 1x17"}, "5m", fires=False)
+    alert = "AutoscalerResizerUnavailable"
+    yield AlertCase(alert, "the token is refused", {RESIZER_UP: "1 0x20"}, "5m", fires=True)
+    restarted = {RESIZER_UP: "1 0 0 0 1x17"}
+    yield AlertCase(alert, "a restarted one answers again", restarted, "5m", fires=False)
 
     yield from _followed(settings)
 
