@@ -16,7 +16,11 @@ from tidegate.rules.recording import Group, Recording
 
 # Not the server `waiting`, which belongs to the gateway itself.
 _SERVERS: Final = 'job="gateway",proxy="model",server=~"model[0-9]+"'
-UP: Final = f'haproxy_server_status{{{_SERVERS},state="UP"}} == 1'
+# An ejected replica gets no requests.
+UP: Final = (
+    f'haproxy_server_status{{{_SERVERS},state="UP"}} == 1\n'
+    f"unless on (server) haproxy_server_weight{{{_SERVERS}}} == 0"
+)
 IN_PROGRESS: Final = f"haproxy_server_current_sessions{{{_SERVERS}}}"
 RESPONSES: Final = f"haproxy_server_http_responses_total{{{_SERVERS}}}"
 

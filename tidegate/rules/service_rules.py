@@ -18,6 +18,9 @@ RATIO_INTERVAL_SECONDS: Final = 15.0
 # haproxy_backend_http_requests_total counts a request only when it is answered.
 ARRIVALS: Final = 'haproxy_backend_sessions_total{job="gateway",proxy="model"}'
 QUEUE: Final = 'haproxy_backend_current_queue{job="gateway",proxy="model"}'
+# Not the server `waiting`, which belongs to the gateway itself.
+_UP: Final = 'haproxy_server_status{job="gateway",proxy="model",server=~"model[0-9]+",state="UP"}'
+_WEIGHT: Final = 'haproxy_server_weight{job="gateway",proxy="model",server=~"model[0-9]+"}'
 READY: Final = 'haproxy_backend_active_servers{job="gateway",proxy="model"}'
 RESPONSES: Final = "haproxy_frontend_http_responses_total"
 # Counted with the status of their beginning, which is not a 5xx. A failure counts twice, by its 502 too, if
@@ -79,6 +82,11 @@ def _now() -> Iterator[Recording]:
         "service:replicas_ready:now",
         f"sum({READY})",
         "replicas to which the gateway sends requests",
+    )
+    yield Recording(
+        "service:replicas_ejected:now",
+        f"count({_WEIGHT} == 0 and on (server) {_UP} == 1) or 0 * count({_WEIGHT})",
+        "replicas that the gateway sends no requests because their responses are errors",
     )
     yield Recording(
         "service:gateway_age_seconds:now",

@@ -31,6 +31,7 @@ SERIES: Final = {
     "latency_seconds": "service:latency_objective_quantile_seconds:1m",
     "scrape_age": "service:signal_age_seconds:now",
     "gateway_age_seconds": "service:gateway_age_seconds:now",
+    "ejected": "service:replicas_ejected:now",
 }
 # Missing or NaN without requests, or while rules of an earlier version are loaded; that is no problem. The
 # others have values as soon as the gateway and one replica have been scraped twice.
@@ -38,7 +39,7 @@ OPTIONAL_SERIES: Final = frozenset(
     {
         *("service_seconds", "service_seconds_p95", "latency_seconds"),
         "service_seconds_15s",
-        *("gateway_age_seconds", "busiest", "in_system_60s"),
+        *("gateway_age_seconds", "busiest", "in_system_60s", "ejected"),
     }
 )
 # From metrics of replicas: missing without replicas, which is no problem.
@@ -51,9 +52,10 @@ MAX_SLOTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The values read from Prometheus; the fields are those of `Signals`, and four more.
+    """The values read from Prometheus; the fields are those of `Signals`, and five more.
 
     Attributes:
+        ejected: ready replicas that the gateway sends no requests, because their responses are errors.
         cause: the problem without names of series: it stays the same while an outage spreads
             from one series to the next. Empty if there is no problem with a series.
         without_replica_series: problem and cause without the series of replicas.
@@ -77,6 +79,7 @@ class Reading:
     in_system_60s: float | None = None
     service_seconds_15s: float | None = None
     gateway_age_seconds: float | None = None
+    ejected: float | None = None
     cause: str = ""
     without_replica_series: tuple[str, str] = ("", "")
     history_problem: str = ""
@@ -96,7 +99,7 @@ def combine(
     *,
     waiting: float | None = None,
 ) -> Signals:
-    """The signals of a tick.
+    """The signals of a tick. An ejected replica runs, but gives no capacity: it does not count as ready.
 
     Args:
         reading: the values from Prometheus.
@@ -107,10 +110,11 @@ def combine(
         waiting: requests that wait at the gateway.
     """
     measured = asdict(reading)
-    del measured["cause"], measured["without_replica_series"], measured["history_problem"]
+    for own in ("ejected", "cause", "without_replica_series", "history_problem"):
+        del measured[own]
     measured["problem"] = "; ".join(text for text in (reading.problem, resizer_problem) if text)
     return Signals(
-        ready=status.ready if status else 0,
+        ready=max(0, status.ready - int(reading.ejected or 0)) if status else 0,
         running=status.running if status else 0,
         desired=desired,
         unix_seconds=unix_seconds,

@@ -84,6 +84,19 @@ def _gauges() -> dict[str, str]:
         'up{job="model",replica="flights-1"}': f"1{STEADY}",
         'up{job="model",replica="flights-2"}': f"1{STEADY}",
         'up{job="model",replica="flights-3"}': f"0{STEADY}",
+        # The third server is ejected; the last one is down since.
+        **_server("model1", up=1, weight=1),
+        **_server("model2", up=1, weight=1),
+        **_server("model3", up=1, weight=0),
+        **_server("model4", up=0, weight=0),
+    }
+
+
+def _server(name: str, *, up: int, weight: int) -> dict[str, str]:
+    of = f'job="gateway",proxy="model",server="{name}"'
+    return {
+        f'haproxy_server_status{{{of},state="UP"}}': f"{up}{STEADY}",
+        f"haproxy_server_weight{{{of}}}": f"{weight}{STEADY}",
     }
 
 
@@ -98,6 +111,7 @@ def _gauge_values() -> dict[str, float | None]:
         "service:requests_in_system:1m": 8,
         "service:replicas_up:now": 2,
         "service:replicas_ready:now": 2,
+        "service:replicas_ejected:now": 1,
         "service:signal_age_seconds:now": 0,
     }
 

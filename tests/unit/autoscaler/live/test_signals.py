@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,12 @@ def test_the_signals_include_the_counts_of_the_resizer() -> None:
     signals = combine(GOOD, status, 4, "")
     assert (signals.ready, signals.running, signals.desired) == (2, 3, 4)
     assert (signals.in_system, signals.age_seconds, signals.problem) == (4.0, 2.5, "")
+
+
+def test_a_replica_that_the_gateway_ejects_runs_but_is_not_ready() -> None:
+    status = ReplicaStatus(desired=3, running=3, ready=3, replicas=[])
+    signals = combine(replace(GOOD, ejected=1.0), status, 3, "")
+    assert (signals.ready, signals.running) == (2, 3)
 
 
 def test_without_the_resizer_no_replica_is_known_to_be_running() -> None:
