@@ -9,6 +9,7 @@ local REPLICA = "^model%d+$" -- not the server `waiting`
 local POLL_MS = 250
 
 local state = outliers.new()
+local wakes = {} -- by server, how often it was marked down by `wake`
 
 local function good(stats)
     return (stats.hrsp_1xx or 0) + (stats.hrsp_2xx or 0) + (stats.hrsp_3xx or 0) + (stats.hrsp_4xx or 0)
@@ -16,7 +17,19 @@ end
 
 -- Another replica gets a server's name by a new address, or after the last one went down.
 local function replica(name, server, stats)
-    return { name = name, identity = server:get_addr() .. "/" .. stats.chkdown, good = good(stats) }
+    local downs = stats.chkdown - (wakes[name] or 0)
+    return { name = name, identity = server:get_addr() .. "/" .. downs, good = good(stats) }
+end
+
+-- HAProxy gives a server requests that wait when it comes up, but not when its weight rises: without another request to
+-- start it, they would wait for ever.
+local function wake(name, server)
+    server:set_weight("100%")
+    if server:get_stats().status:find("^UP") then
+        server:check_force_down()
+        server:check_force_up()
+        wakes[name] = (wakes[name] or 0) + 1
+    end
 end
 
 local function seconds()
@@ -69,7 +82,7 @@ core.register_task(function()
                 end
             end
             for name, said in pairs(state.returns(up, seconds())) do
-                servers[name]:set_weight("100%")
+                wake(name, servers[name])
                 report("return", "info", name, said)
             end
         end

@@ -158,6 +158,20 @@ async def test_an_ejected_replica_is_counted_by_nobody_and_tried_again(
     assert await weight(gateway, 1) == 1
 
 
+async def test_a_replica_that_is_tried_again_gets_requests_that_wait(
+    start_replica: StartReplica, start_gateway: StartGateway
+) -> None:
+    gateway, (bad, other) = await running(start_gateway, start_replica, 500, 200)
+    await ejected(gateway)
+    bad.status, other.blocked = 200, True
+    requests = [asyncio.create_task(post(gateway)) for _ in range(3)]
+    # Nothing else comes that could start the queue, and no slot of the other replica gets free.
+    finished, waiting = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
+    assert [request.result() for request in finished] == [200]
+    other.release.set()
+    assert await asyncio.gather(*waiting) == [200, 200]
+
+
 async def test_the_last_replica_gets_requests_whatever_it_answers(
     start_replica: StartReplica, start_gateway: StartGateway
 ) -> None:
