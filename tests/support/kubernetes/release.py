@@ -134,8 +134,14 @@ class Release:
         """The name of the Deployment that is scaled."""
         return f"{NAME}-tidegate-model"
 
-    def install(self, values: dict[str, Any]) -> None:
-        """`helm upgrade --install`; returns when everything runs."""
+    def install(self, values: dict[str, Any], *flags: str, wait: bool = True) -> None:
+        """`helm upgrade --install`.
+
+        Args:
+            values: in addition to VALUES.
+            flags: more flags of helm.
+            wait: return when everything runs and is set up.
+        """
         path = self.cluster.folder / f"{self.namespace}.yaml"
         network = self.cluster.network
         own = {
@@ -152,14 +158,8 @@ class Release:
         path.write_text(yaml.safe_dump(merged(merged(VALUES, own), values)))
         self.kubectl.helm(
             *("upgrade", "--install", NAME, str(CHART), "--namespace", self.namespace),
-            *(
-                "--values",
-                str(path),
-                "--wait",
-                "--wait-for-jobs",
-                "--timeout",
-                f"{READY_SECONDS:g}s",
-            ),
+            *("--values", str(path), "--timeout", f"{READY_SECONDS:g}s", *flags),
+            *(("--wait", "--wait-for-jobs") if wait else ()),
             seconds=READY_SECONDS + 60,
         )
 

@@ -1,0 +1,108 @@
+"""What an upgrade promises, on a real cluster: the mode changes, and nothing waits or breaks halfway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from support.kubernetes import keda
+from support.kubernetes.cluster import Cluster
+from support.kubernetes.release import NAME, STORE_NAMESPACE, Release, Store, released
+from support.kubernetes.waiting import until
+
+pytestmark = pytest.mark.e2e
+
+# How the chart scales, and the least number of replicas, one after the other.
+WALK: Final = (("resizer", 2), ("hpa", 3), ("none", 2), ("keda-metrics-api", 3), ("resizer", 2))
+SET_UP: Final = ("jobs", "-l", "app.kubernetes.io/component=setup-elasticsearch")
+AUTOSCALER: Final = f"{NAME}-tidegate-autoscaler"
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster, store: Store) -> Iterator[Release]:
+    """The chart, scaled by its resizer, beside KEDA."""
+    keda.start(cluster.kubectl())
+    with released(cluster, store, "upgrades", {"scaling": {"mode": "resizer"}}) as installed:
+        keda.wait_until_served(installed.kubectl)
+        yield installed
+
+
+def sized(mode: str, number: int) -> dict[str, Any]:
+    """Values for a mode with this least number of replicas."""
+    return {
+        "scaling": {"mode": mode},
+        "settings": {"replicas": {"min": number, "start": number}},
+    }
+
+
+def scales_alone(release: Release, mode: str, number: int) -> None:
+    """The number follows, by the objects of this mode and of no other."""
+    release.wait_for_replicas(number, number, seconds=150)
+    where = ("-n", release.namespace)
+    keda_scales = 1 if mode == "hpa" or mode.startswith("keda") else 0
+
+    def scalers() -> list[int]:
+        kinds = ("horizontalpodautoscaler", "scaledobject")
+        return [len(release.kubectl.items(kind, *where)) for kind in kinds]
+
+    until(lambda: scalers() == [keda_scales] * 2, f"the objects of {mode} alone", seconds=60)
+    deployments = {
+        one["metadata"]["name"]: one for one in release.kubectl.items("deployment", *where)
+    }
+    decides = mode not in {"hpa", "none"}
+    assert (AUTOSCALER in deployments) is decides
+    if decides:
+        assert deployments[AUTOSCALER]["status"]["readyReplicas"] == 1
+
+
+def test_from_one_mode_to_another_and_back(release: Release) -> None:
+    for mode, number in WALK:
+        # The number is the HPA's until then.
+        flags = ("--force-conflicts",) if mode == "none" else ()
+        release.install(sized(mode, number), *flags)
+        scales_alone(release, mode, number)
+    release.kubectl.helm("rollback", NAME, "--namespace", release.namespace, "--wait")
+    scales_alone(release, *WALK[-2])
+
+
+def test_an_upgrade_with_settings_that_no_program_starts_with_changes_nothing(
+    release: Release,
+) -> None:
+    def generations() -> dict[str, int]:
+        found = release.kubectl.items("deployment", "-n", release.namespace)
+        return {one["metadata"]["name"]: one["metadata"]["generation"] for one in found}
+
+    before = generations()
+    values = {"settings": {"replicas": {"start": 9}, "slo": {"latency_seconds": 0.5}}}
+    with pytest.raises(AssertionError, match="expected min ≤ start ≤ max, got min = 1"):
+        release.install(values)
+    assert generations() == before
+
+
+def test_an_upgrade_does_not_wait_for_elasticsearch(release: Release) -> None:
+    kubectl = release.kubectl
+    store = ("service", "elasticsearch", "-n", STORE_NAMESPACE)
+
+    def lead_to(app: str) -> None:
+        kubectl.run("patch", *store, "-p", json.dumps({"spec": {"selector": {"app": app}}}))
+
+    before = set(release.pods("autoscaler"))
+    lead_to("away")
+    try:
+        changed = {"settings": {"slo": {"latency_seconds": 0.5}}}
+        release.install({"scaling": {"mode": "keda-metrics-api"}} | changed, wait=False)
+        (job,) = kubectl.items(*SET_UP, "-n", release.namespace)
+        assert job["status"]["active"] == 1
+
+        # A pod of the gateway waits a minute for Elasticsearch before it ends.
+        until(lambda: set(release.pods("autoscaler")) - before, "its new pod", seconds=45)
+    finally:
+        lead_to("elasticsearch")
+    name = f"job/{job['metadata']['name']}"
+    kubectl.run(
+        *("wait", "--for=condition=Complete", name, "-n", release.namespace, "--timeout=100s"),
+        seconds=110,
+    )
