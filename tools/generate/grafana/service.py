@@ -237,7 +237,7 @@ def _saturation() -> PanelRow:
                 range_query("service:replicas_up:now", "up"),
                 range_query("service:replicas_ready:now", "ready"),
                 unit="short",
-                alerts=("ReplicaDown", "GatewayNoReadyReplica"),
+                alerts=("ReplicaDown", "ReplicaFailing", "GatewayNoReadyReplica"),
             ),
         ],
     )

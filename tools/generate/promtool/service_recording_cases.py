@@ -65,6 +65,16 @@ def service_recording_cases(slo: Slo) -> tuple[RecordingCase, ...]:
             },
         ),
         RecordingCase(
+            "a quarter of a replica's responses are errors, and it refuses some",
+            {
+                f'{DURATION}_count{{job="model",replica="flights-1",http_response_status_code="{status}"}}': (
+                    f"0+{responses}{STEADY}"
+                )
+                for status, responses in (("200", 15), ("500", 5), ("503", 4))
+            },
+            {"max(replica:error_ratio:1m)": 0.25},
+        ),
+        RecordingCase(
             "the last scrape of the gateway is 20 s older than the replica's",
             {QUEUE: "7x290", BUSY: f"1{STEADY}"},
             {"service:gateway_age_seconds:now": 20, "service:signal_age_seconds:now": 20},

@@ -31,7 +31,8 @@ def metric_names(expression: str) -> set[str]:
     """The names of the raw and recorded series in an expression."""
     found = set(
         re.findall(
-            r"\b(?:haproxy|tidegate|http_server|ml)_\w+|\b(?:service|model):\w+:\w+", expression
+            r"\b(?:haproxy|tidegate|http_server|ml)_\w+|\b(?:service|model|replica):\w+:\w+",
+            expression,
         )
     )
     return {re.sub(rf"({'|'.join(SUFFIXES)})$", "", name) for name in found}
