@@ -125,7 +125,7 @@ def main() -> int:
     if arguments.draws < 2 or arguments.jobs < 1:
         parser.error("--draws must be at least 2, and --jobs at least 1")
     first, step = PARTS[arguments.part]
-    numbers = range(first, arguments.draws, step or 1)
+    numbers = range(first, arguments.draws, step)
     off = {f"{SLOQ}:{options}": name for name, options in OFF.items()} if arguments.ablation else {}
     policies = (*COMPARED, *arguments.policy, *off)
     results = Results.read(arguments.run)
