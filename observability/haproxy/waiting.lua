@@ -40,7 +40,8 @@ core.register_task(function()
     end
 end)
 
--- The number of replicas that are up and not ejected, also for queue.lua and ejection.lua. HAProxy's own `nbsrv` counts the backup if there is none.
+-- The number of replicas that are up and not ejected, also for queue.lua and ejection.lua. HAProxy's own `nbsrv` counts
+-- the backup if there is none.
 function replicas_up()
     local model = core.proxies[MODEL]
     if model.get_srv_act then
