@@ -48,6 +48,7 @@ class Signals:
         busiest: the maximum of concurrent requests in one replica, over the last minute.
         service_seconds_15s: as `service_seconds`, over 15 s.
         in_system_60s: the mean of `in_system` over a minute; None if it is not measured.
+        completed_rate: requests a second that leave the slots of all replicas, with any outcome, over 15 s.
     """
 
     arrival_rate: float | None
@@ -72,6 +73,7 @@ class Signals:
     busiest: float | None = None
     in_system_60s: float | None = None
     service_seconds_15s: float | None = None
+    completed_rate: float | None = None
     daily_rates: Sequence[Sequence[float]] = ()
 
 

@@ -114,6 +114,7 @@ class InsideSignals:
         return Signals(
             arrival_rate=None if short is None else short.rate(ARRIVALS),
             arrival_rate_60s=None if long is None else long.rate(ARRIVALS),
+            completed_rate=None if short is None else short.rate(f"{SLOT_SECONDS}_count"),
             service_seconds=_mean(long, SLOT_SECONDS),
             service_seconds_p95=_quantile(long, OBJECTIVE_SLOT_SECONDS, 0.95),
             latency_seconds=_quantile(long, LATENCY, self._slo_quantile),

@@ -57,6 +57,7 @@ def _values(slots: int) -> dict[str, str]:
         "service:replica_age_seconds:now": (
             f"time() - min(timestamp({IN_PROGRESS}) and on (server) ({UP}))"
         ),
+        "service:completed_rate:15s": f"sum(rate({RESPONSES}[15s]))",
         **{
             f"service:slot_seconds_mean:{window}": without_nan(
                 f"sum(avg_over_time({IN_PROGRESS}[{window}]))\n/\n(sum(rate({RESPONSES}[{window}])) > 0)"

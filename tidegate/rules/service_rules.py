@@ -27,6 +27,7 @@ RESPONSES: Final = "haproxy_frontend_http_responses_total"
 # the replica closes the connection while the request is still being sent (HAProxy 2.8).
 CUT: Final = 'haproxy_backend_server_aborts_total{job="gateway",proxy="model"}'
 BUSY: Final = 'tidegate_slots_busy{job="model"}'
+COMPLETED: Final = 'tidegate_slot_seconds_count{job="model"}'
 SLOTS: Final = 'tidegate_slots{job="model"}'
 # Errors count in the error ratio; a fast error must not improve the latency.
 ANSWERED: Final = 'job="model",http_response_status_code!~"5.."'
@@ -115,10 +116,16 @@ def _load(slo: Slo) -> Iterator[Recording]:
             f"sum(rate({ARRIVALS}[{window}]))",
             f"requests per second that arrive at the gateway for the replicas, over {window}",
         )
+    yield Recording(
+        "service:completed_rate:15s",
+        f"sum(rate({COMPLETED}[15s]))",
+        "requests per second that leave the slots of the replicas, whatever their outcome, over 15s; those "
+        "that the gateway refuses do not count",
+    )
     for window in ("15s", "1m"):
         seconds, count = (
-            f'sum(rate(tidegate_slot_seconds_{part}{{job="model"}}[{window}]))'
-            for part in ("sum", "count")
+            f"sum(rate({series}[{window}]))"
+            for series in ('tidegate_slot_seconds_sum{job="model"}', COMPLETED)
         )
         yield Recording(
             f"service:slot_seconds_mean:{window}",

@@ -53,6 +53,7 @@ CASES = (
             "service:requests_in_system:now": 8,
             "service:signal_age_seconds:now": 0,
             "service:slot_seconds_p95:1m": None,
+            "service:completed_rate:15s": 40,
         },
     ),
     RecordingCase(

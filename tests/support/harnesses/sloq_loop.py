@@ -23,6 +23,7 @@ CALM = Signals(
     service_seconds_p95=0.46,
     busy=10.0,
     queued=0.0,
+    completed_rate=50.0,
 )
 
 

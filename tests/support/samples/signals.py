@@ -24,6 +24,7 @@ IDLE = Signals(
     busy=0.0,
     queued=0.0,
     gateway_age_seconds=1.0,
+    completed_rate=0.0,
 )
 
 # One replica that 10 requests/s occupy by half.
@@ -41,6 +42,7 @@ CALM = Signals(
     service_seconds_p95=0.46,
     busy=2.0,
     queued=0.0,
+    completed_rate=10.0,
 )
 
 # The fields that come from Prometheus.
@@ -55,6 +57,7 @@ MEASURED = (
     "latency_seconds",
     "age_seconds",
     "expected_rate",
+    "completed_rate",
 )
 
 ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
@@ -86,6 +89,7 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         queued=st.none() | number,
         unix_seconds=st.none() | st.floats(0, 4e9),
         expected_rate=number,
+        completed_rate=st.none() | number,
         daily_rates=ANY_DAYS,
     )
 

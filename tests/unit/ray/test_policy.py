@@ -147,6 +147,7 @@ def test_the_arrivals_are_what_was_begun_and_what_waits() -> None:
             service.now,
         )
     assert found.arrival_rate == pytest.approx(30.0)
+    assert found.completed_rate == pytest.approx(10.0)
     assert found.service_seconds == pytest.approx(SERVICE_SECONDS)
     assert (found.queued, found.in_system, found.slots_per_replica) == (400.0, 400.0, 2)
     assert found.age_seconds == 0

@@ -19,6 +19,7 @@ from tidegate.resizer.contract import ReplicaStatus
 SERIES: Final = {
     "arrival_rate": "service:arrival_rate:15s",
     "arrival_rate_60s": "service:arrival_rate:1m",
+    "completed_rate": "service:completed_rate:15s",
     "service_seconds": "service:slot_seconds_mean:1m",
     "service_seconds_15s": "service:slot_seconds_mean:15s",
     "service_seconds_p95": "service:slot_objective_seconds_p95:1m",
@@ -38,7 +39,7 @@ SERIES: Final = {
 OPTIONAL_SERIES: Final = frozenset(
     {
         *("service_seconds", "service_seconds_p95", "latency_seconds"),
-        "service_seconds_15s",
+        *("service_seconds_15s", "completed_rate"),
         *("gateway_age_seconds", "busiest", "in_system_60s", "ejected"),
     }
 )
@@ -78,6 +79,7 @@ class Reading:
     busiest: float | None = None
     in_system_60s: float | None = None
     service_seconds_15s: float | None = None
+    completed_rate: float | None = None
     gateway_age_seconds: float | None = None
     ejected: float | None = None
     cause: str = ""

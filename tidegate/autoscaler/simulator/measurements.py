@@ -133,6 +133,7 @@ class SimulatedMetrics:
             busiest=nothing,
             in_system_60s=nothing,
             service_seconds_15s=nothing,
+            completed_rate=nothing,
         )
 
     def _measure(self, now: float, since: float, until: int) -> Signals:
@@ -161,6 +162,7 @@ class SimulatedMetrics:
             queued=float(arrived - started),
             in_system_60s=self._mean_in_system(at, since, until),
             service_seconds_15s=self._mean_service(at - SHORT_WINDOW_SECONDS, scrape, since),
+            completed_rate=self._completed_rate(at, scrape, since),
         )
 
     def _count(self, scrape: int) -> tuple[int, int]:
@@ -180,6 +182,12 @@ class SimulatedMetrics:
         window = slice(self._scrape_before(begin, since) + 1, scrape + 1)
         ended = int(self._ends[window].sum())
         return float(self._service_sum[window].sum()) / ended if ended else None
+
+    def _completed_rate(self, at: float, scrape: int, since: float) -> float:
+        """The requests a second that have left the slots within the short window before `at`."""
+        first = self._scrape_before(at - SHORT_WINDOW_SECONDS, since)
+        seconds = at - first * self.system.scrape_seconds
+        return float(self._ends[first + 1 : scrape + 1].sum()) / seconds if seconds > 0 else 0.0
 
     def _mean_in_system(self, at: float, since: float, until: int) -> float:
         """The mean over the scrapes of a minute, as by `avg_over_time`."""

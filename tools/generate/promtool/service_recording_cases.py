@@ -8,6 +8,7 @@ from __future__ import annotations
 from tidegate.rules.service_rules import (
     ARRIVALS,
     BUSY,
+    COMPLETED,
     CUT,
     DURATION,
     QUEUE,
@@ -38,6 +39,7 @@ def service_recording_cases(slo: Slo) -> tuple[RecordingCase, ...]:
                 **dict.fromkeys(names),
                 "service:arrival_rate:15s": 0,
                 "service:arrival_rate:1m": 0,
+                "service:completed_rate:15s": 0,
             },
         ),
         RecordingCase(
@@ -149,7 +151,7 @@ def _load(slo: Slo) -> dict[str, str]:
         f'{measured}_bucket{{{failed},le="+Inf"}}': f"0+4{STEADY}",
         f"{measured}_count{{{failed}}}": f"0+4{STEADY}",
         'tidegate_slot_seconds_sum{job="model"}': f"0+2{STEADY}",
-        'tidegate_slot_seconds_count{job="model"}': f"0+16{STEADY}",
+        COMPLETED: f"0+16{STEADY}",
         'tidegate_slot_seconds_bucket{job="model",le="0.125"}': f"0+8{STEADY}",
         'tidegate_slot_seconds_bucket{job="model",le="0.25"}': f"0+16{STEADY}",
         'tidegate_slot_seconds_bucket{job="model",le="+Inf"}': f"0+16{STEADY}",
@@ -177,6 +179,7 @@ def _load_values(edge: float, slo: Slo) -> dict[str, float | None]:
     return {
         "service:arrival_rate:15s": 10,
         "service:arrival_rate:1m": 10,
+        "service:completed_rate:15s": 8,
         "service:slot_seconds_mean:15s": 0.125,
         "service:slot_seconds_mean:1m": 0.125,
         "service:slot_seconds_p95:1m": 0.125 + 0.9 * 0.125,

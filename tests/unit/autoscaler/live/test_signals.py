@@ -34,6 +34,7 @@ STALE = 15.0
 ALL = {
     "service:arrival_rate:15s": 30.0,
     "service:arrival_rate:1m": 25.0,
+    "service:completed_rate:15s": 28.0,
     "service:slot_seconds_mean:1m": 0.103,
     "service:slot_seconds_mean:15s": 0.11,
     "service:slot_objective_seconds_p95:1m": 0.19,
@@ -49,6 +50,7 @@ ALL = {
 GOOD = Reading(
     arrival_rate=30.0,
     arrival_rate_60s=25.0,
+    completed_rate=28.0,
     in_system_60s=3.5,
     service_seconds_15s=0.11,
     service_seconds=0.103,
@@ -120,6 +122,7 @@ def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule(
         ),
         ({"scrape_age": "NaN"}, "age_seconds", "not a number: service:signal_age_seconds:now"),
         ({"busiest": None}, "busiest", ""),
+        ({"completed_rate": None}, "completed_rate", ""),
         ({"service_seconds": None}, "service_seconds", ""),
         ({"service_seconds": "NaN"}, "service_seconds", ""),
         ({"latency_seconds": None}, "latency_seconds", ""),
@@ -144,6 +147,7 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
         queued=0,
         arrival_rate=0,
         arrival_rate_60s=0,
+        completed_rate=0,
         service_seconds="NaN",
         service_seconds_15s="NaN",
         service_seconds_p95="NaN",
@@ -152,6 +156,7 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
     assert parse(answer(idle), NOW, STALE) == Reading(
         arrival_rate=0,
         arrival_rate_60s=0,
+        completed_rate=0,
         in_system=0,
         in_system_60s=0,
         busy=0,

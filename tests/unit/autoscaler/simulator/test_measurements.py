@@ -38,6 +38,7 @@ def test_signals_are_those_of_the_last_scrape() -> None:
     assert seen.service_seconds == pytest.approx(1.0)
     # Little's law: 10/s for 0.5 s wait, for 1 s are worked on.
     assert (seen.queued, seen.busy, seen.in_system) == (5, 10, 15)
+    assert seen.completed_rate == pytest.approx(10)
     assert seen.slots_per_replica == 4
 
 
@@ -49,6 +50,15 @@ def test_quantiles_are_interpolated_in_buckets() -> None:
     # All take 1.0 s, in the bucket (0.63, 1.0]; and 1.5 s, in the bucket (1.0, 1.6].
     assert read(61.0).service_seconds_p95 == pytest.approx(0.63 + 0.37 * 0.95)
     assert read(61.0).latency_seconds == pytest.approx(1.0 + 0.6 * 0.95)
+
+
+def test_requests_leave_at_the_rate_at_which_they_are_finished() -> None:
+    # Twice as many arrive as are worked on: 10/s for 100 s, of which 5/s end, for 200 s.
+    made = SimulatedMetrics(SYSTEM, 200.0, ARRIVALS)
+    made.record_started((2 * ARRIVALS).tolist(), np.full(1000, 0.5))
+    seen = {now: made.read(now, ready=1, running=1, desired=1) for now in (0.5, 2.5, 61.0, 161.0)}
+    assert [one.completed_rate for one in seen.values()] == pytest.approx([0, 4, 5, 5], abs=0.1)
+    assert (seen[61.0].arrival_rate, seen[161.0].arrival_rate) == pytest.approx((10, 0))
 
 
 def test_rates_fall_to_zero_after_the_last_request() -> None:
@@ -97,6 +107,8 @@ def test_after_a_reset_rates_restart_and_recover() -> None:
     blackout = Blackout(60, 90, "reset")
     assert read(61.0, blackout).arrival_rate == 0.0
     assert read(65.0, blackout).arrival_rate == pytest.approx(10)
+    assert read(61.0, blackout).completed_rate == 0.0
+    assert read(65.0, blackout).completed_rate == pytest.approx(10)
 
 
 def test_counters_that_stop_show_falling_rates_and_the_same_requests() -> None:
