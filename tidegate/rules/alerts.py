@@ -244,6 +244,14 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         "`tidegate status` or the resizer's log.",
     )
     yield Alert(
+        "AutoscalerMachineFull",
+        'max(tidegate_autoscaler_machine_full{job="autoscaler"}) == 1',
+        60,
+        "warning",
+        "More replicas do not complete more requests",
+        "Requests queue while the machine, or something else that all replicas share, is used up.",
+    )
+    yield Alert(
         "AutoscalerAtMax",
         f"max({desired}) >= {settings.replicas.max}\n"
         f"and on() max({ready}) >= {settings.replicas.max}\n"

@@ -25,6 +25,10 @@ DEFAULT_BOUNDS: Final = Bounds(1, MAX_REPLICAS)
 CANNOT_SET_SLOTS: Final = (
     "the resizer cannot set slots: check slots.max, and in Docker Compose the service's cpus limit"
 )
+MACHINE_FULL: Final = (
+    "requests queue, and more replicas do not complete more of them: the machine, or something else that all "
+    "replicas share, is used up"
+)
 LENDS_CPU: Final = "the policy needs real slots, and the resizer lends CPU instead"
 # Without replicas, a tick reads the gateway's queue, and its interval adds to the cold start.
 ZERO_TICK_SECONDS: Final = 1.0
@@ -122,6 +126,7 @@ class Autoscaler:
         )
         self.metrics.observe(decision, status, signals.age_seconds, dry_run=self.dry_run)
         self.decided.update(decision.desired, dry_run=self.dry_run)
+        self._condition("machine", MACHINE_FULL if decision.inputs.get("machine_full") else "")
         self._state = decision.state
         if self.dry_run:
             return decision

@@ -96,6 +96,11 @@ class Metrics:
             "1 if decisions are only recorded and not carried out, else 0.",
             registry=self.registry,
         )
+        self._machine_full = Gauge(
+            "tidegate_autoscaler_machine_full",
+            "1 while requests queue and more replicas do not complete more of them, else 0.",
+            registry=self.registry,
+        )
         # A counter that begins at 1 hides its first increase from rate().
         for reason in REASONS:
             self._decisions.labels(reason)
@@ -129,6 +134,7 @@ class Metrics:
         self._slots.set(math.nan if decision.slots is None else decision.slots)
         self._paused.set("control" in decision.inputs)
         self._dry_run.set(dry_run)
+        self._machine_full.set(bool(decision.inputs.get("machine_full")))
 
     def observe_resizer(self, *, up: bool) -> None:
         """Note whether the resizer has answered in this tick."""

@@ -148,7 +148,7 @@ def _load(settings: Settings) -> list[PanelRow]:
                     range_query("service:queue:now", "waiting"),
                     range_query("service:requests_in_system:now", "busy or waiting"),
                     unit="short",
-                    alerts=("GatewayQueueGrowing",),
+                    alerts=("GatewayQueueGrowing", "AutoscalerMachineFull"),
                 ),
                 time_series_panel(
                     "Utilisation",

@@ -106,6 +106,12 @@ AUTOSCALER: Final = (
         (),
         "1 if decisions are recorded but not applied, else 0",
     ),
+    Metric(
+        "tidegate_autoscaler_machine_full",
+        "gauge",
+        (),
+        "1 while requests queue and more replicas do not complete more of them (policy `sloq`), else 0",
+    ),
 )
 COLLECTOR: Final = (
     Metric(

@@ -272,6 +272,11 @@ def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
 
     yield from _followed(settings)
 
+    alert = "AutoscalerMachineFull"
+    full = 'tidegate_autoscaler_machine_full{job="autoscaler"}'
+    yield AlertCase(alert, "more replicas do not help", {full: "0 1x20"}, "5m", fires=True)
+    yield AlertCase(alert, "more replicas help again", {full: "0 1 1 0x17"}, "5m", fires=False)
+
     alert = "AutoscalerAtMax"
     max_replicas, slo = settings.replicas.max, settings.slo
     slow, quick = _all_slower(slo), _all_within(slo)

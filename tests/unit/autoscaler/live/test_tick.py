@@ -11,12 +11,12 @@ import pytest
 
 from support.harnesses.autoscaler_run import ONE, THREE, AutoscalerRun, metrics_text
 from tidegate.autoscaler.audit.replay import replay
-from tidegate.autoscaler.live.loop import Autoscaler
+from tidegate.autoscaler.live.loop import MACHINE_FULL, Autoscaler
 from tidegate.autoscaler.live.override import Override
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import PolicyContext
-from tidegate.autoscaler.types import Bounds
+from tidegate.autoscaler.types import Bounds, Decision, Policy
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 from tidegate.resizer.contract import ReplicaStatus
 from tidegate.runtime.event_log import Terminal
@@ -152,6 +152,17 @@ async def test_a_problem_with_signals_is_logged_when_it_appears_changes_and_ends
     levels = [event["log"]["level"] for event in run.recorded_events.events("app")]
     assert levels == ["warn", "warn", "info"]
     assert "warn autoscaler: signals: a\n" in run.recorded_events.terminal.getvalue()
+
+
+async def test_a_full_machine_is_logged_when_it_appears_and_ends(run: AutoscalerRun) -> None:
+    def decide(full: bool) -> Policy:
+        return lambda state, signals, now: Decision(1, "hold", "", {"machine_full": full}, state)
+
+    for full in (False, True, True, False, False):
+        run.autoscaler.policy = decide(full)
+        await run.tick()
+        assert f"tidegate_autoscaler_machine_full {full:.1f}" in metrics_text(run)
+    assert run.recorded_events.messages() == [f"machine: {MACHINE_FULL}", "machine: resolved"]
 
 
 async def test_a_missing_history_is_logged_when_it_appears_and_ends(run: AutoscalerRun) -> None:
