@@ -131,7 +131,7 @@ def make_replica(
         numbers.per_replica,
         wait_length=numbers.wait_length,
         wait_seconds=numbers.wait_seconds,
-        metrics=SlotMetrics(telemetry.registry, settings.slo.until),
+        metrics=SlotMetrics(telemetry.registry, settings.slo),
     )
     return Replica(
         add_slots(instrumented, slots, SlotPaths(settings, app)),

@@ -8,13 +8,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
+from tidegate.settings import Slo
+from tidegate.telemetry.metrics import edges_with_objective
+
+DEFAULT_SLO: Final = Slo()
+
 # From a light request on the CPU (0.1 ms) to a stream of a minute, and finer around the demo's
-# 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets.
-SLOT_BUCKETS: Final = (
+# 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets. Edges at the objective and
+# around it are added: a quantile that is interpolated across it may exceed it although no request did.
+_BUCKETS: Final = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.09),
     *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
@@ -39,28 +45,26 @@ class SlotMetrics:
 
     Args:
         registry: their registry.
-        until: `slo.until`; with `first_byte`, the time to the first byte of the response is a metric, too.
+        slo: the objective, whose time is an edge of their histograms; if it is about the first byte of the
+            response, the time until then is a metric, too.
     """
 
-    def __init__(
-        self,
-        registry: CollectorRegistry,
-        until: Literal["last_byte", "first_byte"] = "last_byte",
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, slo: Slo = DEFAULT_SLO) -> None:
+        buckets = edges_with_objective(_BUCKETS, slo.latency_seconds)
         self.seconds: Final = Histogram(
             "tidegate_slot_seconds",
             "Time a request spent in a slot: the service time.",
-            buckets=SLOT_BUCKETS,
+            buckets=buckets,
             registry=registry,
         )
         self.first_byte_seconds: Final = (
             Histogram(
                 "tidegate_slot_first_byte_seconds",
                 "Time a request spent in a slot until the first byte of its response's body.",
-                buckets=SLOT_BUCKETS,
+                buckets=buckets,
                 registry=registry,
             )
-            if until == "first_byte"
+            if slo.until == "first_byte"
             else None
         )
         self.total: Final = Gauge(

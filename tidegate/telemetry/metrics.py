@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -25,15 +25,18 @@ _CONVENTION_BUCKETS: Final = (
 # The convention ends at 10 s; a request may wait longer in the gateway's queue.
 _QUEUE_BUCKETS: Final = (30.0, 60.0)
 # A quantile is interpolated within its bucket, so the buckets around the objective are narrow.
-_OBJECTIVE_FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+_OBJECTIVE_FACTORS: Final = (0.5, 0.75, 1.25, 1.5, 2.0)
+
+
+def edges_with_objective(edges: Iterable[float], slo_latency_seconds: float) -> tuple[float, ...]:
+    """The upper bounds of a histogram's buckets, in seconds: these, the objective, and some around it."""
+    around_objective = {round(slo_latency_seconds * factor, 9) for factor in _OBJECTIVE_FACTORS}
+    return tuple(sorted({*edges, slo_latency_seconds, *around_objective}))
 
 
 def duration_edges(slo_latency_seconds: float) -> tuple[float, ...]:
     """Upper bounds of the histogram's buckets, in seconds: of the convention, and around the objective."""
-    around_objective = {round(slo_latency_seconds * factor, 9) for factor in _OBJECTIVE_FACTORS}
-    return tuple(
-        sorted({*_CONVENTION_BUCKETS, *_QUEUE_BUCKETS, slo_latency_seconds, *around_objective})
-    )
+    return edges_with_objective((*_CONVENTION_BUCKETS, *_QUEUE_BUCKETS), slo_latency_seconds)
 
 
 class _LostEvents(Collector):

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from tidegate.serving import SlotMetrics, Slots
 from tidegate.serving.slot_paths import SlotPaths
 from tidegate.serving.slots_middleware import SlotsMiddleware
-from tidegate.settings import Settings
+from tidegate.settings import Settings, Slo
 from tidegate.telemetry.asgi import Receive, Scope, Send
 
 
@@ -20,7 +20,9 @@ async def test_a_stream_is_measured_at_its_first_byte_while_it_holds_its_slot(
     until: Literal["last_byte", "first_byte"],
 ) -> None:
     registry = CollectorRegistry()
-    slots = Slots(1, wait_length=0, wait_seconds=1.0, metrics=SlotMetrics(registry, until))
+    slots = Slots(
+        1, wait_length=0, wait_seconds=1.0, metrics=SlotMetrics(registry, Slo(until=until))
+    )
     seen: list[dict[str, Any]] = []
 
     def note() -> None:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from support.components import examples
 from tidegate.serving import NoSlotError, Slot, SlotMetrics, Slots
+from tidegate.settings import Slo
 
 
 class Harness:
@@ -31,7 +32,7 @@ class Harness:
             count,
             wait_length=length,
             wait_seconds=seconds,
-            metrics=SlotMetrics(self.registry, until),
+            metrics=SlotMetrics(self.registry, Slo(until=until)),
             clock_ns=lambda: self.now_ns,
         )
 
@@ -261,6 +262,20 @@ async def test_the_first_byte_of_a_response_is_measured_once_with_an_objective_f
             stream.first_byte()
     assert harness.sample("tidegate_slot_first_byte_seconds_sum") == 0.2
     assert harness.sample("tidegate_slot_seconds_sum") == 0.6
+
+
+@pytest.mark.parametrize("name", ["tidegate_slot_seconds", "tidegate_slot_first_byte_seconds"])
+@pytest.mark.parametrize("objective", [0.017, 1.5, 90.0])
+def test_a_quantile_of_requests_within_the_objective_does_not_exceed_it(
+    name: str, objective: float
+) -> None:
+    registry = CollectorRegistry()
+    metrics = SlotMetrics(registry, Slo(latency_seconds=objective, until="first_byte"))
+    for histogram in (metrics.seconds, metrics.first_byte_seconds):
+        assert histogram is not None
+        histogram.observe(0.99 * objective)
+    # Interpolated up to this edge: 1.485 s of an objective of 1.5 s would be 2.4 s between 1 and 2.5 s.
+    assert registry.get_sample_value(f"{name}_bucket", {"le": str(objective)}) == 1
 
 
 async def test_a_slot_that_is_released_without_a_first_byte_counts_to_its_end() -> None:

@@ -21,7 +21,7 @@ async def test_an_unexpected_error_does_not_end_the_following(
         2,
         wait_length=1,
         wait_seconds=1.0,
-        metrics=SlotMetrics(CollectorRegistry(), "last_byte"),
+        metrics=SlotMetrics(CollectorRegistry()),
     )
     file = SlotsFile(tmp_path / "slots", 8)
     file.write(4)
