@@ -163,6 +163,10 @@ class Release:
             seconds=READY_SECONDS + 60,
         )
 
+    def uninstall(self) -> None:
+        """`helm uninstall`; returns when its objects are gone."""
+        self.kubectl.helm("uninstall", NAME, "--namespace", self.namespace, "--wait")
+
     def replicas(self) -> dict[str, int]:
         """How many pods the Deployment should have, has, and has ready."""
         found = self.kubectl.get("deployment", self.model, "-n", self.namespace)
@@ -271,7 +275,7 @@ def released(
     release = Release(cluster, store, namespace)
     release.install(values)
     yield release
-    cluster.kubectl().helm("uninstall", NAME, "--namespace", namespace, "--wait")
+    release.uninstall()
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
