@@ -40,7 +40,7 @@ nightly:  ## Run what CI runs (all tests, every component required), with all ex
 	@TIDEGATE_NIGHTLY=1 .ci/run
 
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes half an hour or more).
-	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 2 tests/e2e/kubernetes $(ARGS)
+	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 3 tests/e2e/kubernetes $(ARGS)
 
 test-ray: setup  ## Test an application on Ray Serve, scaled by Tidegate.
 	@scripts/environment install ray && $(BIN)/pytest tests/e2e/ray $(ARGS)

@@ -43,10 +43,12 @@ hypothesis_settings.load_profile("same")
 # other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle. So
 # there are two groups of them, of about the same length.
 # Two files of provision use the same Elasticsearch with accounts, which takes 15 CPU-seconds to start.
-# Those of kubernetes use the same control plane, which takes 600 MiB. Faults have a cluster of their own, and
-# the tests of them mostly wait.
+# Those of kubernetes use the same control plane, which takes 600 MiB. Those on real nodes mostly wait: three
+# clusters, for about the same time each.
 TOGETHER = {
     "tests/e2e/kubernetes/test_faults.py": "faults",
+    "tests/e2e/kubernetes/test_scaling.py": "scaling in Kubernetes",
+    "tests/e2e/kubernetes/": "Kubernetes",
     "tests/e2e/compose/": "stacks of Compose and models",
     "tests/e2e/model/": "stacks of Compose and models",
     "tests/e2e/": "other stacks",

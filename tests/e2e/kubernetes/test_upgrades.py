@@ -19,9 +19,9 @@ from support.kubernetes.waiting import until
 
 pytestmark = pytest.mark.e2e
 
-# How the chart scales, and the least number of replicas, one after the other.
+# How the chart scales after `resizer`, and the least number of replicas, one after the other.
 # To `none` the number stays: the HPA may set its own once more before it is deleted.
-WALK: Final = (("resizer", 2), ("hpa", 3), ("none", 3), ("keda-metrics-api", 2), ("resizer", 3))
+WALK: Final = (("hpa", 3), ("none", 3), ("keda-metrics-api", 2), ("resizer", 3))
 SET_UP: Final = ("jobs", "-l", "app.kubernetes.io/component=setup-elasticsearch")
 AUTOSCALER: Final = f"{NAME}-tidegate-autoscaler"
 VALUES: Final[dict[str, Any]] = {

@@ -6,11 +6,10 @@ layers never change, so the copy shares them.
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import hashlib
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 from support.kubernetes.programs import CACHE
 
 FOLDER: Final = CACHE / "image-store"
+LOCK: Final = CACHE / "image-store.lock"
 DATABASES: Final = "*.db"
 
 
@@ -30,17 +30,18 @@ def provide(root: Path, images: list[str], import_into: Callable[[Path], None]) 
         import_into: called if they have changed since the last time, to import them into a folder.
     """
     stored = FOLDER / _digest(images)
-    if not stored.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=FOLDER, prefix="import."))
-        try:
-            import_into(work / "root")
-            _remove_others(stored)
-            with contextlib.suppress(OSError):  # another run of the tests was faster
-                (work / "root").rename(stored)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    _copy(stored, root)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as lock:
+        # Another cluster, which starts at the same time, may be importing the same images.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stored.exists():
+            # Those of earlier builds, two gigabytes each time. A running cluster keeps its links to them.
+            for other in FOLDER.iterdir():
+                shutil.rmtree(other)
+            work = FOLDER / "import"
+            import_into(work)
+            work.rename(stored)
+        _copy(stored, root)
 
 
 def _digest(images: list[str]) -> str:
@@ -53,13 +54,6 @@ def _digest(images: list[str]) -> str:
         f"{name} {digest}\n" for name, digest in zip(images, found.stdout.split(), strict=True)
     )
     return hashlib.sha256(listed.encode()).hexdigest()[:16]
-
-
-def _remove_others(stored: Path) -> None:
-    """The images of earlier builds: two gigabytes each time. A running cluster keeps its links to them."""
-    for other in FOLDER.iterdir():
-        if other != stored and not other.name.startswith("import."):
-            shutil.rmtree(other, ignore_errors=True)
 
 
 def _copy(stored: Path, root: Path) -> None:
