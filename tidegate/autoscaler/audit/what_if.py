@@ -156,8 +156,10 @@ def _with_slots(signals: Signals, slots: int | None) -> Signals:
     """The signals with this number of slots per replica; None: as measured."""
     if slots is None or signals.slots_per_replica is None:
         return signals
-    # The busiest replica was measured with the recorded slots.
-    return replace(signals, slots_per_replica=slots, slots_asked=slots, busiest=None)
+    # Both were measured with the recorded slots.
+    return replace(
+        signals, slots_per_replica=slots, slots_asked=slots, busiest=None, completed_rate=None
+    )
 
 
 def _seen_by(signals: Signals, previous: int, starting: int) -> Signals:
@@ -171,6 +173,8 @@ def _seen_by(signals: Signals, previous: int, starting: int) -> Signals:
         queued = signals.in_system - busy
     if ready > signals.ready:
         latency = None  # measured with fewer replicas, so not valid for more
+    # Of a queue, the recorded replicas completed these.
+    completed = signals.completed_rate if ready == signals.ready else None
     return replace(
         signals,
         desired=previous,
@@ -179,4 +183,5 @@ def _seen_by(signals: Signals, previous: int, starting: int) -> Signals:
         busy=busy,
         queued=queued,
         latency_seconds=latency,
+        completed_rate=completed,
     )

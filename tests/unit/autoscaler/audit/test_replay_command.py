@@ -214,8 +214,15 @@ def test_replicas_of_the_other_policy_take_time_to_start_and_share_the_load(
     events = recorded()
     away = events[50]["tidegate"]["decision"]["signals"]
     away.update(ready=0, running=0)
-    what_if(read(events), lambda _: watched, 5.0)
+    decisions = read(events)
+    what_if(decisions, lambda _: watched, 5.0)
     assert any(signals.ready < signals.running for signals in seen)
+    # What another number of replicas completed says nothing of these.
+    assert all(
+        (signals.completed_rate is None) == (signals.ready != one.signals.ready)
+        for signals, one in zip(seen, decisions, strict=True)
+        if signals.running
+    )
     assert (seen[50].ready, seen[50].running) == (0, 0)
     for signals in [one for one in seen if one.running]:
         assert signals.busy is not None
