@@ -1,15 +1,20 @@
-"""Rises that come at the same time of day, or do not: SLOQ with and without earlier days, and `predictive`.
+"""Rises that come at the same time of day, or do not: policies with and without `predictive`.
 
 A cell has the violation-seconds and the replica-seconds in thousands of three hours of a day, as means over
 the seeds. Each seed has other days: each has a level of its own (cv 0.2), and requests come at random.
 
-    python bench/daily_rises.py --seeds 3
+    python bench/daily_rises.py --seeds 3                                    half an hour
+    python bench/daily_rises.py --cases --csv requests.csv --startups 30     days of your own
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import product
+from pathlib import Path
 from statistics import fmean
 from typing import Final
 
@@ -20,9 +25,13 @@ from tidegate.autoscaler.simulator.run import simulate
 from tidegate.autoscaler.simulator.score import Score, score
 from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.traces import Floats, Trace
+from tidegate.autoscaler.simulator.traces import Floats, Trace, read_csv
+from tidegate.autoscaler.wrappers.daily_rise import DAY_SECONDS, DAYS
 
-POLICIES: Final = ("sloq:days=0", "predictive:days=0", "sloq")
+HPA: Final = "hpa:inflight=0.7"
+POLICIES: Final = ("sloq", "sloq:predictive=1", HPA, f"{HPA},predictive=1")
+# The one real trace of the project.
+REAL: Final = "flights"
 STARTUPS: Final = (30.0, 120.0, 300.0)
 INTERVAL: Final = 5.0
 MINUTE: Final = 60.0
@@ -110,33 +119,50 @@ def score_of(policy: str, day: Trace, startup_seconds: float, seed: int) -> Scor
     return score(run, system.slo_seconds)
 
 
+def real_days(path: Path, peak: float) -> Iterator[Trace]:
+    """The days of a CSV file that begins at midnight, each with the seven before it."""
+    whole = read_csv(path, math.inf)
+    length = round(DAY_SECONDS / whole.interval_seconds)
+    days = [whole.rates[at : at + length] for at in range(0, len(whole.rates), length)]
+    for number in range(DAYS, len(days)):
+        earlier = tuple(reversed(days[number - DAYS : number]))
+        name = f"{path.stem}, day {number + 1}"
+        yield Trace(name, whole.interval_seconds, days[number], earlier=earlier).with_peak(peak)
+
+
+def cases_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[int], Trace]]]:
+    """The name of each case, and its trace with a seed."""
+    for case in arguments.cases:
+        yield case, partial(trace, case) if case in CASES else lambda _: find_trace("flights")
+    for path in arguments.csv:
+        for day in real_days(path, arguments.peak):
+            yield day.name, lambda _, day=day: day
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--cases", nargs="+", default=[*CASES, "flights"])
+    parser.add_argument("--cases", nargs="*", choices=[*CASES, REAL], default=[*CASES, REAL])
+    parser.add_argument(
+        "--csv", nargs="*", type=Path, default=[], help="of a week and a day or more"
+    )
+    parser.add_argument("--peak", type=float, default=60.0, help="of each day of these files")
     parser.add_argument("--startups", nargs="+", type=float, default=STARTUPS)
     parser.add_argument("--policies", nargs="+", default=POLICIES)
     arguments = parser.parse_args()
     print(f"| day | start-up | {' | '.join(f'`{one}`' for one in arguments.policies)} |")
     print(f"| --- | --- |{' --- |' * len(arguments.policies)}")
-    for case in arguments.cases:
-        for startup in arguments.startups:
-            cells = []
-            for policy in arguments.policies:
-                scores = [
-                    score_of(
-                        policy,
-                        find_trace(case) if case == "flights" else trace(case, seed),
-                        startup,
-                        seed,
-                    )
-                    for seed in range(arguments.seeds)
-                ]
-                violations = fmean(one.violation_seconds for one in scores)
-                cost = fmean(one.replica_seconds for one in scores) / 1000
-                cells.append(f"{violations:,.0f} · {cost:.1f}")
-            print(f"| {case} | {startup:g} s | {' | '.join(cells)} |", flush=True)
+    for (name, made), startup in product(cases_of(arguments), arguments.startups):
+        cells = []
+        for policy in arguments.policies:
+            scores = [
+                score_of(policy, made(seed), startup, seed) for seed in range(arguments.seeds)
+            ]
+            violations = fmean(one.violation_seconds for one in scores)
+            cost = fmean(one.replica_seconds for one in scores) / 1000
+            cells.append(f"{violations:,.0f} · {cost:.1f}")
+        print(f"| {name} | {startup:g} s | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

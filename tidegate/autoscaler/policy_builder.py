@@ -7,18 +7,23 @@ live autoscaler, the simulator and a replay build the same policy in the same wa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from tidegate.autoscaler.policy_expression import (
     Composition,
     PolicyError,
+    options_of,
     parse_composition,
     parse_policy,
 )
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext, PolicyType
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.combinators import COMBINATORS
+from tidegate.autoscaler.wrappers.predictive import predictive
+
+# Options of every policy; in a composition, of the whole.
+OPTIONS_OF_ALL: Final = ("tick", "predictive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class BuiltPolicy:
         parameters: all of them; with the name, they suffice to build it again.
         policy: the decision function.
         tick_seconds: the time between decisions.
-        uses_history: whether it uses the traffic of earlier days.
+        uses_history: whether it prepares for rises that earlier days had.
         sets_slots: whether it sets the slots of replicas.
         requires_real_slots: whether CPU cannot stand in for slots.
     """
@@ -50,28 +55,51 @@ def build_policy(
     *,
     tick_seconds: float | None = None,
     defaults: Mapping[str, Mapping[str, Any]] | None = None,
+    prepares: bool = False,
 ) -> BuiltPolicy:
     """Build the policy of an expression.
 
     Args:
         expression: `NAME`, `NAME:OPTION=NUMBER,…`, or `max(…)` and `min(…)` of them; the option `tick` is
-            the time between decisions.
+            the time between decisions, `predictive` (0 or 1) whether it prepares for rises by the clock.
         context: bounds, objective and slots.
         tick_seconds: the time between decisions, if not in the expression; None: the policy's default.
         defaults: by policy, its options that are not in the expression.
+        prepares: whether it prepares for rises by the clock, if not in the expression.
 
     Raises:
         PolicyError: the policy or an option is unknown, or a value is invalid.
     """
     if composition := parse_composition(expression):
-        return _build_composition(expression, composition, context, tick_seconds, defaults)
+        built = _build_composition(expression, composition, context, tick_seconds, defaults)
+    else:
+        built = _build_one(expression, context, tick_seconds, defaults)
+    on = options_of(expression).get("predictive", int(prepares))
+    if on not in {0, 1}:
+        raise PolicyError(f"policy {expression!r}: predictive must be 0 or 1")
+    if not on or built.requires_real_slots:
+        # A policy of slots alone has nothing to prepare: they take effect at once.
+        return built
+    parameters = {**built.parameters, "predictive": {"start_seconds": context.start_seconds}}
+    policy = predictive(built.policy, context.start_seconds)
+    return replace(built, parameters=parameters, policy=policy, uses_history=True)
+
+
+def _build_one(
+    expression: str,
+    context: PolicyContext,
+    tick_seconds: float | None,
+    defaults: Mapping[str, Mapping[str, Any]] | None,
+) -> BuiltPolicy:
     name, options = parse_policy(expression)
     policy_type = _policy_type(name)
-    tick = options.pop("tick", tick_seconds or policy_type.tick_seconds)
+    tick = options.get("tick", tick_seconds or policy_type.tick_seconds)
     if not tick > 0:
         raise PolicyError(f"policy {expression!r}: tick must be above 0 s")
     options_given = {
-        policy_type.aliases.get(option, option): value for option, value in options.items()
+        policy_type.aliases.get(option, option): value
+        for option, value in options.items()
+        if option not in OPTIONS_OF_ALL
     }
     _check_options(expression, policy_type, options_given)
     defaults_of_policy = (defaults or {}).get(name, {})
@@ -86,7 +114,6 @@ def build_policy(
         parameters,
         policy,
         float(tick),
-        policy_type.uses_history(parameters),
         sets_slots=policy_type.sets_slots,
         requires_real_slots=policy_type.requires_real_slots,
     )
@@ -101,13 +128,15 @@ def _build_composition(
 ) -> BuiltPolicy:
     """All parts decide at each tick; otherwise one of them would act on old signals."""
     for part in composition.parts:
-        if "tick" in _options(part):
+        if shared := [option for option in OPTIONS_OF_ALL if option in options_of(part)]:
             raise PolicyError(
-                f"policy {expression!r}: all parts share one tick: {composition.by}(…):tick=SECONDS"
+                f"policy {expression!r}: all parts share one {shared[0]}:"
+                f" {composition.by}(…):{shared[0]}=NUMBER"
             )
-    if unknown := composition.options.keys() - {"tick"}:
+    if unknown := composition.options.keys() - set(OPTIONS_OF_ALL):
         raise PolicyError(
-            f"policy {expression!r}: unknown option {min(unknown)!r}; {composition.by}(…) only has tick"
+            f"policy {expression!r}: unknown option {min(unknown)!r}; {composition.by}(…) only has"
+            f" {' and '.join(OPTIONS_OF_ALL)}"
         )
     uncoordinated = [build_policy(part, context, defaults=defaults) for part in composition.parts]
     for one in uncoordinated:
@@ -135,14 +164,7 @@ def _build_composition(
     policy = COMBINATORS[composition.by](
         {part.expression: part.policy for part in parts}, parameters
     )
-    return BuiltPolicy(
-        expression, parameters, policy, float(tick), any(part.uses_history for part in parts)
-    )
-
-
-def _options(expression: str) -> Mapping[str, int | float]:
-    composition = parse_composition(expression)
-    return composition.options if composition else parse_policy(expression)[1]
+    return BuiltPolicy(expression, parameters, policy, float(tick))
 
 
 def check_live(expression: str) -> None:
@@ -173,6 +195,10 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
     composition = parse_composition(expression)
     name = composition.by if composition else expression.partition(":")[0]
     try:
+        if "predictive" in parameters:
+            inner = {key: value for key, value in parameters.items() if key != "predictive"}
+            policy = policy_from_parameters(expression, inner)
+            return predictive(policy, **parameters["predictive"])
         if composition is None:
             return _policy_type(name).build(parameters)
         parts = {
@@ -185,6 +211,11 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
 
 
 def _policy_type(name: str) -> PolicyType:
+    if name == "predictive":
+        raise PolicyError(
+            "'predictive' is not a policy but works around every one: set autoscaler.predictive = true, and"
+            ' autoscaler.policy = "sloq" or another policy'
+        )
     if name not in POLICIES:
         known = ", ".join([*POLICIES, *(f"{by}(…)" for by in COMBINATORS)])
         raise PolicyError(f"unknown policy {name!r}; known: {known}")
@@ -198,7 +229,7 @@ def _check_options(
         if option not in policy_type.options:
             raise PolicyError(
                 f"policy {expression!r}: unknown option {option!r}; known:"
-                f" {', '.join([*policy_type.aliases, *policy_type.options, 'tick'])}"
+                f" {', '.join([*policy_type.aliases, *policy_type.options, *OPTIONS_OF_ALL])}"
             )
         if option in policy_type.positive_options and not value > 0:
             raise PolicyError(f"policy {expression!r}: {option} must be above 0")

@@ -80,6 +80,16 @@ def parse_composition(expression: str) -> Composition | None:
     return Composition(by, parts, _parse_options(expression, options_text or ""))
 
 
+def options_of(expression: str) -> dict[str, int | float]:
+    """The options of the whole expression.
+
+    Raises:
+        PolicyError: it is invalid.
+    """
+    composition = parse_composition(expression)
+    return composition.options if composition else parse_policy(expression)[1]
+
+
 def _split(expression: str, inside: str) -> tuple[str, ...]:
     """The parts between top-level commas."""
     parts, depth = [""], 0

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 from tidegate.autoscaler.policies import keda, kpa, ray_serve, static, step
 from tidegate.autoscaler.policies.hpa import hpa
-from tidegate.autoscaler.policies.predictive import PredictiveParameters, predictive
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Policy
@@ -30,6 +29,7 @@ class PolicyContext:
         slo_seconds: the objective: the maximum response time.
         slo_quantile: the fraction of requests that must meet it.
         until: the byte of the response that must arrive within it.
+        start_seconds: until a new replica is ready, at most.
         stale_seconds: older signals are not used.
         slots: of a replica without lent ones; None: as first measured.
         most_slots: the maximum slots of a replica; None: only the policy's options limit them.
@@ -42,6 +42,7 @@ class PolicyContext:
     slots: int | None = None
     most_slots: int | None = None
     until: Literal["last_byte", "first_byte"] = "last_byte"
+    start_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,6 @@ class PolicyType:
         tick_seconds: the default time between decisions, as its authors have it.
         positive_options: options that must be above 0.
         aliases: alternative names of options.
-        uses_history: whether it uses the traffic of earlier days, with these parameters.
         sets_slots: whether it sets the slots of replicas, which not every resizer can.
         requires_real_slots: whether it needs real slots: more CPU for the same slots would change the time
             in a slot, which it takes as constant.
@@ -67,7 +67,6 @@ class PolicyType:
     tick_seconds: float
     positive_options: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
-    uses_history: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     sets_slots: bool = False
     requires_real_slots: bool = False
     sloq_state: Literal["whole", "inner"] | None = None
@@ -104,10 +103,6 @@ def _build_hpa(parameters: Mapping[str, Any]) -> Policy:
     return hpa(Bounds(parameters["min"], parameters["max"]), **own)
 
 
-def _uses_days(parameters: Mapping[str, Any]) -> bool:
-    return bool(parameters.get("days", 1))
-
-
 SLOQ_POSITIVE_OPTIONS: Final = frozenset(
     {"slo_seconds", "service_seconds", "late_share", "patience_share"}
 )
@@ -118,15 +113,6 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         SloqParameters,
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS,
-        uses_history=_uses_days,
-        sloq_state="whole",
-    ),
-    "predictive": PolicyType(
-        lambda parameters: predictive(PredictiveParameters(**parameters)),
-        PredictiveParameters,
-        tick_seconds=5.0,
-        positive_options=SLOQ_POSITIVE_OPTIONS,
-        uses_history=lambda parameters: True,
         sloq_state="whole",
     ),
     "hpa": PolicyType(
@@ -159,7 +145,6 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         VerticalParameters,
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
-        uses_history=_uses_days,
         sets_slots=True,
         requires_real_slots=True,
     ),
@@ -168,7 +153,6 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         VerticalParameters,
         tick_seconds=5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
-        uses_history=_uses_days,
         sets_slots=True,
         sloq_state="inner",
     ),

@@ -40,8 +40,7 @@ class Signals:
         busy: requests in slots.
         queued: requests that wait for a slot.
         unix_seconds: the time of this tick in seconds since 1970, for schedules.
-        expected_rate: requests a second expected within minutes, from the same time on earlier days.
-        daily_rates: rates around this time today and on earlier days, as `sloq.days.Rates`; today's first.
+        daily_rates: rates around this time today and on earlier days, as `daily_rise.Rates`; today's first.
         slots_asked: the slots per replica last requested; None if they cannot be set.
         gateway_age_seconds: age of the signals measured at the gateway alone.
         waiting: requests that wait at the gateway, read from it directly; only at zero replicas.
@@ -66,7 +65,6 @@ class Signals:
     busy: float | None = None
     queued: float | None = None
     unix_seconds: float | None = None
-    expected_rate: float | None = None
     slots_asked: int | None = None
     gateway_age_seconds: float | None = None
     waiting: float | None = None

@@ -187,6 +187,9 @@ class Autoscaler(Section):
     schedule: tuple[ScheduleWindow, ...] = ()
     """Bounds on the number of replicas by the time of day, each with `cron`, `minutes`, `min`, `max` and
     `timezone` (docs/how-to/scaling.md)."""
+    predictive: bool = True
+    """Whether replicas are started ahead of a rise that most of the last seven days had at this time of day,
+    under any policy (docs/explanation/daily-rises.md)."""
     tick_seconds: Seconds = 5.0
     """Interval between decisions."""
     stale_seconds: Seconds = 15.0

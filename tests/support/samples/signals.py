@@ -56,13 +56,12 @@ MEASURED = (
     "queued",
     "latency_seconds",
     "age_seconds",
-    "expected_rate",
     "completed_rate",
 )
 
 ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
 VALID_NUMBER = st.floats(0, 500)
-# Of some days, with and without all of their rates; see `sloq.days.Rates`.
+# Of some days, with and without all of their rates; see `daily_rise.Rates`.
 ANY_DAYS = st.lists(st.lists(st.floats(0, 500), min_size=8, max_size=8), max_size=8) | st.lists(
     st.lists(st.floats(), max_size=9), max_size=8
 )
@@ -88,7 +87,6 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         busiest=st.none() | number,
         queued=st.none() | number,
         unix_seconds=st.none() | st.floats(0, 4e9),
-        expected_rate=number,
         completed_rate=st.none() | number,
         daily_rates=ANY_DAYS,
     )

@@ -24,10 +24,11 @@ LOW, HIGH = 2, 40
 CONTEXT = PolicyContext(Bounds(LOW, HIGH), slo_seconds=0.6)
 COMPOSITIONS = (
     "max(sloq,hpa:inflight=0.7)",
-    "min(predictive,ray-serve:target=3,up_delay_seconds=0,keda)",
-    "max(min(sloq,kpa),step):tick=3",
+    "min(sloq,ray-serve:target=3,up_delay_seconds=0,keda)",
+    "max(min(sloq,kpa),step):tick=3,predictive=1",
 )
-BUILT = [build_policy(expression, CONTEXT) for expression in (*POLICIES, *COMPOSITIONS)]
+PREPARED = ("sloq:predictive=1", "hpa:predictive=1", "surge:predictive=1")
+BUILT = [build_policy(expression, CONTEXT) for expression in (*POLICIES, *COMPOSITIONS, *PREPARED)]
 every_policy = pytest.mark.parametrize("built", BUILT, ids=lambda built: built.expression)
 
 HISTORIES = st.lists(ANY_SIGNALS | VALID_SIGNALS, max_size=8)
@@ -137,7 +138,7 @@ def test_more_requests_in_the_system_never_lead_to_fewer_replicas(
     assert built.policy(state, signals_now, now).desired <= built.policy(state, higher, now).desired
 
 
-@pytest.mark.parametrize("name", ["sloq", "predictive", "max(sloq,hpa)", "min(sloq,predictive)"])
+@pytest.mark.parametrize("name", ["sloq", "max(sloq,hpa)", "min(sloq,hpa)"])
 @given(history=HISTORIES, signals_now=VALID_SIGNALS, more=VALID_NUMBER)
 @settings(max_examples=examples(60))
 def test_a_higher_rate_never_leads_to_fewer_replicas(

@@ -49,8 +49,9 @@ def test_the_settings_reach_the_policy() -> None:
         "stale_seconds": 9.0,
     }
     built = configured_policy(settings)
-    assert built.policy({}, IDLE, 0.0).inputs["parameters"] == parameters | {"minute_mean": 0}
-    assert built.parameters == parameters
+    recorded = built.policy({}, IDLE, 0.0).inputs["parameters"]
+    assert recorded == {**built.parameters, "minute_mean": 0}
+    assert built.parameters == parameters | {"predictive": {"start_seconds": 60.0}}
 
 
 def test_options_of_the_expression_override_the_section() -> None:
@@ -75,7 +76,6 @@ def test_parts_of_a_composition_share_the_tick_and_the_options_of_the_settings()
     # Without a tick option, the shortest tick of the parts applies.
     assert build_policy("max(hpa,min(sloq,kpa))", CONTEXT).tick_seconds == 2.0
     assert build_policy("max(hpa,ray-serve):tick=30", CONTEXT).tick_seconds == 30.0
-    assert build_policy("max(sloq,predictive)", CONTEXT).uses_history
 
 
 def test_without_a_tick_option_the_tick_is_that_of_the_settings() -> None:
@@ -88,12 +88,35 @@ COMPOSED = ("max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)")
 
 
 @pytest.mark.parametrize("name", [*POLICIES, *COMPOSED])
-def test_a_policy_is_built_from_the_parameters_in_its_inputs(name: str) -> None:
-    built = build_policy(f"{name}:tick=3", CONTEXT)
+@pytest.mark.parametrize("prepares", [False, True])
+def test_a_policy_is_built_from_the_parameters_in_its_inputs(name: str, prepares: bool) -> None:
+    built = build_policy(f"{name}:tick=3", CONTEXT, prepares=prepares)
     decision = built.policy({}, IDLE, 0.0)
     assert built.parameters.items() <= decision.inputs["parameters"].items()
     again = policy_from_parameters(built.expression, decision.inputs["parameters"])
     assert again({}, IDLE, 0.0) == decision
+
+
+@pytest.mark.parametrize(
+    ("settings", "prepares"),
+    [
+        ({}, True),
+        ({"policy": "max(hpa,kpa)"}, True),
+        ({"predictive": False}, False),
+        ({"predictive": False, "policy": "hpa:predictive=1"}, True),
+        ({"policy": "max(sloq,hpa):predictive=0"}, False),
+        # What it changes takes effect at once.
+        ({"policy": "vertical"}, False),
+    ],
+)
+def test_the_history_is_read_only_to_prepare_for_rises(
+    settings: dict[str, object], prepares: bool
+) -> None:
+    value = {"autoscaler": settings, "replicas": {"start_seconds": 90}}
+    built = configured_policy(Settings.model_validate(value))
+    assert built.uses_history == prepares
+    expected = {"start_seconds": 90.0} if prepares else None
+    assert built.parameters.get("predictive") == expected
 
 
 def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
@@ -110,7 +133,17 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("guess", r"unknown policy 'guess'; known: sloq, predictive, hpa.*, max\(…\), min\(…\)"),
+        ("guess", r"unknown policy 'guess'; known: sloq, hpa.*, max\(…\), min\(…\)"),
+        (
+            "predictive",
+            r"set autoscaler.predictive = true, and autoscaler.policy = \"sloq\" or another",
+        ),
+        ("max(hpa,predictive)", "'predictive' is not a policy but works around every one"),
+        ("sloq:predictive=2", "predictive must be 0 or 1"),
+        (
+            "max(sloq,hpa:predictive=1)",
+            r"all parts share one predictive: max\(…\):predictive=NUMBER",
+        ),
         ("max(sloq,guess)", "unknown policy 'guess'"),
         ("max(sloq,hpa", r"parentheses are only allowed in max\(POLICY,…\) and min\(POLICY,…\)"),
         ("sum(sloq,hpa)", "parentheses are only allowed in"),
@@ -122,8 +155,8 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
         ("max(sloq,)", "needs policies, without duplicates"),
         ("max(sloq,hpa,sloq)", "needs policies, without duplicates"),
         ("max(sloq,hpa:inflight=0)", "policy 'hpa:inflight=0': target must be above 0"),
-        ("max(sloq,hpa:tick=15)", r"all parts share one tick: max\(…\):tick=SECONDS"),
-        ("max(sloq,hpa):luck=7", r"unknown option 'luck'; max\(…\) only has tick"),
+        ("max(sloq,hpa:tick=15)", r"all parts share one tick: max\(…\):tick=NUMBER"),
+        ("max(sloq,hpa):luck=7", r"unknown option 'luck'; max\(…\) only has tick and predictive"),
         ("max(sloq,hpa):tick=0", "tick must be above 0 s"),
         ("max(sloq,surge)", r"surge sets slots, so it cannot be part of max"),
         ("hpa:luck=7", "unknown option 'luck'; known: inflight, target, tolerance"),

@@ -71,13 +71,14 @@ class Counterfactual:
         wrapper_inputs = {name: inputs[name] for name in WRAPPERS if inputs.get(name)}
         context = _recorded_context(policy_context(self.settings), recorded, inputs["parameters"])
         # Parsing a schedule is slow, and it is mostly the same from tick to tick.
-        key = (orjson.dumps(wrapper_inputs), context)
+        key = (orjson.dumps([wrapper_inputs, "predictive" in inputs["parameters"]]), context)
         if key not in self._policies:
             built = build_policy(
                 self.expression,
                 context,
                 tick_seconds=self.recorded_seconds,
                 defaults={"hpa": self.settings.autoscaler.hpa.model_dump()},
+                prepares="predictive" in inputs["parameters"],
             )
             try:
                 self._policies[key] = wrap_as_recorded(
@@ -112,5 +113,6 @@ def _recorded_context(
     known = {name: parameters[name] for name in CONTEXT_PARAMETERS if name in parameters}
     if {"min", "max"} <= parameters.keys():
         known["bounds"] = Bounds(parameters["min"], parameters["max"])
+    known |= parameters.get("predictive", {})
     max_slots = parameters.get("most_slots")
     return replace(context, **known, slots=recorded.own_slots, most_slots=max_slots)

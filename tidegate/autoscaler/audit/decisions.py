@@ -111,7 +111,7 @@ def read_decisions(
             names = ", ".join(sorted(unknown))
             on_problem(
                 number,
-                f"not a decision that can be replayed: unknown signals {names}; was it recorded by a later"
+                f"not a decision that can be replayed: unknown signals {names}; was it recorded by another"
                 " version?",
             )
             continue

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tidegate.autoscaler.audit.decisions import RecordedDecision
-from tidegate.autoscaler.policy_expression import parse_composition, policy_name_of
+from tidegate.autoscaler.policy_expression import options_of, parse_composition, policy_name_of
 from tidegate.autoscaler.policy_registry import POLICIES
 from tidegate.autoscaler.sloq.learning import learn_replicas
 from tidegate.autoscaler.sloq.state import SloqState
@@ -37,17 +37,23 @@ def initial_state(decisions: Sequence[RecordedDecision], expression: str) -> dic
     service = known_service(first) or SloqState(startups=measured_startups(decisions))
     known = service.model_dump(mode="json", include=SERVICE_FIELDS, exclude_defaults=True)
     state = _state_with(known, expression)
+    if options_of(expression).get("predictive", _prepares(first)):
+        state = {"inner": state}
     return {"inner": state} if first.fields["inputs"].get("zero") else state
 
 
 def known_service(recorded: RecordedDecision) -> SloqState | None:
     """What the recorded policy knew of the service; None if its state does not contain that."""
     state: Mapping[str, Any] = recorded.fields["state"]
-    if recorded.fields["inputs"].get("zero"):
-        state = _mapping(state.get("inner"))
+    for wrapped in (recorded.fields["inputs"].get("zero"), _prepares(recorded)):
+        state = _mapping(state.get("inner")) if wrapped else state
     found = _sloq_state(state, recorded.fields["policy"])
     known = SloqState.from_json(dict(found)) if found else SloqState()
     return known if known.now is not None else None
+
+
+def _prepares(recorded: RecordedDecision) -> bool:
+    return "predictive" in recorded.fields["inputs"]["parameters"]
 
 
 def measured_startups(decisions: Sequence[RecordedDecision]) -> tuple[float, ...]:

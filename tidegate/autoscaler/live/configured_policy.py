@@ -1,4 +1,4 @@
-"""Builds the policy of the settings, within the schedule."""
+"""Builds the policy of the settings, prepared for rises by the clock and within the schedule."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def configured_policy(settings: Settings) -> BuiltPolicy:
         policy_context(settings),
         tick_seconds=autoscaler.tick_seconds,
         defaults={"hpa": autoscaler.hpa.model_dump()},
+        prepares=autoscaler.predictive,
     )
     if settings.replicas.min == 0:
         zero = ScaleToZeroParameters(
@@ -61,6 +62,7 @@ def policy_context(settings: Settings) -> PolicyContext:
         slots=settings.slots.per_replica,
         most_slots=settings.slots.effective_max,
         until=settings.slo.until,
+        start_seconds=settings.replicas.start_seconds,
     )
 
 

@@ -6,15 +6,13 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import Annotated, Final, Literal
 
 import aiohttp
 from pydantic import BaseModel, Field, ValidationError
 
 from tidegate.autoscaler.live.signals import SERIES, Reading
-from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS as KEPT_SECONDS
-from tidegate.autoscaler.sloq.days import (
+from tidegate.autoscaler.wrappers.daily_rise import (
     AHEAD_SECONDS,
     DAY_SECONDS,
     DAYS,
@@ -25,10 +23,11 @@ from tidegate.autoscaler.sloq.days import (
 
 DailyRates = tuple[tuple[float, ...], ...]
 
-# The rates of a day, in the order of `sloq.days.Rates`, by their label.
+# What was read is used for this long if nothing new can be read.
+KEPT_SECONDS: Final = 300.0
+# The rates of a day, in the order of `daily_rise.Rates`, by their label.
 LEVEL, RECENT = "level", "recent"
 AHEAD: Final = {f"{seconds}s": seconds for seconds in AHEAD_SECONDS}
-EXPECTED: Final = 2 + AHEAD_SECONDS.index(round(KEPT_SECONDS))
 
 
 def query() -> str:
@@ -110,12 +109,6 @@ def _day(
     return known if len(known) == len(rates) else ()
 
 
-def expected_rate(rates: DailyRates) -> float | None:
-    """The median over earlier days of the largest rate in the minutes ahead; None without one."""
-    known = [day[EXPECTED] for day in rates[1:] if day]
-    return median(known) if known else None
-
-
 @dataclass(slots=True)
 class HistoryReader:
     """Adds the rates of earlier days to a reading.
@@ -147,12 +140,7 @@ class HistoryReader:
             reading, _ = await asyncio.gather(self.inner(), self._learn(now))
         else:
             reading = await self.inner()
-        return replace(
-            reading,
-            expected_rate=expected_rate(self._rates),
-            daily_rates=self._rates,
-            history_problem=self._problem,
-        )
+        return replace(reading, daily_rates=self._rates, history_problem=self._problem)
 
     async def _learn(self, now: float) -> None:
         try:
@@ -160,7 +148,7 @@ class HistoryReader:
         except HistoryError as error:
             if now - self._fetched_at >= KEPT_SECONDS:
                 self._rates = ()
-            follows = "the last rates are kept" if self._rates else "no rate is expected"
+            follows = "the last rates are kept" if self._rates else "no rise is expected"
             self._problem = f"{error}; {follows}"
 
     async def _fetch(self) -> DailyRates:

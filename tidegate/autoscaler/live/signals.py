@@ -74,7 +74,6 @@ class Reading:
     service_seconds_p95: float | None = None
     busy: float | None = None
     queued: float | None = None
-    expected_rate: float | None = None
     daily_rates: tuple[tuple[float, ...], ...] = ()
     busiest: float | None = None
     in_system_60s: float | None = None

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.autoscaler.sloq.days import (
+from tidegate.autoscaler.wrappers.daily_rise import (
     AHEAD_SECONDS,
     LEVEL_SECONDS,
     READ_SECONDS,
@@ -21,7 +21,7 @@ MINUTE: Final = 60.0
 
 
 def rates_before(rates: Floats, interval_seconds: float, at: float) -> list[float]:
-    """Of a day, the rates before that time (`sloq.days.Rates`); empty if it has none."""
+    """Of a day, the rates before that time (`daily_rise.Rates`); empty if it has none."""
     return _rates_around(rates, interval_seconds, at, 0.0)
 
 

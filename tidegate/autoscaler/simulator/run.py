@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
 from tidegate.autoscaler.simulator.measurements import SimulatedMetrics
 from tidegate.autoscaler.simulator.per_replica import simulated_service
 from tidegate.autoscaler.simulator.replicas import SimulatedService
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Floats, Trace
 from tidegate.autoscaler.simulator.workload import Workload, generate_workload
-from tidegate.autoscaler.sloq.days import READ_SECONDS
 from tidegate.autoscaler.types import Decision, Policy, Signals
+from tidegate.autoscaler.wrappers.daily_rise import READ_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,7 @@ def simulate(
         if uses_history:
             if now - read_at >= READ_SECONDS:
                 daily_rates, read_at = trace.daily_rates(now), now
-            expected = trace.expected_rate(now, AHEAD_SECONDS)
-            signals = replace(signals, expected_rate=expected, daily_rates=daily_rates)
+            signals = replace(signals, daily_rates=daily_rates)
         if signals.slots_per_replica is not None and service.slots != system.slots:
             signals = replace(signals, slots_per_replica=service.slots)
         decision = policy(state, signals, now)

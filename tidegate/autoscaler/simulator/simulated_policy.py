@@ -20,7 +20,8 @@ IDLE_SECONDS: Final = Autoscaler().idle_seconds
 def simulated_policy(expression: str, system: System) -> BuiltPolicy:
     """Build the policy of an expression for a system.
 
-    Each policy has its default tick unless `tick` is set. With a minimum of 0, all but KEDA scale to zero and
+    Each policy has its default tick unless `tick` is set, and prepares for rises by the clock only with
+    `predictive=1`. With a minimum of 0, all but KEDA scale to zero and
     back as they do live.
 
     Args:
@@ -31,7 +32,13 @@ def simulated_policy(expression: str, system: System) -> BuiltPolicy:
         PolicyError: the expression is invalid.
     """
     bounds = system.bounds
-    context = PolicyContext(bounds, system.slo_seconds, system.slo_quantile, until=system.until)
+    context = PolicyContext(
+        bounds,
+        system.slo_seconds,
+        system.slo_quantile,
+        until=system.until,
+        start_seconds=system.startup_seconds,
+    )
     if bounds.min > 0 or policy_name_of(expression) == "keda":  # KEDA goes to zero by itself
         return build_policy(expression, context)
     own = replace(context, bounds=Bounds(1, bounds.max))

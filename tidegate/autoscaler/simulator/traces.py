@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.autoscaler.simulator.earlier_days import rates_around, rates_before
-from tidegate.autoscaler.sloq.days import DAY_SECONDS, DAYS
+from tidegate.autoscaler.wrappers.daily_rise import DAY_SECONDS, DAYS
 
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
 MAX_INTERVALS: Final = 1_000_000
@@ -128,23 +128,8 @@ class Trace:
             )
         return scaled
 
-    def expected_rate(self, at: float, ahead_seconds: float) -> float | None:
-        """As queried from Prometheus: the median over earlier days of the maximum rate ahead.
-
-        Earlier days are those in `earlier` and those in the trace itself; None without any.
-        """
-        found = [
-            _largest(rates, at, ahead_seconds, self.interval_seconds) for rates in self.earlier
-        ]
-        found += [
-            _largest(self.rates, begin, ahead_seconds, self.interval_seconds)
-            for begin in np.arange(at - DAY_SECONDS, -1.0, -DAY_SECONDS)
-        ]
-        known = [rate for rate in found if rate is not None]
-        return float(np.median(known)) if known else None
-
     def daily_rates(self, at: float) -> list[list[float]]:
-        """As read from Prometheus (`sloq.days.Rates`): of today and of each earlier day.
+        """As read from Prometheus (`daily_rise.Rates`): of today and of each earlier day.
 
         Earlier days are those in `earlier` and those in the trace itself; empty without any.
         """
@@ -155,11 +140,6 @@ class Trace:
         interval = self.interval_seconds
         earlier = (rates_around(rates, interval, begin) for rates, begin in days[:DAYS])
         return [rates_before(self.rates, interval, at), *earlier]
-
-
-def _largest(rates: Floats, begin: float, seconds: float, interval: float) -> float | None:
-    part = rates[int(begin // interval) : math.ceil((begin + seconds) / interval)]
-    return float(part.max()) if len(part) else None
 
 
 def read_csv(path: Path, max_requests: float = MAX_REQUESTS) -> Trace:

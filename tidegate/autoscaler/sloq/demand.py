@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.autoscaler.sloq.days import NO_RISE, DailyRise
 from tidegate.autoscaler.sloq.state import TimedValue
 
 SHORT_SECONDS: Final = 15.0
@@ -31,13 +30,11 @@ class Demand:
         now: the current rate: the larger of the two windows' rates.
         ahead: the forecast for the time at which a replica started now is ready.
         foreseen: what is expected until then because traffic repeats; 0 without a proof that it does.
-        daily: what is expected because most earlier days had it at this time.
     """
 
     now: float
     ahead: float
     foreseen: float = 0.0
-    daily: DailyRise = NO_RISE
 
 
 def recent_rate(rates: tuple[TimedValue, ...], rate_15s: float, now: float) -> float | None:

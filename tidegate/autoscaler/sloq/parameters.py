@@ -52,7 +52,6 @@ class SloqParameters:
         still_seconds: no replica is removed while the requests in the system, if any, have not changed, for
             up to this long: counters may have stopped, which takes the rates a minute to show; 0: it may be.
         repeats: 1: traffic that repeats is forecast where earlier forecasts of it were right; 0: it is not.
-        days: 1: a rise that most earlier days had at this time is prepared for; 0: it is not.
     """
 
     min: int
@@ -90,4 +89,3 @@ class SloqParameters:
     frozen_ticks: int = 4
     still_seconds: float = 90.0
     repeats: int = 1
-    days: int = 1

@@ -6,8 +6,7 @@ Its invariants:
 
 - Bad data never removes a replica.
 - A higher arrival rate never leads to fewer replicas.
-- Traffic that repeats is taken into account only while forecasts of it were right, and a rise of earlier days
-  only if most of them had it at this time.
+- Traffic that repeats is taken into account only while forecasts of it were right.
 - The target is absolute, so starting replicas count and a scale-up does not cascade.
 - While replicas cannot meet the objective, they are added only to keep the queue from growing, and never up
   to the maximum.
@@ -21,7 +20,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from tidegate.autoscaler.sloq.days import daily_rise
 from tidegate.autoscaler.sloq.demand import (
     KEPT_SECONDS,
     Demand,
@@ -95,8 +93,6 @@ class _Sloq:
             burst_rate=recent_rate(state.rates, checked.rate_15s, now),
             burst_sigmas=parameters.burst_sigmas,
         )
-        if parameters.days:
-            demand = replace(demand, daily=daily_rise(signals.daily_rates, horizon))
         foreseen = self._foresee(state, now)
         proven = bool(parameters.repeats) and state.repetition.proven
         sized, paced = state, parameters
@@ -123,9 +119,6 @@ class _Sloq:
                 "foreseen_right": sum(state.repetition.cases),
                 "foreseen_cases": len(state.repetition.cases),
                 "repeats": proven,
-                "rate_daily": demand.daily.rate,
-                "daily_days": demand.daily.days,
-                "daily_with_rise": demand.daily.with_it,
                 "service_seconds": size.service,
                 "margin": state.margin,
                 "strain": state.strain,

@@ -100,7 +100,7 @@ def size_for(
     first_byte = parameters.until == "first_byte"
 
     # The reserve covers forecast errors, and a rise that was forecast is none.
-    rate = max(demand.ahead, demand.now + state.reserve, demand.foreseen, demand.daily.rate)
+    rate = max(demand.ahead, demand.now + state.reserve, demand.foreseen)
     notes += _about_rate(state, demand, rate, horizon_seconds)
     there = _backlog_load(parameters, checked, demand.now * service, service)
     coming = _expected_backlog_load(
@@ -244,12 +244,6 @@ def _left_of_objective(
 def _about_rate(state: SloqState, demand: Demand, rate: float, horizon_seconds: float) -> list[str]:
     """The clause about where the rate to serve comes from, if it is not the current one."""
     seen = max(demand.ahead, demand.now + state.reserve)
-    if rate > max(seen, demand.foreseen):
-        daily = demand.daily
-        within = f"{rate:.3g} requests/s are expected within {daily.seconds / 60:g} min"
-        return [
-            f"{within}: {daily.with_it} of {daily.days} earlier days had that rise at this time"
-        ]
     if rate > seen:
         known = state.repetition
         right = f"{sum(known.cases)} of the last {len(known.cases)} such forecasts were right"

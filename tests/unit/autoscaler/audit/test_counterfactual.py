@@ -89,11 +89,21 @@ def test_a_pause_or_manual_bounds_apply_to_the_other_policy_too(recorded: Record
 
 def test_it_uses_the_objective_and_the_bounds_of_the_recording(recorded: Recorded) -> None:
     decisions = read(recorded(ticks=3))
-    policy = Counterfactual.for_decisions(decisions, "predictive", ELSEWHERE).policy_at(
-        decisions[0]
-    )
+    policy = Counterfactual.for_decisions(decisions, "surge", ELSEWHERE).policy_at(decisions[0])
     reported = policy({}, decisions[0].signals, 0.0).inputs["parameters"]
     assert (reported["slo_seconds"], reported["min"], reported["max"]) == (0.6, 1, 30)
+
+
+@pytest.mark.parametrize("other", ["hpa", "hpa:predictive=0", "hpa:predictive=1"])
+@pytest.mark.parametrize("own", ["sloq", "sloq:predictive=1"])
+def test_it_prepares_for_rises_by_the_clock_as_recorded_or_as_it_says(
+    own: str, other: str, recorded: Recorded
+) -> None:
+    row = over(recorded(own, ticks=1), other)[0]
+    prepares = other.endswith("=1") or (own.endswith("=1") and other == "hpa")
+    start = 12.0 if own.endswith("=1") else 60.0
+    expected = {"start_seconds": start} if prepares else None
+    assert row.other.inputs["parameters"].get("predictive") == expected
 
 
 @pytest.mark.parametrize(("recorded_words", "every"), [("sloq", 5.0), ("hpa", 15.0), ("hpa", 5.0)])

@@ -35,7 +35,8 @@ def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
 
 def horizon(decisions: list[RecordedDecision], expression: str) -> float | None:
     """That of the first decision of a policy, if it has one."""
-    policy = build_policy(expression, CONTEXT, tick_seconds=TICK_SECONDS).policy
+    prepares = "predictive" in decisions[0].fields["inputs"]["parameters"]
+    policy = build_policy(expression, CONTEXT, tick_seconds=TICK_SECONDS, prepares=prepares).policy
     state = initial_state(decisions, expression)
     inputs = policy(state, decisions[0].signals, decisions[0].now).inputs
     found: float | None = inputs.get("horizon_seconds")
@@ -55,7 +56,8 @@ def test_the_same_policy_costs_as_much_as_it_did(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", [*(name for name in POLICIES if name != "vertical"), "max(hpa,sloq)"]
+    "expression",
+    [*(name for name in POLICIES if name != "vertical"), "max(hpa,sloq)", "sloq:predictive=1"],
 )
 def test_every_policy_that_plans_for_start_up_times_begins_with_the_recorded_ones(
     expression: str, recorded: Recorded
@@ -63,7 +65,9 @@ def test_every_policy_that_plans_for_start_up_times_begins_with_the_recorded_one
     assert horizon(read(recorded("sloq")), expression) in {None, STARTUP_SECONDS + TICK_SECONDS}
 
 
-@pytest.mark.parametrize("words", ["sloq", "predictive", "surge", "max(hpa,sloq)", "hpa"])
+@pytest.mark.parametrize(
+    "words", ["sloq", "sloq:predictive=1", "surge", "max(hpa,sloq):predictive=1", "hpa"]
+)
 def test_it_is_known_from_every_policy(words: str, recorded: Recorded) -> None:
     assert horizon(read(recorded(words)), "sloq") == STARTUP_SECONDS + TICK_SECONDS
 

@@ -9,13 +9,11 @@ import pytest
 
 from support.components import AT_NIGHT
 from support.harnesses.sloq_loop import CALM, PARAMETERS
-from tidegate.autoscaler.policy_builder import build_policy
-from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
 from tidegate.autoscaler.simulator.score import Score, score
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.sloq.policy import sloq
-from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.autoscaler.types import Decision, Signals
 
 
 def at_rate(rate: float) -> Signals:
@@ -54,14 +52,6 @@ def test_room_is_kept_for_a_slowdown_that_the_objective_allows(
 ) -> None:
     assert decide(rate, slo_seconds=slo_seconds, slowdown_most=1.0).inputs["wanted"] == without
     assert decide(rate, slo_seconds=slo_seconds).inputs["wanted"] == replicas
-
-
-def test_forecasts_of_earlier_days_have_it_too() -> None:
-    context = PolicyContext(Bounds(PARAMETERS.min, PARAMETERS.max), slo_seconds=1.2)
-    signals = replace(at_rate(10.0), expected_rate=50.0, desired=1)
-    forecast = build_policy("predictive", context).policy({}, signals, 5.0)
-    assert forecast.reason == "up"
-    assert forecast.desired == decide(50.0, slo_seconds=1.2).inputs["wanted"] == 5
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=AT_NIGHT)])

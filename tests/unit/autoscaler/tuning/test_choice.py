@@ -37,7 +37,7 @@ def test_a_part_is_slow_and_without_metrics_when_the_trace_is() -> None:
         assert first.slowness(at) == trace.slowness(at)
         assert second.slowness(at) == trace.slowness(at + 1200)
     assert [(one.start, one.end) for one in second.blackouts] == [(100, 200)]
-    assert second.expected_rate(0, 120) == 21
+    assert [one.tolist() for one in second.earlier] == [list(range(20, 40))]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,176 @@
+"""The rates of earlier days, read from Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.autoscaler.live.history import (
+    AHEAD,
+    KEPT_SECONDS,
+    HistoryError,
+    HistoryReader,
+    parse,
+    query,
+)
+from tidegate.autoscaler.live.signals import Reading
+
+
+def test_the_query_covers_the_minutes_before_and_ahead_on_each_day() -> None:
+    windows = re.findall(r"(avg|max)_over_time\([\w:]+\[(\d+)s\](?: offset (\d+)s)?\)", query())
+    assert windows[:3] == [("avg", "3600", ""), ("max", "300", ""), ("avg", "3600", "86400")]
+    assert ("max", "300", "86100") in windows
+    assert len(windows) == 2 + 7 * (2 + len(AHEAD))
+
+
+def response(series: dict[tuple[Any, str], str]) -> bytes:
+    result = [
+        {"metric": {"day": str(day), "rate": rate}, "value": [1, value]}
+        for (day, rate), value in series.items()
+    ]
+    return json.dumps({"status": "success", "data": {"result": result}}).encode()
+
+
+TODAY = {(0, "level"): "6", (0, "recent"): "8"}
+YESTERDAY = {(1, "level"): "2", (1, "recent"): "3"} | {(1, rate): "7.50001" for rate in AHEAD}
+DAY = (2.0, 3.0, *[7.5] * len(AHEAD))
+RATES = ((6.0, 8.0), DAY, *[()] * 6)
+
+
+@pytest.mark.parametrize(
+    ("series", "rates"),
+    [
+        ({}, ()),
+        (TODAY, ()),
+        (TODAY | YESTERDAY, RATES),
+        (YESTERDAY, ((), *RATES[1:])),
+        # A day is known as a whole, or not.
+        (TODAY | YESTERDAY | {(3, "level"): "1"}, RATES),
+    ],
+)
+def test_a_response_has_the_rates_of_the_days_that_are_known(
+    series: dict[tuple[Any, str], str], rates: tuple[tuple[float, ...], ...]
+) -> None:
+    assert parse(response(series)) == rates
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(response(TODAY | {(1, "level"): bad}) for bad in ("NaN", "+Inf", "-1")),
+        response({(8, "level"): "1"}),
+        response({("", "level"): "1"}),
+        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"7.5"]}]}}',
+        b'{"status":"error"}',
+        b"\xff",
+    ],
+)
+def test_an_impossible_response_is_an_error(body: bytes) -> None:
+    with pytest.raises(HistoryError, match="Prometheus"):
+        parse(body)
+
+
+@given(st.binary(max_size=80))
+def test_any_invalid_bytes_are_an_error(body: bytes) -> None:
+    with pytest.raises(HistoryError):
+        parse(body)
+
+
+Ask = Callable[[], Awaitable[Reading]]
+
+
+@dataclass
+class Prometheus:
+    """Answers with yesterday's rates, or fails with another status, and knows what it was asked."""
+
+    url: str = ""
+    status: int = 200
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Prometheus]:
+    prometheus = Prometheus()
+
+    async def answer(request: web.Request) -> web.Response:
+        prometheus.asked.append(str((await request.post())["query"]))
+        if prometheus.status != 200:
+            return web.json_response({"status": "error"}, status=prometheus.status)
+        body = response(TODAY | YESTERDAY)
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/api/v1/query", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    prometheus.url = f"http://127.0.0.1:{port}/"
+    yield prometheus
+    await runner.cleanup()
+
+
+async def test_the_history_is_queried_every_15_seconds(served: Prometheus) -> None:
+    clock = iter([0.0, 5.0, 14.9, 15.0])
+
+    async def inner() -> Reading:
+        return Reading(arrival_rate=1.0)
+
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader(served.url, session, inner, lambda: next(clock))
+        found = [await reader.read() for _ in range(4)]
+    read = Reading(arrival_rate=1.0, daily_rates=RATES)
+    assert found == [read] * 4
+    assert served.asked == [query(), query()]
+
+
+async def test_without_a_history_there_are_no_rates_and_no_signal_problem() -> None:
+    async def inner() -> Reading:
+        return Reading(arrival_rate=1.0)
+
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader("http://127.0.0.1:9", session, inner, lambda: 0.0)
+        reading = await reader.read()
+    assert (reading.problem, reading.arrival_rate, reading.daily_rates) == ("", 1.0, ())
+    assert reading.history_problem.endswith("; no rise is expected")
+
+
+async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
+    served: Prometheus,
+) -> None:
+    async def inner() -> Reading:
+        return Reading(arrival_rate=1.0)
+
+    now = 0.0
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader(served.url, session, inner, lambda: now)
+
+        async def read_history(at: float) -> tuple[Any, str]:
+            nonlocal now
+            now = at
+            reading = await reader.read()
+            return reading.daily_rates, reading.history_problem
+
+        assert await read_history(0) == (RATES, "")
+        served.status = 503
+        kept = (RATES, "the response of Prometheus is invalid; the last rates are kept")
+        assert await read_history(14) == (RATES, "")
+        assert await read_history(15) == kept
+        assert await read_history(KEPT_SECONDS - 1) == kept
+        assert await read_history(KEPT_SECONDS) == (
+            (),
+            "the response of Prometheus is invalid; no rise is expected",
+        )
+        # It is asked again at each tick.
+        served.status = 200
+        assert await read_history(KEPT_SECONDS + 5) == (RATES, "")
