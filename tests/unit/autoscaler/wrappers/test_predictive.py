@@ -195,7 +195,6 @@ WITHOUT_RISE = st.sampled_from(
         (),
         [[10, 10], *[RISE] * 2],
         [[10, 10], *[NONE] * 7],
-        [[50, 50], *[RISE] * 7],
         [[10], *[RISE] * 7],
     ]
 )
