@@ -223,7 +223,7 @@ def test_the_settings_are_its_parameters_and_its_decisions_replay() -> None:
         {
             "slo": {"latency_seconds": 0.6},
             "replicas": {"min": 2, "start": 2, "max": 9},
-            "autoscaler": {"policy": "sloq"},
+            "autoscaler": {"policy": "sloq", "predictive": False},
         }
     )
     decision = configured_policy(settings).policy({}, CALM, 5.0)
