@@ -26,12 +26,11 @@ CORE: Final = (SLOQ, FLOOR, *BASELINES)
 
 SETTINGS: Final = (
     SLOQ,
-    "sloq:patience_most=0,late_share=0.1,down_seconds=180",
-    "sloq:late_share=0.1",
-    "sloq:down_seconds=180",
-    "sloq:reserve_coverage=0.93",
-    "sloq:reserve_coverage=0.96,reserve_step=0.05",
-    "sloq:slowdown_most=1",
+    "sloq:coverage=0.97",
+    "sloq:coverage=0.93",
+    "sloq:wait_share=0.5",
+    "sloq:burst_sigmas=0",
+    "sloq:down_seconds=150",
 )
 """What the default settings are chosen from."""
 TUNED: Final = (

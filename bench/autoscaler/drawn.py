@@ -37,23 +37,18 @@ from tidegate.autoscaler.simulator.workload import Workload, generate_workload
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 ROOT: Final = Path(__file__).parents[2]
-ORACLE: Final = "sloq:reserve_coverage=0,burst_sigmas=0,peakedness_most=1"
+ORACLE: Final = "sloq:coverage=0,burst_sigmas=0"
 ORACLE_NAME: Final = "oracle"
 COMPARED: Final = (SLOQ, ORACLE_NAME, FLOOR, *BASELINES)
 OFF: Final = MappingProxyType(
     {
-        "burst reserve": "reserve_coverage=0",
-        "backlog counted ahead": "backlog_ahead=0",
+        "burst reserve": "coverage=0",
         "bursts of 5 s": "burst_sigmas=0",
-        "wait planned for": "patience_most=0",
+        "backlog counted ahead": "backlog_ahead=0",
+        "a wait shorter than allowed": "wait_share=1",
+        "corrections": "correction_most=1",
         "stay margin": "stay_margin=0",
-        "peakedness": "peakedness_most=1",
-        "slowdown": "slowdown_most=1",
-        "margin": "margin_most=0",
-        "strain": "strain_most=1",
-        "down share": "down_share=1",
-        "repeats": "repeats=0",
-        "rise": "rise_most=1",
+        "window of scale-down": "down_seconds=0",
     }
 )
 """The options that turn a mechanism off."""

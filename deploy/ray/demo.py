@@ -23,9 +23,7 @@ RAY, SERVE, PROMETHEUS = (f"http://127.0.0.1:{port}" for port in (8265, 8000, 90
 TOKEN: list[str] = []
 START_SECONDS = 180.0
 # Down soon, and without a burst reserve: where replicas start slowly, that would keep a second one for long.
-POLICY = (
-    "sloq:down_seconds=20,surge_seconds=10,down_share=1,down_period_seconds=5,reserve_coverage=0"
-)
+POLICY = "sloq:down_seconds=20,coverage=0"
 SCENARIO = """
 name = "ray-demo"
 description = "3 requests a second, then 20, then 1"

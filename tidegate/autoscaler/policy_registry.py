@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from tidegate.autoscaler.policies import keda, kpa, ray_serve, static, step
 from tidegate.autoscaler.policies.hpa import hpa
-from tidegate.autoscaler.sloq.parameters import SloqParameters
+from tidegate.autoscaler.sloq.parameters import PRIORITIES, Priority, SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.vertical import VerticalParameters, surge, vertical
@@ -29,6 +29,7 @@ class PolicyContext:
         slo_seconds: the objective: the maximum response time.
         slo_quantile: the fraction of requests that must meet it.
         until: the byte of the response that must arrive within it.
+        priority: what weighs more where both cannot be had.
         start_seconds: until a new replica is ready, at most.
         stale_seconds: older signals are not used.
         slots: of a replica without lent ones; None: as first measured.
@@ -42,6 +43,7 @@ class PolicyContext:
     slots: int | None = None
     most_slots: int | None = None
     until: Literal["last_byte", "first_byte"] = "last_byte"
+    priority: Priority = "balanced"
     start_seconds: float = 60.0
 
 
@@ -93,6 +95,7 @@ class PolicyType:
             "base_slots": context.slots,
             "most_slots": context.most_slots,
             "until": context.until,
+            **PRIORITIES[context.priority],
         }
         known = {"min", "max", *inspect.signature(self.parameters).parameters}
         return {name: value for name, value in values.items() if name in known}
@@ -104,7 +107,7 @@ def _build_hpa(parameters: Mapping[str, Any]) -> Policy:
 
 
 SLOQ_POSITIVE_OPTIONS: Final = frozenset(
-    {"slo_seconds", "service_seconds", "late_share", "patience_share"}
+    {"slo_seconds", "service_seconds", "late_share", "wait_share"}
 )
 
 POLICIES: Final[Mapping[str, PolicyType]] = {

@@ -182,6 +182,9 @@ class Autoscaler(Section):
     """Whether the autoscaler runs."""
     policy: str = "sloq"
     """Scaling policy; `sloq` scales for the latency objective. Others: docs/reference/policies.md."""
+    priority: Literal["cost", "balanced", "latency"] = "balanced"
+    """What weighs more with `sloq` where both cannot be had: fewer replicas, or fewer requests over the
+    objective (docs/how-to/scaling.md)."""
     dry_run: bool = False
     """Whether decisions are only logged, and the number of replicas is not changed."""
     schedule: tuple[ScheduleWindow, ...] = ()

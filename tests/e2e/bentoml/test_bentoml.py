@@ -25,9 +25,7 @@ pytestmark = pytest.mark.e2e
 
 FOLDER = ROOT / "deploy" / "bentoml"
 # Down within seconds; the page's own settings take minutes.
-FAST_DOWN = (
-    "sloq:down_seconds=10,surge_seconds=10,down_share=1,down_period_seconds=5,reserve_coverage=0"
-)
+FAST_DOWN = "sloq:down_seconds=10,coverage=0"
 LOAD = "tidegate loadgen run {} --url http://127.0.0.1:8000 --path /summaries --body texts.ndjson"
 # Exit code of a load that was sent late: on a busy machine no fault of the stack.
 SENT_LATE = 98

@@ -75,7 +75,7 @@ async def test_under_sloq_frozen_or_missing_metrics_remove_no_replica(
 ) -> None:
     plant.count = 4
     path = tmp_path / "control.sock"
-    settings = {"TIDEGATE_AUTOSCALER__POLICY": "sloq:down_seconds=1,surge_seconds=1"}
+    settings = {"TIDEGATE_AUTOSCALER__POLICY": "sloq:down_seconds=1"}
     async with (
         serve_unix(make_app(plant), path),
         started(tmp_path, f"unix:{path}", prometheus.url, unused_tcp_port, **settings) as sidecar,

@@ -27,11 +27,7 @@ from tidegate.resizer.server import make_app, serve_unix
 pytestmark = pytest.mark.integration
 
 DOWN_SECONDS = 2
-# Only their age may show that signals are frozen.
-POLICY = (
-    f"sloq:down_seconds={DOWN_SECONDS},surge_seconds=1,down_period_seconds=1,frozen_ticks=1000"
-    ",still_seconds=0"
-)
+POLICY = f"sloq:down_seconds={DOWN_SECONDS}"
 WITHOUT_SIGNALS = "held: the arrival rate is not known"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Three times the time of a scale-down.

@@ -41,7 +41,10 @@ class SloqLoop:
         self.now += 5.0
         self._ticks += 1
         # Real means change with every request; unchanged values would count as frozen.
-        moving = {"latency_seconds": 0.5 + 0.001 * (self._ticks % 7)}
+        moving: dict[str, Any] = {"latency_seconds": 0.5 + 0.001 * (self._ticks % 7)}
+        # What arrives also leaves, unless a test says otherwise.
+        if "arrival_rate" in changed:
+            moving["completed_rate"] = changed["arrival_rate"]
         seen = replace(self.signals, **{**moving, **changed})
         decision = self.decide(self.state, seen, self.now)
         self.state = decision.state

@@ -38,7 +38,7 @@ VALUES: Final[dict[str, Any]] = {
         "autoscaler": {
             "tick_seconds": 2,
             "idle_seconds": 5,
-            "policy": "sloq:down_seconds=5,surge_seconds=5,down_period_seconds=2,reserve_coverage=0",
+            "policy": "sloq:down_seconds=5,coverage=0",
         },
         "replicas": {"min": 1, "max": 5},
     },

@@ -33,9 +33,7 @@ IMAGES: Final = (
 SETTINGS: Final = {
     "TIDEGATE_DEVICE__SIMULATED": "true",
     "TIDEGATE_AUTOSCALER__TICK_SECONDS": "2",
-    "TIDEGATE_AUTOSCALER__POLICY": (
-        "sloq:down_seconds=20,surge_seconds=10,down_period_seconds=5,reserve_coverage=0"
-    ),
+    "TIDEGATE_AUTOSCALER__POLICY": ("sloq:down_seconds=20,coverage=0"),
     "TIDEGATE_REPLICAS__MAX": "5",
 }
 

@@ -37,9 +37,7 @@ OBJECTIVE_SECONDS = 1.5
 START_SECONDS = 240.0
 # Fast enough for a test: down after a quarter of a minute, at once, and without a burst reserve. Where
 # replicas start slowly, a step of the load would leave one that keeps a second replica for half an hour.
-POLICY = (
-    "sloq:down_seconds=15,surge_seconds=5,down_share=1,down_period_seconds=5,reserve_coverage=0"
-)
+POLICY = "sloq:down_seconds=15,coverage=0"
 
 # A replica answers 4 a second: 8 need three replicas.
 STEPS: list[dict[str, Any]] = [

@@ -53,7 +53,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.policy = SloqPolicy(
-            policy="sloq:down_seconds=30,surge_seconds=10,down_share=1",
+            policy="sloq:down_seconds=30,coverage=0",
             latency_seconds=0.5,
             clock=lambda: self.now,
         )

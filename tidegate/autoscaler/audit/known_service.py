@@ -13,17 +13,11 @@ from typing import Any, Final
 from tidegate.autoscaler.audit.decisions import RecordedDecision
 from tidegate.autoscaler.policy_expression import options_of, parse_composition, policy_name_of
 from tidegate.autoscaler.policy_registry import POLICIES
-from tidegate.autoscaler.sloq.learning import learn_replicas
+from tidegate.autoscaler.sloq.correct import learn_replicas
 from tidegate.autoscaler.sloq.state import SloqState
 
 # Fields of SLOQ's state without times, which hold for any policy.
-SERVICE_FIELDS: Final = {
-    "service_seconds",
-    "service_seconds_p95",
-    "startups",
-    "told_slots",
-    "slots",
-}
+SERVICE_FIELDS: Final = {"service_seconds", "service_seconds_p95", "startups", "occupancy"}
 
 
 def initial_state(decisions: Sequence[RecordedDecision], expression: str) -> dict[str, Any]:

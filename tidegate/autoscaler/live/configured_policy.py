@@ -62,6 +62,7 @@ def policy_context(settings: Settings) -> PolicyContext:
         slots=settings.slots.per_replica,
         most_slots=settings.slots.effective_max,
         until=settings.slo.until,
+        priority=settings.autoscaler.priority,
         start_seconds=settings.replicas.start_seconds,
     )
 

@@ -31,7 +31,7 @@ class ScalingSettings:
 
 # A loss must show at once.
 QUICK: Final = ScalingSettings(
-    policy="sloq:down_seconds=5,surge_seconds=5",
+    policy="sloq:down_seconds=5",
     tick_seconds=2.0,
     poll_seconds=2,
     sync_seconds=5.0,

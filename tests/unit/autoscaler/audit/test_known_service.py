@@ -97,13 +97,13 @@ def test_what_the_recorded_policy_decided_is_not_taken_over(recorded: Recorded) 
     assert initial_state(read(recorded("hpa")), "kpa") == {}
 
 
-def test_learned_slots_are_kept(recorded: Recorded) -> None:
+def test_a_learned_occupancy_is_kept(recorded: Recorded) -> None:
     decisions = read(recorded("sloq", ticks=1))
-    state = {**decisions[0].fields["state"], "told_slots": 4, "slots": 2.0}
+    state = {**decisions[0].fields["state"], "occupancy": 2.0}
     first = replace(decisions[0], fields={**decisions[0].fields, "state": state})
     policy = build_policy("sloq", CONTEXT).policy
     decision = policy(initial_state([first], "sloq"), first.signals, first.now)
-    assert decision.inputs["slots_per_replica"] == 2.0
+    assert decision.inputs["occupancy"] == pytest.approx(2.0, abs=0.01)
 
 
 def test_a_recording_from_the_start_of_the_autoscaler_begins_empty(recorded: Recorded) -> None:

@@ -166,7 +166,7 @@ def test_counters_that_stop_never_remove_a_replica(
 ) -> None:
     assume(seen.in_system)
     state, now = after(history)
-    decide = sloq(replace(PARAMETERS, down_seconds=1.0, surge_seconds=1.0))
+    decide = sloq(replace(PARAMETERS, down_seconds=1.0))
     first = decide(state, replace(seen, desired=max(2, min(40, seen.desired))), now)
     state, held = first.state, first.desired
     rate, minute = seen.arrival_rate or 0.0, seen.arrival_rate_60s or 0.0
