@@ -30,6 +30,8 @@ LEAST_WAIT_SHARE: Final = 0.15
 CALM_SHARE: Final = 0.5
 # A machine that was busy with other work is not so for ever.
 OCCUPANCY_FADE_SECONDS: Final = 12 * 3600.0
+# A slot time of microseconds may be a small part of what a request costs.
+MAX_OCCUPANCY: Final = 1e6
 # Of a machine that is not full, half as many replicas again complete a third more at least.
 MORE_REPLICAS: Final = 1.5
 MORE_COMPLETED: Final = 1.15
@@ -140,7 +142,7 @@ def learn_capacity(
     completed = checked.signals.completed_rate
     if _queue_stands(state, checked, now) and completed and service:
         measured = state.ready * checked.slots / completed / service
-        measured = max(min(known, 1.0), min(measured, parameters.correction_most))
+        measured = max(min(known, 1.0), min(measured, MAX_OCCUPANCY))
         requests = completed * SHORT_SECONDS
         weight = requests / (requests + ENOUGH_REQUESTS)
         return {
@@ -162,7 +164,10 @@ def _full(state: SloqState, completed: float, now: float) -> tuple[float, float,
 
 
 def machine_is_full(state: SloqState, checked: CheckedSignals, now: float) -> bool:
-    """Whether requests queue and more replicas complete no more of them than fewer did minutes ago."""
+    """Whether requests queue and more replicas complete no more of them than fewer did minutes ago.
+
+    What they share is used up: the machine, a lock, a database.
+    """
     if state.full is None or not _queue_stands(state, checked, now):
         return False
     _, ready, _ = state.full

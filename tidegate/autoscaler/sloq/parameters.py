@@ -39,8 +39,8 @@ class SloqParameters:
         burst_sigmas: arrivals of 5 s that exceed the minute's rate by this many standard deviations count as
             the current rate; 0: never.
         backlog_ahead: how many times to count the backlog when a replica started now is ready; 0: not at all.
-        correction_most: requests are taken to wait, or to occupy a slot, up to this many times as long as the
-            model says, where it is measured; 1: as the model says.
+        correction_most: requests are taken to wait up to this many times as long as the model says, where it
+            is measured; 1: as the model says, also of how long they occupy a slot.
         stay_margin: the extra work that must fit before a replica is removed, as a fraction.
         down_seconds: scale-down follows the largest target of this window.
     """

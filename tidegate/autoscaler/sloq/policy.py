@@ -137,9 +137,9 @@ class _Sloq:
         if size.meetable:
             aim = f"P(wait > {size.wait_seconds:.2g} s) ≤ {100 * size.late:.2g} %"
             number = f"more than {most}" if size.capped else f"{step.needed}"
-            replicas = "replica" if step.needed == 1 else "replicas"
+            replicas, keep = ("replica", "keeps") if step.needed == 1 else ("replicas", "keep")
             slots = "slot" if checked.slots == 1 else "slots"
-            yield f"{number} {replicas} of {checked.slots} {slots} keep {aim}"
+            yield f"{number} {replicas} of {checked.slots} {slots} {keep} {aim}"
         else:
             byte = " to the first byte" if self.parameters.until == "first_byte" else ""
             yield (
@@ -162,8 +162,8 @@ class _Sloq:
             yield f"{measured}, {over} the objective of {slo:g} s"
         if state.occupancy > 1.1:
             yield (
-                f"a request occupies a slot {state.occupancy:.2g} times as long as it is processed in it,"
-                " by the requests that left while others queued"
+                f"each request keeps a slot {state.occupancy:.3g} times as long as it is processed in it, by"
+                " what left while others queued: time is spent outside the slots, or there are fewer"
             )
         elif state.occupancy < 0.9:
             slots = checked.slots / state.occupancy
@@ -176,8 +176,8 @@ class _Sloq:
         parameters = self.parameters
         if step.needed > step.desired:
             yield (
-                f"{step.current} replicas complete no more requests than fewer did: the machine is full,"
-                " so none is added"
+                f"{step.current} replicas complete no more requests than fewer did, so none is added: the"
+                " machine, or something else that all replicas share, is used up"
                 if step.full
                 else f"the maximum is {parameters.max}"
             )

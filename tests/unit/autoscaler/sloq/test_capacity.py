@@ -22,8 +22,8 @@ def queueing(loop: SloqLoop, completed: float, ticks: int = 6, **changed: Any) -
     [
         # 16 slots of 0.2 s complete 80 requests a second.
         (4, 80.0, 1.0, ""),
-        (4, 20.0, 4.0, "a request occupies a slot 4 times as long as it is processed in it"),
-        (8, 80.0, 2.0, "a request occupies a slot 2 times as long as it is processed in it"),
+        (4, 20.0, 4.0, "each request keeps a slot 4 times as long as it is processed in it"),
+        (8, 80.0, 2.0, "each request keeps a slot 2 times as long as it is processed in it"),
         # A time that has just become shorter is no sign of more slots.
         (4, 160.0, 1.0, ""),
     ],
@@ -50,8 +50,9 @@ def test_time_spent_outside_of_the_slots_adds_replicas_while_the_model_sees_no_w
         for n in range(1, 6)
     ]
     assert decisions[-1].desired == 6
-    assert decisions[-1].inputs["occupancy"] > 50
-    assert "by the requests that left while others queued" in decisions[-1].explanation
+    # 2 · 4 slots complete 40 a second, each in 0.2 s instead of 0.0015.
+    assert decisions[-1].inputs["occupancy"] == pytest.approx(0.2 / 0.0015, rel=0.2)
+    assert "time is spent outside the slots" in decisions[-1].explanation
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,10 @@ def test_no_replica_is_added_where_more_have_completed_no_more() -> None:
     assert more > 3 * 1.5
     held = queueing(loop, 20.0, ticks=12, arrival_rate=400.0)
     assert (held.desired, held.reason, held.inputs["machine_full"]) == (more, "limited", True)
-    assert "complete no more requests than fewer did: the machine is full" in held.explanation
+    assert (
+        "complete no more requests than fewer did, so none is added: the machine"
+        in held.explanation
+    )
     # Once the machine completes more, they do.
     assert not queueing(loop, 40.0, arrival_rate=400.0).inputs["machine_full"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import pytest
@@ -15,7 +16,7 @@ from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 
 TRACES = (
-    *("steady", "spike", "sawtooth", "slowdown", "outage", "idle-then-burst", "batches"),
+    *("steady", "spike", "sawtooth", "slowdown", "outage", "idle-then-burst", "batches", "steps"),
     *("bursts-irregular", "lost-metrics", "flash-20x"),
 )
 SYSTEM = System(bounds=Bounds(2, 12))
@@ -67,7 +68,7 @@ CLAIMS: dict[str, Callable[[tuple[str, ...], Signals, Decision], bool]] = {
     r"^(\d+) held: ": lambda said, seen, now: int(said[0]) == seen.desired == now.desired,
     rf": \(?{NUMBER}(?: \+ {NUMBER} in reserve for bursts\))? requests/s × {NUMBER} s = {NUMBER} slots": work,  # noqa: RUF001
     rf"{NUMBER} requests will queue": lambda said, seen, now: near(said[0], now.inputs["backlog"]),
-    r"; (\d+) replicas? of 4 slots keep": lambda said, seen, now: (
+    r"; (\d+) replicas? of 4 slots keeps? ": lambda said, seen, now: (
         int(said[0]) == now.inputs["wanted"] == math.ceil(now.inputs["slots"] / 4)
     ),
     r"more than (\d+) replicas": lambda said, seen, now: (
@@ -75,6 +76,9 @@ CLAIMS: dict[str, Callable[[tuple[str, ...], Signals, Decision], bool]] = {
     ),
     rf"p95 of the last minute is {NUMBER} s, (over|within) the": measured,
     rf"alone is {NUMBER} s, the objective {NUMBER} s": alone,
+    rf"keeps a slot {NUMBER} times as": lambda said, seen, now: (
+        near(said[0], now.inputs["occupancy"]) and now.inputs["occupancy"] > 1
+    ),
     rf"requests wait {NUMBER} times as": lambda said, seen, now: (
         near(said[0], now.inputs["strain"]) and now.inputs["strain"] > 1
     ),
@@ -94,7 +98,9 @@ CLAIMS: dict[str, Callable[[tuple[str, ...], Signals, Decision], bool]] = {
 
 @lru_cache
 def ticks(name: str) -> tuple[Tick, ...]:
-    return tuple(run_one("sloq", TraceSpec(name), SYSTEM, 0).ticks)
+    # `steps` with a replica that has half of the slots that it reports.
+    system = replace(SYSTEM, slots=2, reported_slots=4) if name == "steps" else SYSTEM
+    return tuple(run_one("sloq", TraceSpec(name), system, 0).ticks)
 
 
 @pytest.mark.parametrize("name", TRACES)
