@@ -22,7 +22,11 @@ AT_NIGHT: Final = pytest.mark.skipif(
 
 
 def examples(count: int) -> int:
-    """How many examples hypothesis tries: all in `make nightly`, elsewhere a third."""
+    """How many examples hypothesis tries: all in `make nightly`, elsewhere a third.
+
+    They are the same in each run until the test or hypothesis changes: random ones would fail a change for a
+    fault that it did not bring in.
+    """
     return count if NIGHTLY else count // 3
 
 

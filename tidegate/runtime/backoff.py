@@ -1,4 +1,8 @@
-"""Exponential backoff with jitter: how long to wait after a failure before the next attempt."""
+"""Exponential backoff with jitter: how long to wait after a failure before the next attempt.
+
+Libraries such as tenacity and stamina are loops around a call. Nothing here has such a call: the collector
+returns the wait to its loop, the supervisor waits for a process to exit, the resizer decides at each tick.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,12 @@
 The kernel completes connections by itself and queues them. Those still in the queue when the socket closes
 are reset together with their requests. So the kernel first drops new ones (`drop_new_connections`), then the
 queue is emptied by accepting for `SETTLE_SECONDS`, and only then the socket closes. A client whose connection
-was dropped sends it again and is refused. docs/adr/connections-are-not-reset.md has the measurements.
+was dropped sends it again and is refused.
+
+The gateway does not need the filter: without it none of 200 scale-ins under load lost a request. Clients
+that connect for each request without a gateway do: a reset in each of 6 runs, none in 10 with it (two
+shared cores, 2026-11-25). `listen(0)` would keep a queue of one, and `shutdown` resets the queue as `close`
+does.
 """
 
 from __future__ import annotations

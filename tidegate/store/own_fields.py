@@ -1,7 +1,8 @@
 """Makes fields searchable that are not in the mapping: of `annotate`, of log lines and of other programs.
 
 A mapping for each name would let a program fill the index, and the first event would decide the type of all
-others. Instead two keyword fields have the names and the values of them all:
+others, also with `dynamic: runtime`; `flattened` would compare numbers as texts. Instead two keyword fields
+have the names and the values of them all:
 
     tidegate.own_fields.names     tidegate.city, tidegate.price
     tidegate.own_fields.values    tidegate.city=sKyiv, tidegate.price=nc014000000000000

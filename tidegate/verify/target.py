@@ -68,7 +68,7 @@ class Target:
         return self._elasticsearch(user)
 
     def elasticsearch_of_viewer(self) -> ComponentClient:
-        """The client of Elasticsearch with the login of Kibana's user.
+        """The client of Elasticsearch with the login of Kibana's user: it finds a right that a person lacks.
 
         Raises:
             ComponentError: the password or the CA file cannot be read.

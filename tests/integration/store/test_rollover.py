@@ -64,7 +64,7 @@ def test_an_event_can_be_created_in_the_newest_backing_index_only(
     store: ElasticsearchStore, elasticsearch_url: str, name: str
 ) -> None:
     # So nothing that delivers can choose the index in which an event may be already
-    # (docs/adr/duplicates-after-a-rollover.md).
+    # (docs/adr/acknowledged-delivery.md).
     event = make_event(Origin("flights", "1", "test", "x", name), "app", "x", unix_ns=10**18)
     assert store.append([event]) == []
     stream = f"logs-tidegate.app-{name}"

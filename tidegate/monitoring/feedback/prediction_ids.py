@@ -12,7 +12,9 @@ service's key. So a request needs one HMAC, and each row a hash of a third of it
 encrypted: anyone who has it can read it.
 
 The digest is of the model's name and its classes, or its target. If it is equal, a label means the same for
-another version (docs/adr/labels-outlive-a-version.md).
+another version. So labels that come after a deployment count, without a list of the versions served: it
+would have to be written, locked and shared by the replicas, and prove less than the signature does. The
+digest is in the id and not only signed: else a model with other classes could not be told from a forgery.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The memory of the project's containers as metrics, sampled from the Docker engine.
 
-The resizer exports them because no other component reaches the engine. A scrape returns the last sample and
-causes no call of the engine.
+The resizer exports them because no other component reaches the engine; cAdvisor would need its socket too,
+and most of the host's files. A scrape returns the last sample and causes no call of the engine.
 """
 
 from __future__ import annotations

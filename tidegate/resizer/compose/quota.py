@@ -3,7 +3,8 @@
 In Compose the slots of a replica do not change; it is lent CPU to serve them faster. Both its base quota and
 the lent quota must survive a restart of the resizer. So a lent quota holds the number of slots in its last
 four digits, which the engine ignores: it schedules in microseconds of each 100 ms, which are steps of 10,000
-billionths of a CPU (docs/adr/lent-cpu-is-in-the-quota.md).
+billionths of a CPU. One call changes the quota and the number together. Docker's `update` changes no label,
+and a file would be a second step and a volume: if it were lost, a lent quota would be multiplied again.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Three values must agree: the replica's slots; the number of requests that the gateway sends it at once; and
 the gateway's configuration, which applies after a restart of the gateway. Requests must queue in the
 gateway, not in a replica. So slots are added in the replica first and then used by the gateway; they are
-removed from the gateway first and then from the replica.
+removed from the gateway first and then from the replica. HAProxy gets them by its runtime socket: each reload
+would leave an old process with a queue of its own until its last request is answered.
 
 A reconciliation loop compares the three with the desired number and moves them step by step, so starts,
 failures and restarts in between do no harm.

@@ -2,7 +2,8 @@
 
 The grammar is that of Lucene's classic query parser, which Elasticsearch's `query_string` uses; so is
 the binding of AND, OR and NOT (`_Clauses`). Boosts (`^2`) are parsed and ignored, as events are sorted
-by time. Why not a library: docs/adr/our-own-query-parser.md.
+by time. Why not a library: luqum reads `a && b`, `!a` and `x:a/b` with another meaning and refuses valid
+ranges, and its grammar cannot be extended (docs/adr/tantivy-as-the-embedded-store.md).
 """
 
 from __future__ import annotations
