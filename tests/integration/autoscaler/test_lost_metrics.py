@@ -38,7 +38,7 @@ HIGH_RATE, LOW_RATE, REPLICAS = 60.0, 1.0, 4
 
 @dataclass
 class VariableLoadPlant(Plant):
-    """A service whose load can fall, and whose times differ slightly between scrapes, as real ones do."""
+    """A service whose load can fall, and whose values differ slightly between scrapes, as real ones do."""
 
     rate: float = HIGH_RATE
     scrapes: int = 0
@@ -46,7 +46,8 @@ class VariableLoadPlant(Plant):
     async def metrics(self, request: web.Request) -> web.Response:
         text = (await super().metrics(request)).text or ""
         self.scrapes += 1
-        text = text.replace("plant_seconds 10.0", f"plant_seconds {10 + self.scrapes * 1e-6}")
+        for name, value in (("plant_seconds", 10.0), ("plant_in_system", self.in_system)):
+            text = text.replace(f"{name} {value}", f"{name} {value + self.scrapes * 1e-6}")
         return web.Response(text=text.replace("_rate 10.0", f"_rate {self.rate}"))
 
 

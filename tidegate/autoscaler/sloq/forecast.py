@@ -71,7 +71,7 @@ def learn_reserve(
     """
     now, rate, _, _ = tick
     then = now - horizon_seconds
-    due = [one for one in state.ticks if then - KEPT_SECONDS < one[0] <= then]
+    due = [one for one in state.ticks if one[0] <= then]
     ticks = (*(one for one in state.ticks if min(then, now - KEPT_SECONDS) < one[0] < now), tick)
     if coverage <= 0:
         return {"ticks": ticks, "reserve": 0.0}

@@ -67,7 +67,8 @@ async def test_a_full_disk_is_the_first_problem(
     problem = folder_problem(tmp_path / "data")
     assert problem.startswith(f"the disk of {tmp_path}/data is full (")
     found = await start_problems(load(stack={"data_dir": tmp_path / "data"}))
-    assert found[0] == problem
+    # The free space may differ by now.
+    assert found[0].startswith(f"the disk of {tmp_path}/data is full (")
 
 
 def test_an_application_and_a_command_are_looked_for_without_running_them(
