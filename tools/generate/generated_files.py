@@ -16,7 +16,6 @@ from tools.generate.docs.metrics_page import metrics_page
 from tools.generate.docs.settings_page import settings_page
 from tools.generate.grafana import grafana_files
 from tools.generate.kibana.kibana_files import kibana_files
-from tools.generate.promtool.promtool_files import promtool_files
 from tools.generate.protobuf import protobuf_files
 
 RULES: Final = Path("observability/prometheus/rules")
@@ -24,9 +23,8 @@ RULES: Final = Path("observability/prometheus/rules")
 
 def generated_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of every generated file."""
-    files = {
+    return {
         **{RULES / name: text for name, text in rule_files(settings).items()},
-        **promtool_files(settings),
         Path("docs/reference/settings.md"): settings_page(setting_names()),
         Path("docs/reference/metrics.md"): metrics_page(settings),
         Path("docs/reference/alerts.md"): alerts_page(settings),
@@ -34,8 +32,8 @@ def generated_files(settings: Settings) -> dict[Path, str]:
         **kibana_files(settings),
         **grafana_files(settings),
         **protobuf_files(),
+        **chart_files(settings),
     }
-    return {**files, **chart_files(settings, files)}
 
 
 def generate(settings: Settings, *, check: bool, folder: Path = ROOT) -> int:

@@ -17,6 +17,7 @@ from tidegate.rules.prometheus_config import render_config
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tools.generate.generated_files import generated_files
+from tools.generate.promtool.promtool_files import promtool_files
 
 pytestmark = pytest.mark.integration
 
@@ -29,12 +30,22 @@ def test_the_committed_rules_are_valid(release: Release) -> None:
     folder = observability_folder() / "prometheus"
     rules = sorted(str(path) for path in (folder / "rules").glob("*.yml"))
     release.check("check", "rules", "--lint-fatal", *rules, cwd=folder)
-    assert {path.stem for path in (folder / "tests").glob("*.yml")} == set(TESTS)
 
 
 @pytest.mark.parametrize("name", TESTS)
-def test_the_committed_rules_pass_their_tests(release: Release, name: str) -> None:
-    release.check("test", "rules", f"{name}.yml", cwd=observability_folder() / "prometheus/tests")
+def test_the_committed_rules_pass_their_tests(release: Release, name: str, tmp_path: Path) -> None:
+    (tmp_path / "rules").symlink_to(observability_folder() / "prometheus/rules")
+    release.check("test", "rules", f"{name}.yml", cwd=written_tests(Settings(), tmp_path))
+
+
+def written_tests(settings: Settings, folder: Path) -> Path:
+    """The folder with the test files."""
+    files = promtool_files(settings)
+    assert files.keys() == {f"{name}.yml" for name in TESTS}
+    (folder / "tests").mkdir(parents=True)
+    for name, text in files.items():
+        (folder / "tests" / name).write_text(text)
+    return folder / "tests"
 
 
 def test_rules_for_another_objective_pass_their_tests(release: Release, tmp_path: Path) -> None:
@@ -54,6 +65,7 @@ def test_rules_for_another_objective_pass_their_tests(release: Release, tmp_path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     # The cases of a rule that is the same have passed above.
+    written_tests(settings, folder)
     changed = changed_rules(*(rules_of(files) for files in (ours, other)))
     assert not any(name.startswith("model:") for name in changed)
     expected = {"ServiceAvailabilityBurnFast", "ServiceLatencyBurnFast", "AutoscalerAtMax"}

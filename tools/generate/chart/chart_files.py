@@ -10,13 +10,11 @@ from typing import Any, Final
 import yaml
 
 from tidegate.rules.prometheus_config import render_config
-from tidegate.rules.rule_files import rule_files
 from tidegate.rules.yaml_text import to_yaml
 from tidegate.settings import Settings, setting_names
 from tools.generate.chart.values_file import read_values
 from tools.generate.chart.values_page import values_page
 from tools.generate.chart.values_schema import values_schema
-from tools.generate.grafana import FOLDER as DASHBOARDS
 
 FOLDER: Final = Path("deploy/helm/tidegate")
 # The settings that the rules depend on. With other values of these, the chart's own rule files are wrong.
@@ -46,22 +44,14 @@ RULE_SETTINGS: Final = (
 )
 
 
-def chart_files(settings: Settings, files: Mapping[Path, str]) -> dict[Path, str]:
+def chart_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of each generated file of the chart.
 
-    Args:
-        settings: the rules depend on them.
-        files: the generated files of observability/, of which the chart has its own copies.
+    Its rules and dashboards are links to those in observability/, which helm follows.
     """
     values = read_values()
     return {
-        **{FOLDER / "files" / "rules" / name: text for name, text in rule_files(settings).items()},
-        FOLDER / "files" / "rules" / "settings.json": _rule_settings(),
-        **{
-            FOLDER / "files" / "dashboards" / path.name: text
-            for path, text in files.items()
-            if path.parent == DASHBOARDS
-        },
+        FOLDER / "files" / "rule-settings.json": _rule_settings(),
         FOLDER / "files" / "gateway-metrics.yaml": _gateway_relabelings(settings),
         FOLDER / "values.schema.json": values_schema(values),
         Path("docs/reference/kubernetes.md"): values_page(values),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from tidegate.rules.alert import Alert
@@ -20,7 +19,6 @@ from tools.generate.promtool.model_recording_cases import model_recording_cases
 from tools.generate.promtool.service_alert_cases import alert_cases
 from tools.generate.promtool.service_recording_cases import service_recording_cases
 
-FOLDER: Final = Path("observability/prometheus/tests")
 SERVICE_RULES: Final = ("service.yml", "alerts.yml")
 MODEL_RULES: Final = ("model.yml", "alerts.yml")
 EVALUATION_INTERVALS: Final = {"1m": "5m"}
@@ -31,25 +29,25 @@ MODEL_EVALUATION_INTERVAL: Final = "1m"
 TOLERANCE: Final = 1e-9
 
 
-def promtool_files(settings: Settings) -> dict[Path, str]:
-    """Path (in the project) and text of each test file."""
+def promtool_files(settings: Settings) -> dict[str, str]:
+    """Name and text of each test file; they belong into a folder beside the one of the rules, `rules`."""
     rules = alerts(settings)
     model_names = {alert.name for alert in model_alerts(settings.drift)}
     model_cases = [case for case in alert_cases(settings) if case.alert in model_names]
     other_cases = [case for case in alert_cases(settings) if case.alert not in model_names]
     return {
-        FOLDER / "service.yml": recording_tests(service_recording_cases(settings.slo)),
-        FOLDER / "model.yml": recording_tests(model_recording_cases(settings.drift), MODEL_RULES),
-        FOLDER / "alerts.yml": alerting_tests(rules, other_cases, "15s"),
-        FOLDER / "model_alerts.yml": alerting_tests(
+        "service.yml": recording_tests(service_recording_cases(settings.slo)),
+        "model.yml": recording_tests(model_recording_cases(settings.drift), MODEL_RULES),
+        "alerts.yml": alerting_tests(rules, other_cases, "15s"),
+        "model_alerts.yml": alerting_tests(
             rules, model_cases, "15s", MODEL_RULES, every=MODEL_EVALUATION_INTERVAL
         ),
-        FOLDER / "burns.yml": alerting_tests(rules, other_cases, "1m"),
+        "burns.yml": alerting_tests(rules, other_cases, "1m"),
     }
 
 
 def recording_tests(cases: Iterable[RecordingCase], rules: tuple[str, ...] = SERVICE_RULES) -> str:
-    """observability/prometheus/tests/service.yml, model.yml."""
+    """service.yml, model.yml."""
     tests = [
         {
             "name": case.scenario,
@@ -69,7 +67,7 @@ def alerting_tests(
     rules: tuple[str, ...] = SERVICE_RULES,
     every: str | None = None,
 ) -> str:
-    """observability/prometheus/tests/alerts.yml, burns.yml, model_alerts.yml.
+    """alerts.yml, burns.yml, model_alerts.yml.
 
     Args:
         alerts: the alerts under test.

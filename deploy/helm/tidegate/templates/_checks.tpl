@@ -46,7 +46,7 @@
 {{- define "tidegate.rulesCheck" -}}
 {{- $settings := include "tidegate.settings" . | fromJson -}}
 {{- if not .Values.prometheus.rules -}}
-{{- range $name, $default := .Files.Get "files/rules/settings.json" | fromJson -}}
+{{- range $name, $default := .Files.Get "files/rule-settings.json" | fromJson -}}
 {{- $value := $settings -}}
 {{- range splitList "." $name -}}
 {{- $value = ternary (get (default dict $value) .) nil (and (kindIs "map" $value) (hasKey (default dict $value) .)) -}}
