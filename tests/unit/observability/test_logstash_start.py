@@ -169,7 +169,7 @@ def test_logstash_is_ended_if_its_main_pipeline_is_missing(container: Path) -> N
 
 
 def test_logstash_with_its_main_pipeline_runs_until_it_is_asked_to_stop(container: Path) -> None:
-    with listener(container, patience=1, main=True) as process:
+    with listener(container, patience=60, main=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
         process.terminate()
