@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from statistics import fmean
@@ -12,6 +11,7 @@ from typing import Any
 
 from tidegate.autoscaler.simulator.families import FAMILIES
 from tidegate.autoscaler.simulator.named_traces import find_trace
+from tidegate.autoscaler.simulator.processes import in_processes
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import Score, score
 from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
@@ -102,7 +102,7 @@ def compare_policies(
         for expression in policies
         for seed in seeds
     ]
-    scores = list(progress(_all(jobs, workers or os.cpu_count() or 1), len(jobs)))
+    scores = list(progress(in_processes(_score, jobs, workers or os.cpu_count() or 1), len(jobs)))
     found = []
     for number, job in enumerate(jobs[:: len(seeds)]):
         of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]
@@ -130,14 +130,6 @@ def _run(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
         tick_seconds=one.tick_seconds,
         uses_history=one.uses_history,
     )
-
-
-def _all(jobs: list[_Job], workers: int) -> Iterator[Score]:
-    if workers == 1 or len(jobs) == 1:
-        yield from map(_score, jobs)
-        return
-    with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
-        yield from pool.map(_score, jobs)
 
 
 def _score(job: _Job) -> Score:

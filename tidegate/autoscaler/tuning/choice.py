@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+from tidegate.autoscaler.simulator.processes import in_processes
 from tidegate.autoscaler.simulator.run import simulate
 from tidegate.autoscaler.simulator.score import Score, score
 from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
@@ -148,7 +148,7 @@ def scores_of(
         for part in parts
         for seed in range(seeds)
     ]
-    found = iter(progress(_all(jobs, workers or os.cpu_count() or 1), len(jobs)))
+    found = iter(progress(in_processes(_score, jobs, workers or os.cpu_count() or 1), len(jobs)))
     return {policy: [[next(found) for _ in range(seeds)] for _ in parts] for policy in policies}
 
 
@@ -161,7 +161,7 @@ def floor_of(
     """
     most = replace(system, start=system.bounds.max)
     jobs = [("static", part, most, seed) for part in parts for seed in range(seeds)]
-    scores = list(_all(jobs, workers or os.cpu_count() or 1))
+    scores = list(in_processes(_score, jobs, workers or os.cpu_count() or 1))
     return sum(one.violation_seconds for one in scores) / seeds
 
 
@@ -232,14 +232,6 @@ def _begin(part: Trace, system: System) -> System:
     first = part.rates[: max(1, int(FIRST_SECONDS / part.interval_seconds))]
     slots = float(first.mean()) * system.service_seconds / BUSY
     return replace(system, start=system.bounds.clamp(math.ceil(slots / system.slots)))
-
-
-def _all(jobs: Sequence[tuple[str, Trace, System, int]], workers: int) -> Iterator[Score]:
-    if workers == 1:
-        yield from map(_score, jobs)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(_score, jobs)
 
 
 def _score(job: tuple[str, Trace, System, int]) -> Score:
