@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from statistics import fmean
 from typing import Final
 
 from tidegate.autoscaler.simulator.named_traces import find_trace
+from tidegate.autoscaler.simulator.processes import in_processes
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import score
 from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
@@ -79,8 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = range(arguments.seeds)
     keys = list(product((CORRECT, *WRONG.values()), arguments.traces, seeds))
-    with ProcessPoolExecutor() as pool:
-        outcomes = dict(zip(keys, pool.map(outcome, keys), strict=True))
+    outcomes = dict(zip(keys, in_processes(outcome, keys, None), strict=True))
     print(f"| trace | correct | {' | '.join(WRONG)} |\n| --- |{' --- |' * (1 + len(WRONG))}")
     for trace in arguments.traces:
         cells = [violations(outcomes, CORRECT, trace, seeds)]

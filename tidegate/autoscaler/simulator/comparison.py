@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -102,7 +101,7 @@ def compare_policies(
         for expression in policies
         for seed in seeds
     ]
-    scores = list(progress(in_processes(_score, jobs, workers or os.cpu_count() or 1), len(jobs)))
+    scores = list(progress(in_processes(_score, jobs, workers), len(jobs)))
     found = []
     for number, job in enumerate(jobs[:: len(seeds)]):
         of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]

@@ -32,7 +32,7 @@ CALM_SHARE: Final = 0.5
 OCCUPANCY_FADE_SECONDS: Final = 12 * 3600.0
 # A slot time of microseconds may be a small part of what a request costs.
 MAX_OCCUPANCY: Final = 1e6
-# Of a machine that is not full, half as many replicas again complete a third more at least.
+# Half as many replicas again that complete less than this much more share what is used up.
 MORE_REPLICAS: Final = 1.5
 MORE_COMPLETED: Final = 1.15
 FULL_SECONDS: Final = 600.0
@@ -70,7 +70,7 @@ def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict
     The mean is the last minute's; of few requests it says little, and moves by as much less. The percentile
     is smoothed: it is noisy, and so would be the wait that is left for the queue.
     """
-    elapsed = 0.0 if state.now is None else max(0.0, now - state.now)
+    elapsed = state.elapsed(now)
     share = min(1.0, _requests(checked) / ENOUGH_REQUESTS)
     fast = 1.0 if share >= 1 else 1 - math.exp(-elapsed * share / SETTLE_SECONDS)
     slow = 1 - math.exp(-elapsed * share / P95_SMOOTHING_SECONDS)
@@ -123,9 +123,9 @@ def learn_capacity(
 
     While a queue stands, the rate at which requests leave is the capacity, whatever is modelled: with c slots
     each is occupied for c / rate. It is longer than the time in a slot if time is spent outside of it (a busy
-    machine, parsing, an event loop) or if a replica has fewer slots than it reports, and shorter if it has
-    more. One replica with more requests in it than slots shows that without a queue. Without one, a longer
-    occupancy is forgotten within hours, as nothing shows that it has ended.
+    machine, parsing, an event loop) or if a replica has fewer slots than it reports. One replica with more
+    requests in it than slots shows that it has more, queue or not. Without a queue, a longer occupancy is
+    forgotten within a day, as nothing shows that it has ended.
 
     Args:
         state: with this tick's replicas and time in a slot.
@@ -149,8 +149,7 @@ def learn_capacity(
             "occupancy": known * (measured / known) ** weight,
             "full": _full(state, completed, now),
         }
-    elapsed = 0.0 if state.now is None else max(0.0, now - state.now)
-    fade = math.exp(-elapsed / OCCUPANCY_FADE_SECONDS) if known > 1 else 1.0
+    fade = math.exp(-state.elapsed(now) / OCCUPANCY_FADE_SECONDS) if known > 1 else 1.0
     return {"occupancy": known**fade}
 
 
@@ -186,7 +185,7 @@ def learn_strain(
     latency = checked.signals.latency_seconds
     if latency is None or parameters.correction_most <= 1:
         return {}
-    elapsed = 0.0 if state.now is None else max(0.0, now - state.now)
+    elapsed = state.elapsed(now)
     in_slot = time_alone(state, checked) or 0.0
     waiting, allowed = latency - in_slot, allowed_wait(parameters, in_slot)
     if latency <= parameters.slo_seconds:

@@ -118,8 +118,7 @@ class _Sloq:
         return startup + parameters.tick_seconds
 
     def _peak(self, state: SloqState, size: Size, now: float) -> float:
-        elapsed = 0.0 if state.now is None else now - state.now
-        faded: float = state.peak * math.exp(-elapsed / PEAK_SECONDS)
+        faded = state.peak * math.exp(-state.elapsed(now) / PEAK_SECONDS)
         return max(faded, float(size.slots)) if size.meetable else faded
 
     def _clauses(

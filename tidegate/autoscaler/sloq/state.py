@@ -72,6 +72,10 @@ class SloqState(BaseModel):
         except ValidationError:
             return cls()
 
+    def elapsed(self, now: float) -> float:
+        """Seconds since the last tick; 0 at the first."""
+        return 0.0 if self.now is None else max(0.0, now - self.now)
+
     def to_json(self) -> dict[str, Any]:
         """The state as JSON types."""
         return self.model_dump(mode="json", exclude_defaults=True)

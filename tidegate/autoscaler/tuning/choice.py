@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,12 +14,15 @@ from tidegate.autoscaler.simulator.score import Score, score
 from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Trace, TraceError
+from tidegate.autoscaler.sloq.parameters import PRIORITIES
 
 DEFAULT: Final = "sloq"
 CANDIDATES: Final = (
     DEFAULT,
-    "sloq:coverage=0.98,wait_share=0.2",
-    "sloq:coverage=0.93,wait_share=0.6",
+    *(
+        f"sloq:coverage={one['coverage']},wait_share={one['wait_share']}"
+        for one in (PRIORITIES["latency"], PRIORITIES["cost"])
+    ),
     "sloq:coverage=0.9",
     "sloq:coverage=0.98",
     "sloq:wait_share=0.2",
@@ -148,7 +150,7 @@ def scores_of(
         for part in parts
         for seed in range(seeds)
     ]
-    found = iter(progress(in_processes(_score, jobs, workers or os.cpu_count() or 1), len(jobs)))
+    found = iter(progress(in_processes(_score, jobs, workers), len(jobs)))
     return {policy: [[next(found) for _ in range(seeds)] for _ in parts] for policy in policies}
 
 
@@ -161,7 +163,7 @@ def floor_of(
     """
     most = replace(system, start=system.bounds.max)
     jobs = [("static", part, most, seed) for part in parts for seed in range(seeds)]
-    scores = list(in_processes(_score, jobs, workers or os.cpu_count() or 1))
+    scores = list(in_processes(_score, jobs, workers))
     return sum(one.violation_seconds for one in scores) / seeds
 
 
