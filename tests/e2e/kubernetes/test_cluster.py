@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from support.kubernetes.cluster import Cluster
+from support.processes.running_stack import eventually
 
 NAMESPACE = "cluster-itself"
 SERVER = """
@@ -62,9 +63,17 @@ def server(cluster: Cluster) -> None:
 def test_a_headless_service_names_each_pod(cluster: Cluster) -> None:
     kubectl = cluster.kubectl()
     asked = "import json, socket; print(json.dumps(socket.gethostbyname_ex('headless')[2]))"
-    answer = kubectl.run("exec", "-n", NAMESPACE, "deployment/server", "--", "python", "-c", asked)
-    pods = kubectl.items("pods", "-n", NAMESPACE)
-    assert sorted(json.loads(answer)) == sorted(pod["status"]["podIP"] for pod in pods)
+    expected = {pod["status"]["podIP"] for pod in kubectl.items("pods", "-n", NAMESPACE)}
+
+    def named() -> bool:
+        answer = kubectl.run(
+            "exec", "-n", NAMESPACE, "deployment/server", "--", "python", "-c", asked
+        )
+        return set(json.loads(answer)) == expected
+
+    # The DNS server hears of a ready pod a moment after the rollout does.
+    assert len(expected) == 2
+    eventually(named, "a name for each pod", seconds=60)
 
 
 def test_this_machine_reaches_a_service(cluster: Cluster) -> None:
