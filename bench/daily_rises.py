@@ -20,13 +20,13 @@ from typing import Final
 
 import numpy as np
 
-from tidegate.autoscaler.simulator.named_traces import find_trace
-from tidegate.autoscaler.simulator.run import simulate
-from tidegate.autoscaler.simulator.score import Score, score
-from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.traces import Floats, Trace, read_csv
 from tidegate.autoscaler.wrappers.daily_rise import DAY_SECONDS, DAYS
+from tidegate.lab.simulator.named_traces import find_trace
+from tidegate.lab.simulator.run import simulate
+from tidegate.lab.simulator.score import Score, score
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.system import System
+from tidegate.lab.simulator.traces import Floats, Trace, read_csv
 
 HPA: Final = "hpa:inflight=0.7"
 POLICIES: Final = ("sloq", "sloq:predictive=1", HPA, f"{HPA},predictive=1")

@@ -44,7 +44,7 @@ from support.kubernetes.faults.columns import (  # noqa: E402
 )
 from support.kubernetes.faults.settings import USUAL  # noqa: E402
 from support.kubernetes.waiting import until  # noqa: E402
-from tidegate.autoscaler.simulator.plots import COLOURS  # noqa: E402
+from tidegate.lab.simulator.plots import COLOURS  # noqa: E402
 
 # What two autoscalers differ by that have nothing but the moments of their ticks to differ by.
 AGAIN: Final = Column("again", "c once more", "resizer", 7)

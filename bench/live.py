@@ -41,10 +41,10 @@ from bench.running.predicted import (  # noqa: E402
     mean_times,
     predict,
 )
-from tidegate.autoscaler.simulator.plots import COLOURS  # noqa: E402
-from tidegate.autoscaler.simulator.score import binned  # noqa: E402
-from tidegate.autoscaler.simulator.system import System  # noqa: E402
 from tidegate.autoscaler.types import Bounds  # noqa: E402
+from tidegate.lab.simulator.plots import COLOURS  # noqa: E402
+from tidegate.lab.simulator.score import binned  # noqa: E402
+from tidegate.lab.simulator.system import System  # noqa: E402
 
 # As in loadgen/scenarios, with fewer, longer requests, so that the machine does not affect the result.
 STEPS: Final = (3.0, 7.0, 14.0, 22.0, 14.0, 7.0, 3.0)

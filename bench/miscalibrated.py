@@ -16,12 +16,12 @@ from itertools import product
 from statistics import fmean
 from typing import Final
 
-from tidegate.autoscaler.simulator.named_traces import find_trace
-from tidegate.autoscaler.simulator.processes import in_processes
-from tidegate.autoscaler.simulator.run import Run, simulate
-from tidegate.autoscaler.simulator.score import score
-from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.system import System
+from tidegate.lab.simulator.named_traces import find_trace
+from tidegate.lab.simulator.processes import in_processes
+from tidegate.lab.simulator.run import Run, simulate
+from tidegate.lab.simulator.score import score
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.system import System
 
 # The traces of one to a few hours, of which 15 minutes are a relevant part.
 TRACES: Final = (

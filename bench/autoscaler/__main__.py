@@ -43,10 +43,10 @@ from bench.autoscaler.claims import claims
 from bench.autoscaler.comparison import Scores, halves
 from bench.autoscaler.page import Compared, page
 from bench.autoscaler.results import Results, run_cells
-from tidegate.autoscaler.simulator.comparison import PolicyResult, TraceSpec, mean_score, run_one
-from tidegate.autoscaler.simulator.plots import pareto_page, write_page
-from tidegate.autoscaler.simulator.score import Score
-from tidegate.autoscaler.simulator.system import System
+from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec, mean_score, run_one
+from tidegate.lab.simulator.plots import pareto_page, write_page
+from tidegate.lab.simulator.score import Score
+from tidegate.lab.simulator.system import System
 
 ROOT: Final = Path(__file__).parents[2]
 # Traces of real services; not part of the project, so they may be missing.

@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-import tidegate.autoscaler
+import tidegate
 from tidegate.autoscaler.policy_expression import policy_name_of
-from tidegate.autoscaler.simulator.comparison import TraceSpec, compare_policies
-from tidegate.autoscaler.simulator.named_traces import NAMED_TRACES
-from tidegate.autoscaler.simulator.score import Score
-from tidegate.autoscaler.simulator.system import System
+from tidegate.lab.simulator.comparison import TraceSpec, compare_policies
+from tidegate.lab.simulator.named_traces import NAMED_TRACES
+from tidegate.lab.simulator.score import Score
+from tidegate.lab.simulator.system import System
 
 SLOQ: Final = "sloq"
 # The second reads the mean of a minute: cheaper on steady traffic.
@@ -46,7 +46,7 @@ EXTRA_SEEDS: Final = 3
 PEAKS: Final = {"azure_llm_conv_2023": 60.0, "worldcup98_1998-06-10": 150.0}
 OTHER_PEAK: Final = 100.0
 
-_AUTOSCALER: Final = Path(tidegate.autoscaler.__file__).parent
+_TIDEGATE: Final = Path(tidegate.__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,8 @@ def digest_of(policy: str, trace: bytes) -> str:
 @lru_cache
 def _sources(*, with_sloq: bool) -> str:
     digest = hashlib.sha256()
-    for part in (".", "policies", "simulator", "wrappers", *(["sloq"] if with_sloq else [])):
-        for path in sorted((_AUTOSCALER / part).glob("*.py")):
+    parts = ["autoscaler", "autoscaler/policies", "lab/simulator", "autoscaler/wrappers"]
+    for part in [*parts, *(["autoscaler/sloq"] if with_sloq else [])]:
+        for path in sorted((_TIDEGATE / part).glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -18,7 +18,7 @@ from bench.autoscaler.comparison import (
     values,
 )
 from bench.autoscaler.statistics import Estimate
-from tidegate.autoscaler.simulator.named_traces import find_trace
+from tidegate.lab.simulator.named_traces import find_trace
 
 CALM: Final = ("steady", "diurnal")
 MOST_REVERSALS: Final = 2.0

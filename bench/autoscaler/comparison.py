@@ -9,7 +9,7 @@ from typing import Final
 
 from bench.autoscaler.cells import BASELINES, FLOOR, HPAS, SLOQ
 from bench.autoscaler.statistics import Estimate, mean_of, ratio_of_sums
-from tidegate.autoscaler.simulator.score import BIN_SECONDS, Score
+from tidegate.lab.simulator.score import BIN_SECONDS, Score
 
 Scores = Mapping[tuple[str, str], Sequence[Score]]
 """By policy and trace, of the same seeds in the same order."""

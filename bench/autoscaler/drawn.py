@@ -30,11 +30,11 @@ from bench.autoscaler.cells import BASELINES, FLOOR, SLOQ, digest_of
 from bench.autoscaler.comparison import FAMILY_BAR, Scores, avoidable, better_hpa, values
 from bench.autoscaler.results import Results, run_cells
 from bench.autoscaler.statistics import ratio_of_sums
-from tidegate.autoscaler.simulator.run import simulate
-from tidegate.autoscaler.simulator.score import Score, score
-from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.workload import Workload, generate_workload
 from tidegate.autoscaler.types import Decision, Policy, Signals
+from tidegate.lab.simulator.run import simulate
+from tidegate.lab.simulator.score import Score, score
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.workload import Workload, generate_workload
 
 ROOT: Final = Path(__file__).parents[2]
 ORACLE: Final = "sloq:coverage=0,burst_sigmas=0"

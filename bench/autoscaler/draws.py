@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from tidegate.autoscaler.simulator.system import RequestKind, System
-from tidegate.autoscaler.simulator.traces import Arrivals, Floats, Slowness, Trace
 from tidegate.autoscaler.types import Bounds
+from tidegate.lab.simulator.system import RequestKind, System
+from tidegate.lab.simulator.traces import Arrivals, Floats, Slowness, Trace
 
 MAX_REQUESTS: Final = 150_000
 """Draws with more are drawn again, so that a bench of hundreds ends."""

@@ -30,9 +30,9 @@ from bench.autoscaler.comparison import (
     dominances,
     values,
 )
-from tidegate.autoscaler.simulator.comparison import TraceSpec, compare_policies
-from tidegate.autoscaler.simulator.named_traces import NAMED_TRACES, find_trace
-from tidegate.autoscaler.simulator.system import System
+from tidegate.lab.simulator.comparison import TraceSpec, compare_policies
+from tidegate.lab.simulator.named_traces import NAMED_TRACES, find_trace
+from tidegate.lab.simulator.system import System
 
 # Days of `flights` take a third of the time, and are real only as they are.
 NAMES: Final = tuple(name for name in NAMED_TRACES if name != "flights")

@@ -18,8 +18,8 @@ from bench.autoscaler.comparison import (
     better_hpa,
     values,
 )
-from tidegate.autoscaler.simulator.families import FAMILIES
-from tidegate.autoscaler.simulator.system import System
+from tidegate.lab.simulator.families import FAMILIES
+from tidegate.lab.simulator.system import System
 
 MINUTE_MEAN: Final = "minute"
 NOW: Final = "sample"

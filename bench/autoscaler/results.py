@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from tidegate.autoscaler.simulator.score import Score
+from tidegate.lab.simulator.score import Score
 
 WRITE_SECONDS: Final = 10.0
 

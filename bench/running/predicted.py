@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 
 from bench.running.measured import LiveRun
-from tidegate.autoscaler.simulator.run import Run, simulate
-from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned, reversals
-from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.system import RequestKind, System
-from tidegate.autoscaler.simulator.traces import Trace
-from tidegate.autoscaler.simulator.workload import workload_from_plan
+from tidegate.lab.simulator.run import Run, simulate
+from tidegate.lab.simulator.score import BIN_SECONDS, binned, reversals
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.system import RequestKind, System
+from tidegate.lab.simulator.traces import Trace
+from tidegate.lab.simulator.workload import workload_from_plan
 
 INTERVAL_SECONDS: Final = 0.5
 # Idle time before the load, as on the live stack, so that no policy starts without signals.

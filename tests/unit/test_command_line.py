@@ -81,6 +81,7 @@ def test_a_path_that_cannot_be_used_is_named_in_one_sentence(
         (("train",), "numpy"),
         (("search", "x"), "tantivy"),
         (("monitor", "watch"), "river"),
+        (("simulate", "--trace", "steady"), "numpy"),
     ],
 )
 def test_a_package_that_is_not_installed_is_named_with_the_extra(

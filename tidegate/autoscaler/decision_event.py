@@ -61,3 +61,8 @@ def is_change(decision: Mapping[str, Any]) -> bool:
     return decision.get("desired") != decision.get("previous") or (
         slots is not None and asked is not None and slots != asked
     )
+
+
+def format_size(desired: Any, slots: Any) -> str:
+    """A number of replicas as text, with the slots of each if they were decided."""
+    return f"{desired}" if slots is None else f"{desired} × {slots}"  # noqa: RUF001

@@ -48,7 +48,7 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Repeat recorded decisions, byte for byte, or replay them with another policy."""
-    from tidegate.autoscaler.audit.replay_command import replay_command as run
+    from tidegate.lab.replay.command import replay_command as run
 
     raise typer.Exit(run(settings(), source, policy=policy, as_json=as_json))
 
@@ -130,10 +130,10 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     ] = None,
 ) -> None:
     """Compare scaling policies in a simulation of a trace."""
-    from tidegate.autoscaler.simulator.command import Comparison
-    from tidegate.autoscaler.simulator.command import simulate as run
-    from tidegate.autoscaler.simulator.comparison import TraceSpec
-    from tidegate.autoscaler.simulator.system import System
+    from tidegate.lab.simulator.command import Comparison
+    from tidegate.lab.simulator.command import simulate as run
+    from tidegate.lab.simulator.comparison import TraceSpec
+    from tidegate.lab.simulator.system import System
 
     options: dict[str, Any] = {
         "slots": slots,
@@ -205,12 +205,12 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
 
     The objective, the slots of a replica and the bounds are those of the settings.
     """
-    from tidegate.autoscaler.simulator.system import RequestKind, System
-    from tidegate.autoscaler.tuning.command import Tuning, read_trace
-    from tidegate.autoscaler.tuning.command import tune as run
-    from tidegate.autoscaler.tuning.policy_settings import present_policy
-    from tidegate.autoscaler.tuning.recorded_rates import RatesError
     from tidegate.autoscaler.types import Bounds
+    from tidegate.lab.simulator.system import RequestKind, System
+    from tidegate.lab.tuning.command import Tuning, read_trace
+    from tidegate.lab.tuning.command import tune as run
+    from tidegate.lab.tuning.policy_settings import present_policy
+    from tidegate.lab.tuning.recorded_rates import RatesError
 
     found = settings()
     url = prometheus or f"http://127.0.0.1:{found.prometheus.port}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
-from tidegate.autoscaler.audit.replay import replay
+from tidegate.lab.replay.replay import replay
 from tidegate.resizer.server import make_app, serve_unix
 
 pytestmark = pytest.mark.integration

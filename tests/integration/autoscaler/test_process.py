@@ -23,7 +23,7 @@ from support.processes.autoscaler_process import (
     started,
     without_hiccups,
 )
-from tidegate.autoscaler.audit.replay import replay
+from tidegate.lab.replay.replay import replay
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix
 from tidegate.runtime.metrics_text import sample_value
 

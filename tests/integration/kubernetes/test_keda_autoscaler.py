@@ -21,8 +21,8 @@ from support.harnesses.keda_client import KedaClient, keda_client
 from support.kubernetes.model_deployment import READER_RULES, ModelDeployment
 from support.ports import free_port, free_ports
 from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
-from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.live.override import Override, OverrideFile
+from tidegate.lab.replay.replay import replay
 from tidegate.runtime.metrics_text import sample_value
 
 METRIC = "tidegate_autoscaler_desired_replicas"

@@ -12,7 +12,7 @@ from bench.autoscaler.comparison import (
     dominances,
     halves,
 )
-from tidegate.autoscaler.simulator.score import Score
+from tidegate.lab.simulator.score import Score
 
 LAST, MINUTE = HPAS
 

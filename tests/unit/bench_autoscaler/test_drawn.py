@@ -8,11 +8,11 @@ import pytest
 from bench.autoscaler.cells import BASELINES, FLOOR, HPAS, SLOQ
 from bench.autoscaler.drawn import OFF, Drawn, foreseeing, summary
 from bench.autoscaler.draws import MAX_REQUESTS, MIN_REQUESTS, SHAPES, draw
-from tidegate.autoscaler.simulator.score import Score
-from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.workload import Workload
 from tidegate.autoscaler.types import Decision, Signals
+from tidegate.lab.simulator.score import Score
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.system import System
+from tidegate.lab.simulator.workload import Workload
 
 DRAWS = [draw(number) for number in range(60)]
 

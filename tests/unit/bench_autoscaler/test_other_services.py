@@ -6,9 +6,9 @@ import pytest
 
 from bench.autoscaler.cells import CORE, FLOOR, SLOQ
 from bench.autoscaler.other_services import VARIANTS, Variant, line, scores, specs_for
-from tidegate.autoscaler.simulator.named_traces import find_trace
-from tidegate.autoscaler.simulator.score import Score
-from tidegate.autoscaler.simulator.system import System
+from tidegate.lab.simulator.named_traces import find_trace
+from tidegate.lab.simulator.score import Score
+from tidegate.lab.simulator.system import System
 
 
 def table(

@@ -15,8 +15,8 @@ import pytest
 
 from bench.autoscaler.cells import CORE, EXTRA, Cell, cells_of, specs_of
 from bench.autoscaler.results import Results, run_cells
-from tidegate.autoscaler.simulator.comparison import TraceSpec
-from tidegate.autoscaler.simulator.score import Score
+from tidegate.lab.simulator.comparison import TraceSpec
+from tidegate.lab.simulator.score import Score
 
 
 def plain(done: Iterator[object], total: int) -> Iterable[object]:

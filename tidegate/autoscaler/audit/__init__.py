@@ -1,1 +1,1 @@
-"""Explains recorded decisions, replays them, and compares them with another policy."""
+"""Explains recorded decisions."""

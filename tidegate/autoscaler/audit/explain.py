@@ -16,8 +16,8 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.autoscaler.audit.decisions import format_size
 from tidegate.autoscaler.audit.intervals import Interval, decision_of, merge_unchanged
+from tidegate.autoscaler.decision_event import format_size
 from tidegate.console import Console
 from tidegate.events.event import Event
 from tidegate.settings import Settings

@@ -10,10 +10,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from typer.testing import CliRunner
@@ -218,10 +218,10 @@ def test_the_command_accepts_its_options(tmp_path: Path, monkeypatch: pytest.Mon
     assert (result.exit_code, result.stdout) in {(1, ""), (2, "")}
 
 
-def test_an_event_without_a_decision_is_an_interval_too(recorded: Callable[..., list[Any]]) -> None:
+def test_an_event_without_a_decision_is_an_interval_too() -> None:
     odd: list[Event] = [{"event": {"dataset": "tidegate.decision"}}, {"tidegate": {"decision": 7}}]
     assert [one.count for one in merge_unchanged(odd)] == [2]
-    assert sum(one.count for one in merge_unchanged(recorded(ticks=60))) == 60
+    assert sum(one.count for one in merge_unchanged(STORY)) == len(STORY)
 
 
 def lent(tick: int, slots: int, asked: int, message: str) -> Event:

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.live.override import Override, OverrideFile, apply_override
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.cli import app
+from tidegate.lab.replay.replay import replay
 
 NOON = 1_772_452_800.0  # 2026-03-02T12:00Z
 HELD = 5

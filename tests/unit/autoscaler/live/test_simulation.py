@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 import pytest
 
-from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
@@ -22,6 +21,7 @@ from tidegate.autoscaler.policies.hpa import hpa
 from tidegate.autoscaler.types import Bounds, Decision
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
+from tidegate.lab.replay.replay import replay
 from tidegate.resizer.contract import Replica, ReplicaStatus
 from tidegate.runtime.event_log import EventLog, Terminal
 

@@ -10,7 +10,6 @@ from typing import TextIO
 import pytest
 
 from support.harnesses.autoscaler_run import ONE, THREE, AutoscalerRun, metrics_text
-from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.live.loop import MACHINE_FULL, Autoscaler
 from tidegate.autoscaler.live.override import Override
 from tidegate.autoscaler.live.signals import Reading
@@ -18,6 +17,7 @@ from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Policy
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
+from tidegate.lab.replay.replay import replay
 from tidegate.resizer.contract import ReplicaStatus
 from tidegate.runtime.event_log import Terminal
 

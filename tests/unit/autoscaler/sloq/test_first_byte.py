@@ -9,12 +9,12 @@ import pytest
 
 from support.harnesses.sloq_loop import CALM, SloqLoop
 from tidegate.autoscaler.live.configured_policy import configured_policy
-from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
-from tidegate.autoscaler.simulator.score import score
-from tidegate.autoscaler.simulator.system import RequestKind, System
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.lab.simulator.comparison import TraceSpec, run_one
+from tidegate.lab.simulator.score import score
+from tidegate.lab.simulator.system import RequestKind, System
 from tidegate.settings import Settings
 
 FIRST_BYTE = SloqParameters(min=1, max=40, slo_seconds=0.5, until="first_byte")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from support.components import AT_NIGHT
-from tidegate.autoscaler.simulator.named_traces import find_trace
-from tidegate.autoscaler.simulator.run import Run, simulate
-from tidegate.autoscaler.simulator.score import Score, score
-from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.traces import Blackout, BlackoutKind, Trace
 from tidegate.autoscaler.types import Decision, Policy, Signals
+from tidegate.lab.simulator.named_traces import find_trace
+from tidegate.lab.simulator.run import Run, simulate
+from tidegate.lab.simulator.score import Score, score
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.system import System
+from tidegate.lab.simulator.traces import Blackout, BlackoutKind, Trace
 
 SYSTEM = System()
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 
 import pytest
 
-from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
-from tidegate.autoscaler.simulator.run import Tick
-from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.lab.simulator.comparison import TraceSpec, run_one
+from tidegate.lab.simulator.run import Tick
+from tidegate.lab.simulator.system import System
 
 TRACES = (
     *("steady", "spike", "sawtooth", "slowdown", "outage", "idle-then-burst", "batches", "steps"),

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from support.components import examples
 from support.samples.signals import ANY_SIGNALS, CALM, IDLE, VALID_SIGNALS
-from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
-from tidegate.autoscaler.simulator.named_traces import find_trace
-from tidegate.autoscaler.simulator.run import simulate
-from tidegate.autoscaler.simulator.score import score
-from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.traces import Floats, Trace
 from tidegate.autoscaler.types import Bounds, Policy, Signals
 from tidegate.autoscaler.wrappers.daily_rise import AHEAD_SECONDS, DailyRise, daily_rise
+from tidegate.lab.replay.replay import replay
+from tidegate.lab.simulator.named_traces import find_trace
+from tidegate.lab.simulator.run import simulate
+from tidegate.lab.simulator.score import score
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.system import System
+from tidegate.lab.simulator.traces import Floats, Trace
 
 CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
 SLOQ = build_policy("sloq", CONTEXT).policy

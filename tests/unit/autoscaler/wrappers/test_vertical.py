@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_builder import build_policy, check_live
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
-from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
-from tidegate.autoscaler.simulator.replicas import SimulatedService
-from tidegate.autoscaler.simulator.run import Run
-from tidegate.autoscaler.simulator.score import Score, score
-from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.workload import Workload
 from tidegate.autoscaler.types import Bounds, Signals
 from tidegate.autoscaler.wrappers.combinators import bounded
+from tidegate.lab.replay.replay import replay
+from tidegate.lab.simulator.comparison import TraceSpec, run_one
+from tidegate.lab.simulator.replicas import SimulatedService
+from tidegate.lab.simulator.run import Run
+from tidegate.lab.simulator.score import Score, score
+from tidegate.lab.simulator.system import System
+from tidegate.lab.simulator.workload import Workload
 
 CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
 # 50/s for 0.2 s are 10 slots of work, on 3 replicas of 4.

@@ -1,0 +1,129 @@
+"""What another policy begins with: what the recorded one knew of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from tidegate.autoscaler.policy_builder import build_policy
+from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
+from tidegate.autoscaler.types import Bounds, Policy
+from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
+from tidegate.lab.replay.counterfactual import Counterfactual
+from tidegate.lab.replay.decisions import RecordedDecision, read_decisions
+from tidegate.lab.replay.known_service import initial_state, measured_startups
+from tidegate.lab.replay.what_if import startup_seconds, totals, what_if
+from tidegate.settings import Settings
+
+Recorded = Callable[..., list[dict[str, Any]]]
+SETTINGS = Settings.model_validate({"slo": {"latency_seconds": 0.6}})
+CONTEXT = PolicyContext(Bounds(1, 30), 0.6)
+# Of the recordings: replicas are ready 10 s after they were requested, which ticks measure.
+STARTUP_SECONDS, TICK_SECONDS = 10.0, 5.0
+
+
+def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
+    def on_problem(line: int, why: str) -> None:
+        pytest.fail(f"{line}: {why}")
+
+    return list(read_decisions([orjson.dumps(event) for event in events], on_problem))
+
+
+def horizon(decisions: list[RecordedDecision], expression: str) -> float | None:
+    """That of the first decision of a policy, if it has one."""
+    prepares = "predictive" in decisions[0].fields["inputs"]["parameters"]
+    policy = build_policy(expression, CONTEXT, tick_seconds=TICK_SECONDS, prepares=prepares).policy
+    state = initial_state(decisions, expression)
+    inputs = policy(state, decisions[0].signals, decisions[0].now).inputs
+    found: float | None = inputs.get("horizon_seconds")
+    return found
+
+
+def test_the_same_policy_costs_as_much_as_it_did(recorded: Recorded) -> None:
+    decisions = read(recorded("sloq", startup=5.0))
+    other = Counterfactual.for_decisions(decisions, "sloq", SETTINGS)
+
+    def ratio(state: dict[str, Any]) -> float:
+        actual, again = totals(what_if(decisions, other.policy_at, other.tick_seconds, state))
+        return again.replica_seconds / actual.replica_seconds
+
+    assert ratio(initial_state(decisions, "sloq")) == pytest.approx(1.0, abs=0.02)
+    assert ratio({}) > 1.2
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [*(name for name in POLICIES if name != "vertical"), "max(hpa,sloq)", "sloq:predictive=1"],
+)
+def test_every_policy_that_plans_for_start_up_times_begins_with_the_recorded_ones(
+    expression: str, recorded: Recorded
+) -> None:
+    assert horizon(read(recorded("sloq")), expression) in {None, STARTUP_SECONDS + TICK_SECONDS}
+
+
+@pytest.mark.parametrize(
+    "words", ["sloq", "sloq:predictive=1", "surge", "max(hpa,sloq):predictive=1", "hpa"]
+)
+def test_it_is_known_from_every_policy(words: str, recorded: Recorded) -> None:
+    assert horizon(read(recorded(words)), "sloq") == STARTUP_SECONDS + TICK_SECONDS
+
+
+def test_it_is_known_across_scale_to_zero(recorded: Recorded) -> None:
+    zero = ScaleToZeroParameters(max=30, idle_seconds=600.0, stale_seconds=15.0)
+
+    def around(policy: Policy) -> Policy:
+        return scale_to_zero(policy, {}, zero)
+
+    decisions = read(recorded("sloq", wrap=around))
+    state = initial_state(decisions, "sloq")
+    assert set(state["inner"]["startups"]) == {STARTUP_SECONDS}
+    first = decisions[0]
+    decision = around(build_policy("sloq", CONTEXT).policy)(state, first.signals, first.now)
+    assert decision.inputs["horizon_seconds"] == STARTUP_SECONDS + TICK_SECONDS
+
+
+def test_what_the_recorded_policy_decided_is_not_taken_over(recorded: Recorded) -> None:
+    decisions = read(recorded("sloq"))
+    assert {"targets", "now", "reserve"} <= decisions[0].fields["state"].keys()
+    assert initial_state(decisions, "sloq").keys() <= {
+        *("service_seconds", "service_seconds_p95", "startups", "told_slots", "slots")
+    }
+    # To `vertical`, a slot is a replica.
+    assert initial_state(decisions, "vertical") == {}
+    assert initial_state(read(recorded("hpa")), "kpa") == {}
+
+
+def test_a_learned_occupancy_is_kept(recorded: Recorded) -> None:
+    decisions = read(recorded("sloq", ticks=1))
+    state = {**decisions[0].fields["state"], "occupancy": 2.0}
+    first = replace(decisions[0], fields={**decisions[0].fields, "state": state})
+    policy = build_policy("sloq", CONTEXT).policy
+    decision = policy(initial_state([first], "sloq"), first.signals, first.now)
+    assert decision.inputs["occupancy"] == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_recording_from_the_start_of_the_autoscaler_begins_empty(recorded: Recorded) -> None:
+    events = recorded("sloq", ticks=2)
+    events[0]["tidegate"]["decision"]["state"] = {}
+    assert initial_state(read(events), "sloq") == {}
+    assert initial_state([], "sloq") == {}
+
+
+def test_start_up_times_from_before_the_recording_count(recorded: Recorded) -> None:
+    decisions = read(recorded("sloq", ticks=2))
+    assert set(measured_startups(decisions)) == {STARTUP_SECONDS}
+    assert startup_seconds(decisions) == STARTUP_SECONDS
+
+
+@pytest.mark.parametrize("state", [{"parts": 7}, {"parts": [7]}, {"inner": 7}, {"now": "soon"}])
+@pytest.mark.parametrize("words", ["max(sloq,hpa)", "surge", "sloq", "oracle"])
+def test_an_unreadable_state_is_not_an_error(
+    state: dict[str, Any], words: str, recorded: Recorded
+) -> None:
+    events = recorded("sloq")
+    events[0]["tidegate"]["decision"] |= {"state": state, "policy": words}
+    assert horizon(read(events), "sloq") == STARTUP_SECONDS + TICK_SECONDS

@@ -1,0 +1,85 @@
+"""The plots: no point is hidden, each mark is in the legend, and every trace is shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tidegate.autoscaler.types import Bounds
+from tidegate.lab.simulator.command import Comparison, simulate
+from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec
+from tidegate.lab.simulator.plots import ALL_TRACES, DECISION_MARKS, pareto
+from tidegate.lab.simulator.score import Score
+from tidegate.lab.simulator.system import System
+from tidegate.lab.tuning.choice import CANDIDATES
+
+SYSTEM = System(bounds=Bounds(1, 8), start=2)
+
+
+def match(policy: str, harm: float, cost: float, trace: str = "spike") -> PolicyResult:
+    return PolicyResult(policy, trace, Score(harm, cost, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("harms", [(0.0, 0.0), (50.0, 20.0), (9_000.0, 1.0)])
+def test_the_legend_of_a_pareto_plot_hides_no_point(harms: tuple[float, float]) -> None:
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    # The worst in both lies in the upper right, where HPA is on `spike`.
+    pareto(axes, [match("hpa:inflight=0.7", harms[0], 9000.0), match("sloq", harms[1], 3000.0)])
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert axes.get_ylim()[0] <= min(harms)
+    assert axes.get_ylim()[1] > max(harms)
+
+
+def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path: Path) -> None:
+    traces = []
+    for name in ("calm", "$x_{$"):  # a name is no formula
+        file = tmp_path / f"{name}.csv"
+        file.write_text("minute,requests\n" + "".join(f"{n},{300 + 900 * n}\n" for n in range(4)))
+        traces.append(TraceSpec(str(file)))
+    plots = tmp_path / "page.svg"
+    comparison = Comparison(["sloq", "max(sloq,step)"], traces, SYSTEM, 1)
+    assert simulate(comparison, as_json=True, plot=plots) == 0
+    # matplotlib writes each text beside its outlines as a comment.
+    texts = re.findall(r"<!-- (.*?) -->", plots.read_text(encoding="utf-8"))
+    assert {"calm", "$x_{$", ALL_TRACES} <= set(texts)
+    assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
+    assert texts.count("violation-seconds, replica-seconds") == 3
+
+
+def test_policies_to_be_found_have_a_ring_and_the_floor_a_line() -> None:
+    axes = Figure().add_subplot()
+    results = [match("sloq", 300.0, 3000.0), match("hpa", 900.0, 9000.0)]
+    pareto(axes, results, ringed={"hpa": "present", "sloq": "chosen"}, floor=150.0)
+    rings = [
+        line for line in axes.lines if line.get_fillstyle() == "none" and np.size(line.get_xdata())
+    ]
+    assert [np.array(ring.get_xydata()).tolist() for ring in rings] == [
+        [[9000, 900]],
+        [[3000, 300]],
+    ]
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels[-3:] == ["present", "chosen", "150 remain with the maximum of replicas"]
+    # Within a decade, the axis is linear, which has more labels.
+    assert axes.get_yscale() == "linear"
+
+
+def test_every_variant_of_a_policy_has_a_mark_of_its_own() -> None:
+    axes = Figure().add_subplot()
+    names = [name for name in CANDIDATES if name.startswith("sloq")]
+    pareto(axes, [match(name, 100.0, 1000.0) for name in names])
+    marks = [
+        line.get_marker()
+        for line in axes.lines
+        if line.get_label() != "no policy beats these in both"
+    ]
+    assert len(set(marks)) == len(names)

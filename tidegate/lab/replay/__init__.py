@@ -1,0 +1,1 @@
+"""Replays recorded decisions, and compares them with another policy."""

@@ -1,0 +1,113 @@
+"""Reads decisions from lines of JSON: an event file, or the output of `tidegate explain --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from tidegate.autoscaler.decision_event import DRY_RUN
+from tidegate.autoscaler.types import Signals
+from tidegate.events.event import Event
+
+DATASET: Final = "tidegate.decision"
+KNOWN_SIGNALS: Final = frozenset(one.name for one in fields(Signals))
+
+
+class _Inputs(BaseModel):
+    parameters: dict[str, Any]
+
+
+class _Decision(BaseModel):
+    desired: int
+    previous: int
+    policy: str
+    inputs: _Inputs
+    state: dict[str, Any]
+    signals: Signals
+    now: float
+
+
+class _Tidegate(BaseModel):
+    decision: _Decision
+
+
+class _Event(BaseModel):
+    """What an event must have. Only for validation: the parsed values would turn integers into floats."""
+
+    message: str
+    tidegate: _Tidegate
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """A recorded decision.
+
+    Attributes:
+        line: its line number, from 1.
+        event: the whole event.
+        fields: the event's `tidegate.decision`.
+        signals: its signals.
+    """
+
+    line: int
+    event: Event
+    fields: dict[str, Any]
+    signals: Signals
+
+    @property
+    def now(self) -> float:
+        """The time of the decision, in seconds on the clock of its run."""
+        return float(self.fields["now"])
+
+    @property
+    def own_slots(self) -> int | None:
+        """The base slots of a replica, if the policy can lend it more."""
+        own = self.fields["inputs"]["parameters"].get("base_slots")
+        return own if isinstance(own, int) and own > 0 else None
+
+    @property
+    def explanation(self) -> str:
+        """The explanation, without the prefix of a dry run."""
+        return str(self.event["message"]).removeprefix(DRY_RUN)
+
+
+def read_decisions(
+    lines: Iterable[bytes], on_problem: Callable[[int, str], None]
+) -> Iterator[RecordedDecision]:
+    """The decisions in the lines; other events are skipped.
+
+    Args:
+        lines: JSON, one event each.
+        on_problem: called with the number of an invalid line and the reason; the line is skipped.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            event = orjson.loads(line)
+            if event["event"]["dataset"] != DATASET:
+                continue
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            on_problem(number, "not an event")
+            continue
+        try:
+            _Event.model_validate(event)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            on_problem(number, f"not a decision that can be replayed: {where}: {first['msg']}")
+            continue
+        decision = event["tidegate"]["decision"]
+        if unknown := decision["signals"].keys() - KNOWN_SIGNALS:
+            names = ", ".join(sorted(unknown))
+            on_problem(
+                number,
+                f"not a decision that can be replayed: unknown signals {names}; was it recorded by another"
+                " version?",
+            )
+            continue
+        yield RecordedDecision(number, event, decision, Signals(**decision["signals"]))

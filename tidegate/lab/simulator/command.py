@@ -1,0 +1,138 @@
+"""`tidegate simulate`: compares policies on traces before one of them goes live."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from tidegate.console import Console
+from tidegate.lab.simulator.comparison import (
+    PolicyResult,
+    TraceSpec,
+    compare_policies,
+    run_one,
+)
+from tidegate.lab.simulator.progress import with_progress
+from tidegate.lab.simulator.system import System
+
+BAD_USE = 2
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What to compare.
+
+    Attributes:
+        policies: policy expressions.
+        traces: names or paths, with peaks.
+        system: the simulated service, before what the traces change of it.
+        seeds: the number of seeds.
+    """
+
+    policies: Sequence[str]
+    traces: Sequence[TraceSpec]
+    system: System
+    seeds: int
+
+
+def plot_problem(plot: Path | None) -> str:
+    """Why plots cannot be written to this file, by its suffix; empty if they can, or are not wanted."""
+    if plot is None or plot.suffix.lower() in PLOT_SUFFIXES:
+        return ""
+    return f"--plot {plot}: unknown format; expected one of {', '.join(PLOT_SUFFIXES)}"
+
+
+def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int:
+    """Run the comparison and print it.
+
+    Args:
+        comparison: what to compare.
+        as_json: print a list of objects instead of a table.
+        plot: the file for plots: the first trace and seed over time, and the cost of each policy on each
+            trace; None: no plots.
+
+    Returns:
+        The exit code: 2 if a policy, trace or plot format is invalid; the reason is on stderr.
+
+    Raises:
+        OSError: the plots cannot be written.
+    """
+    if problem := plot_problem(plot):
+        sys.stderr.write(f"simulate: {problem}\n")
+        return BAD_USE
+    try:
+        results = compare_policies(
+            comparison.policies,
+            comparison.traces,
+            comparison.system,
+            range(comparison.seeds),
+            progress=with_progress,
+        )
+        if plot:
+            _plot(plot, comparison, results)
+    except ValueError as error:
+        sys.stderr.write(f"simulate: {error}\n")
+        return BAD_USE
+    if as_json:
+        sys.stdout.write(json.dumps([as_object(result) for result in results], indent=2) + "\n")
+    else:
+        Console().print(as_table(results, comparison))
+    return 0
+
+
+def as_object(result: PolicyResult) -> dict[str, Any]:
+    """A result as JSON: means over the seeds."""
+    return {"policy": result.policy, "trace": result.trace, **asdict(result.score)}
+
+
+def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
+    """The results as a table, one line per policy and trace."""
+    systems = {spec.system(comparison.system) for spec in comparison.traces}
+    system = next(iter(systems))
+    table = Table(
+        title=(
+            f"{comparison.seeds} seeds; {system.slots} slots per replica, {system.service_seconds:g} s"
+            f" per request, p{100 * system.slo_quantile:g} ≤ {system.slo_seconds:g} s"
+            f"{' to the first byte' if system.until == 'first_byte' else ''}"
+            if len(systems) == 1
+            else f"{comparison.seeds} seeds; each trace with the service of its family"
+        )
+    )
+    for name in ("trace", "policy"):
+        table.add_column(name, overflow="fold")
+    for name in ("violation s", "replica s", "reversals", "too late", "replica s per million kept"):
+        table.add_column(name, justify="right", overflow="fold")
+    before = ""
+    for result in results:
+        if before and result.trace != before:
+            table.add_section()
+        table.add_row(
+            result.trace if result.trace != before else "",
+            result.policy,
+            f"{result.score.violation_seconds:,.0f}",
+            f"{result.score.replica_seconds:,.0f}",
+            f"{result.score.reversals:.1f}",
+            f"{result.score.over_slo_ratio:.2%}",
+            f"{result.score.cost_per_million:,.0f}",
+        )
+        before = result.trace
+    return table
+
+
+def _plot(path: Path, comparison: Comparison, results: Sequence[PolicyResult]) -> None:
+    from tidegate.lab.simulator.plots import write_page  # noqa: PLC0415 - slow to load
+
+    first = comparison.traces[0]
+    runs = {
+        expression: run_one(expression, first, comparison.system, 0)
+        for expression in comparison.policies
+    }
+    title = f"{results[0].trace}: one of {comparison.seeds} runs over time, then the means of all"
+    write_page(path, title, runs, results, first.system(comparison.system))

@@ -1,0 +1,148 @@
+"""Compares policies: each on every trace with every seed, on all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from statistics import fmean
+from typing import Any
+
+from tidegate.lab.simulator.families import FAMILIES
+from tidegate.lab.simulator.named_traces import find_trace
+from tidegate.lab.simulator.processes import in_processes
+from tidegate.lab.simulator.run import Run, simulate
+from tidegate.lab.simulator.score import Score, score
+from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.system import System, at_operating_point
+from tidegate.lab.simulator.traces import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpec:
+    """A trace by name or path.
+
+    Attributes:
+        name: a name of `NAMED_TRACES`, or a path.
+        peak: the rate in requests a second to rescale its maximum to; None: as it is.
+        exact: whether each interval gets the trace's own number of requests, not a Poisson one of that mean.
+        operating_point: of the service; None: that of the trace's family.
+        given: changes of the service by name, which win; `minimum` and `maximum` are those of the bounds.
+    """
+
+    name: str
+    peak: float | None = None
+    exact: bool = False
+    operating_point: str | None = None
+    given: tuple[tuple[str, Any], ...] = ()
+
+    def system(self, base: System) -> System:
+        """The service that the trace meets: `base` with what the operating point changes."""
+        family = FAMILIES.get(self.name)
+        own = self.operating_point or (family.operating_point if family else "default")
+        return at_operating_point(base, own, **dict(self.given))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """The scores of a policy on a trace.
+
+    Attributes:
+        policy: the expression.
+        trace: the trace's name.
+        score: the mean over the seeds.
+        scores: of each seed.
+    """
+
+    policy: str
+    trace: str
+    score: Score
+    scores: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    policy: str
+    trace: TraceSpec
+    system: System
+    seed: int
+
+
+def compare_policies(
+    policies: Sequence[str],
+    traces: Sequence[TraceSpec],
+    system: System,
+    seeds: Iterable[int],
+    *,
+    workers: int | None = None,
+    progress: Callable[[Iterator[Score], int], Iterable[Score]] = lambda scores, total: scores,
+) -> list[PolicyResult]:
+    """Run every policy on every trace with every seed; all policies get the same requests.
+
+    Args:
+        policies: policy expressions.
+        traces: the traces.
+        system: the simulated service.
+        seeds: of the requests.
+        workers: the number of processes; None: one per core; 1: in this process.
+        progress: wraps the iterator of scores, of which it is given the total, to show progress.
+
+    Raises:
+        ValueError: a policy or trace is invalid; raised before anything runs.
+    """
+    seeds = list(seeds)
+    names = {spec: _trace(spec).name for spec in traces}
+    for expression in policies:
+        for spec in traces:
+            simulated_policy(expression, spec.system(system))
+    jobs = [
+        _Job(expression, spec, spec.system(system), seed)
+        for spec in traces
+        for expression in policies
+        for seed in seeds
+    ]
+    scores = list(progress(in_processes(_score, jobs, workers), len(jobs)))
+    found = []
+    for number, job in enumerate(jobs[:: len(seeds)]):
+        of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]
+        found.append(
+            PolicyResult(
+                job.policy, names[job.trace], mean_score(of_all_seeds), tuple(of_all_seeds)
+            )
+        )
+    return found
+
+
+def run_one(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
+    """A single run, in this process, of the service that the trace meets."""
+    system = spec.system(system)
+    return _run(expression, spec, system, seed)
+
+
+def _run(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
+    one = simulated_policy(expression, system)
+    return simulate(
+        one.policy,
+        _trace(spec),
+        system,
+        seed=seed,
+        tick_seconds=one.tick_seconds,
+        uses_history=one.uses_history,
+    )
+
+
+def _score(job: _Job) -> Score:
+    run = _run(job.policy, job.trace, job.system, job.seed)
+    return score(run, job.system.slo_seconds, slo_quantile=job.system.slo_quantile)
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Of each value, the mean over the scores."""
+    names = [field.name for field in fields(Score)]
+    return Score(**{name: fmean(getattr(one, name) for one in scores) for name in names})
+
+
+@lru_cache(maxsize=64)
+def _trace(spec: TraceSpec) -> Trace:
+    trace = find_trace(spec.name, spec.peak)
+    return replace(trace, arrivals=replace(trace.arrivals, counts="exact")) if spec.exact else trace
