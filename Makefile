@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k
 
 nightly:  ## Run what CI runs (all tests, every component required), with all examples of the property tests, and measure coverage.
 	@TIDEGATE_NIGHTLY=1 .ci/run
+
+mutation: setup  ## List the faults that the unit tests of a package do not notice (hours); ARGS="--rooms store" is shorter.
+	@$(BIN)/python -m tools.mutation $(ARGS)
 
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes half an hour or more).
 	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 3 tests/e2e/kubernetes $(ARGS)
