@@ -35,12 +35,22 @@ async def answering(
 
 
 async def test_requests_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None:
+    authorization: list[str | None] = []
+
+    @web.middleware
+    async def note(request: web.Request, handler: Any) -> Any:
+        authorization.append(request.headers.get("Authorization"))
+        return await handler(request)
+
     path = tmp_path / "control.sock"
-    async with serve_unix(make_app(resizer), path):
+    app = make_app(resizer)
+    app.middlewares.append(note)
+    async with serve_unix(app, path):
         client = ResizerClient(f"unix:{path}")
         assert await client.status() == await resizer.status()
         assert (await client.resize(3)).desired == 3
         assert await client.status() == await resizer.status()
+    assert authorization == [None] * 3
 
 
 async def test_a_refusal_has_the_text_of_the_server(resizer: Any, tmp_path: Path) -> None:

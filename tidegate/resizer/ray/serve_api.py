@@ -72,7 +72,7 @@ class ServeApi:
         address: str,
         application: str,
         deployment: str,
-        token: str = "",
+        token: str,
     ) -> None:
         self._session = session
         self.address: Final = address.rstrip("/")

@@ -10,7 +10,14 @@ import pytest
 
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan import traces
-from tidegate.loadgen.plan.traces import Departures, departure_segments, departures, read_trace
+from tidegate.loadgen.plan.traces import (
+    Departures,
+    Trace,
+    departure_segments,
+    departures,
+    read_trace,
+    trace_segments,
+)
 
 HEADER = "year,month,day,dep_time,sched_dep_time,dep_delay\n"
 
@@ -57,6 +64,23 @@ def test_an_invalid_trace_is_an_error_with_its_line(
     with pytest.raises(UsageError) as caught:
         read_trace(path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [(1.0, 3.0), (1.0, 4.0)]),
+        ({"speed": 2}, [(0.5, 3.0), (0.5, 4.0)]),
+        ({"scale": 10}, [(1.0, 30.0), (1.0, 40.0)]),
+    ],
+)
+def test_a_trace_is_sent_as_recorded_unless_a_speed_or_a_scale_is_set(
+    tmp_path: Path, changes: dict[str, float], expected: list[tuple[float, float]]
+) -> None:
+    (tmp_path / "trace.csv").write_text("second,requests\n0,3\n1,4\n")
+    phase = Trace.model_validate({"kind": "trace", "path": "trace.csv", **changes})
+    sent = [(float(one.seconds), float(one.requests)) for one in trace_segments(phase, tmp_path)]
+    assert sent == expected
 
 
 def test_a_missing_trace_is_an_error(tmp_path: Path) -> None:

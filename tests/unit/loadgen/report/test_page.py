@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.page import to_html, write_report
 from tidegate.loadgen.report.plots import PANELS, as_bytes, draw, seconds_label
 from tidegate.loadgen.report.replica_signals import Signals
@@ -106,6 +107,39 @@ def test_a_run_without_sent_requests_has_a_report(
     nothing = Recording([0.0, 1.0], ["light", "heavy"])
     html = write_report(tmp_path, summary_of(nothing), nothing, Signals()).read_text()
     assert "no request has ended" in html
+
+
+@pytest.mark.parametrize(
+    ("panel", "lines"),
+    [
+        ("requests", ["planned", "sent", "answered"]),
+        ("latency", ["p99", "p95", "p50", "p95 over the objective"]),
+        ("latency-by-kind", list(REQUEST_KINDS)),
+        ("replicas", ["ready", "desired", "queued requests (right axis)"]),
+    ],
+)
+def test_a_panel_draws_each_line_of_its_legend(
+    recording: Recording,
+    signals: Signals,
+    summary_of: Callable[..., Summary],
+    panel: str,
+    lines: list[str],
+) -> None:
+    run = run_series(recording, signals, summary_of(recording, signals))
+    figure = draw([panel], run, LIGHT)
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(lines)
+    if panel == "replicas":
+        drawn = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+        (queue,) = figure.axes[1].get_lines()  # on an axis of its own
+        for line, samples in (
+            (drawn["ready"], signals.ready),
+            (drawn["desired"], signals.desired),
+            (queue, signals.queue),
+        ):
+            values = [value for _, value in samples]
+            assert np.array_equal(np.asarray(line.get_ydata()), [*values, values[-1]])
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])

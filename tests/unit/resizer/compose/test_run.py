@@ -1,15 +1,18 @@
-"""Errors at the start name the setting."""
+"""The process of the resizer for Docker Compose; errors at its start name the setting."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tidegate.resizer.compose.run import run
+from tidegate.resizer.compose.own_project import OwnProject
+from tidegate.resizer.compose.run import _run, run
 from tidegate.settings import Resizer, Settings, load
 
 
@@ -113,3 +116,34 @@ def test_an_engine_that_does_not_respond(
         "tidegate.resizer.compose.engine.Engine._call.__defaults__", (None, None, 0.1)
     )
     assert error_of(capsys, settings(token, listener)) == "no response to GET /version within 0.1 s"
+
+
+async def test_it_serves_replicas_and_metrics_while_it_follows_the_engine(
+    served: Callable[..., Any],
+    two_replicas: Any,
+    listener: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = two_replicas.engine
+
+    async def found(*_: object) -> Any:
+        return OwnProject("shop", "", None)
+
+    async def nothing(*_: object) -> list[object]:
+        return []
+
+    @asynccontextmanager
+    async def opened(_: Path) -> AsyncIterator[Any]:
+        yield engine
+
+    for name in ("choose_version", "running_containers"):
+        monkeypatch.setattr(engine, name, nothing, raising=False)
+    monkeypatch.setattr("tidegate.resizer.compose.run.open_engine", opened)
+    monkeypatch.setattr("tidegate.resizer.compose.run.find_own_project", found)
+
+    async def process(configured: Settings) -> None:
+        await _run(configured, "")
+
+    status, metrics = await served(process, 2, docker_socket=listener)
+    assert (status.desired, status.running) == (2, 2)
+    assert "process_resident_memory_bytes" in metrics

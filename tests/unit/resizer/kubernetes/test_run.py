@@ -1,12 +1,17 @@
-"""Errors at the start name the setting or the file."""
+"""The process of the resizer for Kubernetes; errors at its start name the setting or the file."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tidegate.resizer.kubernetes.run import run
+from support.doubles.memory_deployment import MemoryDeployment
+from tidegate.resizer.kubernetes.run import _run, run
 from tidegate.settings import Resizer, load
 
 
@@ -39,3 +44,16 @@ def test_without_credentials(
         "resizer: no credentials for the cluster: Service token file does not exist; run it in a pod with a"
         " service account, or set KUBECONFIG to a kubeconfig file"
     )
+
+
+async def test_it_serves_replicas_and_metrics_while_it_brings_the_deployment_to_its_number(
+    served: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncIterator[MemoryDeployment]:
+        yield MemoryDeployment(2, time.monotonic)
+
+    monkeypatch.setattr("tidegate.resizer.kubernetes.run.open_deployment", opened)
+    status, metrics = await served(_run, 2, backend="kubernetes", deployment="m")
+    assert (status.desired, status.ready) == (2, 2)
+    assert "process_resident_memory_bytes" in metrics

@@ -138,11 +138,14 @@ async def test_other_numbers_are_refused_here(desired: int, slots: int | None) -
     assert dashboard.scaled == []
 
 
-async def test_the_token_of_the_cluster_is_sent() -> None:
+@pytest.mark.parametrize(("token", "sent"), [("abc", "Bearer abc"), ("", None)])
+async def test_the_token_of_the_cluster_is_sent_if_there_is_one(
+    token: str, sent: str | None
+) -> None:
     dashboard = Dashboard()
-    async with resizer_for(dashboard, token="abc") as resizer:
+    async with resizer_for(dashboard, token=token) as resizer:
         await resizer.status()
-    assert dashboard.authorization == ["Bearer abc"]
+    assert dashboard.authorization == [sent]
 
 
 async def test_a_wrong_token_is_named() -> None:
@@ -154,7 +157,7 @@ async def test_a_wrong_token_is_named() -> None:
 async def test_ray_away_is_one_sentence() -> None:
     port = free_port()
     async with aiohttp.ClientSession() as session:
-        api = ServeApi(session, f"http://127.0.0.1:{port}", "default", "model")
+        api = ServeApi(session, f"http://127.0.0.1:{port}", "default", "model", "")
         with pytest.raises(ResizerUnavailableError) as caught:
             await api.read()
         with pytest.raises(ResizerUnavailableError, match="connection refused"):
@@ -205,7 +208,7 @@ async def test_a_ray_without_external_scaling_is_too_old() -> None:
 async def test_a_server_that_is_not_ray_is_named() -> None:
     app = web.Application()
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        api = ServeApi(session, str(server.make_url("/")), "default", "model")
+        api = ServeApi(session, str(server.make_url("/")), "default", "model", "")
         with pytest.raises(ResizerUnavailableError, match=r"not Ray's dashboard.*ray\.address"):
             await api.read()
 

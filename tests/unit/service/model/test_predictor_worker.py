@@ -158,8 +158,10 @@ def test_an_ended_process_is_not_killed_again(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker.kill()
-    with pytest.raises(WorkerEndedError):
+    worker.wait_ended()
+    with pytest.raises(WorkerEndedError) as caught:
         worker.predict([{}])
+    assert not caught.value.begun, "another process can take the rows"
     killed: list[int] = []
     monkeypatch.setattr(os, "killpg", lambda pid, _: killed.append(pid))
     worker.kill()

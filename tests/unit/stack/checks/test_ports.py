@@ -36,6 +36,16 @@ def test_every_port_of_the_stack_is_listed_with_its_setting() -> None:
     }
 
 
+def test_each_replica_may_have_a_port_of_its_own_for_metrics() -> None:
+    settings = load(
+        replicas={"max": 1}, telemetry={"metrics_port": 9200}, stack={"metrics_host": "::1"}
+    )
+    assert [one for one in required_ports(settings) if one.setting.startswith("telemetry")] == [
+        RequiredPort("telemetry.metrics_port", "::1", 9200),
+        RequiredPort("telemetry.metrics_port + 1", "::1", 9201),  # for a rollout
+    ]
+
+
 def test_disabled_components_need_no_port() -> None:
     wanted = required_ports(load(autoscaler={"enabled": False}, drift={"watch": False}))
     named = {one.setting for one in wanted}

@@ -142,8 +142,11 @@ async def test_every_replica_is_replaced_with_no_loss_of_capacity(
         assert ready(pool) == len(pool.processes) == desired
         assert not before & {process.pid for process in pool.processes.values()}
         assert pool.outdated() == []
-    messages = [entry.message for entry in event_log.recent if entry.component == "rollout"]
-    assert messages == ["replacing old with flights 2", "every replica serves flights 2"]
+    logged = [entry for entry in event_log.recent if entry.component == "rollout"]
+    assert [(entry.level, entry.message) for entry in logged] == [
+        ("info", "replacing old with flights 2"),
+        ("info", "every replica serves flights 2"),
+    ]
 
 
 async def test_a_new_replica_that_does_not_become_ready_is_stopped_and_the_old_ones_stay(
@@ -178,8 +181,12 @@ async def test_if_the_rollback_fails_the_running_replicas_are_not_stopped(
         assert rollout.state == "failed"
         assert "; the rollback failed: " in rollout.problem
         assert ready(pool) == 2
-    actions = [entry.action for entry in event_log.recent if entry.component == "rollout"]
-    assert actions == ["deploy", "undeploy", "undeploy"]
+    logged = [entry for entry in event_log.recent if entry.component == "rollout"]
+    assert [(entry.level, entry.action) for entry in logged] == [
+        ("info", "deploy"),
+        ("error", "undeploy"),
+        ("error", "undeploy"),
+    ]
 
 
 async def test_a_replica_without_traffic_replaces_no_other(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tidegate.settings import load
-from tidegate.stack.supervisor.supervisor import running_stack
+from tidegate.stack.supervisor import supervisor as module
+from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
 
 
 async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it(
@@ -30,3 +32,56 @@ async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it
         status = supervisor.status()
         assert status.faults == 1
         assert "replicas" in [one.component for one in status.recent if one.action == "fault"]
+
+
+@pytest.fixture
+async def without_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Supervisor]:
+    """A supervisor whose programs are ready at once, without being started."""
+
+    async def ready(*_: object) -> None:
+        return None
+
+    monkeypatch.chdir(tmp_path)
+    settings = load(
+        stack={"data_dir": tmp_path / "data"},
+        autoscaler={"enabled": False},
+        replicas={"min": 0, "start": 0},
+    )
+    async with running_stack(settings) as supervisor:
+        for name in ("_until_ready", "_until_loaded"):
+            monkeypatch.setattr(supervisor, name, ready)
+        monkeypatch.setattr(supervisor, "_start_component", lambda *_: None)
+        programs = SimpleNamespace(
+            **dict.fromkeys(("prometheus", "collector", "watch"), lambda: None), gateway=ready
+        )
+        monkeypatch.setattr(supervisor, "_programs", programs)
+        yield supervisor
+
+
+async def test_a_stack_is_ready_when_its_gateway_reaches_a_replica(
+    without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = ["503", "503", ""]
+
+    async def probe(url: str) -> str:
+        assert url.endswith(":8000/ready")
+        assert without_programs.status().state == "starting"
+        return problems.pop(0)
+
+    monkeypatch.setattr(without_programs, "_probe", probe)
+    await without_programs.start()
+    assert (problems, without_programs.status().state) == ([], "ready")
+
+
+async def test_a_gateway_that_reaches_no_replica_is_why_the_stack_does_not_start(
+    without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def probe(_: str) -> str:
+        return "no server"
+
+    monkeypatch.setattr(module, "START_SECONDS", 0.05)
+    monkeypatch.setattr(without_programs, "_probe", probe)
+    with pytest.raises(StartError, match="the gateway reaches no replica: no server"):
+        await without_programs.start()

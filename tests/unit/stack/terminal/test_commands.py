@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +126,26 @@ def test_a_predictor_that_cannot_be_imported_is_refused_before_anything_starts(
     assert "shop needs the package no_such_package, which is not installed" in problem
     assert "-m pip install no_such_package`" in problem
     assert out.getvalue() == "importing shop:Price\n"
+
+
+def test_a_detached_supervisor_that_dies_without_a_word_is_reported_with_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nos.write(2, b'no memory')\nos._exit(9)\n"
+    )
+    monkeypatch.setattr(commands, "environment", lambda *_: {"PYTHONPATH": str(tmp_path)})
+    layout, errors = Layout(tmp_path / "data"), io.StringIO()
+    codes: list[int] = []
+
+    def start() -> None:
+        console = Console(file=errors, width=500)
+        codes.append(commands._detached(load(), layout, console, console))
+
+    # In a thread, as it would wait forever if it kept its own end of the pipe open.
+    starting = threading.Thread(target=start, daemon=True)
+    starting.start()
+    starting.join(30)
+    assert codes == [1]
+    assert "the supervisor exited: see " in errors.getvalue()
+    assert "no memory" in errors.getvalue()
