@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 
 from tidegate.retraining.comparison import Difference, compare, measure
-from tidegate.retraining.labelled_rows import LabelledRows, NoRowsError
+from tidegate.retraining.training_rows import NoRowsError, TrainingRows
 from tidegate.service.artefacts.onnx_export import as_table, classes_of, export
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.artefacts.reference import build_reference, calibrate
@@ -54,7 +54,7 @@ class Candidate:
 
 
 def train_candidate(
-    current: Artefact, rows: LabelledRows, folder: Path, report: Report
+    current: Artefact, rows: TrainingRows, folder: Path, report: Report
 ) -> Candidate:
     """Fit, convert and compare a candidate, and write the files of its artefact.
 
@@ -130,7 +130,7 @@ def train_candidate(
     return Candidate(manifest, differences, len(old), len(new))
 
 
-def newest(rows: LabelledRows) -> Any:
+def newest(rows: TrainingRows) -> Any:
     """The held-out rows, as a mask: the newest blocks, about `HELD_OUT_FRACTION` of all rows.
 
     Raises:
@@ -163,7 +163,7 @@ def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: A
     return model
 
 
-def _check_classes(rows: LabelledRows, held_out: Any, current: Manifest) -> None:
+def _check_classes(rows: TrainingRows, held_out: Any, current: Manifest) -> None:
     for part, picked in (("older", ~held_out), ("newest", held_out)):
         counts = np.bincount(rows.truth[picked], minlength=len(current.classes))
         for label, count in zip(current.classes, counts.tolist(), strict=True):
@@ -182,7 +182,7 @@ def _observe(feature: Feature, column: Any) -> Feature:
     return feature.model_copy(update={"observed": observed})
 
 
-def _digest(rows: LabelledRows, current: Manifest) -> str:
+def _digest(rows: TrainingRows, current: Manifest) -> str:
     digest = hashlib.sha256()
     for part in (rows.matrix, rows.truth, rows.block):
         digest.update(np.ascontiguousarray(part).tobytes())

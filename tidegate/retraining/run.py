@@ -15,15 +15,15 @@ from rich.table import Table
 
 from tidegate.console import Console
 from tidegate.retraining.comparison import LOWER_IS_BETTER, Difference, is_better
-from tidegate.retraining.labelled_rows import (
-    LabelledRows,
+from tidegate.retraining.stored_rows import OUTCOMES_QUERY, ROWS_QUERY, JoinedRows, join
+from tidegate.retraining.training_rows import (
     NoRowsError,
+    TrainingRows,
     describe,
     from_dataset,
     from_events,
     months_of,
 )
-from tidegate.retraining.stored_rows import OUTCOMES_QUERY, ROWS_QUERY, JoinedRows, join
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError
@@ -125,7 +125,7 @@ def read_rows(store: EventStore, model: str, since: datetime) -> JoinedRows:
 
 def _rows(
     settings: Settings, options: RetrainOptions, current: Artefact, console: Console
-) -> LabelledRows:
+) -> TrainingRows:
     if options.months:
         rows = from_dataset(months_of(options.months), current.manifest)
     else:
@@ -167,7 +167,7 @@ def _check_enough(found: JoinedRows, options: RetrainOptions) -> None:
 
 
 def _train_and_compare(
-    current: Artefact, rows: LabelledRows, options: RetrainOptions, console: Console
+    current: Artefact, rows: TrainingRows, options: RetrainOptions, console: Console
 ) -> int:
     from tidegate.retraining.candidate import (  # noqa: PLC0415 - scikit-learn takes seconds to import
         train_candidate,

@@ -14,7 +14,7 @@ OUTCOMES_QUERY: Final = "event.dataset:tidegate.outcome"
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRow:
+class StoredRow:
     """A row with its true label; `at_us` is the time of the response, in microseconds since 1970."""
 
     at_us: int
@@ -32,7 +32,7 @@ class JoinedRows:
         label_count: the number of labels.
     """
 
-    labelled: list[LabelledRow]
+    labelled: list[StoredRow]
     row_count: int
     label_count: int
 
@@ -48,7 +48,7 @@ def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> Joined
             continue
         if (actual := event["tidegate"].get("outcome", {}).get("actual")) is not None:
             truth.setdefault(event["event"]["id"], str(actual))
-    labelled: list[LabelledRow] = []
+    labelled: list[StoredRow] = []
     seen: set[str] = set()
     for event in rows:
         if _model(event) != model:
@@ -56,7 +56,7 @@ def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> Joined
         at_us = time_ranges.microseconds(event["@timestamp"]) or 0
         for outcome_id, values in _rows(event):
             if outcome_id not in seen and outcome_id in truth:
-                labelled.append(LabelledRow(at_us, values, truth[outcome_id]))
+                labelled.append(StoredRow(at_us, values, truth[outcome_id]))
             seen.add(outcome_id)
     return JoinedRows(labelled, len(seen), len(truth))
 

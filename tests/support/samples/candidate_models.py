@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from tidegate.retraining.candidate import train_candidate
-from tidegate.retraining.labelled_rows import LabelledRows, from_dataset
+from tidegate.retraining.training_rows import TrainingRows, from_dataset
 from tidegate.service.model.artefact import Artefact, Manifest, load, staged
 
 ROWS = 6000
 
 
-def first_week_of_march(current: Manifest) -> LabelledRows:
+def first_week_of_march(current: Manifest) -> TrainingRows:
     """The first 6000 flights of March: one week."""
     return oldest(from_dataset([3], current), ROWS)
 
 
-def oldest(rows: LabelledRows, count: int) -> LabelledRows:
+def oldest(rows: TrainingRows, count: int) -> TrainingRows:
     """The oldest `count` rows."""
     return replace(
         rows, matrix=rows.matrix[:count], truth=rows.truth[:count], block=rows.block[:count]

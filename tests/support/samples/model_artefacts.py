@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from tidegate.drift.report.findings import Model
+from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.reference import (
     Calibration,
     FeatureReference,

@@ -21,15 +21,15 @@ from tidegate.retraining import candidate
 from tidegate.retraining import run as retraining
 from tidegate.retraining.candidate import newest, train_candidate
 from tidegate.retraining.comparison import compare
-from tidegate.retraining.labelled_rows import (
-    LabelledRows,
+from tidegate.retraining.run import RetrainOptions, refuse_other_tasks, retrain
+from tidegate.retraining.stored_rows import StoredRow
+from tidegate.retraining.training_rows import (
     NoRowsError,
+    TrainingRows,
     from_dataset,
     from_events,
     months_of,
 )
-from tidegate.retraining.run import RetrainOptions, refuse_other_tasks, retrain
-from tidegate.retraining.stored_rows import LabelledRow
 from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError, load
@@ -41,7 +41,7 @@ ORIGIN = Origin("flights", "1", "local", "flights-1", "default")
 
 
 @pytest.fixture(scope="session")
-def march(flights: Artefact) -> LabelledRows:
+def march(flights: Artefact) -> TrainingRows:
     return first_week_of_march(flights.manifest)
 
 
@@ -73,7 +73,7 @@ def test_an_invalid_range_of_months_is_refused(text: str) -> None:
         months_of(text)
 
 
-def test_the_held_out_rows_are_newer_than_the_training_rows(march: LabelledRows) -> None:
+def test_the_held_out_rows_are_newer_than_the_training_rows(march: TrainingRows) -> None:
     held_out = newest(march)
     assert march.block[~held_out].max() < march.block[held_out].min()
     assert 0.2 < held_out.mean() < 0.35
@@ -82,7 +82,7 @@ def test_the_held_out_rows_are_newer_than_the_training_rows(march: LabelledRows)
 
 
 def test_the_candidate_is_a_complete_artefact_that_names_its_parent(
-    flights: Artefact, march: LabelledRows, tmp_path: Path, quick: None
+    flights: Artefact, march: TrainingRows, tmp_path: Path, quick: None
 ) -> None:
     with artefact.staged(tmp_path / "next") as folder:
         made = train_candidate(flights, march, folder, lambda _: None)
@@ -102,7 +102,7 @@ def test_the_candidate_is_a_complete_artefact_that_names_its_parent(
 
 
 def test_too_few_rows_of_a_class_are_refused(
-    flights: Artefact, march: LabelledRows, tmp_path: Path
+    flights: Artefact, march: TrainingRows, tmp_path: Path
 ) -> None:
     always_on_time = dataclasses.replace(march, truth=np.ones_like(march.truth))
     with pytest.raises(NoRowsError, match="only 0 of the older rows are late; 20 are needed"):
@@ -116,14 +116,14 @@ def test_an_imported_model_of_numbers_can_be_retrained(tmp_path: Path, quick: No
     import_model(tmp_path / "small.joblib", tmp_path / "small")
     current = artefact.load(tmp_path / "small")
     truth = (x[:, 1] > 0).astype(np.intp)  # drift: another feature decides
-    rows = LabelledRows(x, truth, np.arange(400) // 10, ("a", "b"), "events")
+    rows = TrainingRows(x, truth, np.arange(400) // 10, ("a", "b"), "events")
     with artefact.staged(tmp_path / "next") as folder:
         made = train_candidate(current, rows, folder, lambda _: None)
     assert {each.measure: each.verdict for each in made.differences}["auc"] == "better"
 
 
 def test_an_error_names_the_file_of_a_current_model_that_cannot_be_loaded(
-    flights: Artefact, march: LabelledRows, tmp_path: Path
+    flights: Artefact, march: TrainingRows, tmp_path: Path
 ) -> None:
     elsewhere = dataclasses.replace(flights, path=tmp_path)
     with pytest.raises(ArtefactError, match=r"model\.joblib cannot be loaded"):
@@ -139,8 +139,8 @@ def test_a_model_that_is_not_from_a_joblib_file_is_refused(flights: Artefact) ->
         refuse_other_tasks(dataclasses.replace(flights, manifest=manifest))
 
 
-def labelled(rows: list[dict[str, Any]]) -> list[LabelledRow]:
-    return [LabelledRow(number, row, "late") for number, row in enumerate(rows)]
+def labelled(rows: list[dict[str, Any]]) -> list[StoredRow]:
+    return [StoredRow(number, row, "late") for number, row in enumerate(rows)]
 
 
 def test_rows_that_do_not_fit_the_model_are_refused(
@@ -149,7 +149,7 @@ def test_rows_that_do_not_fit_the_model_are_refused(
     with pytest.raises(NoRowsError, match=r"a row does not fit the model: .*hour"):
         from_events(labelled([{**samples[0], "hour": 99}]), flights.manifest)
     with pytest.raises(NoRowsError, match="labels that are not classes of the model: early"):
-        from_events([LabelledRow(1, samples[0], "early")], flights.manifest)
+        from_events([StoredRow(1, samples[0], "early")], flights.manifest)
     with pytest.raises(NoRowsError, match="no row with a label"):
         from_events([], flights.manifest)
 
@@ -265,7 +265,7 @@ def test_a_candidate_that_is_not_better_is_written_only_with_keep(
     keep: bool,
     *,
     flights: Artefact,
-    march: LabelledRows,
+    march: TrainingRows,
     tmp_path: Path,
     quick: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -294,7 +294,7 @@ def test_an_invalid_option_is_reported_in_one_sentence(
     reason: str,
     *,
     flights: Artefact,
-    march: LabelledRows,
+    march: TrainingRows,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -14,7 +14,7 @@ from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.drift.concept.detectors import Adwin
 from tidegate.drift.report.alerts import FiredAlert
-from tidegate.drift.report.findings import Model
+from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.psi import critical_value, psi, statistic
 from tidegate.monitoring.counting.reference import Counts

@@ -36,10 +36,11 @@ from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import alert_table, checks, period_results, period_table
 from tidegate.demos.output import heading, result
 from tidegate.drift.report.counter_increases import Floats, increases_by, query_range
-from tidegate.drift.report.findings import Findings, Model
+from tidegate.drift.report.findings import Findings
 from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.run import collect_findings
+from tidegate.drift.report.task import Model
 from tidegate.service.model.artefact import load
 from tidegate.service.model.features import Schema
 from tidegate.service.training.flights import read_flights

@@ -81,7 +81,7 @@ def period_results(found: Findings, expected: Floats, truth: GroundTruth) -> lis
                 name=quality.period.name,
                 rows=count,
                 expected=float(expected[number]) / count,
-                realised=float("nan") if quality.accuracy is None else quality.accuracy,
+                realised=float("nan") if quality.realised is None else quality.realised,
                 true=float(truth.correct[rows].mean()),
                 indices=indices,
                 psi_error=psi_error,

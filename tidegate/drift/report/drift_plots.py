@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from tidegate.drift.report.distributions import Distribution
-from tidegate.drift.report.findings import CommonFindings
+from tidegate.drift.report.findings import Findings
 from tidegate.drift.report.plot_style import bare, figure, name_periods
 from tidegate.loadgen.report.plot_style import STYLE
 from tidegate.loadgen.report.plots import percent_label
@@ -25,7 +25,7 @@ COLUMNS: Final = 3
 MAX_COLOUR: Final = 4.0
 
 
-def drift(found: CommonFindings, theme: Theme) -> Figure:
+def drift(found: Findings, theme: Theme) -> Figure:
     """The PSI of each distribution in each period, as a heat map."""
     features = found.distributions
     limit = found.drift.psi_critical * MAX_COLOUR
@@ -51,7 +51,7 @@ def drift(found: CommonFindings, theme: Theme) -> Figure:
         return drawn
 
 
-def features(found: CommonFindings, theme: Theme) -> Figure:
+def features(found: Findings, theme: Theme) -> Figure:
     """Each distribution at training and now, by descending PSI."""
     shown = sorted(found.distributions, key=lambda each: -(each.psi or 0.0))
     lines = max(1, math.ceil(len(shown) / COLUMNS))
@@ -65,7 +65,7 @@ def features(found: CommonFindings, theme: Theme) -> Figure:
         return drawn
 
 
-def _distribution(axes: Axes, each: Distribution, found: CommonFindings, theme: Theme) -> None:
+def _distribution(axes: Axes, each: Distribution, found: Findings, theme: Theme) -> None:
     bare(axes, theme)
     at = np.arange(len(each.bins))
     axes.bar(at - 0.2, smoothed_ratios(each.reference), 0.4, color=theme.planned)

@@ -1,9 +1,10 @@
-"""Everything a report on a classifier shows, and what reports on all models have in common."""
+"""Everything a report shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import aiohttp
@@ -21,57 +22,23 @@ from tidegate.drift.report.distributions import (
     prediction_distribution,
 )
 from tidegate.drift.report.labelled_rows import LabelledRows
-from tidegate.drift.report.periods import Period
+from tidegate.drift.report.periods import Period, Quality
 from tidegate.drift.report.quality import (
-    CalibrationBin,
+    Bin,
     Example,
-    Quality,
     Segment,
-    calibration,
-    confident_errors,
+    by_score,
     degraded_segments,
     overall_quality,
     quality_by_period,
+    worst_predictions,
 )
-from tidegate.monitoring.counting.expectation import Expectation
-from tidegate.monitoring.counting.reference import Reference
+from tidegate.drift.report.task import Model
+from tidegate.monitoring.counting.reference import MISSING, FeatureReference
 from tidegate.settings import Drift
 
 EXAMPLES: Final = 12
 SEGMENTS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """The model that a report is about.
-
-    Attributes:
-        name: its name.
-        version: its version.
-        labels: its classes, in order.
-        accuracy: on held-out rows; None if it was not measured.
-        reference: the distributions at training.
-        unit: the unit of a regressor's values; empty if unknown.
-    """
-
-    name: str
-    version: str
-    labels: tuple[str, ...]
-    accuracy: float | None
-    reference: Reference
-    unit: str = ""
-
-    @property
-    def is_regressor(self) -> bool:
-        """Whether it predicts numbers."""
-        bins = self.reference.prediction
-        return self.reference.residuals is not None or (bins is not None and bins.kind == "number")
-
-    @property
-    def expectation(self) -> Expectation | None:
-        """Its calibration as a function."""
-        curve = self.reference.calibration
-        return None if curve is None else Expectation.of_confidence(curve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +68,8 @@ class NewerVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommonFindings:
-    """What a report on any model shows.
+class Findings:
+    """Everything a report shows.
 
     Attributes:
         model: the model.
@@ -110,7 +77,12 @@ class CommonFindings:
         span: the time of the report.
         periods: its parts.
         counters: what Prometheus has counted.
-        segment_names: the features whose values are known.
+        rows: the labelled rows.
+        quality: the quality of each period.
+        overall: the quality of all rows.
+        bins: the rows by score.
+        segments: those that have become worse.
+        examples: the worst predictions.
         newer: the version that answers now, if it is not the model's.
         explanations: why an alert fired, by the alert, where this is known.
     """
@@ -120,7 +92,12 @@ class CommonFindings:
     span: Period
     periods: Sequence[Period]
     counters: Counters
-    segment_names: Sequence[str]
+    rows: LabelledRows
+    quality: Sequence[Quality]
+    overall: Quality
+    bins: Sequence[Bin]
+    segments: Sequence[Segment]
+    examples: Sequence[Example]
     newer: NewerVersion | None = None
     explanations: Mapping[FiredAlert, str] = field(default_factory=dict)
 
@@ -131,25 +108,37 @@ class CommonFindings:
         return [each for each in self.counters.features if each.drifted(limit, rows)]
 
     @property
+    def predictions_drifted(self) -> bool:
+        """Whether the predictions have drifted over the whole span."""
+        of = self.counters.predictions
+        return of is not None and of.drifted(self.drift.psi_warning, self.drift.samples)
+
+    @property
     def distributions(self) -> Sequence[Distribution]:
-        """The distributions that are compared with those at training."""
-        return self.counters.features
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings(CommonFindings):
-    """Everything a report on a classifier shows."""
-
-    quality: Sequence[Quality]
-    overall: Quality
-    calibration: Sequence[CalibrationBin]
-    segments: Sequence[Segment]
-    examples: Sequence[Example]
+        """Those that are compared with training: of the features, and of the values of a regressor."""
+        values = self.counters.predictions
+        bins = self.model.reference.prediction
+        if not self.model.task.numbers or values is None or bins is None:
+            return self.counters.features
+        own = replace(values, name="predicted value", bins=_ranges(bins))
+        return [own, *self.counters.features]
 
     @property
     def newest(self) -> Quality | None:
         """The last period that has labels."""
-        return next((each for each in reversed(self.quality) if each.labels), None)
+        return newest(self.quality)
+
+    @property
+    def worsening(self) -> float:
+        """By how much the newest period is worse than held-out rows, in the unit of the task's limits."""
+        if self.newest is None:
+            return 0.0
+        return self.model.task.worsening(self.newest, self.model, self.drift)
+
+
+def newest(quality: Sequence[Quality]) -> Quality | None:
+    """The last period that has labels."""
+    return next((each for each in reversed(quality) if each.labels), None)
 
 
 def build_findings(
@@ -164,21 +153,21 @@ def build_findings(
     explanations: Mapping[FiredAlert, str] | None = None,
 ) -> Findings:
     """The findings from labelled rows and counters, for these periods."""
-    expectation = model.expectation
-    quality = quality_by_period(rows, periods, expectation)
-    newest = next((each.period for each in reversed(quality) if each.labels), None)
+    task, expectation = model.task, model.expectation
+    quality = quality_by_period(task, rows, periods, expectation)
+    last = newest(quality)
     return Findings(
         model=model,
         drift=drift,
         span=span,
         periods=periods,
         counters=counters,
+        rows=rows,
         quality=quality,
-        overall=overall_quality(rows, span, expectation),
-        calibration=calibration(rows),
-        segments=degraded_segments(rows, newest)[:SEGMENTS] if newest else [],
-        segment_names=list(rows.segments),
-        examples=confident_errors(rows, EXAMPLES),
+        overall=overall_quality(task, rows, span, expectation),
+        bins=by_score(task, rows),
+        segments=degraded_segments(task, rows, last.period)[:SEGMENTS] if last else [],
+        examples=worst_predictions(task, rows, EXAMPLES),
         newer=newer,
         explanations=explanations or {},
     )
@@ -218,3 +207,12 @@ def _why_nothing_is_counted(model: Model) -> str:
     if not model.reference.samples:
         return f"{of} has no drift reference: there were no training rows beside its file"
     return f"Prometheus has no counters of {of}"
+
+
+def _ranges(bins: FeatureReference) -> tuple[str, ...]:
+    """Names of the bins of values by their edges."""
+    edges = [f"{edge:.3g}" for edge in bins.edges]
+    if not edges:
+        return bins.labels
+    between = [f"{low}-{high}" for low, high in pairwise(edges)]
+    return (f"< {edges[0]}", *between, f"> {edges[-1]}", MISSING)

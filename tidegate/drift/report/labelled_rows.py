@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ MAX_LABELS: Final = 500_000
 NO_SEGMENT: Final = ""
 
 Texts = npt.NDArray[np.str_]
-Content = TypeVar("Content")
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +31,48 @@ class LabelledRows:
 
     Attributes:
         answered: the time of the response, in seconds since 1970.
-        predicted: the predicted label.
-        actual: the true label.
+        predicted: the predicted labels, or the predicted values of a regressor.
+        actual: the true labels or values.
         confidence: the probability of the predicted label; NaN if unknown.
+        inside: 1 if the actual value is inside the predicted interval, else 0; NaN if there was none.
         trace: the trace id of the request.
         row: the row's index in the request.
         segments: values of features, by the feature; `NO_SEGMENT` where unknown.
     """
 
-    answered: npt.NDArray[np.float64]
-    predicted: Texts
-    actual: Texts
-    confidence: npt.NDArray[np.float64]
+    answered: Floats
+    predicted: npt.NDArray[Any]
+    actual: npt.NDArray[Any]
+    confidence: Floats
+    inside: Floats
     trace: Texts
     row: npt.NDArray[np.intp]
     segments: Mapping[str, Texts]
 
-    @property
-    def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether the prediction was correct."""
-        correct: npt.NDArray[np.bool_] = self.predicted == self.actual
-        return correct
-
     def __len__(self) -> int:
         return len(self.answered)
 
+    def where(self, picked: npt.NDArray[np.bool_]) -> LabelledRows:
+        """Some of the rows."""
+        columns = {
+            each.name: getattr(self, each.name)[picked]
+            for each in fields(self)
+            if each.name != "segments"
+        }
+        segments = {name: values[picked] for name, values in self.segments.items()}
+        return LabelledRows(**columns, segments=segments)
+
 
 def read_labelled_rows(
-    store: EventStore, model: str, version: str, since: datetime, segments: Sequence[str]
+    store: EventStore,
+    model: str,
+    version: str,
+    since: datetime,
+    segments: Sequence[str],
+    *,
+    numbers: bool = False,
 ) -> LabelledRows:
-    """The labelled rows that a version of a classifier has answered since a time.
+    """The labelled rows that a version of a model has answered since a time.
 
     Args:
         store: the store of the events.
@@ -68,27 +80,17 @@ def read_labelled_rows(
         version: its version.
         since: labels of earlier responses are omitted, whenever the label arrived.
         segments: features whose values are read from the request events.
-
-    Raises:
-        StoreUnavailableError: the store cannot be queried now.
-    """
-    outcomes, requests = read_events(store, model, version, since, segments)
-    return join_outcomes(outcomes, requests, segments, since.timestamp())
-
-
-def read_events(
-    store: EventStore, model: str, version: str, since: datetime, segments: Sequence[str]
-) -> tuple[Iterable[Event], Iterable[Event]]:
-    """The outcome events of a version of a model, and its request events if a segment is wanted.
+        numbers: whether it is a regressor.
 
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
     of = f'tidegate.model.name:"{model}" AND tidegate.model.version:"{version}"'
     outcomes = Follower(store, f"event.dataset:tidegate.outcome AND {of}", since).events()
-    if not segments:
-        return outcomes, ()
-    return outcomes, Follower(store, f"event.dataset:tidegate.request AND {of}", since).events()
+    requests: Iterable[Event] = ()
+    if segments:
+        requests = Follower(store, f"event.dataset:tidegate.request AND {of}", since).events()
+    return join_outcomes(outcomes, requests, segments, since.timestamp(), numbers=numbers)
 
 
 def join_outcomes(
@@ -96,49 +98,53 @@ def join_outcomes(
     requests: Iterable[Event],
     segments: Sequence[str],
     since: float = 0.0,
+    *,
+    numbers: bool = False,
 ) -> LabelledRows:
     """Outcome events as columns, with the segment values of their request events.
 
     If a prediction has two labels, which a store of several indices may hold, the first to arrive counts.
-    Events that lack a field are skipped; so are those after the first `MAX_LABELS`.
+    Events that lack a field are skipped; so are rows answered before `since`, in seconds since 1970, and
+    events after the first `MAX_LABELS`.
     """
-    rows = first_labels(outcomes, _labels, since)
+    rows = _first_labels(outcomes, since, numbers=numbers)
+    found = _segment_values(requests, {row.trace for row in rows})
+    kind: type[np.generic] = np.float64 if numbers else np.str_
     return LabelledRows(
         answered=np.array([row.answered for row in rows], np.float64),
-        predicted=np.array([row.content[0] for row in rows], np.str_),
-        actual=np.array([row.content[1] for row in rows], np.str_),
-        confidence=np.array([row.content[2] for row in rows], np.float64),
+        predicted=np.array([row.predicted for row in rows], kind),
+        actual=np.array([row.actual for row in rows], kind),
+        confidence=np.array([row.confidence for row in rows], np.float64),
+        inside=np.array([row.inside for row in rows], np.float64),
         trace=np.array([row.trace for row in rows], np.str_),
         row=np.array([row.number for row in rows], np.intp),
-        segments=segment_columns(rows, requests, segments),
+        segments={
+            name: np.array([_segment(_of(row, found), name, row.number) for row in rows], np.str_)
+            for name in segments
+        },
     )
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRow(Generic[Content]):
-    """A row with a known label; `span` is empty if the outcome event has none."""
+class _Row:
+    """One element of each column; `span` is empty if the outcome event has none."""
 
     answered: float
     labelled_us: int
-    content: Content
+    predicted: str | float
+    actual: str | float
+    confidence: float
+    inside: float
     trace: str
     span: str
     number: int
 
 
-def first_labels(
-    outcomes: Iterable[Event], read: Callable[[Event], Content], since: float
-) -> list[LabelledRow[Content]]:
-    """The first label of each prediction, ordered by the time of the response.
-
-    Args:
-        outcomes: outcome events; one that lacks a field is skipped.
-        read: returns the content of an event; raises KeyError, TypeError or ValueError if it lacks a field.
-        since: rows answered earlier are omitted, in seconds since 1970.
-    """
-    first: dict[str, LabelledRow[Content]] = {}
+def _first_labels(outcomes: Iterable[Event], since: float, *, numbers: bool) -> list[_Row]:
+    """The first label of each prediction, ordered by the time of the response."""
+    first: dict[str, _Row] = {}
     for event in outcomes:
-        row = _row(event, read)
+        row = _row(event, numbers=numbers)
         if row is None or row.answered < since:
             continue
         name = _text(event, "event.id")
@@ -150,27 +156,20 @@ def first_labels(
     return sorted(first.values(), key=lambda row: row.answered)
 
 
-def segment_columns(
-    rows: Sequence[LabelledRow[Any]], requests: Iterable[Event], segments: Sequence[str]
-) -> dict[str, Texts]:
-    """The values of each segment feature, one for each row."""
-    found = _segment_values(requests, {row.trace for row in rows})
-    return {
-        name: np.array([_segment(_of(row, found), name, row.number) for row in rows], np.str_)
-        for name in segments
-    }
-
-
-def _row(event: Event, read: Callable[[Event], Content]) -> LabelledRow[Content] | None:
+def _row(event: Event, *, numbers: bool) -> _Row | None:
     outcome = value_of(event, "tidegate.outcome")
     at = time_ranges.microseconds(_text(event, "@timestamp"))
     if not isinstance(outcome, dict) or at is None:
         return None
     try:
-        return LabelledRow(
+        return _Row(
             answered=at / 1e6 - float(outcome["lag_seconds"]),
             labelled_us=at,
-            content=read(event),
+            predicted=_finite(outcome["predicted_value"]) if numbers else str(outcome["predicted"]),
+            actual=_finite(outcome["actual_value"]) if numbers else str(outcome["actual"]),
+            # An application's own model may have none, as a regressor may have no interval.
+            confidence=float(outcome.get("confidence", math.nan)),
+            inside=math.nan if outcome.get("inside") is None else float(bool(outcome["inside"])),
             trace=_text(event, "trace.id"),
             span=_text(event, "span.id"),
             number=int(outcome["row"]),
@@ -179,12 +178,10 @@ def _row(event: Event, read: Callable[[Event], Content]) -> LabelledRow[Content]
         return None
 
 
-def _labels(event: Event) -> tuple[str, str, float]:
-    """The predicted and the actual label, and the confidence."""
-    outcome: Any = value_of(event, "tidegate.outcome")
-    # An application's own model may have none.
-    confidence = float(outcome.get("confidence", math.nan))
-    return str(outcome["predicted"]), str(outcome["actual"]), confidence
+def _finite(value: Any) -> float:
+    if not math.isfinite(number := float(value)):
+        raise ValueError("a value is not finite")
+    return number
 
 
 SegmentValues = Mapping[str, Mapping[str, object]]
@@ -200,7 +197,7 @@ def _segment_values(requests: Iterable[Event], traces: Set[str]) -> SegmentValue
     return found
 
 
-def _of(row: LabelledRow[Any], found: SegmentValues) -> object:
+def _of(row: _Row, found: SegmentValues) -> object:
     """The values of the row's request; None if it cannot be distinguished from others of its trace."""
     requests = found.get(row.trace, {})
     if row.span:

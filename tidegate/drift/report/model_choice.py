@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from tidegate.drift.report.findings import Model, NewerVersion
+from tidegate.drift.report.findings import NewerVersion
+from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
 from tidegate.store.base import Bucket, EventStore, SearchRequest, Terms
 from tidegate.store.query import time_ranges

@@ -36,6 +36,11 @@ def number_format(typical: float | None) -> Format:
     return text
 
 
+def percent(value: float | None) -> str:
+    """A fraction as a percentage; `-` if it is unknown."""
+    return "-" if value is None or math.isnan(value) else f"{value:.1%}"
+
+
 def signed(text: Format) -> Format:
     """The same with a sign."""
 

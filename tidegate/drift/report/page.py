@@ -13,10 +13,9 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from tidegate.drift.report import classifier_summary, error_plots, plots, regressor_summary
-from tidegate.drift.report.findings import CommonFindings, Findings
-from tidegate.drift.report.number_format import signed
-from tidegate.drift.report.regressor_findings import RegressorFindings
+from tidegate.drift.report.findings import Findings
+from tidegate.drift.report.plots import PLOTS, plot_names
+from tidegate.drift.report.wording import badge, measure_format, wording
 from tidegate.loadgen.report import theme as report_theme
 from tidegate.loadgen.report.plots import as_bytes
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
@@ -32,11 +31,10 @@ DISCOVER: Final = (
 
 
 DrawPlot: TypeAlias = Callable[[Theme], Figure]
-AnyFindings: TypeAlias = Findings | RegressorFindings
 
 
 def to_html(
-    found: AnyFindings,
+    found: Findings,
     *,
     kibana: str = "",
     model_source: str = "",
@@ -61,22 +59,14 @@ def to_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        percent=_percent,
-        time=_time,
-        points=_points,
-        short_time=_short_time(found),
-    )
-    if isinstance(found, RegressorFindings):
-        environment.filters.update(value=found.format, signed=signed(found.format))
-    template, drawn, sentences = _view(found)
-    return environment.get_template(template).render(
+    environment.filters.update(time=_time, short_time=_short_time(found))
+    return environment.get_template("report.html.j2").render(
         found=found,
+        words=wording(found.model.task),
+        measure=measure_format(found),
         badge=badge(found),
-        summary=sentences,
         drifted=[_most_drifted(found, number) for number in range(len(found.periods))],
-        plots={name: _data_uris(plot) for name, plot in drawn.items()},
-        max_points=error_plots.MAX_POINTS,
+        plots={name: _data_uris(partial(PLOTS[name], found)) for name in plot_names(found)},
         trace_url=lambda trace: kibana_trace_url(kibana, trace) if kibana else "",
         model_source=model_source,
         note=note,
@@ -87,30 +77,12 @@ def to_html(
     )
 
 
-def badge(found: AnyFindings) -> tuple[str, str]:
-    """The summary of the report, and its level: good, doubtful or bad."""
-    if isinstance(found, RegressorFindings):
-        return regressor_summary.badge(found)
-    return classifier_summary.badge(found)
-
-
-def _view(found: AnyFindings) -> tuple[str, dict[str, DrawPlot], list[str]]:
-    """The template, the plots by name, and the sentences at the top."""
-    drawn: dict[str, DrawPlot]
-    if isinstance(found, RegressorFindings):
-        names = error_plots.plot_names(found)
-        drawn = {name: partial(error_plots.PLOTS[name], found) for name in names}
-        return "regressor.html.j2", drawn, regressor_summary.summary(found)
-    drawn = {name: partial(plots.PLOTS[name], found) for name in plots.plot_names(found)}
-    return "classifier.html.j2", drawn, []
-
-
 def kibana_trace_url(kibana: str, trace: str) -> str:
     """The page of Kibana with every event of a trace."""
     return kibana.rstrip("/") + DISCOVER.format(quote(trace, safe=""))
 
 
-def _most_drifted(found: CommonFindings, period: int) -> list[tuple[str, float]] | None:
+def _most_drifted(found: Findings, period: int) -> list[tuple[str, float]] | None:
     """The features that drifted most in a period, by PSI; None if no rows were counted in it."""
     indices = [(each.name, each.psi_by_period()[period]) for each in found.distributions]
     if all(i is None for _, i in indices):
@@ -127,15 +99,7 @@ def _data_uris(plot: DrawPlot) -> Mapping[str, str]:
     return uris
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _points(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:+.1f}"
-
-
-def _short_time(found: CommonFindings) -> Callable[[float], str]:
+def _short_time(found: Findings) -> Callable[[float], str]:
     """Formats a time without its date if the report covers less than a day."""
     if found.span.end - found.span.begin >= 86_400:
         return _time

@@ -1,9 +1,10 @@
-"""The periods of a report."""
+"""The periods of a report, and the quality of the predictions in one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -20,6 +21,39 @@ class Period:
     name: str
     begin: float
     end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The measures of the predictions of a period; see `Task`.
+
+    Attributes:
+        period: in which the rows were answered.
+        labels: the number of known labels.
+        realised: the mean measure: the accuracy, or the mean absolute error; None without labels.
+        deviation: its standard deviation over the rows; None without labels.
+        expected: what was expected of the same rows; None without labels, or if it is unknown.
+        further: further measures by name; None where unknown.
+    """
+
+    period: Period
+    labels: int
+    realised: float | None = None
+    deviation: float | None = None
+    expected: float | None = None
+    further: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> float | None:
+        """Expected minus realised measure."""
+        if self.realised is None or self.expected is None:
+            return None
+        return self.expected - self.realised
+
+    @property
+    def margin(self) -> float:
+        """Two standard errors of the mean measure; NaN without labels."""
+        return math.nan if self.deviation is None else 2 * self.deviation / math.sqrt(self.labels)
 
 
 def even_periods(begin: float, end: float, count: int) -> list[Period]:

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from tidegate.drift.report.findings import Findings, Model, build_findings, query_counters
+from tidegate.drift.report.findings import Findings, build_findings, query_counters
 from tidegate.drift.report.labelled_rows import MAX_LABELS, read_labelled_rows
-from tidegate.drift.report.labelled_values import read_labelled_values
 from tidegate.drift.report.model_choice import (
     ChosenModel,
     first_answer,
     newer_version,
     watched_model,
 )
-from tidegate.drift.report.page import badge, to_html
+from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period, even_periods
-from tidegate.drift.report.regressor_findings import (
-    RegressorFindings,
-    build_regressor_findings,
-)
+from tidegate.drift.report.task import Model
+from tidegate.drift.report.wording import badge
 from tidegate.settings import Settings
-from tidegate.store.base import EventStore, StoreUnavailableError
+from tidegate.store.base import StoreUnavailableError
 from tidegate.store.open_store import open_store
 from tidegate.store.query import time_ranges
 
 EXIT_ERROR: Final = 2
 PERIODS: Final = 12
-
-Rows = TypeVar("Rows")
-Found = TypeVar("Found")
 
 
 def report(
@@ -60,11 +54,7 @@ def report(
         # The periods divide the time of this model: with a day before the first answer, all would be in one.
         first = _first_answer(settings, chosen.model, begin)
         periods = even_periods(first, span.end, PERIODS)
-        found: Findings | RegressorFindings
-        if chosen.model.is_regressor:
-            found = asyncio.run(collect_regressor_findings(settings, chosen.model, span, periods))
-        else:
-            found = asyncio.run(collect_findings(settings, chosen.model, span, periods))
+        found = asyncio.run(collect_findings(settings, chosen.model, span, periods))
     except (ValueError, StoreUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_ERROR
@@ -97,50 +87,21 @@ def report(
 async def collect_findings(
     settings: Settings, model: Model, span: Period, periods: list[Period]
 ) -> Findings:
-    """The findings on a classifier over a span of time.
+    """The findings over a span of time, from the labelled rows and the counters.
 
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
-    return await _collect(
-        settings, model, span, periods, read=read_labelled_rows, build=build_findings
-    )
-
-
-async def collect_regressor_findings(
-    settings: Settings, model: Model, span: Period, periods: list[Period]
-) -> RegressorFindings:
-    """The findings on a regressor over a span of time.
-
-    Raises:
-        StoreUnavailableError: the store cannot be queried now.
-    """
-    return await _collect(
-        settings,
-        model,
-        span,
-        periods,
-        read=read_labelled_values,
-        build=build_regressor_findings,
-    )
-
-
-async def _collect(
-    settings: Settings,
-    model: Model,
-    span: Period,
-    periods: list[Period],
-    *,
-    read: Callable[[EventStore, str, str, datetime, Sequence[str]], Rows],
-    build: Callable[..., Found],
-) -> Found:
-    """Read the labelled rows and the counters of a span of time, and build the findings from them."""
     counters = await query_counters(prometheus_url(settings), model, settings.drift, span, periods)
     since, segments = datetime.fromtimestamp(span.begin, UTC), settings.drift.segments
     with closing(open_store(settings, read_only=True)) as store:
-        rows = read(store, model.name, model.version, since, segments)
+        rows = read_labelled_rows(
+            store, model.name, model.version, since, segments, numbers=model.task.numbers
+        )
         newer = newer_version(store, model, since)
-    return build(model, settings.drift, rows, counters, span=span, periods=periods, newer=newer)
+    return build_findings(
+        model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
+    )
 
 
 def _first_answer(settings: Settings, model: Model, since: datetime) -> float:

@@ -26,9 +26,10 @@ from tidegate.demos.flights_year.verdict import (
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
 from tidegate.drift.report.distributions import feature_distributions
-from tidegate.drift.report.findings import Counters, Findings, Model, build_findings
+from tidegate.drift.report.findings import Counters, Findings, build_findings
 from tidegate.drift.report.labelled_rows import LabelledRows
 from tidegate.drift.report.periods import Period
+from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.settings import Drift
 
@@ -53,7 +54,7 @@ def found(
     count = len(actual)
     labelled = LabelledRows(
         record.row_answer_times(), np.full(count, "on_time"), actual, np.full(count, 0.9),
-        np.full(count, "a" * 32), np.arange(count), {},
+        np.full(count, np.nan), np.full(count, "a" * 32), np.arange(count), {},
     )  # fmt: skip
     counted = Counters(feature_distributions(model.reference, observed, 2, 0.01), None, [ALERT])
     span = Period("all", START, START + 120)

@@ -8,7 +8,7 @@ import pytest
 
 from support.samples.drift_report import ORIGIN, MakeEvent
 from support.samples.model_artefacts import calibrated_model
-from tidegate.drift.report.findings import Model
+from tidegate.drift.report.task import Model
 from tidegate.events.event import Event, make_event
 
 

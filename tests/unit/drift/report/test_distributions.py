@@ -8,7 +8,7 @@ import pytest
 from tidegate.drift.report.alerts import FiredAlert, fired_alerts
 from tidegate.drift.report.counter_increases import Floats, Series
 from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
-from tidegate.drift.report.findings import Model
+from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.psi import psi
 
 OBSERVED: dict[tuple[str, ...], Floats] = {

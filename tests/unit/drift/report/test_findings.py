@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tidegate.drift.report.findings import Model, query_counters
+from tidegate.drift.report.findings import query_counters
 from tidegate.drift.report.periods import Period
+from tidegate.drift.report.task import Model
 from tidegate.settings import Drift
 
 PERIODS = [Period("a", 0, 10), Period("b", 10, 20)]

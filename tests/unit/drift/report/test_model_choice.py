@@ -11,8 +11,9 @@ import pytest
 
 from support.samples.drift_report import ORIGIN
 from support.samples.model_artefacts import regressor
-from tidegate.drift.report.findings import Model, NewerVersion
+from tidegate.drift.report.findings import NewerVersion
 from tidegate.drift.report.model_choice import NoModelError, newer_version, watched_model
+from tidegate.drift.report.task import REGRESSION, Model
 from tidegate.events.event import Event, make_event
 from tidegate.store.embedded.store import EmbeddedStore
 
@@ -79,7 +80,7 @@ def test_a_watched_model_has_its_reference_and_the_version_that_answered_last(
 ) -> None:
     chosen = watched_model(store, reference, "fraud", "", START)
     assert (chosen.model.name, chosen.model.version) == ("fraud", "2")
-    assert chosen.model.is_regressor
+    assert chosen.model.task is REGRESSION
     assert chosen.model.reference == regressor().reference
     assert chosen.source == f"fraud 2, with {reference}, from --reference"
     assert chosen.option == "--version"

@@ -10,9 +10,9 @@ import pytest
 
 from support.samples.drift_report import MakeEvent, Tags
 from support.samples.model_artefacts import regressor, write_artefact
-from tidegate.drift.report.findings import Model
 from tidegate.drift.report.run import choose_watched_model, kibana_url, truncation_note
 from tidegate.drift.report.run import report as write_report
+from tidegate.drift.report.task import Model
 from tidegate.settings import Settings
 from tidegate.stack.terminal.served_model import choose_model
 from tidegate.store.embedded.store import EmbeddedStore

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.retraining.stored_rows import LabelledRow
+from tidegate.retraining.stored_rows import StoredRow
 from tidegate.service.model.artefact import Manifest
 from tidegate.service.model.features import MAX_ROWS, Matrix, Schema
 from tidegate.service.request_errors import RequestError
@@ -25,7 +25,7 @@ class NoRowsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRows:
+class TrainingRows:
     """Rows with their true labels, in the order of time.
 
     Attributes:
@@ -47,7 +47,7 @@ class LabelledRows:
         return len(self.truth)
 
 
-def from_events(rows: Sequence[LabelledRow], current: Manifest) -> LabelledRows:
+def from_events(rows: Sequence[StoredRow], current: Manifest) -> TrainingRows:
     """Rows from stored events, oldest first.
 
     Raises:
@@ -70,7 +70,7 @@ def from_events(rows: Sequence[LabelledRow], current: Manifest) -> LabelledRows:
         except RequestError as problem:
             raise NoRowsError(f"a row does not fit the model: {problem.details[0]}") from problem
     at_us = np.array([row.at_us for row in ordered], dtype=np.int64)
-    return LabelledRows(
+    return TrainingRows(
         matrix=np.concatenate(parts),
         truth=np.array([positions[row.label] for row in ordered], dtype=np.intp),
         block=_intervals(at_us),
@@ -79,7 +79,7 @@ def from_events(rows: Sequence[LabelledRow], current: Manifest) -> LabelledRows:
     )
 
 
-def from_dataset(months: Iterable[int], current: Manifest) -> LabelledRows:
+def from_dataset(months: Iterable[int], current: Manifest) -> TrainingRows:
     """The flights of some months of 2013; each day is a block.
 
     Raises:
@@ -101,7 +101,7 @@ def from_dataset(months: Iterable[int], current: Manifest) -> LabelledRows:
     picked = picked[np.argsort(flights.day[picked], kind="stable")]
     days = flights.day[picked]
     first, last = (YEAR + timedelta(days=int(day) - 1) for day in (days[0], days[-1]))
-    return LabelledRows(
+    return TrainingRows(
         matrix=flights.matrix[picked],
         truth=np.where(flights.late[picked], 0, 1).astype(np.intp),
         block=days,
@@ -136,7 +136,7 @@ def _iso_time(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")
 
 
-def describe(rows: LabelledRows, classes: Sequence[Any]) -> str:
+def describe(rows: TrainingRows, classes: Sequence[Any]) -> str:
     """The number of rows, their window and the number of rows per label, as a line of text."""
     counts = np.bincount(rows.truth, minlength=len(classes)).tolist()
     per_label = ", ".join(
