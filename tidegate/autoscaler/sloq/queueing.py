@@ -27,39 +27,6 @@ from __future__ import annotations
 import math
 
 
-def erlang_b(slots: int, load: float) -> float:
-    """The fraction of arrivals that find every slot busy, if none may wait.
-
-    Args:
-        slots: c ≥ 0.
-        load: A ≥ 0, in Erlangs.
-    """
-    blocked = 1.0
-    for count in range(1, slots + 1):
-        blocked = _one_slot_more(blocked, count, load)
-    return blocked
-
-
-def erlang_c(slots: int, load: float) -> float:
-    """The fraction of requests that must wait for a slot; 1 if the load exceeds the slots."""
-    if load >= slots:
-        return 1.0
-    return _must_wait(erlang_b(slots, load), slots, load)
-
-
-def wait_exceeds(slots: int, load: float, patience: float) -> float:
-    """P(wait > t): the fraction of requests that wait longer than t.
-
-    Args:
-        slots: c ≥ 0.
-        load: A ≥ 0, in Erlangs.
-        patience: t/s, the wait in mean service times.
-    """
-    if load >= slots:
-        return 1.0
-    return erlang_c(slots, load) * math.exp(-(slots - load) * patience)
-
-
 def slots_needed(
     load: float,
     patience: float,
@@ -89,10 +56,10 @@ def slots_needed(
     scaled = load / peakedness
     blocked, before = 1.0, 0.0
     for slots in range(1, math.ceil(max_slots / peakedness) + 1):
-        blocked = _one_slot_more(blocked, slots, scaled)
+        blocked = scaled * blocked / (slots + scaled * blocked)
         if scaled >= slots:
             continue
-        waiting = _must_wait(blocked, slots, scaled)
+        waiting = blocked / (1 - scaled / slots * (1 - blocked))
         exceeds = math.log(max(waiting, 1e-300)) - (slots - scaled) * patience
         if exceeds <= math.log(late):
             part = (math.log(late) - before) / (exceeds - before)
@@ -101,11 +68,3 @@ def slots_needed(
             return min(max_slots, max(needed, math.floor(load / utilisation) + 1))
         before = exceeds
     return max_slots
-
-
-def _one_slot_more(blocked: float, slots: int, load: float) -> float:
-    return load * blocked / (slots + load * blocked)
-
-
-def _must_wait(blocked: float, slots: int, load: float) -> float:
-    return blocked / (1 - load / slots * (1 - blocked))

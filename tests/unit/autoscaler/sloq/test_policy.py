@@ -5,12 +5,12 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from support.erlang import wait_exceeds
 from support.harnesses.sloq_loop import CALM, PARAMETERS, SloqLoop
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.policy_builder import policy_from_parameters
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
-from tidegate.autoscaler.sloq.queueing import wait_exceeds
 from tidegate.settings import Settings
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.sloq.queueing import erlang_b, erlang_c, slots_needed, wait_exceeds
+from support.erlang import wait_exceeds
+from tidegate.autoscaler.sloq.queueing import slots_needed
 
 LOADS = st.floats(0.01, 200)
-COUNTS = st.integers(1, 300)
 
 
 def textbook_c(slots: int, load: Fraction) -> float:
@@ -22,46 +22,13 @@ def textbook_c(slots: int, load: Fraction) -> float:
 @pytest.mark.parametrize(
     ("slots", "load"), [(1, "1/2"), (2, "1"), (5, "3"), (10, "9"), (40, "35"), (150, "149/1")]
 )
-def test_erlang_c_equals_the_textbook_formula(slots: int, load: str) -> None:
-    assert erlang_c(slots, float(Fraction(load))) == pytest.approx(
-        textbook_c(slots, Fraction(load)), rel=1e-9
-    )
-
-
-@pytest.mark.parametrize(
-    ("slots", "load", "blocked"),
-    # One slot: A / (1 + A). Two: A² / (2 + 2A + A²). No slot blocks all, no load none.
-    [
-        (0, 3.0, 1.0),
-        (1, 1.0, 1 / 2),
-        (1, 3.0, 3 / 4),
-        (2, 1.0, 1 / 5),
-        (2, 2.0, 2 / 5),
-        (3, 0.0, 0.0),
-    ],
-)
-def test_erlang_b_equals_values_calculated_by_hand(slots: int, load: float, blocked: float) -> None:
-    assert erlang_b(slots, load) == pytest.approx(blocked)
-
-
-def test_one_slot_is_the_m_m_1_queue() -> None:
-    # P(wait > t) = u·exp(-(1 - u)·t/s) with the utilisation u.
-    assert wait_exceeds(1, 0.8, 2.0) == pytest.approx(0.8 * math.exp(-0.4))
-
-
-@pytest.mark.parametrize("load", [4.0, 5.0, math.inf])
-def test_every_request_waits_when_the_load_reaches_the_slots(load: float) -> None:
-    assert (erlang_c(4, load), wait_exceeds(4, load, 100.0)) == (1.0, 1.0)
-
-
-def test_a_hundred_thousand_slots_neither_overflow_nor_cancel() -> None:
-    assert 0 < erlang_c(100_000, 99_800.0) < 1
-
-
-@given(COUNTS, LOADS, st.floats(0, 10))
-def test_more_slots_never_increase_the_wait(slots: int, load: float, patience: float) -> None:
-    fewer, more = wait_exceeds(slots, load, patience), wait_exceeds(slots + 1, load, patience)
-    assert 0 <= more <= fewer * (1 + 1e-12) <= 1 + 1e-9
+def test_as_many_wait_as_in_exact_arithmetic(slots: int, load: str) -> None:
+    exact, offered = textbook_c(slots, Fraction(load)), float(Fraction(load))
+    assert wait_exceeds(slots, offered, 0.0) == pytest.approx(exact, rel=1e-9)
+    needed = [
+        slots_needed(offered, 0.0, exact * part, max_slots=1000) for part in (1 + 1e-6, 1 - 1e-6)
+    ]
+    assert needed == [slots, slots + 1]
 
 
 @given(LOADS, st.floats(0, 10), st.floats(0.001, 0.5), st.floats(0.5, 1))
@@ -97,6 +64,8 @@ def test_the_result_follows_square_root_staffing() -> None:
 def test_it_returns_at_most_the_maximum_and_0_without_load() -> None:
     assert slots_needed(50.0, 1.0, 0.02, max_slots=20) == 20
     assert slots_needed(math.inf, 1.0, 0.02, max_slots=20) == 20
+    # Neither overflows nor cancels.
+    assert 99_800 < slots_needed(99_800.0, 0.0, 0.5, max_slots=100_000) < 100_000
     assert slots_needed(0.0, 1.0, 0.02, max_slots=20) == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.sloq.queueing import wait_exceeds
+from support.erlang import wait_exceeds
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 from tidegate.lab.simulator.replicas import SimulatedService
 from tidegate.lab.simulator.run import simulate
