@@ -4,9 +4,10 @@
     python -m bench.autoscaler.drawn --draws 40 --part odd
     python -m bench.autoscaler.drawn --ablation             SLOQ with each mechanism off alone, too
 
-Settings are chosen on the draws of even numbers and reported on those of odd numbers. The oracle is SLOQ with
-the mean rate until a replica started now is ready in place of the measured one, and without a reserve. Scores
-are kept in the run folder; those of changed code are simulated again.
+Settings are chosen on the draws of even numbers and reported on those of odd numbers. The oracles are SLOQ
+without a reserve, with a rate of the future in place of the measured one: of the time until a replica started
+now is ready, one is told the mean, and the other the highest rate of 5 s. That one keeps no replica for later
+than that either. Scores are kept in the run folder; those of changed code are simulated again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -34,12 +35,11 @@ from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.lab.simulator.run import simulate
 from tidegate.lab.simulator.score import Score, score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
-from tidegate.lab.simulator.workload import Workload, generate_workload
+from tidegate.lab.simulator.traces import Floats
+from tidegate.lab.simulator.workload import generate_workload
 
 ROOT: Final = Path(__file__).parents[2]
-ORACLE: Final = "sloq:coverage=0,burst_sigmas=0"
-ORACLE_NAME: Final = "oracle"
-COMPARED: Final = (SLOQ, ORACLE_NAME, FLOOR, *BASELINES)
+PEAK_SECONDS: Final = 5.0
 OFF: Final = MappingProxyType(
     {
         "burst reserve": "coverage=0",
@@ -70,19 +70,19 @@ class Drawn:
     @property
     def code(self) -> str:
         """A digest of the code of the policy and of the draws."""
-        expression = ORACLE if self.policy == ORACLE_NAME else self.policy
+        expression, _ = ORACLES.get(self.policy, (self.policy, None))
         return digest_of(expression, inspect.getsource(draws).encode())
 
     def simulate(self) -> Score:
         """Its score, simulated in this process."""
         one = draws.draw(self.seed)
         workload = generate_workload(one.trace, one.system, self.seed)
-        oracle = self.policy == ORACLE_NAME
-        built = simulated_policy(ORACLE if oracle else self.policy, one.system)
+        expression, known = ORACLES.get(self.policy, (self.policy, None))
+        built = simulated_policy(expression, one.system)
         policy = built.policy
-        if oracle:
+        if known is not None:
             horizon = one.system.startup_seconds + built.tick_seconds
-            policy = foreseeing(policy, workload, horizon)
+            policy = foreseeing(policy, known, workload.arrivals, horizon)
         run = simulate(
             policy,
             one.trace,
@@ -94,12 +94,37 @@ class Drawn:
         return score(run, one.system.slo_seconds, slo_quantile=one.system.slo_quantile)
 
 
-def foreseeing(policy: Policy, workload: Workload, seconds: float) -> Policy:
-    """The policy with the mean arrival rate of the next seconds in place of what is measured."""
+Foresight = Callable[[Floats, float, float], float]
+"""The rate that an oracle is told, of arrival times, the time now and the seconds ahead, all in seconds."""
+
+
+def mean_ahead(arrivals: Floats, now: float, seconds: float) -> float:
+    """The mean rate of the next seconds, in requests a second."""
+    begin, end = np.searchsorted(arrivals, (now, now + seconds))
+    return float(end - begin) / seconds
+
+
+def peak_ahead(arrivals: Floats, now: float, seconds: float) -> float:
+    """The highest rate of 5 s that begin up to 2.5 s ago or within the next seconds, in requests/s."""
+    begins = np.arange(now - PEAK_SECONDS / 2, now + seconds, PEAK_SECONDS / 2)
+    counts = np.searchsorted(arrivals, begins + PEAK_SECONDS) - np.searchsorted(arrivals, begins)
+    return float(counts.max()) / PEAK_SECONDS
+
+
+ORACLES: Final[Mapping[str, tuple[str, Foresight]]] = MappingProxyType(
+    {
+        "oracle of means": ("sloq:coverage=0,burst_sigmas=0", mean_ahead),
+        "oracle of peaks": ("sloq:coverage=0,burst_sigmas=0,down_seconds=0", peak_ahead),
+    }
+)
+COMPARED: Final = (SLOQ, *ORACLES, FLOOR, *BASELINES)
+
+
+def foreseeing(policy: Policy, known: Foresight, arrivals: Floats, seconds: float) -> Policy:
+    """The policy with what is known of the next seconds in place of the measured rates."""
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        begin, end = np.searchsorted(workload.arrivals, (now, now + seconds))
-        rate = float(end - begin) / seconds
+        rate = known(arrivals, now, seconds)
         return policy(state, replace(signals, arrival_rate=rate, arrival_rate_60s=rate), now)
 
     return decide
@@ -138,7 +163,7 @@ def main() -> int:
 
 
 def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> Iterator[str]:
-    """The lines of the result: the better HPA, SLOQ, the oracle, and SLOQ with something off.
+    """The lines of the result: the better HPA, SLOQ, the oracles, and SLOQ with something off.
 
     Args:
         table: scores by policy and number of the draw.

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 
 from bench.autoscaler.cells import BASELINES, FLOOR, HPAS, SLOQ
-from bench.autoscaler.drawn import OFF, Drawn, foreseeing, summary
+from bench.autoscaler.drawn import (
+    OFF,
+    Drawn,
+    Foresight,
+    foreseeing,
+    mean_ahead,
+    peak_ahead,
+    summary,
+)
 from bench.autoscaler.draws import MAX_REQUESTS, MIN_REQUESTS, SHAPES, draw
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.lab.simulator.score import Score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
 from tidegate.lab.simulator.system import System
-from tidegate.lab.simulator.workload import Workload
 
 DRAWS = [draw(number) for number in range(60)]
 
@@ -39,16 +46,17 @@ def test_what_an_ablation_turns_off_is_an_option(options: str) -> None:
     assert simulated_policy(f"{SLOQ}:{options}", System())
 
 
-def test_the_oracle_gets_the_mean_rate_of_the_next_seconds() -> None:
+@pytest.mark.parametrize(("known", "rate"), [(mean_ahead, 0.3), (peak_ahead, 0.4)])
+def test_an_oracle_is_told_a_rate_of_the_next_seconds(known: Foresight, rate: float) -> None:
     seen: list[Signals] = []
 
     def record(state: dict[str, object], signals: Signals, now: float) -> Decision:
         seen.append(signals)
         return Decision(1, "hold", "", {}, {})
 
-    workload = Workload(np.array([1.0, 12.0, 13.0, 21.0]), np.zeros(4))
-    foreseeing(record, workload, 10.0)({}, Signals(9.0, 1, 1, 4, 1, 1, 1, None, 0.0), 11.0)
-    assert (seen[0].arrival_rate, seen[0].arrival_rate_60s) == (0.2, 0.2)
+    arrivals = np.array([1.0, 12.0, 13.0, 18.0, 26.0, 27.0, 28.0])
+    foreseeing(record, known, arrivals, 10.0)({}, Signals(9.0, 1, 1, 4, 1, 1, 1, None, 0.0), 11.0)
+    assert (seen[0].arrival_rate, seen[0].arrival_rate_60s) == (rate, rate)
 
 
 def test_a_policy_simulated_on_a_draw_gets_the_same_requests_as_another() -> None:
