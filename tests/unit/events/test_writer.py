@@ -42,6 +42,16 @@ def test_a_full_file_is_rotated(writer: EventWriter) -> None:
     assert [len(content) for content in contents(writer)] == [200, 200, 100]
 
 
+def test_a_writer_holds_no_file_but_the_open_one(writer: EventWriter) -> None:
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(9):
+        writer.write_line(b"x" * 99 + b"\n")
+    assert len(list(descriptors.iterdir())) == before + 1
+    writer.close()
+    assert len(list(descriptors.iterdir())) == before
+
+
 def test_a_line_longer_than_a_file_gets_its_own_file(writer: EventWriter) -> None:
     writer.write_line(b"a\n")
     writer.write_line(b"x" * 500 + b"\n")

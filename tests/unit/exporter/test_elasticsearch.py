@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -16,7 +17,14 @@ from prometheus_client.core import Metric
 from support.ports import free_port
 from tidegate.events.event import Origin
 from tidegate.exporter.backend import BackendError
-from tidegate.exporter.elasticsearch import Elasticsearch, disk, documents, failures, health
+from tidegate.exporter.elasticsearch import (
+    Elasticsearch,
+    _client,
+    disk,
+    documents,
+    failures,
+    health,
+)
 from tidegate.runtime.event_log import EventLog, StreamWriter, Terminal
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 
@@ -199,3 +207,9 @@ async def test_the_error_of_an_invalid_setting_names_it(
     with pytest.raises(BackendError, match=error.replace("NOWHERE", NOWHERE)):
         await elasticsearch.read()
     await elasticsearch.close()
+
+
+def test_the_certificates_of_the_setting_are_trusted() -> None:
+    settings = ElasticsearchSettings(url="https://localhost:9200", ca_file=Path(certifi.where()))
+    (node,) = _client(settings).transport.node_pool.all()
+    assert node.config.ca_certs == certifi.where()

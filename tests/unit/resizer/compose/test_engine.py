@@ -104,6 +104,36 @@ async def test_only_containers_of_the_project_and_the_service_are_listed(serve: 
     assert json.loads(queries[1]["filters"])["type"] == ["container"]
 
 
+@pytest.mark.parametrize(
+    ("call", "sent"),
+    [
+        (
+            lambda engine: engine.create("m-1", {"a": 1}),
+            'POST /containers/create?name=m-1 {"a": 1}',
+        ),
+        (
+            lambda engine: engine.connect("net", "c", {"a": 1}),
+            'POST /networks/net/connect {"Container": "c", "EndpointConfig": {"a": 1}}',
+        ),
+        (lambda engine: engine.start("c"), "POST /containers/c/start "),
+        (lambda engine: engine.update("c", {"a": 1}), 'POST /containers/c/update {"a": 1}'),
+        (lambda engine: engine.stop("c", 7.4), "POST /containers/c/stop?t=7 "),
+        (lambda engine: engine.remove("c"), "DELETE /containers/c?v=1 "),
+    ],
+)
+async def test_each_change_is_one_call_of_the_engine(
+    serve: Serve, call: Callable[[Engine], Awaitable[object]], sent: str
+) -> None:
+    calls = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        calls.append(f"{request.method} {request.path_qs} {await request.text()}")
+        return web.json_response({"Id": "c"})
+
+    await call(await serve(handle))
+    assert calls == [sent]
+
+
 async def _read_events(engine: Engine) -> list[Any]:
     return [event async for event in engine.events("shop", "model")]
 
