@@ -53,17 +53,19 @@ def unit_tests(room: str, path: str = "") -> list[str]:
 
 def draw(seed: int, number: int) -> dict[str, list[Mutant]]:
     """About so many mutants over all rooms that have unit tests, each room's by its share of the code."""
-    every: dict[str, list[Mutant]] = {}
-    for package in (ROOT / "tidegate").iterdir():
+    every: dict[str, dict[str, Mutant]] = {}
+    for package in sorted((ROOT / "tidegate").iterdir()):
         modules = package.resolve().rglob("*.py") if unit_tests(package.name) else ()
         for path in (str(one.relative_to(ROOT)) for one in modules if "_pb2" not in one.name):
-            every.setdefault(package.name, []).extend(mutants_of(path, (ROOT / path).read_text()))
+            # Of equal lines of a module one is drawn.
+            found = {one.key: one for one in mutants_of(path, (ROOT / path).read_text())}
+            every.setdefault(package.name, {}).update(found)
     share = number / sum(map(len, every.values()))
-    by_hash = {
-        room: sorted(mutants, key=lambda one: hashlib.sha256(f"{seed} {one.key}".encode()).digest())
-        for room, mutants in sorted(every.items())
-    }
-    return {room: all_[: max(AT_LEAST, round(share * len(all_)))] for room, all_ in by_hash.items()}
+    drawn = {}
+    for room, mutants in every.items():
+        keys = sorted(mutants, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
+        drawn[room] = [mutants[key] for key in keys[: max(AT_LEAST, round(share * len(keys)))]]
+    return drawn
 
 
 class Copy:
