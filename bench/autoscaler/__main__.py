@@ -5,8 +5,8 @@
     python -m bench.autoscaler --continue --minutes 5     goes on where it stopped
     python -m bench.autoscaler --continue --minutes 0     only writes the page again
 
-It prints the page and writes docs/explanation/autoscaler-benchmark.md, with as many seeds as are whole; the
-page says how many. Scores are kept by seed in the run folder; those of changed code or traces are simulated
+It prints its section of bench/RESULTS.md and writes it there, with as many seeds as are whole; it says how
+many. Scores are kept by seed in the run folder; those of changed code or traces are simulated
 again.
 Ends with 1 if a claim does not hold, and with 2 if no seed is whole yet.
 """
@@ -41,7 +41,7 @@ from bench.autoscaler.cells import (
 )
 from bench.autoscaler.claims import claims
 from bench.autoscaler.comparison import Scores, halves
-from bench.autoscaler.page import Compared, page
+from bench.autoscaler.page import Compared, page, write_section
 from bench.autoscaler.results import Results, run_cells
 from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec, mean_score, run_one
 from tidegate.lab.simulator.plots import pareto_page, write_page
@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument(
         "--run", type=Path, default=ROOT / "runs" / "bench-autoscaler", help="the run folder"
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="the folder to write to")
+    parser.add_argument("--out", type=Path, default=ROOT, help="the checkout to write to")
     arguments = parser.parse_args()
     if arguments.seeds < 1 or arguments.jobs < 1:
         parser.error("--seeds and --jobs must be at least 1")
@@ -102,7 +102,7 @@ def main() -> int:
 def report(
     results: Results, specs: Sequence[TraceSpec], seeds: Sequence[int], by: str, out: Path
 ) -> int:
-    """Print and write the page and its pictures; 1 if a claim does not hold."""
+    """Print and write the section and its pictures; 1 if a claim does not hold."""
     traces = [trace_name(spec) for spec in specs]
     table = scores_of(results, CORE, specs, seeds)
     few = whole_seeds(results, EXTRA, specs, seeds[:EXTRA_SEEDS])
@@ -118,11 +118,9 @@ def report(
     )
     text = page(compared)
     print(text)
-    images = out / "img"
+    write_section(out / "bench" / "RESULTS.md", text)
+    images = out / "docs" / "img"
     images.mkdir(parents=True, exist_ok=True)
-    written = out / "explanation" / "autoscaler-benchmark.md"
-    written.parent.mkdir(exist_ok=True)
-    written.write_text(text, encoding="utf-8")
     shown = [
         PolicyResult(policy, trace, mean_score(table[policy, trace]))
         for trace in traces

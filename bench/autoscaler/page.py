@@ -1,9 +1,11 @@
-"""The page of the comparison, in Markdown."""
+"""The section of the comparison in bench/RESULTS.md."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Final
 
@@ -65,22 +67,41 @@ def page(compared: Compared) -> str:
     traces, table, found = compared.traces, compared.table, compared.claims
     holding = sum(claim.verdict.startswith("holds") for claim in found)
     lines = [
-        *("# Scaling policies compared", "", compared.provenance, "", _service(), ""),
+        *("## Scaling policies compared", "", compared.provenance, "", _service(), ""),
         *(INTRODUCTION, "", BETTER, ""),
-        *(f"## What was asked: {holding} of {len(found)} hold", ""),
+        *(f"### What was asked: {holding} of {len(found)} hold", ""),
         *(f"- {_bold(claim.verdict)}: {claim.text}" for claim in found),
-        *("", "## SLOQ and the better HPA", "", *_against(table, traces), ""),
-        *("## All default settings", "", *_defaults(table, traces), ""),
-        *("![Replicas and p95 over the spike](../img/autoscaler-spike.png)", ""),
+        *("", "### SLOQ and the better HPA", "", *_against(table, traces), ""),
+        *("### All default settings", "", *_defaults(table, traces), ""),
+        *("![Replicas and p95 over the spike](../docs/img/autoscaler-spike.png)", ""),
         *(
-            "## Requests over the objective, and cost of those within",
+            "### Requests over the objective, and cost of those within",
             "",
             *_requests(table, traces),
         ),
         *("", *_others(compared)),
-        *("![Violation-seconds against replica-seconds](../img/autoscaler-pareto.png)",),
+        *("![Violation-seconds against replica-seconds](../docs/img/autoscaler-pareto.png)",),
     ]
     return "\n".join(lines) + "\n"
+
+
+def write_section(file: Path, section: str) -> None:
+    """Replace the section of this title, or add it at the end.
+
+    Args:
+        file: bench/RESULTS.md; it need not exist.
+        section: Markdown that begins with a heading of the second level, and has no other one of it.
+    """
+    title, _, _ = section.partition("\n")
+    before = file.read_text(encoding="utf-8") if file.exists() else "# Results\n"
+    old = re.compile(rf"^{re.escape(title)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    new = section.rstrip("\n") + "\n"
+    if old.search(before):
+        text = old.sub(lambda found: new + ("\n" if found.end() < len(before) else ""), before)
+    else:
+        text = f"{before.rstrip()}\n\n{new}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
 
 
 def _service() -> str:
@@ -199,7 +220,7 @@ def _requests(table: Scores, traces: Sequence[str]) -> list[str]:
 def _others(compared: Compared) -> list[str]:
     """Other settings, and those chosen on halves."""
     if not compared.extra_seeds:
-        return ["## Other settings", "", "Not run yet.", ""]
+        return ["### Other settings", "", "Not run yet.", ""]
     rows = [
         (f"`{policy}`", f"{found.violations:.2f}", f"{found.cost:.2f}")
         for policy in (*SETTINGS, *TUNED)
@@ -215,7 +236,7 @@ def _others(compared: Compared) -> list[str]:
         " does."
     )
     return [
-        *("## Other settings", "", about, ""),
+        *("### Other settings", "", about, ""),
         *_grid(("settings", "avoidable violations", "cost"), rows),
         *("", rule, ""),
         *(

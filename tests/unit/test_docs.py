@@ -13,7 +13,7 @@ from tidegate.settings import setting_names
 from tools.generate.chart.values_file import read_values
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), ROOT / "bench" / "RESULTS.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 PATH = re.compile(
     r"(?<![\w/.-])(?!tidegate/(?:tidegate|model)\b)"  # names of images

@@ -24,7 +24,7 @@ import tidegate.loadgen.cli
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
-    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+    for page in (*ROOT.glob("*.md"), ROOT / "bench" / "RESULTS.md", *(ROOT / "docs").rglob("*.md"))
     if page.name != "CHANGELOG.md"
 )
 BLOCK = re.compile(r"^ *```console([^\n]*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -32,12 +32,6 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 
 # Which test runs a command: the page, the start of the command, the test, and a text in it as evidence.
 RUN_BY: tuple[tuple[str, str, str, str], ...] = (
-    (
-        "docs/runbooks/*.md",
-        "promtool query instant ",
-        "tests/integration/prometheus/test_rules.py",
-        "docs/runbooks",
-    ),
     *(
         (
             "docs/tutorials/compose.md",

@@ -173,7 +173,7 @@ def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recor
         f"{index}\n"
         f"and {samples} >= {_min_rows(window, drift)}\n"
         f"and {index} * {samples} * {rows}\n/ ({samples} + {rows})\n> {limit}",
-        f"the same, if there are at least {_min_rows(window, drift)} rows and it is significant",
+        f"that index, if there are at least {_min_rows(window, drift)} rows and it is significant",
     )
 
 

@@ -136,7 +136,10 @@ def test_the_configuration_for_compose_contains_the_retention(
 def test_the_queries_in_the_runbooks_are_valid(release: Release, tmp_path: Path) -> None:
     queries: set[str] = set()
     for page in (project_folder() / "docs/runbooks").glob("*.md"):
-        queries |= set(re.findall(r"query instant \S+ '(.+)'$", page.read_text(), re.MULTILINE))
+        for block in re.findall(
+            r"^```promql\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        ):
+            queries |= set(block.splitlines())
     assert len(queries) > 20
     rules = [{"record": "query", "expr": query} for query in sorted(queries)]
     file = tmp_path / "queries.yml"

@@ -11,7 +11,8 @@ from tools.generate.chart.values_file import Value
 
 INTRODUCTION: Final = """\
 The values of `deploy/helm/tidegate`. helm refuses a name that is not here, and says which. By task:
-[Kubernetes](../how-to/kubernetes.md). `{}` and `[]` take what the field of that name takes in Kubernetes."""
+[Kubernetes](../how-to/kubernetes.md). In parentheses is the default; `{}` and `[]` take what the field of
+that name takes in Kubernetes."""
 LONGEST_DEFAULT: Final = 80
 
 
@@ -24,21 +25,17 @@ def values_page(values: Iterable[Value]) -> str:
     lines = [f"<!-- {NOTE} -->", "# Values of the Helm chart", "", INTRODUCTION]
     top = [one for one in values if one.children is None]
     sections = [one for one in values if one.children is not None]
-    lines += ["", "## General", "", *_table(top)]
+    lines += ["", "## General", "", *_list(top)]
     for section in sections:
         lines += ["", f"## {section.name}", ""]
         if section.meaning:
             lines += [_sentence(section.meaning), ""]
-        lines += _table(section.leaves())
+        lines += _list(section.leaves())
     return "\n".join(lines) + "\n"
 
 
-def _table(values: Iterable[Value]) -> list[str]:
-    return [
-        "| value | default | meaning |",
-        "| --- | --- | --- |",
-        *(f"| `{one.name}` | `{_default(one)}` | {_cell(one.meaning)} |" for one in values),
-    ]
+def _list(values: Iterable[Value]) -> list[str]:
+    return [f"- `{one.name}` (`{_default(one)}`){_meaning(one.meaning)}" for one in values]
 
 
 def _default(value: Value) -> str:
@@ -50,5 +47,5 @@ def _sentence(text: str) -> str:
     return " ".join(text.split())
 
 
-def _cell(text: str) -> str:
-    return text.replace("\n", "<br>").replace("|", "\\|")
+def _meaning(text: str) -> str:
+    return ": " + text.replace("\n", "<br>") if text else ""

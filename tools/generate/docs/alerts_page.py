@@ -31,13 +31,10 @@ def alerts_page(settings: Settings) -> str:
             "[the event pipeline](../explanation/event-pipeline.md#alerts)."
         ),
         "",
-        "| alert and runbook | severity | after | summary |",
-        "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| [{alert.name}](../runbooks/{alert.name}.md) | {alert.severity} | "
-        f"{duration(alert.seconds) if alert.seconds else 'at once'} | "
-        f"{_LABEL.sub('*…*', alert.summary)} |"
+        f"- [{alert.name}](../runbooks/{alert.name}.md): {_LABEL.sub('*…*', alert.summary)} ({alert.severity}"
+        f"{f', after {duration(alert.seconds)}' if alert.seconds else ''})"
         for alert in alerts(settings)
     ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""docs/reference/cli.md: every command of `tidegate` with its arguments and options."""
+"""docs/reference/cli.md: every command of `tidegate` with its arguments and options, and their defaults."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tidegate.rules.yaml_text import NOTE
 Parameter = TyperArgument | TyperOption
 
 INTRODUCTION: Final = (
-    "`tidegate COMMAND --help` shows the same. In Docker Compose, run a command with "
-    "`docker compose --profile tools run --rm tidegate COMMAND`. The load generator has a "
-    "command line of its own: [`tidegate loadgen`](loadgen.md)."
+    "`tidegate COMMAND --help` shows the same with examples; a value in parentheses is the default. In "
+    "Docker Compose, run a command with `docker compose --profile tools run --rm tidegate COMMAND`. The load "
+    "generator has a command line of its own: [`tidegate loadgen`](loadgen.md)."
 )
 
 
@@ -27,10 +27,7 @@ def cli_page() -> str:
     lines = [f"<!-- {NOTE} -->", "# Command line", "", INTRODUCTION]
     for path, command in _commands(root, "tidegate"):
         lines += ["", f"## {path}", "", *_paragraphs(command.help)]
-        lines += _table("argument", command, TyperArgument)
-        lines += _table("option", command, TyperOption)
-        if command.epilog:
-            lines += ["", *_paragraphs(command.epilog)]
+        lines += _parameters(command)
     return "\n".join(lines) + "\n"
 
 
@@ -50,16 +47,14 @@ def _paragraphs(text: str | None) -> list[str]:
     ).splitlines()
 
 
-def _table(
-    title: str, command: TyperCommand | TyperGroup, kind: type[TyperArgument] | type[TyperOption]
-) -> list[str]:
+def _parameters(command: TyperCommand | TyperGroup) -> list[str]:
     rows = [
-        f"| {_names(parameter)} | {_default(parameter)} | {_cell(parameter.help or '')} |"
+        f"- {_names(parameter)}{_default(parameter)}: {' '.join((parameter.help or '').split())}"
+        for kind in (TyperArgument, TyperOption)
         for parameter in command.params
-        if isinstance(parameter, kind) and not parameter.hidden
+        if isinstance(parameter, kind) and not parameter.hidden and parameter.help
     ]
-    head = ["", f"| {title} | default | meaning |", "| --- | --- | --- |"]
-    return [*head, *rows] if rows else []
+    return ["", *rows] if rows else []
 
 
 def _names(parameter: Parameter) -> str:
@@ -71,12 +66,8 @@ def _names(parameter: Parameter) -> str:
 def _default(parameter: Parameter) -> str:
     default = parameter.default
     if parameter.required:
-        return "required"
-    if default is None or callable(default) or default is False or default in ((), []):
+        return " (required)"
+    if default is None or callable(default) or default is False or default in ((), [], ""):
         return ""
     shown = ", ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
-    return f"`{shown}`"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return f" (`{shown}`)"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tidegate.rules.model_rules import model_groups
 from tidegate.rules.promql import duration
+from tidegate.rules.recording import Recording
 from tidegate.rules.service_rules import service_groups
 from tidegate.rules.yaml_text import NOTE
 from tidegate.settings import Settings
@@ -28,15 +31,9 @@ def metrics_page(settings: Settings) -> str:
         INTRODUCTION,
     ]
     for title, metrics in SECTIONS.items():
+        lines += ["", f"## {title}", ""]
         lines += [
-            "",
-            f"## {title}",
-            "",
-            "| metric | type | labels | meaning |",
-            "| --- | --- | --- | --- |",
-        ]
-        lines += [
-            f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.meaning} |"
+            f"- `{metric.name}{_labels(metric.labels)}`, {metric.kind}: {metric.meaning}"
             for metric in metrics
         ]
     lines += [
@@ -45,15 +42,28 @@ def metrics_page(settings: Settings) -> str:
         "",
         (
             f"Recorded every {scrape}; ratios and the series of a model every 15 s, those over 1h and 1d "
-            "every minute. A series without data is missing, never NaN."
+            "every minute. The end of a name is the window that it is over; `now` is none. A series without "
+            "data is missing, never NaN."
         ),
         "",
-        "| series | meaning |",
-        "| --- | --- |",
     ]
-    lines += [
-        f"| `{recording.name}` | {recording.meaning} |"
-        for group in (*service_groups(settings.slo), *model_groups(settings.drift))
-        for recording in group.recordings
-    ]
+    groups = (*service_groups(settings.slo), *model_groups(settings.drift))
+    lines += _recorded(recording for group in groups for recording in group.recordings)
     return "\n".join(lines) + "\n"
+
+
+def _labels(labels: Sequence[str]) -> str:
+    return f"{{{','.join(labels)}}}" if labels else ""
+
+
+def _recorded(recordings: Iterable[Recording]) -> list[str]:
+    """One row for all windows of a series that mean the same."""
+    windows: dict[tuple[str, str], list[str]] = {}
+    for recording in recordings:
+        series, _, window = recording.name.rpartition(":")
+        meaning = re.sub(rf",? over {window}\b", "", recording.meaning)
+        windows.setdefault((series, meaning), []).append(window)
+    return [
+        f"- `{series}:{first}`{''.join(f', `{window}`' for window in others)}: {meaning}"
+        for (series, meaning), (first, *others) in windows.items()
+    ]

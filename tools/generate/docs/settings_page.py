@@ -10,7 +10,8 @@ from tidegate.settings.commands import as_text
 
 INTRODUCTION: Final = (
     "Settings are in `tidegate.toml` (or the file that `TIDEGATE_CONFIG` names); an environment variable "
-    "overrides it. `tidegate settings` shows the values in force and their sources. An unknown or invalid "
+    "overrides it: `TIDEGATE_SLO__LATENCY_SECONDS` is `slo.latency_seconds`. A value in parentheses is the "
+    "default. `tidegate settings` shows the values in force and their sources. An unknown or invalid "
     "setting stops the start with its name and the reason."
 )
 
@@ -32,18 +33,6 @@ def settings_page(names: Mapping[str, tuple[Any, str]]) -> str:
         table, _, _ = name.rpartition(".")
         if table != section:
             section = table
-            lines += [
-                "",
-                f"## [{table}]",
-                "",
-                "| setting | default | meaning |",
-                "| --- | --- | --- |",
-            ]
-        variable = "TIDEGATE_" + name.upper().replace(".", "__")
-        key = f"`{name}`<br>`{variable}`"
-        lines.append(f"| {key} | `{as_text(default)}` | {_cell(meaning)} |")
+            lines += ["", f"## [{table}]", ""]
+        lines.append(f"- `{name}` (`{as_text(default)}`): {' '.join(meaning.split())}")
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

@@ -249,7 +249,7 @@ def test_every_alert_is_linked_from_a_panel_and_each_link_opens_its_runbook() ->
 
 def test_runbooks_link_to_each_other_within_grafana() -> None:
     text = runbook_text("GatewayQueueGrowing")
-    assert text.startswith("## Meaning")
+    assert text.startswith("For a minute more than two requests per slot")
     assert f"[AutoscalerAtMax]({runbook_url('AutoscalerAtMax')})" in text
     assert set(runbook_names()) == {alert.name for alert in alerts(SETTINGS)}
     with pytest.raises(ValueError, match="no alert is named Nothing"):
