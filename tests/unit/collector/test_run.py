@@ -1,30 +1,65 @@
-"""The collector's process over a real embedded store."""
+"""The collector's process, and the delivery before a search, over a real embedded store."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from support.harnesses.collector_harness import ORIGIN
 from support.ports import free_port
-from tidegate.collector.run import run
+from tidegate.collector.run import deliver_now, run
+from tidegate.events.event import make_event
 from tidegate.events.writer import EventWriter
-from tidegate.settings import load
+from tidegate.settings import Settings, load
+from tidegate.store.base import SearchRequest
+from tidegate.store.embedded.store import EmbeddedReader
+
+EVENTS = 5
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
-@pytest.mark.usefixtures("_usual_umask")
-def test_only_the_owner_may_read_the_store_that_it_fills(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Small batches."""
+    collector = {"metrics_port": free_port(), "batch_events": 2}
+    return load(stack={"data_dir": tmp_path / "data"}, collector=collector)
+
+
+@pytest.fixture
+def write(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Writes the events and the begin of a line; the writer is open until the test ends."""
+    with ExitStack() as stack:
+
+        def write_events() -> None:
+            writer = stack.enter_context(closing(EventWriter(settings.log_dir, "flights-1")))
+            for number in range(EVENTS):
+                writer.write(make_event(ORIGIN, "app", str(number), unix_ns=time.time_ns()))
+            writer.write_line(b'{"@timestamp":"2026')
+
+        yield write_events
+
+
+def stored(settings: Settings) -> set[str]:
+    found = EmbeddedReader(settings.stack.data_dir / "store").search(
+        SearchRequest("event.dataset:tidegate.app")
+    )
+    return {hit["message"] for hit in found.hits}
+
+
+def test_a_collector_that_is_stopped_delivers_the_rest_into_files_of_its_owner_alone(
+    settings: Settings, write: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def until_stopped(_: str, main: Callable[[threading.Event], int]) -> int:
         stop = threading.Event()
@@ -32,13 +67,19 @@ def test_only_the_owner_may_read_the_store_that_it_fills(
         return main(stop)
 
     monkeypatch.setattr("tidegate.collector.run.run_daemon", until_stopped)
-    settings = load(stack={"data_dir": tmp_path}, collector={"metrics_port": free_port()})
-    writer = EventWriter(settings.log_dir, "flights-1")
-    writer.write_line(b'{"@timestamp":"2026-03-01T00:00:00Z","event":{"id":"1"},"message":"x"}\n')
-    writer.close()
+    write()
     assert run(settings) == 0
-    files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
-    assert files
-    assert {path.name: path.stat().st_mode & 0o777 for path in files} == {
-        path.name: 0o600 for path in files
-    }
+    assert len(stored(settings)) == EVENTS
+    store = settings.stack.data_dir / "store"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in store.rglob("*") if path.is_file()}
+    assert modes == dict.fromkeys(modes, 0o600)
+
+
+def test_a_search_without_a_collector_finds_the_newest_events(
+    settings: Settings, write: Callable[[], None]
+) -> None:
+    deliver_now(settings)
+    assert not settings.stack.data_dir.exists(), "there is nothing to deliver"
+    write()
+    deliver_now(settings)
+    assert len(stored(settings)) == EVENTS
