@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,11 +28,12 @@ import psutil
 from tools.generate.checkout import ROOT
 from tools.mutation.mutants import Mutant, mutants_of
 
-# Packages whose unit tests are not, or not all, in a folder of the same name. Rules are tested by promtool.
-ALSO_TESTED_BY: Final = {
-    "cli": "unit/test_command_line.py",
-    "rules": "integration/prometheus/test_rules.py",
-    "settings": "unit/test_settings.py",
+# What pytest also runs for a room: promtool tests the rules, the contract of stores the embedded one.
+ALSO: Final = {
+    "cli": ("tests/unit/test_command_line.py",),
+    "rules": ("tests/integration/prometheus/test_rules.py",),
+    "settings": ("tests/unit/test_settings.py",),
+    "store": ("tests/integration/store", "-m", "not integration"),
 }
 AT_LEAST: Final = 8  # mutants of each room, however small
 MARK: Final = "MUTANT_IN"  # in the environment of each process that the tests start
@@ -40,15 +42,13 @@ Record = dict[str, str]
 
 
 def unit_tests(room: str, path: str = "") -> list[str]:
-    """The files of a room's unit tests, as names in the checkout; first those that import the module."""
-    also = ROOT / "tests" / ALSO_TESTED_BY.get(room, "")
-    files = [
-        *(ROOT / "tests" / "unit" / room).rglob("test_*.py"),
-        *([also] if also.is_file() else []),
-    ]
+    """What pytest runs for a room: first the files that import the module. Empty if it has no tests."""
     module = path.removesuffix(".py").replace("/", ".")
-    files.sort(key=lambda file: (f"{module} import" not in file.read_text(), file))
-    return [str(file.relative_to(ROOT)) for file in files]
+    files = sorted(
+        (ROOT / "tests" / "unit" / room).rglob("test_*.py"),
+        key=lambda file: (f"{module} import" not in file.read_text(), file),
+    )
+    return [*(str(file.relative_to(ROOT)) for file in files), *ALSO.get(room, ())]
 
 
 def draw(seed: int, number: int) -> dict[str, list[Mutant]]:
@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "runs" / "mutation.jsonl")
     parser.add_argument("--again", action="store_true", help="test those that survived once more")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the copies are removed
     drawn = draw(options.seed, options.mutants)
     drawn = {room: drawn[room] for room in options.rooms or drawn}
     options.results.touch()

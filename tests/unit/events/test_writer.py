@@ -98,6 +98,24 @@ def test_a_deleted_folder_is_created_again(writer: EventWriter, clock: Clock) ->
     assert writer.lost == 0
 
 
+def test_a_deletion_is_looked_for_once_a_second(
+    writer: EventWriter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    status_of = os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        looked.append(descriptor)
+        return status_of(descriptor)
+
+    writer.write_line(b"a\n")
+    clock.now_ns += 10**9
+    monkeypatch.setattr(os, "fstat", fstat)
+    for _ in range(3):
+        writer.write_line(b"a\n")
+    assert len(looked) == 1
+
+
 def test_a_folder_that_cannot_be_created_loses_events_and_does_not_raise(
     writer: EventWriter, tmp_path: Path
 ) -> None:

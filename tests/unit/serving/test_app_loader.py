@@ -96,6 +96,8 @@ BROKEN: list[tuple[str, str, str]] = [
      "shop.main:app", r"is a WSGI application \(Flask\)"),
     ("def make(settings, *, debug): ...\n", "shop.main:make",
      r"shop\.main:make is a factory that needs arguments \(settings, debug\); name a function"),
+    ("class Shop:\n    def __init__(self, scope, receive, send): ...\n", "shop.main:Shop",
+     r"shop\.main:Shop is a factory that needs arguments \(scope, receive, send\); name a function"),
     ("def make(): ...\n", "shop.main:make",
      r"shop\.main:make\(\) is None, not an ASGI application: does it return the application\?"),
     ("def make(): return 3\n", "shop.main:make",
