@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter
-
-from tidegate.monitoring.feedback.outcomes import Label, OutcomeRefusedError, event_fields
+from tidegate.monitoring.feedback.outcomes import (
+    Label,
+    OutcomeCounter,
+    OutcomeRefusedError,
+    event_fields,
+)
 from tidegate.monitoring.feedback.prediction_ids import (
     ClassPrediction,
     LabelPrediction,
@@ -74,7 +78,6 @@ class ClassTruth:
     def __init__(
         self, model: str, classes: Sequence[Label], *, accuracy: float | None = None
     ) -> None:
-        self._model = model
         self._classes = tuple(classes)
         self._accuracy = accuracy
         self.digest: Final = classes_digest(model, classes)
@@ -96,70 +99,47 @@ class ClassTruth:
         predicted = self._classes[prediction.label]
         return ClassOutcome(prediction, predicted, label, lag_seconds, accuracy)
 
-    def counters(self, registry: CollectorRegistry) -> ClassCounters:
-        """New counters of its outcomes."""
-        return ClassCounters(registry, self._model, self._classes)
+    def counters(self) -> Sequence[OutcomeCounter[ClassOutcome]]:
+        """Correct and wrong predictions, pairs of classes, and the Brier score."""
+        return label_counters([str(label) for label in self._classes], str)
 
 
-class ClassCounters:
-    """Counts correct and wrong predictions, and pairs of labels.
+def label_counters(
+    labels: Sequence[str], name: Callable[[Label], str], *, confident: bool = True
+) -> Sequence[OutcomeCounter[ClassOutcome]]:
+    """What is counted of the outcomes of a classifier.
 
     Args:
-        registry: the registry of the metrics.
-        model: the model's name.
-        classes: its classes, in order.
+        labels: the names of its labels.
+        name: the name of a label.
         confident: whether its predictions have a confidence; else a Brier score begins with the first one.
     """
-
-    def __init__(
-        self,
-        registry: CollectorRegistry,
-        model: str,
-        classes: Sequence[Label],
-        *,
-        confident: bool = True,
-    ) -> None:
-        names = ("model", "version")
-        self._model, self._classes, self._confident = model, classes, confident
-        self._outcomes = Counter(
+    pairs = list(product(labels, labels)) if len(labels) <= _MAX_PAIR_CLASSES else []
+    return (
+        OutcomeCounter(
             "ml_outcomes_total",
             "Accepted labels, by whether the prediction was correct.",
-            (*names, "correct"),
-            registry=registry,
-        )
-        self._pairs = Counter(
+            ("correct",),
+            [("true",), ("false",)],
+            lambda outcome: (("true" if outcome.correct else "false",), 1),
+        ),
+        OutcomeCounter(
             "ml_outcome_labels_total",
             "Accepted labels, by the predicted and the actual label.",
-            (*names, "predicted", "actual"),
-            registry=registry,
-        )
-        self._error = Counter(
+            ("predicted", "actual"),
+            pairs,
+            lambda outcome: ((name(outcome.predicted), name(outcome.actual)), 1),
+        ),
+        OutcomeCounter(
             "ml_outcome_squared_error_total",
             "Sum of (confidence - 1 if the prediction was correct, else 0)², for the Brier score.",
-            names,
-            registry=registry,
-        )
+            (),
+            [()] if confident else [],
+            _squared_error,
+        ),
+    )
 
-    def create(self, version: str) -> None:
-        """Create the series of a version, at 0."""
-        of = (self._model, version)
-        if len(self._classes) <= _MAX_PAIR_CLASSES:
-            for predicted in self._classes:
-                for actual in self._classes:
-                    self._pairs.labels(*of, str(predicted), str(actual))
-        for correct in ("true", "false"):
-            self._outcomes.labels(*of, correct)
-        if self._confident:
-            self._error.labels(*of)
 
-    def add(self, outcome: ClassOutcome) -> None:
-        """Count an outcome under the version that made the prediction."""
-        of = (self._model, outcome.prediction.version)
-        self._outcomes.labels(*of, "true" if outcome.correct else "false").inc()
-        self._pairs.labels(*of, *self.pair(outcome)).inc()
-        if (confidence := outcome.prediction.confidence) is not None:
-            self._error.labels(*of).inc((confidence - outcome.correct) ** 2)
-
-    def pair(self, outcome: ClassOutcome) -> Sequence[str]:
-        """The names of the predicted and of the actual label."""
-        return (str(outcome.predicted), str(outcome.actual))
+def _squared_error(outcome: ClassOutcome) -> tuple[tuple[str, ...], float] | None:
+    confidence = outcome.prediction.confidence
+    return None if confidence is None else ((), (confidence - outcome.correct) ** 2)

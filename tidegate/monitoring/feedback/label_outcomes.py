@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-
 from tidegate.monitoring.counting.label_text import label_text
-from tidegate.monitoring.feedback.class_outcomes import ClassCounters, ClassOutcome
-from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError
+from tidegate.monitoring.feedback.class_outcomes import ClassOutcome, label_counters
+from tidegate.monitoring.feedback.outcomes import OutcomeCounter, OutcomeRefusedError
 from tidegate.monitoring.feedback.prediction_ids import (
     LabelPrediction,
     Prediction,
@@ -77,7 +75,7 @@ class LabelTruth:
         accuracy: float | None = None,
         confident: bool = False,
     ) -> None:
-        self._model, self._names = model, names
+        self._names = names
         self._accuracy = accuracy
         self._confident = confident
         self.digest: Final = labels_digest(model)
@@ -96,23 +94,11 @@ class LabelTruth:
         accuracy = self._accuracy if served else None
         return ClassOutcome(prediction, prediction.label, actual, lag_seconds, accuracy)
 
-    def counters(self, registry: CollectorRegistry) -> LabelCounters:
-        """New counters of its outcomes."""
-        return LabelCounters(registry, self._model, self._names, confident=self._confident)
-
-
-class LabelCounters(ClassCounters):
-    """Counts correct and wrong predictions, and pairs of the names of labels."""
-
-    def __init__(
-        self, registry: CollectorRegistry, model: str, names: LabelNames, *, confident: bool
-    ) -> None:
-        super().__init__(registry, model, names.all, confident=confident)
-        self._names = names
-
-    def pair(self, outcome: ClassOutcome) -> Sequence[str]:
-        """The names of the predicted and of the actual label."""
-        return [self._names.name(str(label)) for label in (outcome.predicted, outcome.actual)]
+    def counters(self) -> Sequence[OutcomeCounter[ClassOutcome]]:
+        """Correct and wrong predictions, pairs of the names of labels, and the Brier score."""
+        return label_counters(
+            self._names.all, lambda label: self._names.name(str(label)), confident=self._confident
+        )
 
 
 _SCALARS: Final = (str, int, float)

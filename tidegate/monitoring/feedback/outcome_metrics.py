@@ -37,7 +37,10 @@ class OutcomeMetrics(Collector, Generic[OutcomeT]):
     ) -> None:
         names = ("model", "version")
         self._model = model
-        self._counters = truth.counters(registry)
+        self._counters = [
+            (Counter(each.name, each.text, (*names, *each.labels), registry=registry), each)
+            for each in truth.counters()
+        ]
         self._lag = Histogram(
             "ml_label_lag_seconds",
             "Time from a response to its label.",
@@ -89,10 +92,17 @@ class OutcomeMetrics(Collector, Generic[OutcomeT]):
         self._refused[reason].inc()
 
     def _add(self, outcome: OutcomeT) -> None:
-        self._counters.add(outcome)
-        self._lag.labels(self._model, outcome.prediction.version).observe(outcome.lag_seconds)
+        of = (self._model, outcome.prediction.version)
+        for counter, definition in self._counters:
+            if (counted := definition.count(outcome)) is not None:
+                labels, amount = counted
+                counter.labels(*of, *labels).inc(amount)
+        self._lag.labels(*of).observe(outcome.lag_seconds)
 
     def _create(self, version: str) -> None:
         self._versions.add(version)
-        self._counters.create(version)
-        self._lag.labels(self._model, version)
+        of = (self._model, version)
+        for counter, definition in self._counters:
+            for labels in definition.known:
+                counter.labels(*of, *labels)
+        self._lag.labels(*of)

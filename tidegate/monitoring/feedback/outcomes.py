@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, Protocol, TypeVar
-
-from prometheus_client import CollectorRegistry
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 from tidegate.monitoring.feedback.prediction_ids import Prediction
 
@@ -49,19 +48,25 @@ class Outcome(Protocol):
 
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
-_CountedT_contra = TypeVar("_CountedT_contra", bound=Outcome, contravariant=True)
 
 
-class OutcomeCounters(Protocol[_CountedT_contra]):
-    """The counters of the outcomes of one kind of model."""
+@dataclass(frozen=True, slots=True)
+class OutcomeCounter(Generic[OutcomeT]):
+    """A counter of the outcomes of one kind of model, by model, version, and further labels.
 
-    def create(self, version: str) -> None:
-        """Create the series of a version, at 0."""
-        ...
+    Attributes:
+        name: its name.
+        text: its help text.
+        labels: the further labels.
+        known: the values of these labels whose series are created at 0.
+        count: the values of these labels for an outcome, and by how much it grows; None if it does not.
+    """
 
-    def add(self, outcome: _CountedT_contra) -> None:
-        """Count an outcome under the version that made the prediction."""
-        ...
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    known: Sequence[tuple[str, ...]]
+    count: Callable[[OutcomeT], tuple[tuple[str, ...], float] | None]
 
 
 class Truth(Protocol[OutcomeT]):
@@ -88,8 +93,8 @@ class Truth(Protocol[OutcomeT]):
         """
         ...
 
-    def counters(self, registry: CollectorRegistry) -> OutcomeCounters[OutcomeT]:
-        """New counters of its outcomes."""
+    def counters(self) -> Sequence[OutcomeCounter[OutcomeT]]:
+        """What is counted of its outcomes."""
         ...
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter
-
 from tidegate.monitoring.counting.reference import MAX_VALUE
-from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError, event_fields
+from tidegate.monitoring.feedback.outcomes import (
+    OutcomeCounter,
+    OutcomeRefusedError,
+    event_fields,
+)
 from tidegate.monitoring.feedback.prediction_ids import (
     Prediction,
     ValuePrediction,
@@ -76,7 +79,6 @@ class ValueTruth:
     def __init__(
         self, model: str, *, target: str = "", unit: str = "", coverage: float | None = None
     ) -> None:
-        self._model = model
         self._coverage = coverage
         self.digest: Final = target_digest(model, target, unit)
 
@@ -96,9 +98,31 @@ class ValueTruth:
         coverage = self._coverage if served else None
         return ValueOutcome(prediction, actual, lag_seconds, coverage)
 
-    def counters(self, registry: CollectorRegistry) -> ValueCounters:
-        """New counters of its outcomes."""
-        return ValueCounters(registry, self._model)
+    def counters(self) -> Sequence[OutcomeCounter[ValueOutcome]]:
+        """Residuals, by whether they are inside the interval, their absolute values and their squares."""
+        return (
+            OutcomeCounter(
+                "ml_residuals_total",
+                "Accepted true values, by whether they are inside the predicted interval.",
+                ("inside",),
+                [(inside,) for inside in _INSIDE.values()],
+                lambda outcome: ((_INSIDE[outcome.inside],), 1),
+            ),
+            OutcomeCounter(
+                "ml_absolute_error_total",
+                "Sum of |true - predicted|.",
+                (),
+                [()],
+                lambda outcome: ((), _error(outcome)),
+            ),
+            OutcomeCounter(
+                "ml_squared_error_total",
+                "Sum of (true - predicted)².",
+                (),
+                [()],
+                lambda outcome: ((), _error(outcome) ** 2),
+            ),
+        )
 
 
 def _number(label: object) -> float:
@@ -109,46 +133,9 @@ def _number(label: object) -> float:
     raise OutcomeRefusedError("unknown_label", message)
 
 
-class ValueCounters:
-    """Counts residuals, and sums their absolute values and their squares.
-
-    Args:
-        registry: the registry of the metrics.
-        model: the model's name.
-    """
-
-    def __init__(self, registry: CollectorRegistry, model: str) -> None:
-        names = ("model", "version")
-        self._model = model
-        self._residuals = Counter(
-            "ml_residuals_total",
-            "Accepted true values, by whether they are inside the predicted interval.",
-            (*names, "inside"),
-            registry=registry,
-        )
-        self._absolute = Counter(
-            "ml_absolute_error_total", "Sum of |true - predicted|.", names, registry=registry
-        )
-        self._squared = Counter(
-            "ml_squared_error_total", "Sum of (true - predicted)².", names, registry=registry
-        )
-
-    def create(self, version: str) -> None:
-        """Create the series of a version, at 0."""
-        of = (self._model, version)
-        for inside in _INSIDE.values():
-            self._residuals.labels(*of, inside)
-        self._absolute.labels(*of)
-        self._squared.labels(*of)
-
-    def add(self, outcome: ValueOutcome) -> None:
-        """Count an outcome under the version that made the prediction."""
-        of = (self._model, outcome.prediction.version)
-        limit = _MAX_HALF_WIDTHS * (outcome.prediction.half_width or math.inf)
-        error = min(abs(outcome.residual), limit)
-        self._residuals.labels(*of, _INSIDE[outcome.inside]).inc()
-        self._absolute.labels(*of).inc(error)
-        self._squared.labels(*of).inc(error * error)
+def _error(outcome: ValueOutcome) -> float:
+    limit = _MAX_HALF_WIDTHS * (outcome.prediction.half_width or math.inf)
+    return min(abs(outcome.residual), limit)
 
 
 _INSIDE: Final = {True: "true", False: "false", None: "unknown"}

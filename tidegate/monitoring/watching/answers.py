@@ -1,15 +1,13 @@
-"""What is recorded of the predictions of one call: the contract of the tasks, and its parts."""
+"""What is recorded of the predictions of one call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from tidegate.monitoring.feedback.outcomes import OutcomeT, Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +30,6 @@ class Answers:
 
     def __len__(self) -> int:
         return sum(self.counts.values())
-
-
-class Task(Protocol[OutcomeT]):
-    """A task: what its predictions and its true labels are."""
-
-    @property
-    def truth(self) -> Truth[OutcomeT]:
-        """What a true label is."""
-        ...
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels of `tidegate_predictions_total` that are known in advance."""
-        ...
-
-    def read(self, predictions: object, confidences: object | None) -> Answers:
-        """The predictions of one call.
-
-        Raises:
-            ValueError: they are not of this task, or there is another number of confidences.
-        """
-        ...
 
 
 def listed(values: object, what: str) -> list[Any]:

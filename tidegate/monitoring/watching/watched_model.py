@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import time_ns
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
@@ -17,24 +17,17 @@ from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import Outcome
-from tidegate.monitoring.feedback.prediction_ids import (
-    PredictionIds,
-    labels_digest,
-    target_digest,
-)
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor, foreign, read_prediction
 from tidegate.monitoring.watching.answers import Answers, listed
-from tidegate.monitoring.watching.label_task import LabelTask
 from tidegate.monitoring.watching.row_encoder import RowEncoder
 from tidegate.monitoring.watching.table import Table, read_table
-from tidegate.monitoring.watching.value_task import ValueTask
+from tidegate.monitoring.watching.tasks import TASKS, Task, TaskName
 from tidegate.settings import Drift
 
 MAX_ROWS: Final = 65_536
 """Largest number of rows of one call: an id has the index of its row in 2 bytes."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-TaskName = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +94,7 @@ class WatchedModel:
         )
         self._monitor: ModelMonitor | None = None
         self._encoder: RowEncoder | None = None
-        self._task: LabelTask | ValueTask | None = None
+        self._task: Task[Any] | None = None
         self._feedback: FeedbackProcessor[Any] | None = None
         if reference is not None:
             self._encoder = RowEncoder(reference.features, host.warn)
@@ -202,24 +195,21 @@ class WatchedModel:
             fields["segments"] = self._encoder.segments(table, self._drift.segments)
         self._host.annotate(**fields)
 
-    def _open(self, task_name: TaskName) -> LabelTask | ValueTask:
+    def _open(self, task_name: TaskName) -> Task[Any]:
         with self._lock:
             if self._task is not None:  # another thread has opened it
                 return self._task
-            task: LabelTask | ValueTask
-            of = (self.name, self.version, self._key, self._reference)
-            task = LabelTask(*of) if task_name == "classification" else ValueTask(*of)
+            task = TASKS[task_name](self.name, self.version, self._key, self._reference)
             for label in task.labels:
                 self._predictions.labels(self.name, self.version, label)
-            truth: Any = task.truth
             self._feedback = FeedbackProcessor(
                 self.name,
                 self.version,
-                truth,
-                PredictionIds(self._key, self.version, truth.digest),
+                task.truth,
+                PredictionIds(self._key, self.version, task.truth.digest),
                 accept_seconds=self._drift.label_accept_seconds,
                 memory=self._drift.label_memory,
-                metrics=OutcomeMetrics(self.registry, self.name, self.version, truth),
+                metrics=OutcomeMetrics(self.registry, self.name, self.version, task.truth),
             )
             self._task = task
             return task
@@ -232,11 +222,10 @@ class WatchedModel:
         """
         ids = PredictionIds(self._key, self.version, b"")
         found = read_prediction(ids, prediction_id)
-        if found.digest == target_digest(self.name):
-            return "regression"
-        if found.digest != labels_digest(self.name):
-            raise foreign(found.version, self.name, self.version)
-        return "classification"
+        for name, task in TASKS.items():
+            if found.digest == task.digest(self.name):
+                return name
+        raise foreign(found.version, self.name, self.version)
 
 
 def _task_of(predictions: object) -> TaskName:
