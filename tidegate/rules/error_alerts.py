@@ -7,8 +7,8 @@ from typing import Final
 
 from tidegate.rules.alert import Alert
 from tidegate.rules.drift_rules import fresh
-from tidegate.rules.error_rules import HELD_OUT_COVERAGE, HELD_OUT_ERROR, coverage_z, labels_of
 from tidegate.rules.promql import number
+from tidegate.rules.quality_rules import HELD_OUT_COVERAGE, HELD_OUT_ERROR, coverage_z, labels_of
 from tidegate.settings import Drift
 
 _OF: Final = "of {{ $labels.model }} {{ $labels.version }}"

@@ -53,10 +53,11 @@ def without_nan(expression: str) -> str:
     A comparison with NaN is false, so a series without data is missing, and no reader can take NaN for a
     value (a Kubernetes HPA would scale to the minimum).
     """
-    return f"(\n{_indent(expression)}\n) >= 0"
+    return f"(\n{indented(expression)}\n) >= 0"
 
 
-def _indent(text: str) -> str:
+def indented(text: str) -> str:
+    """Return the text, each line indented by two spaces."""
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 

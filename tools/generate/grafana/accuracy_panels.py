@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from tidegate.rules.promql import number
+from tidegate.rules.quality_rules import HELD_OUT_ACCURACY
 from tidegate.settings import Drift
 from tools.generate.grafana.dashboard import PanelRow
-from tools.generate.grafana.drift_panels import REFERENCE_ACCURACY, latest_model_series
+from tools.generate.grafana.drift_panels import latest_model_series
 from tools.generate.grafana.panels import time_series_panel
 from tools.generate.grafana.queries import WINDOW, range_query
 
@@ -27,7 +28,7 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
                     "Fraction of correct predictions among those with a known label, over "
                     "the selected window, compared with held-out rows.",
                     range_query(latest_model_series("model:accuracy_realised:$window"), "realised"),
-                    range_query(REFERENCE_ACCURACY, "held-out rows"),
+                    range_query(HELD_OUT_ACCURACY, "held-out rows"),
                     unit="percentunit",
                     soft_max=1,
                     no_data_text=NO_LABELS,

@@ -7,9 +7,9 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh
 
-from tidegate.rules.accuracy_rules import WINDOWS
 from tidegate.rules.drift_rules import FRESH
 from tidegate.rules.promql import number
+from tidegate.rules.quality_rules import HELD_OUT_ACCURACY, WINDOWS
 from tidegate.settings import Drift
 from tools.generate.grafana.dashboard import PanelRow, Variable
 from tools.generate.grafana.panels import stat_panel, time_series_panel
@@ -18,7 +18,6 @@ from tools.generate.grafana.queries import PROMETHEUS, range_query
 # The longest of the intervals at which the windows are recorded.
 LOOKBACK: Final = FRESH[WINDOWS[-1]]
 FEATURE_MATCHER: Final = '{feature="$feature"}'
-REFERENCE_ACCURACY: Final = 'max by (model, version) (ml_reference_accuracy{job="model"})'
 
 
 def drift_variables() -> tuple[Variable, ...]:
@@ -129,7 +128,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     "It falls when inputs are harder to classify. It cannot detect concept "
                     "drift, and is absent while a feature has drifted.",
                     range_query(latest_model_series("model:accuracy_expected:$window"), "expected"),
-                    range_query(REFERENCE_ACCURACY, "held-out rows"),
+                    range_query(HELD_OUT_ACCURACY, "held-out rows"),
                     unit="percentunit",
                     soft_max=1,
                     no_data_text="No classifier with held-out rows",

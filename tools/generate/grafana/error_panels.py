@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.rules.error_rules import HELD_OUT_COVERAGE, HELD_OUT_ERROR
 from tidegate.rules.promql import number
+from tidegate.rules.quality_rules import HELD_OUT_COVERAGE, HELD_OUT_ERROR
 from tidegate.settings import Drift
 from tools.generate.grafana.dashboard import PanelRow
 from tools.generate.grafana.drift_panels import latest_model_series

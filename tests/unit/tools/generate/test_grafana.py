@@ -16,9 +16,9 @@ import yaml
 from support import grafana_dashboards
 from support.grafana_dashboards import Names, fill, names, panels, with_headings
 from tidegate.observability_files.paths import observability_folder
-from tidegate.rules.accuracy_rules import WINDOWS
 from tidegate.rules.alerts import alerts
 from tidegate.rules.model_rules import model_groups
+from tidegate.rules.quality_rules import WINDOWS
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings, Slo, load
 from tools.generate.checkout import ROOT
