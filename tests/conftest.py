@@ -41,14 +41,17 @@ hypothesis_settings.load_profile("same")
 
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
 # other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle. So
-# there are two groups of them, of about the same length.
+# there are two groups of them, of about the same length; ENGINES begin when those are about to end.
 # Two files of provision use the same Elasticsearch with accounts, which takes 15 CPU-seconds to start.
 # Those of kubernetes use the same control plane, which takes 600 MiB. Those on real nodes mostly wait: three
 # clusters, for about the same time each.
+ENGINES = "engines"
 TOGETHER = {
     "tests/e2e/kubernetes/test_faults.py": "faults",
     "tests/e2e/kubernetes/test_scaling.py": "scaling in Kubernetes",
     "tests/e2e/kubernetes/": "Kubernetes",
+    "tests/e2e/ray/": ENGINES,
+    "tests/e2e/bentoml/": ENGINES,
     "tests/e2e/compose/": "stacks of Compose and models",
     "tests/e2e/model/": "stacks of Compose and models",
     "tests/e2e/": "other stacks",
@@ -57,13 +60,30 @@ TOGETHER = {
     "tests/integration/kubernetes/": "kubernetes",
 }
 
+# When the tests of this folder begin, the two groups of whole stacks are about to end.
+BEFORE = "tests/integration/prometheus/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In CI the other engines' tests run among all others, late, so that few whole stacks run at a time."""
+    engines = [item for item in items if group_of(item.nodeid) == ENGINES]
+    others = [item for item in items if group_of(item.nodeid) != ENGINES]
+    place = next(
+        (n for n, item in enumerate(others) if item.nodeid.startswith(BEFORE)), len(others)
+    )
+    items[:] = [*others[:place], *engines, *others[place:]]
+
+
+def group_of(nodeid: str) -> str | None:
+    """The group of folders that a test belongs to."""
+    return next((group for folder, group in TOGETHER.items() if nodeid.startswith(folder)), None)
+
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """A file's tests go to one worker, which so starts its components once; a few folders' too."""
 
     def _split_scope(self, nodeid: str) -> str:
-        groups = (group for folder, group in TOGETHER.items() if nodeid.startswith(folder))
-        return next(groups, None) or str(super()._split_scope(nodeid))
+        return group_of(nodeid) or str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
