@@ -13,6 +13,22 @@ from starlette.routing import Route
 from support.harnesses.telemetry_harness import START_NS, Harness, duration_sample
 from support.samples.asgi_apps import ApplicationError, app_with, ok
 from tidegate.telemetry import annotate, fail
+from tidegate.telemetry.request_event import milliseconds
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (35_400_000, "35 ms"),
+        (10_000_000, "10 ms"),
+        (9_940_000, "9.9 ms"),
+        (1_000_000, "1.0 ms"),
+        (999_000, "1.00 ms"),
+        (40_000, "0.04 ms"),
+    ],
+)
+def test_a_duration_has_about_two_digits(nanoseconds: int, text: str) -> None:
+    assert milliseconds(nanoseconds) == text
 
 
 async def test_a_request_has_one_wide_event(harness: Harness) -> None:
