@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import urllib3
 
 from tidegate.events.event import Event, encode, timestamp
-from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.secret_files import SecretFileError, authorization, read_login
 from tidegate.settings import Logstash as LogstashSettings
 from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store.base import Rejected, StoreUnavailableError
@@ -101,8 +101,11 @@ class LogstashSink:
 
     def _post(self, data: bytes) -> tuple[int, str]:
         url = self._settings.url
-        headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
-        headers.update(self._authorization())
+        headers = {
+            "Content-Type": "application/x-ndjson",
+            "Content-Encoding": "gzip",
+            **self._authorization(),
+        }
         try:
             response = self._pool.request(
                 "POST",
@@ -118,20 +121,11 @@ class LogstashSink:
 
     def _authorization(self) -> dict[str, str]:
         """Read the password for each request, so that a changed one needs no restart."""
-        username, file = self._settings.username, self._settings.password_file
-        if not username:
-            return {}
-        if file is None:
-            raise StoreUnavailableError(
-                "collector.logstash.password_file is needed with a username"
-            )
+        user, file = self._settings.username, self._settings.password_file
         try:
-            password = read_secret(file, "collector.logstash.password_file")
-            return urllib3.make_headers(basic_auth=f"{username}:{password}")
+            return authorization(read_login(user, file, "collector.logstash.password_file"))
         except SecretFileError as error:
             raise StoreUnavailableError(str(error)) from error
-        except ValueError as error:  # HTTP's Basic scheme has Latin-1 only
-            raise StoreUnavailableError(f"collector.logstash.password_file: {error}") from error
 
 
 def _line(event: Event, report: LeftOut = ignore) -> bytes:

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from tidegate.exporter.backend import BackendError, log_failed, log_read
 from tidegate.runtime.event_log import EventLog
-from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.elasticsearch.templates import STREAMS
 
@@ -165,15 +165,13 @@ def failures(body: Mapping[str, Any]) -> list[Metric]:
 
 
 def _client(settings: ElasticsearchSettings) -> AsyncElasticsearch:
-    options: dict[str, Any] = {}
-    if settings.username:
-        if settings.password_file is None:
-            raise BackendError("store.elasticsearch.password_file is required with a username")
-        try:
-            password = read_secret(settings.password_file, "store.elasticsearch.password_file")
-        except SecretFileError as error:
-            raise BackendError(str(error)) from error
-        options["basic_auth"] = (settings.username, password)
+    try:
+        login = read_login(
+            settings.username, settings.password_file, "store.elasticsearch.password_file"
+        )
+    except SecretFileError as error:
+        raise BackendError(str(error)) from error
+    options: dict[str, Any] = {"basic_auth": login}
     if settings.ca_file is not None:
         options["ca_certs"] = str(settings.ca_file)
     # The caller has its own time limit, and the next scrape is the retry.

@@ -1,7 +1,8 @@
-"""Files that hold one secret each: a password or a token."""
+"""Files that hold one secret each: a password or a token; and the login with a password."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,31 @@ def read_secret(path: Path, setting: str) -> str:
     if not secret:
         raise SecretFileError(f"{setting}: {path} is empty")
     return secret
+
+
+def read_login(username: str, password_file: Path | None, setting: str) -> tuple[str, str] | None:
+    """The user and the password that its file holds now; None without a user.
+
+    Args:
+        username: the user; empty means no authentication.
+        password_file: the file with the password.
+        setting: the name of the setting that holds this path.
+
+    Raises:
+        SecretFileError: there is a user and no file, or as `read_secret`.
+    """
+    if not username:
+        return None
+    if password_file is None:
+        raise SecretFileError(f"{setting} is needed with a username")
+    return username, read_secret(password_file, setting)
+
+
+def authorization(login: tuple[str, str] | None) -> dict[str, str]:
+    """The header of HTTP's Basic scheme for a login, in UTF-8; empty without one."""
+    if login is None:
+        return {}
+    return {"Authorization": f"Basic {b64encode(':'.join(login).encode()).decode()}"}
 
 
 @dataclass(slots=True)

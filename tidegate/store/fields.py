@@ -26,6 +26,8 @@ from tidegate.store.query import time_ranges
 
 Value = str | int | float | bool
 TIMESTAMP: Final = "@timestamp"
+DEFAULT_FIELD: Final = "message"
+"""The field of a part of a query that names none."""
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 NAME_BYTES = 512  # Elasticsearch's limit for a document id
 _LISTS: Final = (list, tuple)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ import orjson
 from tidegate.os_errors import connection_error_message
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.kibana.api import ssl_context
-from tidegate.runtime.secret_files import SecretFileError, read_secret
 
 TIMEOUT_SECONDS: Final = 10.0
 MAX_REASON_CHARACTERS: Final = 300
@@ -39,7 +37,7 @@ class ComponentClient:
     Attributes:
         session: the HTTP session.
         url: the component's URL.
-        headers: sent with each request, such as those of `login`.
+        headers: sent with each request, such as the login.
         tls: the trusted certificate authorities.
     """
 
@@ -95,27 +93,6 @@ class ComponentClient:
             raise ComponentError(
                 f"{shown} cannot be reached: {connection_error_message(error)}"
             ) from error
-
-
-def login(setting: str, username: str, password_file: Path | None) -> dict[str, str]:
-    """The header for a login; empty if no password file is set.
-
-    Args:
-        setting: the name of the setting that names the file.
-        username: the user.
-        password_file: the file with the password.
-
-    Raises:
-        ComponentError: the file cannot be read.
-    """
-    if password_file is None:
-        return {}
-    try:
-        password = read_secret(password_file, setting)
-    except SecretFileError as error:
-        raise ComponentError(str(error)) from error
-    encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {encoded}"}
 
 
 def tls_context(setting: str, ca_file: Path | None) -> ssl.SSLContext | bool:

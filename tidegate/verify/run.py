@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tidegate.runtime.secret_files import SecretFileError
 from tidegate.store.base import StoreUnavailableError
 from tidegate.verify.checks import (
     collector,
@@ -79,7 +80,7 @@ def _has_failed(results: list[Result]) -> bool:
 async def _run_check(check: Check, target: Target) -> list[Result]:
     try:
         return await check(target)
-    except (ComponentError, StoreUnavailableError) as error:
+    except (ComponentError, SecretFileError, StoreUnavailableError) as error:
         return [failed("answers", str(error))]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         # Another version of the component, or another program at its address.

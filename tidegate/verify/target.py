@@ -9,12 +9,13 @@ from pathlib import Path
 
 import aiohttp
 
+from tidegate.runtime.secret_files import authorization, read_login
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.running_settings import running_settings
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.verify.component_client import ComponentClient, ComponentError, login, tls_context
+from tidegate.verify.component_client import ComponentClient, ComponentError, tls_context
 from tidegate.verify.results import Result
 
 
@@ -61,17 +62,20 @@ class Target:
         """The client of Elasticsearch, from `[store.elasticsearch]`.
 
         Raises:
-            ComponentError: the password or the CA file cannot be read.
+            SecretFileError: the password cannot be read.
+            ComponentError: the CA file cannot be read.
         """
         server = self.settings.store.elasticsearch
-        user = login("store.elasticsearch.password_file", server.username, server.password_file)
-        return self._elasticsearch(user)
+        setting = "store.elasticsearch.password_file"
+        login = read_login(server.username, server.password_file, setting)
+        return self._elasticsearch(authorization(login))
 
     def elasticsearch_of_viewer(self) -> ComponentClient:
         """The client of Elasticsearch with the login of Kibana's user: it finds a right that a person lacks.
 
         Raises:
-            ComponentError: the password or the CA file cannot be read.
+            SecretFileError: the password cannot be read.
+            ComponentError: the CA file cannot be read.
         """
         return self._elasticsearch(self._viewer())
 
@@ -81,16 +85,15 @@ class Target:
         return ComponentClient(self.session, server.url, user, tls)
 
     def _viewer(self) -> dict[str, str]:
-        verify = self.settings.verify
-        return login(
-            "verify.kibana_password_file", verify.kibana_username, verify.kibana_password_file
-        )
+        user, file = self.settings.verify.kibana_username, self.settings.verify.kibana_password_file
+        return _login(user, file, "verify.kibana_password_file")
 
     def kibana(self) -> ComponentClient:
         """The client of Kibana.
 
         Raises:
-            ComponentError: the password cannot be read.
+            SecretFileError: the password cannot be read.
+            ComponentError: the CA file cannot be read.
         """
         tls = tls_context("kibana.ca_file", self.settings.kibana.ca_file)
         # Kibana refuses a POST without this header.
@@ -101,17 +104,21 @@ class Target:
         """The client of Grafana.
 
         Raises:
-            ComponentError: the password cannot be read.
+            SecretFileError: the password cannot be read.
         """
         verify = self.settings.verify
-        user = login(
-            "verify.grafana_password_file", verify.grafana_username, verify.grafana_password_file
-        )
-        return ComponentClient(self.session, verify.grafana_url, user)
+        user, file = verify.grafana_username, verify.grafana_password_file
+        login = _login(user, file, "verify.grafana_password_file")
+        return ComponentClient(self.session, verify.grafana_url, login)
+
+
+def _login(username: str, password_file: Path | None, setting: str) -> dict[str, str]:
+    """The header of a login that is optional: without a file there is none."""
+    return authorization(read_login(username if password_file else "", password_file, setting))
 
 
 Check = Callable[[Target], Awaitable[list[Result]]]
-"""The check of one component. It fails if this raises `ComponentError` or `StoreUnavailableError`."""
+"""The check of one component. It fails if this raises the error of a component, a secret or a store."""
 
 
 def find_stack(settings: Settings, session: aiohttp.ClientSession) -> Target:

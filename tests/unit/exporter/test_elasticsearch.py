@@ -192,7 +192,7 @@ async def test_another_error_names_the_url(double: ElasticsearchDouble) -> None:
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
-        ({"username": "u"}, "store.elasticsearch.password_file is required with a username"),
+        ({"username": "u"}, "store.elasticsearch.password_file is needed with a username"),
         (
             {"username": "u", "password_file": Path("/nowhere")},
             "store.elasticsearch.password_file: .*No such file",

@@ -10,6 +10,8 @@ from tidegate.runtime.secret_files import (
     GRACE_SECONDS,
     ReplaceableSecret,
     SecretFileError,
+    authorization,
+    read_login,
     read_secret,
 )
 
@@ -35,6 +37,18 @@ def test_an_error_names_the_setting_the_file_and_the_reason(
     with pytest.raises(SecretFileError) as raised:
         read_secret(path, SETTING)
     assert str(raised.value) == f"{SETTING}: {path}{reason}"
+
+
+def test_a_login_is_the_user_and_the_password_that_the_file_holds_now(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("sécret\n", encoding="utf-8")
+    assert read_login("", path, SETTING) is None
+    login = read_login("ü", path, SETTING)
+    assert login == ("ü", "sécret")
+    with pytest.raises(SecretFileError, match=f"^{SETTING} is needed with a username$"):
+        read_login("ü", None, SETTING)
+    assert authorization(login) == {"Authorization": "Basic w7w6c8OpY3JldA=="}
+    assert authorization(None) == {}
 
 
 def test_the_secret_before_is_valid_for_a_while_and_a_missing_file_changes_nothing(

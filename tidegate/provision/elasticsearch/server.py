@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from tidegate.provision.errors import ProvisionError, reason
+from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets.version_stamp import Version, parse_version
+from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
 
@@ -30,17 +31,10 @@ def read_password(folder: Path, name: str) -> str:
     Raises:
         ProvisionError: the file is missing, empty or cannot be read.
     """
-    path = folder / name
     try:
-        value = path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else "it is not text"
-        raise ProvisionError(
-            f"{path} cannot be read: {why}; provision.secrets_dir sets its folder"
-        ) from error
-    if not value:
-        raise ProvisionError(f"{path} is empty: it must contain the password")
-    return value
+        return read_secret(folder / name, "provision.secrets_dir")
+    except SecretFileError as error:
+        raise ProvisionError(str(error)) from error
 
 
 @contextmanager

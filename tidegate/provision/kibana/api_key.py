@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, Final
 
 from elasticsearch import (
@@ -22,7 +21,7 @@ from elasticsearch import (
 from tidegate.provision.elasticsearch.server import transport_reason
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.kibana.api import ssl_context
-from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
 
@@ -49,11 +48,10 @@ def api_key(settings: Settings) -> Iterator[str]:
     Raises:
         ProvisionError: the key cannot be created.
     """
-    password_file = settings.kibana.password_file
-    if password_file is None:
+    if settings.kibana.password_file is None:
         yield ""
         return
-    with _client(settings, _read(password_file)) as client:
+    with _client(settings) as client:
         key_id, encoded = _create(client, settings)
         try:
             yield encoded
@@ -90,22 +88,19 @@ def _create(client: Elasticsearch, settings: Settings) -> tuple[str, str]:
     return created["id"], created["encoded"]
 
 
-def _client(settings: Settings, password: str) -> Elasticsearch:
-    server = settings.store.elasticsearch
+def _client(settings: Settings) -> Elasticsearch:
+    server, kibana = settings.store.elasticsearch, settings.kibana
+    try:
+        login = read_login(kibana.username, kibana.password_file, "kibana.password_file")
+    except SecretFileError as error:
+        raise ProvisionError(str(error)) from error
     options: dict[str, Any] = {}
     if server.ca_file is not None:
         options["ssl_context"] = ssl_context(server.ca_file, "store.elasticsearch.ca_file")
     return Elasticsearch(
         server.url,
-        basic_auth=(settings.kibana.username, password),
+        basic_auth=login,
         request_timeout=REQUEST_SECONDS,
         max_retries=0,
         **options,
     )
-
-
-def _read(password_file: Path) -> str:
-    try:
-        return read_secret(password_file, "kibana.password_file")
-    except SecretFileError as error:
-        raise ProvisionError(str(error)) from error

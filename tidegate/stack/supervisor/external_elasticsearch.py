@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +12,7 @@ import aiohttp
 
 from tidegate.os_errors import connection_error_message
 from tidegate.runtime.event_log import EventLog
-from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.secret_files import SecretFileError, authorization, read_login
 from tidegate.settings import Elasticsearch
 from tidegate.stack.processes.process_supervisor import State
 from tidegate.stack.supervisor.status import ProgramStatus
@@ -53,12 +52,8 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
 
 
 def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContext | bool]:
-    headers = {}
-    if settings.username:
-        file = settings.password_file
-        password = read_secret(file, "store.elasticsearch.password_file") if file else ""
-        pair = f"{settings.username}:{password}".encode()
-        headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
+    setting = "store.elasticsearch.password_file"
+    headers = authorization(read_login(settings.username, settings.password_file, setting))
     if settings.ca_file:
         return headers, ssl.create_default_context(cafile=str(settings.ca_file))
     return headers, True

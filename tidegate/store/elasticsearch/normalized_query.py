@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.store.embedded.compiler import DEFAULT_FIELD
+from tidegate.store.fields import DEFAULT_FIELD
 from tidegate.store.query import tree
 
 _SPECIAL: Final = frozenset(' \t\n\r\u3000+-=&|!(){}[]^"~*?:\\/')

@@ -17,7 +17,7 @@ from elasticsearch import (
 )
 
 from tidegate.events.event import Event, encode
-from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.aggregations import Dialect
 from tidegate.store.base import (
@@ -31,8 +31,7 @@ from tidegate.store.base import (
 from tidegate.store.elasticsearch import normalized_query
 from tidegate.store.elasticsearch.responses import explain, reason
 from tidegate.store.elasticsearch.templates import STREAMS, install
-from tidegate.store.embedded.compiler import DEFAULT_FIELD
-from tidegate.store.fields import TIMESTAMP, RefusedError, document_address
+from tidegate.store.fields import DEFAULT_FIELD, TIMESTAMP, RefusedError, document_address
 from tidegate.store.own_fields import (
     LeftOut,
     ignore,
@@ -224,15 +223,12 @@ def _search_with_retries(search: Callable[..., Any], **request: Any) -> Any:
 
 def _login(settings: ElasticsearchSettings) -> tuple[str, str] | None:
     """The user and the current password."""
-    if not settings.username:
-        return None
-    if settings.password_file is None:
-        raise StoreUnavailableError("store.elasticsearch.password_file is needed with a username")
     try:
-        password = read_secret(settings.password_file, "store.elasticsearch.password_file")
+        return read_login(
+            settings.username, settings.password_file, "store.elasticsearch.password_file"
+        )
     except SecretFileError as error:
         raise StoreUnavailableError(str(error)) from error
-    return settings.username, password
 
 
 def _client(settings: ElasticsearchSettings) -> Elasticsearch:

@@ -17,10 +17,9 @@ import tantivy
 from tantivy import FieldType, Occur, Query
 
 from tidegate.store.base import QueryError
-from tidegate.store.fields import LONG_MAX, LONG_MIN, Kind, Leaf, whole_number
+from tidegate.store.fields import DEFAULT_FIELD, LONG_MAX, LONG_MIN, Kind, Leaf, whole_number
 from tidegate.store.query import time_ranges, tree
 
-DEFAULT_FIELD: Final = "message"
 NAMES_FIELD: Final = "_fields"
 # Terms that a range over texts may list, as does a range of numbers of a field that is not in the mapping.
 # 300,000 took 5 s and 50 MB.
