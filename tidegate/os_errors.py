@@ -55,7 +55,9 @@ def connection_error_message(error: Exception) -> str:
     if isinstance(cause, ssl.SSLError):  # its errno is a number of OpenSSL
         return str(cause)
     number = getattr(cause, "errno", None)
-    return os.strerror(number).lower() if number else str(error) or type(error).__name__
+    if number:
+        return os.strerror(number).lower()
+    return getattr(cause, "strerror", None) or str(error) or type(error).__name__
 
 
 def port_error_message(error: OSError, setting: str, port: int) -> str:

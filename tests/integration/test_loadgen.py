@@ -10,15 +10,15 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
+from support import prometheus_queries
 from support.doubles.tcp_server import speaking
 from support.ports import free_port
 
@@ -347,15 +347,11 @@ async def prometheus_of(program: str, target: Target, folder: Path) -> AsyncIter
 
 async def wait_for_series(url: str, name: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
-    async with aiohttp.ClientSession() as session:
-        while time.monotonic() < deadline:
-            try:
-                async with session.get(f"{url}/api/v1/query", params={"query": name}) as answer:
-                    if (await answer.json(content_type=None))["data"]["result"]:
-                        return
-            except (aiohttp.ClientError, KeyError, ValueError):
-                pass
-            await asyncio.sleep(0.1)
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            if await asyncio.to_thread(prometheus_queries.samples, url, name):
+                return
+        await asyncio.sleep(0.1)
     pytest.fail(f"Prometheus has no {name}")
 
 

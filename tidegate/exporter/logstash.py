@@ -9,7 +9,7 @@ import aiohttp
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tidegate.exporter.backend import BackendError
-from tidegate.os_errors import connection_error_message
+from tidegate.runtime.http_client import HttpClient, HttpError
 
 # `events.<name>` of a pipeline.
 STAGES: Final = ("in", "filtered", "out")
@@ -29,7 +29,7 @@ class Logstash:
         Args:
             url: the URL of the monitoring API, such as http://logstash:9600.
         """
-        self._url = f"{url.rstrip('/')}/_node/stats/pipelines"
+        self._url = url
         self._session: aiohttp.ClientSession | None = None
 
     async def read(self) -> list[Metric]:
@@ -37,14 +37,9 @@ class Logstash:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         try:
-            async with self._session.get(self._url) as response:
-                if response.status != 200:
-                    raise BackendError(f"{self._url} responded with status {response.status}")
-                stats = await response.json(content_type=None)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise BackendError(
-                f"{self._url} cannot be read: {connection_error_message(error)}"
-            ) from error
+            stats = await HttpClient(self._session, self._url).get("/_node/stats/pipelines")
+        except HttpError as error:
+            raise BackendError(str(error)) from error
         return families(stats)
 
     async def close(self) -> None:

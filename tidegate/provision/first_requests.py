@@ -18,10 +18,10 @@ from typing import Final
 import aiohttp
 import orjson
 
-from tidegate.os_errors import connection_error_message
 from tidegate.provision.elasticsearch.wait import Report
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.provision.request_example import Row, example_row, is_model_service
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
 from tidegate.settings.verify import Verify
 
@@ -120,31 +120,27 @@ def send(
 
 
 @asynccontextmanager
-async def _session(url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session whose failures are errors of provisioning."""
-    timeout = aiohttp.ClientTimeout(TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+async def _client(url: str) -> AsyncIterator[HttpClient]:
+    """A client whose failures are errors of provisioning."""
+    async with aiohttp.ClientSession() as session:
         try:
-            yield session
-        except TimeoutError as error:
-            raise ProvisionError(f"{url} does not respond within {TIMEOUT_SECONDS:g} s") from error
-        except aiohttp.ClientError as error:
-            raise ProvisionError(
-                f"{url} cannot be reached: {connection_error_message(error)}"
-            ) from error
+            yield HttpClient(session, url, seconds=TIMEOUT_SECONDS)
+        except HttpError as error:
+            raise ProvisionError(str(error)) from error
 
 
 async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, str]:
-    async with _session(url) as session:
-        async with session.get(f"{url}/openapi.json") as response:
-            document = await response.read()
+    async with _client(url) as client:
+        document = b""
+        if await client.status("GET", "/openapi.json") == 200:
+            document = await client.call("GET", "/openapi.json")
         if not is_model_service(document):
             return 0, f"{url} is an application of your own; verify.path can name a request of it"
         example = example_row(document, url)
         rows, source = _rows(rows_file, example)
         sent = 0
         for request in requests(rows):
-            await _send_one(session, url, request)
+            await _send_one(client, request)
             sent += 1
             await asyncio.sleep(pause_seconds)
     return sent, source
@@ -154,26 +150,19 @@ async def _send_own(url: str, verify: Verify, pause_seconds: float) -> tuple[int
     """Send the request of `[verify]`, to an application whose paths are not known."""
     method, body = ("POST", verify.body.encode()) if verify.body else ("GET", None)
     headers = {"Content-Type": "application/json"} if verify.body else {}
-    async with _session(url) as session:
+    async with _client(url) as client:
         for _ in range(REQUEST_COUNT):
-            async with session.request(
-                method, url + verify.path, data=body, headers=headers
-            ) as response:
-                await response.read()
-            if response.status >= 500:
-                raise ProvisionError(f"{url}{verify.path} responded with {response.status}")
+            await client.status(method, verify.path, data=body, headers=headers)
             await asyncio.sleep(pause_seconds)
     return REQUEST_COUNT, f"{method} {verify.path} of verify.path"
 
 
-async def _send_one(session: aiohttp.ClientSession, url: str, request: Request) -> None:
+async def _send_one(client: HttpClient, request: Request) -> None:
     headers = {"Content-Type": request.content_type}
-    async with session.post(url + request.path, data=request.body, headers=headers) as response:
-        await response.read()
-    status = response.status
-    if status >= 500 or (status < 400) != request.valid:
-        expected = "200" if request.valid else "a 4xx"
-        raise ProvisionError(f"{url}{request.path} responded with {status}, expected {expected}")
+    if request.valid:
+        await client.call("POST", request.path, data=request.body, headers=headers)
+    elif await client.status("POST", request.path, data=request.body, headers=headers) == 200:
+        raise ProvisionError(f"{client.shown(request.path)} accepted an invalid request")
 
 
 def _rows(file: Path, example: Row) -> tuple[list[Row], str]:

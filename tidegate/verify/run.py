@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.secret_files import SecretFileError
 from tidegate.store.base import StoreUnavailableError
 from tidegate.verify.checks import (
@@ -20,7 +21,6 @@ from tidegate.verify.checks import (
     programs,
     prometheus,
 )
-from tidegate.verify.component_client import ComponentError
 from tidegate.verify.results import Result, failed
 from tidegate.verify.target import Check, Target
 
@@ -80,7 +80,7 @@ def _has_failed(results: list[Result]) -> bool:
 async def _run_check(check: Check, target: Target) -> list[Result]:
     try:
         return await check(target)
-    except (ComponentError, SecretFileError, StoreUnavailableError) as error:
+    except (HttpError, SecretFileError, StoreUnavailableError) as error:
         return [failed("answers", str(error))]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         # Another version of the component, or another program at its address.

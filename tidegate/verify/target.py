@@ -9,13 +9,13 @@ from pathlib import Path
 
 import aiohttp
 
+from tidegate.runtime.http_client import HttpClient, HttpError, tls_context
 from tidegate.runtime.secret_files import authorization, read_login
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.running_settings import running_settings
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.verify.component_client import ComponentClient, ComponentError, tls_context
 from tidegate.verify.results import Result
 
 
@@ -45,62 +45,62 @@ class Target:
         """The status that the supervisor reports.
 
         Raises:
-            ComponentError: the supervisor does not respond, or there is none.
+            HttpError: the supervisor does not respond, or there is none.
         """
         if self.supervisor is None:
-            raise ComponentError("the stack has no supervisor")
+            raise HttpError("the stack has no supervisor")
         try:
             return await asyncio.to_thread(fetch_status, self.supervisor)
         except ControlError as error:
-            raise ComponentError(str(error)) from error
+            raise HttpError(str(error)) from error
 
-    def client(self, url: str) -> ComponentClient:
+    def client(self, url: str) -> HttpClient:
         """The client of a component without a login."""
-        return ComponentClient(self.session, url)
+        return HttpClient(self.session, url)
 
-    def elasticsearch(self) -> ComponentClient:
+    def elasticsearch(self) -> HttpClient:
         """The client of Elasticsearch, from `[store.elasticsearch]`.
 
         Raises:
             SecretFileError: the password cannot be read.
-            ComponentError: the CA file cannot be read.
+            HttpError: the CA file cannot be read.
         """
         server = self.settings.store.elasticsearch
         setting = "store.elasticsearch.password_file"
         login = read_login(server.username, server.password_file, setting)
         return self._elasticsearch(authorization(login))
 
-    def elasticsearch_of_viewer(self) -> ComponentClient:
+    def elasticsearch_of_viewer(self) -> HttpClient:
         """The client of Elasticsearch with the login of Kibana's user: it finds a right that a person lacks.
 
         Raises:
             SecretFileError: the password cannot be read.
-            ComponentError: the CA file cannot be read.
+            HttpError: the CA file cannot be read.
         """
         return self._elasticsearch(self._viewer())
 
-    def _elasticsearch(self, user: dict[str, str]) -> ComponentClient:
+    def _elasticsearch(self, user: dict[str, str]) -> HttpClient:
         server = self.settings.store.elasticsearch
-        tls = tls_context("store.elasticsearch.ca_file", server.ca_file)
-        return ComponentClient(self.session, server.url, user, tls)
+        tls = tls_context(server.ca_file, "store.elasticsearch.ca_file")
+        return HttpClient(self.session, server.url, user, tls)
 
     def _viewer(self) -> dict[str, str]:
         user, file = self.settings.verify.kibana_username, self.settings.verify.kibana_password_file
         return _login(user, file, "verify.kibana_password_file")
 
-    def kibana(self) -> ComponentClient:
+    def kibana(self) -> HttpClient:
         """The client of Kibana.
 
         Raises:
             SecretFileError: the password cannot be read.
-            ComponentError: the CA file cannot be read.
+            HttpError: the CA file cannot be read.
         """
-        tls = tls_context("kibana.ca_file", self.settings.kibana.ca_file)
+        tls = tls_context(self.settings.kibana.ca_file, "kibana.ca_file")
         # Kibana refuses a POST without this header.
         headers = {**self._viewer(), "kbn-xsrf": "true"}
-        return ComponentClient(self.session, self.settings.verify.kibana_url, headers, tls)
+        return HttpClient(self.session, self.settings.verify.kibana_url, headers, tls)
 
-    def grafana(self) -> ComponentClient:
+    def grafana(self) -> HttpClient:
         """The client of Grafana.
 
         Raises:
@@ -109,7 +109,7 @@ class Target:
         verify = self.settings.verify
         user, file = verify.grafana_username, verify.grafana_password_file
         login = _login(user, file, "verify.grafana_password_file")
-        return ComponentClient(self.session, verify.grafana_url, login)
+        return HttpClient(self.session, verify.grafana_url, login)
 
 
 def _login(username: str, password_file: Path | None, setting: str) -> dict[str, str]:

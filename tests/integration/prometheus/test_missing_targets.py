@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import urllib.error
 import urllib.request
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import prometheus_queries
 from support.ports import free_port
 from support.processes.prometheus_release import Release
 from support.processes.running_stack import eventually
@@ -35,10 +35,9 @@ def test_a_component_without_a_target_is_down_if_it_belongs_to_the_deployment(
     command = prometheus.argv(settings, config, folder / "data", binary=release.prometheus)
 
     def raised() -> set[str]:
-        url = f"http://127.0.0.1:{settings.prometheus.port}/api/v1/alerts"
+        url = f"http://127.0.0.1:{settings.prometheus.port}"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                alerts = json.load(answer)["data"]["alerts"]
+            alerts = prometheus_queries.read(url, "alerts")["alerts"]
         except urllib.error.URLError:
             return set()
         return {one["labels"]["alertname"] for one in alerts}

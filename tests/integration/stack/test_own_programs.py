@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import IN_CI
 from support.processes.running_stack import eventually
@@ -71,10 +72,7 @@ class Shop:
 
 
 def value(stack: Stack, series: str) -> float | None:
-    url = f"http://127.0.0.1:{stack.port + 2}/api/v1/query?query={series}"
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        found = json.load(answer)["data"]["result"]
-    return float(found[0]["value"][1]) if found else None
+    return prometheus_queries.value(f"http://127.0.0.1:{stack.port + 2}", series)
 
 
 @pytest.fixture(

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import elasticsearch
 import yaml
 
+from support import prometheus_queries
 from support.checkout import ROOT
 from support.kubernetes.client import Kubectl
 from support.kubernetes.cluster import Cluster
@@ -194,15 +194,11 @@ class Release:
 
     def value(self, expression: str) -> float | None:
         """The first value of an expression in Prometheus."""
-        url = f"{self.prometheus}/api/v1/query?{urlencode({'query': expression})}"
-        with urllib.request.urlopen(url, timeout=10) as response:
-            found = json.load(response)["data"]["result"]
-        return float(found[0]["value"][1]) if found else None
+        return prometheus_queries.value(self.prometheus, expression)
 
     def alerts(self) -> set[str]:
         """The names of the alerts that fire."""
-        with urllib.request.urlopen(f"{self.prometheus}/api/v1/alerts", timeout=10) as response:
-            found = json.load(response)["data"]["alerts"]
+        found = prometheus_queries.read(self.prometheus, "alerts")["alerts"]
         return {one["labels"]["alertname"] for one in found if one["state"] == "firing"}
 
     def predict(self, *, seconds: float = 90) -> int:

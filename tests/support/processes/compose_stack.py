@@ -7,16 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import elasticsearch
 
+from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
 from support.processes.running_stack import eventually
@@ -106,14 +105,11 @@ class Compose:
         return f"http://127.0.0.1:{self.ports[service]}"
 
     def prometheus(self, path: str) -> Any:
-        url = f"{self.url('PROMETHEUS')}/api/v1/{path}"
-        with urllib.request.urlopen(url, timeout=10) as response:
-            return json.load(response)["data"]
+        return prometheus_queries.read(self.url("PROMETHEUS"), path)
 
     def value(self, expression: str) -> float:
         """The first value of a Prometheus expression, or 0."""
-        found = self.prometheus(f"query?{urlencode({'query': expression})}")["result"]
-        return float(found[0]["value"][1]) if found else 0.0
+        return prometheus_queries.value(self.url("PROMETHEUS"), expression) or 0.0
 
     def elasticsearch(
         self, user: str = "elastic", secret: str = "elastic"

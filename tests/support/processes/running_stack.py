@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from support import prometheus_queries
 from support.checkout import ROOT
 from support.ports import free_ports
 from support.processes.stack_status import stack_status
@@ -109,11 +110,7 @@ class Stack:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query to Prometheus."""
-        from urllib.parse import urlencode
-
-        url = f"{self.prometheus}/api/v1/query?{urlencode({'query': expression})}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return list(json.load(answer)["data"]["result"])
+        return prometheus_queries.samples(self.prometheus, expression)
 
 
 def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack:

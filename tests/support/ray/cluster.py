@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
 from support.ray.namespace import Namespace, network_namespace
@@ -194,11 +195,7 @@ class Cluster:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query to Prometheus."""
-        text = urllib.parse.urlencode({"query": expression})
-        found: list[dict[str, Any]] = get_json(f"{PROMETHEUS}/api/v1/query?{text}")["data"][
-            "result"
-        ]
-        return found
+        return prometheus_queries.samples(PROMETHEUS, expression)
 
     def load(self, name: str, phases: list[dict[str, Any]]) -> None:
         """Start the load generator with heavy requests, each of which holds a slot for 0.5 s."""

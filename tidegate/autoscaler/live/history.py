@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Final, Literal
+from typing import Final
 
 import aiohttp
-from pydantic import BaseModel, Field, ValidationError
 
 from tidegate.autoscaler.live.signals import SERIES, Reading
 from tidegate.autoscaler.wrappers.daily_rise import (
@@ -20,6 +19,8 @@ from tidegate.autoscaler.wrappers.daily_rise import (
     READ_SECONDS,
     RECENT_SECONDS,
 )
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.prometheus import Prometheus, Series
 
 DailyRates = tuple[tuple[float, ...], ...]
 
@@ -27,6 +28,7 @@ DailyRates = tuple[tuple[float, ...], ...]
 KEPT_SECONDS: Final = 300.0
 # The rates of a day, in the order of `daily_rise.Rates`, by their label.
 LEVEL, RECENT = "level", "recent"
+_DAYS: Final = frozenset(map(str, range(DAYS + 1)))
 AHEAD: Final = {f"{seconds}s": seconds for seconds in AHEAD_SECONDS}
 
 
@@ -56,47 +58,27 @@ def _labelled(vector: str, day: int, rate: str) -> str:
     return f'label_replace(label_replace({vector},"day","{day}","",""),"rate","{rate}","","")'
 
 
-class _Labels(BaseModel):
-    day: Annotated[int, Field(ge=0, le=DAYS)]
-    rate: str
-
-
-class _Series(BaseModel):
-    metric: _Labels
-    value: tuple[float, float]
-
-
-class _Data(BaseModel):
-    result: Annotated[list[_Series], Field(max_length=(DAYS + 1) * (2 + len(AHEAD)))]
-
-
-class _Response(BaseModel):
-    status: Literal["success"]
-    data: _Data
-
-
 class HistoryError(RuntimeError):
     """The history cannot be read. The text says why."""
 
 
-def parse(body: bytes) -> DailyRates:
-    """The rates in a response of Prometheus, today's first; empty if there are none of earlier days.
+def rates_from(result: Sequence[Series]) -> DailyRates:
+    """The rates in the series of `query`, today's first; empty if there are none of earlier days.
 
     A day of which one of the rates is missing has none. To four digits, since each decision records them.
 
     Raises:
-        HistoryError: the response or a rate is invalid.
+        HistoryError: a label or a rate is invalid.
     """
-    try:
-        result = _Response.model_validate_json(body).data.result
-    except ValidationError as error:
-        raise HistoryError("the response of Prometheus is invalid") from error
     found: dict[tuple[int, str], float] = {}
     for series in result:
-        rate = series.value[1]
-        if not (math.isfinite(rate) and rate >= 0):
-            raise HistoryError(f"Prometheus returned an invalid rate: {rate}")
-        found[series.metric.day, series.metric.rate] = float(f"{rate:.4g}")
+        day, name = series.labels.get("day", ""), series.labels.get("rate", "")
+        rate = series.samples[-1][1] if series.samples else math.nan
+        if day not in _DAYS or not (math.isfinite(rate) and rate >= 0):
+            raise HistoryError(
+                f"Prometheus returned an invalid rate {name!r} of day {day!r}: {rate}"
+            )
+        found[int(day), name] = float(f"{rate:.4g}")
     today = _day(found, 0, (LEVEL, RECENT))
     earlier = [_day(found, day, (LEVEL, RECENT, *AHEAD)) for day in range(1, DAYS + 1)]
     return (today, *earlier) if any(earlier) else ()
@@ -145,23 +127,12 @@ class HistoryReader:
     async def _learn(self, now: float) -> None:
         try:
             self._rates, self._fetched_at, self._problem = await self._fetch(), now, ""
-        except HistoryError as error:
+        except (HistoryError, HttpError) as error:
             if now - self._fetched_at >= KEPT_SECONDS:
                 self._rates = ()
             follows = "the last rates are kept" if self._rates else "no rise is expected"
             self._problem = f"{error}; {follows}"
 
     async def _fetch(self) -> DailyRates:
-        try:
-            # As a form: the query is longer than some proxies allow for a URL.
-            async with self.session.post(
-                f"{self.url.rstrip('/')}/api/v1/query",
-                data={"query": query()},
-                timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
-                allow_redirects=False,
-            ) as response:
-                return parse(await response.read())
-        except TimeoutError as error:
-            raise HistoryError("Prometheus is too slow") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise HistoryError(f"Prometheus cannot be reached: {type(error).__name__}") from error
+        prometheus = Prometheus(self.session, self.url, self.timeout_seconds)
+        return rates_from(await prometheus.query(query()))

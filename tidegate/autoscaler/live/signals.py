@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import aiohttp
-from pydantic import BaseModel, Field, ValidationError
 
 from tidegate.autoscaler.types import Signals
 from tidegate.resizer.contract import ReplicaStatus
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.prometheus import Prometheus, Series
 
 # Signals and their recorded series. Nothing here is derived from raw metrics.
 SERIES: Final = {
@@ -152,21 +153,12 @@ class PrometheusReader:
 
     async def read(self) -> Reading:
         """The current values. Never raises; returns a reading with a problem instead."""
+        prometheus = Prometheus(self.session, self.url, self.timeout_seconds)
         try:
-            async with self.session.get(
-                f"{self.url.rstrip('/')}/api/v1/query",
-                params={"query": query(self.stale_seconds)},
-                timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
-                allow_redirects=False,
-            ) as response:
-                body = await response.read()
-                if response.status != 200:
-                    return Reading(problem=f"Prometheus at {self.url} returned {response.status}")
-        except TimeoutError:
-            return Reading(problem=f"Prometheus at {self.url} is too slow")
-        except (aiohttp.ClientError, OSError, ValueError):
-            return Reading(problem=f"Prometheus at {self.url} cannot be reached")
-        return parse(body, self.clock(), self.stale_seconds)
+            series = await prometheus.query(query(self.stale_seconds))
+        except HttpError as error:
+            return Reading(problem=str(error), cause="unavailable")
+        return reading_from(series, self.clock(), self.stale_seconds)
 
 
 def query(stale_seconds: float) -> str:
@@ -179,26 +171,8 @@ def query(stale_seconds: float) -> str:
     return f'{{__name__=~"{names}"}}[{math.ceil(stale_seconds * 1000)}ms]'
 
 
-class _Series(BaseModel):
-    metric: dict[str, str]
-    values: Annotated[list[tuple[float, float]], Field(min_length=1)]
-
-
-class _Data(BaseModel):
-    result: list[_Series]
-
-
-class _Response(BaseModel):
-    status: Literal["success"]
-    data: _Data
-
-
-def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
-    """The reading in a response of Prometheus; any bytes give a reading or a problem."""
-    try:
-        series = _Response.model_validate_json(body).data.result
-    except ValidationError:
-        return Reading(problem="the response of Prometheus is invalid")
+def reading_from(series: Sequence[Series], now: float, stale_seconds: float) -> Reading:
+    """The reading in the series of `query`; any series give a reading or a problem."""
     values: dict[str, Any] = {}
     ages = [0.0]
     problems: dict[str, list[str]] = {}
@@ -252,9 +226,13 @@ class _Sample:
     value: float
 
 
-def _newest(series: Iterable[_Series], name: str) -> list[_Sample]:
+def _newest(series: Iterable[Series], name: str) -> list[_Sample]:
     """The newest sample of that name; several if several series have one at that time."""
-    found = [_Sample(*one.values[-1]) for one in series if one.metric.get("__name__") == name]
+    found = [
+        _Sample(*one.samples[-1])
+        for one in series
+        if one.samples and one.labels.get("__name__") == name
+    ]
     last = max((sample.time for sample in found), default=0.0)
     return [sample for sample in found if sample.time == last]
 

@@ -13,9 +13,11 @@ import numpy as np
 
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import Batch, ReplayRecord
+from tidegate.runtime.http_client import HttpClient, HttpError
+from tidegate.runtime.prometheus import Prometheus
 from tidegate.service.model.features import Schema
 
-TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
+TIMEOUT_SECONDS: Final = 30.0
 COUNTED_SECONDS: Final = 60.0
 """How long to wait until Prometheus has counted what was sent."""
 
@@ -74,7 +76,7 @@ async def replay(
         ReplayError: a request failed, or Prometheus did not count what was answered.
     """
     record = ReplayRecord()
-    async with aiohttp.ClientSession(trust_env=False, timeout=TIMEOUT) as session:
+    async with aiohttp.ClientSession(trust_env=False) as session:
         sender = _Sender(session, target, schema, periods, record)
         for number in range(len(periods) + 1):
             begin = time.time()
@@ -140,15 +142,11 @@ class _Sender:
         self.record.labelled_at.append(time.time())
 
     async def _post(self, path: str, body: Any) -> Any:
-        url = self.target.url + path
+        client = HttpClient(self.session, self.target.url, seconds=TIMEOUT_SECONDS)
         try:
-            async with self.session.post(url, json=body) as response:
-                if response.status != 200:
-                    text = (await response.text())[:300]
-                    raise ReplayError(f"{url} responded with status {response.status}: {text}")
-                return await response.json()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ReplayError(f"{url}: {error or 'timeout'}") from error
+            return await client.post(path, body)
+        except HttpError as error:
+            raise ReplayError(str(error)) from error
 
     async def wait_until_counted(self) -> None:
         """Wait until Prometheus has counted everything that was sent."""
@@ -167,9 +165,7 @@ class _Sender:
 
     async def _query(self, query: str) -> float:
         try:
-            url = f"{self.target.prometheus}/api/v1/query"
-            async with self.session.get(url, params={"query": query}) as response:
-                body = await response.json()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ReplayError(f"{self.target.prometheus}: {error}") from error
-        return sum(float(each["value"][1]) for each in body["data"]["result"])
+            found = await Prometheus(self.session, self.target.prometheus).query(query)
+        except HttpError as error:
+            raise ReplayError(str(error)) from error
+        return sum(value for one in found for _, value in one.samples)

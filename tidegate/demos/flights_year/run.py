@@ -35,12 +35,18 @@ from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import alert_table, checks, period_results, period_table
 from tidegate.demos.output import heading, result
-from tidegate.drift.report.counter_increases import Floats, increases_by, query_range
+from tidegate.drift.report.counter_increases import (
+    TIMEOUT_SECONDS,
+    Floats,
+    increases_by,
+    query_range,
+)
 from tidegate.drift.report.findings import Findings
 from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.run import collect_findings
 from tidegate.drift.report.task import Model
+from tidegate.runtime.prometheus import Prometheus
 from tidegate.service.model.artefact import load
 from tidegate.service.model.features import Schema
 from tidegate.service.training.flights import read_flights
@@ -178,8 +184,8 @@ async def _query(
     found = await collect_findings(settings, model, span, periods)
     query = f'ml_expected_correct_total{{job="model", version="{model.version}"}}'
     async with aiohttp.ClientSession(trust_env=False) as session:
-        prometheus = _prometheus(settings)
-        counters = await query_range(session, prometheus, query, span.begin, span.end)
+        client = Prometheus(session, _prometheus(settings), TIMEOUT_SECONDS)
+        counters = await query_range(client, query, span.begin, span.end)
     return found, increases_by(counters, periods, span.begin)[()]
 
 

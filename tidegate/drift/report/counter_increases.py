@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter, ValidationError
 
 from tidegate.drift.report.periods import Period, period_indices
+from tidegate.runtime import prometheus
 
 MAX_POINTS: Final = 1000
 """Samples requested of each series. What a replica counts between its last one and its end is lost."""
@@ -22,10 +21,6 @@ TIMEOUT_SECONDS: Final = 30.0
 Floats = npt.NDArray[np.float64]
 
 
-class PrometheusUnavailableError(RuntimeError):
-    """Prometheus does not respond, or its response is invalid."""
-
-
 @dataclass(frozen=True, slots=True)
 class Series:
     """The labels and samples of one series; times are in seconds since 1970."""
@@ -33,6 +28,12 @@ class Series:
     labels: Mapping[str, str]
     times: Floats
     values: Floats
+
+    @classmethod
+    def of(cls, found: prometheus.Series) -> Series:
+        """A series of a response of Prometheus."""
+        pairs = np.array(found.samples, np.float64).reshape(-1, 2)
+        return cls(found.labels, pairs[:, 0], pairs[:, 1])
 
 
 def increase(series: Series, periods: Sequence[Period], first_sample: float) -> Floats:
@@ -71,57 +72,12 @@ def increases_by(
 
 
 async def query_range(
-    session: aiohttp.ClientSession, prometheus: str, query: str, begin: float, end: float
+    client: prometheus.Prometheus, query: str, begin: float, end: float
 ) -> list[Series]:
     """The series of a range query, with about `MAX_POINTS` samples each.
 
     Raises:
-        PrometheusUnavailableError: Prometheus does not respond.
+        HttpError: the query fails.
     """
     step = max(1.0, (end - begin) / MAX_POINTS)
-    form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-    return parse_series(await _post(session, f"{prometheus}/api/v1/query_range", form))
-
-
-async def query_instant(
-    session: aiohttp.ClientSession, prometheus: str, query: str, at: float
-) -> list[Series]:
-    """The series of an instant query with a range selector, such as `ALERTS[10m]`, with every sample.
-
-    Raises:
-        PrometheusUnavailableError: Prometheus does not respond.
-    """
-    form = {"query": query, "time": f"{at:.3f}"}
-    return parse_series(await _post(session, f"{prometheus}/api/v1/query", form))
-
-
-async def _post(session: aiohttp.ClientSession, url: str, form: Mapping[str, str]) -> bytes:
-    try:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-        async with session.post(url, data=form, timeout=timeout) as response:
-            body = await response.read()
-            if not response.ok:
-                raise PrometheusUnavailableError(
-                    f"{url} responded with status {response.status}: {body[:200]!r}"
-                )
-            return body
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise PrometheusUnavailableError(f"{url} does not respond: {error or 'timeout'}") from error
-
-
-def parse_series(body: bytes) -> list[Series]:
-    """The series in a response of Prometheus' HTTP API.
-
-    Raises:
-        PrometheusUnavailableError: the response is invalid.
-    """
-    try:
-        parsed = TypeAdapter(dict[str, Any]).validate_json(body)
-        return [_series(each) for each in parsed["data"]["result"]]
-    except (ValidationError, KeyError, TypeError, ValueError) as error:
-        raise PrometheusUnavailableError(f"invalid response from Prometheus: {error}") from error
-
-
-def _series(result: Mapping[str, Any]) -> Series:
-    pairs = np.array(result["values"], np.float64).reshape(-1, 2)
-    return Series(dict(result["metric"]), pairs[:, 0], pairs[:, 1])
+    return [Series.of(one) for one in await client.query_range(query, begin, end, step)]

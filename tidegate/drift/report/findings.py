@@ -11,9 +11,9 @@ import aiohttp
 
 from tidegate.drift.report.alerts import FIRING, FiredAlert, fired_alerts
 from tidegate.drift.report.counter_increases import (
-    PrometheusUnavailableError,
+    TIMEOUT_SECONDS,
+    Series,
     increases_by,
-    query_instant,
     query_range,
 )
 from tidegate.drift.report.distributions import (
@@ -35,6 +35,8 @@ from tidegate.drift.report.quality import (
 )
 from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.reference import MISSING, FeatureReference
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Drift
 
 EXAMPLES: Final = 12
@@ -181,13 +183,14 @@ async def query_counters(
     found: dict[str, Any] = {}
     try:
         async with aiohttp.ClientSession(trust_env=False) as session:
+            client = Prometheus(session, prometheus, TIMEOUT_SECONDS)
             for name in ("ml_feature_observations_total", "tidegate_predictions_total"):
                 query = name + match
-                found[name] = await query_range(session, prometheus, query, span.begin, span.end)
+                found[name] = await query_range(client, query, span.begin, span.end)
             seconds = max(1, round(span.end - span.begin))
-            query = f"{FIRING}[{seconds}s]"
-            alerts = fired_alerts(await query_instant(session, prometheus, query, span.end))
-    except PrometheusUnavailableError as error:
+            fired = await client.query(f"{FIRING}[{seconds}s]", span.end)
+            alerts = fired_alerts(map(Series.of, fired))
+    except HttpError as error:
         return Counters(error=str(error))
     features, predictions = found.values()
     if not features and not (predictions and not model.reference.features):

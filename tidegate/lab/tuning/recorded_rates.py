@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import numpy as np
 
 from tidegate.lab.simulator.traces import MAX_REQUESTS, Trace, TraceError
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.prometheus import Prometheus, Sample
 
 SERIES: Final = "service:arrival_rate:1m"
 STEP_SECONDS: Final = 60.0
@@ -39,15 +40,11 @@ async def recorded_trace(prometheus: str, begin: float, end: float) -> tuple[Tra
     minutes = math.ceil((end - begin) / STEP_SECONDS)
     rates = np.full(minutes, np.nan)
     async with aiohttp.ClientSession(trust_env=False) as session:
+        client = Prometheus(session, prometheus, TIMEOUT_SECONDS)
         for first in range(0, minutes, MOST_POINTS):
             last = min(first + MOST_POINTS, minutes) - 1
-            form = {
-                "query": SERIES,
-                "start": f"{begin + first * STEP_SECONDS:.3f}",
-                "end": f"{begin + last * STEP_SECONDS:.3f}",
-                "step": f"{STEP_SECONDS:g}",
-            }
-            for at, rate in await _query(session, prometheus, form):
+            times = (begin + first * STEP_SECONDS, begin + last * STEP_SECONDS)
+            for at, rate in await _rates(client, *times):
                 number = round((at - begin) / STEP_SECONDS)
                 if 0 <= number < minutes and math.isfinite(rate) and rate >= 0:
                     rates[number] = rate
@@ -66,23 +63,12 @@ async def recorded_trace(prometheus: str, begin: float, end: float) -> tuple[Tra
     return Trace("recorded", STEP_SECONDS, rates), missing
 
 
-async def _query(
-    session: aiohttp.ClientSession, prometheus: str, form: dict[str, str]
-) -> list[tuple[float, float]]:
-    url = f"{prometheus.rstrip('/')}/api/v1/query_range"
+async def _rates(client: Prometheus, begin: float, end: float) -> list[Sample]:
     try:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-        async with session.post(url, data=form, timeout=timeout) as response:
-            body = await response.read()
-            if response.status != 200:
-                raise RatesError(f"{url} responded with status {response.status}: {body[:200]!r}")
-        found: Any = json.loads(body)
-        series = found["data"]["result"]
-        # Several series, as of two Prometheus with labels of their own, would count twice.
-        if len(series) > 1:
-            raise RatesError(f"Prometheus at {prometheus} has {len(series)} series of {SERIES}")
-        return [(float(at), float(value)) for at, value in series[0]["values"]] if series else []
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise RatesError(f"{url} does not respond: {error or 'timeout'}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RatesError(f"{url} responded with something else than a range: {error!r}") from error
+        series = await client.query_range(SERIES, begin, end, STEP_SECONDS)
+    except HttpError as error:
+        raise RatesError(str(error)) from error
+    # Several series, as of two Prometheus with labels of their own, would count twice.
+    if len(series) > 1:
+        raise RatesError(f"Prometheus at {client.url} has {len(series)} series of {SERIES}")
+    return series[0].samples if series else []

@@ -20,7 +20,7 @@ from elasticsearch import (
 
 from tidegate.provision.elasticsearch.server import transport_reason
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.kibana.api import ssl_context
+from tidegate.runtime.http_client import HttpError, tls_context
 from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
@@ -92,11 +92,10 @@ def _client(settings: Settings) -> Elasticsearch:
     server, kibana = settings.store.elasticsearch, settings.kibana
     try:
         login = read_login(kibana.username, kibana.password_file, "kibana.password_file")
-    except SecretFileError as error:
+        tls = tls_context(server.ca_file, "store.elasticsearch.ca_file")
+    except (HttpError, SecretFileError) as error:
         raise ProvisionError(str(error)) from error
-    options: dict[str, Any] = {}
-    if server.ca_file is not None:
-        options["ssl_context"] = ssl_context(server.ca_file, "store.elasticsearch.ca_file")
+    options: dict[str, Any] = {"ssl_context": tls} if server.ca_file else {}
     return Elasticsearch(
         server.url,
         basic_auth=login,

@@ -21,8 +21,9 @@ from tidegate.observability_files.kibana import (
 )
 from tidegate.provision.elasticsearch.wait import Report
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.kibana.api import Kibana, ssl_context
+from tidegate.provision.kibana.api import Kibana
 from tidegate.provision.kibana.api_key import api_key
+from tidegate.runtime.http_client import HttpError, tls_context
 from tidegate.settings import Settings
 
 POLL_SECONDS: Final = 1.0
@@ -43,14 +44,14 @@ def set_up(settings: Settings, report: Report) -> None:
 
 async def _set_up(settings: Settings, report: Report) -> None:
     url = settings.kibana.url
-    ca_file = settings.kibana.ca_file
-    connector = aiohttp.TCPConnector(
-        ssl=ssl_context(ca_file, "kibana.ca_file") if ca_file else True
-    )
-    async with aiohttp.ClientSession(connector=connector) as session:
-        await _wait(Kibana(session, url), settings.kibana.start_seconds, report)
+    try:
+        tls = tls_context(settings.kibana.ca_file, "kibana.ca_file")
+    except HttpError as error:
+        raise ProvisionError(str(error)) from error
+    async with aiohttp.ClientSession() as session:
+        await _wait(Kibana(session, url, tls), settings.kibana.start_seconds, report)
         with api_key(settings) as key:
-            kibana = Kibana(session, url, key)
+            kibana = Kibana(session, url, tls, key)
             version = await kibana.version()
             report(
                 f"Kibana {version} at {url} is ready" if version else f"Kibana at {url} is ready"

@@ -11,13 +11,12 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from tidegate.os_errors import connection_error_message
 from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
+from tidegate.runtime.http_client import HttpClient, HttpError
 
 TESTED_VERSION: Final = "2.60"
 TIMEOUT_SECONDS: Final = 1.5
 """Less than the 2 s that a client waits for the resizer, so that it gets the reason."""
-MAX_BODY_BYTES: Final = 16 * 2**20
 ERROR_CHARACTERS: Final = 300
 
 
@@ -51,10 +50,6 @@ class _Details(BaseModel):
     applications: dict[str, ServeApplication]
 
 
-class _Error(BaseModel):
-    error: str
-
-
 class ServeApi:
     """One deployment of Ray Serve.
 
@@ -74,11 +69,13 @@ class ServeApi:
         deployment: str,
         token: str,
     ) -> None:
-        self._session = session
         self.address: Final = address.rstrip("/")
         self.application: Final = application
         self.deployment: Final = deployment
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = HttpClient(
+            session, self.address, headers, seconds=TIMEOUT_SECONDS, name="Ray"
+        )
 
     async def read(self) -> ServeDeployment:
         """The deployment now.
@@ -87,11 +84,11 @@ class ServeApi:
             ResizerUnavailableError: Ray cannot be reached or has no such deployment, or its number cannot be
                 set from outside. The text says which, and what to do.
         """
-        code, body = await self._call("GET", "/api/serve/applications/")
-        if code != 200:
-            raise ResizerUnavailableError(self._unexpected(code, body))
         try:
+            body = await self._client.call("GET", "/api/serve/applications/")
             applications = _Details.model_validate_json(body).applications
+        except HttpError as error:
+            raise ResizerUnavailableError(self._explain(error)) from error
         except ValidationError as error:
             raise ResizerUnavailableError(
                 f"the response of Ray at {self.address} cannot be read: it is not that of Ray Serve"
@@ -120,38 +117,12 @@ class ServeApi:
             f"/api/v1/applications/{quote(self.application, safe='')}"
             f"/deployments/{quote(self.deployment, safe='')}/scale"
         )
-        code, body = await self._call("POST", path, {"target_num_replicas": replicas})
-        if code == 412:
-            raise ResizeRefusedError(f"Ray refuses the number: {_error_text(body)}")
-        if code != 200:
-            raise ResizerUnavailableError(self._unexpected(code, body))
-
-    async def _call(
-        self, method: str, path: str, body: dict[str, int] | None = None
-    ) -> tuple[int, bytes]:
         try:
-            async with self._session.request(
-                method,
-                self.address + path,
-                json=body,
-                headers=self._headers,
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-                allow_redirects=False,
-            ) as response:
-                return response.status, await response.content.read(MAX_BODY_BYTES)
-        except TimeoutError as error:
-            raise ResizerUnavailableError(
-                f"Ray at {self.address} does not respond within {TIMEOUT_SECONDS:g} s (ray.address)"
-            ) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = (
-                connection_error_message(error)
-                if isinstance(error, aiohttp.ClientError | OSError)
-                else str(error)
-            )
-            raise ResizerUnavailableError(
-                f"Ray at {self.address} cannot be reached: {reason} (ray.address)"
-            ) from error
+            await self._client.call("POST", path, json={"target_num_replicas": replicas})
+        except HttpError as error:
+            if error.status == 412:
+                raise ResizeRefusedError(f"Ray refuses the number: {error}") from error
+            raise ResizerUnavailableError(self._explain(error)) from error
 
     def _check_scalable(self, application: ServeApplication) -> None:
         if application.external_scaler_enabled is None:
@@ -178,24 +149,16 @@ class ServeApi:
             f"{_known(application.deployments)}: set ray.deployment"
         )
 
-    def _unexpected(self, code: int, body: bytes) -> str:
-        if code in (401, 403):
+    def _explain(self, error: HttpError) -> str:
+        if error.status in (401, 403):
             return f"Ray at {self.address} wants another token: see ray.token_file"
-        if code == 404 and not body.startswith(b"{"):
+        if error.status == 404 and not isinstance(error.body, dict):
             return (
                 f"Ray at {self.address} is too old, or is not Ray's dashboard: install Ray {TESTED_VERSION}"
                 " or later, or set ray.address"
             )
-        return f"Ray at {self.address} responded with {code}: {_error_text(body)}"
+        return str(error) if error.status else f"{error} (ray.address)"
 
 
 def _known(names: dict[str, ServeApplication] | dict[str, ServeDeployment]) -> str:
     return f" (there is {', '.join(sorted(names))})" if names else ""
-
-
-def _error_text(body: bytes) -> str:
-    try:
-        text = _Error.model_validate_json(body).error
-    except ValidationError:
-        text = body.decode(errors="replace")
-    return " ".join(text.split())[:ERROR_CHARACTERS] or "an empty body"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
 
-from tidegate.os_errors import connection_error_message
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_client import HttpClient, HttpError, tls_context
 from tidegate.runtime.secret_files import SecretFileError, authorization, read_login
 from tidegate.settings import Elasticsearch
 from tidegate.stack.processes.process_supervisor import State
@@ -27,36 +26,20 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
 
     The probe is the cluster health: `GET /` needs more privileges, and not every build has it.
     """
+    setting = "store.elasticsearch.password_file"
     try:
-        headers, context = _credentials(settings)
+        login = read_login(settings.username, settings.password_file, setting)
+        tls = tls_context(settings.ca_file, "store.elasticsearch.ca_file")
+        async with aiohttp.ClientSession() as session:
+            server = HttpClient(session, settings.url, authorization(login), tls, TIMEOUT_SECONDS)
+            await server.call("GET", "/_cluster/health")
+    except HttpError as error:
+        if error.status in {401, 403}:
+            return f"{error}; store.elasticsearch.username lacks the privilege"
+        return str(error)
     except SecretFileError as error:
         return str(error)
-    except OSError as error:
-        return f"{error.filename}: {error.strerror}"
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    try:
-        async with (
-            aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
-            session.get(f"{settings.url.rstrip('/')}/_cluster/health", ssl=context) as response,
-        ):
-            if response.status in {401, 403}:
-                return (
-                    f"{settings.url} answers {response.status}: store.elasticsearch.username lacks the"
-                    " privilege"
-                )
-            return "" if response.ok else f"{settings.url} answers {response.status}"
-    except TimeoutError:
-        return f"{settings.url} does not answer within {TIMEOUT_SECONDS:g} s"
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        return f"{settings.url} cannot be reached: {connection_error_message(error)}"
-
-
-def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContext | bool]:
-    setting = "store.elasticsearch.password_file"
-    headers = authorization(read_login(settings.username, settings.password_file, setting))
-    if settings.ca_file:
-        return headers, ssl.create_default_context(cafile=str(settings.ca_file))
-    return headers, True
+    return ""
 
 
 @dataclass(slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
 
-from tidegate.runtime.http_probe import Fetch
+import aiohttp
+
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.prometheus import Prometheus
 
 ARRIVALS: Final = "service:arrival_rate:15s"
 LATENCY: Final = "service:latency_seconds_p95:15s"
@@ -16,23 +17,19 @@ QUEUE: Final = "service:queue:now"
 TIMEOUT_SECONDS: Final = 1.0
 
 
-async def fetch_headline(fetch: Fetch, prometheus: str) -> dict[str, float]:
-    """The current values by series name; empty if Prometheus does not answer."""
-    query = urlencode({"query": f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'})
-    text = await fetch(f"{prometheus}/api/v1/query?{query}", TIMEOUT_SECONDS)
-    return parse_headline(text or "")
-
-
-def parse_headline(text: str) -> dict[str, float]:
-    """The values in Prometheus' response to an instant query. NaN (no arrivals) is left out."""
+async def fetch_headline(session: aiohttp.ClientSession, prometheus: str) -> dict[str, float]:
+    """The current values by series name, without NaN (no arrivals); empty if Prometheus does not answer."""
+    expression = f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'
     try:
-        found = {
-            series["metric"]["__name__"]: float(series["value"][1])
-            for series in json.loads(text)["data"]["result"]
-        }
-    except (ValueError, KeyError, TypeError, IndexError):
+        found = await Prometheus(session, prometheus, TIMEOUT_SECONDS).query(expression)
+    except HttpError:
         return {}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    return {
+        one.labels["__name__"]: value
+        for one in found
+        for _, value in one.samples
+        if math.isfinite(value)
+    }
 
 
 def headline_text(headline: Mapping[str, float], objective_seconds: float) -> str:

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+import aiohttp
+
 from tidegate.console import Console
-from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
@@ -57,8 +58,8 @@ def status(settings: Settings, *, as_json: bool) -> int:
 
 
 async def _fetch_headline(prometheus: str) -> dict[str, float]:
-    async with probe_session() as (_, fetch):
-        return await fetch_headline(fetch, prometheus)
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        return await fetch_headline(session, prometheus)
 
 
 def _print(console: Console, text: str, as_json: dict[str, object] | None) -> None:

@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Final, Protocol
 
+import aiohttp
 from rich.live import Live
 from rich.text import Text
 
 from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
-from tidegate.runtime.http_probe import probe_session
 from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.stack.data_folder import Layout
@@ -131,10 +131,10 @@ class LiveStatusReporter:
 
     async def _draw(self, live: Live, supervisor: Supervisor) -> None:
         logs = Layout(supervisor.settings.stack.data_dir).logs
-        async with probe_session() as (_, fetch):
+        async with aiohttp.ClientSession(trust_env=False) as session:
             while True:
                 status = await supervisor.status_with_versions()
-                headline = await fetch_headline(fetch, status.prometheus)
+                headline = await fetch_headline(session, status.prometheus)
                 log = recent_log(status, last_decisions(logs, LOG_LINES))
                 rendered = view(status, headline, log, time.time())
                 # In a thread, as a terminal that Ctrl-S has stopped must not stop the supervisor.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.verify.checks.samples import value
+from tidegate.runtime.prometheus import Prometheus
 from tidegate.verify.results import Result, count, failed, ok
 from tidegate.verify.target import Target
 
@@ -14,10 +14,10 @@ LAG_SECONDS: Final = 30.0
 
 async def check(target: Target) -> list[Result]:
     """Check that it delivers, its lag, and that no line is quarantined."""
-    prometheus = target.client(target.prometheus)
-    up = await value(prometheus, "tidegate_collector_sink_up")
-    lag = await value(prometheus, "tidegate_collector_lag_seconds")
-    quarantined = round(await value(prometheus, "tidegate_collector_quarantined_total"))
+    prometheus = Prometheus(target.session, target.prometheus)
+    up = await prometheus.value("tidegate_collector_sink_up")
+    lag = await prometheus.value("tidegate_collector_lag_seconds")
+    quarantined = round(await prometheus.value("tidegate_collector_quarantined_total"))
     behind = f"the oldest undelivered event is {lag:.0f} s old"
     return [
         ok("sink", "accepted the last delivery")

@@ -11,8 +11,8 @@ import re
 from typing import Any, Final
 from urllib.parse import quote
 
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.store.fields import TIMESTAMP
-from tidegate.verify.component_client import ComponentClient, ComponentError
 
 ALL: Final = "$__all"
 MAX_TERMS: Final = 500
@@ -32,11 +32,11 @@ def substitute(value: Any, variables: dict[str, str]) -> Any:
     return value
 
 
-async def initial_values(grafana: ComponentClient, dashboard: dict[str, Any]) -> dict[str, str]:
+async def initial_values(grafana: HttpClient, dashboard: dict[str, Any]) -> dict[str, str]:
     """The value of each variable when the dashboard is first opened.
 
     Raises:
-        ComponentError: a data source does not return the values of a variable.
+        HttpError: a data source does not return the values of a variable.
     """
     chosen: dict[str, str] = {}
     for variable in dashboard["templating"]["list"]:
@@ -52,7 +52,7 @@ async def initial_values(grafana: ComponentClient, dashboard: dict[str, Any]) ->
 
 
 async def offered_terms(
-    grafana: ComponentClient,
+    grafana: HttpClient,
     variable: dict[str, Any],
     source: str,
     index: str,
@@ -71,7 +71,7 @@ async def offered_terms(
         time: the time range of the dashboard.
 
     Raises:
-        ComponentError: Grafana or Elasticsearch refuses the search.
+        HttpError: Grafana or Elasticsearch refuses the search.
     """
     query = json.loads(variable["query"])
     header = {"search_type": "query_then_fetch", "ignore_unavailable": True, "index": index}
@@ -90,13 +90,13 @@ async def offered_terms(
     )
     (found,) = json.loads(answer)["responses"]
     if "error" in found:  # of one search, while the status of the response is 200
-        raise ComponentError(f"the variable {variable['label']}: {found['error']['reason']}")
+        raise HttpError(f"the variable {variable['label']}: {found['error']['reason']}")
     buckets = found.get("aggregations", {}).get("1", {}).get("buckets", ())
     return [str(bucket["key"]) for bucket in buckets]
 
 
 async def _first_value(
-    grafana: ComponentClient, variable: dict[str, Any], chosen: dict[str, str]
+    grafana: HttpClient, variable: dict[str, Any], chosen: dict[str, str]
 ) -> str:
     query = variable["query"]
     text = query["query"] if isinstance(query, dict) else query

@@ -17,9 +17,9 @@ from tidegate.observability_files.kibana import (
     saved_searches,
 )
 from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY
+from tidegate.runtime.http_client import HttpClient
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.verify.component_client import ComponentClient
 from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
 
@@ -48,7 +48,7 @@ async def check(target: Target) -> list[Result]:
         return await _counts(target, _embedded(store))
 
 
-async def _health(server: ComponentClient) -> Result:
+async def _health(server: HttpClient) -> Result:
     # Not `GET /`: a distribution without the module rest-root does not have it.
     (node, *_) = (await server.get("/_nodes/_local"))["nodes"].values()
     version = node["version"]
@@ -57,7 +57,7 @@ async def _health(server: ComponentClient) -> Result:
     return failed("health", text) if health["status"] == "red" else ok("health", text)
 
 
-def _elasticsearch(server: ComponentClient) -> Counter:
+def _elasticsearch(server: HttpClient) -> Counter:
     async def found(view: DataView, query: str) -> int:
         # As Kibana does: it sends a Lucene query unchanged, and omits an empty one.
         text = {"query_string": {"query": query, "analyze_wildcard": True}}

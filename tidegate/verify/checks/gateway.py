@@ -12,10 +12,10 @@ from typing import Final
 from tidegate.events.event import Event
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.request_example import Row, example_row, get_path
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, failed, ok, skipped
 from tidegate.verify.target import Target
 
@@ -37,7 +37,7 @@ async def check(target: Target) -> list[Result]:
     ]
 
 
-async def _check_request(target: Target, gateway: ComponentClient) -> list[Result]:
+async def _check_request(target: Target, gateway: HttpClient) -> list[Result]:
     trace_id = secrets.token_hex(16)
     sent = await _send(target.settings, gateway, trace_id)
     with closing(open_store(target.settings, read_only=True)) as store:
@@ -62,7 +62,7 @@ async def _check_request(target: Target, gateway: ComponentClient) -> list[Resul
     return results
 
 
-async def _send(settings: Settings, gateway: ComponentClient, trace_id: str) -> Result:
+async def _send(settings: Settings, gateway: HttpClient, trace_id: str) -> Result:
     """Send the request of the settings, by default the model's example."""
     path, body = settings.verify.path, settings.verify.body
     # Without tidegate.telemetry: it needs Starlette, which this program's image does not have.
@@ -85,12 +85,12 @@ async def _send(settings: Settings, gateway: ComponentClient, trace_id: str) -> 
     return ok(name, f"{answered} in {milliseconds:.0f} ms, trace {trace_id}{hint}")
 
 
-async def _own_path(settings: Settings, gateway: ComponentClient) -> tuple[str, str]:
+async def _own_path(settings: Settings, gateway: HttpClient) -> tuple[str, str]:
     """The path of a GET to an application, and what to set if it has none that is sure to be its own."""
     probes = {settings.replicas.ready_path, *settings.telemetry.quiet_paths}
     try:
         found = get_path(await gateway.call("GET", "/openapi.json"), probes | NOT_OWN)
-    except ComponentError as error:
+    except HttpError as error:
         if error.status is None or error.status >= 500:
             raise
         found = None
@@ -99,32 +99,19 @@ async def _own_path(settings: Settings, gateway: ComponentClient) -> tuple[str, 
     return "/", "; no GET route without parameters was found: set verify.path to a request of yours"
 
 
-async def _send_any(
-    gateway: ComponentClient, path: str, body: str, headers: Mapping[str, str]
-) -> int:
-    """Send a request to an application, whose paths are not known. Any status below 500 is an answer.
-
-    Raises:
-        ComponentError: there is no answer, or its status is 500 or above.
-    """
-    try:
-        if body:
-            typed = {**headers, "Content-Type": "application/json"}
-            await gateway.call("POST", path, data=body.encode(), headers=typed)
-        else:
-            await gateway.call("GET", path, headers=headers)
-    except ComponentError as error:
-        if error.status is None or error.status >= 500:
-            raise
-        return error.status
-    return 200
+async def _send_any(gateway: HttpClient, path: str, body: str, headers: Mapping[str, str]) -> int:
+    """Send a request to an application, whose paths are not known."""
+    if not body:
+        return await gateway.status("GET", path, headers=headers)
+    typed = {**headers, "Content-Type": "application/json"}
+    return await gateway.status("POST", path, data=body.encode(), headers=typed)
 
 
-async def _example(gateway: ComponentClient) -> Row:
+async def _example(gateway: HttpClient) -> Row:
     try:
         return example_row(await gateway.call("GET", "/openapi.json"), gateway.url)
     except ProvisionError as error:
-        raise ComponentError(str(error)) from error
+        raise HttpError(str(error)) from error
 
 
 async def _events(

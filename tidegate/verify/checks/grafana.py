@@ -15,9 +15,9 @@ from typing import Any, Final
 import yaml
 
 from tidegate.observability_files.paths import observability_folder
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
 from tidegate.verify.checks.dashboard_variables import initial_values, offered_terms, substitute
-from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
 
@@ -76,24 +76,24 @@ async def check(target: Target) -> list[Result]:
     return [own, *sources, *found]
 
 
-async def _source(grafana: ComponentClient, source: dict[str, Any]) -> Result:
+async def _source(grafana: HttpClient, source: dict[str, Any]) -> Result:
     name = f"data source {source['name']}"
     try:
         found = await grafana.get(f"/api/datasources/uid/{source['uid']}/health")
-    except ComponentError as error:
+    except HttpError as error:
         return failed(name, str(error))
     return ok(name, str(found.get("message") or found.get("status")))
 
 
 async def _dashboard(
-    settings: Settings, grafana: ComponentClient, uid: str, indices: dict[str, str]
+    settings: Settings, grafana: HttpClient, uid: str, indices: dict[str, str]
 ) -> Result:
     name = f"dashboard {uid.removeprefix('tidegate-')}"
     try:
         dashboard = (await grafana.get(f"/api/dashboards/uid/{uid}"))["dashboard"]
         variables = await initial_values(grafana, dashboard)
         problems = await _namespace(settings, grafana, dashboard, variables, indices)
-    except ComponentError as error:
+    except HttpError as error:
         return failed(name, str(error))
     semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -121,7 +121,7 @@ async def _dashboard(
 
 async def _namespace(
     settings: Settings,
-    grafana: ComponentClient,
+    grafana: HttpClient,
     dashboard: dict[str, Any],
     variables: dict[str, str],
     indices: dict[str, str],
@@ -180,7 +180,7 @@ def _without(settings: Settings, variables: dict[str, str], panel: Panel) -> str
     return next((reason for reason in reasons if reason), "")
 
 
-async def _run(grafana: ComponentClient, panel: Panel, time: dict[str, str]) -> Outcome:
+async def _run(grafana: HttpClient, panel: Panel, time: dict[str, str]) -> Outcome:
     has_data = False
     for query in panel.queries:
         error, found = await _run_query(grafana, query, time)
@@ -191,13 +191,13 @@ async def _run(grafana: ComponentClient, panel: Panel, time: dict[str, str]) -> 
 
 
 async def _run_query(
-    grafana: ComponentClient, query: dict[str, Any], time: dict[str, str]
+    grafana: HttpClient, query: dict[str, Any], time: dict[str, str]
 ) -> tuple[str, bool]:
     """The error of a query (empty if it succeeded), and whether it returned data."""
     body = {**query, "intervalMs": INTERVAL_MS, "maxDataPoints": MAX_DATA_POINTS}
     try:
         response = await grafana.post("/api/ds/query", {"queries": [body], **time})
-    except ComponentError as error:
+    except HttpError as error:
         # The status of a failed query is 400, and the body still has the result.
         response = error.body
         if not isinstance(response, dict) or "results" not in response:

@@ -8,9 +8,9 @@ from typing import Any, Final
 import orjson
 
 from tidegate.observability_files.kibana import data_views, saved_objects
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
 from tidegate.verify.checks import kibana_panels
-from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
@@ -51,7 +51,7 @@ def _status(status: dict[str, Any], version: str) -> Result:
     return failed("status", text, unavailable)
 
 
-async def _data_views(settings: Settings, kibana: ComponentClient) -> Result:
+async def _data_views(settings: Settings, kibana: HttpClient) -> Result:
     present = {
         one["id"]: one["title"] for one in (await kibana.get("/api/data_views"))["data_view"]
     }
@@ -69,7 +69,7 @@ async def _data_views(settings: Settings, kibana: ComponentClient) -> Result:
     )
 
 
-async def _objects(settings: Settings, kibana: ComponentClient) -> tuple[Result, Objects]:
+async def _objects(settings: Settings, kibana: HttpClient) -> tuple[Result, Objects]:
     imported = saved_objects(settings)
     body = {
         "objects": [{"type": one["type"], "id": one["id"]} for one in imported],
@@ -77,7 +77,7 @@ async def _objects(settings: Settings, kibana: ComponentClient) -> tuple[Result,
     }
     try:
         lines = (await kibana.call("POST", "/api/saved_objects/_export", json=body)).splitlines()
-    except ComponentError as error:
+    except HttpError as error:
         details = _missing(error) or [str(error)]
         return failed("saved objects", "cannot be exported", details), {}
     present = {(one["type"], one["id"]): one for one in map(orjson.loads, lines)}
@@ -94,7 +94,7 @@ async def _objects(settings: Settings, kibana: ComponentClient) -> tuple[Result,
     return result_from("saved objects", problems, text, wrong), present
 
 
-def _missing(error: ComponentError) -> list[str]:
+def _missing(error: HttpError) -> list[str]:
     """The missing objects that a failed export names; see Kibana's `SavedObjectsExportError`."""
     body = error.body if isinstance(error.body, dict) else {}
     objects = (body.get("attributes") or {}).get("objects") or []

@@ -15,9 +15,9 @@ from typing import Any, Final
 import orjson
 
 from tidegate.observability_files.kibana_dashboards import Dashboard, Panel, dashboards
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.verify.checks.events import WITHOUT_EVENTS, skip_reason
 from tidegate.verify.checks.lens_search import has_data, search_body
-from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
@@ -45,7 +45,7 @@ class _Shown:
 
 async def check(
     target: Target,
-    kibana: ComponentClient,
+    kibana: HttpClient,
     version: tuple[int, ...],
     stored: Mapping[tuple[str, str], Mapping[str, Any]],
 ) -> list[Result]:
@@ -65,7 +65,7 @@ async def check(
 
 
 async def _panels(
-    kibana: ComponentClient,
+    kibana: HttpClient,
     dashboard: Dashboard,
     version: tuple[int, ...],
     stored: Mapping[tuple[str, str], Mapping[str, Any]],
@@ -88,7 +88,7 @@ async def _panels(
             if found is None:
                 return failed(name, "the dashboard cannot be read")
             shown = list(_of_object(found["attributes"]))
-    except ComponentError as error:
+    except HttpError as error:
         return failed(name, str(error))
     problems = [text for panel in dashboard.panels if (text := _difference(panel, shown))]
     if problems:
@@ -161,13 +161,13 @@ async def _data(target: Target, dashboard: Dashboard) -> Result:
     return ok(name, f"{number}, {with_data} with data", remarks)
 
 
-async def _run(server: ComponentClient, panel: Panel, since: str) -> tuple[str, bool]:
+async def _run(server: HttpClient, panel: Panel, since: str) -> tuple[str, bool]:
     """The error of a panel's query (empty if it succeeds), and whether the panel has data."""
     # Kibana ignores streams that disappear, and shows an error if some shards fail.
     path = f"/{panel.view.pattern}/_search?ignore_unavailable=true"
     try:
         response = await server.post(path, search_body(panel, since))
-    except ComponentError as error:
+    except HttpError as error:
         return str(error), False
     if response["_shards"]["failed"]:
         reasons = [one["reason"]["reason"] for one in response["_shards"].get("failures", ())]

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from tidegate.observability_files.paths import observability_folder
-from tidegate.verify.component_client import ComponentClient, ComponentError
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
@@ -26,11 +26,11 @@ async def check(target: Target) -> list[Result]:
     return [report, _pipelines(pipelines), _queues(pipelines), _dead_letters(pipelines)]
 
 
-async def _health(logstash: ComponentClient) -> Result:
+async def _health(logstash: HttpClient) -> Result:
     node = await logstash.get("/")
     try:
         report = await logstash.get("/_health_report")
-    except ComponentError:
+    except HttpError:
         report = node  # before 8.16 there is only the status
     status = report.get("status", "unknown")
     text = f"Logstash {node['version']} is {status}"

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from tidegate.runtime.prometheus import Prometheus
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.verify.checks.samples import samples
 from tidegate.verify.results import Result, failed, ok
 from tidegate.verify.target import Target
 
@@ -51,8 +51,8 @@ async def _containers(target: Target) -> list[Result]:
 
 
 async def _by_service(target: Target, expression: str) -> dict[str, float]:
-    found = await samples(target.client(target.prometheus), expression)
-    return {one["metric"]["service"]: float(one["value"][1]) for one in found}
+    found = await Prometheus(target.session, target.prometheus).query(expression)
+    return {one.labels["service"]: value for one in found for _, value in one.samples}
 
 
 def _processes(status: StackStatus) -> Result:

@@ -9,8 +9,8 @@ import yaml
 
 from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.rule_files import rule_files
+from tidegate.runtime.http_client import HttpClient
 from tidegate.settings import Settings
-from tidegate.verify.component_client import ComponentClient
 from tidegate.verify.results import Result, count, result_from
 from tidegate.verify.target import Target
 
@@ -29,7 +29,7 @@ async def check(target: Target) -> list[Result]:
     ]
 
 
-async def _targets(target: Target, prometheus: ComponentClient) -> Result:
+async def _targets(target: Target, prometheus: HttpClient) -> Result:
     pools = (await prometheus.get("/api/v1/scrape_pools"))["data"]["scrapePools"]
     active = (await prometheus.get("/api/v1/targets?state=active"))["data"]["activeTargets"]
     jobs: Counter[str] = Counter(one["scrapePool"] for one in active)
@@ -72,7 +72,7 @@ def _rules(settings: Settings, groups: list[dict[str, Any]]) -> Result:
     return result_from("rules", problems, text, f"{len(problems)} of {len(rules)} are wrong")
 
 
-async def _alerts(settings: Settings, prometheus: ComponentClient) -> Result:
+async def _alerts(settings: Settings, prometheus: HttpClient) -> Result:
     """A firing alert about the stack fails; one about the model's data or a user-defined one does not."""
     alerts = (await prometheus.get("/api/v1/alerts"))["data"]["alerts"]
     about_model = {alert.name for alert in model_alerts(settings.drift)}

@@ -127,7 +127,9 @@ async def test_a_failure_stops_the_replay_with_its_reason(
 
 async def test_the_error_names_an_unreachable_service_or_prometheus(target: Target) -> None:
     unreachable = "http://127.0.0.1:9"
-    with pytest.raises(ReplayError, match=f"{unreachable}/predict: "):
+    with pytest.raises(ReplayError, match=f"{unreachable}/predict cannot be reached"):
         await replay(Target(unreachable, unreachable, "v1"), Schema(FEATURES), SENT, PACE, print)
-    with pytest.raises(ReplayError, match=f"{unreachable}: "):
+    with pytest.raises(
+        ReplayError, match=f"Prometheus at {unreachable}/api/v1/query cannot be reached"
+    ):
         await replay(Target(target.url, unreachable, "v1"), Schema(FEATURES), SENT, PACE, print)

@@ -46,7 +46,10 @@ def test_a_report_is_written_without_prometheus(
     assert report(settings, since="5m", out=out) == 0
     said = capsys.readouterr()
     assert said.out == f"{out}: drift unknown; 1 labels\n"
-    assert "no distributions: http://127.0.0.1:9/api/v1/query_range does not respond" in said.err
+    assert (
+        "no distributions: Prometheus at http://127.0.0.1:9/api/v1/query_range cannot be reached"
+        in said.err
+    )
     assert "answers now" not in said.err
     page = out.read_text(encoding="utf-8")
     assert "known labels" in page

@@ -22,12 +22,12 @@ async def prometheus() -> AsyncIterator[tuple[str, dict[str, Any]]]:
     told: dict[str, Any] = {"asked": []}
 
     async def query_range(request: web.Request) -> web.Response:
-        form = {key: str(value) for key, value in (await request.post()).items()}
+        form = {key: str(value) for key, value in request.query.items()}
         told["asked"].append(form)
         return web.Response(text=told["answer"](form), status=told.get("status", 200))
 
     application = web.Application()
-    application.router.add_post("/api/v1/query_range", query_range)
+    application.router.add_get("/api/v1/query_range", query_range)
     server = TestServer(application)
     await server.start_server()
     yield str(server.make_url("")).rstrip("/"), told
@@ -64,7 +64,7 @@ async def test_a_long_time_is_asked_in_parts_that_prometheus_allows(prometheus: 
     ("answer", "status", "error", "words"),
     [
         (matrix(), 200, RatesError, "has no service:arrival_rate:1m"),
-        ("oops", 200, RatesError, "something else than a range"),
+        ("oops", 200, RatesError, "is invalid"),
         ("too many", 422, RatesError, "status 422"),
         (matrix((1000, "0")), 200, TraceError, "0 requests in that time"),
         (matrix((1000, "1e9")), 200, TraceError, "use another time"),
@@ -81,6 +81,6 @@ async def test_what_cannot_be_used_is_said(
 
 async def test_a_prometheus_that_is_away_is_named() -> None:
     with pytest.raises(
-        RatesError, match=r"http://127\.0\.0\.1:9 does not respond|does not respond"
+        RatesError, match=r"http://127\.0\.0\.1:9/api/v1/query_range cannot be reached"
     ):
         await recorded_trace("http://127.0.0.1:9", 1000, 1300)

@@ -105,7 +105,7 @@ def test_every_candidate_is_a_valid_policy() -> None:
         (("--trace", "steady", "--policy", "nonsense"), "nonsense"),
         (("--trace", "steady", "--service-time", "0"), "service time above 0"),
         (("--from-prometheus", "soon"), "soon"),
-        (("--from-prometheus", "1h", "--prometheus", "http://127.0.0.1:9"), "does not respond"),
+        (("--from-prometheus", "1h", "--prometheus", "http://127.0.0.1:9"), "cannot be reached"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_sentence(words: tuple[str, ...], says: str) -> None:

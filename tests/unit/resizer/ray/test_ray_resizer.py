@@ -163,7 +163,8 @@ async def test_ray_away_is_one_sentence() -> None:
         with pytest.raises(ResizerUnavailableError, match="connection refused"):
             await api.scale(2)
     assert str(caught.value) == (
-        f"Ray at http://127.0.0.1:{port} cannot be reached: connection refused (ray.address)"
+        f"Ray at http://127.0.0.1:{port}/api/serve/applications/ cannot be reached: connection refused"
+        " (ray.address)"
     )
 
 
@@ -220,12 +221,19 @@ async def test_a_response_that_cannot_be_read_is_one_sentence(body: Any) -> None
     assert "cannot be read" in await problem(dashboard)
 
 
+async def test_a_response_of_several_packets_is_read_to_its_end() -> None:
+    dashboard = Dashboard()
+    dashboard.details = details("RUNNING", message="x" * 2**21)
+    async with resizer_for(dashboard) as resizer:
+        assert (await resizer.status()).ready == 1
+
+
 async def test_what_ray_refuses_is_refused() -> None:
     dashboard = Dashboard()
     dashboard.scale = (412, {"error": "The external scaling API can only\nbe used when …"})
     async with resizer_for(dashboard) as resizer:
         with pytest.raises(
-            ResizeRefusedError, match="Ray refuses the number: The external scaling API"
+            ResizeRefusedError, match=r"Ray refuses the number: .* The external scaling API"
         ):
             await resizer.resize(3)
 

@@ -21,6 +21,8 @@ from tidegate.stack.supervisor.external_elasticsearch import (
 PORT = free_port()
 # Not in the ids of tests, which must be the same in each worker.
 URL = f"http://127.0.0.1:{PORT}"
+REFUSED = "URL/_cluster/health responded with status"
+RIGHT = "store.elasticsearch.username lacks the privilege"
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -50,9 +52,15 @@ def answering(status: int) -> Handler:
     ("status", "text"),
     [
         (200, ""),
-        (503, "URL answers 503"),
-        (401, "URL answers 401: store.elasticsearch.username lacks the privilege"),
-        (403, "URL answers 403: store.elasticsearch.username lacks the privilege"),
+        (503, f"{REFUSED} 503"),
+        (
+            401,
+            f"{REFUSED} 401; {RIGHT}",
+        ),
+        (
+            403,
+            f"{REFUSED} 403; {RIGHT}",
+        ),
     ],
 )
 async def test_the_status_of_the_response_is_reported(status: int, text: str) -> None:
@@ -78,7 +86,7 @@ async def test_the_user_and_the_password_from_the_file_are_sent(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        (Elasticsearch(url=URL), "URL cannot be reached"),
+        (Elasticsearch(url=URL), "URL/_cluster/health cannot be reached: connection refused"),
         (Elasticsearch(url="http://["), "cannot be reached"),
         (Elasticsearch(url=URL, username="a", password_file=Path("/none")), "/none: No such file"),
         (Elasticsearch(url=URL, username="a"), "store.elasticsearch.password_file is needed"),

@@ -1,0 +1,160 @@
+"""Requests to a component over HTTP; every failure becomes an error with a one-sentence message."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import orjson
+
+from tidegate.os_errors import connection_error_message
+
+TIMEOUT_SECONDS: Final = 10.0
+MAX_REASON_CHARACTERS: Final = 300
+
+
+class HttpError(RuntimeError):
+    """A component cannot be reached, or responds with an error. The message is one sentence."""
+
+    def __init__(self, text: str, status: int | None = None, body: Any = None) -> None:
+        super().__init__(text)
+        self.status = status
+        """The status of the response; None if there is none."""
+        self.body = body
+        """What an error response says: its JSON or plain text, if it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpClient:
+    """A client of one component.
+
+    Attributes:
+        session: the HTTP session.
+        url: the component's URL.
+        headers: sent with each request, such as the login.
+        tls: the trusted certificate authorities.
+        seconds: how long a request may take.
+        name: of the component, for messages; empty if the URL says enough.
+    """
+
+    session: aiohttp.ClientSession
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls: ssl.SSLContext | bool = True
+    seconds: float = TIMEOUT_SECONDS
+    name: str = ""
+
+    async def get(self, path: str) -> Any:
+        """GET a path and return the JSON of the response; errors as of `json`."""
+        return await self.json("GET", path)
+
+    async def post(self, path: str, body: Any) -> Any:
+        """POST a JSON body and return the JSON of the response; errors as of `json`."""
+        return await self.json("POST", path, json=body)
+
+    async def json(self, method: str, path: str, **request: Any) -> Any:
+        """Send a request and return the JSON of the response.
+
+        Raises:
+            HttpError: as of `call`, or the response is not JSON.
+        """
+        body = await self.call(method, path, **request)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise HttpError(f"the response of {self.shown(path)} is not JSON") from error
+
+    async def status(self, method: str, path: str, **request: Any) -> int:
+        """Send a request to an application, of which any status below 500 is an answer; 200 for success.
+
+        Raises:
+            HttpError: there is no answer, or its status is 500 or above.
+        """
+        try:
+            await self.call(method, path, **request)
+        except HttpError as error:
+            if error.status is None or error.status >= 500:
+                raise
+            return error.status
+        return 200
+
+    async def call(self, method: str, path: str, **request: Any) -> bytes:
+        """Send a request and return the body of the response.
+
+        Raises:
+            HttpError: the component cannot be reached, is too slow, or responds with status 300 or above.
+        """
+        try:
+            async with self.session.request(
+                method,
+                self.url.rstrip("/") + path,
+                ssl=self.tls,
+                headers={**self.headers, **request.pop("headers", {})},
+                timeout=aiohttp.ClientTimeout(self.seconds),
+                allow_redirects=False,
+                **request,
+            ) as response:
+                body = await response.read()
+        except TimeoutError as error:
+            raise HttpError(
+                f"{self.shown(path)} does not respond within {self.seconds:g} s"
+            ) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise HttpError(
+                f"{self.shown(path)} cannot be reached: {connection_error_message(error)}"
+            ) from error
+        if response.status < 300:
+            return body
+        content = _content(body, response.content_type)
+        text = f"{self.shown(path)} responded with status {response.status}"
+        why = _reason(content)[:MAX_REASON_CHARACTERS]
+        raise HttpError(f"{text}: {why}" if why else text, response.status, content)
+
+    def shown(self, path: str) -> str:
+        """The address of a path, as messages name it."""
+        address = self.url.rstrip("/") + path.partition("?")[0]
+        return f"{self.name} at {address}" if self.name else address
+
+
+def tls_context(ca_file: Path | None, setting: str) -> ssl.SSLContext | bool:
+    """The trusted certificate authorities: those in this file, or the system's.
+
+    Args:
+        ca_file: the file.
+        setting: the name of the setting that holds its path.
+
+    Raises:
+        HttpError: the file cannot be read.
+    """
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise HttpError(f"{setting}: {ca_file}: {error.strerror or error}") from error
+
+
+def _content(body: bytes, content_type: str) -> Any:
+    """The JSON or the plain text of a response; None for a page of a proxy."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body.decode(errors="replace").strip() if content_type == "text/plain" else None
+
+
+def _reason(content: Any) -> str:
+    """The reason that an error response gives; empty if it gives none."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, dict):
+        return ""
+    error = content.get("error")
+    # Elasticsearch's own reason is often only "all shards failed".
+    causes = error.get("root_cause") if isinstance(error, dict) else None
+    innermost = causes[0] if causes else error
+    nested = innermost.get("reason") if isinstance(innermost, dict) else innermost
+    return str(content.get("message") or nested or content.get("detail") or "")
