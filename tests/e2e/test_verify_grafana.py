@@ -13,9 +13,9 @@ from support.doubles.grafana import GrafanaDouble
 from support.ports import free_port
 from support.processes.exporter_process import exporting, logstash
 from support.processes.running_stack import Stack, running
+from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 from tidegate.verify.checks import gateway, grafana
-from tidegate.verify.results import Result
 from tidegate.verify.run import run_checks
 from tidegate.verify.target import Target
 

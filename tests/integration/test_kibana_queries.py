@@ -38,6 +38,7 @@ from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, alert_event
 from tidegate.observability_files.kibana import saved_objects
 from tidegate.observability_files.kibana_dashboards import Panel, dashboards
+from tidegate.runtime.check_results import Result
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
@@ -45,7 +46,6 @@ from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
 from tidegate.verify.checks import kibana_panels
 from tidegate.verify.checks.lens_search import has_data, rows, search_body
-from tidegate.verify.results import Result
 from tidegate.verify.target import Target
 from tools.generate.kibana.data_views import DATA_VIEWS, EVENTS
 from tools.generate.kibana.links import trace_path

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 from tidegate.console import Console
-from tidegate.doctor.check import Check, table
 from tidegate.doctor.compose import compose_checks
 from tidegate.doctor.local import checks
 from tidegate.observability_files.paths import project_folder
+from tidegate.runtime.check_results import Result, has_failed, table
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
 
@@ -32,6 +32,7 @@ def compose_doctor() -> int:
     return _show(compose_checks(project_folder()))
 
 
-def _show(results: list[Check]) -> int:
-    Console().print(table(results))
-    return 1 if any(check.state == "missing" for check in results) else 0
+def _show(results: list[Result]) -> int:
+    console, found = Console(), {"": results}
+    console.print(table(found, console.width))
+    return 1 if has_failed(found) else 0

@@ -12,11 +12,11 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from tidegate.doctor.check import Check
 from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision import preflight
 from tidegate.provision.checkout_permissions import unreadable_problem
 from tidegate.provision.errors import ProvisionError, reason
+from tidegate.runtime.check_results import Result, failed, ok
 from tidegate.stack.checks.ports import RequiredPort, port_problems
 
 # 2.33 has a bug in contexts of the form `service:` (docker/compose#12579), see examples/own-app/compose.yml.
@@ -29,14 +29,14 @@ _VERSION: Final = re.compile(r"(\d+)\.(\d+)")
 _PUBLISHED: Final = re.compile(r":(\d+)->")
 
 
-def compose_checks(project: Path) -> list[Check]:
+def compose_checks(project: Path) -> list[Result]:
     """Every check; without a Docker engine, only those that do not need it.
 
     Args:
         project: the folder of docker-compose.yml.
     """
     files = unreadable_problem(project)
-    found = [Check("files", "missing", files) if files else Check("files", "ok", str(project))]
+    found = [failed("files", files) if files else ok("files", str(project))]
     try:
         found.append(
             engine_check(json.loads(_docker(project, "version", "--format", "{{json .}}")))
@@ -49,7 +49,7 @@ def compose_checks(project: Path) -> list[Check]:
         running = f"label=com.docker.compose.project={config['name']}"
         ours = _docker(project, "ps", "--filter", running, "--format", "{{.Ports}}")
     except ProvisionError as error:
-        return [*found, Check("docker", "missing", str(error))]
+        return [*found, failed("docker", str(error))]
     return [
         *found,
         buildx_check(info),
@@ -60,42 +60,40 @@ def compose_checks(project: Path) -> list[Check]:
     ]
 
 
-def engine_check(version: dict[str, Any]) -> Check:
+def engine_check(version: dict[str, Any]) -> Result:
     """Whether a Docker engine answers, from what `docker version` prints."""
     server = version.get("Server") or {}
     parts = {str(part.get("Name", "")) for part in server.get("Components") or ()}
     if any("podman" in part.lower() for part in parts):
-        return Check("docker", "missing", "Podman answers, which is not supported: use Docker")
+        return failed("docker", "Podman answers, which is not supported: use Docker")
     text = f"{server.get('Version', 'an unknown version')} ({server.get('Arch', '')})"
-    return Check("docker", "ok", text)
+    return ok("docker", text)
 
 
-def compose_check(text: str) -> Check:
+def compose_check(text: str) -> Result:
     """Whether Compose is new enough, from the version that it prints."""
     version = _VERSION.search(text)
     if version and (int(version[1]), int(version[2])) < MIN_COMPOSE:
         required = ".".join(map(str, MIN_COMPOSE))
-        return Check(
-            "compose", "missing", f"{text.strip()} is too old: install {required} or later"
-        )
-    return Check("compose", "ok", text.strip())
+        return failed("compose", f"{text.strip()} is too old: install {required} or later")
+    return ok("compose", text.strip())
 
 
-def buildx_check(info: dict[str, Any]) -> Check:
+def buildx_check(info: dict[str, Any]) -> Result:
     """Whether Compose can build images, from what `docker info` prints about the client's plugins."""
     plugins = (info.get("ClientInfo") or {}).get("Plugins") or ()
     text = next((str(one.get("Version")) for one in plugins if one.get("Name") == "buildx"), "")
     if not text:
-        return Check("buildx", "ok", "not installed: only the build of an own application needs it")
+        return ok("buildx", "not installed: only the build of an own application needs it")
     version = _VERSION.search(text)
     if version and (int(version[1]), int(version[2])) < MIN_BUILDX:
         required = ".".join(map(str, MIN_BUILDX))
         problem = f"{text} is too old for Compose: install {required} or later"
-        return Check("buildx", "missing", f"{problem}, or set DOCKER_BUILDKIT=0")
-    return Check("buildx", "ok", text)
+        return failed("buildx", f"{problem}, or set DOCKER_BUILDKIT=0")
+    return ok("buildx", text)
 
 
-def ports_check(config: dict[str, Any], ours: set[int]) -> Check:
+def ports_check(config: dict[str, Any], ours: set[int]) -> Result:
     """Whether each port that the stack publishes is free; `ours` are the ports of the running stack."""
     ports = [
         RequiredPort(f"{name.upper()}_PORT", port["host_ip"], int(port["published"]))
@@ -103,30 +101,30 @@ def ports_check(config: dict[str, Any], ours: set[int]) -> Check:
         for port in service.get("ports", ())
     ]
     if problems := port_problems([one for one in ports if one.port not in ours]):
-        return Check("ports", "missing", "\n".join(problems))
+        return failed("ports", "\n".join(problems))
     state = "used by the stack that runs here" if ours else f"all {len(ports)} are free"
-    return Check("ports", "ok", state)
+    return ok("ports", state)
 
 
-def socket_check(config: dict[str, Any], info: dict[str, Any]) -> Check:
+def socket_check(config: dict[str, Any], info: dict[str, Any]) -> Result:
     """Whether the resizer can reach the engine's socket, which a rootless engine has at another path."""
     mounts = config["services"]["resizer"]["volumes"]
     (socket,) = (one["source"] for one in mounts if one["target"] == DEFAULT_SOCKET)
     rootless = any("name=rootless" in option for option in info.get("SecurityOptions") or ())
     if rootless and socket == DEFAULT_SOCKET:
         text = "the engine is rootless: set DOCKER_SOCKET=$XDG_RUNTIME_DIR/docker.sock, in .env too"
-        return Check("socket", "missing", text)
-    return Check("socket", "ok", socket)
+        return failed("socket", text)
+    return ok("socket", socket)
 
 
-def memory_check(info: dict[str, Any]) -> Check:
+def memory_check(info: dict[str, Any]) -> Result:
     """Whether the engine's machine has the sum of the stack's memory limits."""
     total = int(info.get("MemTotal") or 0)
     warning = preflight.memory_warning(total)
-    return Check("memory", "warn" if warning else "ok", warning or f"{total / GIB:.1f} GiB")
+    return Result("memory", "warn" if warning else "ok", warning or f"{total / GIB:.1f} GiB")
 
 
-def disk_checks(info: dict[str, Any]) -> list[Check]:
+def disk_checks(info: dict[str, Any]) -> list[Result]:
     """Whether the engine's disk has the free space that Elasticsearch requires.
 
     Docker Desktop's disk is in its virtual machine, where the one-shot `secrets` checks it at the start.
@@ -138,11 +136,11 @@ def disk_checks(info: dict[str, Any]) -> list[Check]:
         marks = read_watermarks()
         ((_, free),) = preflight.free_by_disk([root]).items()
     except (OSError, ValueError, ProvisionError) as error:
-        return [Check("disk", "missing", str(error))]
+        return [failed("disk", str(error))]
     if problem := preflight.disk_problem(root, free, marks):
-        return [Check("disk", "missing", problem)]
+        return [failed("disk", problem)]
     warning = preflight.disk_warning(root, free, marks)
-    return [Check("disk", "warn" if warning else "ok", warning or f"{free / GIB:.1f} GiB free")]
+    return [Result("disk", "warn" if warning else "ok", warning or f"{free / GIB:.1f} GiB free")]
 
 
 def _docker(project: Path, *arguments: str) -> str:

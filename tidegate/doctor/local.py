@@ -13,8 +13,8 @@ from typing import Final
 
 import psutil
 
-from tidegate.doctor.check import Check
 from tidegate.doctor.replica import replica_checks
+from tidegate.runtime.check_results import Result, failed, ok, warn
 from tidegate.settings import Settings, config_file
 from tidegate.stack import prometheus
 from tidegate.stack.checks.ports import port_problems, required_ports
@@ -44,7 +44,7 @@ _REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*(?:;.*extra == ['"]([\w-]+)
 _PLATFORM = re.compile(r"""sys_platform (==|!=) ['"](\w+)['"]""")
 
 
-async def checks(settings: Settings) -> list[Check]:
+async def checks(settings: Settings) -> list[Result]:
     """Every check. The paths of the settings are absolute."""
     return [
         # First, because on a full disk the other checks fail with misleading reasons.
@@ -64,18 +64,18 @@ async def checks(settings: Settings) -> list[Check]:
     ]
 
 
-def _check(name: str, problem: str, ok_text: str) -> Check:
-    return Check(name, "missing", problem) if problem else Check(name, "ok", ok_text)
+def _check(name: str, problem: str, ok_text: str) -> Result:
+    return failed(name, problem) if problem else ok(name, ok_text)
 
 
-def _program(settings: Settings) -> Check:
+def _program(settings: Settings) -> Result:
     """What replicas run: the application or command of the settings, or the model of the service."""
     program = settings.replica_program
     name = "replicas" if program else "model"
     return _check(name, program_problem(settings), program or str(settings.model.path))
 
 
-def _python() -> Check:
+def _python() -> Result:
     version = ".".join(str(part) for part in sys.version_info[:3])
     problem = f"{version} is too old: 3.11 or later" if sys.version_info[:2] < PYTHON else ""
     return _check("python", problem, version)
@@ -83,7 +83,7 @@ def _python() -> Check:
 
 def package_checks(
     requirements: Iterable[str], installed: Callable[[str], bool]
-) -> Iterator[Check]:
+) -> Iterator[Result]:
     """A check for each extra of these requirements (as a distribution's metadata has them)."""
     missing: dict[str, list[str]] = defaultdict(list)
     for requirement in requirements:
@@ -96,12 +96,12 @@ def package_checks(
         if names:
             command = f"pip install 'tidegate[{extra or 'all'}]'"
             if extra in PURPOSES:
-                yield Check(name, "ok", f"not installed, only for {PURPOSES[extra]}: {command}")
+                yield ok(name, f"not installed, only for {PURPOSES[extra]}: {command}")
                 continue
             text = f"not installed: {', '.join(names)}; {command}"
-            yield Check(name, "missing" if extra in REQUIRED_EXTRAS else "warn", text)
+            yield Result(name, "failed" if extra in REQUIRED_EXTRAS else "warn", text)
         else:
-            yield Check(name, "ok", "installed")
+            yield ok(name, "installed")
 
 
 def _is_for_this_platform(requirement: str) -> bool:
@@ -120,7 +120,7 @@ def _installed(name: str) -> bool:
 
 async def program_check(
     name: str, find: Callable[[], Path], version_flag: str, *, needed: bool = True
-) -> Check:
+) -> Result:
     """Whether a program of the stack is installed and reports its version."""
     try:
         path = find()
@@ -132,58 +132,58 @@ async def program_check(
         )
         output, _ = await process.communicate()
     except (OSError, RuntimeError) as error:
-        return Check(name, "missing" if needed else "warn", str(error))
+        return Result(name, "failed" if needed else "warn", str(error))
     version = _VERSION.search(output.decode(errors="replace"))
-    return Check(name, "ok", f"{version[0] if version else 'of an unknown version'} ({path})")
+    return ok(name, f"{version[0] if version else 'of an unknown version'} ({path})")
 
 
-def _settings_file() -> Check:
-    return Check("settings", "ok", str(config_file() or "no tidegate.toml here: all defaults"))
+def _settings_file() -> Result:
+    return ok("settings", str(config_file() or "no tidegate.toml here: all defaults"))
 
 
-def _ports(settings: Settings) -> Check:
+def _ports(settings: Settings) -> Result:
     pid = Layout(settings.stack.data_dir).holder()
     if pid:
-        return Check("ports", "ok", f"used by the stack that runs here (pid {pid})")
+        return ok("ports", f"used by the stack that runs here (pid {pid})")
     ports = required_ports(settings)
     return _check("ports", "\n".join(port_problems(ports)), f"all {len(ports)} are free")
 
 
-def _data_folder(folder: Path) -> Check:
+def _data_folder(folder: Path) -> Result:
     if problem := folder_problem(folder):
-        return Check("data folder", "missing", problem)
+        return failed("data folder", problem)
     return disk_check(folder, free_bytes(folder))
 
 
-def disk_check(folder: Path, free: int) -> Check:
+def disk_check(folder: Path, free: int) -> Result:
     """Whether the disk has enough free bytes."""
     text = f"{folder}, {free / 2**30:.1f} GiB free"
     if free < DISK_BYTES:
-        return Check("data folder", "warn", f"{text}: events and samples may take 2 GiB")
-    return Check("data folder", "ok", text)
+        return warn("data folder", f"{text}: events and samples may take 2 GiB")
+    return ok("data folder", text)
 
 
-def memory_check(free: int) -> Check:
+def memory_check(free: int) -> Result:
     """Whether enough memory is available, in bytes."""
     text = f"{free / 2**30:.1f} GiB available"
     if free < MEMORY_BYTES:
-        return Check("memory", "warn", f"{text}: a stack of six replicas takes 1 GiB")
-    return Check("memory", "ok", text)
+        return warn("memory", f"{text}: a stack of six replicas takes 1 GiB")
+    return ok("memory", text)
 
 
-def _embedded_store(settings: Settings) -> list[Check]:
+def _embedded_store(settings: Settings) -> list[Result]:
     root = settings.stack.data_dir / "store"
     if settings.store.kind != "embedded" or not root.is_dir():
         return []
     if problem := store_damage(root, content=True):
-        return [Check("store", "missing", problem)]
+        return [failed("store", problem)]
     if aside := folder.aside(root):
         text = f"damaged parts were set aside in {', '.join(map(str, aside))}: remove them"
-        return [Check("store", "warn", text)]
-    return [Check("store", "ok", f"all files in {root} are undamaged")]
+        return [warn("store", text)]
+    return [ok("store", f"all files in {root} are undamaged")]
 
 
-async def _elasticsearch(settings: Settings) -> list[Check]:
+async def _elasticsearch(settings: Settings) -> list[Result]:
     if settings.store.kind != "elasticsearch":
         return []
     url = settings.store.elasticsearch.url

@@ -19,7 +19,7 @@ from typing import Final
 
 import aiohttp
 
-from tidegate.doctor.check import Check
+from tidegate.runtime.check_results import Result, failed, ok, warn
 from tidegate.settings import Settings
 from tidegate.stack.checks.preflight import program_problem
 from tidegate.stack.data_folder import Layout
@@ -55,7 +55,7 @@ METRICS: Final = (
 )
 
 
-async def replica_checks(settings: Settings, cwd: Path) -> list[Check]:
+async def replica_checks(settings: Settings, cwd: Path) -> list[Result]:
     """The checks of a replica; none for the model service.
 
     It gets a free port and a data folder of its own, and is stopped at the end.
@@ -75,7 +75,7 @@ async def replica_checks(settings: Settings, cwd: Path) -> list[Check]:
         try:
             child = Child.start(program.command, program.output)
         except OSError as error:
-            return [Check("replica", "missing", f"cannot be started: {error}")]
+            return [failed("replica", f"cannot be started: {error}")]
         try:
             return await _checks(own, layout, program, child)
         finally:
@@ -103,11 +103,11 @@ def _with_folder_and_port(settings: Settings, folder: Path, port: int) -> Settin
 
 async def _checks(
     settings: Settings, layout: Layout, program: Program, child: Child
-) -> list[Check]:
+) -> list[Result]:
     timeout = aiohttp.ClientTimeout(REQUEST_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         start = await _start(session, program, child)
-        if start.state == "missing":
+        if start.state == "failed":
             return [start]
         await _request(session, settings, program.address)
         checks = [
@@ -121,7 +121,7 @@ async def _checks(
     return [*checks, events_check(layout.logs), stop]
 
 
-async def _start(session: aiohttp.ClientSession, program: Program, child: Child) -> Check:
+async def _start(session: aiohttp.ClientSession, program: Program, child: Child) -> Result:
     began, problem = time.monotonic(), ""
     while time.monotonic() - began < program.start_seconds:
         if child.exited.done():
@@ -129,7 +129,7 @@ async def _start(session: aiohttp.ClientSession, program: Program, child: Child)
             break
         status, _ = await _get(session, program.ready_url)
         if status == 200:
-            return Check("replica", "ok", f"ready after {time.monotonic() - began:.1f} s")
+            return ok("replica", f"ready after {time.monotonic() - began:.1f} s")
         path = program.ready_url.removeprefix(program.address)
         problem = f"GET {path} answers {status}" if status else f"nothing answers at {path}"
         await asyncio.wait([child.exited], timeout=STARTING_POLL_SECONDS)
@@ -137,53 +137,53 @@ async def _start(session: aiohttp.ClientSession, program: Program, child: Child)
         problem += f" after {program.start_seconds:g} s (replicas.start_seconds)"
     output = tail(program.output, 5)
     text = f"it does not become ready: {problem}: {CONTRACT} says what it has to offer\n{output}"
-    return Check("replica", "missing", text.strip())
+    return failed("replica", text.strip())
 
 
-async def _readiness(session: aiohttp.ClientSession, settings: Settings, address: str) -> Check:
+async def _readiness(session: aiohttp.ClientSession, settings: Settings, address: str) -> Result:
     path, other = settings.replicas.ready_path, f"/{secrets.token_hex(8)}"
     status, _ = await _get(session, address + other)
     if status == 200:
         text = f"every path answers 200, so {path} cannot tell that it is not ready: add a route for it"
-        return Check("replica readiness", "warn", text)
-    return Check("replica readiness", "ok", f"GET {path} answers 200, and an unknown path {status}")
+        return warn("replica readiness", text)
+    return ok("replica readiness", f"GET {path} answers 200, and an unknown path {status}")
 
 
-def metrics_checks(response: tuple[int, str]) -> Iterator[Check]:
+def metrics_checks(response: tuple[int, str]) -> Iterator[Result]:
     """A check for each group of metrics in a response of /metrics, its status and its text."""
     status, text = response
     if status != 200:
         what = f"GET /metrics answers {status}" if status else "GET /metrics gets no answer"
         without = "; ".join(dict.fromkeys(without for _, _, without in METRICS))
-        yield Check("replica metrics", "warn", f"{what}: ReplicaDown fires; {without}")
+        yield warn("replica metrics", f"{what}: ReplicaDown fires; {without}")
         return
     for name, metrics, without in METRICS:
         missing = [metric for metric in metrics if not _has(text, metric)]
         if missing:
-            yield Check(name, "warn", f"/metrics has no {' and no '.join(missing)}: {without}")
+            yield warn(name, f"/metrics has no {' and no '.join(missing)}: {without}")
         else:
-            yield Check(name, "ok", ", ".join(metrics))
+            yield ok(name, ", ".join(metrics))
 
 
 def _has(text: str, metric: str) -> bool:
     return bool(re.search(rf"^{metric}(_bucket|_count)?[ {{]", text, re.MULTILINE))
 
 
-def events_check(logs: Path) -> Check:
+def events_check(logs: Path) -> Result:
     """Whether the replica has written the event of a request."""
     events = b"".join(path.read_bytes() for path in logs.glob("*.ndjson"))
     if b'"tidegate.request"' in events:
-        return Check("replica events", "ok", "a request left its event")
+        return ok("replica events", "a request left its event")
     text = (
         "a request left no event: `tidegate search` and `trace` find only the gateway's access events; call"
         " instrument(app) of tidegate.telemetry, or use service.app"
     )
-    return Check("replica events", "warn", text)
+    return warn("replica events", text)
 
 
 async def _stop(
     session: aiohttp.ClientSession, settings: Settings, program: Program, child: Child
-) -> Check:
+) -> Result:
     request = asyncio.create_task(_request(session, settings, program.address))
     in_progress = not (await asyncio.wait([request], timeout=IN_PROGRESS_SECONDS))[0]
     began = time.monotonic()
@@ -197,21 +197,21 @@ async def _stop(
             f"it does not end within {program.stop_seconds:g} s (replicas.drain_seconds) after SIGTERM, and"
             " is killed: it has to end when its requests are finished"
         )
-        return Check("replica stop", "missing", text)
+        return failed("replica stop", text)
     text = f"it ended {seconds:.1f} s after SIGTERM"
     if not in_progress:
         hint = "verify.path to a request that takes longer"
-        return Check("replica stop", "ok", f"{text}; no request was in progress (set {hint})")
+        return ok("replica stop", f"{text}; no request was in progress (set {hint})")
     if not answered:
-        return Check("replica stop", "missing", f"{text} without finishing the request in progress")
+        return failed("replica stop", f"{text} without finishing the request in progress")
     if stays_ready:
         path = settings.replicas.ready_path
         text += (
             f", but {path} still answers 200 after SIGTERM: in Docker Compose and Kubernetes it gets requests"
             " until it ends, and loses those"
         )
-        return Check("replica stop", "warn", text)
-    return Check("replica stop", "ok", f"{text}, and finished the request in progress")
+        return warn("replica stop", text)
+    return ok("replica stop", f"{text}, and finished the request in progress")
 
 
 async def _stays_ready(

@@ -10,6 +10,7 @@ import aiohttp
 from rich.status import Status
 
 from tidegate.console import Console
+from tidegate.runtime.check_results import Results, has_failed
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.verify import view
@@ -43,11 +44,11 @@ def verify(settings: Settings, *, as_json: bool, wait_seconds: float) -> int:
         sys.stdout.write(view.as_json(results) + "\n")
     else:
         console = Console()
-        console.print(view.table(results, console.width))
-    return 1 if any(one.state == "failed" for found in results.values() for one in found) else 0
+        console.print(view.report(results, console.width))
+    return 1 if has_failed(results) else 0
 
 
-async def _run(settings: Settings, wait_seconds: float, status: Status) -> view.Results:
+async def _run(settings: Settings, wait_seconds: float, status: Status) -> Results:
     async with aiohttp.ClientSession(trust_env=False) as session:
         target = find_stack(settings, session)
         return await run_checks(

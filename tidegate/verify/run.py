@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tidegate.runtime.check_results import Result, failed
 from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.secret_files import SecretFileError
 from tidegate.store.base import StoreUnavailableError
@@ -21,7 +22,6 @@ from tidegate.verify.checks import (
     programs,
     prometheus,
 )
-from tidegate.verify.results import Result, failed
 from tidegate.verify.target import Check, Target
 
 # The gateway first: its check sends a request, whose events and samples the other checks look for.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from tidegate.runtime.check_results import Result
 from tidegate.runtime.http_client import HttpClient, HttpError, tls_context
 from tidegate.runtime.secret_files import authorization, read_login
 from tidegate.settings import Settings
@@ -16,7 +17,6 @@ from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.running_settings import running_settings
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.verify.results import Result
 
 
 class NoStackError(RuntimeError):

@@ -3,59 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Final
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Column, Table
 from rich.text import Text
 
-from tidegate.verify.results import Result
-
-Results = Mapping[str, list[Result]]
-STYLES: Final = {"ok": "green", "failed": "bold red", "skipped": "dim"}
-NAME_WIDTH, WIDE_NAME_WIDTH = 27, 38
-WIDE_TERMINAL: Final = 100
-"""From this width on, the names of checks are not wrapped."""
-MAX_DETAILS: Final = 8
-"""Lines of details of a failed check in the table; JSON has all."""
+from tidegate.runtime.check_results import Results, has_failed, table
 
 
-def table(results: Results, width: int) -> RenderableType:
-    """One line for each check, grouped by component; the details of failed checks; a summary.
-
-    Args:
-        results: by component.
-        width: of the terminal, in characters.
-    """
-    names = WIDE_NAME_WIDTH if width >= WIDE_TERMINAL else NAME_WIDTH
-    shown = Table(
-        Column(min_width=names, max_width=names, overflow="fold"),
-        Column(min_width=7),
-        Column(overflow="fold"),
-        box=None,
-        pad_edge=False,
-        show_header=False,
-    )
-    for component, found in results.items():
-        shown.add_row(Text(component, style="bold"))
-        for one in found:
-            state = Text(one.state, style=STYLES[one.state])
-            shown.add_row(Padding(one.name, (0, 0, 0, 2)), state, Text(one.text))
-            for line in _details(one):
-                shown.add_row("", "", Text(f"· {line}", style="red"))
-    good = not any(one.state == "failed" for found in results.values() for one in found)
-    return Group(shown, Text(), Text(summary(results), style="green" if good else "bold red"))
-
-
-def _details(one: Result) -> Iterator[str]:
-    if one.state != "failed":
-        return
-    yield from one.details[:MAX_DETAILS]
-    more = len(one.details) - MAX_DETAILS
-    if more > 0:
-        yield f"and {more} more (--json shows all)"
+def report(results: Results, width: int) -> RenderableType:
+    """The table and a summary, for a terminal of this width in characters."""
+    style = "bold red" if has_failed(results) else "green"
+    return Group(table(results, width), Text(), Text(summary(results), style=style))
 
 
 def summary(results: Results) -> str:

@@ -100,7 +100,7 @@ def test_the_page_and_what_it_promises(reader: PageReader, wheel: Wheel) -> None
     output = reader.follow(reader.folder / "README.md", instead)
     assert '{"summary":["The tide turns."]}' in output
     # Of the mounted application, and of the one with BentoML's own API: what `tidegate doctor` checks.
-    checks = re.findall(r"^replica [a-z ]*?(ok|warn|missing)\b", output, re.MULTILINE)
+    checks = re.findall(r"^replica [a-z ]*?(ok|warn|failed)\b", output, re.MULTILINE)
     assert checks == ["ok"] * 14, output
     (bento,) = (reader.folder.parent / "home").rglob("bento.yaml")
     assert (bento.parent / "env" / "python" / "wheels" / wheel.path.name).is_file()

@@ -9,8 +9,8 @@ import pytest
 
 from support.checkout import ROOT
 from support.components import IN_CI
-from tidegate.doctor.check import Check
 from tidegate.doctor.replica import replica_checks
+from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -45,7 +45,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 
 async def checks(
     folder: Path, *command: str, path: str = "/", **replicas: float
-) -> dict[str, Check]:
+) -> dict[str, Result]:
     settings = Settings(
         replicas={"command": command, **replicas},
         verify={"path": path},
@@ -56,7 +56,7 @@ async def checks(
     return found
 
 
-def states(found: dict[str, Check]) -> dict[str, str]:
+def states(found: dict[str, Result]) -> dict[str, str]:
     return {name.removeprefix("replica").strip(): check.state for name, check in found.items()}
 
 
@@ -102,7 +102,7 @@ async def test_a_server_that_drops_requests_or_ignores_sigterm_is_named(tmp_path
     command = (sys.executable, "-c", RUDE.replace("{", "{{").replace("}", "}}"), "{port}")
     dropped = await checks(tmp_path, *command, path="/slow")
     assert dropped["replica readiness"].state == "warn"
-    assert dropped["replica stop"].state == "missing"
+    assert dropped["replica stop"].state == "failed"
     assert "without finishing the request in progress" in dropped["replica stop"].text
     stays = await checks(tmp_path, *command, "stays", drain_seconds=0.5)
     assert "it does not end within 0.5 s (replicas.drain_seconds) after SIGTERM" in (
@@ -142,11 +142,11 @@ async def test_a_server_that_stays_ready_after_sigterm_is_named(tmp_path: Path) 
         ("import time; time.sleep(60)", "nothing answers at /ready after 1 s"),
     ],
 )
-async def test_a_replica_that_never_becomes_ready_is_missing_with_its_output(
+async def test_a_replica_that_never_becomes_ready_fails_with_its_output(
     code: str, why: str, tmp_path: Path
 ) -> None:
     found = await checks(tmp_path, sys.executable, "-c", code, "{port}", start_seconds=1.0)
-    assert states(found) == {"": "missing"}
+    assert states(found) == {"": "failed"}
     assert why in found["replica"].text
     assert ("no licence" in found["replica"].text) == ("licence" in code)
 

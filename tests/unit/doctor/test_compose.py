@@ -29,7 +29,7 @@ def test_a_used_port_is_reported_with_its_variable_unless_the_stack_uses_it() ->
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         check = ports_check(config(port), set())
-        assert check.state == "missing"
+        assert check.state == "failed"
         assert f"port {port} (GRAFANA_PORT) is used by " in check.text
         assert check.text.endswith("or set GRAFANA_PORT to a free port")
         assert ports_check(config(port), {port}).state == "ok"
@@ -39,11 +39,11 @@ def test_a_used_port_is_reported_with_its_variable_unless_the_stack_uses_it() ->
 @pytest.mark.parametrize(
     ("text", "state"),
     [
-        ("2.23.3\n", "missing"),
-        ("2.33.1\n", "missing"),
+        ("2.23.3\n", "failed"),
+        ("2.33.1\n", "failed"),
         ("2.34.0\n", "ok"),
         ("v5.6.1\n", "ok"),
-        ("1.29.2", "missing"),
+        ("1.29.2", "failed"),
         ("dev", "ok"),
     ],
 )
@@ -54,7 +54,7 @@ def test_compose_must_be_new_enough(text: str, state: str) -> None:
 @pytest.mark.parametrize(
     ("version", "state", "text"),
     [
-        ("v0.16.2", "missing", "set DOCKER_BUILDKIT=0"),
+        ("v0.16.2", "failed", "set DOCKER_BUILDKIT=0"),
         ("0.17.1", "ok", "0.17.1"),
         ("v0.38.2", "ok", "v0.38.2"),
         (None, "ok", "not installed"),
@@ -79,7 +79,7 @@ def test_podman_is_refused() -> None:
 def test_a_rootless_engine_needs_another_socket() -> None:
     rootless = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]}
     check = socket_check(config(), rootless)
-    assert check.state == "missing"
+    assert check.state == "failed"
     assert "set DOCKER_SOCKET=$XDG_RUNTIME_DIR/docker.sock" in check.text
     assert socket_check(config(docker_socket="/run/user/1000/docker.sock"), rootless).state == "ok"
     assert socket_check(config(), {"SecurityOptions": None}).state == "ok"
@@ -93,7 +93,7 @@ def test_the_memory_check_reads_the_memory_of_the_engine() -> None:
 def test_the_disk_check_runs_where_the_disk_is_accessible(monkeypatch: pytest.MonkeyPatch) -> None:
     assert disk_checks({"DockerRootDir": "/", "OperatingSystem": "Docker Desktop"}) == []
     here = {"DockerRootDir": "/", "OperatingSystem": "Debian GNU/Linux 12"}
-    for free, state in ((50 * GIB, "ok"), (3.5 * GIB, "warn"), (GIB, "missing")):
+    for free, state in ((50 * GIB, "ok"), (3.5 * GIB, "warn"), (GIB, "failed")):
         monkeypatch.setattr(
             "tidegate.provision.preflight.free_by_disk",
             lambda paths, free=free: {paths[0]: int(free)},

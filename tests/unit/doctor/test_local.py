@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from support.harnesses.collector_harness import event
-from tidegate.doctor.check import Check, table
 from tidegate.doctor.local import (
     _embedded_store,
     disk_check,
@@ -16,6 +15,7 @@ from tidegate.doctor.local import (
     package_checks,
     program_check,
 )
+from tidegate.runtime.check_results import failed, ok, table
 from tidegate.settings import load
 from tidegate.store.embedded.store import EmbeddedStore
 
@@ -37,8 +37,8 @@ REQUIREMENTS = [
     ("missing", "states"),
     [
         (set(), ["ok", "ok", "ok", "ok"]),
-        ({"aiohttp"}, ["missing", "ok", "ok", "ok"]),
-        ({"uvicorn"}, ["ok", "ok", "missing", "ok"]),
+        ({"aiohttp"}, ["failed", "ok", "ok", "ok"]),
+        ({"uvicorn"}, ["ok", "ok", "failed", "ok"]),
         ({"matplotlib"}, ["ok", "warn", "ok", "ok"]),
     ],
 )
@@ -67,7 +67,7 @@ def test_damage_of_the_embedded_store_is_found(tmp_path: Path) -> None:
     path = next((tmp_path / "store").glob("index-*/*.term"))
     path.write_bytes(b"x" + path.read_bytes()[1:])
     (found,) = _embedded_store(settings)
-    assert found.state == "missing"
+    assert found.state == "failed"
     assert "a segment of" in found.text
     path.unlink()
     EmbeddedStore(tmp_path / "store").close()  # sets it aside
@@ -87,9 +87,9 @@ def test_what_only_training_and_development_need_is_no_warning() -> None:
 
 
 def test_little_free_disk_or_memory_is_a_warning() -> None:
-    assert disk_check(Path("/d"), 5 * GIB) == Check("data folder", "ok", "/d, 5.0 GiB free")
+    assert disk_check(Path("/d"), 5 * GIB) == ok("data folder", "/d, 5.0 GiB free")
     assert disk_check(Path("/d"), GIB).state == "warn"
-    assert memory_check(4 * GIB) == Check("memory", "ok", "4.0 GiB available")
+    assert memory_check(4 * GIB) == ok("memory", "4.0 GiB available")
     assert memory_check(GIB // 2).state == "warn"
 
 
@@ -97,13 +97,11 @@ async def test_a_missing_program_is_reported_with_what_to_do() -> None:
     def nowhere() -> Path:
         raise RuntimeError("install it")
 
-    assert await program_check("haproxy", nowhere, "-v") == Check(
-        "haproxy", "missing", "install it"
-    )
+    assert await program_check("haproxy", nowhere, "-v") == failed("haproxy", "install it")
     broken = await program_check("haproxy", lambda: Path("/no/haproxy"), "-v")
-    assert broken.state == "missing"
+    assert broken.state == "failed"
     assert (await program_check("promtool", nowhere, "-v", needed=False)).state == "warn"
 
 
 def test_the_table_has_a_row_for_each_check() -> None:
-    assert table([Check("a", "ok", ""), Check("b", "missing", "x")]).row_count == 2
+    assert table({"": [ok("a", ""), failed("b", "x")]}, 80).row_count == 2

@@ -11,10 +11,10 @@ import pytest
 
 from support.doubles.http_doubles import Serve
 from support.ports import free_port
+from tidegate.runtime.check_results import Result, failed, ok
 from tidegate.settings import Settings
 from tidegate.verify import commands
 from tidegate.verify.checks import memory, prometheus
-from tidegate.verify.results import Result, failed, ok
 from tidegate.verify.run import CHECKS, run_checks
 from tidegate.verify.target import Target
 

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from tidegate.console import Console
-from tidegate.verify.results import failed, ok, skipped
-from tidegate.verify.view import as_json, summary, table
+from tidegate.runtime.check_results import failed, ok, skipped
+from tidegate.verify.view import as_json, report, summary
 
 RESULTS = {
     "Gateway": [ok("ready", "http://127.0.0.1:8000/ready responded with status 200")],
@@ -24,7 +24,7 @@ RESULTS = {
 @pytest.mark.parametrize("width", [80, 120])
 def test_each_check_has_a_line_below_its_component(width: int) -> None:
     out = io.StringIO()
-    Console(file=out, width=width).print(table(RESULTS, width))
+    Console(file=out, width=width).print(report(RESULTS, width))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     assert max(map(len, lines)) <= width
     assert lines[0] == "Gateway"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tidegate.runtime.check_results import Result, count, failed, ok
 from tidegate.runtime.prometheus import Prometheus
-from tidegate.verify.results import Result, count, failed, ok
 from tidegate.verify.target import Target
 
 LAG_SECONDS: Final = 30.0

@@ -17,10 +17,10 @@ from tidegate.observability_files.kibana import (
     saved_searches,
 )
 from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY
+from tidegate.runtime.check_results import Result, count, failed, ok, skipped
 from tidegate.runtime.http_client import HttpClient
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
 
 Counter = Callable[[DataView, str], Awaitable[int]]

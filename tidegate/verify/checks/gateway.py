@@ -12,11 +12,11 @@ from typing import Final
 from tidegate.events.event import Event
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.request_example import Row, example_row, get_path
+from tidegate.runtime.check_results import Result, failed, ok, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.verify.results import Result, failed, ok, skipped
 from tidegate.verify.target import Target
 
 DELIVERY_SECONDS: Final = 30.0

@@ -15,10 +15,10 @@ from typing import Any, Final
 import yaml
 
 from tidegate.observability_files.paths import observability_folder
+from tidegate.runtime.check_results import Result, count, failed, ok, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
 from tidegate.verify.checks.dashboard_variables import initial_values, offered_terms, substitute
-from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
 
 MAX_CONCURRENT: Final = 4

@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 
 from tidegate.observability_files.kibana import data_views, saved_objects
+from tidegate.runtime.check_results import Result, count, failed, ok, result_from, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
 from tidegate.verify.checks import kibana_panels
-from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
 Objects = dict[tuple[str, str], dict[str, Any]]

@@ -15,10 +15,10 @@ from typing import Any, Final
 import orjson
 
 from tidegate.observability_files.kibana_dashboards import Dashboard, Panel, dashboards
+from tidegate.runtime.check_results import Result, count, failed, ok, result_from, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.verify.checks.events import WITHOUT_EVENTS, skip_reason
 from tidegate.verify.checks.lens_search import has_data, search_body
-from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
 API_SINCE: Final = (9, 4)

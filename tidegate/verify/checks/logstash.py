@@ -7,8 +7,8 @@ from typing import Any, Final
 import yaml
 
 from tidegate.observability_files.paths import observability_folder
+from tidegate.runtime.check_results import Result, count, failed, ok, result_from, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
-from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
 MAX_QUEUE_FRACTION: Final = 0.8

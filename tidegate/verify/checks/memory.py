@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+from tidegate.runtime.check_results import Result, failed, ok
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.verify.results import Result, failed, ok
 from tidegate.verify.target import Target
 
 MIB: Final = 2**20

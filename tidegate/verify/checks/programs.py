@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.verify.results import Result, failed, ok, skipped
+from tidegate.runtime.check_results import Result, failed, ok, skipped
 from tidegate.verify.target import Target
 
 

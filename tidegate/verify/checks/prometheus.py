@@ -9,9 +9,9 @@ import yaml
 
 from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.rule_files import rule_files
+from tidegate.runtime.check_results import Result, count, result_from
 from tidegate.runtime.http_client import HttpClient
 from tidegate.settings import Settings
-from tidegate.verify.results import Result, count, result_from
 from tidegate.verify.target import Target
 
 SEVERITIES: Final = frozenset({"critical", "warning"})

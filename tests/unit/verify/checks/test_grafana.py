@@ -15,9 +15,9 @@ import pytest
 
 from support import grafana_dashboards
 from support.doubles.http_doubles import Answer, Answers, Serve
+from tidegate.runtime.check_results import Result
 from tidegate.verify.checks import grafana
 from tidegate.verify.checks.dashboard_variables import substitute
-from tidegate.verify.results import Result
 
 FRAMES = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [0.5, 0.7]]}}]}
 NAN = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [None, None]]}}]}

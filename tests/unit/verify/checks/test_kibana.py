@@ -15,9 +15,9 @@ from support.doubles.http_doubles import Answers, Serve
 from support.samples.kibana_dashboard import dashboard_answer
 from tidegate.observability_files.kibana import data_view_requests, ndjson, saved_objects
 from tidegate.observability_files.kibana_dashboards import dashboards
+from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 from tidegate.verify.checks import kibana
-from tidegate.verify.results import Result
 from tidegate.verify.run import run_checks
 
 OBJECTS = saved_objects(Settings())

@@ -14,9 +14,9 @@ from support.doubles.http_doubles import Answers, Serve
 from support.samples.kibana_dashboard import dashboard_answer
 from tidegate.observability_files.kibana import saved_objects, saved_searches
 from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY, dashboards
+from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 from tidegate.verify.checks import kibana_panels
-from tidegate.verify.results import Result
 
 (DASHBOARD,) = dashboards(Settings())
 ROUTE = f"GET /api/dashboards/{DASHBOARD.id}"

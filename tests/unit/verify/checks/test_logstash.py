@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from support.doubles.http_doubles import Serve
+from tidegate.runtime.check_results import Result
 from tidegate.verify.checks import logstash
-from tidegate.verify.results import Result
 
 QUEUE = {
     "type": "persisted",
