@@ -106,3 +106,8 @@ The initial state is empty."""
 def format_change(current: int, desired: int) -> str:
     """The beginning of an explanation: `4 → 6`, or `4 held` if the number stays."""
     return f"{current} held" if desired == current else f"{current} → {desired}"
+
+
+def direction(current: int, desired: int) -> str:
+    """The reason of a decision that follows from the numbers alone: `up`, `down` or `hold`."""
+    return "up" if desired > current else "down" if desired < current else "hold"

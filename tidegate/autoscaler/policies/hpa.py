@@ -11,6 +11,7 @@ scale-up limit are its defaults (horizontal.go). Three differences, each of whic
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -77,12 +78,7 @@ def hpa(
         peak = max([advice.number, *(n for _, n in window)])
         stabilized = advice.number if advice.number > current else min(current, peak)
 
-        # A decision that was not applied (paused, bounded) is no change.
-        changes = [[at, by] for at, by in state.get("changes", []) if at > now - UP_PERIOD_SECONDS]
-        if state.get("asked", current) != current:
-            changes = []
-        before = current - sum(by for _, by in changes)
-        limit = max(current, UP_FACTOR * before, before + UP_STEP)
+        changes, limit = scale_up_limit(state.get("changes", []), state.get("asked"), current, now)
 
         desired = bounds.clamp(min(stabilized, limit))
         # An older recommendation not above a newer one can never be the largest again.
@@ -116,6 +112,24 @@ def hpa(
         )
 
     return decide
+
+
+def scale_up_limit(
+    made: Sequence[list[float]], asked: int | None, current: int, now: float
+) -> tuple[list[list[float]], int]:
+    """The changes within the period of the scale-up limit, and the most replicas that it allows.
+
+    Args:
+        made: times and changes of the number of replicas.
+        asked: the number decided last; None before the first decision.
+        current: the number of replicas.
+        now: the time in seconds.
+    """
+    # A decision that was not applied (paused, bounded) is no change.
+    made = made if asked in {None, current} else []
+    changes = [[at, by] for at, by in made if at > now - UP_PERIOD_SECONDS]
+    before = current - sum(int(by) for _, by in changes)
+    return changes, max(current, UP_FACTOR * before, before + UP_STEP)
 
 
 def _recommend(

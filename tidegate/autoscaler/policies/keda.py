@@ -14,15 +14,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from tidegate.autoscaler.policies.hpa import scale_up_limit
 from tidegate.autoscaler.policies.samples import missing_signal
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 TICK_SECONDS: Final = 15.0
-# The HPA's default scaleUp behaviour: 100 % or 4 pods every 15 s, whichever is more.
-UP_PERIOD_SECONDS: Final = 15.0
-UP_FACTOR: Final = 2
-UP_STEP: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +147,7 @@ def _hpa(
     stable = max([wanted, *(number for _, number in earlier)]) if wanted < current else wanted
     stable = min(stable, current) if wanted < current else stable
 
-    # A decision that was not applied (paused, bounded) is no change.
-    made = after["changes"] if after["asked"] in {None, current} else []
-    changes = [[at, by] for at, by in made if at > now - UP_PERIOD_SECONDS]
-    before = current - sum(by for _, by in changes)
-    limit = max(current, UP_FACTOR * before, before + UP_STEP)
+    changes, limit = scale_up_limit(after["changes"], after["asked"], current, now)
     desired = Bounds(max(parameters.min, 1), parameters.max).clamp(min(stable, limit))
     after["changes"] = [*changes, [now, desired - current]] if desired > current else changes
     if desired == current:

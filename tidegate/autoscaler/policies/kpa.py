@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policies.samples import add_sample, mean, missing_signal, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 TICK_SECONDS: Final = 2.0
 
@@ -94,7 +94,7 @@ def kpa(parameters: KpaParameters) -> Policy:
         mode = "panic" if since is not None else "stable"
         return Decision(
             desired=desired,
-            reason="up" if desired > current else "down" if desired < current else "hold",
+            reason=direction(current, desired),
             explanation=(
                 f"{format_change(current, desired)}: {mode} mode; mean of {stable:.1f} requests over"
                 f" {parameters.stable_seconds:g} s and {panic:.1f} over the panic window, target"

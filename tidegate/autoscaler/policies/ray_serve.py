@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policies.samples import add_sample, mean, missing_signal, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 TICK_SECONDS: Final = 5.0
 
@@ -87,7 +87,7 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
         desired = bounds.clamp(desired)
         return Decision(
             desired=desired,
-            reason="up" if desired > current else "down" if desired < current else "hold",
+            reason=direction(current, desired),
             explanation=(
                 f"{format_change(current, desired)}: {ongoing:.1f} ongoing requests, target"
                 f" {parameters.target:g} per replica; {wanted} wanted for {abs(count)} ticks"

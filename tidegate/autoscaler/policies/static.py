@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 TICK_SECONDS: Final = 5.0
 
@@ -35,7 +35,7 @@ def static(parameters: StaticParameters) -> Policy:
         current = signals.desired
         return Decision(
             desired=desired,
-            reason="up" if desired > current else "down" if desired < current else "hold",
+            reason=direction(current, desired),
             explanation=f"{format_change(current, desired)}: the number is fixed",
             inputs={"parameters": recorded_parameters},
             state={},

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policies.samples import missing_signal
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 TICK_SECONDS: Final = 5.0
 
@@ -48,7 +48,7 @@ def step(parameters: StepParameters) -> Policy:
             if stepped_at is None or now - stepped_at >= parameters.every_seconds:
                 by = (usage > parameters.above) - (usage < parameters.below)
         desired = bounds.clamp(current + by)
-        moved = "up" if desired > current else "down" if desired < current else "hold"
+        moved = direction(current, desired)
         text = why or f"{usage:.2f} requests in the system per slot"
         return Decision(
             desired=desired,
