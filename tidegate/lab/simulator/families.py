@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidegate.autoscaler.types import Bounds
-from tidegate.lab.simulator.traces import Arrivals, Floats, Slowness, Trace
+from tidegate.lab.simulator.traces import Arrivals, Blackout, Floats, Slowness, Trace
 
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
@@ -53,29 +53,33 @@ class Family:
     operating_point: str = field(default="default")
 
 
-def _shape(
+def shape(
     seconds: float,
     rate: Callable[[Floats], Floats],
     *,
     interval: float = 5.0,
     arrivals: Arrivals | None = None,
     slow: tuple[Slowness, ...] = (),
+    blackouts: tuple[Blackout, ...] = (),
+    daily: bool = False,
 ) -> Callable[[str], Trace]:
-    """A builder of the trace with the rate in the middle of each interval."""
+    """A builder of the trace with the rate in the middle of each interval; `daily`: also a day before."""
 
     def build(name: str) -> Trace:
         times = np.arange(0.0, seconds, interval) + interval / 2
         rates = np.broadcast_to(rate(times), times.shape).astype(np.float64)
-        return Trace(name, interval, rates, slow, arrivals=arrivals or Arrivals())
+        earlier = (rates,) if daily else ()
+        return Trace(name, interval, rates, slow, blackouts, earlier, arrivals or Arrivals())
 
     return build
 
 
-def _constant(rate: float) -> Callable[[Floats], Floats]:
+def constant(rate: float) -> Callable[[Floats], Floats]:
+    """The same rate at all times."""
     return lambda t: np.full_like(t, rate)
 
 
-def _during(period: float, begin: float, length: float, high: float, low: float) -> Any:
+def during(period: float, begin: float, length: float, high: float, low: float) -> Any:
     """`high` for `length` seconds from `begin` in each period, else `low`."""
 
     def rate(t: Floats) -> Floats:
@@ -100,56 +104,56 @@ def _ramp(t: Floats) -> Floats:
     return 5.0 + 105.0 * np.clip(1.0 - np.abs(t - 1.5 * HOUR) / (1.5 * HOUR), 0.0, 1.0)
 
 
-def _levels(*levels: float) -> Callable[[Floats], Floats]:
-    """Each of the levels for ten minutes."""
-    return lambda t: np.array(levels)[(t // (10 * MINUTE)).astype(int)]
+def levels(each: float, *rates: float) -> Callable[[Floats], Floats]:
+    """Each of the rates for as many seconds."""
+    return lambda t: np.array(rates)[(t // each).astype(int)]
 
+
+LEVELS: Final = levels(10 * MINUTE, 20, 60, 40, 80, 50, 20)
 
 FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
     {
         # 100 requests at once every 10 s.
         "batches": Family(
-            _shape(
+            shape(
                 1.5 * HOUR,
-                _constant(10.0),
+                constant(10.0),
                 interval=10.0,
                 arrivals=Arrivals("exact", together=True),
             )
         ),
         # 30 s at 120/s every 5 minutes, else 30/s.
-        "bursts-periodic": Family(_shape(1.5 * HOUR, _during(300.0, 120.0, 30.0, 120.0, 30.0))),
+        "bursts-periodic": Family(shape(1.5 * HOUR, during(300.0, 120.0, 30.0, 120.0, 30.0))),
         # The same bursts at random times.
-        "bursts-irregular": Family(_shape(1.5 * HOUR, _at_random(300.0, 30.0, 120.0, 30.0))),
+        "bursts-irregular": Family(shape(1.5 * HOUR, _at_random(300.0, 30.0, 120.0, 30.0))),
         # 20 s at 120/s every 10 minutes, else 30/s.
-        "bursts-rare": Family(_shape(2 * HOUR, _during(600.0, 300.0, 20.0, 120.0, 30.0))),
+        "bursts-rare": Family(shape(2 * HOUR, during(600.0, 300.0, 20.0, 120.0, 30.0))),
         # 40/s with a variance of ten times the mean in each second.
         "clumped": Family(
-            _shape(
-                HOUR, _constant(40.0), interval=1.0, arrivals=Arrivals("clumped", dispersion=10.0)
-            )
+            shape(HOUR, constant(40.0), interval=1.0, arrivals=Arrivals("clumped", dispersion=10.0))
         ),
-        "heavy-tail": Family(_shape(HOUR, _levels(20, 60, 40, 80, 50, 20)), "heavy-tail"),
-        "heavier-tail": Family(_shape(HOUR, _levels(20, 60, 40, 80, 50, 20)), "heavier-tail"),
+        "heavy-tail": Family(shape(HOUR, LEVELS), "heavy-tail"),
+        "heavier-tail": Family(shape(HOUR, LEVELS), "heavier-tail"),
         # Requests take twice as long from minute 20 on for half an hour.
         "slow-service": Family(
-            _shape(1.2 * HOUR, _constant(40.0), slow=(Slowness(20 * MINUTE, 50 * MINUTE, 2.0),)),
+            shape(1.2 * HOUR, constant(40.0), slow=(Slowness(20 * MINUTE, 50 * MINUTE, 2.0),)),
             "slack",
         ),
         # Half an hour with a request every 10 s, then 60/s for 8 minutes; twice.
         "idle-then-burst": Family(
-            _shape(80 * MINUTE, _during(40 * MINUTE, 30 * MINUTE, 8 * MINUTE, 60.0, 0.1))
+            shape(80 * MINUTE, during(40 * MINUTE, 30 * MINUTE, 8 * MINUTE, 60.0, 0.1))
         ),
-        "ramp-hours": Family(_shape(3 * HOUR, _ramp)),
+        "ramp-hours": Family(shape(3 * HOUR, _ramp)),
         # From 5/s to 100/s at once, for 10 minutes in each of two 40.
         "flash-20x": Family(
-            _shape(80 * MINUTE, _during(40 * MINUTE, 15 * MINUTE, 10 * MINUTE, 100.0, 5.0))
+            shape(80 * MINUTE, during(40 * MINUTE, 15 * MINUTE, 10 * MINUTE, 100.0, 5.0))
         ),
         "long-start": Family(
-            _shape(2 * HOUR, lambda t: 60.0 - 50.0 * np.cos(2 * np.pi * t / HOUR)), "long-start"
+            shape(2 * HOUR, lambda t: 60.0 - 50.0 * np.cos(2 * np.pi * t / HOUR)), "long-start"
         ),
         # 400/s on average, clumped in each second.
         "small-fast": Family(
-            _shape(
+            shape(
                 30 * MINUTE,
                 lambda t: 400.0 + 250.0 * np.sin(2 * np.pi * t / (15 * MINUTE)),
                 interval=1.0,
@@ -157,19 +161,19 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
             ),
             "small-fast",
         ),
-        "per-replica-queues": Family(_shape(HOUR, _levels(20, 60, 40, 80, 50, 20)), "round-robin"),
+        "per-replica-queues": Family(shape(HOUR, LEVELS), "round-robin"),
         # Rates that are another ones each minute, as in counts of requests by minute of a real service.
         "noisy-minutes": Family(
-            _shape(
+            shape(
                 2 * HOUR,
-                _constant(45.0),
+                constant(45.0),
                 interval=60.0,
                 arrivals=Arrivals(noise_cv=0.5, noise_seconds=120.0),
             )
         ),
         # Rates that drift and flicker within seconds, as in counts by second.
         "noisy-seconds": Family(
-            _shape(
+            shape(
                 2 * HOUR,
                 lambda t: 45.0 - 25.0 * np.cos(2 * np.pi * t / HOUR),
                 interval=1.0,

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
-from tidegate.lab.simulator.families import FAMILIES
-from tidegate.lab.simulator.traces import (
-    Blackout,
-    Floats,
-    Slowness,
-    Trace,
-    TraceError,
-    read_csv,
-)
+from tidegate.lab.simulator.families import FAMILIES, HOUR, MINUTE, constant, during, levels, shape
+from tidegate.lab.simulator.traces import Blackout, Floats, Slowness, Trace, TraceError, read_csv
 
-INTERVAL_SECONDS: Final = 5.0
-MINUTE: Final = 60.0
-HOUR: Final = 3600.0
 # The day before Thanksgiving, the busiest in the data.
 DEPARTURES_DAY: Final = date(2013, 11, 27)
 DEPARTURES_PEAK: Final = 60.0
@@ -90,114 +80,50 @@ def _departures(flights: Any, day: date) -> Floats:
     return np.bincount(minutes, minlength=1440).astype(np.float64)
 
 
-def _shape(seconds: float, rate: Callable[[Floats], Floats]) -> Floats:
-    """The rate in the middle of each interval."""
-    return rate(np.arange(0.0, seconds, INTERVAL_SECONDS) + INTERVAL_SECONDS / 2)
+def _flash_crowd(t: Floats) -> Floats:
+    since = t - 15 * MINUTE
+    rising = np.clip(since / MINUTE, 0.0, 1.0)
+    falling = 0.5 ** (np.clip(since - MINUTE, 0.0, None) / (7 * MINUTE))
+    return 15.0 + 135.0 * rising * falling
 
 
-def _trace(
-    name: str,
-    seconds: float,
-    rate: Callable[[Floats], Floats],
-    slow: Slowness | None = None,
-    blackouts: tuple[Blackout, ...] = (),
-) -> Trace:
-    slownesses = (slow,) if slow else ()
-    return Trace(name, INTERVAL_SECONDS, _shape(seconds, rate), slownesses, blackouts)
+# While the load falls, where a scaler that reads missing metrics as zero does harm, and while it rises.
+LOST: Final = (
+    Blackout(10 * MINUTE, 20 * MINUTE, "missing"),
+    Blackout(35 * MINUTE, 45 * MINUTE, "nan"),
+    Blackout(72 * MINUTE, 82 * MINUTE, "frozen"),
+    Blackout(95 * MINUTE, 105 * MINUTE, "reset"),
+)
 
-
-def steady() -> Trace:
-    """60 requests a second for an hour."""
-    return _trace("steady", HOUR, lambda t: np.full_like(t, 60.0))
-
-
-def steps() -> Trace:
-    """20, 60, 100, 60 and 20 a second, each for 12 minutes."""
-    levels = np.array([20.0, 60.0, 100.0, 60.0, 20.0])
-    return _trace("steps", HOUR, lambda t: levels[(t // (12 * MINUTE)).astype(int)])
-
-
-def spike() -> Trace:
-    """30 a second for an hour, but 120 for 5 minutes from minute 20; the same on the day before."""
-    trace = _trace(
-        "spike",
-        HOUR,
-        lambda t: np.where((t >= 20 * MINUTE) & (t < 25 * MINUTE), 120.0, 30.0),
-    )
-    return replace(trace, earlier=(trace.rates,))
-
-
-def diurnal() -> Trace:
-    """A day in 6 hours: 55 - 45·cos(2πt/6 h), 10 to 100 a second; the same on the day before."""
-    trace = _trace("diurnal", 6 * HOUR, lambda t: 55.0 - 45.0 * np.cos(2 * np.pi * t / (6 * HOUR)))
-    return replace(trace, earlier=(trace.rates,))
-
-
-def sawtooth() -> Trace:
-    """From 10 to 100 a second in 15 minutes, then back at once; four times."""
-    return _trace("sawtooth", HOUR, lambda t: 10.0 + 90.0 * (t % (15 * MINUTE)) / (15 * MINUTE))
-
-
-def flash_crowd() -> Trace:
-    """15 a second; at minute 15 up to 150 within a minute, then the excess halves every 7 minutes."""
-
-    def rate(t: Floats) -> Floats:
-        since = t - 15 * MINUTE
-        rising = np.clip(since / MINUTE, 0.0, 1.0)
-        falling = 0.5 ** (np.clip(since - MINUTE, 0.0, None) / (7 * MINUTE))
-        return 15.0 + 135.0 * rising * falling
-
-    return _trace("flash-crowd", HOUR, rate)
-
-
-def slowdown() -> Trace:
-    """50 a second for an hour; requests take 20 % longer from minute 20 to 40."""
-    return _trace(
-        "slowdown",
-        HOUR,
-        lambda t: np.full_like(t, 50.0),
-        slow=Slowness(20 * MINUTE, 40 * MINUTE, 1.2),
-    )
-
-
-def outage() -> Trace:
-    """40 a second for an hour; a dependency fails for 5 minutes: requests take 8 times as long."""
-    return _trace(
-        "outage",
-        HOUR,
-        lambda t: np.full_like(t, 40.0),
-        slow=Slowness(20 * MINUTE, 25 * MINUTE, 8.0),
-    )
-
-
-def lost_metrics() -> Trace:
-    """Two waves from 20 to 80 a second within two hours; metrics are lost four times for 10 minutes.
-
-    While the load falls, where a scaler that reads missing metrics as zero does harm, and while it rises.
-    """
-    return _trace(
-        "lost-metrics",
-        2 * HOUR,
-        lambda t: 50.0 - 30.0 * np.cos(2 * np.pi * t / HOUR),
-        blackouts=(
-            Blackout(10 * MINUTE, 20 * MINUTE, "missing"),
-            Blackout(35 * MINUTE, 45 * MINUTE, "nan"),
-            Blackout(72 * MINUTE, 82 * MINUTE, "frozen"),
-            Blackout(95 * MINUTE, 105 * MINUTE, "reset"),
+SYNTHETIC: Final[Mapping[str, Callable[[str], Trace]]] = MappingProxyType(
+    {
+        # 60 requests a second for an hour.
+        "steady": shape(HOUR, constant(60.0)),
+        # 20, 60, 100, 60 and 20 a second, each for 12 minutes.
+        "steps": shape(HOUR, levels(12 * MINUTE, 20.0, 60.0, 100.0, 60.0, 20.0)),
+        # 30 a second for an hour, but 120 for 5 minutes from minute 20; the same on the day before.
+        "spike": shape(HOUR, during(HOUR, 20 * MINUTE, 5 * MINUTE, 120.0, 30.0), daily=True),
+        # A day in 6 hours, 10 to 100 a second; the same on the day before.
+        "diurnal": shape(
+            6 * HOUR, lambda t: 55.0 - 45.0 * np.cos(2 * np.pi * t / (6 * HOUR)), daily=True
         ),
-    )
-
+        # From 10 to 100 a second in 15 minutes, then back at once; four times.
+        "sawtooth": shape(HOUR, lambda t: 10.0 + 90.0 * (t % (15 * MINUTE)) / (15 * MINUTE)),
+        # 15 a second; at minute 15 up to 150 within a minute, then the excess halves every 7 minutes.
+        "flash-crowd": shape(HOUR, _flash_crowd),
+        # 50 a second for an hour; requests take 20 % longer from minute 20 to 40.
+        "slowdown": shape(HOUR, constant(50.0), slow=(Slowness(20 * MINUTE, 40 * MINUTE, 1.2),)),
+        # 40 a second for an hour; a dependency fails for 5 minutes: requests take 8 times as long.
+        "outage": shape(HOUR, constant(40.0), slow=(Slowness(20 * MINUTE, 25 * MINUTE, 8.0),)),
+        # Two waves from 20 to 80 a second within two hours; metrics are lost four times for 10 minutes.
+        "lost-metrics": shape(
+            2 * HOUR, lambda t: 50.0 - 30.0 * np.cos(2 * np.pi * t / HOUR), blackouts=LOST
+        ),
+    }
+)
 
 NAMED_TRACES: Final[dict[str, Callable[[], Trace]]] = {
-    "steady": steady,
-    "steps": steps,
-    "spike": spike,
-    "diurnal": diurnal,
-    "sawtooth": sawtooth,
-    "flash-crowd": flash_crowd,
-    "slowdown": slowdown,
-    "outage": outage,
-    "lost-metrics": lost_metrics,
+    **{name: partial(build, name) for name, build in SYNTHETIC.items()},
     "flights": departures,
     **{name: partial(family.build, name) for name, family in FAMILIES.items()},
 }
