@@ -22,9 +22,8 @@ import numpy as np
 
 from tidegate.autoscaler.wrappers.daily_rise import DAY_SECONDS, DAYS
 from tidegate.lab.simulator.named_traces import find_trace
-from tidegate.lab.simulator.run import simulate
 from tidegate.lab.simulator.score import Score, score
-from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.simulated_policy import run_policy
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Floats, Trace, read_csv
 
@@ -114,9 +113,7 @@ def _level(day: Day, random: np.random.Generator) -> Floats:
 def score_of(policy: str, day: Trace, startup_seconds: float, seed: int) -> Score:
     """The score of a run."""
     system = System(startup_seconds=startup_seconds)
-    built = simulated_policy(policy, system)
-    run = simulate(built.policy, day, system, seed=seed, tick_seconds=built.tick_seconds)
-    return score(run, system.slo_seconds)
+    return score(run_policy(policy, day, system, seed), system.slo_seconds)
 
 
 def real_days(path: Path, peak: float) -> Iterator[Trace]:

@@ -18,9 +18,9 @@ from typing import Final
 
 from tidegate.lab.simulator.named_traces import find_trace
 from tidegate.lab.simulator.processes import in_processes
-from tidegate.lab.simulator.run import Run, simulate
+from tidegate.lab.simulator.run import Run
 from tidegate.lab.simulator.score import score
-from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.simulated_policy import run_policy
 from tidegate.lab.simulator.system import System
 
 # The traces of one to a few hours, of which 15 minutes are a relevant part.
@@ -44,10 +44,8 @@ class Calibration:
     def run(self, trace: str, seed: int) -> Run:
         """A run on the trace."""
         system = replace(SYSTEM, reported_slots=self.slots)
-        built = simulated_policy(f"sloq:service_seconds={self.service_seconds}", system)
-        return simulate(
-            built.policy, find_trace(trace), system, seed=seed, tick_seconds=built.tick_seconds
-        )
+        policy = f"sloq:service_seconds={self.service_seconds}"
+        return run_policy(policy, find_trace(trace), system, seed)
 
 
 CORRECT: Final = Calibration()

@@ -19,13 +19,10 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.autoscaler.cells import (
     BASELINES,
@@ -90,7 +87,7 @@ def main() -> int:
     specs = specs_of(files)
     cells = cells_of(specs, arguments.seeds)
     until = time.monotonic() + 60 * arguments.minutes
-    run_cells(results, cells, jobs=arguments.jobs, until=until, progress=_progress)
+    run_cells(results, cells, jobs=arguments.jobs, until=until)
     missing = sum(results.get(cell) is None for cell in cells)
     seeds = whole_seeds(results, CORE, specs, range(arguments.seeds))
     if not seeds:
@@ -173,24 +170,6 @@ def _command(arguments: argparse.Namespace, folder: Path | None) -> str:
 
 def _shown(folder: Path) -> str:
     return os.path.relpath(folder, ROOT)
-
-
-def _progress(done: Iterator[object], total: int) -> Iterable[object]:
-    """A bar in a terminal, else a line for every tenth of the cells."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("simulating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as shown:
-        task = shown.add_task("simulating", total=total)
-        for number, cell in enumerate(done, start=1):
-            shown.advance(task)
-            if not console.is_terminal and number * 10 // total > (number - 1) * 10 // total:
-                print(f"{number} of {total} cells simulated", file=sys.stderr, flush=True)
-            yield cell
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Final
 
 import tidegate
 from tidegate.autoscaler.policy_expression import policy_name_of
-from tidegate.lab.simulator.comparison import TraceSpec, compare_policies
+from tidegate.lab.simulator.comparison import TraceSpec, score_job, trace_of
 from tidegate.lab.simulator.named_traces import NAMED_TRACES
 from tidegate.lab.simulator.score import Score
 from tidegate.lab.simulator.system import System
@@ -71,8 +71,8 @@ class Cell:
 
     def simulate(self) -> Score:
         """Its score, simulated in this process."""
-        (result,) = compare_policies([self.policy], [self.trace], System(), [self.seed], workers=1)
-        return result.score
+        system = self.trace.system(System())
+        return score_job((self.policy, trace_of(self.trace), system, self.seed))
 
 
 def specs_of(files: Iterable[Path]) -> list[TraceSpec]:

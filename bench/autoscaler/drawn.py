@@ -16,15 +16,13 @@ import argparse
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from bench.autoscaler import draws
 from bench.autoscaler.cells import BASELINES, FLOOR, SLOQ, digest_of
@@ -150,7 +148,7 @@ def main() -> int:
     policies = (*COMPARED, *arguments.policy, *off)
     results = Results.read(arguments.run)
     cells = [Drawn(policy, number) for number in numbers for policy in policies]
-    run_cells(results, cells, jobs=arguments.jobs, until=float("inf"), progress=_progress)
+    run_cells(results, cells, jobs=arguments.jobs, until=float("inf"))
     table: Scores = {
         (policy, str(number)): [found]
         for policy in policies
@@ -214,11 +212,6 @@ def _dominated(table: Scores, policy: str, number: str) -> bool:
         _late(table, other, number) < late and _cost(table, other, number) < cost
         for other in BASELINES
     )
-
-
-def _progress(done: Iterator[object], total: int) -> Iterable[object]:
-    console = Console(stderr=True)
-    return track(done, "simulating", total=total, console=console, disable=not console.is_terminal)
 
 
 if __name__ == "__main__":

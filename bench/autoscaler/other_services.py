@@ -18,9 +18,6 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any, Final
 
-from rich.console import Console
-from rich.progress import track
-
 from bench.autoscaler.cells import CORE, FLOOR, SLOQ
 from bench.autoscaler.comparison import (
     Scores,
@@ -102,17 +99,8 @@ def scores(
     variant: Variant, seeds: int, jobs: int, title: str, names: Sequence[str] = NAMES
 ) -> Scores:
     """The scores of SLOQ, the baselines and the floor, by policy and trace."""
-    console = Console(stderr=True)
-    found = compare_policies(
-        CORE,
-        specs_for(variant, names),
-        System(),
-        range(seeds),
-        workers=jobs,
-        progress=lambda those, total: track(
-            those, title, total, console=console, disable=not console.is_terminal
-        ),
-    )
+    specs = specs_for(variant, names)
+    found = compare_policies(CORE, specs, System(), range(seeds), workers=jobs, title=title)
     return {(one.policy, one.trace): one.scores for one in found}
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from operator import methodcaller
 from pathlib import Path
 from typing import Final, Protocol
 
+from tidegate.lab.simulator.processes import in_processes
 from tidegate.lab.simulator.score import Score
 
 WRITE_SECONDS: Final = 10.0
@@ -86,7 +86,6 @@ def run_cells(
     *,
     jobs: int,
     until: float,
-    progress: Callable[[Iterator[object], int], Iterable[object]],
 ) -> None:
     """Simulate the cells that have no score yet, in their order, and keep the scores.
 
@@ -95,24 +94,18 @@ def run_cells(
         cells: the cells.
         jobs: the number of processes; 1: this one.
         until: the time (`time.monotonic`) after which no more cells are begun.
-        progress: wraps the iterator of cells that are done, of which it is given the total.
     """
     missing = [cell for cell in cells if results.get(cell) is None]
-    for _ in progress(_each(results, missing, jobs, until), len(missing)):
-        pass
-
-
-def _each(results: Results, cells: Sequence[Cell], jobs: int, until: float) -> Iterator[object]:
+    scores = in_processes(methodcaller("simulate"), missing, jobs, until=until)
     unwritten: set[int] = set()
     written = time.monotonic()
     try:
-        for cell, score in _scored(cells, jobs, until):
+        for cell, score in zip(missing, scores, strict=False):
             results.add(cell, score)
             unwritten.add(cell.seed)
             if time.monotonic() - written >= WRITE_SECONDS:
                 _write(results, unwritten)
                 written = time.monotonic()
-            yield cell
     finally:
         _write(results, unwritten)
 
@@ -120,24 +113,3 @@ def _each(results: Results, cells: Sequence[Cell], jobs: int, until: float) -> I
 def _write(results: Results, unwritten: set[int]) -> None:
     while unwritten:
         results.write(unwritten.pop())
-
-
-def _scored(cells: Sequence[Cell], jobs: int, until: float) -> Iterator[tuple[Cell, Score]]:
-    if jobs == 1:
-        for cell in cells:
-            if time.monotonic() >= until:
-                return
-            yield cell, cell.simulate()
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        # Few are under way at once, so that a stop, by time or by a key, does not wait for all of them.
-        rest, pending = iter(cells), deque[tuple[Cell, Future[Score]]]()
-        while True:
-            while len(pending) < 4 * jobs and time.monotonic() < until:
-                if (one := next(rest, None)) is None:
-                    break
-                pending.append((one, pool.submit(one.simulate)))
-            if not pending:
-                return
-            cell, future = pending.popleft()
-            yield cell, future.result()

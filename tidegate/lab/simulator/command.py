@@ -18,7 +18,6 @@ from tidegate.lab.simulator.comparison import (
     compare_policies,
     run_one,
 )
-from tidegate.lab.simulator.progress import with_progress
 from tidegate.lab.simulator.system import System
 
 BAD_USE = 2
@@ -73,7 +72,6 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
             comparison.traces,
             comparison.system,
             range(comparison.seeds),
-            progress=with_progress,
         )
         if plot:
             _plot(plot, comparison, results)

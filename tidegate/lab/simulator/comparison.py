@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from statistics import fmean
@@ -11,9 +11,9 @@ from typing import Any
 from tidegate.lab.simulator.families import FAMILIES
 from tidegate.lab.simulator.named_traces import find_trace
 from tidegate.lab.simulator.processes import in_processes
-from tidegate.lab.simulator.run import Run, simulate
+from tidegate.lab.simulator.run import Run
 from tidegate.lab.simulator.score import Score, score
-from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.simulated_policy import run_policy, simulated_policy
 from tidegate.lab.simulator.system import System, at_operating_point
 from tidegate.lab.simulator.traces import Trace
 
@@ -60,12 +60,8 @@ class PolicyResult:
     scores: tuple[Score, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    policy: str
-    trace: TraceSpec
-    system: System
-    seed: int
+Job = tuple[str, Trace, System, int]
+"""A policy expression, a trace, the service that it meets, and a seed."""
 
 
 def compare_policies(
@@ -75,7 +71,7 @@ def compare_policies(
     seeds: Iterable[int],
     *,
     workers: int | None = None,
-    progress: Callable[[Iterator[Score], int], Iterable[Score]] = lambda scores, total: scores,
+    title: str = "simulating",
 ) -> list[PolicyResult]:
     """Run every policy on every trace with every seed; all policies get the same requests.
 
@@ -85,55 +81,40 @@ def compare_policies(
         system: the simulated service.
         seeds: of the requests.
         workers: the number of processes; None: one per core; 1: in this process.
-        progress: wraps the iterator of scores, of which it is given the total, to show progress.
+        title: beside the bar of the progress.
 
     Raises:
         ValueError: a policy or trace is invalid; raised before anything runs.
     """
     seeds = list(seeds)
-    names = {spec: _trace(spec).name for spec in traces}
+    met = [(trace_of(spec), spec.system(system)) for spec in traces]
     for expression in policies:
-        for spec in traces:
-            simulated_policy(expression, spec.system(system))
-    jobs = [
-        _Job(expression, spec, spec.system(system), seed)
-        for spec in traces
+        for _, own in met:
+            simulated_policy(expression, own)
+    jobs: list[Job] = [
+        (expression, trace, own, seed)
+        for trace, own in met
         for expression in policies
         for seed in seeds
     ]
-    scores = list(progress(in_processes(_score, jobs, workers), len(jobs)))
+    scores = list(in_processes(score_job, jobs, workers, title=title))
     found = []
-    for number, job in enumerate(jobs[:: len(seeds)]):
-        of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]
-        found.append(
-            PolicyResult(
-                job.policy, names[job.trace], mean_score(of_all_seeds), tuple(of_all_seeds)
-            )
-        )
+    for first in range(0, len(jobs), len(seeds)):
+        expression, trace, _, _ = jobs[first]
+        of_all_seeds = tuple(scores[first : first + len(seeds)])
+        found.append(PolicyResult(expression, trace.name, mean_score(of_all_seeds), of_all_seeds))
     return found
 
 
 def run_one(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
     """A single run, in this process, of the service that the trace meets."""
-    system = spec.system(system)
-    return _run(expression, spec, system, seed)
+    return run_policy(expression, trace_of(spec), spec.system(system), seed)
 
 
-def _run(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
-    one = simulated_policy(expression, system)
-    return simulate(
-        one.policy,
-        _trace(spec),
-        system,
-        seed=seed,
-        tick_seconds=one.tick_seconds,
-        uses_history=one.uses_history,
-    )
-
-
-def _score(job: _Job) -> Score:
-    run = _run(job.policy, job.trace, job.system, job.seed)
-    return score(run, job.system.slo_seconds, slo_quantile=job.system.slo_quantile)
+def score_job(job: Job) -> Score:
+    """The score of a run, in this process."""
+    _, _, system, _ = job
+    return score(run_policy(*job), system.slo_seconds, slo_quantile=system.slo_quantile)
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
@@ -143,6 +124,11 @@ def mean_score(scores: Sequence[Score]) -> Score:
 
 
 @lru_cache(maxsize=64)
-def _trace(spec: TraceSpec) -> Trace:
+def trace_of(spec: TraceSpec) -> Trace:
+    """The trace of a specification.
+
+    Raises:
+        TraceError: there is none, or it is invalid.
+    """
     trace = find_trace(spec.name, spec.peak)
     return replace(trace, arrivals=replace(trace.arrivals, counts="exact")) if spec.exact else trace

@@ -1,28 +1,65 @@
-"""Simulations in several processes."""
+"""Simulations in several processes, with their progress."""
 
 from __future__ import annotations
 
 import gc
+import math
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice, takewhile
 from typing import TypeVar
+
+from rich.progress import track
+
+from tidegate.console import Console
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
 def in_processes(
-    simulate: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None
+    simulate: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int | None,
+    *,
+    until: float = math.inf,
+    title: str = "simulating",
 ) -> Iterator[Result]:
-    """The results in the order of the jobs; in this process with one worker or one job, None: one per core.
+    """The results in the order of the jobs; a terminal shows the progress.
 
-    The children never collect what they inherit: objects of gRPC, as of an external scaler in this process,
-    would then wait for threads that a fork does not copy, for ever.
+    Args:
+        simulate: makes the result of a job.
+        jobs: the jobs.
+        workers: the number of processes; None: one per core. With one, or one job, it is this process.
+        until: the time (`time.monotonic`) after which no more jobs are begun.
+        title: beside the bar of the progress.
     """
-    workers = workers or os.cpu_count() or 1
-    if workers == 1 or len(jobs) == 1:
-        yield from map(simulate, jobs)
+    console = Console(stderr=True)
+    yield from track(
+        _results(simulate, jobs, workers or os.cpu_count() or 1, until),
+        title,
+        total=len(jobs),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _results(
+    simulate: Callable[[Job], Result], jobs: Sequence[Job], workers: int, until: float
+) -> Iterator[Result]:
+    begun = takewhile(lambda _: time.monotonic() < until, jobs)
+    if workers == 1 or len(jobs) <= 1:
+        yield from map(simulate, begun)
         return
+    # The children never collect what they inherit: objects of gRPC, as of an external scaler in this process,
+    # would then wait for threads that a fork does not copy, for ever.
     with ProcessPoolExecutor(min(workers, len(jobs)), initializer=gc.freeze) as pool:
-        yield from pool.map(simulate, jobs)
+        # Few are under way at once, so that a stop, by time or by a key, does not wait for all of them.
+        pending = deque(pool.submit(simulate, job) for job in islice(begun, 4 * workers))
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(pool.submit(simulate, job) for job in islice(begun, 1))

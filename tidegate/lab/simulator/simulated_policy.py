@@ -1,4 +1,4 @@
-"""Builds a policy for a simulation, from the same expressions as live."""
+"""Builds a policy for a simulation, from the same expressions as live, and runs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from tidegate.autoscaler.policy_expression import policy_name_of
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
+from tidegate.lab.simulator.run import Run, simulate
 from tidegate.lab.simulator.system import System
+from tidegate.lab.simulator.traces import Trace
 from tidegate.settings import Autoscaler
 
 IDLE_SECONDS: Final = Autoscaler().idle_seconds
@@ -45,3 +47,20 @@ def simulated_policy(expression: str, system: System) -> BuiltPolicy:
     built = build_policy(expression, own)
     zero = ScaleToZeroParameters(bounds.max, IDLE_SECONDS, own.stale_seconds)
     return replace(built, policy=scale_to_zero(built.policy, built.parameters, zero))
+
+
+def run_policy(expression: str, trace: Trace, system: System, seed: int) -> Run:
+    """Run the policy of an expression on a trace, in this process; arguments as for `simulate`.
+
+    Raises:
+        PolicyError: the expression is invalid.
+    """
+    built = simulated_policy(expression, system)
+    return simulate(
+        built.policy,
+        trace,
+        system,
+        seed=seed,
+        tick_seconds=built.tick_seconds,
+        uses_history=built.uses_history,
+    )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from tidegate.autoscaler.sloq.parameters import PRIORITIES
+from tidegate.lab.simulator.comparison import score_job
 from tidegate.lab.simulator.processes import in_processes
-from tidegate.lab.simulator.run import simulate
-from tidegate.lab.simulator.score import Score, score
+from tidegate.lab.simulator.score import Score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Trace, TraceError
@@ -127,7 +127,6 @@ def scores_of(
     seeds: int,
     *,
     workers: int | None = None,
-    progress: Callable[[Iterator[Score], int], Iterable[Score]] = lambda scores, total: scores,
 ) -> dict[str, list[list[Score]]]:
     """The scores by policy, part and seed. All policies get the same requests.
 
@@ -137,7 +136,6 @@ def scores_of(
         system: the simulated service.
         seeds: how many.
         workers: the number of processes; None: one per core; 1: this one.
-        progress: wraps the iterator of scores, of which it is given the total.
 
     Raises:
         ValueError: a policy is invalid; raised before anything runs.
@@ -150,7 +148,7 @@ def scores_of(
         for part in parts
         for seed in range(seeds)
     ]
-    found = iter(progress(in_processes(_score, jobs, workers), len(jobs)))
+    found = in_processes(score_job, jobs, workers)
     return {policy: [[next(found) for _ in range(seeds)] for _ in parts] for policy in policies}
 
 
@@ -163,7 +161,7 @@ def floor_of(
     """
     most = replace(system, start=system.bounds.max)
     jobs = [("static", part, most, seed) for part in parts for seed in range(seeds)]
-    scores = list(in_processes(_score, jobs, workers))
+    scores = list(in_processes(score_job, jobs, workers))
     return sum(one.violation_seconds for one in scores) / seeds
 
 
@@ -234,17 +232,3 @@ def _begin(part: Trace, system: System) -> System:
     first = part.rates[: max(1, int(FIRST_SECONDS / part.interval_seconds))]
     slots = float(first.mean()) * system.service_seconds / BUSY
     return replace(system, start=system.bounds.clamp(math.ceil(slots / system.slots)))
-
-
-def _score(job: tuple[str, Trace, System, int]) -> Score:
-    expression, part, system, seed = job
-    built = simulated_policy(expression, system)
-    run = simulate(
-        built.policy,
-        part,
-        system,
-        seed=seed,
-        tick_seconds=built.tick_seconds,
-        uses_history=built.uses_history,
-    )
-    return score(run, system.slo_seconds, slo_quantile=system.slo_quantile)

@@ -16,7 +16,6 @@ from tidegate.console import Console
 from tidegate.lab.simulator.command import plot_problem
 from tidegate.lab.simulator.comparison import PolicyResult
 from tidegate.lab.simulator.named_traces import find_trace
-from tidegate.lab.simulator.progress import with_progress
 from tidegate.lab.simulator.score import Score
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Trace
@@ -109,7 +108,7 @@ def tune(tuning: Tuning, *, as_json: bool, plot: Path | None = None) -> int:
     policies = list(dict.fromkeys((DEFAULT, tuning.present, *(tuning.policies or CANDIDATES))))
     try:
         parts = parts_of(tuning.trace, tuning.parts)
-        scores = scores_of(policies, parts, tuning.system, tuning.seeds, progress=with_progress)
+        scores = scores_of(policies, parts, tuning.system, tuning.seeds)
         floor = floor_of(parts, tuning.system, tuning.seeds)
     except ValueError as error:
         sys.stderr.write(f"tune: {error}\n")
