@@ -37,7 +37,7 @@ from tidegate.monitoring.counting.reference import Reference, load_reference, sm
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import REFERENCE, SAMPLES, load
 from tidegate.service.model.features import Matrix, Schema
-from tidegate.service.serving.replica import Replica
+from tidegate.service.serving.model_service import ModelService
 from tidegate.service.training import flights as dataset
 from tidegate.service.training import forest
 from tidegate.settings import Drift, Settings
@@ -293,11 +293,11 @@ async def monitoring(rounds: int) -> None:
         for name in ("with", "without"):
             settings = Settings(model={"path": ARTEFACT}, stack={"data_dir": Path(folder) / name})
             app = create_app(settings)
-            replica: Replica = app.state.replica
-            await replica.load()
+            service: ModelService = app.state.service
+            await service.load()
             if name == "without":
-                replica.recorder.monitor = None
-                replica.ids = NoPredictionIds()  # type: ignore[assignment]
+                service.recorder.monitor = None
+                service.ids = NoPredictionIds()  # type: ignore[assignment]
             apps[name] = app
         print("| rows | µs without | µs with | difference | share |")
         print("| ---: | ---: | ---: | ---: | ---: |")
@@ -317,10 +317,10 @@ async def monitoring(rounds: int) -> None:
                 f"| {rows} | {without:.0f} | {statistics.median(taken['with']):.0f} | {own:.1f}"
                 f" | {own / without:.1%} |"
             )
-        replica = apps["with"].state.replica
-        registry = replica._registry  # noqa: SLF001 (what /metrics shows)
+        service = apps["with"].state.service
+        registry = service.replica.telemetry.registry
         scrape = microseconds(lambda: generate_latest(registry), 50)
-        monitor: Any = replica.recorder.monitor
+        monitor: Any = service.recorder.monitor
         series = sum(len(family.samples) for family in monitor.collect())
         registry.unregister(monitor)
         bare = microseconds(lambda: generate_latest(registry), 50)
@@ -329,7 +329,7 @@ async def monitoring(rounds: int) -> None:
             f"{(scrape - bare) / 1000:.1f} ms of it for the {series} series."
         )
         for app in apps.values():
-            app.state.replica.close()
+            app.state.service.close()
 
 
 def main() -> None:

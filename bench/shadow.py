@@ -47,7 +47,7 @@ def settings_of(variant: str, artefact: Path, candidate: Path, folder: Path) -> 
 async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, float]:
     """Return the CPU time per request and the median response time, in microseconds."""
     app = create_app(settings)
-    asgi = app.state.serving.app
+    asgi = app.state.replica.app
     instances = [
         orjson.loads(line)
         for line in (settings.model.path / SAMPLES).read_bytes().splitlines()[:rows]
@@ -60,10 +60,10 @@ async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, 
     running = asyncio.create_task(asgi(scope, incoming.get, outgoing.put))
     await incoming.put({"type": "lifespan.startup"})
     await outgoing.get()
-    replica = app.state.replica
+    replica, service = app.state.replica, app.state.service
     wanted = settings.model.shadow_share > 0
-    while replica.phase == "loading" or (  # noqa: ASYNC110 (it has no event)
-        wanted and replica.after_response.shadow is None
+    while replica.lifecycle.phase == "loading" or (  # noqa: ASYNC110 (it has no event)
+        wanted and service.after_response.shadow is None
     ):
         await asyncio.sleep(0.01)
     transport = httpx.ASGITransport(asgi)

@@ -15,4 +15,4 @@ def run(settings: Settings, *, host: str, port: int) -> None:
         ReplicaFailedError: the model cannot be served; the text gives the reason and the file.
     """
     app = create_app(settings)
-    serve(app.state.serving, host=host, port=port, websockets=False)
+    serve(app.state.replica, host=host, port=port, websockets=False)

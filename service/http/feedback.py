@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from time import time_ns
 from typing import Any, Final
@@ -12,12 +12,17 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError, OutcomeT, Reason
+from tidegate.monitoring.feedback.outcomes import (
+    OutcomeRefusedError,
+    OutcomeT,
+    Reason,
+    event_message,
+)
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.request_errors import Detail, RequestError
-from tidegate.service.serving.replica import Replica
+from tidegate.service.serving.model_service import ModelService
 from tidegate.telemetry import annotate, fail
 
 OUTCOMES: Final = (*BODY, "outcomes")
@@ -38,20 +43,17 @@ class Feedback:
     """The endpoint of one replica.
 
     Args:
-        replica: the replica whose model made the predictions.
-        write_event: writes the event of an outcome: its id and its fields.
+        service: the model that made the predictions.
     """
 
-    def __init__(
-        self, replica: Replica, write_event: Callable[[str, Mapping[str, Any]], None]
-    ) -> None:
-        self._replica = replica
-        self._write_event = write_event
+    def __init__(self, service: ModelService) -> None:
+        self._service = service
+        self._write_event = service.replica.telemetry.write_event
 
     async def post(self, request: Request) -> Response:
         """Accept each valid label, and report why each of the others is refused."""
-        model, processor = self._replica.model(), self._replica.feedback()
-        body = await read_body(request, self._replica.settings.gateway.request_bytes)
+        model, processor = self._service.model(), self._service.feedback()
+        body = await read_body(request, self._service.settings.gateway.request_bytes)
         outcomes = read_outcomes(parse_json(body))
         refused: list[tuple[int, Detail]] = []
         for number, entry in enumerate(outcomes):
@@ -64,7 +66,8 @@ class Feedback:
                 detail = Detail((*OUTCOMES, number, name), str(refusal), refusal.reason)
                 refused.append((STATUS[refusal.reason], detail))
                 continue
-            self._write_event(outcome.prediction.outcome_id, outcome.fields(model.manifest.name))
+            fields, event_id = outcome.fields(model.manifest.name), outcome.prediction.outcome_id
+            self._write_event("outcome", event_message(fields), fields, event_id=event_id)
         accepted = len(outcomes) - len(refused)
         annotate(feedback={"accepted": accepted, "refused": len(refused)})
         if refused and not accepted:

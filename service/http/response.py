@@ -12,7 +12,7 @@ import orjson
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.request_errors import Detail, Loc, RequestError
-from tidegate.service.serving.replica import BatchResult
+from tidegate.service.serving.model_service import BatchResult
 from tidegate.telemetry import request_ids
 
 MAX_VALUES: Final = 65_536

@@ -42,7 +42,7 @@ from tidegate.service.http.v2_tensors import (
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.tensor_spec import BYTES, TensorSpec
 from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, protocol_error
-from tidegate.service.serving.replica import Replica
+from tidegate.service.serving.model_service import ModelService
 from tidegate.telemetry import span
 
 PREFIX: Final = "/v2"
@@ -50,10 +50,10 @@ _CONFIG_TYPES: Final = {BYTES: "TYPE_STRING"}
 
 
 class InferenceV2:
-    """The endpoints of the protocol, for one replica."""
+    """The endpoints of the protocol, for one model."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+    def __init__(self, service: ModelService) -> None:
+        self._service = service
 
     def routes(self) -> list[BaseRoute]:
         """The routes of an application."""
@@ -98,7 +98,7 @@ class InferenceV2:
 
     async def model_ready(self, request: Request) -> Response:
         """Readiness of the model; 503 if it is not ready."""
-        if self._replica.loaded is not None:
+        if self._service.loaded is not None:
             self._model(request)
         return self._readiness()
 
@@ -139,7 +139,7 @@ class InferenceV2:
     async def stats(self, request: Request) -> Response:
         """Statistics of the requests since the start; times in nanoseconds."""
         model = self._model(request)
-        statistics = self._replica.recorder.statistics
+        statistics = self._service.recorder.statistics
         return _json(
             {
                 "model_stats": [
@@ -167,12 +167,12 @@ class InferenceV2:
 
     async def index(self, _: Request) -> Response:
         """The index of the models."""
-        model = self._replica.loaded
+        model = self._service.loaded
         if model is None:
             return _json([])
-        state = "READY" if self._replica.phase == "ready" else "UNAVAILABLE"
+        state = "READY" if self._service.replica.lifecycle.phase == "ready" else "UNAVAILABLE"
         entry = {"name": model.manifest.name, "version": model.manifest.version}
-        return _json([{**entry, "state": state, "reason": self._replica.reason}])
+        return _json([{**entry, "state": state, "reason": self._service.replica.lifecycle.reason}])
 
     async def fixed(self, _: Request) -> Response:
         """Refuses to load or unload a model."""
@@ -189,7 +189,7 @@ class InferenceV2:
     async def infer(self, request: Request) -> Response:
         """Predict a batch."""
         model = self._model(request)
-        limit = self._replica.settings.gateway.request_bytes
+        limit = self._service.settings.gateway.request_bytes
         # Triton ignores the content type, and its client sends none.
         body = await read_body(request, limit, check_type=False)
         with span("request.parse", bytes=len(body)):
@@ -207,22 +207,22 @@ class InferenceV2:
             )
             names = [output.name for output in outputs]
             check_row_count(model, len(batch), names, ("outputs",))
-        result = await self._replica.predict(model, batch, work, request.receive)
+        result = await self._service.predict(model, batch, work, request.receive)
         with span("response.encode"):
             check_answer_size(model, result, names, ("outputs",))
             with_ids = any(output.name == PREDICTION_ID for output in outputs)
-            ids = make_prediction_ids(model, result, self._replica.ids) if with_ids else []
+            ids = make_prediction_ids(model, result, self._service.ids) if with_ids else []
             response = write_response(model, fields.get("id"), result, outputs, prediction_ids=ids)
             await compress(response, request.headers.get("accept-encoding", ""))
-            response.background = self._replica.after(model, batch, result, ids)
+            response.background = self._service.after(model, batch, result, ids)
             return response
 
     def _readiness(self) -> Response:
-        ready = self._replica.phase == "ready"
+        ready = self._service.replica.lifecycle.phase == "ready"
         return _json({"ready": ready}, status=200 if ready else 503)
 
     def _model(self, request: Request) -> Model:
-        model = self._replica.model()
+        model = self._service.model()
         manifest = model.manifest
         name = request.path_params.get("name", manifest.name)
         version = request.path_params.get("version", manifest.version)

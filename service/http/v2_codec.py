@@ -19,7 +19,7 @@ from tidegate.service.model.tasks.contract import Output as Values
 from tidegate.service.model.tensor_spec import BYTES
 from tidegate.service.model.work import WORKS, Work
 from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, format_value
-from tidegate.service.serving.replica import BatchResult
+from tidegate.service.serving.model_service import BatchResult
 
 HEADER_LENGTH: Final = "inference-header-content-length"
 PREDICTION_ID: Final = "prediction_id"

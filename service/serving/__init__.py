@@ -1,1 +1,1 @@
-"""One replica at work: its slots, its model, and what follows a response."""
+"""The model at work in a replica: loading, predicting, and what follows a response."""

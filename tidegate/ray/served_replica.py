@@ -151,9 +151,7 @@ def _named(settings: Settings, replica_id: str) -> Settings:
 def _model_service(settings: Settings) -> Replica:
     from tidegate.service.http.app import create_app  # noqa: PLC0415  an application does not need it
 
-    replica = create_app(settings).state.serving
-    if not isinstance(replica, Replica):
-        raise TypeError("the model service has no replica")
+    replica: Replica = create_app(settings).state.replica
     return replica
 
 

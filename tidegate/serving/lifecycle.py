@@ -20,18 +20,31 @@ class Lifecycle:
         self._reason = ""
         self._pending: list[str] = []
         self._on_failure: list[Callable[[], None]] = []
+        self._problem: Callable[[], str] = str
 
     @property
     def phase(self) -> Phase:
         """`loading`, `ready`, `draining` or `failed`."""
-        return self._phase
+        return "loading" if self._phase == "ready" and self._problem() else self._phase
+
+    @property
+    def draining(self) -> bool:
+        """Whether it drains; cheaper than to compare the phase."""
+        return self._phase == "draining"
 
     @property
     def reason(self) -> str:
         """Why it failed, or what it still waits for; empty if there is nothing to say."""
         if self._phase == "loading" and self._pending:
             return f"waiting for {', '.join(self._pending)}"
-        return self._reason
+        return self._reason or self._problem()
+
+    def watch(self, problem: Callable[[], str]) -> None:
+        """Ask a function why the replica cannot serve now; it is `loading` while the answer is not empty.
+
+        It is called for each check of `/ready`, so it must return at once.
+        """
+        self._problem = problem
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call a function once when the replica fails."""

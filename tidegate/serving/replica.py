@@ -7,15 +7,15 @@ from contextlib import suppress
 from typing import Final
 
 from tidegate.runtime.slots_file import SlotsFile
-from tidegate.serving.draining import CloseWhileDraining
+from tidegate.serving.draining import closing_while_draining
+from tidegate.serving.json_response import error_body, send_json
 from tidegate.serving.lifecycle import Lifecycle
 from tidegate.serving.lifespan import Lifespan
-from tidegate.serving.probes import ProbesMiddleware
+from tidegate.serving.probes import Probes
 from tidegate.serving.ready_check import ReadyCheck
 from tidegate.serving.slot_paths import SlotPaths
 from tidegate.serving.slots import SlotMetrics, Slots
 from tidegate.serving.slots_follower import SlotsFollower
-from tidegate.serving.start_gate import StartGate
 from tidegate.serving.telemetry_layers import add_slots, telemetry_for
 from tidegate.serving.threads import allow_threads
 from tidegate.settings import Settings, load
@@ -38,6 +38,7 @@ class Replica:
         slots: the request slots.
         slots_follower: applies the number of slots in the file `slots.file`.
         lifecycle: whether it loads, serves, drains, or has failed.
+        about: what `/ready` tells beside its status once it is ready, such as the version; it may be changed.
     """
 
     def __init__(
@@ -55,30 +56,49 @@ class Replica:
         self.telemetry: Final = telemetry
         self.slots: Final = slots
         self.lifecycle: Final = Lifecycle()
+        self.about: Final[dict[str, str]] = {"version": version} if version else {}
         file = settings.slots.file
         self.slots_follower: Final = SlotsFollower(
             slots, SlotsFile(file, settings.slots.effective_max) if file else None
         )
         self._lifespan = Lifespan(app, self.lifecycle)
-        gate = StartGate(app, self._lifespan, self.lifecycle)
-        probes = ProbesMiddleware(
-            gate,
+        probes = Probes(
             self.lifecycle,
             ready_path=settings.replicas.ready_path,
             own=routes.defines,
             check=check,
-            version=version,
+            about=self.about,
         )
-        requests = CloseWhileDraining(probes, self.lifecycle)
 
         # A function, as servers recognize an ASGI 3 application by it.
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "lifespan":
+            kind = scope["type"]
+            if kind == "lifespan":
                 await self._run(scope, receive, send)
+                return
+            if kind == "http":
+                send = closing_while_draining(send, self.lifecycle)
+                if probes.match(scope) and await probes.answer(scope, send):
+                    return
+            if self._lifespan.started:
+                await app(scope, receive, send)
             else:
-                await requests(scope, receive, send)
+                await self._refuse(kind, send)
 
         self.app: Final[ASGIApp] = serve
+
+    async def _refuse(self, kind: str, send: Send) -> None:
+        """Refuse what arrives before the application has started.
+
+        A server would not listen until then; a replica does, so that its probes have an answer.
+        """
+        if kind == "http":
+            reason = self.lifecycle.reason or self.lifecycle.phase
+            message = f"The application has not started: {reason}"
+            body = error_body("application", message, "not_ready")
+            await send_json(send, 503, body, retry_after_seconds=1)
+        else:
+            await send({"type": "websocket.close", "code": 1013, "reason": "not started"})
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application's lifespan within that of the server, whose start-up ends at once."""

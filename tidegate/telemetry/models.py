@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from tidegate.events.event import Origin, make_event
-from tidegate.events.writer import EventWriter
 from tidegate.monitoring.feedback.outcomes import event_message
 from tidegate.settings import Settings
 from tidegate.telemetry.logs import get_logger
@@ -28,8 +25,7 @@ class WatchedModels:
     Args:
         settings: its settings.
         registry: the registry of its metrics.
-        writer: writes its events.
-        origin: returns the `service.*` fields of its events.
+        write_event: `Telemetry.write_event`.
 
     Raises:
         ImportError: numpy is not installed.
@@ -39,8 +35,7 @@ class WatchedModels:
         self,
         settings: Settings,
         registry: CollectorRegistry,
-        writer: EventWriter,
-        origin: Callable[[], Origin],
+        write_event: Callable[..., None],
     ) -> None:
         try:
             # Here, because an application that watches no model does not need numpy.
@@ -52,7 +47,7 @@ class WatchedModels:
             raise ImportError(
                 f"telemetry.model needs the package {error.name}: pip install {error.name}"
             ) from error
-        self._settings, self._writer, self._origin = settings, writer, origin
+        self._settings, self._write_event = settings, write_event
         self._collector = MergedCollector()
         registry.register(self._collector)
         self._models: dict[tuple[str, str], WatchedModel] = {}
@@ -86,12 +81,4 @@ class WatchedModels:
         return model
 
     def _write_outcome(self, event_id: str, fields: dict[str, Any]) -> None:
-        event = make_event(
-            self._origin(),
-            "outcome",
-            event_message(fields),
-            unix_ns=time_ns(),
-            event_id=event_id,
-            fields=fields,
-        )
-        self._writer.write(event)
+        self._write_event("outcome", event_message(fields), fields, event_id=event_id)

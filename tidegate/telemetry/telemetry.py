@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
@@ -16,7 +17,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from prometheus_client import CollectorRegistry
 
-from tidegate.events.event import Origin
+from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.identity import event_writer
@@ -171,10 +172,20 @@ class Telemetry:
             ValueError: the name or the version is invalid, or the model is already watched.
         """
         if self._models is None:
-            self._models = WatchedModels(
-                self.settings, self.registry, self.writer, lambda: self.origin
-            )
+            self._models = WatchedModels(self.settings, self.registry, self.write_event)
         return self._models.add(name, version, reference)
+
+    def write_event(
+        self,
+        dataset: str,
+        message: str,
+        fields: Mapping[str, Any],
+        *,
+        event_id: str | None = None,
+    ) -> None:
+        """Write an event of a dataset of the application's own; see `make_event`."""
+        of = (self.origin, dataset, message)
+        self.writer.write(make_event(*of, unix_ns=time_ns(), event_id=event_id, fields=fields))
 
     def open(self) -> None:
         """Receive log records from outside requests, and serve the metrics on `telemetry.metrics_port`.

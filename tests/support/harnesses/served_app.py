@@ -14,7 +14,8 @@ import orjson
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message
 
-from tidegate.service.serving.replica import Replica
+from tidegate.service.serving.model_service import ModelService
+from tidegate.serving import Replica
 
 
 @dataclass
@@ -30,6 +31,11 @@ class Served:
     def replica(self) -> Replica:
         replica: Replica = self.app.state.replica
         return replica
+
+    @property
+    def service(self) -> ModelService:
+        service: ModelService = self.app.state.service
+        return service
 
     def events(self, dataset: str = "request") -> list[dict[str, Any]]:
         """The events of a dataset written so far."""

@@ -58,16 +58,16 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
             return await find_model(*where)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tidegate.service.serving.replica.find_model", find_when_allowed)
-            serving = app.state.serving
-            async with lifespan(serving.app):
-                transport = httpx.ASGITransport(serving.app, raise_app_exceptions=False)
+            patch.setattr("tidegate.service.serving.model_service.find_model", find_when_allowed)
+            replica = app.state.replica.app
+            async with lifespan(replica):
+                transport = httpx.ASGITransport(replica, raise_app_exceptions=False)
                 client = httpx.AsyncClient(transport=transport, base_url="http://flights")
                 async with client:
                     served = Served(app, client, settings.log_dir, may_load)
                     if loaded:
                         may_load.set()
-                        await until(lambda: served.replica.phase != "loading", 60)
+                        await until(lambda: served.replica.lifecycle.phase != "loading", 60)
                     yield served
 
     return serve_model

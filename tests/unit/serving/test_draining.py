@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 import pytest
 
-from tidegate.serving.draining import CloseWhileDraining
+from tidegate.serving.draining import closing_while_draining
 from tidegate.serving.graceful_close import drop_new_connections
 from tidegate.serving.lifecycle import Lifecycle
-from tidegate.telemetry.asgi import Message, Receive, Scope, Send
+from tidegate.telemetry.asgi import Message
 
 ANSWER: list[Message] = [
     {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]},
@@ -22,33 +21,20 @@ CLOSING: list[Message] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("scope", "draining", "sent"),
-    [
-        ("http", False, ANSWER),
-        ("http", True, CLOSING),
-        ("websocket", True, ANSWER),
-    ],
-)
+@pytest.mark.parametrize(("draining", "sent"), [(False, ANSWER), (True, CLOSING)])
 async def test_a_response_closes_its_connection_only_while_the_replica_drains(
-    scope: str, *, draining: bool, sent: list[Message]
+    *, draining: bool, sent: list[Message]
 ) -> None:
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        del scope, receive
-        for message in ANSWER:
-            await send(message)
-
-    async def receive() -> Any:
-        raise AssertionError
-
     async def send(message: Message) -> None:
         found.append(message)
 
     found: list[Message] = []
     lifecycle = Lifecycle()
+    closing = closing_while_draining(send, lifecycle)
     if draining:
         lifecycle.drain()
-    await CloseWhileDraining(answer, lifecycle)({"type": scope}, receive, send)
+    for message in ANSWER:
+        await closing(message)
     assert found == sent
 
 

@@ -33,7 +33,7 @@ async def test_each_instance_gets_a_label_and_its_probability(
     for prediction in body["predictions"]:
         assert prediction["label"] in {"late", "on_time"}
         assert 0.5 <= prediction["probability"] <= 1
-    assert body["model"] == {"name": "flights", "version": served.replica.model().manifest.version}
+    assert body["model"] == {"name": "flights", "version": served.service.model().manifest.version}
     assert (body["work"], body["device"]) == ("medium", "cpu")
     assert body["trace_id"] == response.headers["traceresponse"].split("-")[1]
 
@@ -172,7 +172,7 @@ async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
         assert early.headers["retry-after"] == "1"
         assert "/predict" not in document["paths"]
         served.may_load.set()
-        await until(lambda: served.replica.phase == "ready", 60)
+        await until(lambda: served.replica.lifecycle.phase == "ready", 60)
         assert (await served.client.get("/ready")).json()["model"] == "flights"
 
 
@@ -327,7 +327,7 @@ async def test_an_internal_error_is_a_500_that_reveals_no_details(
         def broken(*_: object) -> None:
             raise ZeroDivisionError("secret")
 
-        monkeypatch.setattr(served.replica.model().predictor.__class__, "predict", broken)
+        monkeypatch.setattr(served.service.model().predictor.__class__, "predict", broken)
         response: httpx.Response = await served.client.post(
             "/predict", json={"instances": [EXAMPLE]}
         )

@@ -23,7 +23,7 @@ from support.samples.flight_requests import INFER, tensors
 from support.samples.served_models import write_tensor_model
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import Artefact
-from tidegate.service.serving.replica import Replica
+from tidegate.serving import Replica
 from tidegate.settings import Settings
 
 JSON = {"content-type": "application/json"}
@@ -57,14 +57,13 @@ def serving(model: Path, data_dir: Path) -> Iterator[Send]:
     """A service that has loaded a model."""
     app = create_app(Settings(model={"path": model}, stack={"data_dir": data_dir}))
     replica: Replica = app.state.replica
-    serving = app.state.serving
-    transport = httpx.ASGITransport(serving.app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(replica.app, raise_app_exceptions=False)
     client = httpx.AsyncClient(transport=transport, base_url="http://flights")
-    served = lifespan(serving.app)
+    served = lifespan(replica.app)
     with asyncio.Runner() as runner:
         runner.run(served.__aenter__())
-        runner.run(until(lambda: replica.phase != "loading", 60))
-        assert replica.phase == "ready", replica.reason
+        runner.run(until(lambda: replica.lifecycle.phase != "loading", 60))
+        assert replica.lifecycle.phase == "ready", replica.lifecycle.reason
         yield lambda method, path, **more: runner.run(client.request(method, path, **more))
         runner.run(served.__aexit__(None, None, None))
 

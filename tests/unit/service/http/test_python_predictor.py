@@ -127,7 +127,7 @@ async def test_a_regressor_is_answered_validated_and_signed(
     serve: Serve, code: Path, run: str
 ) -> None:
     async with serving(serve, code, "Price", run) as served:
-        assert served.replica.phase == "ready", served.replica.reason
+        assert served.replica.lifecycle.phase == "ready", served.replica.lifecycle.reason
         status, body = await post(served, {"x": 1}, {"x": 2.5})
         assert (status, [one["value"] for one in body["predictions"]]) == (200, [2, 5])
         assert all(one["prediction_id"] for one in body["predictions"])
@@ -219,7 +219,7 @@ async def test_a_process_that_ends_fails_its_request_and_is_replaced(
     serve: Serve, code: Path
 ) -> None:
     async with serving(serve, code, "Price", "process") as served:
-        predictor = served.replica.model().predictor
+        predictor = served.service.model().predictor
         assert isinstance(predictor, ProcessPredictor)
         before = predictor.pids
         assert len(before) == 2
@@ -233,12 +233,12 @@ async def test_a_process_that_ends_fails_its_request_and_is_replaced(
         (code / "refuse").touch()
         for pid in predictor.pids:
             os.kill(pid, signal.SIGKILL)
-        await until(lambda: served.replica.phase == "loading")
+        await until(lambda: served.replica.lifecycle.phase == "loading")
         ready = await served.client.get("/ready")
         assert ready.status_code == 503
         assert "no process of the predictor runs" in ready.json()["reason"]
         (code / "refuse").unlink()
-        await until(lambda: served.replica.phase == "ready")
+        await until(lambda: served.replica.lifecycle.phase == "ready")
         assert (await post(served, {"x": 1}))[0] == 200
         ended = predictor.pids
     for pid in ended:
@@ -255,7 +255,7 @@ async def test_a_killed_process_is_replaced_while_a_child_of_its_own_holds_its_p
     serve: Serve, code: Path
 ) -> None:
     async with serving(serve, code, "Shares", "process", slots=1) as served:
-        predictor = served.replica.model().predictor
+        predictor = served.service.model().predictor
         assert isinstance(predictor, ProcessPredictor)
         children = [await shared_pid(served)]
         for at_work in (False, True):
@@ -278,8 +278,8 @@ async def test_a_predictor_that_cannot_load_fails_the_replica(
 ) -> None:
     (code / "refuse").touch()
     async with serving(serve, code, "Price", run) as served:
-        assert served.replica.phase == "failed"
-        reason = served.replica.reason
+        assert served.replica.lifecycle.phase == "failed"
+        reason = served.replica.lifecycle.reason
         assert reason.startswith("model.path: load() of pricing:Price failed: RuntimeError: the ")
         assert re.search(r"weights are gone \(.*pricing.py:\d+\)$", reason), reason
 

@@ -72,7 +72,7 @@ async def test_rows_are_counted_from_the_first_scrape_on(serve: Serve, scene: Pa
         before = (await served.client.get("/metrics")).text
         await predict(served, ROW, ROW)
         after = (await served.client.get("/metrics")).text
-    version = f'model="scene",version="{served.replica.model().manifest.version}"'
+    version = f'model="scene",version="{served.service.model().manifest.version}"'
     series = f'tidegate_predictions_total{{label="values",{version}}}'
     assert f"{series} 0.0" in before
     assert f"{series} 2.0" in after
@@ -307,7 +307,7 @@ async def test_the_document_describes_the_tensors(serve: Serve, scene: Path) -> 
         example = document["components"]["schemas"]["Request"]["examples"][0]
         await predict(served, *example["instances"])
     components = {"components": document["components"]}
-    assert example["instances"] == [served.replica.model().example]
+    assert example["instances"] == [served.service.model().example]
     jsonschema.validate({"instances": [ROW]}, {**request, **components})
     response = operation["responses"]["200"]["content"]["application/json"]["schema"]
     jsonschema.validate(body, {**response, **components})

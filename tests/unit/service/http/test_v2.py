@@ -220,7 +220,7 @@ async def test_a_response_that_would_be_too_large_is_refused_before_prediction(
         refused = await infer(served, 422, inputs=inputs)  # 30 · (1 + 1 + 2 classes) values
         await infer(served, inputs=few)
         await infer(served, inputs=inputs, outputs=[{"name": "label"}, {"name": "probability"}])
-        assert served.replica.recorder.statistics.batches == 2
+        assert served.service.recorder.statistics.batches == 2
     assert "30 rows of these outputs are 120 values; at most 100" in refused["error"]
     assert "send at most 25 rows" in refused["error"]
 

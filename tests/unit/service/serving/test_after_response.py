@@ -22,7 +22,6 @@ from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.signature import Target
 from tidegate.service.model.tasks.contract import IncomparableError
 from tidegate.service.model.tasks.registry import make_task
-from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import refuse_incompatible
 
@@ -73,10 +72,7 @@ async def test_the_agreement_of_the_shadow_equals_that_of_its_own_predictions(
 
 
 def loaded(served: Served) -> bool:
-    return (
-        served.replica.after_response is not None
-        and served.replica.after_response.shadow is not None
-    )
+    return served.service.after_response.shadow is not None
 
 
 async def test_the_shadow_scores_requests_of_the_inference_protocol(
@@ -156,20 +152,8 @@ async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
     monkeypatch.setattr("tidegate.service.serving.shadow.load_predictor", broken)
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await until(lambda: any(e["message"] == "shadow not loaded" for e in served.events("app")))
-        assert served.replica.phase == "ready"
+        assert served.replica.lifecycle.phase == "ready"
     assert loaders != [threading.main_thread()]
-
-
-async def test_an_error_in_loading_what_follows_the_model_is_logged_at_once(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def broken(*_: object) -> None:
-        raise ZeroDivisionError("on purpose")
-
-    monkeypatch.setattr(AfterResponse, "load", broken)
-    async with serve() as served:
-        await until(lambda: any("on purpose" in str(e) for e in served.events("app")))
-        assert served.replica.phase == "ready"
 
 
 async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
@@ -180,8 +164,7 @@ async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
 ) -> None:
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await until(lambda: loaded(served))
-        assert served.replica.after_response is not None
-        monkeypatch.setattr(served.replica.after_response.shadow, "_predictor", None)
+        monkeypatch.setattr(served.service.after_response.shadow, "_predictor", None)
         for _ in range(2):
             await predict(served, samples[:3])
         async with asyncio.timeout(30):
@@ -243,7 +226,6 @@ async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
 async def test_no_row_is_retained_by_default(serve: Serve, samples: list[dict[str, Any]]) -> None:
     async with serve() as served:
         await predict(served, samples[:3])
-        assert served.replica.after_response is not None
     assert served.events("rows") == []
     assert served.events("request") != []
 

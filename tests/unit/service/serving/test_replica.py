@@ -41,7 +41,7 @@ async def test_the_simulated_device_uses_the_slot_for_its_time_and_is_in_the_res
         response = await served.client.post("/predict", json={"instances": samples[:1]})
         spent_ns = perf_counter_ns() - before_ns
         metrics = (await served.client.get("/metrics")).text
-        statistics = served.replica.recorder.statistics
+        statistics = served.service.recorder.statistics
     assert response.json()["device"] == "simulated"
     assert 50e6 <= statistics.slot_ns < spent_ns
     assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
@@ -65,7 +65,7 @@ async def test_requests_beyond_the_slots_wait_in_order(
     assert [response.status_code for response in responses] == [200] * 6
     assert waits[2] > 40e6, "all but the first two requests wait for 40 ms"
     assert waits[4] > 80e6, "and the last two for 40 ms more"
-    assert served.replica.recorder.statistics.queue_ns == sum(waits)
+    assert served.service.recorder.statistics.queue_ns == sum(waits)
 
 
 async def test_a_full_queue_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
@@ -105,7 +105,7 @@ async def post(served: Served, body: bytes, disconnect: asyncio.Event) -> list[M
         "scheme": "http",
         "server": ("flights", 80),
     }
-    await served.app.state.serving.app(scope, receive, send)
+    await served.replica.app(scope, receive, send)
     return sent
 
 
@@ -122,7 +122,7 @@ async def test_a_client_that_disconnects_releases_its_slot(
         disconnect.set()
         await asyncio.wait_for(asyncio.gather(working, waiting), 5)
         assert (served.replica.slots.busy, served.replica.slots.waiting) == (0, 0)
-    assert served.replica.recorder.statistics.batches == 0
+    assert served.service.recorder.statistics.batches == 0
     assert [event["error"]["type"] for event in served.events()] == ["client_gone"] * 2
 
 
@@ -181,7 +181,7 @@ async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
         assert served.replica.slots.busy == 0
     assert refused.status_code == 503
     assert {event["error"]["type"] for event in served.events()} == {"client_gone", "no_slot"}
-    assert served.replica.recorder.statistics.batches == 0
+    assert served.service.recorder.statistics.batches == 0
 
 
 async def test_an_error_of_the_model_is_logged_after_a_disconnect(
@@ -213,7 +213,7 @@ async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("tidegate.service.serving.replica.make_monitor", broken)
+    monkeypatch.setattr("tidegate.service.serving.model_service.make_monitor", broken)
     async with serve() as served:
         ready = await served.client.get("/ready")
         logged = next(e for e in served.events("app") if e["message"] == "loading failed")

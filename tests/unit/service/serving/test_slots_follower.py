@@ -51,7 +51,7 @@ async def test_an_invalid_file_changes_nothing_and_is_logged_once(
         assert warnings()[0].endswith("contains '5', expected a number from 1 to 4")
         assert served.replica.slots.count == 2
         for _ in range(5):
-            served.app.state.serving.slots_follower.apply()
+            served.replica.slots_follower.apply()
         file.write_text("many")
         await until(lambda: len(warnings()) == 2)
         file.write_text("4")
@@ -61,7 +61,7 @@ async def test_an_invalid_file_changes_nothing_and_is_logged_once(
 
 async def test_without_a_file_the_slots_do_not_change(serve: Serve) -> None:
     async with serve(slots={"per_replica": 3}, loaded=False) as served:
-        await asyncio.wait_for(served.app.state.serving.slots_follower.run(), 5)
+        await asyncio.wait_for(served.replica.slots_follower.run(), 5)
         assert served.replica.slots.count == 3
 
 

@@ -1,4 +1,4 @@
-"""A replica: one loaded model, its slots, and whether it is ready for requests."""
+"""The model service in a replica: it loads a model, predicts in slots, and takes true labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
 from starlette.background import BackgroundTask
 from starlette.types import Receive
 
@@ -27,11 +26,10 @@ from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
-from tidegate.serving import Lifecycle, LoadingError, NoSlotError, Phase, Slot, Slots
-from tidegate.settings import Settings
+from tidegate.serving import LoadingError, NoSlotError, Replica, Slot
 from tidegate.telemetry import annotate, current_ids, get_logger, span
 
-log = get_logger("tidegate.service.serving.replica")
+log = get_logger("tidegate.service.serving.model_service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,49 +46,32 @@ class BatchResult:
         return "simulated" if self.simulated else "cpu"
 
 
-class Replica:
-    """One replica of the service.
+class ModelService:
+    """The model of one replica.
 
     Args:
-        settings: the settings.
-        registry: the registry of its metrics.
-        slots: the request slots.
-        lifecycle: whether it loads, serves, drains, or has failed.
+        replica: the replica whose application serves it.
 
     Raises:
         SettingsError: the key of prediction ids cannot be read.
     """
 
-    def __init__(
-        self, settings: Settings, registry: CollectorRegistry, slots: Slots, lifecycle: Lifecycle
-    ) -> None:
-        self.settings: Final = settings
-        self.slots: Final = slots
-        self.lifecycle: Final = lifecycle
-        self._registry = registry
-        self._key = prediction_key(settings)
+    def __init__(self, replica: Replica) -> None:
+        self.replica: Final = replica
+        self.settings: Final = replica.settings
+        self._slots = replica.slots
+        self._key = prediction_key(self.settings)
         self.ids: PredictionIds | None = None
         self._feedback: FeedbackProcessor[Any] | None = None
-        self.after_response: AfterResponse | None = None
+        telemetry = replica.telemetry
+        self.after_response: Final = AfterResponse(
+            self.settings, telemetry.registry, telemetry.write_event
+        )
         self.loaded: Model | None = None
-        self.recorder: Final = PredictionRecorder(registry, settings.drift.segments)
-        self._threads = ThreadPoolExecutor(settings.slots.effective_max, thread_name_prefix="slot")
-
-    @property
-    def phase(self) -> Phase:
-        """Whether it loads, serves, drains, or has failed."""
-        phase = self.lifecycle.phase
-        return "loading" if phase == "ready" and self._problem else phase
-
-    @property
-    def reason(self) -> str:
-        """Why it failed, or what it waits for; may be empty."""
-        return self.lifecycle.reason or self._problem
-
-    @property
-    def _problem(self) -> str:
-        """Why the loaded model cannot predict now; empty if it can."""
-        return self.loaded.predictor.problem if self.loaded is not None else ""
+        self.recorder: Final = PredictionRecorder(telemetry.registry, self.settings.drift.segments)
+        self._threads = ThreadPoolExecutor(
+            self.settings.slots.effective_max, thread_name_prefix="slot"
+        )
 
     async def load(self) -> Model:
         """Load the model.
@@ -118,19 +99,20 @@ class Replica:
         manifest = artefact.manifest
         model = await asyncio.to_thread(load_model, artefact, Hosting.of(settings))
         try:
-            monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
+            monitor = await asyncio.to_thread(make_monitor, artefact, settings)
             self.recorder.open(model, monitor)
             self._open_feedback(model)
         except BaseException:
             model.predictor.close()
             raise
         self.loaded = model
+        self.replica.about.update(model=manifest.name, version=manifest.version)
+        self.replica.lifecycle.watch(lambda: model.predictor.problem)
         return manifest
 
     def close(self) -> None:
         """Stop the threads, and the processes of a predictor."""
-        if self.after_response is not None:
-            self.after_response.close()
+        self.after_response.close()
         if self.loaded is not None:
             self.loaded.predictor.close()
         self._threads.shutdown(wait=False)
@@ -142,7 +124,8 @@ class Replica:
             RequestError: 503, no model is loaded.
         """
         if self.loaded is None:
-            message = f"The model is not loaded: {self.reason or self.phase}"
+            lifecycle = self.replica.lifecycle
+            message = f"The model is not loaded: {lifecycle.reason or lifecycle.phase}"
             detail = Detail(("model",), message, "not_ready")
             raise RequestError(503, detail, headers={"Retry-After": "1"})
         return self.loaded
@@ -151,7 +134,7 @@ class Replica:
         self, model: Model, batch: Sized, result: BatchResult, prediction_ids: Sequence[str] = ()
     ) -> BackgroundTask | None:
         """The work after this response is sent; None if there is none."""
-        if self.after_response is None or (ids := current_ids()) is None:
+        if (ids := current_ids()) is None:
             return None
         return self.after_response.after(
             model,
@@ -185,7 +168,7 @@ class Replica:
             self.ids,
             accept_seconds=drift.label_accept_seconds,
             memory=drift.label_memory,
-            metrics=OutcomeMetrics(self._registry, *of, truth),
+            metrics=OutcomeMetrics(self.replica.telemetry.registry, *of, truth),
         )
 
     async def predict(
@@ -211,7 +194,7 @@ class Replica:
             work=kind,
         )
         seconds = device_seconds(self.settings.device, kind)
-        if not seconds and self.slots.has_free and len(batch) <= model.inline_rows:
+        if not seconds and self._slots.has_free and len(batch) <= model.inline_rows:
             # It does not suspend, so nothing can cancel it.
             prediction = await self._work(model, batch, 0.0)
         else:
@@ -238,7 +221,7 @@ class Replica:
 
     async def _acquire(self) -> Slot:
         try:
-            return await self.slots.acquire()
+            return await self._slots.acquire()
         except NoSlotError as error:
             detail = Detail(("slots",), error.message, "no_slot")
             retry_after = {"Retry-After": str(error.retry_after_seconds)}

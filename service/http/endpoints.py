@@ -1,0 +1,102 @@
+"""`POST /predict`, `/openapi.json` and `/docs`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tidegate.service.http.body import BODY, parse_json, read_body
+from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
+from tidegate.service.http.openapi import describe
+from tidegate.service.http.parsing import in_thread_if_long
+from tidegate.service.http.response import (
+    check_answer_size,
+    check_row_count,
+    encode,
+    make_prediction_ids,
+)
+from tidegate.service.model.features import INSTANCES
+from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.work import WORKS, Work
+from tidegate.service.request_errors import Detail, RequestError
+from tidegate.service.serving.model_service import ModelService
+from tidegate.telemetry import span
+
+
+class Endpoints:
+    """The endpoints of the service, except /feedback and the Open Inference Protocol."""
+
+    def __init__(self, service: ModelService) -> None:
+        self._service = service
+        self._document: dict[str, Any] | None = None
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of an application."""
+        return [
+            Route("/predict", self.predict, methods=["POST"]),
+            Route("/openapi.json", self.openapi),
+            Route("/docs", self.docs),
+        ]
+
+    async def predict(self, request: Request) -> Response:
+        """Predict each instance."""
+        service = self._service
+        model = service.model()
+        body = await read_body(request, service.settings.gateway.request_bytes)
+        with span("request.parse", bytes=len(body)):
+            batch, work = await in_thread_if_long(
+                model, len(body), lambda: read_request(parse_json(body), model.inputs)
+            )
+            check_row_count(model, len(batch), None, INSTANCES)
+        result = await service.predict(model, batch, work, request.receive)
+        with span("response.encode"):
+            check_answer_size(model, result, None, INSTANCES)
+            prediction_ids = make_prediction_ids(model, result, service.ids)
+            content = encode(model, result, prediction_ids)
+        after = service.after(model, batch, result, prediction_ids)
+        return Response(content, media_type="application/json", background=after)
+
+    async def openapi(self, _: Request) -> Response:
+        """The OpenAPI document."""
+        document = orjson.dumps(await asyncio.to_thread(self._describe))
+        return Response(document, media_type="application/json")
+
+    async def docs(self, _: Request) -> Response:
+        """The HTML page of the OpenAPI document."""
+        page = docs_page(await asyncio.to_thread(self._describe), self._service.loaded)
+        return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+    def _describe(self) -> dict[str, Any]:
+        """The OpenAPI document, with the model's inputs and answers once it is loaded."""
+        loaded = self._service.loaded
+        if loaded is None:
+            return describe(None)
+        if self._document is None:
+            self._document = describe(loaded)
+        return self._document
+
+
+def read_request(body: object, inputs: Inputs[Any]) -> tuple[Any, Work | None]:
+    """The batch and the kind of a request, from its body.
+
+    Raises:
+        RequestError: 422, naming each invalid field.
+    """
+    if not isinstance(body, dict):
+        raise RequestError(422, Detail(BODY, "Input should be an object", "dict_type"))
+    if "instances" not in body:
+        raise RequestError(422, Detail((*BODY, "instances"), "Field required", "missing"))
+    work = body.get("work")
+    if work is not None and work not in WORKS:
+        message = f"Input should be one of {', '.join(WORKS)}"
+        raise RequestError(422, Detail((*BODY, "work"), message, "literal_error"))
+    for name in body:
+        if name not in {"instances", "work"}:
+            message = "Unknown field; expected `instances` or `work`"
+            raise RequestError(422, Detail((*BODY, name), message, "extra_forbidden"))
+    return inputs.read(body["instances"]), work
