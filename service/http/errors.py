@@ -13,12 +13,14 @@ from starlette.responses import Response
 
 from tidegate.service.http.v2 import PREFIX
 from tidegate.service.request_errors import Detail, RequestError
+from tidegate.serving import NoSlotError
 from tidegate.telemetry import fail
 
 
 def add_error_handlers(app: Starlette) -> None:
     """Answer each error as JSON, and record its reason in the request's event."""
     app.add_exception_handler(RequestError, _on_request_error)
+    app.add_exception_handler(NoSlotError, _on_no_slot)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unexpected_error)
 
@@ -26,6 +28,13 @@ def add_error_handlers(app: Starlette) -> None:
 async def _on_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)  # noqa: S101 (it is registered for this type alone)
     return _error_response(request, error)
+
+
+async def _on_no_slot(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NoSlotError)  # noqa: S101 (it is registered for this type alone)
+    detail = Detail(("slots",), error.message, "no_slot")
+    retry_after = {"Retry-After": str(error.retry_after_seconds)}
+    return _error_response(request, RequestError(503, detail, headers=retry_after))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

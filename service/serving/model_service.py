@@ -26,7 +26,7 @@ from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
-from tidegate.serving import LoadingError, NoSlotError, Replica, Slot
+from tidegate.serving import LoadingError, Replica, acquire_slot
 from tidegate.telemetry import annotate, current_ids, get_logger, span
 
 log = get_logger("tidegate.service.serving.model_service")
@@ -183,8 +183,9 @@ class ModelService:
             receive: the request's ASGI channel, which reports that the client closed the connection.
 
         Raises:
-            RequestError: 503 no slot became free in time; 499 the client closed the connection. Its slot
-                is released when the model has finished.
+            NoSlotError: no slot became free in time.
+            RequestError: 499, the client closed the connection. Its slot is released when the model has
+                finished.
         """
         kind = work or work_of(len(batch))
         manifest = model.manifest
@@ -205,9 +206,8 @@ class ModelService:
 
     async def _work(self, model: Model, batch: Sized, seconds: float) -> Any:
         with span("slot.wait"):
-            slot = await self._acquire()
-        with slot:
-            annotate(queue_ns=slot.waited_ns)
+            acquired = await acquire_slot()
+        with acquired as slot:
             start_ns = perf_counter_ns()
             with span("model.predict", rows=len(batch)):
                 prediction = await self._predict(model, batch)
@@ -216,16 +216,9 @@ class ModelService:
                     spent = (perf_counter_ns() - start_ns) / 1e9
                     await asyncio.sleep(max(0.0, seconds - spent))
             self.recorder.statistics.slot_ns += perf_counter_ns() - start_ns
-        self.recorder.statistics.queue_ns += slot.waited_ns
+        if slot is not None:
+            self.recorder.statistics.queue_ns += slot.waited_ns
         return prediction
-
-    async def _acquire(self) -> Slot:
-        try:
-            return await self._slots.acquire()
-        except NoSlotError as error:
-            detail = Detail(("slots",), error.message, "no_slot")
-            retry_after = {"Retry-After": str(error.retry_after_seconds)}
-            raise RequestError(503, detail, headers=retry_after) from None
 
     async def _predict(self, model: Model, batch: Sized) -> Any:
         predict = model.predictor.predict

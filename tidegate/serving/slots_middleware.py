@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final
 
 from tidegate.serving.json_response import error_body, send_json
 from tidegate.serving.slot_paths import SlotPaths
@@ -14,45 +13,16 @@ from tidegate.serving.waiting_request import WaitingRequest
 from tidegate.telemetry import annotate, fail
 from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send
 
+_UNLIMITED: Final = nullcontext()
 _current_slots: ContextVar[Slots | None] = ContextVar("tidegate_current_slots", default=None)
 
 
-class HeldSlot(Protocol):
-    """A slot in use: a context manager that releases it."""
-
-    def __enter__(self) -> Self:
-        """Hold it."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Release it."""
-        ...
-
-
-class _Unlimited:
-    """What `acquire_slot` returns outside a replica."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-_UNLIMITED: Final = _Unlimited()
-
-
-async def acquire_slot() -> HeldSlot:
+async def acquire_slot() -> AbstractContextManager[Slot | None]:
     """Acquire a slot of the replica for this request, as a context manager that releases it.
 
     Use it at once: `with await acquire_slot():`. It is for applications that declare `manual_slots(app)`.
-    Outside a replica (in a test, or under another server) there is no limit. The wait becomes
-    `tidegate.queue_ns` of the request's event.
+    Outside a replica (in a test, or under another server) there is no limit, and the slot is None. The wait
+    becomes `tidegate.queue_ns` of the request's event.
 
     Raises:
         NoSlotError: the queue is full, or the wait was too long. Unless the application handles it, the
