@@ -249,6 +249,25 @@ async def test_readiness_does_not_tell_the_version_that_fastapi_assumes(tmp_path
         assert (await client.get("/ready")).json() == {"status": "ready"}
 
 
+async def test_a_problem_that_is_watched_is_the_reason_until_it_has_gone(tmp_path: Path) -> None:
+    problem = ""
+    async with replica_of(Starlette(), tmp_path) as (replica, client):
+        await until(lambda: replica.lifecycle.phase == "ready")
+        replica.lifecycle.watch(lambda: problem)
+        replica.about["model"] = "cakes"
+        assert (await client.get("/ready")).json() == {"status": "ready", "model": "cakes"}
+        problem = "no oven"
+        ready = await client.get("/ready")
+        assert ready.status_code == 503
+        assert ready.json() == {"status": "loading", "reason": "no oven"}
+        assert (await client.get("/live")).status_code == 200
+        problem = ""
+        assert (await client.get("/ready")).status_code == 200
+        replica.lifecycle.drain()
+        problem = "no oven"
+        assert replica.lifecycle.phase == "draining"
+
+
 async def test_an_application_that_never_returns_does_not_delay_the_end(tmp_path: Path) -> None:
     async def endless(scope: Any, receive: Any, send: Any) -> None:
         while True:
