@@ -31,10 +31,10 @@ ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT)  # or bench/loadgen.py would hide the package
 sys.path.insert(1, str(ROOT / "tests"))
 
+from support.eventually import eventually  # noqa: E402
 from support.kubernetes import cluster as clusters  # noqa: E402
 from support.kubernetes.programs import missing  # noqa: E402
 from support.kubernetes.release import NAME, Release, released, start_store  # noqa: E402
-from support.kubernetes.waiting import until  # noqa: E402
 
 NAMESPACE: Final = "answers"
 VALUES: Final[dict[str, Any]] = {
@@ -49,7 +49,7 @@ EVERY_SECONDS: Final = 0.02
 def from_zero(release: Release) -> tuple[float, float]:
     """Seconds from sending a request to its response, and from the first ready answer of the pod to it."""
     release.wait_for_replicas(0, 0, seconds=SECONDS)
-    until(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
+    eventually(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
     with ThreadPoolExecutor(1) as pool:
         began, ready = time.monotonic(), pool.submit(ready_at, release, frozenset())
         assert release.predict(seconds=SECONDS) == 200
@@ -59,7 +59,7 @@ def from_zero(release: Release) -> tuple[float, float]:
 def from_one(release: Release) -> float:
     """Seconds from the first ready answer of a second pod to its first response through the gateway."""
     scale(release, release.model, 1)
-    until(lambda: len(release.pods()) == 1, "one replica", seconds=SECONDS)
+    eventually(lambda: len(release.pods()) == 1, "one replica", seconds=SECONDS)
     assert release.predict(seconds=SECONDS) == 200
     (gateway,) = release.pods("gateway").values()
     before = answers(gateway)
@@ -74,7 +74,7 @@ def from_one(release: Release) -> float:
             found = answers(gateway)
             return any(found[one] > before[one] for one in found if one != first)
 
-        until(used, "the second replica answers", seconds=SECONDS, every=EVERY_SECONDS)
+        eventually(used, "the second replica answers", seconds=SECONDS, every=EVERY_SECONDS)
         return time.monotonic() - ready.result()
 
 
@@ -84,8 +84,8 @@ def ready_at(release: Release, known: frozenset[str]) -> float:
     def new() -> str:
         return next((ip for name, ip in release.pods().items() if name not in known and ip), "")
 
-    address = until(new, "a new pod", seconds=SECONDS, every=EVERY_SECONDS)
-    until(lambda: is_ready(address), "it is ready", seconds=SECONDS, every=EVERY_SECONDS)
+    address = eventually(new, "a new pod", seconds=SECONDS, every=EVERY_SECONDS)
+    eventually(lambda: is_ready(address), "it is ready", seconds=SECONDS, every=EVERY_SECONDS)
     return time.monotonic()
 
 
@@ -146,7 +146,7 @@ def report(release: Release, runs: int) -> None:
     # Nobody else sets the number of replicas from here.
     for component in ("autoscaler", "resizer"):
         scale(release, f"{NAME}-tidegate-{component}", 0)
-        until(lambda name=component: not release.pods(name), "its end", seconds=SECONDS)  # type: ignore[misc]
+        eventually(lambda name=component: not release.pods(name), "its end", seconds=SECONDS)  # type: ignore[misc]
     print(
         f"second pod: from ready to its first answer {listed(from_one(release) for _ in range(runs))}"
     )

@@ -36,6 +36,7 @@ sys.path.insert(1, str(ROOT / "tests"))
 
 from bench.running.pods import Pods  # noqa: E402
 from bench.running.stack import constant_load  # noqa: E402
+from support.eventually import eventually  # noqa: E402
 from support.kubernetes import cluster as clusters  # noqa: E402
 from support.kubernetes.cluster import Cluster  # noqa: E402
 from support.kubernetes.faults.trace import Api, Repeated  # noqa: E402
@@ -48,7 +49,6 @@ from support.kubernetes.release import (  # noqa: E402
     released,
     start_store,
 )
-from support.kubernetes.waiting import until  # noqa: E402
 from tidegate.loadgen.plan.scenario import Weights  # noqa: E402
 from tidegate.loadgen.send.record import Recording  # noqa: E402
 
@@ -127,7 +127,9 @@ class Changes:
 
         def restart() -> None:
             self._restart(f"{NAME}-tidegate-gateway")
-            until(lambda: self.gateways.left() == 0, "the old gateway's end", seconds=STEP_SECONDS)
+            eventually(
+                lambda: self.gateways.left() == 0, "the old gateway's end", seconds=STEP_SECONDS
+            )
 
         self.results.gateways += self._ended(self.gateways, restart)
 
@@ -188,15 +190,17 @@ async def run(
             while results.gateways < options.gateways:
                 await asyncio.to_thread(changes.replace_gateway)
         await asyncio.to_thread(
-            lambda: until(lambda: model.left() == 0, "the end of all pods", seconds=STEP_SECONDS)
+            lambda: eventually(
+                lambda: model.left() == 0, "the end of all pods", seconds=STEP_SECONDS
+            )
         )
         ended = model.ended()
     results.ending_seconds = [
         one.gone_at - one.deleted_at for one in ended if one.gone_at and one.deleted_at
     ]
     answered = sum(int((one.status == 200).sum()) for one in recordings(results))
-    with contextlib.suppress(TimeoutError):  # the report says it
-        until(
+    with contextlib.suppress(AssertionError):  # the report says it
+        eventually(
             lambda: release.store.requests(NAMESPACE).get(200, 0) >= answered,
             "an event of every answer",
             seconds=EVENT_SECONDS,

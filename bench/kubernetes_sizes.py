@@ -34,6 +34,7 @@ sys.path[0] = str(ROOT)  # or bench/loadgen.py would hide the package
 sys.path.insert(1, str(ROOT / "tests"))
 
 from bench.running.following import Number, judge, lags, react  # noqa: E402
+from support.eventually import eventually  # noqa: E402
 from support.kubernetes.faults import application, arrangement  # noqa: E402
 from support.kubernetes.faults.arrangement import Arrangement  # noqa: E402
 from support.kubernetes.faults.columns import (  # noqa: E402
@@ -43,7 +44,6 @@ from support.kubernetes.faults.columns import (  # noqa: E402
     Column,
 )
 from support.kubernetes.faults.settings import USUAL  # noqa: E402
-from support.kubernetes.waiting import until  # noqa: E402
 from tidegate.lab.simulator.plots import COLOURS  # noqa: E402
 
 # What two autoscalers differ by that have nothing but the moments of their ticks to differ by.
@@ -84,7 +84,7 @@ class Load:
 
 def vary(running: Arrangement) -> Load:
     """Let the load rise in steps, and then vary."""
-    until(
+    eventually(
         lambda: all(
             running.trace.steady_seconds(one.key) > SETTLED_SECONDS for one in running.columns
         ),

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from support import grafana_dashboards
+from support.eventually import eventually
 from support.grafana_dashboards import (
     Target,
     dashboards,
@@ -27,7 +28,7 @@ from support.grafana_dashboards import (
 )
 from support.ports import free_port
 from support.processes.exporter_process import exporting, logstash
-from support.processes.running_stack import Stack, eventually, running
+from support.processes.running_stack import Stack, running
 
 pytestmark = pytest.mark.e2e
 

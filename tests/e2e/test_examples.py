@@ -17,8 +17,8 @@ import pytest
 
 from support.checkout import ROOT
 from support.components import IN_CI, unavailable
+from support.eventually import eventually
 from support.harnesses.page_reader import PageReader
-from support.processes.running_stack import eventually
 from support.processes.wheel import Wheel
 
 # Plain `make test` runs the tutorials, which serve a model and an application in the same way.
@@ -104,7 +104,7 @@ def deploy_under_load(reader: PageReader) -> None:
     killed = replicas(reader)[0]["pid"]
     os.kill(killed, signal.SIGKILL)
     eventually(
-        lambda: all(r["state"] == "ready" and r["pid"] != killed for r in replicas(reader)) or None,
+        lambda: all(r["state"] == "ready" and r["pid"] != killed for r in replicas(reader)),
         "the killed replica has a successor that is ready",
     )
 

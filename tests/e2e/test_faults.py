@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from support.checkout import ROOT
-from support.processes.running_stack import Answer, Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Answer, Stack, running
 from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e

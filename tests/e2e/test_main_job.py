@@ -15,7 +15,8 @@ import psutil
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from support.processes.running_stack import Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Stack, running
 from tidegate.events.event import Event
 from tidegate.store.base import SearchRequest
 

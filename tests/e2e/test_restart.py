@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes.running_stack import Stack, eventually, prepared, running
+from support.eventually import eventually
+from support.processes.running_stack import Stack, prepared, running
 
 pytestmark = pytest.mark.e2e
 

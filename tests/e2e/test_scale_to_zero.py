@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from support.checkout import ROOT
-from support.processes.running_stack import Answer, Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Answer, Stack, running
 from tidegate.store.base import SearchRequest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.in_order]
@@ -89,8 +90,8 @@ def test_a_burst_at_zero_is_served_and_it_scales_back_to_zero(
     answers = burst(stack, BURST)
     assert [answer.status for answer in answers] == [200] * BURST
     # In the first minute the signals do not change and may be frozen.
-    eventually(lambda: at_zero(stack) or None, "no replica is left", 300)
-    eventually(lambda: answered_events(stack) == BURST or None, "an event for each answer")
+    eventually(lambda: at_zero(stack), "no replica is left", 300)
+    eventually(lambda: answered_events(stack) == BURST, "an event for each answer")
 
 
 def test_zero_replicas_raise_no_alert_and_log_no_problem(stack: Stack) -> None:
@@ -114,7 +115,7 @@ def test_a_burst_at_zero_is_served_while_prometheus_is_stopped(stack: Stack) -> 
         assert [answer.status for answer in burst(stack, BURST)] == [200] * BURST
     finally:
         os.kill(prometheus["pid"], signal.SIGCONT)
-    eventually(lambda: answered_events(stack) == 2 * BURST or None, "an event for each answer")
+    eventually(lambda: answered_events(stack) == 2 * BURST, "an event for each answer")
 
 
 def test_explain_shows_both_decisions_and_all_replay_byte_for_byte(stack: Stack) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from support.checkout import ROOT
 from support.components import IN_CI
-from support.processes.running_stack import MAX_REPLICAS, Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import MAX_REPLICAS, Stack, running
 
 pytestmark = [pytest.mark.e2e, IN_CI]
 

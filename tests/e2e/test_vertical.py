@@ -19,7 +19,8 @@ import aiohttp
 import pytest
 
 from support.components import IN_CI
-from support.processes.running_stack import Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Stack, running
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
 from tidegate.runtime.metrics_text import sample_value

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from support.eventually import eventually
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.store_refresh import refresh
@@ -30,7 +31,7 @@ from tidegate.events.writer import EventWriter
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
-from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
+from tidegate.store.base import SearchRequest, Terms
 
 
 @dataclass
@@ -100,18 +101,6 @@ class Workspace:
     def quarantined(self) -> list[dict[str, Any]]:
         path = self.settings.stack.data_dir / "collector" / "quarantine.ndjson"
         return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if holds():
-                return
-        except (OSError, StoreUnavailableError):
-            pass
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def make_workspace(folder: Path, **sections: dict[str, Any]) -> Workspace:

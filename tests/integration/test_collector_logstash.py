@@ -13,31 +13,20 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
+from support.eventually import eventually
 from support.ports import free_port
 from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.runtime.metrics_text import sample_value
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "default")
-
-
-def eventually(condition: Callable[[], bool], description: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        assert time.monotonic() < deadline, description
-        time.sleep(0.05)
 
 
 @dataclass

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from support.eventually import eventually
 from support.ports import free_port
 from tidegate.events.event import Origin, make_event
 from tidegate.provision.elasticsearch.roles import ROLES
@@ -66,17 +67,17 @@ class RunningExporter:
             with error:
                 return error.code, json.load(error)
 
-    def until(self, holds: Any, what: str, seconds: float = 120) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if holds():
-                    return
-            except OSError:
-                pass
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        """Wait while the process runs; what it printed is in the message of a failure."""
+
+        def checked() -> bool:
             assert self.process.poll() is None, self.output.read_text()
-            assert time.monotonic() < deadline, f"{what}: {self.output.read_text()}"
-            time.sleep(0.05)
+            return bool(holds())
+
+        try:
+            eventually(checked, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output.read_text()}") from error
 
 
 def command(folder: Path, **settings: object) -> tuple[list[str], dict[str, str]]:

@@ -29,8 +29,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from support.eventually import eventually
 from support.ports import free_port, free_ports
-from support.processes.running_stack import eventually
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events.event import Event, Origin

@@ -8,9 +8,8 @@ import json
 import secrets
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from aiohttp import web
 
 from support import prometheus_queries
 from support.doubles.tcp_server import speaking
+from support.eventually import eventually, eventually_async
 from support.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -40,13 +40,6 @@ groups:
       - {record: "service:queue:now", expr: "haproxy_backend_current_queue"}
       - {record: "service:replicas_ready:now", expr: "haproxy_backend_active_servers"}
 """
-
-
-async def eventually(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {WAIT_SECONDS:.0f} s: {what}"
-        await asyncio.sleep(0.02)
 
 
 @dataclass
@@ -197,7 +190,7 @@ async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
         process = await workspace.start(
             workspace.scenario(40, 3), "--url", target.url, "--threshold", "failed<=0"
         )
-        await eventually(lambda: len(target.bodies) >= 40, "some were answered")
+        await eventually_async(lambda: len(target.bodies) >= 40, "some were answered")
         await runner.cleanup()
         code, shown = await ended(process)
     summary = workspace.summary()
@@ -229,7 +222,7 @@ async def test_a_run_of_a_suspended_process_is_invalid_and_shows_the_lag(
         scenario = workspace.scenario(40, 3)
         scenario.write_text(scenario.read_text() + "weights = { light = 1 }\n")
         process = await workspace.start(scenario, "--url", target.url)
-        await eventually(lambda: len(target.bodies) >= 30, "some were answered")
+        await eventually_async(lambda: len(target.bodies) >= 30, "some were answered")
         process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(1)
         process.send_signal(signal.SIGCONT)
@@ -249,7 +242,7 @@ async def test_an_interrupted_run_is_reported(workspace: Workspace, number: sign
     target = Target()
     async with target.serving():
         process = await workspace.start(workspace.scenario(40, 60), "--url", target.url)
-        await eventually(lambda: len(target.bodies) >= 20, "some were answered")
+        await eventually_async(lambda: len(target.bodies) >= 20, "some were answered")
         process.send_signal(number)
         code, shown = await ended(process)
     summary = workspace.summary()
@@ -346,13 +339,9 @@ async def prometheus_of(program: str, target: Target, folder: Path) -> AsyncIter
 
 
 async def wait_for_series(url: str, name: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(OSError):
-            if await asyncio.to_thread(prometheus_queries.samples, url, name):
-                return
-        await asyncio.sleep(0.1)
-    pytest.fail(f"Prometheus has no {name}")
+    await asyncio.to_thread(
+        eventually, lambda: prometheus_queries.samples(url, name), f"Prometheus has {name}"
+    )
 
 
 async def test_replicas_and_queue_come_from_a_real_prometheus(
@@ -367,7 +356,7 @@ async def test_replicas_and_queue_come_from_a_real_prometheus(
             *(workspace.scenario(20, 5), "--url", target.url, "--prometheus", prometheus),
             *("--threshold", "replicas_max>=3"),
         )
-        await eventually(lambda: len(target.bodies) >= 20, "some were answered")
+        await eventually_async(lambda: len(target.bodies) >= 20, "some were answered")
         target.replicas = 3
         target.queue = 0
         code, shown = await ended(process)

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from support.checkout import ROOT
+from support.eventually import eventually
 from support.harnesses.page_reader import PageReader
-from support.processes.running_stack import eventually
 from support.processes.wheel import Wheel
 
 pytestmark = pytest.mark.e2e
@@ -74,13 +74,13 @@ def test_the_page_and_what_it_promises(reader: PageReader, wheel: Wheel) -> None
 
     def deploy() -> str:
         nonlocal answered
-        eventually(lambda: len(replicas(reader)) == 1 or None, "one replica is left", PATIENCE)
+        eventually(lambda: len(replicas(reader)) == 1, "one replica is left", PATIENCE)
         with loading(reader, "during.toml"):
             reader.run("tidegate deploy")
         answered += answers(reader)
         reader.run(reader.with_ports(TRACED))
         answered += 1
-        eventually(lambda: events(reader) == answered or None, f"{answered} events", PATIENCE)
+        eventually(lambda: events(reader) == answered, f"{answered} events", PATIENCE)
         desired = [decision["desired"] for decision in decisions(reader)]
         assert max(desired) >= 3, desired
         trace = reader.run(f"tidegate trace {TRACE}")
@@ -112,16 +112,16 @@ def test_the_server_of_a_killed_replica_ends_and_no_request_fails(reader: PageRe
     reader.run(reader.with_ports(TRACED))
     (killed,) = replicas(reader)
     with loading(reader, "during.toml"):
-        eventually(lambda: events(reader) > 1 or None, "the load has begun", PATIENCE)
+        eventually(lambda: events(reader) > 1, "the load has begun", PATIENCE)
         servers = psutil.Process(killed["pid"]).children()
         assert servers
         os.kill(killed["pid"], signal.SIGKILL)
-        eventually(lambda: not any(map(alive, servers)) or None, "the server has ended")
+        eventually(lambda: not any(map(alive, servers)), "the server has ended")
         eventually(lambda: successor(reader, killed["pid"]), "a successor is ready", PATIENCE)
     answered = 1 + answers(reader)
     # What the killed one had in progress was done again by another: with an event of its own, or without.
     eventually(
-        lambda: abs(events(reader) - answered) <= SLOTS or None,
+        lambda: abs(events(reader) - answered) <= SLOTS,
         "an event for each answer",
         PATIENCE,
     )

@@ -16,9 +16,9 @@ import elasticsearch
 import pytest
 from elasticsearch.helpers import scan
 
+from support.eventually import eventually
 from support.processes.compose_project import REPLICA_REMOVED
 from support.processes.compose_stack import Compose, constant, docker, loaded, served
-from support.processes.running_stack import eventually
 from tidegate.loadgen.report.results import REQUESTS as REQUESTS_CSV
 from tidegate.loadgen.send.record import read_csv
 from tidegate.observability_files.kibana import data_views, saved_searches

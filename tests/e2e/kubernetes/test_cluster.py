@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
+from support.eventually import eventually
 from support.kubernetes.cluster import Cluster
-from support.processes.running_stack import eventually
 
 NAMESPACE = "cluster-itself"
 SERVER = """

@@ -13,9 +13,9 @@ from typing import Final
 
 import pytest
 
+from support.eventually import eventually
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import Release, Store, released
-from support.kubernetes.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -97,7 +97,7 @@ def requests(release: Release) -> Iterator[None]:
 
 def test_a_pod_that_is_ready_but_answers_500_is_ejected_and_named(release: Release) -> None:
     release.wait_for_replicas(2, 2, seconds=120)
-    until(lambda: release.value("service:replicas_ready:now") == 2, "two replicas", seconds=60)
+    eventually(lambda: release.value("service:replicas_ready:now") == 2, "two replicas", seconds=60)
     bad = min(release.pods())
     release.kubectl.run("exec", "-n", release.namespace, bad, "-c", "model", "--", "touch", BROKEN)
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -107,5 +107,7 @@ def test_a_pod_that_is_ready_but_answers_500_is_ejected_and_named(release: Relea
     assert release.replicas()["ready"] == 2
     with requests(release):
         alert = f'ALERTS{{alertname="ReplicaFailing",node="{bad}"}}'
-        until(lambda: release.value(alert) == 1, f"an alert about {bad}", seconds=ALERT_SECONDS)
+        eventually(
+            lambda: release.value(alert) == 1, f"an alert about {bad}", seconds=ALERT_SECONDS
+        )
     assert release.value('count(ALERTS{alertname="ReplicaFailing"})') == 1

@@ -13,10 +13,10 @@ from typing import Final
 
 import pytest
 
+from support.eventually import eventually
 from support.kubernetes.client import Kubectl
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import NAME, QUEUE_SECONDS, Release, Store, released
-from support.kubernetes.waiting import until
 from tidegate.runtime.metrics_text import sample_value
 
 # The requests have rows of the model.
@@ -84,7 +84,7 @@ def test_requests_that_wait_outlast_the_pods_of_the_gateway_in_which_they_wait(
     release: Release,
 ) -> None:
     release.wait_for_replicas(0, 0, seconds=SECONDS)
-    until(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
+    eventually(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
     waiting: list[Future[int]] = []
     ended: set[str] = set()
     with ThreadPoolExecutor(2 * REQUESTS) as pool:
@@ -104,10 +104,12 @@ def test_requests_that_wait_outlast_the_pods_of_the_gateway_in_which_they_wait(
 
 def end(release: Release, address: str, command: tuple[str, ...]) -> None:
     """Wait until the requests are in the gateway's pod, and end it by a command of kubectl."""
-    until(lambda: queued(address) == REQUESTS, f"{REQUESTS} requests in {address}", seconds=SECONDS)
+    eventually(
+        lambda: queued(address) == REQUESTS, f"{REQUESTS} requests in {address}", seconds=SECONDS
+    )
     release.kubectl.run(*command, "-n", release.namespace)
     release.kubectl.rollout(GATEWAY, namespace=release.namespace)
-    until(lambda: not accepts(address), f"SIGTERM in {address}", seconds=SECONDS)
+    eventually(lambda: not accepts(address), f"SIGTERM in {address}", seconds=SECONDS)
 
 
 def test_a_new_replica_is_used_before_dns_names_it(release: Release) -> None:
@@ -115,7 +117,7 @@ def test_a_new_replica_is_used_before_dns_names_it(release: Release) -> None:
     # Only this test sets the number of replicas.
     with without(kubectl, AUTOSCALER, namespace), without(kubectl, RESIZER, namespace):
         kubectl.run("scale", f"deployment/{release.model}", "--replicas=0", "-n", namespace)
-        until(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
+        eventually(lambda: not release.pods(), "the end of the last replica", seconds=SECONDS)
         with without(kubectl, "coredns", "kube-system"):
             kubectl.run("scale", f"deployment/{release.model}", "--replicas=1", "-n", namespace)
             assert status(release) == 200

@@ -16,10 +16,10 @@ from typing import Final
 
 import pytest
 
+from support.eventually import eventually
 from support.kubernetes import keda
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import NAME, Release, Store, released
-from support.kubernetes.waiting import until
 from tidegate.runtime.metrics_text import sample_value
 
 # The load has rows of the model.
@@ -59,7 +59,7 @@ def follow(release: Release, folder: Path) -> None:
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
     release.wait_for_replicas(1, 1, seconds=150)
     everything = before + summary["answered"]
-    until(lambda: answered(release) >= everything, "an event of every answer", seconds=60)
+    eventually(lambda: answered(release) >= everything, "an event of every answer", seconds=60)
     # A replica that drains may refuse a request, which the gateway repeats on another one.
     found = release.store.requests(release.namespace)
     assert (found[200], set(found) - {200, 503}) == (everything, set()), found
@@ -75,11 +75,11 @@ def from_zero(release: Release) -> None:
     before = answered(release)
     release.wait_for_replicas(0, 0, seconds=180)
     # A pod that is ending may still answer.
-    until(lambda: not release.pods(), "the end of the last pod", seconds=180)
+    eventually(lambda: not release.pods(), "the end of the last pod", seconds=180)
     assert release.predict() == 200
     # The gateway uses a pod before the cluster calls it ready.
     assert release.replicas()["running"] >= 1
-    until(lambda: answered(release) == before + 1, "the event of this request", seconds=60)
+    eventually(lambda: answered(release) == before + 1, "the event of this request", seconds=60)
 
 
 def test_tidegate_decides_and_keda_acts_also_from_zero(release: Release, tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_missing_parts_raise_their_alerts(release: Release) -> None:
         for deployment, namespace in (operator, gateway):
             scale(release, deployment, namespace, 0)
         pods = ("pods", "-n", keda.NAMESPACE, "-l", f"app={keda.DEPLOYMENTS[0]}")
-        until(lambda: not release.kubectl.items(*pods), "the operator's end", seconds=120)
+        eventually(lambda: not release.kubectl.items(*pods), "the operator's end", seconds=120)
         autoscaler(release, "pause", "--min", "3")
         expected = {"GatewayDown", "AutoscalerNotFollowed"}
-        until(lambda: expected <= release.alerts(), f"{expected}", seconds=ALERT_SECONDS)
+        eventually(lambda: expected <= release.alerts(), f"{expected}", seconds=ALERT_SECONDS)
         assert not {"AutoscalerAtMax", "AutoscalerDown", "CollectorDown"} & release.alerts()
     finally:
         autoscaler(release, "resume")
@@ -133,7 +133,7 @@ def test_a_replaced_token_is_used_by_both_ends(release: Release) -> None:
     chosen = ("--selector", "app.kubernetes.io/component=resizer")
     kubectl.run("annotate", "pods", *chosen, *where, "tests/changed=yes")
     (address,) = release.pods("autoscaler").values()
-    until(lambda: resizer_up(address) == 1, "an answer of the resizer", seconds=120)
+    eventually(lambda: resizer_up(address) == 1, "an answer of the resizer", seconds=120)
 
 
 def resizer_up(address: str) -> float | None:

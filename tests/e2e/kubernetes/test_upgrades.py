@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import pytest
 
+from support.eventually import eventually
 from support.kubernetes import keda
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import NAME, STORE_NAMESPACE, Release, Store, released
-from support.kubernetes.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -77,7 +77,7 @@ def scales_alone(release: Release, mode: str, number: int) -> None:
         kinds = ("horizontalpodautoscaler", "scaledobject")
         return [len(release.kubectl.items(kind, *where)) for kind in kinds]
 
-    until(lambda: scalers() == [keda_scales] * 2, f"the objects of {mode} alone", seconds=60)
+    eventually(lambda: scalers() == [keda_scales] * 2, f"the objects of {mode} alone", seconds=60)
     deployments = {
         one["metadata"]["name"]: one for one in release.kubectl.items("deployment", *where)
     }
@@ -88,12 +88,12 @@ def scales_alone(release: Release, mode: str, number: int) -> None:
 
 
 def test_the_samples_of_prometheus_outlive_the_release(release: Release) -> None:
-    start = until(lambda: release.value(PROMETHEUS_START), "a sample", seconds=60)
+    start = eventually(lambda: release.value(PROMETHEUS_START), "a sample", seconds=60)
     release.uninstall()
     claims = release.kubectl.items("persistentvolumeclaims", "-n", release.namespace)
     assert [one["status"]["phase"] for one in claims] == ["Bound"]
     release.install(VALUES)
-    until(lambda: release.value(PROMETHEUS_START) == start, "those samples", seconds=60)
+    eventually(lambda: release.value(PROMETHEUS_START) == start, "those samples", seconds=60)
 
 
 def test_from_one_mode_to_another_and_back(release: Release) -> None:
@@ -136,7 +136,7 @@ def test_an_upgrade_does_not_wait_for_elasticsearch(release: Release) -> None:
         assert job["status"]["active"] == 1
 
         # A pod of the gateway waits a minute for Elasticsearch before it ends.
-        until(lambda: set(release.pods("autoscaler")) - before, "its new pod", seconds=45)
+        eventually(lambda: set(release.pods("autoscaler")) - before, "its new pod", seconds=45)
     finally:
         lead_to("elasticsearch")
     name = f"job/{job['metadata']['name']}"

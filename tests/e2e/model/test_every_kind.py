@@ -20,7 +20,8 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
 from support.components import AT_NIGHT, IN_CI
-from support.processes.running_stack import Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Stack, running
 from tidegate.store.base import SearchRequest
 
 # Each case is a stack of its own; plain `make test` has the tutorial own-model.md and examples/regressor.
@@ -194,7 +195,7 @@ def test_it_is_served_watched_and_reported(kind: str, tmp_path: Path) -> None:
                 f"{metric} is at least {least}",
             )
         eventually(
-            lambda: found(stack, "event.dataset:tidegate.outcome") == LABELLED or None,
+            lambda: found(stack, "event.dataset:tidegate.outcome") == LABELLED,
             "each label has an event",
         )
         out = tmp_path / "report.html"

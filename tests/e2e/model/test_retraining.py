@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from support.processes.running_stack import Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Stack, running
 from support.samples.candidate_models import make_candidate
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from support.processes.running_stack import Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Stack, running
 from tidegate.service.model.artefact import SAMPLES, read_manifest
 from tidegate.store.base import SearchRequest
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.ray.cluster import STEPS, Cluster, eventually, predict, ray_cluster, serve_config
+from support.eventually import eventually
+from support.ray.cluster import STEPS, WAIT_SECONDS, Cluster, predict, ray_cluster, serve_config
 
 pytestmark = pytest.mark.e2e
 
@@ -27,26 +28,31 @@ def test_requests_reach_the_replica_through_haproxy(cluster: Cluster) -> None:
         except OSError:  # HAProxy starts after the first replica
             return False
 
-    eventually(answered, "HAProxy sends requests to the replica")
+    eventually(answered, "HAProxy sends requests to the replica", WAIT_SECONDS)
     eventually(
         lambda: cluster.query('haproxy_backend_active_servers{job="gateway",proxy="model"} == 1'),
         "HAProxy's own metrics have the names that the rules use",
+        WAIT_SECONDS,
     )
     eventually(
         lambda: cluster.query('tidegate_ray_arrivals_total{job="model"} >= 1'),
         "the replica counts what arrives",
+        WAIT_SECONDS,
     )
 
 
 def test_the_number_follows_the_load_without_a_failed_request(cluster: Cluster) -> None:
     before = cluster.predictions()
     cluster.load("steps", STEPS)
-    eventually(lambda: cluster.query("service:queue:now > 0"), "the queue is that in the replicas")
-    eventually(lambda: cluster.running() >= 3, "three replicas run")
+    queued = "service:queue:now > 0"
+    eventually(lambda: cluster.query(queued), "the queue is that in the replicas", WAIT_SECONDS)
+    eventually(lambda: cluster.running() >= 3, "three replicas run", WAIT_SECONDS)
     summary = cluster.summary("steps")
     assert summary["failed"] == 0, summary
-    eventually(lambda: cluster.running() == 1, "one replica is left")
-    eventually(lambda: len(cluster.targets()) == 1, "the others have removed their targets")
+    eventually(lambda: cluster.running() == 1, "one replica is left", WAIT_SECONDS)
+    eventually(
+        lambda: len(cluster.targets()) == 1, "the others have removed their targets", WAIT_SECONDS
+    )
     assert cluster.predictions() - before == summary["answered"]
 
 

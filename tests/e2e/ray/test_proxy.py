@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from support.eventually import eventually
 from support.ray.cluster import (
     OBJECTIVE_SECONDS,
     POLICY,
     STEADY,
     STEPS,
+    WAIT_SECONDS,
     Cluster,
-    eventually,
     get_json,
     predict,
     ray_cluster,
@@ -46,6 +47,7 @@ def test_a_replica_is_named_as_ray_s_and_registers_its_metrics(cluster: Cluster)
     eventually(
         lambda: cluster.query(f'tidegate_slots{{job="model",replica="{node}"}} == 2'),
         "Prometheus finds the replica",
+        WAIT_SECONDS,
     )
 
 
@@ -75,11 +77,13 @@ def test_only_ray_s_own_server_of_a_replica_listens_beyond_loopback(cluster: Clu
 def test_the_number_follows_the_load_without_a_failed_request(cluster: Cluster) -> None:
     before = cluster.predictions()
     cluster.load("steps", STEPS)
-    eventually(lambda: cluster.running() >= 3, "three replicas run")
+    eventually(lambda: cluster.running() >= 3, "three replicas run", WAIT_SECONDS)
     summary = cluster.summary("steps")
     assert summary["failed"] == 0, summary
-    eventually(lambda: cluster.running() == 1, "one replica is left")
-    eventually(lambda: len(cluster.targets()) == 1, "the others have removed their targets")
+    eventually(lambda: cluster.running() == 1, "one replica is left", WAIT_SECONDS)
+    eventually(
+        lambda: len(cluster.targets()) == 1, "the others have removed their targets", WAIT_SECONDS
+    )
     assert cluster.predictions() - before == summary["answered"]
     latency = cluster.query("service:latency_seconds_p95:1m")
     assert not latency or float(latency[0]["value"][1]) >= 0.5
@@ -90,7 +94,9 @@ def test_the_number_follows_the_load_without_a_failed_request(cluster: Cluster) 
 
     assert "up" in reasons(), "it was SLOQ that added replicas"
     # On a busy machine, metrics may be too old at a tick.
-    eventually(lambda: reasons()[-1] != "no-signal", "the signals are usable without load")
+    eventually(
+        lambda: reasons()[-1] != "no-signal", "the signals are usable without load", WAIT_SECONDS
+    )
 
 
 def test_the_wait_in_ray_s_queue_counts_as_latency(cluster: Cluster) -> None:
@@ -105,12 +111,13 @@ def test_a_deployment_under_load_fails_no_request(cluster: Cluster) -> None:
     before = cluster.predictions()
     old = {replica["replica_id"] for replica in cluster.replicas()}
     cluster.load("redeploy", STEADY)
-    eventually(lambda: cluster.predictions() > before, "the load has begun")
+    eventually(lambda: cluster.predictions() > before, "the load has begun", WAIT_SECONDS)
     # Another option of the actor replaces each replica.
     cluster.deploy(serve_config("serve.yaml", ray_actor_options={"num_cpus": 0.2}))
     eventually(
         lambda: not old & {replica["replica_id"] for replica in cluster.replicas()},
         "the old replicas have ended",
+        WAIT_SECONDS,
     )
     summary = cluster.stop_load("redeploy")
     assert summary["failed"] == 0, summary
@@ -120,13 +127,17 @@ def test_a_deployment_under_load_fails_no_request(cluster: Cluster) -> None:
 def test_a_killed_replica_is_replaced_and_its_target_removed(cluster: Cluster) -> None:
     before = cluster.predictions()
     cluster.load("kill", STEADY)
-    eventually(lambda: cluster.predictions() > before, "the load has begun")
+    eventually(lambda: cluster.predictions() > before, "the load has begun", WAIT_SECONDS)
     victim = cluster.replicas()[0]
     cluster.namespace.run("kill", "-9", str(victim["pid"]), env=cluster.environment)
     node = f"flights-{victim['replica_id']}"
-    eventually(lambda: node not in cluster.targets(), "another replica has removed its target")
+    eventually(
+        lambda: node not in cluster.targets(),
+        "another replica has removed its target",
+        WAIT_SECONDS,
+    )
     known = cluster.predictions()
-    eventually(lambda: cluster.predictions() > known, "requests are answered again")
+    eventually(lambda: cluster.predictions() > known, "requests are answered again", WAIT_SECONDS)
     summary = cluster.stop_load("kill")
     # What it was working on has failed, and what Ray sent there before it noticed.
     assert summary["failed"] <= 10, summary
@@ -139,14 +150,18 @@ def test_the_resizer_says_what_is_wrong_in_one_sentence(cluster: Cluster) -> Non
     config["applications"][0]["external_scaler_enabled"] = False
     cluster.deploy(config)
     eventually(
-        lambda: "external_scaler_enabled: true" in cluster.log("resizer"), "the resizer says it"
+        lambda: "external_scaler_enabled: true" in cluster.log("resizer"),
+        "the resizer says it",
+        WAIT_SECONDS,
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
         get_json("http://127.0.0.1:9103/live")
     assert refused.value.code == 503
     assert "external_scaler_enabled: true" in refused.value.read().decode()
     cluster.deploy(serve_config("serve.yaml"))
-    eventually(lambda: "can be used again" in cluster.log("resizer"), "and that it is over")
+    eventually(
+        lambda: "can be used again" in cluster.log("resizer"), "and that it is over", WAIT_SECONDS
+    )
 
 
 def test_sloq_inside_ray_s_autoscaler_follows_the_load_too(cluster: Cluster) -> None:
@@ -160,8 +175,8 @@ def test_sloq_inside_ray_s_autoscaler_follows_the_load_too(cluster: Cluster) -> 
     cluster.deploy(config)
     before = cluster.predictions()
     cluster.load("inside", STEPS)
-    eventually(lambda: cluster.running() >= 3, "three replicas run")
+    eventually(lambda: cluster.running() >= 3, "three replicas run", WAIT_SECONDS)
     summary = cluster.summary("inside")
     assert summary["failed"] == 0, summary
-    eventually(lambda: cluster.running() == 1, "one replica is left")
+    eventually(lambda: cluster.running() == 1, "one replica is left", WAIT_SECONDS)
     assert cluster.predictions() - before == summary["answered"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
+from support.eventually import eventually_async
+from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, started
 from tidegate.resizer.server import make_app, serve_unix
 
 
@@ -38,7 +39,7 @@ async def plant(prometheus: Prometheus) -> AsyncIterator[Plant]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", prometheus.target).start()
     # Wait until the values of the previous test are gone from Prometheus.
-    await eventually(lambda: prometheus.says("service:requests_in_system:now", one.in_system))
+    await eventually_async(lambda: prometheus.says("service:requests_in_system:now", one.in_system))
     yield one
     await runner.cleanup()
 

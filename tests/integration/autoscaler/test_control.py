@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
+from support.eventually import eventually_async
+from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, started
 from tidegate.lab.replay.replay import replay
 from tidegate.resizer.server import make_app, serve_unix
 
@@ -28,14 +29,14 @@ def run_command(sidecar: Sidecar, *command: str) -> None:
 
 async def test_a_pause_holds_the_number_until_it_is_resumed(sidecar: Sidecar, plant: Plant) -> None:
     run_command(sidecar, "pause", "--for", "1h")
-    await eventually(lambda: sidecar.last()["reason"] == "paused")
+    await eventually_async(lambda: sidecar.last()["reason"] == "paused")
     plant.in_system = 4.2
-    await eventually(lambda: "else 1 → 3" in sidecar.events("decision")[-1]["message"])
+    await eventually_async(lambda: "else 1 → 3" in sidecar.events("decision")[-1]["message"])
     assert plant.count == 1
     assert "tidegate_autoscaler_paused 1.0" in await sidecar.metrics()
 
     run_command(sidecar, "resume")
-    await eventually(lambda: plant.count == 3)
+    await eventually_async(lambda: plant.count == 3)
     said = [line for line in sidecar.said() if line.startswith(("paused", "the pause"))]
     assert said[0].startswith("paused until ")
     assert said[1:] == ["the pause has ended"]
@@ -48,7 +49,7 @@ async def test_an_invalid_pause_is_ignored(sidecar: Sidecar, plant: Plant) -> No
     path.parent.mkdir()
     path.write_text("{")
     plant.in_system = 4.2
-    await eventually(lambda: plant.count == 3)
+    await eventually_async(lambda: plant.count == 3)
     assert [line for line in sidecar.said() if "is not a valid pause" in line]
 
 
@@ -63,7 +64,7 @@ async def test_a_dry_run_leaves_the_replicas_alone(
     ):
         await sidecar.sees()
         plant.in_system = 4.2
-        await eventually(lambda: sidecar.last()["desired"] == 3)
+        await eventually_async(lambda: sidecar.last()["desired"] == 3)
         await sidecar.ticks(3)
         assert sidecar.events("decision")[-1]["message"].startswith("dry run: 1 → 3: ")
         assert "tidegate_autoscaler_dry_run 1.0" in await sidecar.metrics()
@@ -82,12 +83,12 @@ async def test_under_sloq_frozen_or_missing_metrics_remove_no_replica(
     ):
         await sidecar.sees()
         # Its time in a slot never changes by a bit, as no service's would: frozen.
-        await eventually(lambda: "are frozen" in sidecar.events("decision")[-1]["message"])
+        await eventually_async(lambda: "are frozen" in sidecar.events("decision")[-1]["message"])
         await sidecar.ticks(6)
         # Then there is no value at all.
         plant.in_system = float("nan")
         plant.frozen_at = 1.0
-        await eventually(lambda: "is not known" in sidecar.events("decision")[-1]["message"])
+        await eventually_async(lambda: "is not known" in sidecar.events("decision")[-1]["message"])
         await sidecar.ticks(6)
         assert sidecar.last()["policy"] == settings["TIDEGATE_AUTOSCALER__POLICY"]
         for event in sidecar.events("decision"):

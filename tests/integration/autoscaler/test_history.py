@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from support.eventually import eventually
 from support.processes.prometheus_of_samples import prometheus_of_samples
-from support.processes.running_stack import eventually
 from tidegate.autoscaler.live.history import HistoryReader
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.wrappers.daily_rise import AHEAD_SECONDS, DAY_SECONDS, daily_rise

@@ -14,14 +14,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from support.processes.autoscaler_process import (
-    TICK_SECONDS,
-    Plant,
-    Prometheus,
-    Sidecar,
-    eventually,
-    started,
-)
+from support.eventually import eventually_async
+from support.processes.autoscaler_process import TICK_SECONDS, Plant, Prometheus, Sidecar, started
 from tidegate.resizer.server import make_app, serve_unix
 
 pytestmark = pytest.mark.integration
@@ -102,14 +96,14 @@ async def running_autoscaler(
         serve_unix(make_app(plant), path),
         started(folder, f"unix:{path}", prometheus, port, **settings) as sidecar,
     ):
-        await eventually(lambda: plant.count >= REPLICAS)
+        await eventually_async(lambda: plant.count >= REPLICAS)
         yield sidecar
 
 
 async def check_replicas_stay(sidecar: Sidecar, plant: VariableLoadPlant) -> None:
     """The load falls without metrics; no replica may be removed."""
     plant.rate = LOW_RATE
-    await eventually(lambda: WITHOUT_SIGNALS in sidecar.events("decision")[-1]["message"])
+    await eventually_async(lambda: WITHOUT_SIGNALS in sidecar.events("decision")[-1]["message"])
     before = plant.count
     await sidecar.ticks(TICKS_WITHOUT_METRICS)
     assert plant.count >= before >= REPLICAS
@@ -119,7 +113,7 @@ async def check_replicas_stay(sidecar: Sidecar, plant: VariableLoadPlant) -> Non
 async def check_scale_down(plant: VariableLoadPlant) -> None:
     """Replicas are removed once metrics return, so only the missing metrics kept them."""
     before = plant.count
-    await eventually(lambda: plant.count < before)
+    await eventually_async(lambda: plant.count < before)
 
 
 @pytest.mark.parametrize("fault", ["nan", "frozen"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from support.eventually import eventually_async
 from support.processes.autoscaler_process import (
     STALE_SECONDS,
     TICK_SECONDS,
@@ -19,7 +20,6 @@ from support.processes.autoscaler_process import (
     Plant,
     Prometheus,
     Sidecar,
-    eventually,
     started,
     without_hiccups,
 )
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.integration
 
 async def test_metrics_in_prometheus_lead_to_replicas(sidecar: Sidecar, plant: Plant) -> None:
     plant.in_system = 4.2
-    await eventually(lambda: plant.count == 3)
+    await eventually_async(lambda: plant.count == 3)
     rise = next(e for e in sidecar.events("decision") if e["tidegate"]["decision"]["desired"] == 3)
     assert rise["message"] == (
         "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70"
@@ -71,7 +71,7 @@ async def test_a_service_without_a_request_is_idle_not_unknown(
             0,
         )
 
-    await eventually(is_idle)
+    await eventually_async(is_idle)
     assert sidecar.said() == []
 
 
@@ -79,7 +79,7 @@ async def test_frozen_metrics_keep_the_number(sidecar: Sidecar, plant: Plant) ->
     plant.count = 3
     plant.frozen_at, plant.in_system = time.time(), 0.0
     old = f"signals: the metrics behind the signals are older than {STALE_SECONDS:g} s"
-    await eventually(lambda: old in sidecar.said())
+    await eventually_async(lambda: old in sidecar.said())
     held = sidecar.last()["desired"]
     await sidecar.ticks(3)
     assert sidecar.last()["desired"] == held
@@ -94,7 +94,7 @@ async def test_frozen_metrics_keep_the_number(sidecar: Sidecar, plant: Plant) ->
 
 async def test_a_nan_signal_keeps_the_number(sidecar: Sidecar, plant: Plant) -> None:
     plant.in_system = math.nan
-    await eventually(sidecar.said)
+    await eventually_async(sidecar.said)
     await sidecar.ticks(3)
     assert sidecar.last()["desired"] == 1
     assert len(sidecar.said()) == 1
@@ -109,7 +109,7 @@ async def test_a_stopped_prometheus_keeps_the_number_until_it_returns(
     sidecar: Sidecar, plant: Plant, prometheus: Prometheus
 ) -> None:
     plant.in_system = 4.2
-    await eventually(lambda: plant.count == 3)
+    await eventually_async(lambda: plant.count == 3)
     await asyncio.to_thread(prometheus.stop)
     plant.in_system = 0.0
     await sidecar.is_blind()
@@ -149,10 +149,10 @@ async def test_a_hanging_prometheus_delays_no_tick(
 
 async def test_a_number_set_by_another_client_is_corrected(sidecar: Sidecar, plant: Plant) -> None:
     plant.in_system = 4.2
-    await eventually(lambda: plant.count == 3)
+    await eventually_async(lambda: plant.count == 3)
     await sidecar.ticks(1)  # it knows that it has what it asked for
     plant.count = 1
-    await eventually(lambda: plant.count == 3)
+    await eventually_async(lambda: plant.count == 3)
     assert "another client of the resizer set 1 replicas; 3 were requested" in sidecar.said()
 
 
@@ -175,18 +175,18 @@ async def test_it_survives_an_unreachable_resizer_and_sends_its_token_over_tcp(
         def everything() -> list[str]:
             return without_hiccups(event["message"] for event in sidecar.events("app"))
 
-        await eventually(lambda: away in everything())
+        await eventually_async(lambda: away in everything())
         plant.in_system = 4.2
         async with serve_tcp(make_app(plant, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
-            await eventually(lambda: plant.count == 3)
-        await eventually(lambda: everything().count(away) == 2)
+            await eventually_async(lambda: plant.count == 3)
+        await eventually_async(lambda: everything().count(away) == 2)
         assert sidecar.process.returncode is None
         async with serve_tcp(make_app(plant, tokens=lambda: ("another",)), "127.0.0.1", port):
             wrong = "resizer: the resizer responded with 401: the token is missing or wrong"
-            await eventually(lambda: wrong in everything())
+            await eventually_async(lambda: wrong in everything())
             assert everything().count("resizer: resolved") == 1
             token_file.write_text("another\n")
-            await eventually(lambda: everything().count("resizer: resolved") == 2)
+            await eventually_async(lambda: everything().count("resizer: resolved") == 2)
         assert await sidecar.stop() == 0
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from support.eventually import eventually
 from support.processes.prometheus_of_samples import prometheus_of_samples
-from support.processes.running_stack import eventually
 from tidegate.cli import app
 
 pytestmark = pytest.mark.integration

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from support.components import unavailable
+from support.eventually import eventually
 from support.processes.compose_project import (
     Project,
     ResizerProcess,
     compose_project,
     docker,
     running_resizer,
-    until,
 )
 
 
@@ -65,5 +65,5 @@ def resizer(project: Project, tmp_path: Path) -> Iterator[ResizerProcess]:
     """A running resizer of a running project."""
     project.run("up", "--detach")
     with running_resizer(project.name, tmp_path) as resizer:
-        until(lambda: resizer.has(1))
+        eventually(lambda: resizer.has(1))
         yield resizer

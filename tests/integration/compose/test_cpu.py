@@ -8,13 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes.compose_project import (
-    Project,
-    ResizerProcess,
-    docker,
-    running_resizer,
-    until,
-)
+from support.eventually import eventually
+from support.processes.compose_project import Project, ResizerProcess, docker, running_resizer
 
 pytestmark = pytest.mark.integration
 # A replica has 2 slots without lent CPU; the engine ignores the last four digits of a quota.
@@ -40,13 +35,13 @@ def test_the_quota_of_every_replica_follows_the_slots(project: Project, tmp_path
     project.write(LIMITED)
     project.run("up", "--detach")
     with running_resizer(project.name, tmp_path, **LENDING) as resizer:
-        until(lambda: resizer.has(1))
+        eventually(lambda: resizer.has(1))
         resizer.scale(2)
         before = project.ids()
         assert quotas(project) == [BASE] * 2
 
         assert resizer.call(3, 4)["slots"] == 4
-        until(lambda: resizer.has(3) and quotas(project) == [LENT] * 3)
+        eventually(lambda: resizer.has(3) and quotas(project) == [LENT] * 3)
         assert {in_cgroup(project.replica(number)) for number in (1, 2, 3)} == {0.5}
         assert before.items() <= project.ids().items()
 
@@ -57,7 +52,7 @@ def test_the_quota_of_every_replica_follows_the_slots(project: Project, tmp_path
         assert not resizer.events("drain")
 
         resizer.call(3, 2)
-        until(lambda: quotas(project) == [BASE] * 3)
+        eventually(lambda: quotas(project) == [BASE] * 3)
         assert in_cgroup(project.replica(3)) == 0.25
         assert project.ids() == three
 
@@ -66,18 +61,18 @@ def test_a_lent_quota_survives_a_restart_of_the_resizer(project: Project, tmp_pa
     project.write(LIMITED)
     project.run("up", "--detach")
     with running_resizer(project.name, tmp_path, **LENDING) as resizer:
-        until(lambda: resizer.has(1))
+        eventually(lambda: resizer.has(1))
         resizer.call(1, 4)
-        until(lambda: quotas(project) == [LENT])
+        eventually(lambda: quotas(project) == [LENT])
     with running_resizer(project.name, tmp_path, **LENDING) as resizer:
-        until(lambda: resizer.has(1))
+        eventually(lambda: resizer.has(1))
         assert resizer.call()["slots"] == 4
         # The quota of a new definition is raised in the same proportion.
         project.write("    cpus: 0.5\n")
         project.run("up", "--detach")
-        until(lambda: quotas(project) == [1_000_000_004] and resizer.has(1))
+        eventually(lambda: quotas(project) == [1_000_000_004] and resizer.has(1))
         resizer.call(1, 2)
-        until(lambda: quotas(project) == [500_000_000])
+        eventually(lambda: quotas(project) == [500_000_000])
 
 
 def test_slots_are_refused_for_a_service_without_a_cpu_limit(
@@ -85,7 +80,7 @@ def test_slots_are_refused_for_a_service_without_a_cpu_limit(
 ) -> None:
     project.run("up", "--detach")
     with running_resizer(project.name, tmp_path, **LENDING) as resizer:
-        until(lambda: resizer.has(1))
+        eventually(lambda: resizer.has(1))
         assert resizer.call()["slots"] is None
         assert "has no CPU limit that could be raised" in refusal(resizer, 4)
     with running_resizer(project.name, tmp_path) as resizer:

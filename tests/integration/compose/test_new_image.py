@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.processes.compose_project import Project, ResizerProcess, docker, until
+from support.eventually import eventually
+from support.processes.compose_project import Project, ResizerProcess, docker
 
 pytestmark = pytest.mark.integration
 
@@ -58,16 +59,16 @@ def test_a_replica_of_the_new_image_replaces_the_old_ones_without_an_outage(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.scale(2)
-    until(lambda: len(ready(project)) == 2)
+    eventually(lambda: len(ready(project)) == 2)
     with watched(project) as samples:
         project.run(
             *("up", "--detach", "--no-deps", "--no-recreate", "--scale", "model=3", "model"),
             env=NEW,
         )
         # The resizer replaces the copy of the old definition, but not the container that Compose created.
-        until(lambda: resizer.has(2) and len(ready(project) & new(project)) == 1)
+        eventually(lambda: resizer.has(2) and len(ready(project) & new(project)) == 1)
         docker("stop", "--time", "30", project.replica(1))
         docker("rm", project.replica(1))
-        until(lambda: resizer.has(2) and ready(project) == new(project))
+        eventually(lambda: resizer.has(2) and ready(project) == new(project))
     assert samples
     assert min(samples) >= 1

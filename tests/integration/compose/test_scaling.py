@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from support.eventually import eventually
 from support.processes.compose_project import (
     Project,
     ResizerProcess,
     compose_project,
     docker,
     running_resizer,
-    until,
 )
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def test_scale_out_to_five_and_in_to_two_drains_the_replicas_with_the_lowest_loa
     resizer.scale(2)
 
     assert sorted(project.ids()) == [project.replica(2), project.replica(4)]
-    until(
+    eventually(
         lambda: sorted(project.containers()) == sorted(project.ids())
     )  # the others have been removed
     assert [one["message"].split()[0] for one in resizer.events("gone")]
@@ -90,7 +90,7 @@ def test_compose_keeps_copies_and_the_resizer_restores_the_number_after_up(
             assert project.ids() == before
 
             project.run("up", "--detach", env=shell)  # resets the number to 1
-            until(lambda: resizer.has(3))
+            eventually(lambda: resizer.has(3))
             assert before[project.replica(1)] == project.ids()[project.replica(1)]
         assert {name: one["Id"] for name, one in project.containers("neighbour").items()} == {
             name: one["Id"] for name, one in neighbour.items()
@@ -103,13 +103,13 @@ def test_killed_replicas_are_restarted_and_removed_replicas_are_recreated(
     resizer.scale(3)
     before = project.ids()
     docker("kill", project.replica(2))
-    until(lambda: not resizer.has(3))
-    until(lambda: resizer.has(3))
+    eventually(lambda: not resizer.has(3))
+    eventually(lambda: resizer.has(3))
     assert project.ids() == before
 
     docker("rm", "--force", project.replica(1), project.replica(3))
-    until(lambda: not resizer.has(3))
-    until(lambda: resizer.has(3))
+    eventually(lambda: not resizer.has(3))
+    eventually(lambda: resizer.has(3))
     unchanged = before.items() & project.ids().items()
     assert unchanged == {(project.replica(2), before[project.replica(2)])}
 
@@ -119,8 +119,8 @@ def test_the_last_replica_is_recreated_after_a_forced_removal(
 ) -> None:
     before = project.ids()
     docker("rm", "--force", project.replica(1))
-    until(lambda: project.ids() and project.ids() != before)
-    until(lambda: resizer.has(1))
+    eventually(lambda: project.ids() and project.ids() != before)
+    eventually(lambda: resizer.has(1))
 
 
 def test_a_manually_stopped_service_stays_stopped_until_it_is_started(
@@ -128,13 +128,13 @@ def test_a_manually_stopped_service_stays_stopped_until_it_is_started(
 ) -> None:
     resizer.scale(3)
     project.run("stop", "model")
-    until(lambda: resizer.events("held"))
+    eventually(lambda: resizer.events("held"))
     resizer.call(4)
     assert resizer.call()["desired"] == 4
     assert project.ids() == {}
 
     project.run("start", "model")
-    until(lambda: resizer.has(4))
+    eventually(lambda: resizer.has(4))
     assert len(resizer.events("held")) == 2  # the second event reports the end
 
 
@@ -153,7 +153,7 @@ def test_copies_follow_a_definition_that_compose_changed(
         }
         return resizer.has(3) and keys == {"REPLICA_KEY=new"}
 
-    until(current)
+    eventually(current)
 
 
 def test_a_copy_of_an_old_definition_is_replaced_once_its_successor_is_ready(
@@ -176,7 +176,7 @@ def test_a_copy_of_an_old_definition_is_replaced_once_its_successor_is_ready(
         == 2
     )
     with running_resizer(project.name, tmp_path) as resizer:
-        until(
+        eventually(
             lambda: (
                 len(
                     {
@@ -199,7 +199,7 @@ def test_a_replica_that_is_not_ready_for_start_seconds_is_replaced(
         resizer.scale(2)
         before = project.ids()
         project.put(2, "/ready/no")
-        until(lambda: project.ids().get(project.replica(3)) and resizer.has(2))
+        eventually(lambda: project.ids().get(project.replica(3)) and resizer.has(2))
         assert project.ids()[project.replica(1)] == before[project.replica(1)]
 
 
@@ -229,8 +229,8 @@ def test_repeated_ups_end_at_the_requested_number(
     resizer.call(4)
     for _ in range(3):
         project.run("up", "--detach")
-    until(lambda: resizer.has(4))
+    eventually(lambda: resizer.has(4))
     steady = project.ids()
     since = time.monotonic()
-    until(lambda: time.monotonic() - since > 2.5)  # the number is stable
+    eventually(lambda: time.monotonic() - since > 2.5)  # the number is stable
     assert project.ids() == steady

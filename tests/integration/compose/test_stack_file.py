@@ -14,13 +14,8 @@ import pytest
 import yaml
 
 from support.checkout import ROOT
-from support.processes.compose_project import (
-    Project,
-    compose_program,
-    compose_project,
-    docker,
-    until,
-)
+from support.eventually import eventually
+from support.processes.compose_project import Project, compose_program, compose_project, docker
 
 pytestmark = pytest.mark.integration
 
@@ -156,7 +151,7 @@ def test_the_failure_of_one_view_does_not_stop_the_others(project: Project) -> N
         stderr=subprocess.PIPE,
     ) as up:
         try:
-            until(lambda: running() == (long_running.keys() - {"ready"}) | {"kibana-setup"})
+            eventually(lambda: running() == (long_running.keys() - {"ready"}) | {"kibana-setup"})
             (setup,) = project.containers("kibana-setup")
             docker("exec", setup, "/usr/bin/touch", "/tmp/failed")
             _, errors = up.communicate(timeout=60)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.checkout import ROOT
+from support.eventually import eventually
 from support.ports import free_port
 from support.processes.compose_project import (
     TOKEN,
@@ -19,7 +20,6 @@ from support.processes.compose_project import (
     docker,
     failing_resizer,
     running_resizer,
-    until,
 )
 from tidegate.runtime.metrics_text import sample_value
 
@@ -93,7 +93,7 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
         assert state["Status"] == "running", docker("logs", name)
         return '"action":"start"' in docker("logs", name)
 
-    until(started)
+    eventually(started)
     assert "unreachable" not in docker("logs", name)
     own = project.containers("resizer")[name]["NetworkSettings"]["Networks"]
     address = own[f"{project.name}_control"]["IPAddress"]
@@ -101,7 +101,7 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
         assert live.status == 200
 
     used = "tidegate_container_memory_bytes"
-    until(lambda: memory(metrics(address), used, "resizer", name))
+    eventually(lambda: memory(metrics(address), used, "resizer", name))
     text = metrics(address)
     limit = memory(text, "tidegate_container_memory_limit_bytes", "resizer", name)
     assert limit == 512 * 2**20
@@ -109,15 +109,15 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
     assert 10 * 2**20 < memory(text, used, "resizer", name) < limit
 
     assert call(address, 3)["desired"] == 3
-    until(lambda: call(address)["ready"] == 3)
+    eventually(lambda: call(address)["ready"] == 3)
     for number, busy in ((1, "2.0"), (2, "0.0"), (3, "1.0")):
         project.put(number, f"/busy/{busy}")
     call(address, 2)
     # Wait for all of them: Compose fails if a container is removed after it has listed it.
-    until(lambda: sorted(project.containers()) == [project.replica(1), project.replica(3)])
+    eventually(lambda: sorted(project.containers()) == [project.replica(1), project.replica(3)])
 
     project.run("up", "--detach")
-    until(lambda: len(project.ids()) == 2 and call(address)["ready"] == 2)
+    eventually(lambda: len(project.ids()) == 2 and call(address)["ready"] == 2)
     # Compose stops the resizer first, because it depends on the model; so no replica is created meanwhile.
     project.run("down", "--volumes")
     assert project.containers() == project.containers("resizer") == {}
@@ -161,6 +161,6 @@ def test_the_running_number_is_desired_at_first(project: Project, tmp_path: Path
     project.run("up", "--detach", "--scale", "model=2")
     before = project.ids()
     with running_resizer(project.name, tmp_path) as resizer:
-        until(lambda: resizer.has(2))
+        eventually(lambda: resizer.has(2))
         assert resizer.call()["desired"] == 2
     assert project.ids() == before

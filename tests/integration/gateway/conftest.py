@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from support.eventually import eventually_async
 from support.ports import free_port
 from support.processes.gateway_process import (
     DEADLINE_SECONDS,
@@ -23,7 +24,6 @@ from support.processes.gateway_process import (
     SpawnReplica,
     StartGateway,
     StartReplica,
-    until,
 )
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
@@ -91,7 +91,7 @@ async def start_gateway(
                 return await running.metric("haproxy_process_uptime_seconds") != 0
             return False
 
-        await until(answers)
+        await eventually_async(answers)
         return running
 
     yield start

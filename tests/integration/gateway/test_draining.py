@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes.gateway_process import StartGateway, StartReplica, post, until
+from support.eventually import eventually_async
+from support.processes.gateway_process import StartGateway, StartReplica, post
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import load
@@ -106,7 +107,7 @@ async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
             async def both_work() -> bool:
                 return len(statuses) >= 8
 
-            await until(both_work)
+            await eventually_async(both_work)
             pool.resize(1)
             await asyncio.gather(*clients)
             assert set(statuses) == {200}

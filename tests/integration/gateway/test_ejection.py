@@ -8,14 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from support.processes.gateway_process import (
-    Gateway,
-    Replica,
-    StartGateway,
-    StartReplica,
-    post,
-    until,
-)
+from support.eventually import eventually_async
+from support.processes.gateway_process import Gateway, Replica, StartGateway, StartReplica, post
 from tidegate.runtime.unix_sockets import unix_address
 from tidegate.stack.gateway.access_log import access_event
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
@@ -72,7 +66,7 @@ async def ejected(gateway: Gateway) -> None:
         await answers(gateway, 20)
         return await weight(gateway, 1) == 0
 
-    await until(has_no_weight)
+    await eventually_async(has_no_weight)
 
 
 async def returned(gateway: Gateway) -> None:
@@ -81,7 +75,7 @@ async def returned(gateway: Gateway) -> None:
     async def has_weight() -> bool:
         return await weight(gateway, 1) == 1
 
-    await until(has_weight)
+    await eventually_async(has_weight)
 
 
 async def command(gateway: Gateway, text: str) -> None:
@@ -182,7 +176,7 @@ async def test_the_last_replica_gets_requests_whatever_it_answers(
     async def is_answered_by_it() -> bool:
         return await post(gateway) == 500
 
-    await until(is_answered_by_it)
+    await eventually_async(is_answered_by_it)
     assert await weight(gateway, 1) == 1
     assert "too few others are left" in events(gateway, "return")[-1]["message"]
 
@@ -200,7 +194,7 @@ async def test_a_server_with_another_address_is_another_replica(
     async def used() -> bool:
         return await post(gateway) == 200 and bool(new.requests)
 
-    await until(used)
+    await eventually_async(used)
 
 
 async def test_an_ejection_and_what_the_supervisor_sets_do_not_undo_each_other(

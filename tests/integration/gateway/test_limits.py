@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from support.processes.gateway_process import Gateway, StartGateway, StartReplica, post, send, until
+from support.eventually import eventually_async
+from support.processes.gateway_process import Gateway, StartGateway, StartReplica, post, send
 from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
@@ -248,7 +249,7 @@ async def test_clients_that_hold_every_connection_do_not_block_prometheus(
         async def full() -> bool:
             return await gateway.metric("haproxy_frontend_current_sessions", proxy="http_in") == 50
 
-        await until(full)
+        await eventually_async(full)
         # One connection per scrape, all at once.
         scrapes = [gateway.metric("haproxy_process_uptime_seconds") for _ in range(20)]
         assert len(await asyncio.gather(*scrapes)) == 20

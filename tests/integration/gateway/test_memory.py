@@ -9,7 +9,8 @@ import resource
 import psutil
 import pytest
 
-from support.processes.gateway_process import Gateway, StartGateway, StartReplica, post, until
+from support.eventually import eventually_async
+from support.processes.gateway_process import Gateway, StartGateway, StartReplica, post
 from tidegate.settings import Settings
 from tidegate.stack.gateway.configuration import CONNECTIONS, buffer_bytes, memory_bytes
 
@@ -56,7 +57,7 @@ async def test_full_bodies_on_every_connection_stay_within_the_memory_bound(
 
     async with contextlib.AsyncExitStack() as stack:
         clients = [asyncio.create_task(client()) for _ in range(CONNECTIONS)]
-        await until(all_are_in)
+        await eventually_async(all_are_in)
         await gateway.queued(FULL_BODIES)
         used = rss(gateway)
         for one in clients:

@@ -8,14 +8,8 @@ import contextlib
 import aiohttp
 import pytest
 
-from support.processes.gateway_process import (
-    Gateway,
-    Replica,
-    StartGateway,
-    StartReplica,
-    post,
-    until,
-)
+from support.eventually import eventually_async
+from support.processes.gateway_process import Gateway, Replica, StartGateway, StartReplica, post
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 
@@ -157,7 +151,7 @@ async def test_a_long_queue_that_becomes_shorter_refuses_nobody(
         # The average of arrivals over three seconds is below the 20 a second that are answered.
         return await gateway.metric("haproxy_backend_current_queue", proxy="model") < 7
 
-    await until(nothing_arrives)
+    await eventually_async(nothing_arrives)
     # It is answered after far more than an objective and a half.
     assert await post(gateway) == 200
     assert set(await asyncio.gather(*waiting)) == {200}
@@ -176,7 +170,7 @@ async def test_a_replica_that_becomes_fast_again_gets_more_requests(
 
     assert not await all_are_accepted()
     replica.seconds = SLOT_SECONDS
-    await until(all_are_accepted)
+    await eventually_async(all_are_accepted)
 
 
 async def test_after_a_change_of_slots_one_request_for_each_remaining_slot_may_always_wait(
@@ -224,5 +218,5 @@ async def test_idle_connections_do_not_use_up_all_of_them(
         async def more_than_half() -> bool:
             return await gateway.metric("haproxy_frontend_current_sessions", proxy="http_in") >= 5
 
-        await until(more_than_half)
+        await eventually_async(more_than_half)
         assert await closes()

@@ -22,8 +22,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.eventually import eventually
 from support.ports import free_ports
-from support.processes.running_stack import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -126,7 +126,7 @@ def test_the_gateway_resolves_a_replica_by_dns_and_writes_access_events(
     threading.Thread(target=replica.serve_forever, daemon=True).start()
     try:
         with gateway(tmp_path, first, dns_server=dns_server) as process:
-            eventually(lambda: ask(first) == 200 or None, "the replica answers through the gateway")
+            eventually(lambda: ask(first) == 200, "the replica answers through the gateway")
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=60) == 0
     finally:
@@ -147,11 +147,9 @@ def test_a_request_waits_until_the_dns_name_resolves_to_a_ready_replica(
 ) -> None:
     first = free_ports(3)
     with gateway(tmp_path, first, dns_server=dns_server), ThreadPoolExecutor(1) as pool:
-        eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
+        eventually(lambda: ask(first + 1, "/metrics") == 200, "HAProxy runs")
         waiting = pool.submit(ask, first)
-        eventually(
-            lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1) or None, "it waits"
-        )
+        eventually(lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1), "it waits")
         replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
         threading.Thread(target=replica.serve_forever, daemon=True).start()
         try:
@@ -166,21 +164,17 @@ def test_a_request_that_waits_when_the_gateway_is_stopped_is_answered_by_the_nex
 ) -> None:
     first = free_ports(3)
     with gateway(tmp_path, first, dns_server=dns_server) as process, ThreadPoolExecutor(1) as pool:
-        eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
+        eventually(lambda: ask(first + 1, "/metrics") == 200, "HAProxy runs")
         kept = HTTPConnection("127.0.0.1", first, timeout=90)
         kept.request("GET", "/metrics")  # answered by the gateway itself
         kept.getresponse().read()
         waiting = pool.submit(ask, first)
-        eventually(
-            lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1) or None, "it waits"
-        )
+        eventually(lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1), "it waits")
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: ask(first, "/live") == 0 or None, "no new connection is accepted")
+        eventually(lambda: ask(first, "/live") == 0, "no new connection is accepted")
         kept.request("GET", "/kept")
         # The autoscaler still reads the number of those that wait.
-        eventually(
-            lambda: 'current_queue{proxy="model"} 2' in metrics(first + 1) or None, "both wait"
-        )
+        eventually(lambda: 'current_queue{proxy="model"} 2' in metrics(first + 1), "both wait")
         replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
         threading.Thread(target=replica.serve_forever, daemon=True).start()
         try:
@@ -197,7 +191,7 @@ def test_a_request_that_waits_when_the_gateway_is_stopped_is_answered_by_the_nex
 def test_the_gateway_exits_when_haproxy_is_killed(tmp_path: Path, dns_server: str) -> None:
     first = free_ports(3)
     with gateway(tmp_path, first, dns_server=dns_server) as process:
-        eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
+        eventually(lambda: ask(first + 1, "/metrics") == 200, "HAProxy runs")
         children = psutil.Process(process.pid).children()
         (haproxy,) = (child for child in children if child.name() == "haproxy")
         haproxy.kill()

@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.processes.gateway_process import Gateway, Replica, post, until
+from support.eventually import eventually_async
+from support.processes.gateway_process import Gateway, Replica, post
 from tidegate.runtime.kubernetes_api import ApiServerError
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
@@ -65,7 +66,7 @@ async def scene(
             return True
         return False
 
-    await until(answers)
+    await eventually_async(answers)
     running = Scene(gateway, port)
     yield running
     for replica in running.replicas:
@@ -82,7 +83,7 @@ async def test_a_replica_gets_requests_from_its_first_successful_check(scene: Sc
     async def checked() -> bool:
         return replica.checks >= 2
 
-    await until(checked)
+    await eventually_async(checked)
     assert replica.requests == []
     replica.ready = True
     assert await request == 200
@@ -143,11 +144,11 @@ async def test_dns_names_the_replicas_until_the_api_server_has_answered_once(
     await scene.gateway.ready_replicas(1)
     assert list(scene.servers.used) == [by_dns.host]
     found = frozenset({by_api.host})
-    await until(partial(has_read, reads + 2))
+    await eventually_async(partial(has_read, reads + 2))
     assert list(scene.servers.used) == [by_api.host]
     # Later the last known addresses stay.
     found = None
-    await until(partial(has_read, reads + 2))
+    await eventually_async(partial(has_read, reads + 2))
     assert list(scene.servers.used) == [by_api.host]
     assert await post(scene.gateway) == 200
     following.cancel()

@@ -11,13 +11,13 @@ import signal
 import aiohttp
 import pytest
 
+from support.eventually import eventually_async
 from support.processes.gateway_process import (
     Replica,
     SpawnReplica,
     StartGateway,
     StartReplica,
     post,
-    until,
 )
 from tidegate.stack.gateway.haproxy import release
 
@@ -54,7 +54,7 @@ async def test_a_replica_that_starts_is_used_after_its_first_successful_check(
         assert await post(gateway) == 200
         return bool(second.requests)
 
-    await until(used)
+    await eventually_async(used)
     # It is probed every half second; on a slow machine a few more probes may precede the next request.
     assert 1 <= second.checks <= 3
 
@@ -70,7 +70,7 @@ async def test_a_draining_replica_gets_no_new_request_and_finishes_its_requests(
     async def in_flight() -> bool:
         return draining.busy > 0
 
-    await until(in_flight)
+    await eventually_async(in_flight)
     draining.ready = False
     await gateway.ready_replicas(1)
     had = len(draining.requests)

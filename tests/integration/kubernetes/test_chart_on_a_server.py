@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.eventually import eventually
 from support.kubernetes.chart import (
     CHART,
     FULL,
@@ -24,7 +25,6 @@ from support.kubernetes.chart import (
 )
 from support.kubernetes.client import Kubectl
 from support.kubernetes.control_plane import ControlPlane
-from support.kubernetes.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_an_account_may_do_what_it_needs_and_no_more(
         return kubectl.succeeds(*words, *([f"--subresource={part}"] if part else []))
 
     try:
-        until(lambda: may(*allowed[0]), f"the right to {allowed[0]}", seconds=30)
+        eventually(lambda: may(*allowed[0]), f"the right to {allowed[0]}", seconds=30)
         assert [one for one in allowed if not may(*one)] == []
         assert [one for one in refused if may(*one)] == []
     finally:

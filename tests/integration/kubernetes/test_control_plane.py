@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.eventually import eventually
 from support.kubernetes.control_plane import ControlPlane
-from support.kubernetes.waiting import until
 
 NAMESPACE = "control-plane"
 DEPLOYMENT: dict[str, Any] = {
@@ -30,7 +30,7 @@ def test_a_deployment_gets_its_pods_and_an_account_only_its_rights(
     kubectl.run("create", "namespace", NAMESPACE)
     control_plane.wait_for_namespace(NAMESPACE)
     kubectl.apply(DEPLOYMENT, namespace=NAMESPACE)
-    pods = until(
+    pods = eventually(
         lambda: (
             kubectl.items("pods", "-n", NAMESPACE)[1:] and kubectl.items("pods", "-n", NAMESPACE)
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ import grpc
 import pytest
 from aiohttp import web
 
+from support.eventually import eventually_async
 from support.harnesses.keda_client import KedaClient, keda_client
 from support.kubernetes.model_deployment import READER_RULES, ModelDeployment
 from support.ports import free_port, free_ports
-from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
+from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, started
 from tidegate.autoscaler.live.override import Override, OverrideFile
 from tidegate.lab.replay.replay import replay
 from tidegate.runtime.metrics_text import sample_value
@@ -51,14 +52,14 @@ class Scene:
                 found.append(await self.keda.metrics())
             return bool(found)
 
-        await _eventually(answered)
+        await eventually_async(answered)
         return found[0]
 
     async def answers(self, number: int) -> None:
         async def answered() -> bool:
             return await self.answer() == number
 
-        await _eventually(answered)
+        await eventually_async(answered)
 
     async def act(self) -> int:
         """Do what KEDA and the HPA do with the present answer."""
@@ -78,12 +79,6 @@ class Gateway:
     async def metrics(self, request: web.Request) -> web.Response:
         del request
         return web.Response(text=f'haproxy_backend_current_queue{{proxy="model"}} {self.queued}\n')
-
-
-async def _eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +106,7 @@ async def scene(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", prometheus.target).start()
-    await eventually(lambda: prometheus.says("service:requests_in_system:now", 4.2))
+    await eventually_async(lambda: prometheus.says("service:requests_in_system:now", 4.2))
     port = free_port()
     settings = {
         "TIDEGATE_AUTOSCALER__SCALER": "keda",
@@ -141,7 +136,7 @@ async def test_keda_gets_the_decided_number_by_grpc_and_by_the_metrics(scene: Sc
     assert await scene.metric() == 6
     assert await scene.keda.is_active()
     assert await scene.act() == 6
-    await eventually(lambda: scene.sidecar.last()["signals"]["running"] == 6)
+    await eventually_async(lambda: scene.sidecar.last()["signals"]["running"] == 6)
     assert scene.sidecar.last()["signals"]["desired"] == 6
 
 
@@ -168,11 +163,11 @@ async def test_it_holds_the_number_without_its_right_to_read_the_deployment(scen
     def problem() -> str:
         return str(scene.sidecar.last()["signals"]["problem"])
 
-    await eventually(lambda: "cannot get resource" in problem())
+    await eventually_async(lambda: "cannot get resource" in problem())
     await scene.sidecar.ticks(2)
     assert await scene.answer() == 3
     scene.model.set_rules(account, READER_RULES)
-    await eventually(lambda: problem() == "")
+    await eventually_async(lambda: problem() == "")
 
 
 async def test_it_scales_to_zero_and_pushes_the_first_queued_request(scene: Scene) -> None:
@@ -194,7 +189,7 @@ async def test_it_scales_to_zero_and_pushes_the_first_queued_request(scene: Scen
     assert await scene.act() == 1
     (pod,) = scene.model.wait_for_pods(1)
     scene.model.make_ready(pod)
-    await eventually(lambda: scene.sidecar.last()["signals"]["ready"] == 1)
+    await eventually_async(lambda: scene.sidecar.last()["signals"]["ready"] == 1)
     assert await scene.answer() == 1
 
 
@@ -204,9 +199,9 @@ async def test_a_pause_holds_what_keda_gets_and_a_restart_begins_at_the_present_
     await scene.answers(3)
     control = scene.sidecar.folder / "data" / "autoscaler" / "control.json"
     OverrideFile(control).write(Override(time.time() + 600))
-    await eventually(lambda: scene.sidecar.last()["reason"] == "paused")
+    await eventually_async(lambda: scene.sidecar.last()["reason"] == "paused")
     scene.plant.in_system = 8.4
-    await eventually(lambda: prometheus.says("service:requests_in_system:now", 8.4))
+    await eventually_async(lambda: prometheus.says("service:requests_in_system:now", 8.4))
     await scene.sidecar.ticks(3)
     assert await scene.answer() == 3
     scene.model.kubectl("scale", "deployment/model", "--replicas=5")

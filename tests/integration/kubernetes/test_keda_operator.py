@@ -6,13 +6,13 @@ import asyncio
 import io
 import shutil
 import signal
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from support.eventually import eventually
 from support.kubernetes.model_deployment import ModelDeployment
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import CACHE, program, skip_unless_built
@@ -85,13 +85,6 @@ async def deciding(decided: DecidedNumber, number: int) -> AsyncIterator[None]:
         task.cancel()
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, f"not within {WAIT_SECONDS:g} s: {what}"
-        await asyncio.sleep(0.05)
-
-
 async def test_it_goes_from_zero_and_to_zero_and_holds_on_errors(
     model: ModelDeployment, keda: int
 ) -> None:
@@ -127,19 +120,23 @@ async def test_it_goes_from_zero_and_to_zero_and_holds_on_errors(
             namespace=model.namespace,
         )
         async with deciding(decided, 0):
-            await until(lambda: "keda-hpa-model" in model.kubectl("get", "hpa"), "the HPA")
+            await asyncio.to_thread(
+                eventually, lambda: "keda-hpa-model" in model.kubectl("get", "hpa"), "the HPA"
+            )
             (hpa,) = model.plane.kubectl().items("hpa", "-n", model.namespace)
             (metric,) = hpa["spec"]["metrics"]
             assert metric["external"]["metric"]["name"] == "s0-tidegate-desired-replicas"
             assert metric["external"]["target"] == {"type": "AverageValue", "averageValue": "1"}
         async with deciding(decided, 3):
-            await until(lambda: model.replicas == 1, "the first replica")
+            await asyncio.to_thread(eventually, lambda: model.replicas == 1, "the first replica")
         async with deciding(decided, 0):
-            await until(lambda: model.replicas == 0, "no replica")
+            await asyncio.to_thread(eventually, lambda: model.replicas == 0, "no replica")
             # So a resizer that takes over later does not keep it as set by hand.
             assert model.replicas_managers == frozenset()
         async with deciding(decided, 2):
-            await until(lambda: model.replicas == 1, "the first replica again")
+            await asyncio.to_thread(
+                eventually, lambda: model.replicas == 1, "the first replica again"
+            )
 
         # No more decisions: the answers become errors, KEDA counts them, and nothing leaves.
         def failing() -> bool:
@@ -147,5 +144,5 @@ async def test_it_goes_from_zero_and_to_zero_and_holds_on_errors(
             health = found["status"].get("health", {}).values()
             return any(one.get("numberOfFailures", 0) > 3 + COOLDOWN_SECONDS for one in health)
 
-        await until(failing, "KEDA counts the errors")
+        await asyncio.to_thread(eventually, failing, "KEDA counts the errors")
         assert model.replicas == 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support.eventually import eventually_async
 from support.harnesses.relay import relay
 from support.harnesses.resizer_contract import CHECKS, MAX, MIN, ContractCase
 from support.kubernetes.model_deployment import RESIZER_RULES, ModelDeployment
@@ -26,8 +27,6 @@ from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import make_app, serve_tcp
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
-
-WAIT_SECONDS = 30.0
 
 
 class Scene:
@@ -68,15 +67,6 @@ def use(monkeypatch: pytest.MonkeyPatch, kubeconfig: Path) -> None:
     )
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
-    try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            while not await condition():  # noqa: ASYNC110  the cluster sets no event of ours
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        pytest.fail(f"not within {WAIT_SECONDS:g} s: {what}")
-
-
 @pytest.mark.parametrize("check", CHECKS)
 async def test_it_keeps_the_contract_of_resizers(
     model: ModelDeployment,
@@ -94,7 +84,7 @@ async def test_it_keeps_the_contract_of_resizers(
                 status = await one.resizer.status()
                 return status.running == status.desired == model.replicas
 
-            await eventually(settled, "the pods that were requested")
+            await eventually_async(settled, "the pods that were requested")
 
         await check(ContractCase(one.resizer, settle))
         assert one.logged("cluster") == []
@@ -255,7 +245,7 @@ async def test_a_missing_deployment_and_right_are_logged_once_and_waited_for(
             await one.resizer.tick()
             return len(one.logged("cluster")) == 2
 
-        await eventually(missing, "the new rights are in force")
+        await eventually_async(missing, "the new rights are in force")
         assert one.logged("cluster")[1] == (
             f"there is no Deployment model in namespace {model.namespace}: create it, or correct"
             " resizer.deployment or resizer.kubernetes_namespace"
@@ -313,7 +303,7 @@ async def test_a_quota_that_refuses_pods_is_reported(
             await one.resizer.tick()
             return one.logged("refused")
 
-        await eventually(reported, "the refused pods")
+        await eventually_async(reported, "the refused pods")
         assert "exceeded quota: few" in one.logged("refused")[0]
         status = await one.resizer.status()
         assert (status.desired, status.running) == (3, 1)
@@ -371,13 +361,13 @@ async def test_the_http_interface_with_its_limit_scales_the_deployment(
                 except ResizerUnavailableError:
                     return False
 
-            await eventually(known, "the first read")
+            await eventually_async(known, "the first read")
             assert (await http.resize(4)).desired == 4
 
             async def scaled() -> bool:
                 return await asyncio.to_thread(lambda: model.replicas) == 4
 
-            await eventually(scaled, "four replicas")
+            await eventually_async(scaled, "four replicas")
             for _ in range(6):  # three removed each time, of twenty
                 await http.resize(1)
                 await http.resize(4)

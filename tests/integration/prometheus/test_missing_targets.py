@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from support import prometheus_queries
+from support.eventually import eventually
 from support.ports import free_port
 from support.processes.prometheus_release import Release
-from support.processes.running_stack import eventually
 from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.settings import Settings

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from support.eventually import eventually
 from support.ports import free_port
 from support.processes.prometheus_release import Release
-from support.processes.running_stack import eventually
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 

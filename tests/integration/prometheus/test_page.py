@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from support.components import unavailable
+from support.eventually import eventually
 from support.ports import free_port
-from support.processes.running_stack import eventually
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from support.eventually import eventually_async
 from support.ports import free_port
 from support.processes.prometheus_release import Release
 from tidegate.rules.gateway_metrics import GATEWAY
@@ -24,19 +25,8 @@ from tidegate.stack.gateway import configuration, haproxy
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_SECONDS = 120.0
 # An edge that 2.42 and 3.x store under different names, which no request misses on a machine under load.
 OBJECTIVE_SECONDS = 10.0
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait until the condition holds."""
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while not await condition():  # noqa: ASYNC110  what is waited for is another process
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        pytest.fail(f"waited in vain for {what}")
 
 
 @dataclass
@@ -106,14 +96,14 @@ class Stack:
             found.extend([value] if value is not None else [])
             return bool(found)
 
-        await until(there, f"a value of {expression}")
+        await eventually_async(there, f"a value of {expression}")
         return found[0]
 
     async def reaches(self, expression: str, value: float | None) -> None:
         async def there() -> bool:
             return await self.value(expression) == value
 
-        await until(there, f"{expression} = {value}")
+        await eventually_async(there, f"{expression} = {value}")
 
     async def load(self, per_second: float, seconds: float) -> None:
         url = f"http://127.0.0.1:{self.settings.gateway.port}/predict"
@@ -153,7 +143,7 @@ async def stack(release: Release, tmp_path: Path) -> AsyncIterator[Stack]:
                     return await made.value("service:replicas_ready:now") == 2
                 return False
 
-            await until(answers, f"two ready replicas, see {tmp_path}")
+            await eventually_async(answers, f"two ready replicas, see {tmp_path}")
             yield made
         finally:
             await made.stop()
@@ -188,7 +178,7 @@ async def test_a_sampled_trace_is_found_through_its_exemplar(stack: Stack) -> No
         ids = [exemplar["labels"]["trace_id"] for each in series for exemplar in each["exemplars"]]
         return bool(ids) and all(len(trace_id) == 32 for trace_id in ids)
 
-    await until(found, "an exemplar")
+    await eventually_async(found, "an exemplar")
 
 
 @pytest.mark.parametrize("release", ["in use"], indirect=True)
@@ -222,6 +212,6 @@ async def test_the_gateway_exports_the_documented_metrics_and_few_others_are_ret
         found.update(name for name in names if not name.startswith(("scrape_", "up")))
         return found >= documented
 
-    await until(complete, "every documented metric of the gateway")
+    await eventually_async(complete, "every documented metric of the gateway")
     assert found == documented
     assert await stack.known('scrape_samples_post_metric_relabeling{job="gateway"}') < 120

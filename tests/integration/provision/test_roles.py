@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from elasticsearch import AuthorizationException, Elasticsearch
 
+from support.eventually import eventually
 from support.processes.elasticsearch_server import ElasticsearchServer
-from support.processes.running_stack import eventually
 from support.samples.elasticsearch_accounts import client_of, superuser_client
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.observability_files.kibana import saved_objects

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
+from support.eventually import eventually
 from support.processes.elasticsearch_server import ElasticsearchServer
-from support.processes.running_stack import eventually
 from support.samples.elasticsearch_accounts import Prepare, add_roles, add_user, superuser_client
 from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision.commands import setup_elasticsearch

@@ -13,7 +13,8 @@ import httpx
 import orjson
 import pytest
 
-from support.processes.service_process import Service, service, until
+from support.eventually import eventually
+from support.processes.service_process import Service, service
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration
@@ -52,7 +53,7 @@ def test_no_request_fails_when_a_replica_shuts_down_under_load(
     body = orjson.dumps({"instances": samples[:1]})
     device = {"TIDEGATE_DEVICE__SIMULATED": "true", "TIDEGATE_DEVICE__LIGHT_SECONDS": "0.05"}
     with service(tmp_path, flights.path, **device) as found:
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
 
         statuses: list[int] = []
 
@@ -82,13 +83,13 @@ def test_requests_that_run_or_wait_when_the_listener_closes_get_a_response(
     device = {"TIDEGATE_DEVICE__SIMULATED": "true", "TIDEGATE_DEVICE__HEAVY_SECONDS": "1.5"}
     slots = {"TIDEGATE_SLOTS__PER_REPLICA": "1", "TIDEGATE_SLOTS__WAIT_SECONDS": "10"}
     with service(tmp_path, flights.path, **device, **slots) as found:
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
 
         async def send_and_shut_down() -> list[httpx.Response]:
             async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
                 sent = [asyncio.create_task(client.post("/predict", json=body)) for _ in range(3)]
                 await asyncio.to_thread(
-                    until, lambda: found.metric("tidegate_slots_busy") == 1, "a slot is busy"
+                    eventually, lambda: found.metric("tidegate_slots_busy") == 1, "a slot is busy"
                 )
                 found.process.send_signal(signal.SIGTERM)
                 return await asyncio.gather(*sent)
@@ -129,7 +130,7 @@ def test_a_new_connection_is_served_or_refused_and_never_reset(
             writer.close()
 
     with service(tmp_path, flights.path) as found:
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
 
         async def connect_and_shut_down() -> None:
             clients = asyncio.gather(*(connect_repeatedly(found.port) for _ in range(4)))
@@ -147,11 +148,11 @@ def test_a_second_ctrl_c_stops_at_once(
 ) -> None:
     device = {"TIDEGATE_DEVICE__SIMULATED": "true", "TIDEGATE_DEVICE__LIGHT_SECONDS": "20"}
     with service(tmp_path, flights.path, **device) as found:
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
         with socket.create_connection(("127.0.0.1", found.port)) as client:
             client.sendall(request_for(samples[0]))
             found.process.send_signal(signal.SIGINT)
-            until(lambda: found.ready() == 503, "draining")
+            eventually(lambda: found.ready() == 503, "draining")
             start = time.monotonic()
             found.stop(signal.SIGINT)
             assert time.monotonic() - start < 19  # the device would take 20

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from support.processes.service_process import Service, service, until
+from support.eventually import eventually
+from support.processes.service_process import Service, service
 from support.samples.served_models import NAMES, write_regressor, write_tensor_model
 
 pytestmark = pytest.mark.integration
@@ -28,7 +29,7 @@ def serve(tmp_path: Path) -> Serve:
     def start(write: Callable[[Path], object]) -> Iterator[Service]:
         write(tmp_path / "model")
         with service(tmp_path, tmp_path / "model") as found:
-            until(lambda: found.ready() == 200, "ready")
+            eventually(lambda: found.ready() == 200, "ready")
             yield found
             assert found.stop() == 0
 

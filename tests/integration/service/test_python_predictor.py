@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.processes.service_process import Service, service, until
+from support.eventually import eventually
+from support.processes.service_process import Service, service
 
 pytestmark = pytest.mark.integration
 
@@ -66,25 +67,25 @@ def test_a_killed_process_fails_its_request_and_sigterm_ends_them_after_the_last
         service(tmp_path, Path("slow:Slow"), **settings) as found,
         ThreadPoolExecutor(1) as thread,
     ):
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
         first = pids(code, "loaded")
         assert len(first) == 2
 
         killed = thread.submit(predict, found, wait=True)
-        until(lambda: len(pids(code, "begun")) == 1, "a request is in a process")
+        eventually(lambda: len(pids(code, "begun")) == 1, "a request is in a process")
         (victim,) = pids(code, "begun")
         os.kill(victim, signal.SIGKILL)
         response = killed.result(60)
         assert response.status_code == 503
         assert "was killed (SIGKILL), most likely because there was too" in response.text
-        until(lambda: len(pids(code, "loaded")) == 3, "it is replaced")
+        eventually(lambda: len(pids(code, "loaded")) == 3, "it is replaced")
         assert predict(found).status_code == 200
 
         last = thread.submit(predict, found, wait=True)
-        until(lambda: len(pids(code, "begun")) == 2, "a request is in a process")
+        eventually(lambda: len(pids(code, "begun")) == 2, "a request is in a process")
         found.process.send_signal(signal.SIGTERM)
-        until(lambda: found.ready() != 200, "it drains")
+        eventually(lambda: found.ready() != 200, "it drains")
         (code / "go").touch()
         assert last.result(60).status_code == 200
         assert found.process.wait(60) == 0
-        until(lambda: not any(map(runs, pids(code, "loaded"))), "the processes ended")
+        eventually(lambda: not any(map(runs, pids(code, "loaded"))), "the processes ended")

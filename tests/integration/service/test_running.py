@@ -26,7 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from support.checkout import ROOT
-from support.processes.service_process import Service, service, until
+from support.eventually import eventually
+from support.processes.service_process import Service, service
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration
@@ -44,7 +45,7 @@ CHECKS = [
 def running(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A replica that the tests share; it must shut down with exit code 0."""
     with service(tmp_path_factory.mktemp("service"), flights.path) as found:
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
         yield found
         assert found.stop() == 0
 

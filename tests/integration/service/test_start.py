@@ -16,7 +16,8 @@ from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 
 from support.checkout import ROOT
-from support.processes.service_process import service, until
+from support.eventually import eventually
+from support.processes.service_process import service
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration
@@ -30,7 +31,7 @@ def test_any_joblib_classifier_is_served_under_its_own_names(tmp_path: Path) -> 
     joblib.dump(forest, file)
     rows = data.data.iloc[::9]
     with service(tmp_path, file) as found:
-        until(lambda: found.ready() == 200, "converted and ready")
+        eventually(lambda: found.ready() == 200, "converted and ready")
         response = httpx.post(
             f"{found.url}/predict", json={"instances": rows.to_dict("records")}, timeout=60
         ).json()
@@ -66,7 +67,7 @@ def test_a_signal_while_the_model_loads_ends_the_process(tmp_path: Path) -> None
     slow = tmp_path / "slow.joblib"
     joblib.dump(RandomForestClassifier(50, random_state=0).fit(*load_wine(return_X_y=True)), slow)
     with service(tmp_path, slow) as found:
-        until(lambda: found.ready() == 503, "live, converting the model")
+        eventually(lambda: found.ready() == 503, "live, converting the model")
         converting = psutil.Process(found.process.pid).children(recursive=True)
         assert found.stop() == 0
         assert psutil.wait_procs(converting, timeout=60)[1] == []

@@ -12,8 +12,9 @@ import httpx
 import orjson
 import pytest
 
+from support.eventually import eventually
 from support.processes.served_process import run_to_end, served
-from support.processes.service_process import Service, until
+from support.processes.service_process import Service
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +68,7 @@ async def app(scope, receive, send):
 def test_what_is_not_http_gets_an_error_in_json(tmp_path: Path) -> None:
     (tmp_path / "cakes.py").write_text(PLAIN)
     with served(tmp_path, "cakes:app") as found:
-        until(lambda: found.ready() == 200, "it is ready")
+        eventually(lambda: found.ready() == 200, "it is ready")
         with socket.create_connection(("127.0.0.1", found.port), 60) as connection:
             connection.sendall(b"no HTTP\r\n\r\n")
             with connection.makefile("rb") as answer:
@@ -97,7 +98,7 @@ def test_no_request_fails_when_a_replica_shuts_down_under_load(tmp_path: Path, t
     (tmp_path / "shop.py").write_text(text)
     statuses: list[int] = []
     with served(tmp_path, "shop:app") as found:
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
 
         async def load_and_shut_down() -> None:
             stop = asyncio.Event()
@@ -188,7 +189,7 @@ def test_no_file_of_the_application_s_folder_hides_a_module_of_ours(tmp_path: Pa
         (tmp_path / f"{name}.py").write_text("raise SystemExit(f'{__name__} was imported')\n")
     (tmp_path / "shop.py").write_text(PLAIN)
     with served(tmp_path, "shop:app") as found:
-        until(lambda: found.ready() == 200, "ready")
+        eventually(lambda: found.ready() == 200, "ready")
         assert httpx.post(f"{found.url}/work", timeout=30).text == "cake"
         assert found.metric("tidegate_slot_seconds_count") == 1
         assert found.stop() == 0

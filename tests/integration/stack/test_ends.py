@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from support.checkout import ROOT
-from support.processes.running_stack import eventually
+from support.eventually import eventually
 from support.processes.stack_process import Stack
 from tidegate.runtime.metrics_text import sample_value
 
@@ -108,9 +108,7 @@ def test_the_programs_die_with_a_killed_supervisor_and_up_works_again(stack: Sta
         status = stack.status()
         pids = [one["pid"] for one in [*status["components"], *status["replicas"]]]
         os.kill(status["pid"], signal.SIGKILL)
-        eventually(
-            lambda: not any(psutil.pid_exists(pid) for pid in pids) or None, "all have ended"
-        )
+        eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids), "all have ended")
         assert stack.run("status").returncode == 3
         with stack.up():
             assert stack.status()["state"] == "ready"

@@ -14,7 +14,8 @@ import pytest
 
 from support.components import unavailable
 from support.doubles.small_disk import CannotMountError, fill, make_room, mounted
-from support.processes.running_stack import Stack, eventually, running
+from support.eventually import eventually
+from support.processes.running_stack import Stack, running
 from tidegate.resizer.client import ResizerClient
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.supervisor.control_client import fetch_status

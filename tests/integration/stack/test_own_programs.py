@@ -19,7 +19,7 @@ import pytest
 from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import IN_CI
-from support.processes.running_stack import eventually
+from support.eventually import eventually
 from support.processes.stack_process import Stack
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from support.processes.running_stack import eventually
+from support.eventually import eventually
 from support.processes.stack_process import Stack
 from tidegate.resizer.client import ResizerClient
 
@@ -124,7 +124,7 @@ async def _replicas(resizer: ResizerClient, *, ready: int, present: int) -> None
 
 @pytest.mark.parametrize("name", [*NAMES, "flights-1"])
 def test_a_killed_program_restarts_and_its_exit_is_an_event(running: Stack, name: str) -> None:
-    before = eventually(lambda: running.program(name) or None, f"there is {name}")
+    before = eventually(lambda: running.program(name), f"there is {name}")
     os.kill(before["pid"], signal.SIGKILL)
 
     def back() -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 from elasticsearch import BadRequestError, Elasticsearch
 
 from support.components import IN_CI
+from support.eventually import eventually
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.store_refresh import refresh
@@ -226,18 +227,6 @@ def test_a_search_survives_a_restart_of_elasticsearch(
     # Shards come back a moment after the cluster is healthy.
     eventually(lambda: store.append([event(namespace, "after")]) == [])
     eventually(lambda: found(store, namespace) == ["before", "after"])
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if holds():
-                return
-        except StoreUnavailableError:
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 # One that asks for a password

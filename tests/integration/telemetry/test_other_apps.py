@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import orjson
@@ -19,22 +19,13 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
+from support.eventually import eventually
 from support.ports import free_port
 
 pytestmark = pytest.mark.integration
 HERE = Path(__file__).parent
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
-Found = TypeVar("Found")
 parse: Callable[[str], Any] = text_string_to_metric_families
-
-
-def wait_for(find: Callable[[], Found], seconds: float = 90) -> Found:
-    """Wait until `find` returns a true value, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := find()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
-        time.sleep(0.02)
-    return found
 
 
 class Server:
@@ -59,7 +50,7 @@ class Server:
             timeout=30,
             limits=httpx.Limits(max_keepalive_connections=0),
         )
-        wait_for(self._is_up)
+        eventually(self._is_up)
 
     def _is_up(self) -> bool:
         assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
@@ -202,7 +193,7 @@ def test_a_disconnected_client_is_not_a_failure_of_the_service(start: StartServe
     with socket.create_connection(("127.0.0.1", shop.port)) as caller:
         caller.sendall(b"GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n")
         assert caller.recv(10_000).startswith(b"HTTP/1.1 200")
-    (event,) = wait_for(lambda: shop.events("request"))
+    (event,) = eventually(lambda: shop.events("request"))
     assert event["error"]["type"] == "client_disconnect"
     assert event["log"]["level"] == "warn"
     assert event["http"]["response"]["status_code"] == 200
@@ -231,7 +222,7 @@ def test_each_response_of_a_killed_server_has_its_event(start: StartServer) -> N
     threads = [threading.Thread(target=send_requests) for _ in range(3)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: len(trace_ids) > 100)
+    eventually(lambda: len(trace_ids) > 100)
     shop.stop(signal.SIGKILL)
     for thread in threads:
         thread.join()

@@ -50,13 +50,6 @@ class Served:
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for a condition, at most `seconds`."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (any condition, not one that has an event)
-            await asyncio.sleep(0.002)
-
-
 @asynccontextmanager
 async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """Start and stop an application, as a server does."""

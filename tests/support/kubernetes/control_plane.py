@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from support.eventually import eventually
 from support.kubernetes.certificates import Authority, kubeconfig, signing_key
 from support.kubernetes.client import Kubectl
 from support.kubernetes.namespaces import Network
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import program
-from support.kubernetes.waiting import until
 from support.ports import free_port, free_ports
 
 PROGRAMS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -107,11 +107,11 @@ class ControlPlane:
 
     def wait_until_ready(self) -> None:
         """Wait until the API server answers that it is ready."""
-        until(self._is_ready, "the API server", seconds=START_SECONDS)
+        eventually(self._is_ready, "the API server", seconds=START_SECONDS)
 
     def wait_for_namespace(self, name: str) -> None:
         """Wait until pods may be created in a namespace: until its service account exists."""
-        until(
+        eventually(
             lambda: self.kubectl().succeeds("get", "serviceaccount", "default", "-n", name),
             f"the service account of the namespace {name}",
             seconds=START_SECONDS,

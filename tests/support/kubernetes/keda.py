@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import yaml
 
+from support.eventually import eventually
 from support.kubernetes.client import Kubectl
 from support.kubernetes.programs import CACHE
-from support.kubernetes.waiting import until
 
 SOURCE: Final = CACHE / "keda" / "config" / "default"
 PROGRAMS: Final = ("keda-operator", "keda-adapter", "keda-webhooks")
@@ -36,7 +36,7 @@ def wait_until_served(kubectl: Kubectl) -> None:
     """Wait until all of it runs and its metrics API answers."""
     for name in DEPLOYMENTS:
         kubectl.rollout(name, namespace=NAMESPACE, seconds=READY_SECONDS)
-    until(
+    eventually(
         lambda: kubectl.succeeds("get", "--raw", "/apis/external.metrics.k8s.io/v1beta1"),
         "KEDA's metrics API",
         seconds=READY_SECONDS,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.eventually import eventually
 from support.kubernetes.certificates import kubeconfig
 from support.kubernetes.control_plane import ControlPlane
-from support.kubernetes.waiting import until
 from tidegate.resizer.kubernetes.objects import Deployment
 
 WAIT_SECONDS = 60.0
@@ -128,7 +128,7 @@ class ModelDeployment:
         return [item["metadata"]["name"] for item in items]
 
     def wait_for_pods(self, count: int) -> list[str]:
-        until(lambda: len(self.pods()) == count, f"{count} pods", seconds=WAIT_SECONDS)
+        eventually(lambda: len(self.pods()) == count, f"{count} pods", seconds=WAIT_SECONDS)
         return self.pods()
 
     def report(self, pod: str, status: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from typing import Final
 
 import psutil
 
+from support.eventually import eventually
 from support.kubernetes.programs import program
-from support.kubernetes.waiting import until
 
 NUMBERS: Final = range(10)
 CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -168,7 +168,7 @@ def _only_child(holder: subprocess.Popen[bytes]) -> int:
         found = psutil.Process(holder.pid).children()
         return found[0].pid if found and found[0].name() == "pause" else 0
 
-    return until(child, "the namespaces", seconds=10, every=0.02)
+    return eventually(child, "the namespaces", seconds=10, every=0.02)
 
 
 def make_cgroups(name: str) -> None:
@@ -208,7 +208,7 @@ def remove(network: Network) -> None:
                 root.rmdir()
         return not any(root.exists() for root in roots)
 
-    until(gone, f"the end of the processes in {network.cgroup}", seconds=30)
+    eventually(gone, f"the end of the processes in {network.cgroup}", seconds=30)
 
 
 def end_recorded(folder: Path) -> None:

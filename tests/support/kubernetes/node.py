@@ -8,12 +8,12 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+from support.eventually import eventually
 from support.kubernetes import image_store
 from support.kubernetes.control_plane import NODE, ControlPlane
 from support.kubernetes.namespaces import Network
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import program
-from support.kubernetes.waiting import until
 
 FILES: Final = Path(__file__).with_name("node_files")
 NETWORK_PLUGINS: Final = "/usr/lib/cni"
@@ -42,7 +42,7 @@ class Node:
         self.processes.start(
             "containerd", ["containerd", "--config", configuration, "--root", str(root)]
         )
-        until(self._containerd_answers, "containerd", seconds=60)
+        eventually(self._containerd_answers, "containerd", seconds=60)
 
     def start_kubelet(self) -> None:
         """Start the kubelet and kube-proxy; returns when the node is ready."""
@@ -64,7 +64,7 @@ class Node:
             self.processes.check("kubelet")
             return kubectl.succeeds("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=1s")
 
-        until(ready, "the node", seconds=120)
+        eventually(ready, "the node", seconds=120)
 
     def _import(self, images: list[str], root: Path) -> None:
         """Import images of the Docker engine into a folder of containerd's."""

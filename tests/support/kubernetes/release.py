@@ -18,9 +18,9 @@ import yaml
 
 from support import prometheus_queries
 from support.checkout import ROOT
+from support.eventually import eventually
 from support.kubernetes.client import Kubectl
 from support.kubernetes.cluster import Cluster
-from support.kubernetes.waiting import until
 
 CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 STORE_NAMESPACE: Final = "logging"
@@ -190,7 +190,7 @@ class Release:
             found = self.replicas()
             return all(least <= found[one] <= most for one in ("desired", "running"))
 
-        until(within, f"{least} to {most} replicas", seconds=seconds, every=0.5)
+        eventually(within, f"{least} to {most} replicas", seconds=seconds, every=0.5)
 
     def value(self, expression: str) -> float | None:
         """The first value of an expression in Prometheus."""

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from aiohttp import web
 
 from support import prometheus_queries
 from support.doubles.memory_resizer import MemoryResizer
+from support.eventually import eventually, eventually_async
 
 TICK_SECONDS = 0.5
 STALE_SECONDS = 5.0
@@ -56,19 +57,6 @@ scrape_configs:
 """
 
 
-async def eventually(
-    holds: Callable[[], object | Awaitable[object]], within: float = WAIT_SECONDS
-) -> None:
-    """Return when it holds, fail if it does not in time."""
-    end = time.monotonic() + within
-    while True:
-        held = holds()
-        if await held if isinstance(held, Awaitable) else held:
-            return
-        assert time.monotonic() < end, f"not within {within} s"
-        await asyncio.sleep(0.05)
-
-
 @dataclass
 class Prometheus:
     """A Prometheus that can be stopped and started again on the same port."""
@@ -94,18 +82,12 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        end = time.monotonic() + WAIT_SECONDS
-        while not self._is_ready():
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        eventually(self._is_ready, "Prometheus is ready")
 
     def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
+            return True
 
     @property
     def url(self) -> str:
@@ -174,14 +156,14 @@ class Sidecar:
         return decisions[-1]["tidegate"]["decision"] if decisions else {"reason": ""}
 
     async def sees(self) -> None:
-        await eventually(lambda: self.last()["reason"] in GOOD)
+        await eventually_async(lambda: self.last()["reason"] in GOOD)
 
     async def is_blind(self) -> None:
-        await eventually(lambda: self.last()["reason"] == "no-signal")
+        await eventually_async(lambda: self.last()["reason"] == "no-signal")
 
     async def ticks(self, count: int) -> None:
         wanted = len(self.events("decision")) + count
-        await eventually(lambda: len(self.events("decision")) >= wanted)
+        await eventually_async(lambda: len(self.events("decision")) >= wanted)
 
     async def metrics(self) -> str:
         async with aiohttp.ClientSession() as session, session.get(self.metrics_url) as answer:

@@ -7,11 +7,10 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,13 +19,13 @@ from typing import Any
 
 from support.checkout import ROOT
 from support.components import unavailable
+from support.eventually import eventually
 from support.ports import free_port
 from tidegate.stack.prometheus import cache_folder
 
 REPLICA_FOLDER = Path(__file__).parents[2] / "integration" / "compose"
 SERVICE = "model"
 TOKEN = "a-token-of-the-tests"  # not a secret
-DEADLINE_SECONDS = 120.0
 # How `docker compose up` ends if a replica was removed after it was listed (docs/explanation/resizer.md).
 REPLICA_REMOVED = r"No such container|container \S+-model-\d+ exited \(0\)"
 
@@ -72,15 +71,6 @@ def docker(*arguments: str, check: bool = True) -> str:
     return done.stdout.strip()
 
 
-def until(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
-    """Wait until the condition holds; returns its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
-    return value
-
-
 @dataclass
 class Project:
     """A Compose project in its own folder."""
@@ -103,7 +93,7 @@ class Project:
             removed = done.returncode and re.search(REPLICA_REMOVED, done.stderr)
             return None if arguments[0] == "up" and removed else done
 
-        done = until(ended)
+        done = eventually(ended)
         assert done.returncode == 0, done.stderr
         return str(done.stdout)
 
@@ -185,7 +175,7 @@ class ResizerProcess:
     def scale(self, desired: int) -> None:
         """Request a number of replicas, and wait until it is reached."""
         self.call(desired)
-        until(lambda: self.has(desired))
+        eventually(lambda: self.has(desired))
 
     def events(self, action: str) -> list[dict[str, Any]]:
         """The events in its log with this action."""
@@ -221,7 +211,7 @@ def compose_project(folder: Path, image: str, version: str = "5") -> Iterator[Pr
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        until(lambda: not project.containers())
+        eventually(lambda: not project.containers())
 
 
 def resizer_command(
@@ -259,7 +249,7 @@ def running_resizer(project: str, folder: Path, **settings: str) -> Iterator[Res
         process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, text=True)
     resizer = ResizerProcess(port, process, log)
     try:
-        until(lambda: process.poll() is not None or resizer.events("start"))
+        eventually(lambda: process.poll() is not None or resizer.events("start"))
         assert process.poll() is None, (folder / "errors").read_text()
         yield resizer
     finally:

@@ -18,7 +18,7 @@ import elasticsearch
 from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
-from support.processes.running_stack import eventually
+from support.eventually import eventually
 
 PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS")
 FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")

@@ -15,7 +15,8 @@ from itertools import count
 from typing import Any
 
 from support.checkout import ROOT
-from support.processes.running_stack import Stack, eventually
+from support.eventually import eventually
+from support.processes.running_stack import Stack
 from tidegate.rules.prometheus_config import render_config
 from tidegate.stack.data_folder import Layout
 

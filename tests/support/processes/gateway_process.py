@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from support.eventually import eventually_async
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.stack.gateway.access_log import access_event
 
@@ -38,15 +39,6 @@ async def send(port: int, raw: bytes) -> bytes:
         return b""
     finally:
         writer.close()
-
-
-async def until(
-    condition: Callable[[], Awaitable[bool]], seconds: float = DEADLINE_SECONDS
-) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  the condition depends on another process
-            await asyncio.sleep(0.02)
 
 
 @dataclass
@@ -89,7 +81,7 @@ class Replica:
         async def reached() -> bool:
             return len(self.requests) == number
 
-        await until(reached)
+        await eventually_async(reached)
 
     async def stop(self) -> None:
         self.release.set()
@@ -172,7 +164,7 @@ class Gateway:
             labels = {"proxy": "model", "server": "waiting"}
             return await self.metric("haproxy_server_current_sessions", **labels) == 1
 
-        await until(occupied)
+        await eventually_async(occupied)
 
     async def ready_replicas(self, number: int) -> None:
         """Wait until this number of replicas gets requests."""
@@ -180,7 +172,7 @@ class Gateway:
         async def reached() -> bool:
             return await self.metric("haproxy_backend_active_servers", proxy="model") == number
 
-        await until(reached)
+        await eventually_async(reached)
 
     async def queued(self, number: int) -> None:
         """Wait until this number of requests is queued."""
@@ -188,7 +180,7 @@ class Gateway:
         async def reached() -> bool:
             return await self.metric("haproxy_backend_current_queue", proxy="model") == number
 
-        await until(reached)
+        await eventually_async(reached)
 
     async def lines(self, number: int) -> list[dict[str, Any]]:
         """The access events, as soon as there are this many."""
@@ -196,7 +188,7 @@ class Gateway:
         async def reached() -> bool:
             return self.output.read_bytes().count(b"\n") >= number
 
-        await until(reached)
+        await eventually_async(reached)
         whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # the last line may be incomplete
         return [json.loads(access_event(line)) for line in whole.splitlines()]
 

@@ -6,16 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pytest
+from typing import Any
 
 from support import prometheus_queries
 from support.checkout import ROOT
@@ -25,17 +22,6 @@ from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
 
 MAX_REPLICAS = 4
-T = TypeVar("T")
-
-
-def eventually(probe: Callable[[], T | None], what: str, seconds: float = 120) -> T:
-    """What the probe returns, once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:.0f} s: {what}; last seen: {found!r}")
-        time.sleep(0.1)
-    return found
 
 
 @dataclass(frozen=True)

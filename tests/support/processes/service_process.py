@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,14 +59,6 @@ class Service:
             for line in file.read_bytes().splitlines()
         ]
         return [line for line in lines if line["event"]["dataset"] == "tidegate.request"]
-
-
-def until(condition: Callable[[], bool], description: str, seconds: float = 60) -> None:
-    """Wait for a condition, at most `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {description}"
-        time.sleep(0.01)
 
 
 @contextmanager

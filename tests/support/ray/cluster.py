@@ -7,35 +7,33 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
+from support.eventually import eventually
 from support.ray.namespace import Namespace, network_namespace
 from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.settings import load
 from tidegate.stack.prometheus import prometheus_binary
 
-T = TypeVar("T")
-
 RAY = "http://127.0.0.1:8265"
 SERVE = "http://127.0.0.1:8000"
 PROMETHEUS = "http://127.0.0.1:9090"
 OBJECTIVE_SECONDS = 1.5
 # Ray starts some twenty processes, which takes 15 s on an idle machine of two cores.
-START_SECONDS = 240.0
+WAIT_SECONDS = 240.0
 # Fast enough for a test: down after a quarter of a minute, at once, and without a burst reserve. Where
 # replicas start slowly, a step of the load would leave one that keeps a second replica for half an hour.
 POLICY = "sloq:down_seconds=15,coverage=0"
@@ -48,17 +46,6 @@ STEPS: list[dict[str, Any]] = [
 ]
 # Until it is stopped.
 STEADY: list[dict[str, Any]] = [{"kind": "constant", "seconds": 400, "rate": 2}]
-
-
-def eventually(probe: Callable[[], T | None], what: str, seconds: float = 240) -> T:
-    """The first result that is not None or False."""
-    end = time.monotonic() + seconds
-    while True:
-        found = probe()
-        if found is not None and found is not False:
-            return found
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.2)
 
 
 @dataclass
@@ -96,9 +83,7 @@ class Cluster:
         process = self.processes[name]
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         # nsenter forks the program, and passes no signal on.
-        for child in eventually(
-            lambda: children.read_text().split() or None, f"{name} has started"
-        ):
+        for child in eventually(lambda: children.read_text().split(), f"{name} has started"):
             os.kill(int(child), number)
         process.wait(120)
 
@@ -128,20 +113,16 @@ class Cluster:
                 and all(one["state"] == "RUNNING" for one in self.replicas())
             )
 
-        eventually(deployed, "the application runs", START_SECONDS)
+        eventually(deployed, "the application runs", WAIT_SECONDS)
 
     def application(self) -> dict[str, Any]:
         """What Ray says of the application; empty if there is none."""
 
-        def read() -> dict[str, Any] | None:
-            url = f"{RAY}/api/serve/applications/"
-            try:
-                found = get_json(url, self.token_file.read_text())
-            except OSError:  # the dashboard restarts its parts when they answer too late
-                return None
-            return dict(found["applications"])
+        def read() -> dict[str, Any]:  # the dashboard restarts its parts when they answer too late
+            return dict(get_json(f"{RAY}/api/serve/applications/", self.token_file.read_text()))
 
-        found: dict[str, Any] = eventually(read, "Ray's dashboard answers").get("default", {})
+        answer = eventually(read, "Ray's dashboard answers", WAIT_SECONDS)
+        found: dict[str, Any] = answer["applications"].get("default", {})
         return found
 
     def replicas(self) -> list[dict[str, Any]]:
@@ -182,16 +163,9 @@ class Cluster:
             "--web.listen-address=127.0.0.1:9090",
             "--query.lookback-delta=10s",
         )
-        eventually(self._prometheus_answers, "Prometheus answers")
+        eventually(lambda: self.query("up"), "Prometheus answers", WAIT_SECONDS)
         self.start("resizer", *tidegate("resizer"))
         self.start("autoscaler", *tidegate("autoscaler", "--resizer", "http://127.0.0.1:9103"))
-
-    def _prometheus_answers(self) -> bool:
-        try:
-            self.query("up")
-        except OSError:
-            return False
-        return True
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query to Prometheus."""
@@ -311,11 +285,7 @@ def ray_cluster(folder: Path, artefact: Path, *options: str) -> Iterator[Cluster
 
         def answers() -> bool:
             assert cluster.processes["ray"].poll() is None, cluster.log("ray")
-            try:
-                token = cluster.token_file.read_text()
-                return bool(get_json(f"{RAY}/api/version", token))
-            except (urllib.error.URLError, OSError):
-                return False
+            return bool(get_json(f"{RAY}/api/version", cluster.token_file.read_text()))
 
-        eventually(answers, "Ray's dashboard answers", START_SECONDS)
+        eventually(answers, "Ray's dashboard answers", WAIT_SECONDS)
         yield cluster

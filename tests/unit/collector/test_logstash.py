@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
+from support.eventually import eventually
 from tidegate.collector import logstash
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff
@@ -175,10 +176,8 @@ def test_events_without_a_response_are_sent_again_and_stored_once(
         pytest.raises(StoreUnavailableError, match=r"cannot be reached: .*timed out"),
     ):
         impatient.append(events)
-    deadline = time.monotonic() + 30
-    while not double.requests:  # the client has given up, possibly before the request was read
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    # The client has given up, possibly before the request was read.
+    eventually(lambda: double.requests, "the request is read")
     double.speak()
     assert sink.append(events) == []
     assert set(double.seen.values()) == {2}

@@ -13,7 +13,8 @@ import orjson
 import pytest
 
 from support.checkout import ROOT
-from support.harnesses.served_app import Serve, Served, lifespan, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import Serve, Served, lifespan
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import SAMPLES, Artefact, load
@@ -67,7 +68,9 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
                     served = Served(app, client, settings.log_dir, may_load)
                     if loaded:
                         may_load.set()
-                        await until(lambda: served.replica.lifecycle.phase != "loading", 60)
+                        await eventually_async(
+                            lambda: served.replica.lifecycle.phase != "loading", seconds=60
+                        )
                     yield served
 
     return serve_model

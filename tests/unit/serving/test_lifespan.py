@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from support.harnesses.served_app import lifespan, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import lifespan
 from tidegate.serving import Loading, ReadyCheck, Replica, make_replica
 from tidegate.settings import Settings
 from tidegate.telemetry.asgi import ASGIApp
@@ -70,7 +71,7 @@ async def test_while_the_application_starts_probes_answer_and_requests_are_refus
         assert early.headers["retry-after"] == "1"
         assert "has not started: waiting for the start-up" in early.json()["detail"][0]["msg"]
         may_start.set()
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/ready")).json() == {"status": "ready"}
         assert (await client.get("/")).text == "cakes"
         assert not ended.is_set()
@@ -87,11 +88,11 @@ async def test_an_application_is_ready_when_it_has_loaded_its_model(tmp_path: Pa
 
     app = Starlette(routes=[Route("/", hello)], lifespan=loads)
     async with replica_of(app, tmp_path) as (replica, client):
-        await until(lambda: "model" in replica.lifecycle.reason)
+        await eventually_async(lambda: "model" in replica.lifecycle.reason)
         assert (await client.get("/ready")).json()["reason"] == "waiting for the model"
         assert (await client.get("/")).text == "hello"  # what needs no model is served
         may_load.set()
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
 
 
 async def test_the_state_of_the_lifespan_is_that_of_the_server(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ async def test_the_state_of_the_lifespan_is_that_of_the_server(tmp_path: Path) -
         await replica.app({**scope, "state": state}, receive, send)
 
     async with lifespan(app):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
     assert state == {"cakes": 3}
 
 
@@ -142,7 +143,7 @@ async def test_a_start_up_that_fails_fails_the_replica_and_is_logged(
     tmp_path: Path, app: ASGIApp, reason: str
 ) -> None:
     async with replica_of(app, tmp_path) as (replica, client):
-        await until(lambda: replica.lifecycle.phase == "failed")
+        await eventually_async(lambda: replica.lifecycle.phase == "failed")
         ready = await client.get("/ready")
         assert (ready.status_code, ready.json()["status"]) == (503, "failed")
         assert ready.json()["reason"].startswith(f"its start-up failed: {reason}")
@@ -174,7 +175,7 @@ async def test_an_application_without_a_lifespan_is_ready_at_once(
     tmp_path: Path, app: ASGIApp
 ) -> None:
     async with replica_of(app, tmp_path) as (replica, client):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/")).text == "hello"
 
 
@@ -201,7 +202,7 @@ async def test_a_failed_shut_down_is_logged(tmp_path: Path) -> None:
         raise ValueError("cannot save")
 
     async with replica_of(Starlette(lifespan=fails_late), tmp_path) as (replica, _):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
     (event,) = logged(tmp_path, "the application failed to shut down")
     assert event["error"]["message"] == "cannot save"
 
@@ -218,7 +219,7 @@ async def test_a_function_of_the_application_says_whether_it_is_ready(tmp_path: 
     app = Starlette(routes=[Route("/", hello)])
     check = ReadyCheck(is_ready, "shop:is_ready")
     async with replica_of(app, tmp_path, check=check) as (replica, client):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         responses = [await client.get("/ready") for _ in range(4)]
     assert [response.status_code for response in responses] == [503, 503, 503, 200]
     assert responses[0].json() == {"status": "loading", "reason": "shop:is_ready returned False"}
@@ -233,26 +234,26 @@ async def test_a_check_may_be_a_coroutine_function(tmp_path: Path) -> None:
 
     check = ReadyCheck(is_ready, "shop:is_ready")
     async with replica_of(Starlette(), tmp_path, check=check) as (replica, client):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/ready")).status_code == 200
 
 
 async def test_readiness_tells_the_version_that_an_application_has_set(tmp_path: Path) -> None:
     async with replica_of(FastAPI(version="2.0"), tmp_path) as (replica, client):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/ready")).json() == {"status": "ready", "version": "2.0"}
 
 
 async def test_readiness_does_not_tell_the_version_that_fastapi_assumes(tmp_path: Path) -> None:
     async with replica_of(FastAPI(), tmp_path) as (replica, client):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/ready")).json() == {"status": "ready"}
 
 
 async def test_a_problem_that_is_watched_is_the_reason_until_it_has_gone(tmp_path: Path) -> None:
     problem = ""
     async with replica_of(Starlette(), tmp_path) as (replica, client):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         replica.lifecycle.watch(lambda: problem)
         replica.about["model"] = "cakes"
         assert (await client.get("/ready")).json() == {"status": "ready", "model": "cakes"}
@@ -275,4 +276,4 @@ async def test_an_application_that_never_returns_does_not_delay_the_end(tmp_path
             await send({"type": f"{message['type']}.complete"})
 
     async with replica_of(endless, tmp_path) as (replica, _):
-        await until(lambda: replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.harnesses.served_app import until
+from support.eventually import eventually_async
 from tidegate.serving import Lifecycle, Loading, LoadingError
 from tidegate.serving.loading import current_lifecycle
 
@@ -47,7 +47,7 @@ async def test_a_coroutine_function_loads_in_a_task(lifecycle: Lifecycle) -> Non
     loading = Loading[int]()
     loading.start(load)
     assert await loading.until_loaded() == 3
-    await until(lambda: lifecycle.phase == "ready")
+    await eventually_async(lambda: lifecycle.phase == "ready")
 
 
 async def test_a_replica_is_ready_when_all_that_it_loads_is_loaded(lifecycle: Lifecycle) -> None:
@@ -56,9 +56,9 @@ async def test_a_replica_is_ready_when_all_that_it_loads_is_loaded(lifecycle: Li
         Loading[bool](name).start(gate.wait)
     assert lifecycle.reason == "waiting for the model, the index"
     gates["the model"].set()
-    await until(lambda: lifecycle.reason == "waiting for the index")
+    await eventually_async(lambda: lifecycle.reason == "waiting for the index")
     gates["the index"].set()
-    await until(lambda: lifecycle.phase == "ready")
+    await eventually_async(lambda: lifecycle.phase == "ready")
 
 
 async def test_nobody_waits_for_a_task_that_was_cancelled_before_it_began() -> None:
@@ -83,7 +83,7 @@ async def test_a_function_that_awaited_a_cancelled_task_has_failed(lifecycle: Li
     loading.start(load)
     with pytest.raises(LoadingError, match="loading the model failed: it awaited a task"):
         await asyncio.wait_for(loading.until_loaded(), 30)
-    await until(lambda: lifecycle.phase == "failed")
+    await eventually_async(lambda: lifecycle.phase == "failed")
 
 
 def no_file() -> str:
@@ -134,7 +134,7 @@ async def test_a_failure_fails_the_replica_with_its_reason(
     loading.start(function)
     with pytest.raises(error):
         await loading.until_loaded()
-    await until(lambda: lifecycle.phase == "failed")
+    await eventually_async(lambda: lifecycle.phase == "failed")
     assert reason in lifecycle.reason
     assert failed == [lifecycle.reason]
 

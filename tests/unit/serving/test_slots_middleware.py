@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from support.harnesses.served_app import until
+from support.eventually import eventually_async
 from support.harnesses.slots_client import Client, Shop
 from tidegate.serving import NoSlotError, acquire_slot, manual_slots
 from tidegate.serving.slot_paths import SlotPaths
@@ -22,7 +22,7 @@ from tidegate.telemetry.asgi import ASGIApp, Message
 async def test_requests_beyond_the_slots_wait_and_are_served_in_turn() -> None:
     shop = Shop(2)
     clients = [shop.client() for _ in range(5)]
-    await until(lambda: shop.slots.waiting == 3)
+    await eventually_async(lambda: shop.slots.waiting == 3)
     assert shop.slots.busy == 2
     shop.let.set()
     assert [(await client.end()).status for client in clients] == [200] * 5
@@ -32,7 +32,7 @@ async def test_requests_beyond_the_slots_wait_and_are_served_in_turn() -> None:
 async def test_a_refused_request_gets_503_and_when_to_come_back() -> None:
     shop = Shop(wait_length=0, wait_seconds=1.5)
     first = shop.client()
-    await until(lambda: shop.slots.busy == 1)
+    await eventually_async(lambda: shop.slots.busy == 1)
     refused = await shop.client().end()
     assert refused.status == 503
     assert (b"retry-after", b"2") in refused.sent[0]["headers"]
@@ -47,7 +47,7 @@ async def test_a_refused_request_gets_503_and_when_to_come_back() -> None:
 async def test_a_wait_that_is_too_long_is_a_503() -> None:
     shop = Shop(wait_seconds=0.01)
     first = shop.client()
-    await until(lambda: shop.slots.busy == 1)
+    await eventually_async(lambda: shop.slots.busy == 1)
     refused = await shop.client().end()
     assert (refused.status, shop.slots.waiting) == (503, 0)
     shop.let.set()
@@ -58,7 +58,7 @@ async def test_a_client_that_leaves_while_it_waits_leaves_the_queue() -> None:
     shop = Shop()
     first = shop.client()
     leaving, staying = shop.client(), shop.client()
-    await until(lambda: shop.slots.waiting == 2)
+    await eventually_async(lambda: shop.slots.waiting == 2)
     leaving.gone.set()
     await leaving.end()
     assert (leaving.sent, shop.slots.waiting, shop.slots.busy) == ([], 1, 1)
@@ -71,9 +71,9 @@ async def test_a_client_that_leaves_while_it_waits_leaves_the_queue() -> None:
 async def test_what_a_client_sends_while_it_waits_reaches_the_application() -> None:
     shop = Shop()
     first = shop.client()
-    await until(lambda: shop.slots.busy == 1)
+    await eventually_async(lambda: shop.slots.busy == 1)
     second = shop.client("/work", b"a" * 40_000, b"b" * 40_000, b"c" * 40_000)
-    await until(lambda: shop.slots.waiting == 1)
+    await eventually_async(lambda: shop.slots.waiting == 1)
     shop.let.set()
     await first.end()
     assert (await second.end()).status == 200
@@ -83,10 +83,10 @@ async def test_what_a_client_sends_while_it_waits_reaches_the_application() -> N
 async def test_a_slot_is_held_until_the_application_ends_although_the_client_left() -> None:
     shop = Shop()
     client = shop.client()
-    await until(lambda: shop.slots.busy == 1)
+    await eventually_async(lambda: shop.slots.busy == 1)
     client.gone.set()
     waiting = shop.client()
-    await until(lambda: shop.slots.waiting == 1)
+    await eventually_async(lambda: shop.slots.waiting == 1)
     assert shop.slots.busy == 1
     shop.let.set()
     await client.end()
@@ -97,7 +97,7 @@ async def test_a_slot_is_held_until_the_application_ends_although_the_client_lef
 async def test_a_cancelled_request_releases_its_slot_or_its_place_in_the_queue() -> None:
     shop = Shop()
     first, second = shop.client(), shop.client()
-    await until(lambda: shop.slots.waiting == 1)
+    await eventually_async(lambda: shop.slots.waiting == 1)
     for client in (second, first):
         assert client.task is not None
         client.task.cancel()
@@ -142,7 +142,7 @@ def test_the_path_decides_whether_a_request_takes_a_slot(
 async def test_a_request_that_does_not_count_is_served_without_a_slot() -> None:
     shop = Shop(paths=("/predict",))
     first = shop.client("/predict")
-    await until(lambda: shop.slots.busy == 1)
+    await eventually_async(lambda: shop.slots.busy == 1)
     free = shop.client("/items")
     shop.let.set()
     assert (await free.end()).status == 200
@@ -208,7 +208,7 @@ async def test_an_application_can_acquire_its_slots_itself() -> None:
     shop = Shop(wait_length=0)
     async with manual(shop) as app:
         first = Client(app).start()
-        await until(lambda: shop.slots.busy == 1)
+        await eventually_async(lambda: shop.slots.busy == 1)
         refused = await Client(app).start().end()
         shop.let.set()
         await first.end()
@@ -221,7 +221,7 @@ async def test_an_application_can_acquire_slots_itself_at_some_paths() -> None:
     async with manual(shop, "/chat") as app:
         clients = [Client(app, path).start() for path in ("/chat", "/work")]
         # The middleware acquires the slot of /work, so the application's own acquire is without limit.
-        await until(lambda: shop.slots.busy == 2)
+        await eventually_async(lambda: shop.slots.busy == 2)
         shop.let.set()
         assert [(await client.end()).status for client in clients] == [200, 200]
     assert shop.seconds_counted() == 2

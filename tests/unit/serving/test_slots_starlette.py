@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from support.harnesses.served_app import until
+from support.eventually import eventually_async
 from support.harnesses.slots_client import Client
 from tidegate.serving import SlotMetrics, Slots
 from tidegate.serving.slot_paths import SlotPaths
@@ -93,10 +93,10 @@ async def test_a_plain_function_holds_its_slot_while_its_thread_works(
     starlette: Starlettes,
 ) -> None:
     client = starlette.client("/plain")
-    await until(lambda: starlette.slots.busy == 1)
+    await eventually_async(lambda: starlette.slots.busy == 1)
     client.gone.set()
     waiting = starlette.client("/task")
-    await until(lambda: starlette.slots.waiting == 1)
+    await eventually_async(lambda: starlette.slots.waiting == 1)
     assert starlette.steps == []
     starlette.gate.set()
     await client.end()
@@ -109,7 +109,7 @@ async def test_a_stream_holds_its_slot_until_its_last_byte(
     starlette: Starlettes, path: str
 ) -> None:
     client = starlette.client(path)
-    await until(lambda: client.content == b"first")
+    await eventually_async(lambda: client.content == b"first")
     assert starlette.slots.busy == 1
     starlette.gate.set()
     await client.end()
@@ -120,10 +120,10 @@ async def test_a_stream_in_a_thread_holds_its_slot_after_the_client_has_left(
     starlette: Starlettes,
 ) -> None:
     client = starlette.client("/thread-stream")
-    await until(lambda: client.content == b"first")
+    await eventually_async(lambda: client.content == b"first")
     client.gone.set()
     waiting = starlette.client("/task")
-    await until(lambda: starlette.slots.waiting == 1)
+    await eventually_async(lambda: starlette.slots.waiting == 1)
     assert (starlette.slots.busy, starlette.steps) == (1, [])
     starlette.gate.set()
     await client.end()
@@ -133,8 +133,8 @@ async def test_a_stream_in_a_thread_holds_its_slot_after_the_client_has_left(
 
 async def test_a_background_task_holds_no_slot(starlette: Starlettes) -> None:
     client = starlette.client("/task")
-    await until(lambda: client.content == b"ok")
-    await until(lambda: starlette.slots.busy == 0)
+    await eventually_async(lambda: client.content == b"ok")
+    await eventually_async(lambda: starlette.slots.busy == 0)
     assert starlette.steps == []
     starlette.gate.set()
     await client.end()

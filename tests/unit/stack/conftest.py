@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,20 +52,6 @@ with layout.locked():
     print("locked", flush=True)
     sys.stdin.read()
 """
-Eventually = Callable[..., Coroutine[None, None, None]]
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """Waits until a condition is true."""
-
-    async def wait(condition: Callable[[], object], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "the condition did not become true"
-            await asyncio.sleep(0.01)
-
-    return wait
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from support.doubles.otlp_collector import OtlpCollector, spans_of
+from support.eventually import eventually
 from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
 from tidegate.events.event import Origin
@@ -32,13 +32,6 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpCollector]:
     created = OtlpCollector()
     yield created
     created.close()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def make_app(harness: Harness) -> Starlette:
@@ -142,7 +135,7 @@ async def test_an_unavailable_endpoint_fails_no_request_and_is_reported_once(
     async with harness.client(app) as client:
         for _ in range(200):  # far more spans than fit in the queue
             assert (await client.get("/200")).status_code == 200
-        wait_for(lambda: reports(harness))
+        eventually(lambda: reports(harness))
         for _ in range(50):
             await client.get("/200")
     assert reports(harness) == [
@@ -166,13 +159,13 @@ async def test_the_recovery_of_an_endpoint_is_reported_once(
     async with harness.client(app) as client:
         for count in (2, 4):  # spans, which may arrive one by one
             await client.get("/200")
-            wait_for(lambda: len(spans_of(collector.refused)) == count)  # noqa: B023  waited for here
-            wait_for(lambda: reports(harness))
+            eventually(lambda: len(spans_of(collector.refused)) == count)  # noqa: B023  waited for here
+            eventually(lambda: reports(harness))
         collector.status = 200
         for count in (2, 4):
             await client.get("/200")
-            wait_for(lambda: len(collector.spans()) == count)  # noqa: B023  waited for here
-            wait_for(lambda: len(reports(harness)) == 2)
+            eventually(lambda: len(collector.spans()) == count)  # noqa: B023  waited for here
+            eventually(lambda: len(reports(harness)) == 2)
     assert reports(harness) == [
         "the OTLP endpoint is unavailable; spans are dropped until it recovers",
         "the OTLP endpoint accepts spans again",

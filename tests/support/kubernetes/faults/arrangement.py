@@ -21,6 +21,7 @@ from typing import Final
 
 import httpx
 
+from support.eventually import eventually
 from support.kubernetes.control_plane import PROGRAMS as CONTROL_PLANE
 from support.kubernetes.control_plane import ControlPlane
 from support.kubernetes.faults import application, keda, prometheus
@@ -39,7 +40,6 @@ from support.kubernetes.faults.trace import (
 from support.kubernetes.namespaces import Namespaces
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import missing
-from support.kubernetes.waiting import until
 
 PROGRAMS: Final = (*CONTROL_PLANE, "helm")
 APPLICATION_PORT: Final = 8405
@@ -132,7 +132,7 @@ class Arrangement:
                 or not self._is_as_usual(key)
             )
 
-        until(
+        eventually(
             lambda: not any(unsteady(one.key) for one in self.columns),
             "a steady number of replicas",
             seconds=SETTLE_SECONDS,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from support.eventually import eventually
 from support.kubernetes.certificates import Authority
 from support.kubernetes.control_plane import ControlPlane
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import CACHE, program
-from support.kubernetes.waiting import until
 
 SOURCE: Final = CACHE / "keda"
 """KEDA's own manifests."""
@@ -87,7 +87,7 @@ class Keda:
                 self.processes.check(name)
             return kubectl.succeeds("get", "--raw", f"/apis/{GROUP}/v1beta1")
 
-        until(served, "KEDA's metrics", seconds=START_SECONDS, every=0.5)
+        eventually(served, "KEDA's metrics", seconds=START_SECONDS, every=0.5)
 
     def _environment(self) -> list[str]:
         return [

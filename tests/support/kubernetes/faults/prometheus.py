@@ -13,12 +13,12 @@ from typing import Any, Final
 import yaml
 
 from support.checkout import ROOT
+from support.eventually import eventually
 from support.kubernetes.certificates import Authority
 from support.kubernetes.control_plane import ControlPlane
 from support.kubernetes.faults.keda import aggregated, reading_rights
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import program
-from support.kubernetes.waiting import until
 
 RULES: Final = ROOT / "observability" / "prometheus" / "rules" / "service.yml"
 PORT: Final = 9090
@@ -64,7 +64,7 @@ class Prometheus:
                 *(f"--web.listen-address={self.address}:{PORT}", "--query.lookback-delta=10s"),
             ],
         )
-        until(self._is_ready, "Prometheus", seconds=START_SECONDS)
+        eventually(self._is_ready, "Prometheus", seconds=START_SECONDS)
 
     def start_adapter(self, plane: ControlPlane) -> None:
         """Start prometheus-adapter, which offers `requests_per_second` of the Service `gateway`."""

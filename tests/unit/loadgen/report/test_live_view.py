@@ -8,6 +8,7 @@ import time
 
 from rich.console import Console
 
+from support.eventually import eventually
 from tidegate.loadgen.report.live_view import (
     LiveView,
     snapshot,
@@ -81,10 +82,7 @@ def test_the_view_on_a_terminal_ends_with_the_final_state(recording: Recording) 
     with LiveView(
         console, recording, lambda: start, title="t", seconds=30, prometheus=prometheus
     ) as watch:
-        deadline = time.monotonic() + 10
-        while len(watch.signals) < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        eventually(lambda: len(watch.signals) >= 3, "three signals are read")
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "answered" in shown

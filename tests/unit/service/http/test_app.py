@@ -13,7 +13,8 @@ import orjson
 import pytest
 from fastapi.openapi.models import OpenAPI
 
-from support.harnesses.served_app import Serve, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import Serve
 from support.samples.flight_requests import EXAMPLE
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.features import Feature
@@ -172,7 +173,7 @@ async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
         assert early.headers["retry-after"] == "1"
         assert "/predict" not in document["paths"]
         served.may_load.set()
-        await until(lambda: served.replica.lifecycle.phase == "ready", 60)
+        await eventually_async(lambda: served.replica.lifecycle.phase == "ready", seconds=60)
         assert (await served.client.get("/ready")).json()["model"] == "flights"
 
 

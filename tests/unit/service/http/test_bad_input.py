@@ -18,7 +18,8 @@ import httpx
 import orjson
 import pytest
 
-from support.harnesses.served_app import lifespan, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import lifespan
 from support.samples.flight_requests import INFER, tensors
 from support.samples.served_models import write_tensor_model
 from tidegate.service.http.app import create_app
@@ -62,7 +63,7 @@ def serving(model: Path, data_dir: Path) -> Iterator[Send]:
     served = lifespan(replica.app)
     with asyncio.Runner() as runner:
         runner.run(served.__aenter__())
-        runner.run(until(lambda: replica.lifecycle.phase != "loading", 60))
+        runner.run(eventually_async(lambda: replica.lifecycle.phase != "loading", seconds=60))
         assert replica.lifecycle.phase == "ready", replica.lifecycle.reason
         yield lambda method, path, **more: runner.run(client.request(method, path, **more))
         runner.run(served.__aexit__(None, None, None))

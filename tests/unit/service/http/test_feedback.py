@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from support.harnesses.served_app import Serve, Served, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import Serve, Served
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.http.feedback import BLOCK_OUTCOMES, accept, status_of
 
@@ -87,7 +88,7 @@ async def test_a_late_label_gets_410_and_is_counted_as_expired(
     async with serve(drift={"label_accept_seconds": 0.001}) as served:
         (prediction,) = await predict(served, samples[:1])
         answered = time.time()
-        await until(lambda: time.time() > answered + 0.001)
+        await eventually_async(lambda: time.time() > answered + 0.001)
         response = await send(served, outcome(prediction, "late"))
         metrics = (await served.client.get("/metrics")).text
         assert not served.events("outcome")

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from support.harnesses.served_app import Serve, Served, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import Serve, Served
 from tidegate.service.model.python_runtime.in_processes import ProcessPredictor
 
 CODE = '''
@@ -205,7 +206,7 @@ async def test_a_predictor_that_blocks_keeps_its_slot_and_nothing_else(
 ) -> None:
     async with serving(serve, code, "Price", run) as served:
         blocked = asyncio.create_task(post(served, {"x": 15}))
-        await until(lambda: any(code.glob("begun-*")))
+        await eventually_async(lambda: any(code.glob("begun-*")))
         assert served.replica.slots.busy == 1
         for path in ("/live", "/ready"):
             assert (await served.client.get(path)).status_code == 200
@@ -226,23 +227,23 @@ async def test_a_process_that_ends_fails_its_request_and_is_replaced(
         status, body = await post(served, {"x": 14})
         assert (status, body["detail"][0]["type"]) == (503, "predictor_ended")
         assert "pricing:Price ended with exit code 3; it is replaced" in body["detail"][0]["msg"]
-        await until(lambda: len(predictor.pids) == 2 and predictor.pids != before)
+        await eventually_async(lambda: len(predictor.pids) == 2 and predictor.pids != before)
         assert (await post(served, {"x": 1}))[0] == 200
 
         # Both are killed, as for lack of memory, and the new ones cannot load.
         (code / "refuse").touch()
         for pid in predictor.pids:
             os.kill(pid, signal.SIGKILL)
-        await until(lambda: served.replica.lifecycle.phase == "loading")
+        await eventually_async(lambda: served.replica.lifecycle.phase == "loading")
         ready = await served.client.get("/ready")
         assert ready.status_code == 503
         assert "no process of the predictor runs" in ready.json()["reason"]
         (code / "refuse").unlink()
-        await until(lambda: served.replica.lifecycle.phase == "ready")
+        await eventually_async(lambda: served.replica.lifecycle.phase == "ready")
         assert (await post(served, {"x": 1}))[0] == 200
         ended = predictor.pids
     for pid in ended:
-        await until(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
+        await eventually_async(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
 
 
 async def shared_pid(served: Served) -> int:
@@ -260,16 +261,16 @@ async def test_a_killed_process_is_replaced_while_a_child_of_its_own_holds_its_p
         children = [await shared_pid(served)]
         for at_work in (False, True):
             waiting = asyncio.ensure_future(post(served, {"wait": True})) if at_work else None
-            await until(lambda at_work=at_work: not at_work or (code / "begun").exists())  # type: ignore[misc]
+            await eventually_async(lambda at_work=at_work: not at_work or (code / "begun").exists())  # type: ignore[misc]
             (before,) = predictor.pids
             os.kill(before, signal.SIGKILL)
-            await until(lambda before=before: predictor.pids not in ([], [before]))  # type: ignore[misc]
+            await eventually_async(lambda before=before: predictor.pids not in ([], [before]))  # type: ignore[misc]
             if waiting is not None:
                 assert (await waiting)[0] == 503
             children.append(await shared_pid(served))
     assert len(set(children)) == 3
     for pid in children:
-        await until(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
+        await eventually_async(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("run", ["thread", "process"])

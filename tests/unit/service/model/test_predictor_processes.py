@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.processes.service_process import until
+from support.eventually import eventually
 from tidegate.service.model.python_runtime import in_processes
 from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.signature import Signature
@@ -58,7 +58,7 @@ def test_a_process_that_cannot_start_again_is_tried_after_longer_and_longer_paus
     predictor._closed = Closed()
     try:
         may_end.set()
-        until(predictor._closed.is_set, "it has been tried nine times")
+        eventually(predictor._closed.is_set, "it has been tried nine times")
         assert predictor.problem.endswith("a process of the predictor cannot be started: no memory")
     finally:
         predictor.close()

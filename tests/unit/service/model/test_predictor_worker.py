@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.processes.service_process import until
+from support.eventually import eventually
 from tidegate.service.model.python_runtime.worker import Worker, WorkerEndedError
 from tidegate.service.model.signature import Signature
 
@@ -110,12 +110,12 @@ def test_a_killed_replica_leaves_no_process_though_its_predictor_is_stuck_in_c_c
     assert replica.stdout is not None
     with replica.stdout:
         pids = [int(replica.stdout.readline()), int((code / "own").read_text())]
-        until((code / "begun").exists, "it predicts")
+        eventually((code / "begun").exists, "it predicts")
         assert all(map(runs, pids))
         replica.kill()
         replica.wait()
         try:
-            until(lambda: not any(map(runs, pids)), "they end", 10)
+            eventually(lambda: not any(map(runs, pids)), "they end", 10)
         finally:
             for pid in filter(runs, pids):
                 os.kill(pid, signal.SIGKILL)
@@ -134,7 +134,9 @@ def test_process_1_of_a_container_keeps_no_zombies_of_an_ended_predictor(code: P
         assert replica.stdout is not None
         assert "was killed (SIGKILL)" in replica.stdout.readline()
         process = psutil.Process(replica.pid)
-        until(lambda: len(process.children()) <= 1, "only multiprocessing's own process is left")
+        eventually(
+            lambda: len(process.children()) <= 1, "only multiprocessing's own process is left"
+        )
         replica.communicate()
     assert replica.returncode == 0
 
@@ -150,7 +152,7 @@ def test_the_end_is_seen_without_a_free_file_descriptor(
     worker = Worker(signature(), code)
     worker.wait_loaded()
     os.kill(worker.pid, signal.SIGKILL)
-    until(worker._ended.is_set, "its end is seen", 10)
+    eventually(worker._ended.is_set, "its end is seen", 10)
     assert "was killed (SIGKILL)" in worker.ending()
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import orjson
 import pytest
 
-from support.harnesses.served_app import Serve, Served, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import Serve, Served
 from support.samples.candidate_models import make_candidate
 from support.samples.served_models import NAMES, write_regressor, write_tensor_model
 from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, outcome_id
@@ -50,9 +51,9 @@ async def test_the_agreement_of_the_shadow_equals_that_of_its_own_predictions(
         theirs = await predict(alone, samples[:200])
     shadow = {"shadow_path": candidate.path, "shadow_share": 1}
     async with serve(model_settings=shadow) as served:
-        await until(lambda: loaded(served))
+        await eventually_async(lambda: loaded(served))
         ours = await predict(served, samples[:200])
-        await until(lambda: bool(served.events("shadow")))
+        await eventually_async(lambda: bool(served.events("shadow")))
         metrics = (await served.client.get("/metrics")).text
         (event,) = served.events("shadow")
     pairs = list(zip(ours["predictions"], theirs["predictions"], strict=True))
@@ -90,10 +91,10 @@ async def test_the_shadow_scores_requests_of_the_inference_protocol(
         ]
     }
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
-        await until(lambda: loaded(served))
+        await eventually_async(lambda: loaded(served))
         response = await served.client.post("/v2/models/flights/infer", json=body)
         assert response.status_code == 200, response.text
-        await until(lambda: bool(served.events("shadow")))
+        await eventually_async(lambda: bool(served.events("shadow")))
 
 
 async def test_a_shadow_of_a_regressor_agrees_within_the_calibrated_interval(
@@ -106,9 +107,9 @@ async def test_a_shadow_of_a_regressor_agrees_within_the_calibrated_interval(
         theirs = [one["value"] for one in (await predict(alone, rows))["predictions"]]
     shadow = {"shadow_path": tmp_path / "next", "shadow_share": 1}
     async with serve(model=tmp_path / "served", model_settings=shadow) as served:
-        await until(lambda: loaded(served))
+        await eventually_async(lambda: loaded(served))
         ours = (await predict(served, rows))["predictions"]
-        await until(lambda: bool(served.events("shadow")))
+        await eventually_async(lambda: bool(served.events("shadow")))
         (event,) = served.events("shadow")
     values = np.array([one["value"] for one in ours])
     low, high = np.array([one["interval"] for one in ours]).T
@@ -135,7 +136,9 @@ async def test_a_shadow_that_cannot_be_loaded_is_logged_and_fails_no_request(
 ) -> None:
     path = tmp_path / "nothing" if wrong == "missing" else flights.path
     async with serve(model_settings={"shadow_path": path, "shadow_share": 1}) as served:
-        await until(lambda: any(e["message"] == "shadow refused" for e in served.events("app")))
+        await eventually_async(
+            lambda: any(e["message"] == "shadow refused" for e in served.events("app"))
+        )
         await predict(served, samples[:1])
         assert not loaded(served)
 
@@ -151,7 +154,9 @@ async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
 
     monkeypatch.setattr("tidegate.service.serving.shadow.load_predictor", broken)
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
-        await until(lambda: any(e["message"] == "shadow not loaded" for e in served.events("app")))
+        await eventually_async(
+            lambda: any(e["message"] == "shadow not loaded" for e in served.events("app"))
+        )
         assert served.replica.lifecycle.phase == "ready"
     assert loaders != [threading.main_thread()]
 
@@ -163,7 +168,7 @@ async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
-        await until(lambda: loaded(served))
+        await eventually_async(lambda: loaded(served))
         monkeypatch.setattr(served.service.after_response.shadow, "_predictor", None)
         for _ in range(2):
             await predict(served, samples[:3])
@@ -184,7 +189,7 @@ async def test_rows_beyond_the_full_queue_are_dropped_and_counted(
 ) -> None:
     shadow = {"shadow_path": candidate.path, "shadow_share": 1}
     async with serve(model_settings=shadow, drift={"keep_rows_share": 1}) as served:
-        await until(lambda: loaded(served))
+        await eventually_async(lambda: loaded(served))
         monkeypatch.setattr(BackgroundWorker, "offer", lambda self, work: False)
         await predict(served, samples[:3])
         metrics = (await served.client.get("/metrics")).text
@@ -204,7 +209,7 @@ async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
         ]
         feedback = await served.client.post("/feedback", json={"outcomes": outcomes})
         assert feedback.status_code == 200
-        await until(lambda: len(served.events("rows")) == 2)
+        await eventually_async(lambda: len(served.events("rows")) == 2)
         metrics = (await served.client.get("/metrics")).text
         rows, labels = served.events("rows"), served.events("outcome")
     found = join(rows, labels, "flights")

@@ -11,7 +11,8 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from support.harnesses.served_app import Serve, Served, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import Serve, Served
 from tidegate.service.model.inline_rows import INLINE_SECONDS
 from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.work import Work, device_seconds, work_of
@@ -57,7 +58,7 @@ async def test_requests_beyond_the_slots_wait_in_order(
         requests = [
             asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(6)
         ]
-        await until(lambda: slots.waiting == 6)
+        await eventually_async(lambda: slots.waiting == 6)
         for slot in acquired:
             slots.release(slot)
         responses = await asyncio.gather(*requests)
@@ -116,9 +117,9 @@ async def test_a_client_that_disconnects_releases_its_slot(
     async with serve(device=device, slots={"per_replica": 1}) as served:
         body, disconnect = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
         working = asyncio.create_task(post(served, body, disconnect))
-        await until(lambda: served.replica.slots.busy == 1)
+        await eventually_async(lambda: served.replica.slots.busy == 1)
         waiting = asyncio.create_task(post(served, body, disconnect))
-        await until(lambda: served.replica.slots.waiting == 1)
+        await eventually_async(lambda: served.replica.slots.waiting == 1)
         disconnect.set()
         await asyncio.wait_for(asyncio.gather(working, waiting), 5)
         assert (served.replica.slots.busy, served.replica.slots.waiting) == (0, 0)
@@ -155,7 +156,7 @@ async def test_a_slow_model_never_blocks_the_event_loop(
         requests = [
             asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(2)
         ]
-        await until(lambda: served.replica.slots.busy == 2)
+        await eventually_async(lambda: served.replica.slots.busy == 2)
         ready = await served.client.get("/ready")
         model.unblock.set()
         responses = await asyncio.gather(*requests)
@@ -171,9 +172,9 @@ async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
         model.block.set()
         body, disconnect = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
         working = asyncio.create_task(post(served, body, disconnect))
-        await until(lambda: served.replica.slots.busy == 1)
+        await eventually_async(lambda: served.replica.slots.busy == 1)
         disconnect.set()
-        await until(lambda: working.cancelling() > 0)
+        await eventually_async(lambda: working.cancelling() > 0)
         refused = await served.client.post("/predict", json={"instances": samples[:1]})
         assert served.replica.slots.busy == 1
         model.unblock.set()
@@ -192,9 +193,9 @@ async def test_an_error_of_the_model_is_logged_after_a_disconnect(
         model.block.set()
         body, disconnect = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
         working = asyncio.create_task(post(served, body, disconnect))
-        await until(lambda: served.replica.slots.busy == 1)
+        await eventually_async(lambda: served.replica.slots.busy == 1)
         disconnect.set()
-        await until(lambda: working.cancelling() > 0)
+        await eventually_async(lambda: working.cancelling() > 0)
         model.error = ZeroDivisionError("a bug in the model")
         model.unblock.set()
         await asyncio.wait_for(working, 30)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from support.harnesses.served_app import Serve, until
+from support.eventually import eventually_async
+from support.harnesses.served_app import Serve
 from tidegate.runtime.slots_file import SlotsFile
 
 
@@ -16,14 +17,14 @@ async def test_a_replica_starts_with_the_slots_of_the_file_and_follows_it(
     file.write(3)
     slots_section = {"per_replica": 2, "max": 4, "file": file.path}
     async with serve(slots=slots_section, loaded=False) as served:
-        await until(lambda: served.replica.slots.count == 3)
+        await eventually_async(lambda: served.replica.slots.count == 3)
         file.write(4)
-        await until(lambda: served.replica.slots.count == 4)
+        await eventually_async(lambda: served.replica.slots.count == 4)
         metrics = (await served.client.get("/metrics")).text
         assert "\ntidegate_slots 4.0\n" in metrics
         file.path.unlink()
         file.write(1)
-        await until(lambda: served.replica.slots.count == 1)
+        await eventually_async(lambda: served.replica.slots.count == 1)
         changes = [
             (event["tidegate"]["before"], event["tidegate"]["slots"])
             for event in served.events("app")
@@ -47,15 +48,15 @@ async def test_an_invalid_file_changes_nothing_and_is_logged_once(
                 if event["message"] == "the slots stay as they are"
             ]
 
-        await until(lambda: len(warnings()) == 1)
+        await eventually_async(lambda: len(warnings()) == 1)
         assert warnings()[0].endswith("contains '5', expected a number from 1 to 4")
         assert served.replica.slots.count == 2
         for _ in range(5):
             served.replica.slots_follower.apply()
         file.write_text("many")
-        await until(lambda: len(warnings()) == 2)
+        await eventually_async(lambda: len(warnings()) == 2)
         file.write_text("4")
-        await until(lambda: served.replica.slots.count == 4)
+        await eventually_async(lambda: served.replica.slots.count == 4)
         assert len(warnings()) == 2
 
 
@@ -77,11 +78,11 @@ async def test_running_requests_succeed_while_the_slots_change(
         requests = [
             asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(5)
         ]
-        await until(lambda: slots.busy == 2)
+        await eventually_async(lambda: slots.busy == 2)
         file.write(4)
-        await until(lambda: slots.busy == 4)
+        await eventually_async(lambda: slots.busy == 4)
         file.write(1)
-        await until(lambda: slots.count == 1)
+        await eventually_async(lambda: slots.count == 1)
         responses = await asyncio.gather(*requests)
         assert [response.status_code for response in responses] == [200] * 5
         assert slots.busy == 0

@@ -7,16 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.doubles.small_disk import fill
+from support.eventually import eventually_async
 from tidegate.stack.processes.process import Child, Command, describe_exit, tail, truncate_output
 
 Python = Callable[..., Command]
-Eventually = Callable[..., Coroutine[None, None, None]]
 
 
 async def test_the_output_goes_to_a_file_and_the_exit_code_is_returned(
@@ -78,7 +78,7 @@ async def test_a_reader_that_cannot_run_is_reported_and_does_not_delay_the_end(
     assert "/no/such/program cannot be started" in tail(tmp_path / "out.log")
 
 
-def test_output_is_read_while_the_parent_is_stopped(tmp_path: Path, eventually: Eventually) -> None:
+def test_output_is_read_while_the_parent_is_stopped(tmp_path: Path) -> None:
     parent = """
 import asyncio, os, sys
 from pathlib import Path
@@ -96,11 +96,11 @@ asyncio.run(main())
     os.mkfifo(tmp_path / "go")
     process = subprocess.Popen([sys.executable, "-c", parent], cwd=tmp_path)
     try:
-        asyncio.run(eventually((tmp_path / "reads").exists))
+        asyncio.run(eventually_async((tmp_path / "reads").exists))
         process.send_signal(signal.SIGSTOP)
         (tmp_path / "go").write_bytes(b"")
         read = tmp_path / "read"
-        asyncio.run(eventually(lambda: read.exists() and read.stat().st_size == 5_000_000))
+        asyncio.run(eventually_async(lambda: read.exists() and read.stat().st_size == 5_000_000))
     finally:
         process.kill()
         process.wait()
@@ -121,18 +121,16 @@ async def test_a_stop_signal_ends_the_child(tmp_path: Path, python: Python) -> N
     child.kill()
 
 
-async def test_a_child_that_does_not_stop_in_time_is_killed(
-    tmp_path: Path, python: Python, eventually: Eventually
-) -> None:
+async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path, python: Python) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     child = Child.start(python(code), tmp_path / "out.log")
-    await eventually(lambda: tail(tmp_path / "out.log") == "deaf")
+    await eventually_async(lambda: tail(tmp_path / "out.log") == "deaf")
     assert not await child.stop(signal.SIGTERM, 0.05)
     assert await child.wait() == -signal.SIGKILL
 
 
 async def test_the_children_of_a_child_are_killed_with_it(
-    tmp_path: Path, python: Python, alive: Callable[[int], bool], eventually: Eventually
+    tmp_path: Path, python: Python, alive: Callable[[int], bool]
 ) -> None:
     code = (
         "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True);"
@@ -140,12 +138,10 @@ async def test_the_children_of_a_child_are_killed_with_it(
     )
     child = Child.start(python(code), tmp_path / "out.log")
     assert await child.wait() == 1
-    await eventually(lambda: not alive(int(tail(tmp_path / "out.log"))))
+    await eventually_async(lambda: not alive(int(tail(tmp_path / "out.log"))))
 
 
-def test_children_die_with_a_killed_parent(
-    tmp_path: Path, eventually: Eventually, alive: Callable[[int], bool]
-) -> None:
+def test_children_die_with_a_killed_parent(tmp_path: Path, alive: Callable[[int], bool]) -> None:
     parent = """
 import asyncio, os, sys
 from pathlib import Path
@@ -165,7 +161,7 @@ asyncio.run(main())
     assert alive(child)
     process.kill()
     process.wait()
-    asyncio.run(eventually(lambda: not alive(child)))
+    asyncio.run(eventually_async(lambda: not alive(child)))
 
 
 async def test_a_missing_program_cannot_be_started(tmp_path: Path) -> None:

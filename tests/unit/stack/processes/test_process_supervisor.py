@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 
+from support.eventually import eventually_async
 from support.ports import free_port
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
@@ -19,7 +20,6 @@ from tidegate.runtime.http_probe import Probe
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
 
 Server = Callable[..., Program]
-Eventually = Callable[..., Awaitable[None]]
 FAILING = "import sys; print('what is wrong'); sys.exit(2)"
 MUTE = "import time; time.sleep(60)"
 
@@ -66,7 +66,7 @@ async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
 
 
 async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     delays: list[float] = []
 
@@ -80,7 +80,9 @@ async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
         before = process.pid
         assert before
         os.kill(before, signal.SIGKILL)
-        await eventually(lambda: process.state == "ready" and process.pid not in {None, before})
+        await eventually_async(
+            lambda: process.state == "ready" and process.pid not in {None, before}
+        )
         assert process.restarts == 1
         assert delays == [0.0]
     exited = next(entry for entry in event_log.recent if entry.action == "exit")
@@ -88,9 +90,7 @@ async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
     assert exited.message == "was killed by SIGKILL; restarting it"
 
 
-async def test_a_crash_loop_backs_off(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
-) -> None:
+async def test_a_crash_loop_backs_off(server: Server, event_log: EventLog, probe: Probe) -> None:
     delays: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -106,7 +106,7 @@ async def test_a_crash_loop_backs_off(
         sleep=sleep,
     )
     async with supervised(process):
-        await eventually(lambda: len(delays) == 5)
+        await eventually_async(lambda: len(delays) == 5)
         assert delays == [
             0.5,
             0.5,
@@ -134,7 +134,7 @@ async def test_with_restarts_disabled_a_program_does_not_restart(
 
 
 async def test_after_a_long_run_the_restart_delay_is_reset(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     now = [0.0]
     delays: list[float] = []
@@ -148,13 +148,13 @@ async def test_after_a_long_run_the_restart_delay_is_reset(
     )
     async with supervised(process):
         for minutes in (0, 0, 1):
-            await eventually(lambda: process.state == "ready")
+            await eventually_async(lambda: process.state == "ready")
             now[0] += 60 * minutes
             died = process.pid
             assert died
             os.kill(died, signal.SIGKILL)
             deaths += 1
-            await eventually(lambda: process.restarts == deaths)  # noqa: B023  awaited here
+            await eventually_async(lambda: process.restarts == deaths)  # noqa: B023  awaited here
     assert delays[0] == 0
     assert delays[1] > 0
     assert delays[2] == 0
@@ -187,7 +187,7 @@ if not pathlib.Path("tried").exists():
 
 
 async def test_a_program_that_does_not_become_ready_in_time_is_replaced(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     program = server("mute", free_port(), code=MUTE, start_seconds=20)
     # At the first probe after the start 21 s have passed; then the clock stands still.
@@ -197,13 +197,13 @@ async def test_a_program_that_does_not_become_ready_in_time_is_replaced(
     ) as process:
         problem = await process.first_ready()
         assert problem.startswith("not ready within 21 s: ")
-        await eventually(lambda: process.restarts > 0)
+        await eventually_async(lambda: process.restarts > 0)
         assert any("replaced" in entry.message for entry in event_log.recent)
 
 
 @pytest.mark.usefixtures("frequent_probes")
 async def test_a_program_that_stops_answering_is_failed_until_it_recovers(
-    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
 ) -> None:
     async with supervised(
         ProcessSupervisor(server("web", free_port()), event_log, probe)
@@ -211,10 +211,10 @@ async def test_a_program_that_stops_answering_is_failed_until_it_recovers(
         await process.first_ready()
         pid = process.pid
         (tmp_path / "unready").touch()
-        await eventually(lambda: process.state == "failed")
+        await eventually_async(lambda: process.state == "failed")
         assert "answers 503" in process.problem
         (tmp_path / "unready").unlink()
-        await eventually(lambda: process.state == "ready")
+        await eventually_async(lambda: process.state == "ready")
         assert (process.pid, process.restarts, process.problem) == (pid, 0, "")
     assert actions(event_log) == ["start", "ready", "silent", "ready"]
 
@@ -224,7 +224,6 @@ async def test_a_program_that_stays_unready_is_replaced(
     server: Server,
     event_log: EventLog,
     probe: Probe,
-    eventually: Eventually,
     alive: Callable[[int], bool],
 ) -> None:
     program = server("web", free_port(), start_seconds=20)
@@ -237,11 +236,11 @@ async def test_a_program_that_stays_unready_is_replaced(
         pid = process.pid
         assert pid
         unready.touch()
-        await eventually(lambda: process.state == "failed")
+        await eventually_async(lambda: process.state == "failed")
         now[0] = 20.1
-        await eventually(lambda: not alive(pid))
+        await eventually_async(lambda: not alive(pid))
         unready.unlink()
-        await eventually(lambda: process.state == "ready" and process.pid != pid)
+        await eventually_async(lambda: process.state == "ready" and process.pid != pid)
 
 
 async def test_a_program_that_drains_too_long_is_killed_and_that_is_logged(
@@ -254,13 +253,13 @@ async def test_a_program_that_drains_too_long_is_killed_and_that_is_logged(
 
 
 async def test_a_missing_program_fails_with_its_path(
-    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
 ) -> None:
     program = server("none", free_port())
     object.__setattr__(program.command, "argv", ("/no/such/program",))
     async with supervised(ProcessSupervisor(program, event_log, probe)) as process:
         assert "/no/such/program" in await process.first_ready()
-        await eventually(lambda: process.state == "failed")
+        await eventually_async(lambda: process.state == "failed")
 
 
 async def test_a_stop_during_the_restart_delay_takes_effect(
@@ -281,7 +280,7 @@ async def test_a_stop_during_the_restart_delay_takes_effect(
 
 
 async def test_a_draining_program_can_be_killed(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     process = ProcessSupervisor(
         server("slow", free_port(), linger=60, stop_seconds=60), event_log, probe
@@ -289,7 +288,7 @@ async def test_a_draining_program_can_be_killed(
     async with supervised(process):
         await process.first_ready()
         stopping = asyncio.create_task(process.stop())
-        await eventually(lambda: process.state == "draining")
+        await eventually_async(lambda: process.state == "draining")
         process.kill()
         await asyncio.wait_for(stopping, 10)
 
@@ -305,7 +304,6 @@ async def test_after_an_unexpected_error_the_supervision_begins_again(
     server: Server,
     event_log: EventLog,
     probe: Probe,
-    eventually: Eventually,
     alive: Callable[[int], bool],
 ) -> None:
     pids: list[int | None] = []
@@ -321,7 +319,7 @@ async def test_after_an_unexpected_error_the_supervision_begins_again(
         assert "its supervision failed: ValueError" in await process.first_ready()
         assert event_log.faults == 1
         assert event_log.recent[-1].level == "error"
-        await eventually(lambda: process.state == "ready")
+        await eventually_async(lambda: process.state == "ready")
         # The program of before, which was still running, is not left beside the new one.
         assert pids[0]
         assert not alive(pids[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.eventually import eventually_async
 from support.ports import free_port, free_ports
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
@@ -27,7 +28,6 @@ from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, g
 
 MAX_REPLICAS = 4
 Server = Callable[..., Program]
-Eventually = Callable[..., Coroutine[None, None, None]]
 READY = ReplicaSnapshot("ready", 0)
 OLD = Release(path=Path("old"))
 
@@ -156,11 +156,11 @@ def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
 
 
 async def test_after_an_unexpected_error_the_pool_still_reaches_the_desired_number(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe) as pool:
         pool.resize(2)
-        await eventually(ready(pool, 1, 2))
+        await eventually_async(ready(pool, 1, 2))
         known_load, failures = pool.load, ["once"]
 
         async def fails_once() -> Mapping[int, int]:
@@ -170,16 +170,16 @@ async def test_after_an_unexpected_error_the_pool_still_reaches_the_desired_numb
 
         pool.load = fails_once
         pool.resize(1)
-        await eventually(ready(pool, 1))
+        await eventually_async(ready(pool, 1))
         assert event_log.faults == 1
 
 
 async def test_a_drain_that_fails_unexpectedly_is_tried_again(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe) as pool:
         pool.resize(2)
-        await eventually(ready(pool, 1, 2))
+        await eventually_async(ready(pool, 1, 2))
         failures = ["once"]
 
         def fails_once() -> None:
@@ -188,24 +188,24 @@ async def test_a_drain_that_fails_unexpectedly_is_tried_again(
 
         pool.processes[2].on_change = fails_once
         pool.resize(1)
-        await eventually(ready(pool, 1))
+        await eventually_async(ready(pool, 1))
         assert event_log.faults == 1
 
 
 async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_the_least_busy(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe, load={1: 1, 2: 0, 3: 2}) as pool:
         resizer = LocalResizer(pool, Replicas(min=1, max=MAX_REPLICAS))
         assert (await resizer.resize(3)).desired == 3
-        await eventually(ready(pool, 1, 2, 3))
+        await eventually_async(ready(pool, 1, 2, 3))
         status = await resizer.status()
         assert (status.desired, status.running, status.ready) == (3, 3, 3)
         assert [one.id for one in status.replicas] == ["flights-1", "flights-2", "flights-3"]
         await resizer.resize(2)
-        await eventually(ready(pool, 1, 3))
+        await eventually_async(ready(pool, 1, 3))
         await resizer.resize(3)
-        await eventually(ready(pool, 1, 2, 3))
+        await eventually_async(ready(pool, 1, 2, 3))
     messages = [entry.message for entry in event_log.recent if entry.action == "resize"]
     assert messages == [
         "1 → 3 replicas requested",
@@ -215,21 +215,21 @@ async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_t
 
 
 async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually, tmp_path: Path
+    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
 ) -> None:
     async with running(server, event_log, probe) as pool:
         pool.resize(MAX_REPLICAS)
-        await eventually(ready(pool, *range(1, MAX_REPLICAS + 1)))
+        await eventually_async(ready(pool, *range(1, MAX_REPLICAS + 1)))
         first = pool.processes[MAX_REPLICAS].pid
         (tmp_path / "busy").touch()
         pool.resize(MAX_REPLICAS - 1)
-        await eventually(lambda: pool.processes[MAX_REPLICAS].state == "draining")
+        await eventually_async(lambda: pool.processes[MAX_REPLICAS].state == "draining")
         draining = await LocalResizer(pool, Replicas(max=MAX_REPLICAS)).status()
         assert draining.replicas[-1].state == "draining"
         assert draining.running == MAX_REPLICAS - 1
         pool.resize(MAX_REPLICAS)
         (tmp_path / "busy").unlink()
-        await eventually(
+        await eventually_async(
             lambda: (
                 ready(pool, *range(1, MAX_REPLICAS + 1))()
                 and pool.processes[MAX_REPLICAS].pid != first
@@ -238,15 +238,15 @@ async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
 
 
 async def test_a_replica_that_dies_is_replaced_and_the_desired_number_stays(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe) as pool:
         pool.resize(2)
-        await eventually(ready(pool, 1, 2))
+        await eventually_async(ready(pool, 1, 2))
         died = pool.processes[1].pid
         assert died
         os.kill(died, signal.SIGKILL)
-        await eventually(lambda: ready(pool, 1, 2)() and pool.processes[1].pid != died)
+        await eventually_async(lambda: ready(pool, 1, 2)() and pool.processes[1].pid != died)
         assert pool.desired == 2
 
 

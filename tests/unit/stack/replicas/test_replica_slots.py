@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.components import examples
+from support.eventually import eventually_async
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.slots_file import SlotsFile
@@ -26,7 +27,6 @@ from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 
 NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
-Eventually = Callable[..., Coroutine[None, None, None]]
 
 
 @dataclass
@@ -142,11 +142,11 @@ async def controller(fake: FakeStack, event_log: EventLog) -> AsyncIterator[Slot
 
 
 async def test_slots_are_added_in_the_replicas_before_the_gateway_uses_them(
-    fake: FakeStack, controller: SlotsController, event_log: EventLog, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, event_log: EventLog
 ) -> None:
     controller.resize(4)
     assert (controller.desired, controller.settled) == (4, False)
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     assert fake.limit_of == {1: 4, 2: 4, 3: 4}
     for index in (1, 2):
         at = fake.order.index
@@ -158,91 +158,91 @@ async def test_slots_are_added_in_the_replicas_before_the_gateway_uses_them(
 
 
 async def test_slots_are_removed_from_the_gateway_before_the_replicas(
-    fake: FakeStack, controller: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController
 ) -> None:
     controller.resize(4)
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     fake.order.clear()
     controller.resize(1)
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     assert fake.order[0] == "configuration: 1"
     assert fake.order[1:4] == [f"gateway {index}: 1" for index in (1, 2, 3)]
     assert sorted(fake.order[4:]) == ["replica 1: 1", "replica 2: 1"]
 
 
 async def test_a_slow_replica_does_not_delay_the_others(
-    fake: FakeStack, controller: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController
 ) -> None:
     fake.slow = {1}
     controller.resize(4)
-    await eventually(lambda: fake.limit_of == {1: 2, 2: 4, 3: 4})
+    await eventually_async(lambda: fake.limit_of == {1: 2, 2: 4, 3: 4})
     assert (controller.settled, fake.configured) == (False, 2)
     fake.slow = set()
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     assert fake.limit_of[1] == fake.configured == 4
 
 
 async def test_a_replica_that_does_not_answer_gets_no_more_requests(
-    fake: FakeStack, controller: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController
 ) -> None:
     fake.silent = {2}
     controller.resize(4)
-    await eventually(lambda: fake.limit_of == {1: 4, 2: 2, 3: 4})
+    await eventually_async(lambda: fake.limit_of == {1: 4, 2: 2, 3: 4})
     assert not controller.settled
     del fake.replicas[
         2
     ]  # it is gone; the next replica with its index reads the file when it starts
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     assert fake.limit_of[2] == 4
 
 
 async def test_slots_are_not_removed_while_the_gateway_may_still_use_them(
-    fake: FakeStack, controller: SlotsController, event_log: EventLog, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, event_log: EventLog
 ) -> None:
     controller.resize(4)
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     fake.away = True
     controller.resize(2)
-    await eventually(lambda: fake.configured == 2)
+    await eventually_async(lambda: fake.configured == 2)
     await asyncio.sleep(0)
     assert fake.file.read() == (4, "")
     fake.restart_gateway()
     fake.away = False
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     assert fake.file.read() == (2, "")
     assert fake.replicas == {1: 2, 2: 2}
     assert not [entry for entry in event_log.recent if entry.level == "error"]
 
 
 async def test_a_restarted_gateway_gets_the_slots_in_force(
-    fake: FakeStack, controller: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController
 ) -> None:
     controller.resize(4)
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     fake.configured = 2  # as if it had died at this moment
     fake.restart_gateway()
     controller.wake()
-    await eventually(lambda: fake.limit_of == {1: 4, 2: 4, 3: 4})
+    await eventually_async(lambda: fake.limit_of == {1: 4, 2: 4, 3: 4})
 
 
 async def test_a_deleted_slots_file_is_written_again(
-    fake: FakeStack, controller: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController
 ) -> None:
     controller.resize(4)
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     fake.file.path.unlink()
     controller.wake()
-    await eventually(fake.file.path.exists)
+    await eventually_async(fake.file.path.exists)
     assert fake.file.read() == (4, "")
 
 
 async def test_the_last_of_several_resizes_wins(
-    fake: FakeStack, controller: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController
 ) -> None:
     for slots in (4, 1, 8, 3):
         controller.resize(slots)
         await asyncio.sleep(0)
-    await eventually(lambda: controller.settled)
+    await eventually_async(lambda: controller.settled)
     assert set(fake.limit_of.values()) == set(fake.replicas.values()) == {3}
     assert fake.configured == 3
 
@@ -299,7 +299,7 @@ def _apply(fake: FakeStack, controller: SlotsController, event: str, index: int)
 
 
 async def test_a_refused_limit_is_logged_once_and_retried(
-    fake: FakeStack, event_log: EventLog, eventually: Eventually
+    fake: FakeStack, event_log: EventLog
 ) -> None:
     controller = fake.controller(event_log)
     fake.refusing = "HAProxy refuses to change the slots: No such server."
@@ -309,27 +309,25 @@ async def test_a_refused_limit_is_logged_once_and_retried(
 
     async with running(controller):
         controller.resize(4)
-        await eventually(errors)
+        await eventually_async(errors)
         controller.wake()
         attempts = fake.attempts
-        await eventually(lambda: fake.attempts > attempts + 2)
+        await eventually_async(lambda: fake.attempts > attempts + 2)
         assert errors() == [f"cannot set 4 slots: {fake.refusing}"]
         fake.refusing = ""
-        await eventually(lambda: controller.settled)
+        await eventually_async(lambda: controller.settled)
 
 
-async def test_a_full_disk_is_logged_and_retried(
-    fake: FakeStack, event_log: EventLog, eventually: Eventually
-) -> None:
+async def test_a_full_disk_is_logged_and_retried(fake: FakeStack, event_log: EventLog) -> None:
     controller = fake.controller(event_log)
     fake.file.path.unlink()
     fake.folder.joinpath("slots").mkdir()  # so that the file cannot be written
     async with running(controller):
         controller.resize(4)
-        await eventually(lambda: [one for one in event_log.recent if one.level == "error"])
+        await eventually_async(lambda: [one for one in event_log.recent if one.level == "error"])
         assert set(fake.limit_of.values()) == {2}
         fake.folder.joinpath("slots").rmdir()
-        await eventually(lambda: controller.settled)
+        await eventually_async(lambda: controller.settled)
     assert set(fake.limit_of.values()) == {4}
 
 

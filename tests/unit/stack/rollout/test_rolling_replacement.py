@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from support.eventually import eventually_async
 from support.ports import free_ports
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
@@ -30,7 +31,6 @@ BAD, LATER_BAD = Release(path=Path("bad")), Release(path=Path("later-bad"))
 READY, STARTING = ReplicaSnapshot("ready", 0), ReplicaSnapshot("starting", 5)
 ALSO_OLD = ReplicaSnapshot("ready", 0, up_to_date=False)
 Server = Callable[..., Program]
-Eventually = Callable[..., Coroutine[None, None, None]]
 
 
 @pytest.mark.parametrize(
@@ -117,17 +117,17 @@ async def run_checked(rollout: Rollout, minimum: int) -> None:
 
 
 async def test_at_zero_replicas_the_next_replica_serves_the_new_release(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe, 0) as pool:
         rollout = Rollout(pool, event_log, always, OLD, NEW)
         await rollout.run()
         assert (rollout.status.state, pool.processes) == ("done", {})
         pool.resize(1)
-        await eventually(lambda: ready(pool) == 1)
+        await eventually_async(lambda: ready(pool) == 1)
         assert len(pool.up_to_date()) == 1
         pool.resize(0)
-        await eventually(lambda: not pool.processes)
+        await eventually_async(lambda: not pool.processes)
 
 
 @pytest.mark.parametrize("desired", [1, MAX_REPLICAS])
@@ -206,17 +206,17 @@ async def test_a_replica_without_traffic_replaces_no_other(
 
 
 async def test_the_desired_number_may_change_during_a_rollout(
-    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe, MAX_REPLICAS) as pool:
         rollout = Rollout(pool, event_log, always, OLD, NEW)
         task = asyncio.create_task(rollout.run())
-        await eventually(lambda: len(pool.processes) == MAX_REPLICAS + 1)
+        await eventually_async(lambda: len(pool.processes) == MAX_REPLICAS + 1)
         pool.resize(1)
-        await eventually(lambda: pool.up_to_date() and not pool.outdated())
+        await eventually_async(lambda: pool.up_to_date() and not pool.outdated())
         pool.resize(2)
         await task
-        await eventually(lambda: ready(pool) == len(pool.processes) == 2)
+        await eventually_async(lambda: ready(pool) == len(pool.processes) == 2)
         assert rollout.state == "done"
         assert pool.outdated() == []
 

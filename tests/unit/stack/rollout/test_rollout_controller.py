@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from support.eventually import eventually_async
 from tidegate.resizer.server import serve_unix
 from tidegate.runtime.event_log import Entry, EventLog
 from tidegate.settings import load
@@ -33,7 +34,6 @@ NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
 OLD, NEW = Release(path=Path("old")), Release(path=Path("/new"), name="flights", version="2")
 ENV = dict(os.environ)
 Holder = Callable[..., subprocess.Popen[str]]
-Eventually = Callable[..., Coroutine[None, None, None]]
 
 
 async def no_load() -> Mapping[int, int]:
@@ -70,7 +70,7 @@ def admission(answer: Release | str) -> Any:
 
 
 async def test_put_model_accepts_an_artefact_or_refuses_it_with_a_reason(
-    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = web.Application()
     rollouts.add_routes(app)
@@ -86,7 +86,7 @@ async def test_put_model_accepts_an_artefact_or_refuses_it_with_a_reason(
         monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(NEW))
         taken = await client.put("/model", json={"path": "/x"})
         assert (taken.status, (await taken.json())["version"]) == (202, "2")
-        await eventually(lambda: not rollouts.busy)
+        await eventually_async(lambda: not rollouts.busy)
     assert rollouts.rollout is not None
     assert rollouts.rollout.state == "done"
     assert rollouts.pool.release == NEW
@@ -95,7 +95,7 @@ async def test_put_model_accepts_an_artefact_or_refuses_it_with_a_reason(
 
 
 async def test_an_unexpected_error_ends_the_rollout_and_the_next_one_may_begin(
-    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(NEW))
 
@@ -105,14 +105,14 @@ async def test_an_unexpected_error_ends_the_rollout_and_the_next_one_may_begin(
     with monkeypatch.context() as broken:
         broken.setattr(ReplicaPool, "set_release", lambda pool, release: fails(release))
         await rollouts.deploy(Path("/x"))
-        await eventually(lambda: not rollouts.busy)
+        await eventually_async(lambda: not rollouts.busy)
     assert rollouts.rollout is not None
     ended = rollouts.rollout.status
     assert ended.state == "failed"
     assert "unexpected error: ValueError" in ended.problem
     assert rollouts.event_log.faults == 1
     await rollouts.deploy(Path("/x"))
-    await eventually(lambda: not rollouts.busy)
+    await eventually_async(lambda: not rollouts.busy)
     assert rollouts.rollout.state == "done"
 
 
@@ -131,7 +131,7 @@ async def test_one_rollout_runs_at_a_time_and_a_stop_cancels_it(
 
 
 async def test_code_is_rolled_out_without_a_path_and_an_artefact_is_refused(
-    rollouts: RolloutController, eventually: Eventually
+    rollouts: RolloutController,
 ) -> None:
     with pytest.raises(ReleaseRefusedError, match="name the artefact folder or model file"):
         await rollouts.deploy(None)
@@ -147,7 +147,7 @@ async def test_code_is_rolled_out_without_a_path_and_an_artefact_is_refused(
         taken = await client.put("/model", json={})
         release = Release.model_validate(await taken.json())
     assert taken.status == 202
-    await eventually(lambda: not rollouts.busy)
+    await eventually_async(lambda: not rollouts.busy)
     assert rollouts.pool.release == release
     assert release.label == f"shop.main:app (code of {release.loaded_at})"
 

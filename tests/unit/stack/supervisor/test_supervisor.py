@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from support.eventually import eventually_async
 from tidegate.settings import load
 from tidegate.stack.supervisor import supervisor as module
 from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
@@ -15,7 +16,6 @@ from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running
 
 async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it(
     tmp_path: Path,
-    eventually: Callable[..., Coroutine[None, None, None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -28,7 +28,7 @@ async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it
 
     async with running_stack(load(stack={"data_dir": tmp_path / "data"})) as supervisor:
         supervisor._background("replicas", fails_once)
-        await eventually(lambda: len(calls) == 2)
+        await eventually_async(lambda: len(calls) == 2)
         status = supervisor.status()
         assert status.faults == 1
         assert "replicas" in [one.component for one in status.recent if one.action == "fault"]

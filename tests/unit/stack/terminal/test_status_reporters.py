@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.eventually import eventually_async
 from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import load
@@ -64,7 +64,6 @@ def test_a_parent_process_that_has_exited_does_not_stop_the_stack() -> None:
 
 async def test_a_live_view_that_raises_is_drawn_again_and_the_error_is_counted(
     tmp_path: Path,
-    eventually: Callable[..., Coroutine[None, None, None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -87,7 +86,7 @@ async def test_a_live_view_that_raises_is_drawn_again_and_the_error_is_counted(
     console = Console(file=io.StringIO(), force_terminal=True)
     async with running_stack(load(stack={"data_dir": tmp_path / "data"})) as supervisor:
         async with LiveStatusReporter(console).watching(supervisor):
-            await eventually(lambda: len(calls) > 1)
+            await eventually_async(lambda: len(calls) > 1)
         assert supervisor.status().faults == 1
     assert asked  # for the versions of the replicas
     assert isinstance(console.file, io.StringIO)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from support.eventually import eventually
 from support.samples.recent_events import SECOND, event, now_ns
 from tidegate.events.event import Event, timestamp
 from tidegate.settings import Settings, load
@@ -284,13 +285,6 @@ def test_a_closed_pipe_ends_the_command_without_an_error(tmp_path: Path, how: st
     assert done.stderr == ""
     assert done.returncode == 0
     assert "filler" in done.stdout
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def test_logs_follows_new_events_until_ctrl_c(tmp_path: Path) -> None:
