@@ -15,6 +15,7 @@ import psutil
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from support.components import AT_NIGHT
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from tidegate.events.event import Event
@@ -31,6 +32,12 @@ phases = [{ kind = "constant", seconds = 12, rate = 25 }]
 """
 PLANNED = 300
 DURATION = "http_server_request_duration_seconds"
+
+
+@pytest.fixture(scope="module", params=["embedded", pytest.param("elasticsearch", marks=AT_NIGHT)])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """By day tests/e2e/compose and test_dashboards.py have Elasticsearch under load."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,7 @@ def after_load(
         assert load.returncode in {0, 98}, load.stdout + load.stderr
         summary = json.loads((folder / "runs" / "latest" / "summary.json").read_text())
         eventually(
-            lambda: count(stack, "event.dataset:tidegate.request") >= summary["answered"] or None,
+            lambda: count(stack, "event.dataset:tidegate.request") >= summary["answered"],
             "every answered request is in the store",
         )
         yield stack, summary

@@ -1,4 +1,4 @@
-"""Scale-ins under load fail no request: bench/scale_in.py with a tenth of its scale-ins."""
+"""Scale-ins under load fail no request: bench/scale_in.py with a twentieth of its scale-ins."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from support.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 
+# Two and a half seconds each; bench-live makes 200.
+COUNT = 10
 
-def test_twenty_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_replica(
+
+def test_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_replica(
     artefact: Path,
 ) -> None:
     assert (artefact / "samples.ndjson").is_file()
     done = subprocess.run(
         # Ports reserved for this worker: another test could use ports that the bench finds free before its
         # replicas start.
-        [sys.executable, "bench/scale_in.py", "--count", "20", "--port", str(free_ports(20))],
+        [sys.executable, "bench/scale_in.py", "--count", str(COUNT), "--port", str(free_ports(20))],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -34,14 +37,14 @@ def test_twenty_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_r
         name: int(number)
         for name, number in re.findall(r"^ *(\D+?) +(\d+)", done.stdout, re.MULTILINE)
     }
-    assert counts["scale-ins done"] == 20
+    assert counts["scale-ins done"] == COUNT
     # An idle replica has nothing to finish, and the gateway would retry an aborted request.
-    assert counts["of one at work"] >= 10
+    assert counts["of one at work"] >= COUNT / 2
     assert counts["sent again"] == 0
     assert counts["requests failed"] == 0
-    assert counts["requests answered"] > 20
+    assert counts["requests answered"] > COUNT
     judged = re.search(r"the idlest left +(\d+) of (\d+)", done.stdout)
     assert judged
     assert judged[1] == judged[2]
     # Most scale-ins are judged; one is left out only if a load changed while the replica was chosen.
-    assert int(judged[2]) >= 10
+    assert int(judged[2]) >= COUNT / 2

@@ -35,7 +35,7 @@ STREAMS = "logs-tidegate.*,traces-tidegate.*"
 REQUESTS = "logs-tidegate.request-*"
 # More than one replica can serve: its limit is about 19 per second.
 RATE, SECONDS = 25, 90
-LOW_RATE, OUTAGE_SECONDS = 6, 60
+LOW_RATE, OUTAGE_SECONDS = 6, 30
 
 
 def count(client: elasticsearch.Elasticsearch, index: str = REQUESTS, **query: object) -> int:
@@ -76,7 +76,7 @@ def test_it_comes_up_healthy_with_one_replica(compose: Compose) -> None:
 
 def test_each_view_shows_data_after_up(compose: Compose) -> None:
     client = compose.elasticsearch()
-    eventually(lambda: count(client) >= FIRST or None, "the first requests are in Elasticsearch")
+    eventually(lambda: count(client) >= FIRST, "the first requests are in Elasticsearch")
     assert count(client) == FIRST
 
     def found(index: str, query: str) -> int:
@@ -202,7 +202,7 @@ def test_load_scales_out_and_each_request_is_found(compose: Compose, tmp_path: P
     assert summary["replicas_max"] >= 3
     # `verify` has sent requests before, some of which may reach the store only now.
     stored = partial(count_answered, client, summary["started_at"])
-    eventually(lambda: stored() >= answered or None, "every answered request is in Elasticsearch")
+    eventually(lambda: stored() >= answered, "every answered request is in Elasticsearch")
     assert stored() == answered
 
 
@@ -265,7 +265,7 @@ def test_a_label_is_counted_by_the_watcher(compose: Compose, tmp_path: Path) -> 
 
 
 def test_outages_lose_and_duplicate_no_event(compose: Compose, tmp_path: Path) -> None:
-    """Elasticsearch is stopped for a minute; meanwhile a replica and the collector are killed."""
+    """Elasticsearch is stopped for half a minute; meanwhile a replica and the collector are killed."""
     folder = tmp_path / "load"
     with compose.load(folder, constant(folder, OUTAGE_SECONDS + 50, LOW_RATE)) as load:
         (store,) = compose.containers("elasticsearch")
@@ -276,7 +276,7 @@ def test_outages_lose_and_duplicate_no_event(compose: Compose, tmp_path: Path) -
         stopped_at = time.monotonic()
         compose.kill_replica()
         docker("kill", collector["Id"])
-        eventually(lambda: compose.replicas() or None, "a replica runs again", 30)
+        eventually(compose.replicas, "a replica runs again", 30)
         while (
             time.monotonic() - stopped_at < OUTAGE_SECONDS
         ):  # the length of the outage is part of the test
@@ -333,17 +333,13 @@ def test_the_number_of_replicas_is_restored_within_ten_seconds_after_up(
         eventually(grown, "it has grown", 60)
         old = {one["Id"] for one in compose.replicas()}
         eventually(plain_up, "no replica is removed while Compose goes through its list", 120)
-        eventually(lambda: len(compose.replicas()) >= 3 or None, "the number is restored", 10)
+        eventually(lambda: len(compose.replicas()) >= 3, "the number is restored", 10)
         assert "the requests were sent at" in compose.run("logs", "first-requests"), (
             "the requests were sent again"
         )
         assert old & {one["Id"] for one in compose.replicas()}, "every replica was replaced"
         summary = loaded(load, folder)
     served(summary)
-
-
-def test_without_load_it_scales_in_to_one_replica(compose: Compose) -> None:
-    eventually(lambda: len(compose.replicas()) == 1 or None, "one replica runs", 300)
 
 
 def test_the_writer_can_only_append_to_the_streams(compose: Compose) -> None:

@@ -69,28 +69,3 @@ async def test_a_dry_run_leaves_the_replicas_alone(
         assert sidecar.events("decision")[-1]["message"].startswith("dry run: 1 → 3: ")
         assert "tidegate_autoscaler_dry_run 1.0" in await sidecar.metrics()
     assert plant.asked == []
-
-
-async def test_under_sloq_frozen_or_missing_metrics_remove_no_replica(
-    plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
-) -> None:
-    plant.count = 4
-    path = tmp_path / "control.sock"
-    settings = {"TIDEGATE_AUTOSCALER__POLICY": "sloq:down_seconds=1"}
-    async with (
-        serve_unix(make_app(plant), path),
-        started(tmp_path, f"unix:{path}", prometheus.url, unused_tcp_port, **settings) as sidecar,
-    ):
-        await sidecar.sees()
-        # Its time in a slot never changes by a bit, as no service's would: frozen.
-        await eventually_async(lambda: "are frozen" in sidecar.events("decision")[-1]["message"])
-        await sidecar.ticks(6)
-        # Then there is no value at all.
-        plant.in_system = float("nan")
-        plant.frozen_at = 1.0
-        await eventually_async(lambda: "is not known" in sidecar.events("decision")[-1]["message"])
-        await sidecar.ticks(6)
-        assert sidecar.last()["policy"] == settings["TIDEGATE_AUTOSCALER__POLICY"]
-        for event in sidecar.events("decision"):
-            assert replay(event).explanation == event["message"]
-    assert plant.asked == []

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.integration
 DOWN_SECONDS = 2
 POLICY = f"sloq:down_seconds={DOWN_SECONDS}"
 WITHOUT_SIGNALS = "held: the arrival rate is not known"
+Fault = Callable[[], Awaitable[None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Three times the time of a scale-down.
 TICKS_WITHOUT_METRICS = round(3 * DOWN_SECONDS / TICK_SECONDS)
@@ -100,59 +101,70 @@ async def running_autoscaler(
         yield sidecar
 
 
-async def check_replicas_stay(sidecar: Sidecar, plant: VariableLoadPlant) -> None:
-    """The load falls without metrics; no replica may be removed."""
+async def check_replicas_stay(
+    sidecar: Sidecar, plant: VariableLoadPlant, lose: Fault, regain: Fault
+) -> None:
+    """The load falls while the metrics are lost; no replica may be removed. Then both return."""
+    await lose()
     plant.rate = LOW_RATE
-    await eventually_async(lambda: WITHOUT_SIGNALS in sidecar.events("decision")[-1]["message"])
-    before = plant.count
-    await sidecar.ticks(TICKS_WITHOUT_METRICS)
-    assert plant.count >= before >= REPLICAS
-    assert sorted(plant.asked) == plant.asked
+    try:
+        await eventually_async(lambda: WITHOUT_SIGNALS in sidecar.events("decision")[-1]["message"])
+        before = plant.count
+        await sidecar.ticks(TICKS_WITHOUT_METRICS)
+        assert plant.count >= before >= REPLICAS
+        assert sorted(plant.asked) == plant.asked
+    finally:
+        plant.rate = HIGH_RATE
+        await regain()
+    await sidecar.sees()
 
 
 async def check_scale_down(plant: VariableLoadPlant) -> None:
-    """Replicas are removed once metrics return, so only the missing metrics kept them."""
+    """With metrics the same fall removes replicas, so only the missing metrics kept them."""
     before = plant.count
+    plant.rate = LOW_RATE
     await eventually_async(lambda: plant.count < before)
 
 
-@pytest.mark.parametrize("fault", ["nan", "frozen"])
 async def test_under_sloq_nan_or_frozen_responses_remove_no_replica(
     plant: VariableLoadPlant,
     prometheus: Prometheus,
     tmp_path: Path,
     unused_tcp_port_factory: Callable[[], int],
-    fault: str,
 ) -> None:
     proxy = FaultyPrometheus(prometheus.url)
+
+    def respond(fault: str) -> Fault:
+        async def begin() -> None:
+            proxy.fault = fault
+
+        return begin
+
     async with (
         serving("/api/v1/{what}", proxy.answer, unused_tcp_port_factory()) as url,
         running_autoscaler(plant, url, tmp_path, unused_tcp_port_factory()) as sidecar,
     ):
-        proxy.fault = fault
-        await check_replicas_stay(sidecar, plant)
-        proxy.fault = ""
+        for fault in ("nan", "frozen"):
+            await check_replicas_stay(sidecar, plant, respond(fault), respond(""))
         await check_scale_down(plant)
 
 
-@pytest.mark.parametrize("fault", ["gone", "hangs"])
 async def test_under_sloq_a_stopped_or_hanging_prometheus_removes_no_replica(
-    plant: VariableLoadPlant,
-    prometheus: Prometheus,
-    tmp_path: Path,
-    unused_tcp_port: int,
-    fault: str,
+    plant: VariableLoadPlant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
 ) -> None:
+    async def stop() -> None:
+        await asyncio.to_thread(prometheus.stop)
+
+    async def start() -> None:
+        await asyncio.to_thread(prometheus.start)
+
+    async def hang() -> None:
+        prometheus.process.send_signal(signal.SIGSTOP)
+
+    async def go_on() -> None:
+        prometheus.process.send_signal(signal.SIGCONT)
+
     async with running_autoscaler(plant, prometheus.url, tmp_path, unused_tcp_port) as sidecar:
-        if fault == "gone":
-            await asyncio.to_thread(prometheus.stop)
-        else:
-            prometheus.process.send_signal(signal.SIGSTOP)
-        try:
-            await check_replicas_stay(sidecar, plant)
-        finally:
-            if fault == "gone":
-                await asyncio.to_thread(prometheus.start)
-            else:
-                prometheus.process.send_signal(signal.SIGCONT)
+        await check_replicas_stay(sidecar, plant, stop, start)
+        await check_replicas_stay(sidecar, plant, hang, go_on)
         await check_scale_down(plant)
