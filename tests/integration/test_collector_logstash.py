@@ -6,11 +6,9 @@ The stand-in behaves as the real Logstash was measured to: docs/explanation/even
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -102,33 +100,6 @@ def workspace(tmp_path: Path, double: LogstashDouble) -> Iterator[Workspace]:
 def stop(process: subprocess.Popen[bytes]) -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(timeout=60)
-
-
-def test_repeated_kills_lose_and_duplicate_no_event(workspace: Workspace) -> None:
-    count = 6000
-    writers = [
-        EventWriter(workspace.logs, f"flights-{n}", size) for n, size in ((1, 9**6), (2, 30_000))
-    ]
-    halves = [range(count // 2), range(count // 2, count)]
-    writing = [
-        threading.Thread(target=workspace.write, args=pair)
-        for pair in zip(writers, halves, strict=True)
-    ]
-    for thread in writing:
-        thread.start()
-    chance = random.Random(7)
-    for _ in range(5):
-        process = workspace.start()
-        eventually(lambda: workspace.metric("delivered_total") > 0, "it delivers")
-        time.sleep(chance.uniform(0, 0.2))  # at any point of a delivery
-        process.kill()
-        process.wait(timeout=60)
-    for thread in writing:
-        thread.join()
-    process = workspace.start()
-    eventually(lambda: len(workspace.numbers()) >= count, "everything is delivered")
-    assert stop(process) == 0
-    assert workspace.numbers() == list(range(count))
 
 
 def test_a_logstash_that_is_down_full_or_silent_gets_all_events_later(

@@ -98,11 +98,3 @@ def test_kibana_accepts_its_settings(shell: dict[str, str], address: str) -> Non
     keys = [text for name, text in settings.items() if KEY_SETTING.fullmatch(name)]
     assert len(keys) == 3
     assert all(len(key) >= 32 for key in keys)
-
-
-def test_a_missing_variable_stops_kibana() -> None:
-    with pytest.raises(KeyError):
-        kibana_settings({"KIBANA_PUBLIC_URL": "http://127.0.0.1:5601"})
-    assert expand("${A:b}", {}) == "b"
-    # A default with characters other than \w is not recognized: the text stays unchanged.
-    assert expand("${A:http://b}", {}) == "${A:http://b}"

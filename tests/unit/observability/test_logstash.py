@@ -27,7 +27,6 @@ from tidegate.settings import Logstash, Settings
 from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store import fields
 
-SETTINGS: dict[str, Any] = yaml.safe_load((FOLDER / "logstash.yml").read_text())
 PIPELINES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "pipelines.yml").read_text())
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 DEAD_LETTER_SCRIPT = (FOLDER / "pipeline" / "dead_letter.rb").read_text()
@@ -36,40 +35,6 @@ DEAD_LETTER_SCRIPT = (FOLDER / "pipeline" / "dead_letter.rb").read_text()
 def plugins(kind: str) -> list[logstash_pipeline.Block]:
     """The plugins of all pipelines in their sections of this kind."""
     return [plugin for sections in SECTIONS.values() for plugin in sections[kind].plugins()]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "input {",
-        "input {\n}\n}",
-        "input {\nhttp {\nport = 1\n}\n}",
-        "input {\nhttp {\nport => x y\n}\n}",
-        "filter {\nif {\n}\n}",
-        "filter {\nif [a] = 1 {\n}\n}",
-    ],
-)
-def test_a_malformed_pipeline_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match=r"not a |not closed|Expecting value"):
-        logstash_pipeline.parse(text)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_pipeline_has_an_input_filters_and_an_output(name: str) -> None:
-    assert list(SECTIONS[name]) == ["input", "filter", "output"]
-
-
-def test_acknowledged_events_survive_a_kill_and_the_exporter_reaches_the_monitoring_api() -> None:
-    exporter = SERVICES["exporter"]["environment"]
-    assert exporter["TIDEGATE_EXPORTER__LOGSTASH_URL"] == "http://logstash:9600"
-    assert SETTINGS == {
-        "node.name": "logstash",
-        "api.http.host": "0.0.0.0",
-        "api.http.port": 9600,
-        "queue.type": "persisted",
-        "config.reload.automatic": False,
-        "pipeline.ecs_compatibility": "v8",
-    }
 
 
 def bytes_of(text: str) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import configparser
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 import yaml
 
 from support import grafana_dashboards
-from support.grafana_dashboards import Names, fill, names, panels, with_headings
+from support.grafana_dashboards import fill, names, panels, with_headings
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alerts import alerts
 from tidegate.rules.model_rules import model_groups
@@ -41,31 +39,6 @@ GRAFANA = observability_folder() / "grafana"
 # Exported by Prometheus and the client libraries; docs/reference/metrics.md names them as groups.
 BUILT_IN = re.compile(r"(process_|prometheus_|scrape_).*|up|ALERTS")
 SUFFIX = re.compile(r"_(bucket|count|sum)$")
-# From grafana/grafana, the settings in use: pkg/setting/setting_plugins.go for [plugins], conf/defaults.ini
-# for the others.
-GRAFANA_SETTINGS = {
-    "server": {"enable_gzip"},
-    "dashboards": {"default_home_dashboard_path"},
-    "security": {"disable_gravatar"},
-    "users": {"allow_sign_up"},
-    "auth.anonymous": {"enabled"},
-    "plugins": {
-        "disable_plugins",
-        "plugin_admin_enabled",
-        "preinstall_auto_update",
-        "preinstall_disabled",
-        "public_key_retrieval_disabled",
-    },
-    "analytics": {
-        "check_for_plugin_updates",
-        "check_for_updates",
-        "feedback_links_enabled",
-        "reporting_enabled",
-    },
-    "snapshots": {"external_enabled"},
-    "news": {"news_feed_enabled"},
-    "log": {"level", "mode"},
-}
 # grafana/grafana: defaultPreinstallPlugins in pkg/setting/setting_plugins.go, without the apps.
 BUNDLED_DATA_SOURCES = {
     "cloudwatch",
@@ -356,55 +329,3 @@ def test_grafana_opens_the_dashboard_service_and_makes_no_outgoing_connections()
     used = {source["type"] for source in provisioned_data_sources()}
     disabled = settings["plugins"]["disable_plugins"].split(",")
     assert sorted(disabled) == sorted(BUNDLED_DATA_SOURCES - used)
-
-
-def test_grafana_knows_each_setting() -> None:
-    # Grafana ignores an unknown setting.
-    settings = configparser.ConfigParser()
-    settings.read(GRAFANA / "grafana.ini", encoding="utf-8")
-    keys_in_use = {name: set(settings[name]) for name in settings.sections()}
-    assert {
-        name: keys - GRAFANA_SETTINGS.get(name, set()) for name, keys in keys_in_use.items()
-    } == {name: set() for name in keys_in_use}
-
-
-def test_without_grafanas_sdk_the_generator_names_the_command_to_install_it() -> None:
-    code = (
-        "import runpy, sys; sys.modules['grafana_foundation_sdk.builders'] = None;"
-        "runpy.run_module('tools.generate', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert re.search(
-        r"^`make render` needs grafana_foundation_sdk.*pip install -e '\.\[dev\]'", done.stderr
-    )
-
-
-@pytest.mark.parametrize(
-    ("expression", "found"),
-    [
-        ("service:queue:now", Names({"service:queue:now": set()}, set())),
-        (
-            'sum by (code, job) (rate(a_total{job="x",code=~"[2-5]xx{"}[$__rate_interval])) >= 0',
-            Names({"a_total": {"job", "code"}}, {"code", "job"}),
-        ),
-        ("count(up == 0) or vector(0)", Names({"up": set()}, set())),
-        (
-            "a / ignoring (label) group_left () sum(b) * 60 and c unless d",
-            Names({"a": set(), "b": set(), "c": set(), "d": set()}, {"label"}),
-        ),
-        (
-            "histogram_quantile(0.99, sum by (le) (x_bucket{})) > 1e3",
-            Names({"x_bucket": set()}, {"le"}),
-        ),
-    ],
-)
-def test_the_names_in_an_expression_are_found(expression: str, found: Names) -> None:
-    assert names(expression) == found
