@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from support.checkout import ROOT
-from support.components import IN_CI
+from support.components import AT_NIGHT, IN_CI
 from support.eventually import eventually
 from support.processes.running_stack import MAX_REPLICAS, Stack, running
 
@@ -120,6 +120,7 @@ def test_a_standing_queue_leads_to_the_maximum_although_the_slots_are_nearly_emp
     )
 
 
+@AT_NIGHT  # tests/unit/autoscaler/live/test_tick.py has the event, sloq/test_capacity.py when it is due
 def test_an_event_says_that_more_replicas_do_not_complete_more_requests(
     tmp_path: Path, artefact: Path
 ) -> None:
