@@ -56,16 +56,16 @@ async def read(url: str) -> Reading | None:
     async with aiohttp.ClientSession() as session:
         reader = HistoryReader(url, session, nothing_else, time.monotonic, timeout_seconds=10.0)
         found = await reader.read()
-        return found if found.daily_rates else None
+        return found if found.signals.daily_rates else None
 
 
 def test_the_rates_of_the_week_at_this_time_are_read(prometheus: str) -> None:
     found = eventually(lambda: asyncio.run(read(prometheus)), "the history is there", 30)
-    today, *earlier = found.daily_rates
+    today, *earlier = found.signals.daily_rates
     assert today == (5.0, 5.0)
     # Within 2 minutes there is none, within 5 there is.
     assert earlier.pop(4) == ()
     assert [day[:3] for day in earlier] == [(10.0, 10.0, 10.0)] * 6
     assert [day[AHEAD_SECONDS.index(300) + 2] for day in earlier] == [60, 70, 80, 90, 110, 120]
     # One of six days may have had less; at about half of their level.
-    assert daily_rise(found.daily_rates, 225.0).rate == pytest.approx(70 * 6 / 11)
+    assert daily_rise(found.signals.daily_rates, 225.0).rate == pytest.approx(70 * 6 / 11)

@@ -25,9 +25,27 @@ from tidegate.resizer.client import ResizerUnavailableError
 from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
 from tidegate.runtime.event_log import EventLog, Terminal
 
+
+def reading_of(**signals: Any) -> Reading:
+    """A reading of these signals."""
+    return but(Reading(), **signals)
+
+
+def but(read: Reading, **signals: Any) -> Reading:
+    """The reading with other signals."""
+    return replace(read, signals=replace(read.signals, **signals))
+
+
 # 1.4 requests in the system need one replica, 4.2 three.
-ONE = Reading(10.0, 0.1, 1.4, 2, 0.2, 1.0)
-THREE = replace(ONE, in_system=4.2)
+ONE = reading_of(
+    arrival_rate=10.0,
+    service_seconds=0.1,
+    in_system=1.4,
+    slots_per_replica=2,
+    latency_seconds=0.2,
+    age_seconds=1.0,
+)
+THREE = but(ONE, in_system=4.2)
 
 
 @dataclass

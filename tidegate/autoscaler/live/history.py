@@ -122,7 +122,8 @@ class HistoryReader:
             reading, _ = await asyncio.gather(self.inner(), self._learn(now))
         else:
             reading = await self.inner()
-        return replace(reading, daily_rates=self._rates, history_problem=self._problem)
+        signals = replace(reading.signals, daily_rates=self._rates)
+        return replace(reading, signals=signals, history_problem=self._problem)
 
     async def _learn(self, now: float) -> None:
         try:

@@ -96,8 +96,8 @@ class Autoscaler:
         reading, (status, away) = await asyncio.gather(self.read(), self._fetch_status())
         if self.bounds.min == 0 and status and _all_unscraped(status, self.unix()):
             reading = reading.without_replicas()
-        self._condition("signals", reading.problem, reading.cause)
-        if not reading.problem:
+        self._condition("signals", reading.signals.problem, reading.cause)
+        if not reading.signals.problem:
             # Without Prometheus both are lost, and the signals are the problem.
             self._condition("history", reading.history_problem)
         self._condition("resizer", away)

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import aiohttp
@@ -52,44 +52,47 @@ CLOCK_SLACK_SECONDS: Final = 1.0
 MAX_SLOTS: Final = 10_000
 
 
+NOTHING_READ: Final = Signals(
+    arrival_rate=None,
+    service_seconds=None,
+    in_system=None,
+    slots_per_replica=None,
+    ready=0,
+    running=0,
+    desired=0,
+    latency_seconds=None,
+    age_seconds=None,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The values read from Prometheus; the fields are those of `Signals`, and five more.
+    """What was read from Prometheus.
 
     Attributes:
+        signals: without those of the resizer, the gateway and the clock, which `combine` adds.
         ejected: ready replicas that the gateway sends no requests, because their responses are errors.
-        cause: the problem without names of series: it stays the same while an outage spreads
+        cause: the problem of the signals without names of series: it stays the same while an outage spreads
             from one series to the next. Empty if there is no problem with a series.
         without_replica_series: problem and cause without the series of replicas.
         history_problem: why there are no new rates of earlier days, and whether the last ones are kept.
     """
 
-    arrival_rate: float | None = None
-    service_seconds: float | None = None
-    in_system: float | None = None
-    slots_per_replica: int | None = None
-    latency_seconds: float | None = None
-    age_seconds: float | None = None
-    problem: str = ""
-    arrival_rate_60s: float | None = None
-    service_seconds_p95: float | None = None
-    busy: float | None = None
-    queued: float | None = None
-    daily_rates: tuple[tuple[float, ...], ...] = ()
-    busiest: float | None = None
-    in_system_60s: float | None = None
-    service_seconds_15s: float | None = None
-    completed_rate: float | None = None
-    gateway_age_seconds: float | None = None
+    signals: Signals = NOTHING_READ
     ejected: float | None = None
     cause: str = ""
     without_replica_series: tuple[str, str] = ("", "")
     history_problem: str = ""
 
+    @classmethod
+    def failed(cls, problem: str) -> Reading:
+        """Nothing was read, for this reason."""
+        return cls(replace(NOTHING_READ, problem=problem))
+
     def without_replicas(self) -> Reading:
         """The same without problems of series that need a replica."""
         problem, cause = self.without_replica_series
-        return replace(self, problem=problem, cause=cause)
+        return replace(self, signals=replace(self.signals, problem=problem), cause=cause)
 
 
 def combine(
@@ -111,18 +114,15 @@ def combine(
         unix_seconds: the time in seconds since 1970.
         waiting: requests that wait at the gateway.
     """
-    measured = asdict(reading)
-    for own in ("ejected", "cause", "without_replica_series", "history_problem"):
-        del measured[own]
-    measured["problem"] = "; ".join(text for text in (reading.problem, resizer_problem) if text)
-    return Signals(
+    return replace(
+        reading.signals,
+        problem="; ".join(text for text in (reading.signals.problem, resizer_problem) if text),
         ready=max(0, status.ready - int(reading.ejected or 0)) if status else 0,
         running=status.running if status else 0,
         desired=desired,
         unix_seconds=unix_seconds,
         slots_asked=status.slots if status else None,
         waiting=waiting,
-        **measured,
     )
 
 
@@ -157,7 +157,7 @@ class PrometheusReader:
         try:
             series = await prometheus.query(query(self.stale_seconds))
         except HttpError as error:
-            return Reading(problem=str(error), cause="unavailable")
+            return replace(Reading.failed(str(error)), cause="unavailable")
         return reading_from(series, self.clock(), self.stale_seconds)
 
 
@@ -201,10 +201,10 @@ def reading_from(series: Sequence[Series], now: float, stale_seconds: float) -> 
         ] = []
     if values["slots_per_replica"] is not None:
         values["slots_per_replica"] = int(values["slots_per_replica"])
+    ejected = values.pop("ejected")
     return Reading(
-        **values,
-        age_seconds=age,
-        problem=_format_problems(problems),
+        replace(NOTHING_READ, **values, age_seconds=age, problem=_format_problems(problems)),
+        ejected=ejected,
         cause="; ".join(problems),
         without_replica_series=(
             _format_problems(without_replica_series),

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from support.harnesses.autoscaler_run import reading_of
 from tidegate.autoscaler.live.history import (
     AHEAD,
     KEPT_SECONDS,
@@ -116,24 +117,25 @@ async def test_the_history_is_queried_every_15_seconds(served: Prometheus) -> No
     clock = iter([0.0, 5.0, 14.9, 15.0])
 
     async def inner() -> Reading:
-        return Reading(arrival_rate=1.0)
+        return reading_of(arrival_rate=1.0)
 
     async with aiohttp.ClientSession() as session:
         reader = HistoryReader(served.url, session, inner, lambda: next(clock))
         found = [await reader.read() for _ in range(4)]
-    read = Reading(arrival_rate=1.0, daily_rates=RATES)
+    read = reading_of(arrival_rate=1.0, daily_rates=RATES)
     assert found == [read] * 4
     assert served.asked == [query(), query()]
 
 
 async def test_without_a_history_there_are_no_rates_and_no_signal_problem() -> None:
     async def inner() -> Reading:
-        return Reading(arrival_rate=1.0)
+        return reading_of(arrival_rate=1.0)
 
     async with aiohttp.ClientSession() as session:
         reader = HistoryReader("http://127.0.0.1:9", session, inner, lambda: 0.0)
         reading = await reader.read()
-    assert (reading.problem, reading.arrival_rate, reading.daily_rates) == ("", 1.0, ())
+    signals = reading.signals
+    assert (signals.problem, signals.arrival_rate, signals.daily_rates) == ("", 1.0, ())
     assert reading.history_problem.endswith("; no rise is expected")
 
 
@@ -141,7 +143,7 @@ async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
     served: Prometheus,
 ) -> None:
     async def inner() -> Reading:
-        return Reading(arrival_rate=1.0)
+        return reading_of(arrival_rate=1.0)
 
     now = 0.0
     async with aiohttp.ClientSession() as session:
@@ -151,7 +153,7 @@ async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
             nonlocal now
             now = at
             reading = await reader.read()
-            return reading.daily_rates, reading.history_problem
+            return reading.signals.daily_rates, reading.history_problem
 
         assert await read_history(0) == (RATES, "")
         served.status = 503

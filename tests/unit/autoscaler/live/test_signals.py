@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.harnesses.autoscaler_run import reading_of
 from support.ports import free_port
 from tidegate.autoscaler.live.signals import (
     SERIES,
@@ -48,7 +49,7 @@ ALL = {
     "service:latency_objective_quantile_seconds:1m": 0.4,
     "service:signal_age_seconds:now": 1.5,
 }
-GOOD = Reading(
+GOOD = reading_of(
     arrival_rate=30.0,
     arrival_rate_60s=25.0,
     completed_rate=28.0,
@@ -134,9 +135,9 @@ def test_a_missing_or_invalid_value_is_none_and_a_required_series_is_named(
     changes: dict[str, Any], signal: str, problem: str
 ) -> None:
     reading = reading_from(parse(answer(but(**changes))), NOW, STALE)
-    assert getattr(reading, signal) is None
-    assert reading.problem.endswith(problem)
-    assert bool(reading.problem) == bool(problem)
+    assert getattr(reading.signals, signal) is None
+    assert reading.signals.problem.endswith(problem)
+    assert bool(reading.signals.problem) == bool(problem)
 
 
 def test_a_service_without_a_single_request_is_no_problem() -> None:
@@ -154,7 +155,7 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
         service_seconds_p95="NaN",
         latency_seconds=None,
     )
-    assert reading_from(parse(answer(idle)), NOW, STALE) == Reading(
+    assert reading_from(parse(answer(idle)), NOW, STALE) == reading_of(
         arrival_rate=0,
         arrival_rate_60s=0,
         completed_rate=0,
@@ -170,16 +171,15 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
 
 def test_several_missing_series_are_all_named() -> None:
     reading = reading_from(parse(answer({})), NOW, STALE)
-    assert reading.problem.count("service:") == 7
+    assert reading.signals.problem.count("service:") == 7
     assert reading.cause == "no sample within the last 15 s"
 
 
 def test_old_scrapes_leave_no_value_but_the_age() -> None:
     reading = reading_from(parse(answer(but(scrape_age=14.5))), NOW, STALE)
     said = "the metrics behind the signals are older than 15 s"
-    assert reading == Reading(
-        age_seconds=15.5, problem=said, cause=said, without_replica_series=(said, said)
-    )
+    read = reading_of(age_seconds=15.5, problem=said)
+    assert reading == replace(read, cause=said, without_replica_series=(said, said))
 
 
 def test_without_a_replica_missing_series_of_replicas_are_no_problem() -> None:
@@ -188,46 +188,47 @@ def test_without_a_replica_missing_series_of_replicas_are_no_problem() -> None:
     reading = reading_from(
         parse(answer({**gateway, "service:gateway_age_seconds:now": 2.0})), NOW, STALE
     )
-    assert reading.problem.count("service:") == 4
-    assert reading.without_replicas().problem == ""
+    assert reading.signals.problem.count("service:") == 4
+    assert reading.without_replicas().signals.problem == ""
     # 2 s old when the rule was evaluated, and that was 1 s ago.
-    assert (reading.gateway_age_seconds, reading.queued, reading.age_seconds) == (3.0, 1.0, None)
+    seen = reading.signals
+    assert (seen.gateway_age_seconds, seen.queued, seen.age_seconds) == (3.0, 1.0, None)
     lost = reading_from(parse(answer({})), NOW, STALE).without_replicas()
-    assert lost.problem == f"no sample within the last 15 s: {', '.join(reported)}"
+    assert lost.signals.problem == f"no sample within the last 15 s: {', '.join(reported)}"
 
 
 def test_a_series_whose_rule_is_no_longer_evaluated_is_stale() -> None:
     name = SERIES["in_system"]
     reading = reading_from(parse(answer(ALL, {name: 15.5})), NOW, STALE)
-    assert reading.in_system is None
-    assert f"no sample within the last 15 s: {name}" in reading.problem
+    assert reading.signals.in_system is None
+    assert f"no sample within the last 15 s: {name}" in reading.signals.problem
 
 
 def test_the_age_is_that_of_the_oldest_series() -> None:
     reading = reading_from(parse(answer(ALL, {SERIES["in_system"]: 9.0})), NOW, STALE)
-    assert (reading.age_seconds, reading.problem) == (9.0 + 1.5, "")
+    assert (reading.signals.age_seconds, reading.signals.problem) == (9.0 + 1.5, "")
 
 
 def test_an_old_latency_is_ignored_and_no_problem() -> None:
     reading = reading_from(parse(answer(ALL, {SERIES["latency_seconds"]: 16.0})), NOW, STALE)
-    assert (reading.latency_seconds, reading.problem) == (None, "")
+    assert (reading.signals.latency_seconds, reading.signals.problem) == (None, "")
 
 
 def test_a_sample_slightly_in_the_future_is_accepted_and_one_far_ahead_is_a_problem() -> None:
     name = SERIES["scrape_age"]
     slightly = reading_from(parse(answer(ALL, dict.fromkeys(ALL, -0.5))), NOW, STALE)
-    assert (slightly.age_seconds, slightly.problem) == (1.5, "")
+    assert (slightly.signals.age_seconds, slightly.signals.problem) == (1.5, "")
     far = reading_from(parse(answer(ALL, {name: -60.0})), NOW, STALE)
-    assert far.age_seconds is None
-    assert f"sample from the future: the clocks differ: {name}" in far.problem
+    assert far.signals.age_seconds is None
+    assert f"sample from the future: the clocks differ: {name}" in far.signals.problem
 
 
 def test_two_series_of_one_name_are_a_problem() -> None:
     one = orjson.loads(answer(ALL))
     one["data"]["result"] += orjson.loads(answer({SERIES["in_system"]: 99}))["data"]["result"]
     reading = reading_from(parse(orjson.dumps(one)), NOW, STALE)
-    assert reading.in_system is None
-    assert reading.problem == "several series: service:requests_in_system:now"
+    assert reading.signals.in_system is None
+    assert reading.signals.problem == "several series: service:requests_in_system:now"
 
 
 def test_of_two_series_of_one_name_the_newer_counts() -> None:
@@ -254,9 +255,10 @@ def test_any_samples_give_a_reading_of_valid_numbers(
         Series(metric={"__name__": name}, values=[(at, value)]) for name, at, value in samples
     ]
     reading = reading_from(series, NOW, STALE)
-    for value in (reading.in_system, reading.arrival_rate, reading.age_seconds):
+    seen = reading.signals
+    for value in (seen.in_system, seen.arrival_rate, seen.age_seconds):
         assert value is None or (math.isfinite(value) and value >= 0)
-    assert reading.problem or (reading.in_system is not None and reading.age_seconds is not None)
+    assert seen.problem or (seen.in_system is not None and seen.age_seconds is not None)
 
 
 def test_the_query_covers_all_series_and_the_maximum_age() -> None:
@@ -285,7 +287,7 @@ def test_a_replica_that_the_gateway_ejects_runs_but_is_not_ready() -> None:
 
 
 def test_without_the_resizer_no_replica_is_known_to_be_running() -> None:
-    signals = combine(Reading(problem="a", cause="x"), None, 4, "b")
+    signals = combine(reading_of(problem="a"), None, 4, "b")
     assert (signals.ready, signals.running, signals.desired) == (0, 0, 4)
     assert signals.problem == "a; b"
 
@@ -321,7 +323,7 @@ async def test_an_error_response_is_a_problem() -> None:
         return web.Response(status=503, text="starting")
 
     async with served(refuses) as reader:
-        assert (await reader.read()).problem == (
+        assert (await reader.read()).signals.problem == (
             f"Prometheus at {reader.url}api/v1/query responded with status 503: starting"
         )
 
@@ -335,7 +337,7 @@ async def test_a_slow_response_is_a_problem() -> None:
         return web.Response(body=answer(ALL))
 
     async with served(waits, patience=0.05) as reader:
-        assert (await reader.read()).problem == (
+        assert (await reader.read()).signals.problem == (
             f"Prometheus at {reader.url}api/v1/query does not respond within 0.05 s"
         )
         over.set()
@@ -347,7 +349,7 @@ async def test_an_unreachable_prometheus_is_a_problem() -> None:
         reading = await PrometheusReader(url, session, STALE).read()
     problem = f"Prometheus at {url}/api/v1/query cannot be reached: connection refused"
     # The same cause for each error: an outage is logged once.
-    assert reading == Reading(problem=problem, cause="unavailable")
+    assert reading == replace(Reading.failed(problem), cause="unavailable")
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:9090", "ftp://host", "http://", "http:// x"])

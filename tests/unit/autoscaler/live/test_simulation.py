@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from support.harnesses.autoscaler_run import reading_of
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
@@ -87,8 +88,14 @@ class Plant:
 
     async def read(self) -> Reading:
         if self.blind[0] <= self.now < self.blind[1]:
-            return Reading(problem="Prometheus cannot be reached")
-        return Reading(RATE, 0.103, float(self.in_system), SLOTS, None, 1.0)
+            return Reading.failed("Prometheus cannot be reached")
+        return reading_of(
+            arrival_rate=RATE,
+            service_seconds=0.103,
+            in_system=float(self.in_system),
+            slots_per_replica=SLOTS,
+            age_seconds=1.0,
+        )
 
 
 @dataclass

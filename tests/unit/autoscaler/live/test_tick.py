@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from support.harnesses.autoscaler_run import ONE, THREE, AutoscalerRun, metrics_text
+from support.harnesses.autoscaler_run import ONE, THREE, AutoscalerRun, but, metrics_text
 from tidegate.autoscaler.live.loop import MACHINE_FULL, Autoscaler
 from tidegate.autoscaler.live.override import Override
 from tidegate.autoscaler.live.signals import Reading
@@ -85,7 +85,7 @@ async def test_a_number_set_by_another_client_is_corrected_within_a_tick(
 ) -> None:
     await run.tick(reading=THREE)
     # Within tolerance of 3: the policy alone would be content with any number it finds.
-    assert await run.tick(count=1, reading=replace(ONE, in_system=None, problem="blind")) == 3
+    assert await run.tick(count=1, reading=but(ONE, in_system=None, problem="blind")) == 3
     assert (run.resizer.asked, run.resizer.count) == ([3, 3], 3)
     assert (
         "another client of the resizer set 1 replicas; 3 were requested"
@@ -115,7 +115,7 @@ async def test_a_lost_response_is_resolved_once_the_number_is_in_effect(
 async def test_after_a_refusal_it_continues_from_the_actual_number(run: AutoscalerRun) -> None:
     run.resizer.max_replicas = 2
     assert await run.tick(reading=THREE) == 3
-    assert await run.tick(reading=replace(ONE, in_system=1.4)) == 1
+    assert await run.tick(reading=but(ONE, in_system=1.4)) == 1
     assert run.resizer.count == 1
     assert run.recorded_events.messages() == ["bounds: the resizer refused: at most 2"]
 
@@ -147,7 +147,7 @@ async def test_a_problem_with_signals_is_logged_when_it_appears_changes_and_ends
     run: AutoscalerRun,
 ) -> None:
     for problem in ("", "a", "a", "b", "b", "", ""):
-        await run.tick(reading=replace(ONE, problem=problem))
+        await run.tick(reading=but(ONE, problem=problem))
     assert run.recorded_events.messages() == ["signals: a", "signals: b", "signals: resolved"]
     levels = [event["log"]["level"] for event in run.recorded_events.events("app")]
     assert levels == ["warn", "warn", "info"]
@@ -173,7 +173,7 @@ async def test_a_missing_history_is_logged_when_it_appears_and_ends(run: Autosca
 
 async def test_a_history_that_is_lost_with_the_signals_is_not_logged(run: AutoscalerRun) -> None:
     for problem in ("", "a", ""):
-        await run.tick(reading=replace(ONE, problem=problem, history_problem=problem))
+        await run.tick(reading=replace(but(ONE, problem=problem), history_problem=problem))
     assert run.recorded_events.messages() == ["signals: a", "signals: resolved"]
 
 
@@ -181,7 +181,7 @@ async def test_an_outage_that_spreads_between_series_is_logged_once(
     run: AutoscalerRun,
 ) -> None:
     for problem in ("no value: a", "no value: a, b", "no value: b"):
-        await run.tick(reading=replace(ONE, problem=problem, cause="no value"))
+        await run.tick(reading=replace(but(ONE, problem=problem), cause="no value"))
     assert run.recorded_events.messages() == ["signals: no value: a"]
 
 
@@ -267,7 +267,7 @@ async def test_the_metrics_show_the_last_decision(run: AutoscalerRun) -> None:
         "tidegate_autoscaler_desired_replicas 3.0",
     ):
         assert line in metrics_text(run)
-    await run.tick(reading=Reading(problem="blind"), unreachable=True)
+    await run.tick(reading=Reading.failed("blind"), unreachable=True)
     # Nobody knows how many are ready now; 0 would be a lie.
     assert 'tidegate_replicas{state="ready"} 1.0' in metrics_text(run)
     assert "tidegate_autoscaler_signal_age_seconds NaN" in metrics_text(run)
@@ -280,7 +280,7 @@ def sleeping(run: AutoscalerRun) -> Autoscaler:
     run.autoscaler.policy = scale_to_zero(run.autoscaler.policy, parameters, recorded)
     run.autoscaler.bounds = Bounds(0, 10)
     run.resizer.count = 0
-    run.resizer.reading = Reading(problem="no value: x", without_replica_series=("", ""))
+    run.resizer.reading = Reading.failed("no value: x")
     return run.autoscaler
 
 
