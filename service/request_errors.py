@@ -67,6 +67,9 @@ class Detail:
 class RequestError(Exception):
     """An error response to a request.
 
+    As a string it is what may be recorded, since whatever handles an exception may record its string: a span
+    in which it is raised, a log line, a traceback.
+
     Args:
         status: the HTTP status code.
         details: the faults; the type of the first one is the error type of the event.
@@ -76,7 +79,7 @@ class RequestError(Exception):
     def __init__(
         self, status: int, *details: Detail, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__("; ".join(str(detail) for detail in details))
+        super().__init__(status, *details)
         self.status = status
         self.details = details
         self.headers = dict(headers or {})
@@ -87,10 +90,14 @@ class RequestError(Exception):
         return self.details[0].type
 
     @property
-    def recorded(self) -> str:
+    def message(self) -> str:
+        """What the response says."""
+        return "; ".join(str(detail) for detail in self.details)
+
+    def __str__(self) -> str:
         """What the request's event says: of a client's fault where and what it is, nothing that was sent."""
         if self.status >= 500:
-            return str(self)
+            return self.message
         return "; ".join(dict.fromkeys(detail.recorded for detail in self.details))
 
 

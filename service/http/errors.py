@@ -54,9 +54,9 @@ async def _on_unexpected_error(request: Request, error: Exception) -> Response:
 
 
 def _error_response(request: Request, problem: RequestError) -> Response:
-    fail(problem.type, problem.recorded)
+    fail(problem.type, str(problem))
     if request.url.path.startswith(PREFIX):
-        body: dict[str, Any] = {"error": str(problem)}
+        body: dict[str, Any] = {"error": problem.message}
     else:
         body = {"detail": [detail.as_json() for detail in problem.details]}
     return Response(

@@ -65,7 +65,7 @@ class OnnxPredictor(Generic[PredictionT]):
                 raise
             reason = " ".join(str(error).split())[:MAX_REASON_CHARACTERS]
             message = f"The model cannot run on these tensors: {reason}"
-            raise RequestError(422, Detail(("inputs",), message, "model_input")) from error
+            raise RequestError(422, Detail(("inputs",), message, "model_input")) from None
 
     def close(self) -> None:
         """Nothing to end."""

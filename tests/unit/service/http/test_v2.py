@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from support.harnesses.served_app import Serve, Served
+from support.request_errors import says
 from support.samples.flight_requests import INFER, tensors
 from tidegate.service.http.v2_codec import HEADER_LENGTH
 from tidegate.service.http.v2_tensors import pack
@@ -238,7 +239,7 @@ def test_a_model_of_numbers_accepts_one_tensor_for_all_features() -> None:
     whole = Tensor("features", "FP64", (2, 2), [1.0, 2.0, 3.0, math.nan])
     np.testing.assert_array_equal(to_matrix(schema, [whole]), [[1, 2], [3, np.nan]])
     narrow = Tensor("features", "FP64", (2, 1), [1.0, 2.0])
-    with pytest.raises(RequestError, match=r"shape should be \[rows, 2\]"):
+    with pytest.raises(RequestError, check=says(r"shape should be \[rows, 2\]")):
         to_matrix(schema, [narrow])
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.request_errors import says
 from tidegate.service.model.features import (
     BLOCK_ROWS,
     MAX_DETAILS,
@@ -124,7 +125,7 @@ def test_a_fault_among_many_rows_is_found_without_validating_each_value(
 
 def test_a_long_list_of_categories_is_shortened_in_the_message() -> None:
     schema = Schema([Feature(name="dest", kind="category", categories=tuple(map(str, range(99))))])
-    with pytest.raises(RequestError, match="and 79 more"):
+    with pytest.raises(RequestError, check=says("and 79 more")):
         schema.encode([{"dest": "nowhere"}])
 
 
@@ -137,7 +138,7 @@ def test_a_model_of_many_features_does_not_name_them_all_for_each_fault() -> Non
     assert details[0].msg.endswith("sensor_18, sensor_19 and 980 more (see /docs)")
     with pytest.raises(RequestError) as caught:
         to_matrix(schema, [Tensor("x", "FP32", (1,), [1.0])])
-    assert str(caught.value).endswith("and 980 more (see /docs)")
+    assert caught.value.message.endswith("and 980 more (see /docs)")
 
 
 def test_a_single_feature_works() -> None:
@@ -148,7 +149,7 @@ def test_a_single_feature_works() -> None:
 def test_columns_are_validated_like_instances() -> None:
     matrix = SCHEMA.encode_columns([["UA"], [5], [None], ["N"]], ("inputs",))
     np.testing.assert_array_equal(matrix, [[1, 5, np.nan, 0]])
-    with pytest.raises(RequestError, match=r"inputs\.0\.hour: Input should be at most 23"):
+    with pytest.raises(RequestError, check=says(r"inputs\.0\.hour: Input should be at most 23")):
         SCHEMA.encode_columns([["UA"], [99], [None], ["N"]], ("inputs",))
 
 
