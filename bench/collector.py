@@ -41,6 +41,7 @@ from tidegate.store.base import (
     SearchRequest,
     Terms,
 )
+from tidegate.store.own_fields import LeftOut
 
 QUERIES: dict[str, dict[str, Aggregation]] = {
     "log.level:error AND tidegate.work:heavy": {},
@@ -124,7 +125,7 @@ def write_events(folder: Path, namespace: str, count: int) -> tuple[int, str]:
     return sum(path.stat().st_size for path in folder.iterdir()), trace_id
 
 
-def collector(folder: Path, open_sink: Callable[[], EventStore], batch: int) -> Delivery:
+def collector(folder: Path, open_sink: Callable[[LeftOut], EventStore], batch: int) -> Delivery:
     """Create the delivery of a folder."""
     collector_folder = folder / "collector"
     collector_folder.mkdir()
@@ -158,7 +159,7 @@ def measure(name: str, settings: Settings, count: int, batch: int) -> Result:
         )
         _, trace_id = write_events(folder / "logs", namespace, count)
         store = open_store(settings)
-        delivery = collector(folder, lambda: store, batch)
+        delivery = collector(folder, lambda _: store, batch)
         began, cpu = time.perf_counter(), time.process_time()
         while not delivery.step().done:
             pass

@@ -65,15 +65,22 @@ STEP = 15  # seconds between two evaluations of a rule
 TILE = 300 // STEP
 DRIFT = Drift()
 MakeDetector = Callable[[float], Detector]  # for an expected error rate
+
+
+def z_test(limit: float) -> MakeDetector:
+    """The z-test with this limit."""
+    return lambda expected: ZTest(expected, limit=limit)
+
+
+def adwin(delta: float) -> MakeDetector:
+    """ADWIN with this confidence."""
+    return lambda _: Adwin(delta)
+
+
 DETECTORS: dict[str, MakeDetector] = {
-    **{
-        f"z-test, n = 300, z > {z:g}": lambda expected, z=z: ZTest(expected, limit=z)
-        for z in (4, 4.25, 4.5, 5, 5.5)
-    },
-    "ADWIN, δ = 0.002 (river's default)": lambda _: Adwin(0.002),
-    **{
-        f"ADWIN, δ = {delta:g}": lambda _, delta=delta: Adwin(delta) for delta in (0.01, 0.02, 0.05)
-    },
+    **{f"z-test, n = 300, z > {z:g}": z_test(z) for z in (4, 4.25, 4.5, 5, 5.5)},
+    "ADWIN, δ = 0.002 (river's default)": adwin(0.002),
+    **{f"ADWIN, δ = {delta:g}": adwin(delta) for delta in (0.01, 0.02, 0.05)},
     "Page-Hinkley, λ = 50 (river's default), δ = 0.005": lambda _: Hinkley(50, 0.005),
     "Page-Hinkley, λ = 15, δ = 0.03": lambda _: Hinkley(15, 0.03),
     "Page-Hinkley, λ = 20, δ = 0.03": lambda _: Hinkley(20, 0.03),

@@ -21,15 +21,16 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
-from concept import false_findings  # the file beside this one
+from concept import false_findings  # type: ignore[import-not-found]  # the file beside this one
 from prometheus_client import generate_latest
-from starlette.types import Message, Scope
+from starlette.types import Message
 
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.psi import critical_value
@@ -99,7 +100,8 @@ class RuleValues:
 
     def any_drifted(self, windows: Sequence[str], limit: float) -> Flags:
         """The steps at which the alert's expression is true."""
-        return np.logical_or.reduce([self.drifted(window, limit) for window in windows])
+        found: Flags = np.logical_or.reduce([self.drifted(window, limit) for window in windows])
+        return found
 
 
 def evaluate(
@@ -144,8 +146,8 @@ def episodes(flags: Flags) -> int:
 def fired(flags: Flags) -> Flags:
     """The steps at which the alert fires: its condition has been true for `drift.hold_seconds`."""
     total = np.cumsum(flags)
-    at_last_break = np.maximum.accumulate(np.where(flags, 0, total))
-    found: Flags = (total - at_last_break) > HOLD
+    at_last_break: npt.NDArray[np.int64] = np.maximum.accumulate(np.where(flags, 0, total))
+    found: Flags = np.greater(total - at_last_break, HOLD)
     return found
 
 
@@ -237,10 +239,7 @@ def hot_path(rounds: int) -> None:
     print("| ---: | ---: |")
     for size in (1, 2, 32, 256):
         part = matrix[:size]
-        taken = [
-            microseconds(lambda part=part: counter.add(part), 4000 // size + 50)
-            for _ in range(rounds)
-        ]
+        taken = [microseconds(partial(counter.add, part), 4000 // size + 50) for _ in range(rounds)]
         print(f"| {size} | {statistics.median(taken):.2f} |")
 
 
@@ -274,7 +273,7 @@ async def requests(app: Any, body: bytes, count: int) -> float:
         assert message.get("status", 200) == 200
 
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    scope: Scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
+    scope: dict[str, Any] = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
     scope |= {"http_version": "1.1", "method": "POST", "scheme": "http", "root_path": ""}
     scope |= {"path": "/predict", "raw_path": b"/predict", "query_string": b""}
     scope |= {"client": ("127.0.0.1", 40_000), "server": ("127.0.0.1", 18_001)}

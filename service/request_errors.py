@@ -101,6 +101,11 @@ class RequestError(Exception):
         return "; ".join(dict.fromkeys(detail.recorded for detail in self.details))
 
 
+def full_message(error: Exception) -> str:
+    """What an error says to an operator whose own rows caused it, as the samples of a model do."""
+    return error.message if isinstance(error, RequestError) else str(error)
+
+
 def protocol_error(where: str, message: str) -> RequestError:
     """The error of a request that does not follow the Open Inference Protocol."""
     return RequestError(400, Detail(("inputs", where) if where else ("body",), message, PROTOCOL))

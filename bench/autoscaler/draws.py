@@ -114,7 +114,8 @@ def _levels(random: Random, t: Floats) -> Floats:
     """Another level each few minutes."""
     lasts = _log(random, 120.0, 1200.0)
     levels = random.uniform(0.0, 1.0, math.ceil(float(t[-1]) / lasts) + 1)
-    return (levels / levels.max())[(t // lasts).astype(int)]
+    found: Floats = (levels / levels.max())[(t // lasts).astype(int)]
+    return found
 
 
 def _waves(random: Random, t: Floats) -> Floats:
@@ -126,7 +127,8 @@ def _ramp(random: Random, t: Floats) -> Floats:
     """Up within minutes to an hour, and down again within as long."""
     takes = _log(random, 120.0, 3600.0)
     middle = random.uniform(0.3, 0.7) * t[-1]
-    return np.clip(1.0 - np.abs(t - middle) / takes, 0.0, 1.0)
+    found: Floats = np.clip(1.0 - np.abs(t - middle) / takes, 0.0, 1.0)
+    return found
 
 
 def _bursts(random: Random, t: Floats) -> Floats:

@@ -46,7 +46,11 @@ async def measure() -> list[Cost]:
     """Start a stack with one replica of the flights model, and send it requests."""
     one = {"start": 1, "min": 1, "max": 1}
     # Without the objective's slow requests: they are always sampled, and a busy machine makes some.
-    sections = {"device": {"simulated": False}, "replicas": one, "slots": {"per_replica": CLIENTS}}
+    sections: dict[str, Any] = {
+        "device": {"simulated": False},
+        "replicas": one,
+        "slots": {"per_replica": CLIENTS},
+    }
     async with own_stack(0, **sections) as supervisor:
         await send(supervisor, "light", WARM_UP)
         logs = supervisor.settings.stack.data_dir / "logs"

@@ -19,7 +19,7 @@ from tidegate.service.model.python_runtime.in_processes import ProcessPredictor
 from tidegate.service.model.python_runtime.in_threads import ThreadPredictor
 from tidegate.service.model.tasks.contract import Task
 from tidegate.service.model.tasks.registry import make_task
-from tidegate.service.request_errors import RequestError
+from tidegate.service.request_errors import RequestError, full_message
 
 TYPICAL_ROWS: Final = 32
 """Rows that a model is tried and measured with."""
@@ -129,7 +129,9 @@ def open_predictor(
     # The exceptions of runtimes have no common base class.
     except Exception as error:
         file = artefact.path / ONNX
-        raise ArtefactError(f"{file} cannot be run by {runtime.name}: {error}") from error
+        raise ArtefactError(
+            f"{file} cannot be run by {runtime.name}: {full_message(error)}"
+        ) from error
 
 
 def load_predictor(

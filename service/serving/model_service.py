@@ -23,7 +23,7 @@ from tidegate.service.model.loaded_model import Model, load_model, make_monitor
 from tidegate.service.model.prediction_recorder import PredictionRecorder
 from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.work import Work, device_seconds, work_of
-from tidegate.service.request_errors import Detail, RequestError
+from tidegate.service.request_errors import Detail, RequestError, full_message
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
 from tidegate.serving import LoadingError, Replica, acquire_slot
@@ -86,7 +86,7 @@ class ModelService:
             # The reason is complete: a traceback would hide it.
             raise LoadingError(str(error)) from None
         except Exception as error:
-            reason = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+            reason = f"{path} cannot be loaded: {type(error).__name__}: {full_message(error)}"
             raise LoadingError(reason) from error
         log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
         return self.model()

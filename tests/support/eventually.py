@@ -43,13 +43,14 @@ async def eventually_async(
     """Wait until the condition is true, or what it returns if that is awaitable; other tasks run meanwhile.
 
     Raises:
-        AssertionError: as from `eventually`.
+        AssertionError: as from `eventually`, or an awaited condition did not end within `seconds`.
     """
     seen: object = None
     for pause in _pauses(seconds, every):
         try:
-            asked = condition()
-            seen = await asked if isinstance(asked, Awaitable) else asked
+            seen = condition()
+            if isinstance(seen, Awaitable):
+                seen = await asyncio.wait_for(seen, seconds)
         except UNREACHABLE as error:
             seen = repr(error)
         else:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,22 @@ def test_prometheus_allows_no_other_origin(
     # Compose escapes a dollar sign by doubling it.
     escaped = CORS_ORIGIN.replace("$", "$$")
     assert f"--web.cors.origin={escaped}" in services["prometheus"]["command"]
+
+
+def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
+    for name, one in services.items():
+        _, _, tag = one["image"].rpartition(":")
+        assert tag, name
+        assert tag != "latest", name
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert services["adopt"]["image"] == f"tidegate/service:{version}"
+
+
+def test_only_the_resizer_reaches_docker(services: dict[str, dict[str, Any]]) -> None:
+    reaching = [
+        n for n, one in services.items() if "docker.sock" in json.dumps(one.get("volumes", []))
+    ]
+    assert reaching == ["resizer"]
 
 
 def test_each_service_mounts_only_its_own_secrets(services: dict[str, dict[str, Any]]) -> None:

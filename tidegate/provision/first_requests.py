@@ -131,9 +131,12 @@ async def _client(url: str) -> AsyncIterator[HttpClient]:
 
 async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, str]:
     async with _client(url) as client:
-        document = b""
-        if await client.status("GET", "/openapi.json") == 200:
+        try:
             document = await client.call("GET", "/openapi.json")
+        except HttpError as error:
+            if error.status is None:
+                raise
+            document = b""
         if not is_model_service(document):
             return 0, f"{url} is an application of your own; verify.path can name a request of it"
         example = example_row(document, url)

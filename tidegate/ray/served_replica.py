@@ -54,6 +54,7 @@ class ServedReplica:
         self._server = MetricsServer(registry, self._host, 0)
         self._counters = CumulativeCounters(registry, settings.slo)
         self._target: TargetFile | None = None
+        self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or run the lifespan."""
@@ -67,16 +68,19 @@ class ServedReplica:
             self._unregister()
 
     async def check_health(self) -> None:
-        """Return when the application is ready; Ray calls it at the start and every few seconds.
+        """Return when the application has been ready once; Ray calls it at the start and every few seconds.
+
+        A replica whose predictor starts again repairs itself: Ray would replace one that does not return.
 
         Raises:
             UnhealthyError: the application has failed.
         """
         lifecycle = self.replica.lifecycle
-        while lifecycle.phase == "loading":  # noqa: ASYNC110  other threads never wait for it
+        while lifecycle.phase == "loading" and not self._started:  # noqa: ASYNC110  other threads never wait for it
             await asyncio.sleep(POLL_SECONDS)
         if lifecycle.phase == "failed":
             raise UnhealthyError(lifecycle.reason)
+        self._started = True
         for node in await asyncio.to_thread(remove_orphans, self._folder):
             log.info("removed the metrics target of a replica that has ended", target=node)
 

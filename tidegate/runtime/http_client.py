@@ -15,6 +15,7 @@ from tidegate.os_errors import connection_error_message
 
 TIMEOUT_SECONDS: Final = 10.0
 MAX_REASON_CHARACTERS: Final = 300
+MAX_BODY_BYTES: Final = 16 * 2**20
 
 
 class HttpError(RuntimeError):
@@ -86,7 +87,8 @@ class HttpClient:
         """Send a request and return the body of the response.
 
         Raises:
-            HttpError: the component cannot be reached, is too slow, or responds with status 300 or above.
+            HttpError: the component cannot be reached, is too slow, or responds with status 300 or above or
+                with more than `MAX_BODY_BYTES`.
         """
         try:
             async with self.session.request(
@@ -98,7 +100,7 @@ class HttpClient:
                 allow_redirects=False,
                 **request,
             ) as response:
-                body = await response.read()
+                body = await _read(response)
         except TimeoutError as error:
             raise HttpError(
                 f"{self.shown(path)} does not respond within {self.seconds:g} s"
@@ -107,6 +109,10 @@ class HttpClient:
             raise HttpError(
                 f"{self.shown(path)} cannot be reached: {connection_error_message(error)}"
             ) from error
+        if len(body) > MAX_BODY_BYTES:
+            raise HttpError(
+                f"the response of {self.shown(path)} is larger than {MAX_BODY_BYTES} bytes"
+            )
         if response.status < 300:
             return body
         content = _content(body, response.content_type)
@@ -116,8 +122,20 @@ class HttpClient:
 
     def shown(self, path: str) -> str:
         """The address of a path, as messages name it."""
-        address = self.url.rstrip("/") + path.partition("?")[0]
+        scheme, _, address = self.url.rstrip("/").rpartition("://")
+        # A user and a password in a URL are for the component alone.
+        address = f"{scheme}://{address.rpartition('@')[2]}{path.partition('?')[0]}"
         return f"{self.name} at {address}" if self.name else address
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body; of one that is too large a little more than `MAX_BODY_BYTES`."""
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            break
+    return bytes(body)
 
 
 def tls_context(ca_file: Path | None, setting: str) -> ssl.SSLContext | bool:
@@ -147,14 +165,15 @@ def _content(body: bytes, content_type: str) -> Any:
 
 
 def _reason(content: Any) -> str:
-    """The reason that an error response gives; empty if it gives none."""
+    """The reason that an error response gives, on one line; empty if it gives none."""
     if isinstance(content, str):
-        return content
+        return " ".join(content.split())
     if not isinstance(content, dict):
         return ""
     error = content.get("error")
     # Elasticsearch's own reason is often only "all shards failed".
     causes = error.get("root_cause") if isinstance(error, dict) else None
-    innermost = causes[0] if causes else error
+    innermost = causes[0] if isinstance(causes, list) and causes else error
     nested = innermost.get("reason") if isinstance(innermost, dict) else innermost
-    return str(content.get("message") or nested or content.get("detail") or "")
+    said = content.get("message") or nested or content.get("detail") or ""
+    return " ".join(str(said).split())

@@ -145,8 +145,10 @@ def try_room(
 
     def test(mutant: Mutant) -> Record:
         copy = copies.get()
-        survives = copy.survives(mutant, unit_tests(room, mutant.path), limit)
-        copies.put(copy)
+        try:
+            survives = copy.survives(mutant, unit_tests(room, mutant.path), limit)
+        finally:
+            copies.put(copy)
         outcome = "survived" if survives else "killed"
         return {"key": mutant.key, "outcome": outcome, "diff": mutant.diff}
 
@@ -182,6 +184,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the copies are removed
     drawn = draw(options.seed, options.mutants)
     drawn = {room: drawn[room] for room in options.rooms or drawn}
+    options.results.parent.mkdir(parents=True, exist_ok=True)
     options.results.touch()
     lines = options.results.read_text().splitlines()
     records = {record["key"]: record for record in map(json.loads, lines)}

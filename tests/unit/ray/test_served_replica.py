@@ -144,6 +144,10 @@ async def test_it_is_healthy_when_it_has_loaded(settings: Settings) -> None:
         assert not done
         loaded.set()
         await health
+        # It repairs itself: Ray replaces a replica whose check does not return.
+        replica.replica.lifecycle.watch(lambda: "no process of the predictor runs")
+        assert replica.replica.lifecycle.phase == "loading"
+        await replica.check_health()
 
 
 async def test_a_replica_that_failed_is_unhealthy_with_its_reason(settings: Settings) -> None:

@@ -250,6 +250,18 @@ async def test_readiness_does_not_tell_the_version_that_fastapi_assumes(tmp_path
         assert (await client.get("/ready")).json() == {"status": "ready"}
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["no route", "a route of its own"])
+async def test_ready_stays_an_address_of_a_probe_that_is_moved(tmp_path: Path, own: bool) -> None:
+    # The health check of Docker Compose asks there.
+    app = Starlette(routes=[Route("/ready", hello)] if own else [])
+    moved = {"ready_path": "/healthz"}
+    async with replica_of(app, tmp_path, replicas=moved) as (replica, client):
+        await eventually_async(lambda: replica.lifecycle.phase == "ready")
+        assert (await client.get("/healthz")).json() == {"status": "ready"}
+        ready = await client.get("/ready")
+        assert ready.text == "hello" if own else ready.json() == {"status": "ready"}
+
+
 async def test_a_problem_that_is_watched_is_the_reason_until_it_has_gone(tmp_path: Path) -> None:
     problem = ""
     async with replica_of(Starlette(), tmp_path) as (replica, client):

@@ -73,7 +73,7 @@ class Reading:
         signals: without those of the resizer, the gateway and the clock, which `combine` adds.
         ejected: ready replicas that the gateway sends no requests, because their responses are errors.
         cause: the problem of the signals without names of series: it stays the same while an outage spreads
-            from one series to the next. Empty if there is no problem with a series.
+            from one series to the next. Empty if there is no problem.
         without_replica_series: problem and cause without the series of replicas.
         history_problem: why there are no new rates of earlier days, and whether the last ones are kept.
     """

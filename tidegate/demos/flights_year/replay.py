@@ -138,7 +138,9 @@ class _Sender:
             {"prediction_id": prediction_id, "label": actual[row]}
             for prediction_id, row in zip(batch.prediction_ids, batch.rows, strict=True)
         ]
-        await self._post("/feedback", {"outcomes": outcomes})
+        answer = await self._post("/feedback", {"outcomes": outcomes})
+        if answer["refused"]:
+            raise ReplayError(f"labels were refused: {answer['detail'][0]}")
         self.record.labelled_at.append(time.time())
 
     async def _post(self, path: str, body: Any) -> Any:

@@ -38,12 +38,18 @@ class Kibana:
     api_key: str = field(default="", repr=False)
 
     async def problem(self) -> str:
-        """Why Kibana is not ready; empty if it is. The same reason always has the same text."""
+        """Why Kibana is not ready; empty if it is. The same reason always has the same text.
+
+        Raises:
+            ProvisionError: it redirects, which no waiting ends.
+        """
         try:
             content, status = await self._client(PROBE_SECONDS, "").get("/api/status"), 200
         except HttpError as error:
             if error.status is None:
                 return str(error)
+            if 300 <= error.status < 400:
+                raise ProvisionError(f"Kibana at {error}{self._advice(error)}") from error
             content, status = error.body, error.status
         level = _overall_level(content)
         if level in READY_LEVELS:

@@ -198,6 +198,11 @@ def test_a_status_without_a_version_is_accepted(kibana: FakeKibana, run: Run) ->
             "/api/data_views/default responded with status 500",
         ),
         (
+            "/api/status",
+            (302, "moved"),
+            "Check that kibana.url includes server.basePath, if it is set",
+        ),
+        (
             "/api/saved_objects/_import",
             (302, "moved"),
             "Check that kibana.url includes server.basePath, if it is set",

@@ -1,0 +1,71 @@
+"""What a client of a component says of a response that it cannot use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tidegate.runtime import http_client
+from tidegate.runtime.http_client import HttpClient, HttpError
+
+
+@pytest.fixture
+async def answer() -> AsyncIterator[tuple[HttpClient, dict[str, web.Response]]]:
+    """A client, and what the server in place of its component answers by path."""
+    responses: dict[str, web.Response] = {}
+
+    async def respond(request: web.Request) -> web.Response:
+        return responses[request.path]
+
+    app = web.Application()
+    app.router.add_get("/{path}", respond)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        yield HttpClient(session, str(server.make_url("")), name="the engine"), responses
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (
+            web.Response(status=500, text="Traceback:\n  File x\nValueError: no"),
+            "status 500: Traceback: File x ValueError: no",
+        ),
+        (
+            web.json_response(
+                {"error": {"root_cause": {"reason": "x"}, "reason": "no\nnode"}}, status=503
+            ),
+            "status 503: no node",
+        ),
+        (web.json_response({"error": {"root_cause": [{"reason": "red"}]}}, status=503), "503: red"),
+        (web.Response(status=502, body=b"<html>", content_type="text/html"), "with status 502"),
+    ],
+)
+async def test_an_error_is_explained_on_one_line(
+    answer: tuple[HttpClient, dict[str, web.Response]], response: web.Response, said: str
+) -> None:
+    client, responses = answer
+    responses["/x"] = response
+    with pytest.raises(HttpError) as caught:
+        await client.get("/x")
+    assert str(caught.value).endswith(said)
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_response_that_is_too_large_is_not_read_to_its_end(
+    answer: tuple[HttpClient, dict[str, web.Response]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "MAX_BODY_BYTES", 1000)
+    client, responses = answer
+    responses["/x"] = web.Response(body=b"[" + b"1," * 500 + b"1]")
+    with pytest.raises(HttpError, match=r"the engine at .*/x is larger than 1000 bytes"):
+        await client.get("/x")
+
+
+async def test_a_login_in_the_address_is_not_shown() -> None:
+    async with aiohttp.ClientSession() as session:
+        client = HttpClient(session, "http://user:pass%40word@127.0.0.1:9/base/")
+        assert client.shown("/x?key=1") == "http://127.0.0.1:9/base/x"
