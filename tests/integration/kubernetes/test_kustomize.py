@@ -1,4 +1,4 @@
-"""deploy/kustomize: current, and the same objects as the chart's."""
+"""What `make kustomize` writes: the same objects as the chart's."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ from tidegate.settings import setting_names
 from tools.kustomize.__main__ import MODES, render
 from tools.kustomize.objects import HELMS, REPEATED, SETTINGS
 
-FOLDER = ROOT / "deploy" / "kustomize"
 NAMESPACE = "tidegate"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
     if absent := missing("helm", "kustomize"):
         unavailable(f"not built: {', '.join(absent)} (run `scripts/kubernetes tools`)")
@@ -40,6 +39,15 @@ def kustomize(*arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What it writes with the chart's own values."""
+    out = tmp_path_factory.mktemp("kustomize")
+    done = kustomize("--out", str(out))
+    assert done.returncode == 0, done.stderr
+    return out
 
 
 def build(folder: Path) -> list[dict[str, Any]]:
@@ -60,20 +68,15 @@ def without_helm(node: Any) -> Any:
     return {name: part for name, part in found.items() if (name, part) != ("annotations", {})}
 
 
-def test_the_committed_files_are_current() -> None:
-    done = kustomize("--check")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_a_changed_and_a_superfluous_file_are_found(tmp_path: Path) -> None:
-    assert kustomize("--out", str(tmp_path)).returncode == 0
-    assert kustomize("--out", str(tmp_path), "--check").returncode == 0
-    (tmp_path / "base" / "gateway.yaml").write_text("changed")
-    (tmp_path / "base" / "old.yaml").write_text("old")
-    done = kustomize("--out", str(tmp_path), "--check")
-    assert done.returncode == 1
-    names = [line.partition(":")[0] for line in done.stdout.splitlines()]
-    assert names == [str(tmp_path / "base" / name) for name in ("gateway.yaml", "old.yaml")]
+def test_only_what_has_changed_is_written(folder: Path) -> None:
+    gateway, old, own = (folder / "base" / f"{name}.yaml" for name in ("gateway", "old", "own"))
+    before = gateway.read_bytes()
+    gateway.write_text("changed")
+    old.write_bytes(before)
+    own.write_text("# of a person\n")
+    done = kustomize("--out", str(folder))
+    assert done.stdout.splitlines() == [f"{old}: removed", f"{gateway}: written"]
+    assert (gateway.read_bytes(), old.exists(), own.exists()) == (before, False, True)
 
 
 def test_other_values_and_another_namespace(tmp_path: Path) -> None:
@@ -148,8 +151,8 @@ def test_the_note_in_the_settings_names_those_that_are_in_other_objects(tmp_path
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_kustomize_builds_the_objects_of_the_chart(mode: str) -> None:
-    built = build(FOLDER / "overlays" / mode)
+def test_kustomize_builds_the_objects_of_the_chart(mode: str, folder: Path) -> None:
+    built = build(folder / "overlays" / mode)
     (settings,) = (one for one in built if SETTINGS in one.get("data", {}))
     # Its name changes with its content, and with it the pods that mount it.
     name = settings["metadata"]["name"]
