@@ -82,7 +82,7 @@ def test_an_unreachable_elasticsearch_is_reported(tmp_path: Path, artefact: Path
     stack = Stack(tmp_path, artefact, TIDEGATE_STORE__ELASTICSEARCH__URL=url)
     done = stack.run("up", "--detach", "--store", "elasticsearch")
     assert done.returncode == 1
-    assert f"elasticsearch: {url} cannot be reached" in done.stderr
+    assert f"elasticsearch: {url}/_cluster/health cannot be reached" in done.stderr
 
 
 def test_an_unknown_store_is_refused(stack: Stack) -> None:
