@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from tidegate.exporter.backend import BackendError, log_failed, log_read
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_client import HttpError, tls_context
 from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.elasticsearch.templates import STREAMS
@@ -169,7 +170,8 @@ def _client(settings: ElasticsearchSettings) -> AsyncElasticsearch:
         login = read_login(
             settings.username, settings.password_file, "store.elasticsearch.password_file"
         )
-    except SecretFileError as error:
+        tls_context(settings.ca_file, "store.elasticsearch.ca_file")  # the client names no setting
+    except (SecretFileError, HttpError) as error:
         raise BackendError(str(error)) from error
     options: dict[str, Any] = {"basic_auth": login}
     if settings.ca_file is not None:

@@ -197,6 +197,10 @@ async def test_another_error_names_the_url(double: ElasticsearchDouble) -> None:
             {"username": "u", "password_file": Path("/nowhere")},
             "store.elasticsearch.password_file: .*No such file",
         ),
+        (
+            {"url": "https://localhost:9200", "ca_file": Path("/nowhere")},
+            "store.elasticsearch.ca_file: /nowhere: No such file",
+        ),
         ({"url": NOWHERE}, "NOWHERE cannot be reached"),
     ],
 )

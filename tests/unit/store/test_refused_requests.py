@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -112,3 +113,11 @@ def test_a_cluster_at_its_shard_limit_is_unavailable(
     # A client that writes the same text blocks nothing.
     answer("document_parsing_exception", f"[1:2] failed to parse: '{NO_SHARD_LEFT}'")
     assert len(append_batch(store, events("a", "b"))) == 2
+
+
+def test_a_certificate_authority_that_is_not_there_is_named() -> None:
+    settings = Elasticsearch(url="https://localhost:9200", ca_file=Path("/nowhere"))
+    with pytest.raises(
+        StoreUnavailableError, match=r"^store\.elasticsearch\.ca_file: /nowhere: No"
+    ):
+        ElasticsearchStore(settings)

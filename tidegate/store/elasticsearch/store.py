@@ -17,6 +17,7 @@ from elasticsearch import (
 )
 
 from tidegate.events.event import Event, encode
+from tidegate.runtime.http_client import HttpError, tls_context
 from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.aggregations import Dialect
@@ -234,6 +235,12 @@ def _login(settings: ElasticsearchSettings) -> tuple[str, str] | None:
 def _client(settings: ElasticsearchSettings) -> Elasticsearch:
     options: dict[str, Any] = {"basic_auth": _login(settings)}
     if settings.ca_file is not None:
+        try:
+            tls_context(
+                settings.ca_file, "store.elasticsearch.ca_file"
+            )  # the client names no setting
+        except HttpError as error:
+            raise StoreUnavailableError(str(error)) from error
         options["ca_certs"] = str(settings.ca_file)
     # The caller decides about retries and their delays.
     return Elasticsearch(
