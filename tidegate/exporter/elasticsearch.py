@@ -14,9 +14,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from tidegate.exporter.backend import BackendError, log_failed, log_read
 from tidegate.runtime.event_log import EventLog
-from tidegate.runtime.http_client import HttpError, tls_context
+from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.store.elasticsearch.authorities import authority_options
 from tidegate.store.elasticsearch.templates import STREAMS
 
 STATUSES: Final = ("green", "yellow", "red")
@@ -170,12 +171,9 @@ def _client(settings: ElasticsearchSettings) -> AsyncElasticsearch:
         login = read_login(
             settings.username, settings.password_file, "store.elasticsearch.password_file"
         )
-        tls_context(settings.ca_file, "store.elasticsearch.ca_file")  # the client names no setting
+        options: dict[str, Any] = {"basic_auth": login, **authority_options(settings)}
     except (SecretFileError, HttpError) as error:
         raise BackendError(str(error)) from error
-    options: dict[str, Any] = {"basic_auth": login}
-    if settings.ca_file is not None:
-        options["ca_certs"] = str(settings.ca_file)
     # The caller has its own time limit, and the next scrape is the retry.
     return AsyncElasticsearch(
         settings.url, request_timeout=30, max_retries=0, retry_on_timeout=False, **options

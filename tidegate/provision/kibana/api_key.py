@@ -20,10 +20,11 @@ from elasticsearch import (
 
 from tidegate.provision.elasticsearch.server import transport_reason
 from tidegate.provision.errors import ProvisionError
-from tidegate.runtime.http_client import HttpError, tls_context
+from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
+from tidegate.store.elasticsearch.authorities import authority_options
 
 NAME: Final = "tidegate-setup-kibana"
 LIFETIME: Final = "10m"
@@ -92,14 +93,13 @@ def _client(settings: Settings) -> Elasticsearch:
     server, kibana = settings.store.elasticsearch, settings.kibana
     try:
         login = read_login(kibana.username, kibana.password_file, "kibana.password_file")
-        tls = tls_context(server.ca_file, "store.elasticsearch.ca_file")
+        authorities = authority_options(server)
     except (HttpError, SecretFileError) as error:
         raise ProvisionError(str(error)) from error
-    options: dict[str, Any] = {"ssl_context": tls} if server.ca_file else {}
     return Elasticsearch(
         server.url,
         basic_auth=login,
         request_timeout=REQUEST_SECONDS,
         max_retries=0,
-        **options,
+        **authorities,
     )

@@ -17,7 +17,7 @@ from elasticsearch import (
 )
 
 from tidegate.events.event import Event, encode
-from tidegate.runtime.http_client import HttpError, tls_context
+from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.aggregations import Dialect
@@ -30,6 +30,7 @@ from tidegate.store.base import (
     StoreUnavailableError,
 )
 from tidegate.store.elasticsearch import normalized_query
+from tidegate.store.elasticsearch.authorities import authority_options
 from tidegate.store.elasticsearch.responses import explain, reason
 from tidegate.store.elasticsearch.templates import STREAMS, install
 from tidegate.store.fields import DEFAULT_FIELD, TIMESTAMP, RefusedError, document_address
@@ -233,15 +234,10 @@ def _login(settings: ElasticsearchSettings) -> tuple[str, str] | None:
 
 
 def _client(settings: ElasticsearchSettings) -> Elasticsearch:
-    options: dict[str, Any] = {"basic_auth": _login(settings)}
-    if settings.ca_file is not None:
-        try:
-            tls_context(
-                settings.ca_file, "store.elasticsearch.ca_file"
-            )  # the client names no setting
-        except HttpError as error:
-            raise StoreUnavailableError(str(error)) from error
-        options["ca_certs"] = str(settings.ca_file)
+    try:
+        options = {"basic_auth": _login(settings), **authority_options(settings)}
+    except HttpError as error:
+        raise StoreUnavailableError(str(error)) from error
     # The caller decides about retries and their delays.
     return Elasticsearch(
         settings.url,
