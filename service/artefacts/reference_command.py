@@ -10,12 +10,12 @@ from typing import Final, Literal, cast
 
 from rich.table import Table
 
-from tidegate.console import Console
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.atomic_files import atomic_file
 from tidegate.service.artefacts.table_files import read_rows
 from tidegate.service.artefacts.table_reference import Columns, table_reference
+from tidegate.terminal_console import Console
 
 _TASKS: Final = ("classification", "regression")
 _FEW_ROWS: Final = 1000

@@ -13,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from tidegate.console import Console
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature
 from tidegate.service.training import flights as dataset
+from tidegate.terminal_console import Console
 
 NAME: Final = "flights"
 WINDOW: Final = ["2013-01-01", "2013-02-28"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from tidegate.console import Console
+from tidegate.terminal_console import Console
 
 
 def heading(console: Console, text: str) -> None:

@@ -19,11 +19,11 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from tidegate.console import Console
 from tidegate.demos.output import heading, result
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
+from tidegate.terminal_console import Console
 
 # The settings of the demo. They show scaling on two cores: a request occupies one of two slots for 30, 80 or
 # 200 ms, so a replica serves about 19 requests per second, and the 30 of the load `seed` need two or three.

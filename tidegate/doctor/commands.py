@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tidegate.console import Console
 from tidegate.doctor.compose import compose_checks
 from tidegate.doctor.local import checks
 from tidegate.observability_files.paths import project_folder
 from tidegate.runtime.check_results import Result, has_failed, table
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
+from tidegate.terminal_console import Console
 
 
 def doctor(settings: Settings) -> int:

@@ -13,7 +13,6 @@ from typing import Final
 
 from rich.table import Table
 
-from tidegate.console import Console
 from tidegate.retraining.comparison import LOWER_IS_BETTER, Difference, is_better
 from tidegate.retraining.stored_rows import OUTCOMES_QUERY, ROWS_QUERY, JoinedRows, join
 from tidegate.retraining.training_rows import (
@@ -32,6 +31,7 @@ from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
 from tidegate.store.open_store import open_store
 from tidegate.store.query import time_ranges
 from tidegate.store.search.follower import Follower
+from tidegate.terminal_console import Console
 
 BETTER: Final = 0
 NOT_BETTER: Final = 1

@@ -14,10 +14,10 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from tidegate.console import Console
 from tidegate.settings import Settings, SettingsError, setting_names
 from tidegate.settings.error_messages import unknown
 from tidegate.settings.sources import config_file, read_file, source, variable
+from tidegate.terminal_console import Console
 
 BAD_ARGUMENT: Final = 2
 MASK: Final = "********"

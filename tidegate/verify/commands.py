@@ -9,10 +9,10 @@ from pathlib import Path
 import aiohttp
 from rich.status import Status
 
-from tidegate.console import Console
 from tidegate.runtime.check_results import Results, has_failed
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
+from tidegate.terminal_console import Console
 from tidegate.verify import view
 from tidegate.verify.run import run_checks
 from tidegate.verify.target import NoStackError, find_stack

@@ -14,7 +14,6 @@ import numpy as np
 import orjson
 import pytest
 
-from tidegate.console import Console
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema
@@ -22,6 +21,7 @@ from tidegate.service.model.predictor import load_predictor
 from tidegate.service.training.flights import read_flights
 from tidegate.service.training.forest import split
 from tidegate.service.training.train import is_current, train_flights
+from tidegate.terminal_console import Console
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.console import Console
 from tidegate.demos.scaling import _wait_for_interrupt
+from tidegate.terminal_console import Console
 
 
 class InterruptedConsole(Console):

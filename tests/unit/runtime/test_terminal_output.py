@@ -13,13 +13,13 @@ from typing import Any, TextIO
 
 import pytest
 
-from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.stack.terminal.status_reporters import (
     LiveStatusReporter,
     PipeStatusReporter,
     PlainStatusReporter,
 )
+from tidegate.terminal_console import Console
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started")
 

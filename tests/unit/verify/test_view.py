@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tidegate.console import Console
 from tidegate.runtime.check_results import failed, ok, skipped
+from tidegate.terminal_console import Console
 from tidegate.verify.view import as_json, report, summary
 
 RESULTS = {

@@ -18,7 +18,6 @@ from rich.text import Text
 
 from tidegate.autoscaler.audit.intervals import Interval, decision_of, merge_unchanged
 from tidegate.autoscaler.decision_event import format_size
-from tidegate.console import Console
 from tidegate.events.event import Event
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError
@@ -27,6 +26,7 @@ from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search.event_lines import text_of
 from tidegate.store.search.follower import Follower
+from tidegate.terminal_console import Console
 
 FOUND, NOTHING, TROUBLE = 0, 1, 2
 Group = Callable[[Iterable[Event]], Iterable[Interval]]

@@ -21,7 +21,6 @@ from typing import Final
 import aiohttp
 from rich.table import Table
 
-from tidegate.console import Console
 from tidegate.demos.flights_year.data_folder import (
     command_prefix,
     environment_variables,
@@ -54,6 +53,7 @@ from tidegate.settings import Settings
 from tidegate.stack.terminal.served_model import read_model
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError
+from tidegate.terminal_console import Console
 
 SEGMENTS: Final = ("carrier", "origin")
 HOLD_SECONDS: Final = 15.0

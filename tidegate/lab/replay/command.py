@@ -13,7 +13,6 @@ import orjson
 from rich.table import Table
 
 from tidegate.autoscaler.decision_event import format_size
-from tidegate.console import Console
 from tidegate.lab.replay.counterfactual import Counterfactual
 from tidegate.lab.replay.decisions import RecordedDecision, read_decisions
 from tidegate.lab.replay.known_service import initial_state
@@ -22,6 +21,7 @@ from tidegate.lab.replay.what_if import TickComparison, totals, what_if
 from tidegate.printable_text import printable
 from tidegate.settings import Settings
 from tidegate.store.search.event_lines import text_of
+from tidegate.terminal_console import Console
 
 SAME, DIFFERENT, BAD_USE = 0, 1, 2
 STDIN = "-"

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.table import Table
 
-from tidegate.console import Console
 from tidegate.lab.simulator.comparison import (
     PolicyResult,
     TraceSpec,
@@ -19,6 +18,7 @@ from tidegate.lab.simulator.comparison import (
     run_one,
 )
 from tidegate.lab.simulator.system import System
+from tidegate.terminal_console import Console
 
 BAD_USE = 2
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from rich.progress import track
 
-from tidegate.console import Console
+from tidegate.terminal_console import Console
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rich.table import Table
 
-from tidegate.console import Console
 from tidegate.lab.simulator.command import plot_problem
 from tidegate.lab.simulator.comparison import PolicyResult
 from tidegate.lab.simulator.named_traces import find_trace
@@ -31,6 +30,7 @@ from tidegate.lab.tuning.choice import (
 from tidegate.lab.tuning.policy_settings import settings_of
 from tidegate.lab.tuning.recorded_rates import recorded_trace
 from tidegate.store.query import time_ranges
+from tidegate.terminal_console import Console
 
 BAD_USE = 2
 # What is left of 80 columns; the longest candidates are folded.

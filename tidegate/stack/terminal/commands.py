@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from tidegate.console import Console
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
 from tidegate.service.artefacts.import_cache import find_model, import_digest
@@ -32,6 +31,7 @@ from tidegate.stack.supervisor.programs import stop_seconds
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
 from tidegate.stack.terminal.status_view import line
+from tidegate.terminal_console import Console
 
 BAD_ARGUMENT: Final = 2
 # Added to the time limit of a stop, for the exit of the supervisor itself and for a busy machine.

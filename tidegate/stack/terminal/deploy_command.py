@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tidegate.console import Console
 from tidegate.settings import Settings, is_import_string
 from tidegate.settings.commands import as_text, plain
 from tidegate.settings.sources import read_file, source
@@ -18,6 +17,7 @@ from tidegate.stack.replicas.release import Release, ReleaseRefusedError
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status, request_deploy
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.stack.terminal.status_view import line
+from tidegate.terminal_console import Console
 
 NOT_RUNNING: Final = 3
 REFUSED: Final = 2

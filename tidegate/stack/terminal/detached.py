@@ -9,10 +9,10 @@ import asyncio
 import os
 import sys
 
-from tidegate.console import Console
 from tidegate.settings import load
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter
+from tidegate.terminal_console import Console
 
 
 def main() -> int:

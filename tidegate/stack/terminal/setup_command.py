@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tidegate.console import Console
 from tidegate.stack import prometheus
+from tidegate.terminal_console import Console
 
 
 def setup() -> int:

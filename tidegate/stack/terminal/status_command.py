@@ -11,7 +11,6 @@ from typing import Final
 
 import aiohttp
 
-from tidegate.console import Console
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
@@ -19,6 +18,7 @@ from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.recent_output import last_decisions
 from tidegate.stack.terminal.headline_series import fetch_headline
 from tidegate.stack.terminal.status_view import LOG_LINES, recent_log, view
+from tidegate.terminal_console import Console
 
 NOT_RUNNING: Final = 3
 

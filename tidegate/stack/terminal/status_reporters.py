@@ -14,7 +14,6 @@ import aiohttp
 from rich.live import Live
 from rich.text import Text
 
-from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.terminal_output import write_or_discard
@@ -24,6 +23,7 @@ from tidegate.stack.supervisor.status import StackStatus
 from tidegate.stack.supervisor.supervisor import Supervisor
 from tidegate.stack.terminal.headline_series import fetch_headline
 from tidegate.stack.terminal.status_view import LOG_LINES, line, recent_log, view
+from tidegate.terminal_console import Console
 
 REFRESH_SECONDS: Final = 1.0
 

@@ -18,7 +18,6 @@ from typing import Final
 import orjson
 from rich.text import Text
 
-from tidegate.console import Console
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
 from tidegate.settings import Settings
@@ -34,6 +33,7 @@ from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import event_lines, waterfall
 from tidegate.store.search.field_names import mapped_names, own_names, suggest
 from tidegate.store.search.follower import Follower
+from tidegate.terminal_console import Console
 
 DELIVERY_SECONDS: Final = 3.0
 """How long to look for a trace: the events of a request that has just ended are on their way."""

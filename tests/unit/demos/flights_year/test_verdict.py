@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from support.samples.flights_replay import CATEGORIES, ROWS, START
-from tidegate.console import Console
 from tidegate.demos.flights_year.expected_alerts import ExpectedAlert
 from tidegate.demos.flights_year.ground_truth import Explanation, GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
@@ -32,6 +31,7 @@ from tidegate.drift.report.periods import Period
 from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.settings import Drift
+from tidegate.terminal_console import Console
 
 ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", START + 70, START + 90)
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.console import Console
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.reference import BadReferenceError, Reference, load_reference
 from tidegate.monitoring.watching.row_encoder import RowEncoder
@@ -21,6 +20,7 @@ from tidegate.monitoring.watching.table import read_table
 from tidegate.service.artefacts.reference_command import ReferenceOptions, run
 from tidegate.service.artefacts.table_files import read_rows
 from tidegate.service.artefacts.table_reference import Columns, table_reference
+from tidegate.terminal_console import Console
 
 RANDOM = np.random.default_rng(0)
 RIDES = pd.DataFrame(

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.console import Console
 from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.settings import Settings, load
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.terminal import commands
 from tidegate.stack.terminal.status_command import status
+from tidegate.terminal_console import Console
 
 Holder = Callable[..., subprocess.Popen[str]]
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from support.eventually import eventually_async
-from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import load
 from tidegate.stack.replicas.served_versions import ServedVersions
@@ -23,6 +22,7 @@ from tidegate.stack.terminal.status_reporters import (
     PipeStatusReporter,
     PlainStatusReporter,
 )
+from tidegate.terminal_console import Console
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started [as] 7")
 

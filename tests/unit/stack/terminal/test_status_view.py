@@ -6,13 +6,13 @@ import io
 
 import pytest
 
-from tidegate.console import Console
 from tidegate.runtime.event_log import Entry
 from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
 from tidegate.stack.terminal.headline_series import (
     ARRIVALS,
 )
 from tidegate.stack.terminal.status_view import LOG_LINES, duration, line, recent_log, view
+from tidegate.terminal_console import Console
 
 
 @pytest.mark.parametrize(
