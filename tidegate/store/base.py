@@ -11,7 +11,18 @@ from tidegate.events.event import Event
 
 
 class QueryError(ValueError):
-    """The search request is invalid. The message says where and why."""
+    """The search request is invalid. The message says where and why.
+
+    Attributes:
+        reason: why, without the place.
+        position: of the first wrong character in the query, from 0; None if it is not known.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", position: int | None = None) -> None:
+        """Store the message and what it consists of."""
+        super().__init__(message)
+        self.reason = reason or message
+        self.position = position
 
 
 class StoreUnavailableError(RuntimeError):
@@ -68,7 +79,8 @@ class SearchRequest:
         query: Lucene query string over the events' dotted field names; empty matches every event.
         since: Earliest `@timestamp`, inclusive.
         until: Latest `@timestamp`, exclusive.
-        order: Sort order of the hits by `@timestamp`.
+        sort: Field that the hits are sorted by, a number or a date; those without it come last.
+        order: Sort order of the hits.
         size: Maximum number of hits; 0 returns none.
         stream: `logs`, `traces` or both (None).
         aggregations: Aggregations by a name that the caller chooses.
@@ -77,6 +89,7 @@ class SearchRequest:
     query: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    sort: str = "@timestamp"
     order: Literal["asc", "desc"] = "desc"
     size: int = 50
     stream: Literal["logs", "traces"] | None = None

@@ -20,6 +20,7 @@ TOO_LONG: Final = (
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _TERMS: Final = (Kind.KEYWORD, Kind.LONG, Kind.DOUBLE, Kind.BOOLEAN)
 _NUMBERS: Final = (Kind.LONG, Kind.DOUBLE)
+_SORTS: Final = (*_NUMBERS, Kind.DATE)
 
 
 def check(request: SearchRequest) -> None:
@@ -30,6 +31,11 @@ def check(request: SearchRequest) -> None:
     """
     if not 0 <= request.size <= MAX_HITS:
         raise QueryError(f"the number of hits must be 0 to {MAX_HITS}, not {request.size}")
+    sort = catalogue().get(request.sort)
+    if sort is None or sort.kind not in _SORTS:
+        raise QueryError(
+            f"hits cannot be sorted by {request.sort}: it is no field of a number or date"
+        )
     for name, aggregation in request.aggregations.items():
         _check_aggregation(name, aggregation)
 

@@ -6,13 +6,9 @@ the original differently: it takes the words of `log.level:(error warn)` as one 
 
 from __future__ import annotations
 
-from typing import Final
-
 from tidegate.store.fields import DEFAULT_FIELD
 from tidegate.store.query import tree
-
-_SPECIAL: Final = frozenset(' \t\n\r\u3000+-=&|!(){}[]^"~*?:\\/')
-_OPERATORS: Final = frozenset({"AND", "OR", "NOT"})
+from tidegate.store.query.literals import escaped, quoted
 
 
 def render(node: tree.Node) -> str:
@@ -21,7 +17,7 @@ def render(node: tree.Node) -> str:
         return "*:*"
     if isinstance(node, tree.Group):
         return _group(node)
-    name = _escape(node.field or DEFAULT_FIELD)
+    name = escaped(node.field or DEFAULT_FIELD)
     if isinstance(node, tree.Exists):
         return f"_exists_:{name}"
     return f"{name}:{_value(node)}"
@@ -41,31 +37,20 @@ def _value(
 ) -> str:
     match node:
         case tree.Word(text=text):
-            value = _escape(text)
+            value = escaped(text)
         case tree.Pattern(parts=parts):
             value = "".join(
-                part.value if isinstance(part, tree.Wild) else _escape(part) for part in parts
+                part.value if isinstance(part, tree.Wild) else escaped(part) for part in parts
             )
         case tree.Fuzzy(text=text, edits=edits):
-            value = f"{_escape(text)}~{edits}"
+            value = f"{escaped(text)}~{edits}"
         case tree.Phrase(text=text, slop=slop):
-            value = _quote(text) + (f"~{slop}" if slop else "")
+            value = quoted(text) + (f"~{slop}" if slop else "")
         case tree.Regex(pattern=pattern):
             value = "/" + pattern.replace("/", "\\/") + "/"
         case tree.Range():
-            low, high = ("*" if bound is None else _quote(bound) for bound in (node.low, node.high))
+            low, high = ("*" if bound is None else quoted(bound) for bound in (node.low, node.high))
             opening = "[" if node.include_low else "{"
             closing = "]" if node.include_high else "}"
             value = f"{opening}{low} TO {high}{closing}"
     return value
-
-
-def _escape(text: str) -> str:
-    if text in _OPERATORS:
-        return f"\\{text}"
-    return "".join(f"\\{char}" if char in _SPECIAL else char for char in text)
-
-
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

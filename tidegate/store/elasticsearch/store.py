@@ -136,7 +136,7 @@ class ElasticsearchStore:
                 ignore_unavailable=True,
                 allow_partial_search_results=False,
                 query=_query(query, request),
-                sort=[{TIMESTAMP: {"order": request.order, "unmapped_type": "date"}}],
+                sort=[{request.sort: {"order": request.order, "unmapped_type": "long"}}],
                 size=request.size,
                 track_total_hits=True,
                 timeout=f"{SEARCH_SECONDS}s",

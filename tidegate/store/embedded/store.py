@@ -410,7 +410,7 @@ def _run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> Se
     found = searcher.search(
         query,
         max(1, request.size),
-        order_by_field=TIMESTAMP,
+        order_by_field=request.sort,
         order=Order.Asc if request.order == "asc" else Order.Desc,
     )
     hits = [index.event(searcher.doc(address)) for _, address in found.hits[: request.size]]

@@ -359,4 +359,8 @@ class _Parser:
 
     def _fail(self, reason: str) -> NoReturn:
         marker = " " * self.at + "^"
-        raise QueryError(f"cannot parse the query: {reason}\n  {self.query}\n  {marker}")
+        raise QueryError(
+            f"cannot parse the query: {reason}\n  {self.query}\n  {marker}",
+            reason=reason,
+            position=self.at,
+        )

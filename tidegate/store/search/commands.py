@@ -28,10 +28,11 @@ from tidegate.store.base import (
     StoreUnavailableError,
 )
 from tidegate.store.open_store import open_store
-from tidegate.store.query import parser, time_ranges, tree
+from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import event_lines, waterfall
-from tidegate.store.search.field_names import mapped_names, own_names, suggest
+from tidegate.store.search.completion import completions
+from tidegate.store.search.field_names import unknown_names
 from tidegate.store.search.follower import Follower
 from tidegate.terminal_console import Console
 
@@ -181,11 +182,9 @@ def _run(settings: Settings, as_json: bool, run: Callable[[EventStore, _Output],
 
 
 def complete(settings: Settings, incomplete: str) -> list[str]:
-    """Return the completions of a query: the names of fields that begin with its last word."""
-    before, last = re.fullmatch(r"(.*?)([^\s(:+!-]*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]  # it matches any text
+    """Return the completions of a query: the fields that its last word begins, or their values."""
     with closing(open_store(settings, read_only=True)) as store:
-        names = dict.fromkeys([*mapped_names(), *own_names(store)])
-    return [f"{before}{name}:" for name in names if name.startswith(last)]
+        return completions(store, incomplete)
 
 
 def _follow(follower: Follower, output: _Output) -> None:
@@ -233,22 +232,11 @@ def _show_trace(output: _Output, trace_id: str, events: list[Event], sample_rati
 
 def _report_not_found(store: EventStore, message: str, query: str) -> int:
     _print_message(message)
-    known = mapped_names()
-    unknown = [
-        name for name in sorted(tree.fields(parser.parse(query))) if _is_unknown(name, known)
-    ]
-    own = own_names(store) if unknown else []
-    for name in unknown:
-        if name not in own:
-            similar = suggest(name, [*known, *own])
-            _print_message(
-                f"no event has a field {name}" + (f": did you mean {similar}?" if similar else "")
-            )
+    for name, similar in unknown_names(store, query):
+        _print_message(
+            f"no event has a field {name}" + (f": did you mean {similar}?" if similar else "")
+        )
     return NOT_FOUND
-
-
-def _is_unknown(name: str, known: list[str]) -> bool:
-    return not any(path == name or path.startswith(f"{name}.") for path in known)
 
 
 def _until(until: str) -> str:

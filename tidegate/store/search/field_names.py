@@ -11,6 +11,7 @@ from typing import Final
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError, Terms
 from tidegate.store.fields import catalogue
 from tidegate.store.own_fields import NAMES, PARENT
+from tidegate.store.query import parser, tree
 
 MAX_NAMES: Final = 500
 # Words of other tools for the words in our names.
@@ -43,6 +44,22 @@ def own_names(store: EventStore) -> list[str]:
         found = store.search(SearchRequest(size=0, aggregations=wanted)).aggregations["names"]
         return [str(bucket.key) for bucket in found if not isinstance(bucket, float)]
     return []
+
+
+def unknown_names(store: EventStore, query: str) -> list[tuple[str, str]]:
+    """Return the fields in a query that no event has, each with the one that it most likely means, or empty.
+
+    Raises:
+        QueryError: The query is invalid.
+    """
+    known = mapped_names()
+    unknown = [
+        name
+        for name in sorted(tree.fields(parser.parse(query)))
+        if not any(path == name or path.startswith(f"{name}.") for path in known)
+    ]
+    own = own_names(store) if unknown else []
+    return [(name, suggest(name, [*known, *own])) for name in unknown if name not in own]
 
 
 def suggest(name: str, known: Collection[str]) -> str:

@@ -105,7 +105,8 @@ def test_an_error_names_the_problem_and_its_position(query: str, why: str, colum
         parse(query)
     _, shown, marker = str(raised.value).split("\n")
     assert shown == f"  {query}"
-    assert marker.index("^") - 2 == column
+    assert marker.index("^") - 2 == column == raised.value.position
+    assert raised.value.reason in str(raised.value)
 
 
 @pytest.mark.parametrize(
