@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live bench-stack render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200
 bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines on the same model and load, as root; ARGS=--quick is shorter.
 	@for name in bentoml mlserver ray; do scripts/environment install $$name || exit 1; done
 	@PYTHONPATH=. $(BIN)/python -m bench.engines $(ARGS)
+
+bench-stack: setup artefacts/flights/manifest.json  ## CPU of a request in the whole stack, by part, beside a plain handler and the usual packages (8 minutes); ARGS="--rows 1 --rounds 3" is shorter.
+	@PYTHONPATH=. $(BIN)/python -m bench.stack $(ARGS)
 
 bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder; SEEDS=1 and ARGS="--minutes 5", then "--continue", are shorter.
 	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)

@@ -15,7 +15,7 @@ ROWS = 200
 
 @dataclass(frozen=True)
 class Bodies:
-    """Files with one request of one row a line, and the probability of the first row's label."""
+    """Files with one request a line, and the probability of the first row's label."""
 
     instances: Path
     tensors: Path
@@ -26,21 +26,26 @@ class Bodies:
         return self.tensors if tensors else self.instances
 
 
-def write_bodies(folder: Path) -> Bodies:
-    """Write both files."""
-    lines = (FLIGHTS / "samples.ndjson").read_text(encoding="utf-8").splitlines()[:ROWS]
+def write_bodies(folder: Path, size: int = 1) -> Bodies:
+    """Write both files, of requests with this number of rows."""
+    folder.mkdir(exist_ok=True)
+    lines = (
+        (FLIGHTS / "samples.ndjson").read_text(encoding="utf-8").splitlines()[: max(ROWS, 5 * size)]
+    )
     # Rows with a missing value are left out: JSON has no NaN, which is what the tensor would need.
     rows = [row for row in map(json.loads, lines) if None not in row.values()]
     model = _model()
     encoded = model.encode(rows)
     instances, tensors = folder / "instances.ndjson", folder / "tensors.ndjson"
-    instances.write_text("\n".join(json.dumps({"instances": [row]}) for row in rows))
-    tensors.write_text("\n".join(json.dumps(_tensor(row.tolist())) for row in encoded))
+    starts = range(0, len(rows) - size + 1, size)
+    instances.write_text("\n".join(json.dumps({"instances": rows[i : i + size]}) for i in starts))
+    tensors.write_text("\n".join(json.dumps(_tensor(encoded[i : i + size])) for i in starts))
     return Bodies(instances, tensors, model.predict(rows[:1])[0]["probability"])
 
 
-def _tensor(row: list[float]) -> dict[str, Any]:
-    tensor = {"name": "features", "shape": [1, len(row)], "datatype": "FP32", "data": row}
+def _tensor(rows: Any) -> dict[str, Any]:
+    data = rows.ravel().tolist()
+    tensor = {"name": "features", "shape": [*rows.shape], "datatype": "FP32", "data": data}
     return {"inputs": [tensor]}
 
 

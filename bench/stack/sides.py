@@ -1,0 +1,99 @@
+"""What is compared: the stack of `tidegate up`, and an application in uvicorn behind a bare HAProxy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from bench.engines.catalogue import SERVED, model, tidegate, up
+from bench.engines.engine import Engine, Running, Task
+from bench.unit_costs.cpu import cpu_seconds
+from tidegate.settings import load
+from tidegate.stack.gateway.haproxy import haproxy_binary
+
+OURS, PLAIN, USUAL, SHIPPED = "Tidegate", "plain handler", "usual packages, 5 %", "usual packages"
+# Words of the command lines by which the processes are told apart; what matches none is the supervisor.
+PARTS: Final = {
+    "replica": ("tidegate.service", "tidegate.serving", "uvicorn"),
+    "gateway": ("haproxy",),
+    "access log": ("access_log",),
+    "collector": (" collector",),
+    "Prometheus": ("prometheus.yml",),
+    "autoscaler": (" autoscaler",),
+    "watch": (" monitor watch",),
+    "console": (" console",),
+}
+SUPERVISOR: Final = "supervisor"
+HAPROXY: Final = """\
+global
+    nbthread 1
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+listen front
+    bind 127.0.0.1:{port}
+    server application 127.0.0.1:{replica}
+"""
+
+
+def behind_haproxy(application: str) -> Callable[[Task], list[str]]:
+    """The command of an application in uvicorn, and of a HAProxy before it with one line of configuration."""
+
+    def command(task: Task) -> list[str]:
+        replica = task.port + 1
+        (task.folder / "haproxy.cfg").write_text(HAPROXY.format(port=task.port, replica=replica))
+        server = (
+            *(sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools"),
+            *("--no-access-log", "--host", "127.0.0.1", "--port", str(replica), application),
+        )
+        both = '"$0" -f haproxy.cfg & exec "$@"'
+        return ["bash", "-c", both, str(haproxy_binary()), *server]
+
+    return command
+
+
+def _sampled(task: Task) -> Mapping[str, str]:
+    ratio = str(load().telemetry.sample_ratio)
+    sampler = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": ratio}
+    return {**model(task), **sampler}
+
+
+SIDES: Final = (
+    Engine(OURS, "`tidegate up`, one replica", "", lambda _: up(), tidegate),
+    Engine(PLAIN, "FastAPI, Pydantic, ONNX Runtime", "", behind_haproxy("plain_app:app"), model),
+    Engine(USUAL, "as many traces as ours", "", behind_haproxy("usual_app:app"), _sampled),
+    Engine(SHIPPED, "all traces, as by default", "", behind_haproxy("usual_app:app"), model),
+)
+assert (SERVED / "usual_app.py").is_file()
+
+
+def by_part(root: int) -> dict[str, list[int]]:
+    """The processes of a side by part, from the process that it was started as."""
+    found: dict[str, list[int]] = {}
+    for process in (psutil.Process(root), *psutil.Process(root).children(recursive=True)):
+        words = " ".join(process.cmdline())
+        part = next((p for p, own in PARTS.items() if any(w in words for w in own)), SUPERVISOR)
+        found.setdefault(part, []).append(process.pid)
+    return found
+
+
+def cpu_by_part(running: Running) -> dict[str, float]:
+    """CPU seconds of each part until now."""
+    return {part: cpu_seconds(pids) for part, pids in by_part(running.process.pid).items()}
+
+
+def private_bytes(pids: list[int]) -> int:
+    """Memory that only these processes have: it would be free without them."""
+    fields = ("Private_Clean:", "Private_Dirty:")
+    lines = [
+        line.split()
+        for pid in pids
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    ]
+    return sum(int(line[1]) * 1024 for line in lines if line[0] in fields)
