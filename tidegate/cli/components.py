@@ -1,4 +1,4 @@
-"""The commands that each run one component: gateway, collector, autoscaler, resizer, exporter."""
+"""The commands that each run one component: gateway, collector, autoscaler, resizer, exporter, console."""
 
 from __future__ import annotations
 
@@ -102,3 +102,15 @@ def exporter() -> None:
     from tidegate.exporter.run import run
 
     raise typer.Exit(run(settings()))
+
+
+@commands.command(rich_help_panel=PANEL)
+def console(
+    prometheus: Annotated[
+        str, typer.Option(help="The URL of Prometheus; default: that of the stack.")
+    ] = "",
+) -> None:
+    """Run the web console alone (the stack runs it for you)."""
+    from tidegate.console.run import run
+
+    raise typer.Exit(run(settings(), prometheus=prometheus))

@@ -43,6 +43,14 @@ def status(as_json: Json = False) -> None:
     raise typer.Exit(run(settings_of_running_stack(), as_json=as_json))
 
 
+@commands.command("open", rich_help_panel=PANEL)
+def open_console() -> None:
+    """Open the console of the running stack in the browser, and print its address."""
+    from tidegate.stack.terminal.open_command import open_console as run
+
+    raise typer.Exit(run(settings_of_running_stack()))
+
+
 @commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate verify --wait 60`")
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,

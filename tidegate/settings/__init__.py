@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from tidegate.settings.console import Console
 from tidegate.settings.error_messages import bad_value, explain, not_json, unknown_variable
 from tidegate.settings.event_pipeline import (
     Collector,
@@ -55,6 +56,7 @@ from tidegate.settings.verify import Verify
 __all__ = [
     "Autoscaler",
     "Collector",
+    "Console",
     "Device",
     "Drift",
     "Elasticsearch",
@@ -105,6 +107,7 @@ class Settings(BaseSettings):
     kibana: Kibana = Kibana()
     verify: Verify = Verify()
     drift: Drift = Drift()
+    console: Console = Console()
     stack: Stack = Stack()
 
     @classmethod

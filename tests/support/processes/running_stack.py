@@ -109,6 +109,8 @@ def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack
         "collector": {"metrics_port": port + 3},
         "autoscaler": {"metrics_port": port + 4},
         "drift": {"watch_port": port + 5},
+        # Its tests switch it on.
+        "console": {"enabled": False, "port": port + 6},
         "replicas": {"first_port": port + 10, "max": MAX_REPLICAS},
         "stack": {"data_dir": str(folder / "data")},
     }

@@ -43,6 +43,8 @@ def required_ports(settings: Settings) -> list[RequiredPort]:
         )
     if settings.drift.watch:
         ports.append(RequiredPort("drift.watch_port", LOCAL, settings.drift.watch_port))
+    if settings.console.enabled:
+        ports.append(RequiredPort("console.port", host, settings.console.port))
     first = settings.replicas.first_port
     for offset in range(settings.replicas.max + 1):  # one more, for a rollout
         name = f"replicas.first_port + {offset}" if offset else "replicas.first_port"

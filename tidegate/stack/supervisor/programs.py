@@ -39,6 +39,13 @@ def url(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
+def console_url(settings: Settings) -> str:
+    """The URL of the console, on this machine; empty if the stack runs none."""
+    if not settings.console.enabled:
+        return ""
+    return url(settings.stack.host, settings.console.port)
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
     """Creates the programs of one stack."""
@@ -111,11 +118,16 @@ class Programs:
         if self.settings.replica_program:
             return None
         return {
+            **self._console_link(),
             "docs": "/docs",
             "openapi": "/openapi.json",
             "ready": self.settings.replicas.ready_path,
             "prometheus": url(self.settings.stack.host, self.settings.prometheus.port),
         }
+
+    def _console_link(self) -> dict[str, str]:
+        address = console_url(self.settings)
+        return {"console": address} if address else {}
 
     def collector(self) -> Program:
         """The collector. When stopped, it delivers the remaining events."""
@@ -142,6 +154,12 @@ class Programs:
         """The monitor of drift."""
         port = self.settings.drift.watch_port
         return self._python("watch", ["monitor", "watch"], port, stop_seconds=STOP_SECONDS)
+
+    def console(self) -> Program:
+        """The web console."""
+        address = console_url(self.settings)
+        argv = [sys.executable, "-P", "-m", "tidegate", "console"]
+        return self._program("console", argv, f"{address}/live", address)
 
     def _python(
         self, name: str, arguments: list[str], port: int, *, stop_seconds: float

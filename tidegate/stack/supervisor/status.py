@@ -62,7 +62,8 @@ class StackStatus(StatusModel):
     `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are the
     desired slots of each replica, `own_slots` those of the settings. `program` is the application or command
     that replicas run; empty for the model service. `faults` counts the unexpected errors in the supervisor.
-    `machine` is empty or says that its processors are fully used.
+    `machine` is empty or says that its processors are fully used. `console` is its URL, or
+    empty.
     """
 
     state: StackState
@@ -92,6 +93,7 @@ class StackStatus(StatusModel):
     alerts: list[FiringAlert] = []
     faults: int = 0
     machine: str = ""
+    console: str = ""
 
 
 def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStatus:

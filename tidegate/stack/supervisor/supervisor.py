@@ -48,6 +48,7 @@ from tidegate.stack.supervisor.processors import ProcessorMonitor
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
     Programs,
+    console_url,
     url,
 )
 from tidegate.stack.supervisor.prometheus_monitor import PrometheusMonitor
@@ -176,7 +177,7 @@ class Supervisor:
         await self._until_ready(
             self._start_component(self._programs.prometheus()),
             self._start_component(self._programs.collector()),
-            *self._start_drift_watch(),
+            *self._start_optional(),
             *self._pool.start(),
         )
         self._background("replicas", self._pool.run)
@@ -195,9 +196,9 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop all programs without loss of a request or an event, within `stop_seconds`.
 
-        First the autoscaler, so that nothing resizes, and the monitor of drift; then the gateway, which
-        completes its requests while the replicas still run; then the replicas; last the collector, which
-        delivers the remaining events.
+        First the autoscaler, so that nothing resizes, the monitor of drift and the console; then the gateway,
+        which completes its requests while the replicas still run; then the replicas; last the collector,
+        which delivers the remaining events.
         """
         if self._state == "stopping":
             return
@@ -213,7 +214,7 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rollouts.stop()
-        await asyncio.gather(self._stop("autoscaler"), self._stop("watch"))
+        await asyncio.gather(*map(self._stop, ("autoscaler", "watch", "console")))
         await self._stop("gateway")
         await self._pool.drain_all()
         self.event_log.close()
@@ -262,6 +263,7 @@ class Supervisor:
             program=settings.replica_program,
             gateway=url(settings.stack.host, settings.gateway.port),
             prometheus=url(settings.stack.host, settings.prometheus.port),
+            console=console_url(settings),
             store=settings.store.kind,
             simulated_device=settings.device.simulated,
             objective_seconds=settings.slo.latency_seconds,
@@ -315,9 +317,11 @@ class Supervisor:
         process.start()
         return process
 
-    def _start_drift_watch(self) -> list[ProcessSupervisor]:
-        enabled = self.settings.drift.watch
-        return [self._start_component(self._programs.watch())] if enabled else []
+    def _start_optional(self) -> list[ProcessSupervisor]:
+        """Start the monitor of drift and the console, if they are enabled."""
+        programs = [self._programs.watch()] if self.settings.drift.watch else []
+        programs += [self._programs.console()] if self.settings.console.enabled else []
+        return [self._start_component(program) for program in programs]
 
     async def _until_ready(self, *processes: ProcessSupervisor) -> None:
         for result in asyncio.as_completed([_first_ready(process) for process in processes]):

@@ -14,10 +14,10 @@ import aiohttp
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
+from tidegate.stack.snapshot import Snapshot, take_snapshot
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
-from tidegate.stack.supervisor.recent_output import last_decisions
-from tidegate.stack.terminal.headline_series import fetch_headline
-from tidegate.stack.terminal.status_view import LOG_LINES, recent_log, view
+from tidegate.stack.supervisor.status import StackStatus
+from tidegate.stack.terminal.status_view import view
 from tidegate.terminal_console import Console
 
 NOT_RUNNING: Final = 3
@@ -51,15 +51,14 @@ def status(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(status.model_dump_json() + "\n")
     else:
-        headline = asyncio.run(_fetch_headline(status.prometheus))
-        log = recent_log(status, last_decisions(layout.logs, LOG_LINES))
-        console.print(view(status, headline, log, time.time()))
+        snapshot = asyncio.run(_snapshot(status, layout.logs))
+        console.print(view(snapshot, time.time()))
     return 0 if status.state == "ready" else 1
 
 
-async def _fetch_headline(prometheus: str) -> dict[str, float]:
+async def _snapshot(status: StackStatus, logs: Path) -> Snapshot:
     async with aiohttp.ClientSession(trust_env=False) as session:
-        return await fetch_headline(session, prometheus)
+        return await take_snapshot(status, session, logs)
 
 
 def _print(console: Console, text: str, as_json: dict[str, object] | None) -> None:

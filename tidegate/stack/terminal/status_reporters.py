@@ -18,11 +18,10 @@ from tidegate.runtime.event_log import Entry
 from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.supervisor.recent_output import last_decisions
+from tidegate.stack.snapshot import take_snapshot
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.stack.supervisor.supervisor import Supervisor
-from tidegate.stack.terminal.headline_series import fetch_headline
-from tidegate.stack.terminal.status_view import LOG_LINES, line, recent_log, view
+from tidegate.stack.terminal.status_view import line, view
 from tidegate.terminal_console import Console
 
 REFRESH_SECONDS: Final = 1.0
@@ -60,9 +59,10 @@ def _print(console: Console, text: str | Text, **options: Any) -> None:
 
 
 def addresses(status: StackStatus) -> str:
-    """The addresses of the service and of Prometheus."""
+    """The addresses of the console, the service and Prometheus."""
+    console = f"the console is at {status.console}\n" if status.console else ""
     return (
-        f"the service answers at {status.gateway} (try {status.gateway}/docs), "
+        f"{console}the service answers at {status.gateway} (try {status.gateway}/docs), "
         f"Prometheus at {status.prometheus}"
     )
 
@@ -134,9 +134,7 @@ class LiveStatusReporter:
         async with aiohttp.ClientSession(trust_env=False) as session:
             while True:
                 status = await supervisor.status_with_versions()
-                headline = await fetch_headline(session, status.prometheus)
-                log = recent_log(status, last_decisions(logs, LOG_LINES))
-                rendered = view(status, headline, log, time.time())
+                rendered = view(await take_snapshot(status, session, logs), time.time())
                 # In a thread, as a terminal that Ctrl-S has stopped must not stop the supervisor.
                 with suppress(OSError):
                     await asyncio.to_thread(live.update, rendered, refresh=True)

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.runtime.event_log import Entry
+from tidegate.stack.snapshot import Snapshot, headline_text
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.stack.terminal.headline_series import headline_text
 
 STYLES: Final = {
     "ready": "green",
@@ -25,7 +25,6 @@ STYLES: Final = {
     "error": "red",
     "critical": "red",
 }
-LOG_LINES: Final = 8
 
 
 def duration(seconds: float) -> str:
@@ -40,25 +39,19 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def view(
-    status: StackStatus, headline: Mapping[str, float], log: Sequence[Entry], now: float
-) -> RenderableType:
+def view(snapshot: Snapshot, now: float) -> RenderableType:
     """The whole stack: a header, the programs, the recent log. `now` is in seconds since 1970."""
+    status = snapshot.status
     parts: list[RenderableType] = [
-        _header(status, headline),
+        _header(status, snapshot.headline),
         _programs(status, now),
         *_problems(status),
         *_alerts(status),
-        _log(log),
+        _log(snapshot.log),
     ]
     if status.problem:
         parts.insert(0, Text(status.problem, style="bold red"))
     return Group(*[each for part in parts for each in (part, Text())][:-1])
-
-
-def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
-    """The last entries of the stack's log and of the autoscaler's decisions, oldest first."""
-    return sorted([*status.recent, *decisions], key=lambda entry: entry.at)[-LOG_LINES:]
 
 
 def line(entry: Entry) -> Text:
@@ -77,6 +70,8 @@ def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
     text = Text("tidegate  ", style="bold")
     text.append(f"{status.state}", style=STYLES.get(status.state, ""))
     text.append(f"   {status.gateway}   store: {status.store}")
+    if status.console:
+        text.append(f"   console: {status.console}")
     if status.program:
         text.append(f"   replicas: {status.program}")
     if status.simulated_device:

@@ -83,6 +83,7 @@ OWNED: Final = frozenset(
         "provision",
         "kibana",
         "verify",
+        "console",
         "stack",
     }
 )

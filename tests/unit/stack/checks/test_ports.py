@@ -29,6 +29,7 @@ def test_every_port_of_the_stack_is_listed_with_its_setting() -> None:
         "collector.metrics_port": 9101,
         "autoscaler.metrics_port": 9102,
         "drift.watch_port": 9105,
+        "console.port": 8080,
         "replicas.first_port": 18001,
         "replicas.first_port + 1": 18002,
         "replicas.first_port + 2": 18003,
@@ -47,9 +48,11 @@ def test_each_replica_may_have_a_port_of_its_own_for_metrics() -> None:
 
 
 def test_disabled_components_need_no_port() -> None:
-    wanted = required_ports(load(autoscaler={"enabled": False}, drift={"watch": False}))
+    wanted = required_ports(
+        load(autoscaler={"enabled": False}, drift={"watch": False}, console={"enabled": False})
+    )
     named = {one.setting for one in wanted}
-    assert not {"autoscaler.metrics_port", "drift.watch_port"} & named
+    assert not {"autoscaler.metrics_port", "drift.watch_port", "console.port"} & named
 
 
 def test_free_ports_are_no_problem() -> None:

@@ -54,7 +54,8 @@ async def without_programs(
             monkeypatch.setattr(supervisor, name, ready)
         monkeypatch.setattr(supervisor, "_start_component", lambda *_: None)
         programs = SimpleNamespace(
-            **dict.fromkeys(("prometheus", "collector", "watch"), lambda: None), gateway=ready
+            **dict.fromkeys(("prometheus", "collector", "watch", "console"), lambda: None),
+            gateway=ready,
         )
         monkeypatch.setattr(supervisor, "_programs", programs)
         yield supervisor

@@ -7,11 +7,9 @@ import io
 import pytest
 
 from tidegate.runtime.event_log import Entry
+from tidegate.stack.snapshot import ARRIVALS, LOG_LINES, Snapshot, recent_log
 from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
-from tidegate.stack.terminal.headline_series import (
-    ARRIVALS,
-)
-from tidegate.stack.terminal.status_view import LOG_LINES, duration, line, recent_log, view
+from tidegate.stack.terminal.status_view import duration, line, view
 from tidegate.terminal_console import Console
 
 
@@ -76,7 +74,7 @@ def status(**more: object) -> StackStatus:
 def test_the_view_shows_every_program_the_series_and_the_recent_log() -> None:
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     entry = Entry(at=5.0, level="warn", component="flights-2", action="exit", message="was killed")
-    console.print(view(status(), {ARRIVALS: 3.0}, [entry], now=1065.0))
+    console.print(view(Snapshot(status(), {ARRIVALS: 3.0}, [entry]), now=1065.0))
     text = console.export_text()
     console.file.close()
     for expected in (
@@ -94,7 +92,7 @@ def test_the_view_shows_every_program_the_series_and_the_recent_log() -> None:
 
 def rendered(stack_status: StackStatus, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(view(stack_status, {ARRIVALS: 3.0}, [], now=1000.0 + 86_400 - 60))
+    console.print(view(Snapshot(stack_status, {ARRIVALS: 3.0}, []), now=1000.0 + 86_400 - 60))
     return console.export_text()
 
 
@@ -127,7 +125,7 @@ def test_at_80_columns_every_address_is_complete() -> None:
 
 def test_a_long_entry_of_the_log_continues_below_its_message() -> None:
     long = Entry(0.0, "info", "rollout", "done", f"every replica serves {'shop:app ' * 8}at last")
-    shown = view(status(), {}, [long], 0.0)
+    shown = view(Snapshot(status(), {}, [long]), 0.0)
     console = Console(width=80, file=io.StringIO())
     console.print(shown)
     assert isinstance(console.file, io.StringIO)
@@ -165,7 +163,7 @@ def test_a_full_machine_and_unexpected_errors_are_shown() -> None:
 
 def test_changed_slots_are_shown() -> None:
     console = Console(width=140, record=True, file=io.StringIO())
-    console.print(view(status(slots=4), {}, [], now=1065.0))
+    console.print(view(Snapshot(status(slots=4), {}, []), now=1065.0))
     text = console.export_text()
     assert "1 of 2 replicas ready (between 1 and 6), 4 slots each instead of 2" in text
 

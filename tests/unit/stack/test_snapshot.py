@@ -6,7 +6,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tidegate.stack.terminal.headline_series import (
+from tidegate.stack.snapshot import (
     ARRIVALS,
     LATENCY,
     QUEUE,

@@ -1,0 +1,66 @@
+"""Live updates: one read per interval for all tabs, and none without a tab."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from tidegate.console.live import Poll
+
+INTERVAL = 0.01
+
+
+class Source:
+    def __init__(self) -> None:
+        self.reads = 0
+        self.faults: list[Exception] = []
+
+    async def read(self) -> Mapping[str, Any]:
+        self.reads += 1
+        if self.reads == 2:
+            raise ValueError("unexpected")
+        return {"read": self.reads}
+
+    def fault(self, name: str, error: Exception, wait: float) -> None:
+        assert name == "page"
+        self.faults.append(error)
+
+    def poll(self, seconds: float = INTERVAL) -> Poll:
+        return Poll("page", self.read, seconds, self.fault)
+
+
+def frames(poll: Poll) -> AsyncGenerator[bytes]:
+    return cast("AsyncGenerator[bytes]", poll.frames())
+
+
+async def test_all_tabs_share_one_read_and_none_reads_after_the_last_tab() -> None:
+    source = Source()
+    poll = source.poll(seconds=60)
+    async with aclosing(frames(poll)) as first, aclosing(frames(poll)) as second:
+        for tab in (first, second):
+            assert (await anext(tab)).startswith(b"retry: ")
+            assert await anext(tab) == b'data: {"read":1}\n\n'
+    assert source.reads == 1
+    await asyncio.sleep(0)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "page"]
+
+
+async def test_a_read_that_raises_ends_no_stream() -> None:
+    source = Source()
+    async with asyncio.timeout(30), aclosing(frames(source.poll())) as tab:
+        found = [await anext(tab) for _ in range(3)]
+    assert found[1:] == [b'data: {"read":1}\n\n', b'data: {"read":3}\n\n']
+    assert [str(error) for error in source.faults] == ["unexpected"]
+
+
+async def test_a_closed_poll_ends_its_streams() -> None:
+    poll = Source().poll(seconds=60)
+    tab = frames(poll)
+    for _ in range(2):
+        await anext(tab)
+    ending = asyncio.create_task(anext(tab, b"end"))
+    await asyncio.sleep(0)
+    poll.close()
+    assert await asyncio.wait_for(ending, 30) == b"end"

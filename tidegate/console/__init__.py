@@ -1,0 +1,1 @@
+"""The web console: the pages that show a stack in a browser."""

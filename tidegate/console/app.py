@@ -1,0 +1,51 @@
+"""The application of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from tidegate.console.live import Polls
+from tidegate.console.pages import overview
+from tidegate.console.security import PUBLIC, Security
+from tidegate.console.site import FOLDER, Page, Site
+from tidegate.console.sources import Sources
+from tidegate.runtime.keep_running import OnFault
+
+Routes = Callable[[Site], Sequence[BaseRoute]]
+"""The routes of a page, and of what its script asks for."""
+
+# The navigation: each page is a module, a template and a script of the same name.
+PAGES: Final[tuple[tuple[Page, Routes], ...]] = ((overview.PAGE, overview.routes),)
+
+
+def create_app(
+    sources: Sources, on_fault: OnFault, tokens: Callable[[], Sequence[str]] = tuple
+) -> tuple[Starlette, Polls]:
+    """The application, and its live updates, which the caller closes.
+
+    Args:
+        sources: what the pages read.
+        on_fault: reports an unexpected exception of a live update.
+        tokens: those that are valid now; empty means that only this machine may ask.
+    """
+    polls = Polls(on_fault)
+    site = Site(sources, polls, tuple(page for page, _ in PAGES))
+    routes = [
+        Route(PUBLIC, _live),
+        Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
+        *(route for _, routes in PAGES for route in routes(site)),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Security, tokens=tokens)]), polls
+
+
+async def _live(request: Request) -> Response:
+    del request
+    return PlainTextResponse("live\n")

@@ -1,0 +1,102 @@
+"""Live pages: one read per interval, whose result all open tabs get as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.responses import StreamingResponse
+
+from tidegate.runtime.keep_running import OnFault, keep_running
+
+# The browser connects again after this time.
+RETRY_MILLISECONDS: Final = 1000
+Read = Callable[[], Awaitable[Mapping[str, Any]]]
+"""Returns what a page shows now, as a JSON object."""
+
+
+class Poll:
+    """Reads at an interval while at least one tab listens."""
+
+    def __init__(self, name: str, read: Read, seconds: float, on_fault: OnFault) -> None:
+        """Prepare it; the first listener starts it.
+
+        Args:
+            name: for `on_fault`.
+            read: what to send; an exception of it ends nothing.
+            seconds: the interval between two reads.
+            on_fault: reports an exception of `read`.
+        """
+        self._name = name
+        self._read = read
+        self._seconds = seconds
+        self._on_fault = on_fault
+        self._listeners = 0
+        self._task: asyncio.Task[None] | None = None
+        self._frame = b""
+        self._next = asyncio.Event()
+        self._closed = False
+
+    def close(self) -> None:
+        """End the stream of every listener."""
+        self._closed = True
+        self._next.set()
+
+    def response(self) -> StreamingResponse:
+        """The stream of a tab."""
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(self.frames(), media_type="text/event-stream", headers=headers)
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Each new result as a server-sent event; a slow tab skips those in between."""
+        self._listeners += 1
+        if self._task is None:
+            self._task = asyncio.create_task(
+                keep_running(self._name, self._run, self._on_fault), name=self._name
+            )
+        sent = b""
+        try:
+            yield b"retry: %d\n\n" % RETRY_MILLISECONDS
+            while not self._closed:
+                following = self._next
+                if self._frame is not sent and self._frame:
+                    sent = self._frame
+                    yield sent
+                else:
+                    await following.wait()
+        finally:
+            self._listeners -= 1
+            if not self._listeners and self._task:
+                self._task.cancel()
+                # What it read is old when the next tab comes.
+                self._task, self._frame = None, b""
+
+    async def _run(self) -> None:
+        while True:
+            result = await self._read()
+            self._frame = b"data: " + orjson.dumps(result, default=str) + b"\n\n"
+            self._next.set()
+            self._next = asyncio.Event()
+            await asyncio.sleep(self._seconds)
+
+
+class Polls:
+    """The polls of all pages, by name; `close` ends them all when the process stops."""
+
+    def __init__(self, on_fault: OnFault) -> None:
+        """Store what reports an exception of a read."""
+        self.on_fault = on_fault
+        self._polls: dict[str, Poll] = {}
+
+    def poll(self, name: str, read: Read, seconds: float) -> Poll:
+        """The poll of this name; the first call decides what it reads."""
+        if name not in self._polls:
+            self._polls[name] = Poll(name, read, seconds, self.on_fault)
+        return self._polls[name]
+
+    def close(self) -> None:
+        """End the stream of every tab."""
+        for poll in self._polls.values():
+            poll.close()

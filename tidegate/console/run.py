@@ -1,0 +1,94 @@
+"""`tidegate console`: the process of the console."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from tidegate.console.app import create_app
+from tidegate.console.security import is_loopback
+from tidegate.console.sources import open_sources
+from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
+from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
+from tidegate.settings import Settings
+from tidegate.stack.processes.environment import with_absolute_paths
+from tidegate.stack.supervisor.programs import url
+
+NAME: Final = "console"
+SETTING: Final = "console.port"
+# Live pages end at once; a request that is being answered gets this long.
+SHUTDOWN_SECONDS: Final = 2
+
+
+def run(settings: Settings, *, prometheus: str = "") -> int:
+    """Serve the console until SIGTERM or SIGINT.
+
+    Args:
+        settings: those of the stack.
+        prometheus: the URL of Prometheus; empty means that of the stack.
+
+    Returns:
+        The exit code: 0, or 2 if it cannot start (and the reason is on stderr).
+    """
+    settings = with_absolute_paths(settings, Path.cwd())
+    prometheus = prometheus or url(settings.stack.host, settings.prometheus.port)
+    return run_async_daemon(NAME, lambda: _serve(settings, prometheus), (SecretFileError,))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the signals to the daemon."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(settings: Settings, prometheus: str) -> None:
+    tokens = _tokens(settings)
+    with requires_port(SETTING, settings.console.port):
+        listener = _listen(settings.stack.host, settings.console.port)
+    with closing(EventLog.to_files(settings, NAME, NAME)) as event_log:
+        async with open_sources(settings, prometheus) as sources:
+            app, polls = create_app(sources, event_log.fault, tokens)
+            server = _Server(
+                uvicorn.Config(
+                    app,
+                    lifespan="off",
+                    access_log=False,
+                    log_level="warning",
+                    ws="none",
+                    server_header=False,
+                    timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                )
+            )
+            serving = asyncio.create_task(server.serve([listener]))
+            try:
+                await asyncio.shield(serving)
+            finally:
+                polls.close()
+                server.should_exit = True
+                await serving
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def _tokens(settings: Settings) -> Callable[[], Sequence[str]]:
+    if path := settings.console.token_file:
+        return ReplaceableSecret(path, "console.token_file", time.monotonic)
+    if not is_loopback(settings.stack.host):
+        raise CannotStartError(
+            f"stack.host is {settings.stack.host}, which other machines reach: set console.token_file to a"
+            " file with a token, or console.enabled to false"
+        )
+    return tuple

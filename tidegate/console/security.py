@@ -1,0 +1,103 @@
+"""Who may read the pages, and what a page may load."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none';"
+        " object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+READING: Final = frozenset({"GET", "HEAD"})
+# The supervisor asks it, and it says nothing about the stack.
+PUBLIC: Final = "/live"
+LOOPBACK_NAME: Final = "localhost"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == LOOPBACK_NAME
+
+
+class Security:
+    """Refuses what is not allowed, and adds the headers that limit what a page may do.
+
+    Without tokens only requests to a loopback name or address are answered: a page of another origin whose
+    name resolves to this machine (DNS rebinding) sends its own name as the host. With tokens each request
+    needs one, as the password of HTTP's Basic scheme or as a bearer token. A request that changes something
+    must come from a page of the console.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Callable[[], Sequence[str]]) -> None:
+        """Store them.
+
+        Args:
+            app: the application.
+            tokens: those that are valid now; empty means that only this machine may ask.
+        """
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-cache")
+            await send(message)
+
+        refusal = None if scope["path"] == PUBLIC else self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        tokens = self._tokens()
+        if not tokens and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+            text = f"the console answers at 127.0.0.1 or localhost, not at {host!r}"
+            return PlainTextResponse(text, 421)
+        if tokens and not any(
+            hmac.compare_digest(_given(headers).encode(), each.encode()) for each in tokens
+        ):
+            text = "the console needs its token (console.token_file) as the password"
+            challenge = {"WWW-Authenticate": 'Basic realm="Tidegate console", charset="UTF-8"'}
+            return PlainTextResponse(text, 401, challenge)
+        origin = headers.get("origin")
+        if scope["method"] not in READING and (not origin or urlsplit(origin).netloc != host):
+            return PlainTextResponse("a change must come from a page of the console", 403)
+        return None
+
+
+def _given(headers: Headers) -> str:
+    """The token in a request; empty if there is none."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    try:
+        return b64decode(value, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""

@@ -1,0 +1,92 @@
+"""The pages of the console: their table, and how a template becomes a response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from tidegate.console.live import Polls
+from tidegate.console.sources import Sources
+
+FOLDER: Final = Path(__file__).parent
+LAYOUT: Final = "layout.html.j2"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An entry of the navigation.
+
+    Attributes:
+        name: of the template, `<name>.html.j2`, and of the module, `static/<name>.js`.
+        path: of its URL.
+        title: what a person reads.
+    """
+
+    name: str
+    path: str
+    title: str
+
+
+def environment() -> Environment:
+    """The templates."""
+    found = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(clock=clock, milliseconds=milliseconds)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every page needs.
+
+    Attributes:
+        sources: what it reads.
+        polls: its live updates.
+        pages: the navigation, in order.
+        templates: the templates.
+    """
+
+    sources: Sources
+    polls: Polls
+    pages: tuple[Page, ...]
+    templates: Environment = field(default_factory=environment)
+
+    def render(self, page: Page, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page, or one below it, such as a trace."""
+        template = self.templates.get_template(f"{page.name}.html.j2")
+        text = template.render(page=page, pages=self.pages, service=self.service, **values)
+        return HTMLResponse(text, status)
+
+    def blocks(self, page: Page, names: Iterable[str], **values: Any) -> dict[str, str]:
+        """The HTML of some blocks of a page, by name: what a live page replaces."""
+        template = self.templates.get_template(f"{page.name}.html.j2")
+        context = template.new_context({"page": page, "service": self.service, **values})
+        return {name: "".join(template.blocks[name](context)).strip() for name in names}
+
+    @property
+    def service(self) -> str:
+        """The name of the service."""
+        return self.sources.settings.service.name
+
+
+def clock(seconds: float) -> str:
+    """A time in seconds since 1970 as an element that the browser shows in its own time zone."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A duration for a person: `120 ms`, `1.25 s`; a dash if there is none."""
+    if seconds is None:
+        return "–"  # noqa: RUF001
+    return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

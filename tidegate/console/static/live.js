@@ -1,0 +1,69 @@
+// @ts-check
+/** Live pages: follows a stream of the console, replaces what changed, and says when a source is away. */
+
+/**
+ * What the console sends: the HTML of blocks by name, and the sources that do not answer.
+ * @typedef {{blocks?: Record<string, string>, problems: {source: string, text: string}[]} & Record<string, any>} Update
+ */
+
+/** @param {{source: string, text: string}[]} problems */
+export function banner(problems) {
+  const element = document.getElementById("banner");
+  if (!element) return;
+  const text = problems.map((one) => `${one.source}: ${one.text}`).join("\n");
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = !text;
+}
+
+/**
+ * Replace the elements `[data-block=NAME]` whose HTML changed; the focus stays on the element with the same id.
+ * @param {Record<string, string>} blocks
+ */
+function replace(blocks) {
+  for (const [name, html] of Object.entries(blocks)) {
+    const element = document.querySelector(`[data-block="${name}"]`);
+    if (!(element instanceof HTMLElement) || element.dataset.html === html) continue;
+    const focused = document.activeElement;
+    const id = focused && element.contains(focused) ? focused.id : "";
+    element.innerHTML = html;
+    element.dataset.html = html;
+    if (id) document.getElementById(id)?.focus();
+    localTimes(element);
+  }
+}
+
+/**
+ * Show each `<time datetime>` in the time zone of the browser.
+ * @param {ParentNode} root
+ */
+export function localTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(/** @type {HTMLTimeElement} */ (element).dateTime);
+    const today = at.toDateString() === new Date().toDateString();
+    element.textContent = today ? at.toLocaleTimeString([], { hour12: false }) : at.toLocaleString([], { hour12: false });
+    element.setAttribute("title", at.toISOString());
+  }
+}
+
+/**
+ * Follow a stream. The browser connects again by itself; the banner tells while it cannot.
+ * @param {string} url
+ * @param {(update: Update) => void} [show] called with each update
+ * @returns {EventSource}
+ */
+export function follow(url, show) {
+  const source = new EventSource(url);
+  source.onmessage = (event) => {
+    const update = /** @type {Update} */ (JSON.parse(event.data));
+    banner(update.problems);
+    replace(update.blocks ?? {});
+    show?.(update);
+  };
+  source.onerror = () => {
+    banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(url, show), 2000);
+  };
+  return source;
+}
+
+localTimes(document);

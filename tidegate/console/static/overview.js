@@ -1,0 +1,4 @@
+// @ts-check
+import { follow } from "./live.js";
+
+follow(`/overview/live${location.search}`);

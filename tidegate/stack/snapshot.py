@@ -1,0 +1,83 @@
+"""What `tidegate status`, `tidegate up` and the console show of a stack: one snapshot for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from tidegate.runtime.event_log import Entry
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.prometheus import Prometheus
+from tidegate.stack.supervisor.recent_output import last_decisions
+from tidegate.stack.supervisor.status import StackStatus
+
+ARRIVALS: Final = "service:arrival_rate:15s"
+LATENCY: Final = "service:latency_seconds_p95:15s"
+QUEUE: Final = "service:queue:now"
+TIMEOUT_SECONDS: Final = 1.0
+LOG_LINES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stack at one moment.
+
+    Attributes:
+        status: what the supervisor says.
+        headline: the current values of the recorded series by name; empty if Prometheus does not answer.
+        log: the last entries of the stack's log and of the autoscaler's decisions, oldest first.
+    """
+
+    status: StackStatus
+    headline: Mapping[str, float]
+    log: Sequence[Entry]
+
+
+async def take_snapshot(
+    status: StackStatus, session: aiohttp.ClientSession, logs: Path
+) -> Snapshot:
+    """The snapshot of a stack with this status.
+
+    Args:
+        status: what its supervisor said now.
+        session: for the queries to its Prometheus.
+        logs: the folder of its event files.
+    """
+    headline = await fetch_headline(session, status.prometheus)
+    return Snapshot(status, headline, recent_log(status, last_decisions(logs, LOG_LINES)))
+
+
+def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
+    """The last entries of the stack's log and of the autoscaler's decisions, oldest first."""
+    return sorted([*status.recent, *decisions], key=lambda entry: entry.at)[-LOG_LINES:]
+
+
+async def fetch_headline(session: aiohttp.ClientSession, prometheus: str) -> dict[str, float]:
+    """The current values by series name, without NaN (no arrivals); empty if Prometheus does not answer."""
+    expression = f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'
+    try:
+        found = await Prometheus(session, prometheus, TIMEOUT_SECONDS).query(expression)
+    except HttpError:
+        return {}
+    return {
+        one.labels["__name__"]: value
+        for one in found
+        for _, value in one.samples
+        if math.isfinite(value)
+    }
+
+
+def headline_text(headline: Mapping[str, float], objective_seconds: float) -> str:
+    """The values as one line of text."""
+    if not headline:
+        return "no measurements yet"
+    parts = [f"{headline.get(ARRIVALS, 0.0):.1f} requests/s"]
+    if (latency := headline.get(LATENCY)) is not None:
+        parts.append(f"p95 {latency * 1e3:.0f} ms (objective {objective_seconds * 1e3:.0f} ms)")
+    parts.append(f"{headline.get(QUEUE, 0.0):.0f} queued")
+    return "   ".join(parts)
