@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from tidegate.rules.alert import Alert, Severity
+from tidegate.rules.alert import Alert
+from tidegate.rules.burn_rates import burn_rate_alerts
 from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.pipeline_alerts import pipeline_alerts
-from tidegate.rules.promql import down, duration, number, percent
+from tidegate.rules.promql import down, duration, number
 from tidegate.rules.service_rules import REPLICA_ERRORS
 from tidegate.settings import Settings
 
-# A higher threshold would hardly be reached, even in a complete outage.
-MAX_RATIO: Final = 0.9
 LAG_SECONDS: Final = 30
 # A replica fails if so many of its responses are errors, while another one has fewer than the last of these.
 FAILING_RATIO: Final = 0.5
@@ -24,85 +22,16 @@ WORKING_RATIO: Final = 0.1
 FOLLOW_SECONDS: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
-class BurnRateAlert:
-    """A multi-window, multi-burn-rate alert (The Site Reliability Workbook, chapter 5).
-
-    It fires while the burn rate of the monthly error budget exceeds `factor` over both windows: the long
-    window shows that it is significant, the short one that it still continues.
-    """
-
-    speed: Literal["Fast", "Slow"]
-    long: str
-    short: str
-    factor: float
-    severity: Severity
-    spent: str
-
-    def threshold(self, budget: float) -> float:
-        """The ratio of bad requests above which it fires, for an error budget in [0, 1]."""
-        return min(self.factor * budget, MAX_RATIO)
-
-
-BURN_RATE_ALERTS: Final = (
-    BurnRateAlert(
-        "Fast", "1h", "5m", 14.4, "critical", "2 % of the monthly error budget in an hour"
-    ),
-    BurnRateAlert(
-        "Slow", "6h", "30m", 6.0, "warning", "5 % of the monthly error budget in six hours"
-    ),
-)
-
-
 def alerts(settings: Settings) -> tuple[Alert, ...]:
     """Every alert, for these settings."""
     return (
-        *_burn_rate_alerts(settings),
+        *burn_rate_alerts(settings.slo),
         *_service(settings),
         *_autoscaler(settings),
         *_collector(),
         *pipeline_alerts(),
         *model_alerts(settings.drift),
     )
-
-
-def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
-    slo = settings.slo
-    for burn in BURN_RATE_ALERTS:
-        limit = number(burn.threshold(1 - slo.availability))
-        ratio = percent(burn.threshold(1 - slo.availability))
-        yield Alert(
-            f"ServiceAvailabilityBurn{burn.speed}",
-            _burn_rate_expression("service:error_ratio", burn, limit),
-            0,
-            burn.severity,
-            f"Requests fail too often: {burn.spent}",
-            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses are a 5xx or "
-            f"were cut off by their replica; the objective allows {percent(1 - slo.availability)}.",
-        )
-    until = " to their first byte" if slo.until == "first_byte" else ""
-    for burn in BURN_RATE_ALERTS:
-        limit = number(burn.threshold(1 - slo.latency_quantile))
-        ratio = percent(burn.threshold(1 - slo.latency_quantile))
-        yield Alert(
-            f"ServiceLatencyBurn{burn.speed}",
-            _burn_rate_expression("service:latency_miss_ratio", burn, limit),
-            0,
-            burn.severity,
-            f"Requests are too slow: {burn.spent}",
-            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses took longer "
-            f"than {number(slo.latency_seconds)} s{until}; the objective allows "
-            f"{percent(1 - slo.latency_quantile)}.",
-        )
-
-
-def _burn_rate_expression(ratio: str, burn: BurnRateAlert, limit: str) -> str:
-    # Ratios are recorded every 15 s, but the lookback of the stack's Prometheus is 10 s: an instant selector
-    # would find nothing a third of the time.
-    long, short = (
-        f"last_over_time({ratio}:{window}[1m]) > {limit}" for window in (burn.long, burn.short)
-    )
-    return f"{long}\nand {short}"
 
 
 def _service(settings: Settings) -> Iterator[Alert]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.promql import quoted, without_nan
 from tidegate.rules.recording import Group, Recording
-from tidegate.rules.service_rules import RATIO_WINDOWS
 from tidegate.settings import Ray
 
 RATE_WINDOWS: Final = {"15s": 15, "1m": 60}

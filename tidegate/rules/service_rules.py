@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.promql import edge_pattern, number, quoted, without_nan
 from tidegate.rules.recording import Group, Recording
 from tidegate.settings import Slo
 
 SERVICE_GROUPS: Final = ("service-now", "service-load", "service-latency", "service-ratios")
-RATIO_WINDOWS: Final = ("5m", "30m", "1h", "6h")
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 # Summing six hours of samples every two seconds would be too expensive.
 RATIO_INTERVAL_SECONDS: Final = 15.0

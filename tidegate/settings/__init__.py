@@ -31,11 +31,11 @@ from tidegate.settings.event_pipeline import (
     Provision,
     Store,
 )
+from tidegate.settings.gateway import Gateway
 from tidegate.settings.model_path import is_import_string
 from tidegate.settings.ray import Ray
 from tidegate.settings.scaling import (
     Autoscaler,
-    Gateway,
     Prometheus,
     Replicas,
     Resizer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.rules.alerts import BURN_RATE_ALERTS
+from tidegate.rules.burn_rates import BURN_RATE_ALERTS
 from tidegate.rules.promql import number, without_nan
 from tidegate.rules.service_rules import DURATION, RESPONSES, objective_histogram
 from tidegate.settings import Settings

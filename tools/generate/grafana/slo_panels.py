@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tidegate.rules.alerts import BURN_RATE_ALERTS
+from tidegate.rules.burn_rates import BURN_RATE_ALERTS, RATIO_WINDOWS
 from tidegate.rules.promql import number
-from tidegate.rules.service_rules import RATIO_WINDOWS
 from tidegate.settings import Slo
 from tools.generate.grafana.dashboard import PanelRow
 from tools.generate.grafana.panels import stat_panel, time_series_panel
@@ -26,9 +25,7 @@ def error_budget_row(slo: Slo) -> PanelRow:
                 "How many times faster than allowed the error budget of "
                 f"{number(allowed * 100)} % is consumed. At 1 the budget lasts for the "
                 "objective's period. An alert fires if a long window and its short window "
-                "both exceed a threshold: 1h and 5m above "
-                f"{number(BURN_RATE_ALERTS[0].threshold(allowed) / allowed)}, 6h and 30m above "
-                f"{number(BURN_RATE_ALERTS[1].threshold(allowed) / allowed)}.",
+                f"both exceed a threshold: {_thresholds(allowed)}.",
                 *(
                     range_query(latest(f"{ratio}:{window}") + f" / {budget}", f"over {window}")
                     for window in RATIO_WINDOWS
@@ -50,3 +47,10 @@ def error_budget_row(slo: Slo) -> PanelRow:
             ),
         ]
     return PanelRow(8, panels)
+
+
+def _thresholds(allowed: float) -> str:
+    return ", ".join(
+        f"{burn.long} and {burn.short} above {number(burn.threshold(allowed) / allowed)}"
+        for burn in BURN_RATE_ALERTS
+    )

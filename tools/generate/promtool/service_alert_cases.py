@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from tidegate.rules.alerts import BURN_RATE_ALERTS, LAG_SECONDS, BurnRateAlert, follow_seconds
+from tidegate.rules.alerts import LAG_SECONDS, follow_seconds
+from tidegate.rules.burn_rates import BURN_RATE_ALERTS, BurnRateAlert
 from tidegate.rules.service_rules import (
     QUEUE,
     READY,
@@ -26,7 +27,6 @@ from tools.generate.promtool.replica_alert_cases import failing_replica_cases
 
 # For each phase: its length in minutes, and the requests per minute.
 Phases = tuple[tuple[int, int], ...]
-MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "6h": 360}
 # Requests per minute in the burn rate cases: enough to represent a small fraction exactly.
 PER_MINUTE: Final = 1_000_000
 GATEWAY: Final = 'job="gateway",proxy="model"'
@@ -78,7 +78,7 @@ def _burn(
     threshold: float,
     series: Callable[[Phases, Phases], dict[str, str]],
 ) -> Iterator[AlertCase]:
-    long, short = MINUTES[burn.long], MINUTES[burn.short]
+    long, short = burn.long_minutes, burn.short_minutes
     above = math.ceil(PER_MINUTE * min(1.0, threshold * 1.1))
     below = math.floor(PER_MINUTE * threshold * 0.9)
     bad_minutes, good_minutes = long + 10, short + 5
