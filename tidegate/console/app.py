@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from tidegate.console.live import Polls
-from tidegate.console.pages import overview
+from tidegate.console.pages import overview, search, traces
 from tidegate.console.security import PUBLIC, Security
 from tidegate.console.site import FOLDER, Page, Site
 from tidegate.console.sources import Sources
@@ -23,7 +23,11 @@ Routes = Callable[[Site], Sequence[BaseRoute]]
 """The routes of a page, and of what its script asks for."""
 
 # The navigation: each page is a module, a template and a script of the same name.
-PAGES: Final[tuple[tuple[Page, Routes], ...]] = ((overview.PAGE, overview.routes),)
+PAGES: Final[tuple[tuple[Page, Routes], ...]] = (
+    (overview.PAGE, overview.routes),
+    (search.PAGE, search.routes),
+    (traces.PAGE, traces.routes),
+)
 
 
 def create_app(

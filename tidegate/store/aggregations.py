@@ -49,6 +49,7 @@ class Dialect:
         return {
             name: _result(aggregation, response[name], self.key_microseconds)
             for name, aggregation in wanted.items()
+            if name in response  # Elasticsearch without a data stream has none
         }
 
     def _one(self, wanted: Aggregation) -> dict[str, Any]:

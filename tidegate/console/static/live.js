@@ -40,7 +40,11 @@ export function localTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(/** @type {HTMLTimeElement} */ (element).dateTime);
     const today = at.toDateString() === new Date().toDateString();
-    element.textContent = today ? at.toLocaleTimeString([], { hour12: false }) : at.toLocaleString([], { hour12: false });
+    const precise = /\.\d/.test(/** @type {HTMLTimeElement} */ (element).dateTime);
+    /** @type {Intl.DateTimeFormatOptions} */
+    const options = { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: precise ? 3 : undefined };
+    const day = /** @type {const} */ ({ year: "numeric", month: "2-digit", day: "2-digit" });
+    element.textContent = today ? at.toLocaleTimeString([], options) : at.toLocaleString([], { ...day, ...options });
     element.setAttribute("title", at.toISOString());
   }
 }

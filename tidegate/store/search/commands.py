@@ -213,7 +213,7 @@ def _show_trace(output: _Output, trace_id: str, events: list[Event], sample_rati
     ]
     if spans:
         drawn = [waterfall.span_of(event) for event in spans]
-        whole = max(span.end_ns for span in drawn) - min(span.start_ns for span in drawn)
+        _, whole = waterfall.extent(drawn)
         count = "1 span" if len(drawn) == 1 else f"{len(drawn)} spans"
         output.text(Text(f"trace {trace_id}  {waterfall.duration(whole)}  {count}", style="bold"))
         for line in waterfall.draw(drawn, output.console.width):

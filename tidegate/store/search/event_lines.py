@@ -41,14 +41,14 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
     )
     if error and error not in parts.plain:
         parts.append(f"  {error}", style="red")
-    if shown := _own_fields(event):
+    if shown := shown_own_fields(event):
         parts.append(f"  {shown}", style="dim")
     if trace:
         parts.append(f"  trace.id:{trace}", style="dim")
     return parts
 
 
-def _own_fields(event: Event) -> str:
+def shown_own_fields(event: Event) -> str:
     """Return the values that an application added to the event, such as `city=Kyiv price=12.5`."""
     shown = []
     for name, value in own_fields(event).values.values():

@@ -89,6 +89,21 @@ def nested(spans: Sequence[Span]) -> list[tuple[int, Span]]:
     return found
 
 
+def extent(spans: Sequence[Span]) -> tuple[int, int]:
+    """Return the start of the first span, and the time to the end of the last one (at least 1) in ns."""
+    start = min(span.start_ns for span in spans)
+    return start, max(1, max(span.end_ns for span in spans) - start)
+
+
+def subtree(spans: Sequence[Span], root: str) -> set[str]:
+    """Return the ids of a span and of all below it."""
+    found, level = set[str](), {root}
+    while level - found:
+        found |= level
+        level = {span.id for span in spans if span.parent in level}
+    return found
+
+
 def draw(spans: Sequence[Span], width: int) -> list[Text]:
     """Return a line for each span, at most `width` columns wide unless the bars would be too short."""
     rows = nested(spans)
@@ -96,8 +111,7 @@ def draw(spans: Sequence[Span], width: int) -> list[Text]:
         return []
     labels = [f"{'  ' * depth}{span.name}" for depth, span in rows]
     times = [duration(span.duration_ns) for _, span in rows]
-    start = min(span.start_ns for _, span in rows)
-    whole = max(1, max(span.end_ns for _, span in rows) - start)
+    start, whole = extent(spans)
     label_width, time_width = max(map(len, labels)), max(map(len, times))
     bar_width = max(_SHORTEST_BAR, width - label_width - time_width - 2 * _GAP)
     lines = []

@@ -1,0 +1,47 @@
+"""The console over an embedded store of its own, as a client sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tidegate.console.app import create_app
+from tidegate.console.sources import open_sources
+from tidegate.settings import Settings, load
+from tidegate.store import open_store
+from tidegate.store.base import EventStore
+
+ROOT = "http://127.0.0.1:8080"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(stack={"data_dir": tmp_path})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[EventStore]:
+    with closing(open_store(settings)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """The console; what it reports as a fault fails the test."""
+
+    def fault(name: str, error: Exception, wait: float) -> None:
+        del wait
+        raise AssertionError(name) from error
+
+    async with AsyncExitStack() as stack:
+        sources = await stack.enter_async_context(open_sources(settings, "http://127.0.0.1:9"))
+        app, polls = create_app(sources, fault)
+        stack.callback(polls.close)
+        transport = httpx.ASGITransport(app)
+        yield await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url=ROOT, follow_redirects=False)
+        )

@@ -1,0 +1,213 @@
+"""Requests and logs: what the page shows of a store, and what can be taken away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html import unescape
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from support.samples.recent_events import event
+from tidegate.console.pages import search
+from tidegate.console.search_request import Wanted
+from tidegate.store.base import EventStore
+
+STRANGE = '<script>alert("1")</script> & \'"'
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def failed(message: str = "POST /predict 500 in 12 ms", **more: Any) -> dict[str, Any]:
+    return event(
+        message,
+        dataset="request",
+        log={"level": "error"},
+        event={"outcome": "failure", "duration": 12_000_000},
+        http={"response": {"status_code": 500}},
+        error={"type": "ZeroDivisionError", "message": "division by zero"},
+        trace={"id": TRACE},
+        **more,
+    )
+
+
+def text_of(answer: httpx.Response) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
+
+
+async def test_it_shows_events_counts_and_facets(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    store.append([failed(), *(event(f"line {number}") for number in range(3))])
+    answer = await client.get("/search")
+    assert answer.status_code == 200
+    shown = text_of(answer)
+    assert "4 events, 1 with an error" in shown
+    assert "ZeroDivisionError: division by zero" in shown
+    assert f'href="/traces/{TRACE}"' in answer.text
+    only = await client.get("/search", params={"q": "log.level:info"})
+    assert "3 events" in text_of(only)
+    assert "POST /predict" not in only.text
+    # The address of a facet's value is the search with one more condition.
+    assert "/search?q=log.level%3Ainfo+AND+event.dataset%3Atidegate.app" in only.text
+
+
+async def test_what_strangers_write_is_escaped(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    sent = failed(STRANGE, tidegate={"city": STRANGE, STRANGE: 1}, tags=[STRANGE])
+    sent["event"]["id"] = STRANGE
+    store.append([sent])
+    pages = [await client.get("/search", params={"columns": f"tags,message,{STRANGE}"})]
+    [link] = re.findall(r'class="open" href="([^"]*)"', pages[0].text)
+    pages += [
+        await client.get(unescape(link)),
+        await client.get("/search", params={"q": f'"{STRANGE}'}),
+        await client.get(f"/traces/{TRACE}"),
+        await client.get("/traces", params={"service": STRANGE, "ms": STRANGE}),
+    ]
+    for page in pages:
+        assert "<script>alert" not in page.text
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        assert not re.search(r"<[^>]*\s(style|on\w+)=", page.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "marked", "why"),
+    [
+        ("log.level:error AND (a", "(a<mark> </mark>", "missing closing parenthesis"),
+        ('a AND "b', "a AND <mark>&#34;</mark>b", "unterminated quote"),
+        ("event.duration:&lt;", "<mark>event.duration</mark>:&amp;lt;", "is not a number"),
+    ],
+)
+async def test_a_bad_query_is_marked_where_it_is_wrong(
+    store: EventStore, client: httpx.AsyncClient, query: str, marked: str, why: str
+) -> None:
+    store.append([event("a")])
+    answer = await client.get("/search", params={"q": query})
+    assert answer.status_code == 400
+    assert marked in answer.text
+    assert why in text_of(answer)
+    assert 'aria-invalid="true"' in answer.text
+    export = await client.get("/search/export.csv", params={"q": query})
+    assert export.status_code == 400
+
+
+async def test_a_bad_time_and_a_store_that_is_away_are_said(client: httpx.AsyncClient) -> None:
+    away = await client.get("/search")
+    assert away.status_code == 503
+    assert "has the stack been started?" in text_of(away)
+    for page in ("/traces", f"/traces/{TRACE}", "/events/1", "/search/export.ndjson"):
+        assert (await client.get(page)).status_code == 503, page
+    bad = await client.get("/search", params={"since": "yesterday"})
+    assert bad.status_code == 400
+    assert "'yesterday' is not a valid time" in text_of(bad)
+
+
+async def test_no_hit_says_what_to_do(store: EventStore, client: httpx.AsyncClient) -> None:
+    assert "tidegate loadgen run" in text_of(await client.get("/search"))
+    store.append([event("a")])
+    shown = text_of(await client.get("/search", params={"q": "http.status:500"}))
+    assert "did you mean http.response.status_code ?" in shown
+    assert "Search the last 7 days" in shown
+
+
+async def test_older_pages_show_each_event_once(
+    store: EventStore, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.console.results.SIZE", 4)
+    store.append([event(f"line {number:02}", ago=number) for number in range(10)])
+    path, shown = "/search", []
+    while path:
+        answer = await client.get(path)
+        shown += re.findall(r"line \d\d", answer.text)
+        older = re.search(r'href="([^"]*)">Older events', answer.text)
+        path = unescape(older[1]) if older else ""
+    assert shown == [f"line {number:02}" for number in range(10)]
+
+
+async def test_an_event_is_shown_whole(store: EventStore, client: httpx.AsyncClient) -> None:
+    sent = failed(tidegate={"city": "Kyiv (old)", "price": 12.5})
+    store.append([sent])
+    link = f"/events/{sent['event']['id']}"
+    for path in (link, f"{link}?part=1"):
+        answer = await client.get(path)
+        assert answer.status_code == 200
+        assert orjson.loads(unescape(re.findall(r'data-copy="(\{[^"]*)"', answer.text)[0])) == sent
+        assert 'href="/search?q=tidegate.city%3A%22Kyiv+%28old%29%22"' in answer.text
+        assert f"tidegate search event.id:{sent['event']['id']}" in answer.text
+    part = await client.get(f"{link}?part=1")
+    assert "<html" not in part.text
+    alike = re.search(r'href="([^"]*)">More like this', answer.text)
+    assert alike
+    assert "1 event" in text_of(await client.get(unescape(alike[1])))
+    assert (await client.get("/events/none")).status_code == 404
+
+
+async def test_exports_have_every_matching_event_and_no_formula(
+    store: EventStore, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "EXPORT_PAGE", 3)
+    formula = '=HYPERLINK("http://example.org")'
+    messages = [formula, "+1", "-1", "@a", "\ta", "plain, with a comma", "a\nb", "x"]
+    store.append(
+        [
+            event(message, ago=number, tidegate={"difference": -0.5})
+            for number, message in enumerate(messages)
+        ]
+    )
+    lines = (await client.get("/search/export.ndjson")).text.splitlines()
+    assert [orjson.loads(line)["message"] for line in lines] == messages
+    answer = await client.get(
+        "/search/export.csv", params={"columns": "message,tidegate.difference"}
+    )
+    assert "attachment" in answer.headers["content-disposition"]
+    header, *rows = csv.reader(io.StringIO(answer.text, newline=""))
+    assert header == [
+        *("timestamp", "log.level", "message", "tidegate.difference", "trace.id", "event.id")
+    ]
+    assert [row[2] for row in rows] == [
+        *(f"'{text}" if text[0] in "=+-@\t" else text for text in messages)
+    ]
+    assert {row[3] for row in rows} == {"-0.5"}
+    monkeypatch.setattr(search, "EXPORT_EVENTS", 5)
+    bounded = (await client.get("/search/export.ndjson")).text.splitlines()
+    assert len(bounded) == 5
+    assert (await client.get("/search/export.xml")).status_code == 404
+
+
+async def test_names_and_values_are_completed(store: EventStore, client: httpx.AsyncClient) -> None:
+    store.append([failed(tidegate={"city": "Kyiv"})])
+
+    async def offered(typed: str) -> Any:
+        return (await client.get("/search/complete", params={"q": typed, "since": "1h"})).json()
+
+    assert await offered("tidegate.cit") == ["tidegate.city:"]
+    assert await offered("a AND tidegate.city:") == ["a AND tidegate.city:Kyiv"]
+    assert await offered("log.level:e") == ["log.level:error"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "x:1"),
+        ("a:b", "a:b AND x:1"),
+        ('a:"b c" AND NOT d:e', 'a:"b c" AND NOT d:e AND x:1'),
+        ("(a OR b)", "(a OR b) AND x:1"),
+        ("a OR b", "(a OR b) AND x:1"),
+        ("a b", "(a b) AND x:1"),
+    ],
+)
+def test_a_condition_narrows_a_query(query: str, expected: str) -> None:
+    url = Wanted(q=query).with_condition("x:1")
+    assert httpx.URL(url).params["q"] == expected
+    assert Wanted.of(httpx.URL(url).params) == Wanted(q=expected)
+
+
+def test_columns_are_added_and_removed() -> None:
+    wanted = Wanted.of(httpx.URL(Wanted().with_column("tidegate.work")).params)
+    assert wanted.columns[-1] == "tidegate.work"
+    assert wanted.with_column("tidegate.work") == Wanted().url()

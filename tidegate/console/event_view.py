@@ -1,0 +1,164 @@
+"""How the pages show an event, and what they offer to do with it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tidegate.events.event import Event
+from tidegate.printable_text import printable
+from tidegate.settings import Settings
+from tidegate.stack.supervisor.programs import url
+from tidegate.store.fields import Kind, catalogue
+from tidegate.store.query import time_ranges
+from tidegate.store.query.literals import condition
+from tidegate.store.search.event_lines import shown_own_fields, text_of, value_of
+
+LEVELS: Final = {"error": "bad", "fatal": "bad", "warn": "warn", "warning": "warn"}
+MESSAGE: Final = "message"
+# What events of one kind have in common.
+_ALIKE: Final = (
+    *("event.dataset", "log.level", "log.logger", "event.action", "event.outcome", "error.type"),
+    *("tidegate.route", "http.response.status_code", "span.name"),
+)
+# A spreadsheet takes a text that begins with one of these for a formula.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An event as a line of a table.
+
+    Attributes:
+        id: `event.id`.
+        at: `@timestamp` in UTC with milliseconds.
+        level: `log.level`; empty if there is none.
+        tone: the class of its color.
+        trace: `trace.id`; empty if there is none.
+        cells: the values of the chosen fields.
+        error: the type and the message of its error, unless the message has them.
+        own: fields that an application added.
+    """
+
+    id: str
+    at: str
+    level: str
+    tone: str
+    trace: str
+    cells: list[tuple[str, str]]
+    error: str
+    own: str
+
+
+def line(event: Event, columns: Sequence[str]) -> Line:
+    """Return an event as a line with these fields."""
+    level, message = text_of(event, "log.level"), text_of(event, MESSAGE)
+    parts = (text_of(event, name) for name in ("error.type", "error.message"))
+    error = ": ".join(part for part in parts if part)
+    return Line(
+        id=str(value_of(event, "event.id")),
+        at=time_of(event),
+        level=level,
+        tone=LEVELS.get(level.lower(), ""),
+        trace=text_of(event, "trace.id"),
+        cells=[(name, cell(value_of(event, name))) for name in columns],
+        error="" if error in message else error,
+        own=shown_own_fields(event),
+    )
+
+
+def time_of(event: Event) -> str:
+    """Return `@timestamp` in UTC with milliseconds; as it is written if it is no time."""
+    text = text_of(event, "@timestamp")
+    at = time_ranges.microseconds(text)
+    return text if at is None else iso(at)
+
+
+def iso(microseconds: int) -> str:
+    """Return a time in UTC with milliseconds."""
+    time = time_ranges.to_datetime(microseconds)
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
+def cell(value: object) -> str:
+    """Return a value as text: a list or an object as JSON, nothing for a missing one."""
+    if value is None:
+        return ""
+    if isinstance(value, dict | list | bool):
+        return orjson.dumps(value).decode()
+    return printable(str(value))
+
+
+def fields_of(event: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the dotted name and the value of each field; a list is one value."""
+    for name, value in event.items():
+        if isinstance(value, dict) and value:
+            for below, item in fields_of(value):
+                yield f"{name}.{below}", item
+        else:
+            yield name, value
+
+
+def rows_of(event: Event) -> list[tuple[str, str, str]]:
+    """Return the name, the text and the condition of each field; no condition if no query can have it."""
+    return [
+        (name, cell(value) if name not in _LONG else str(value), _condition(name, value))
+        for name, value in sorted(fields_of(event))
+    ]
+
+
+_LONG: Final = ("error.stack_trace", MESSAGE)  # with their line ends
+
+
+def _condition(name: str, value: object) -> str:
+    leaf = catalogue().get(name)
+    if isinstance(value, dict | list) or value is None or value == "":
+        return ""
+    if leaf is not None and leaf.kind in (Kind.TEXT, Kind.DATE):
+        return ""
+    return condition(name, cell(value) if isinstance(value, bool) else str(value))
+
+
+def more_like(event: Event) -> str:
+    """Return a query for events of the same kind."""
+    values = ((name, value_of(event, name)) for name in _ALIKE)
+    return " AND ".join(
+        condition(name, str(value)) for name, value in values if isinstance(value, str | int)
+    )
+
+
+def command(query: str, since: str, until: str) -> str:
+    """Return the command that shows the same events in a terminal."""
+    words = ["tidegate", "search", query, "--since", since]
+    return shlex.join([*words, "--until", until] if until else words)
+
+
+def load(settings: Settings) -> str:
+    """Return the command that sends requests to the service for 40 seconds."""
+    gateway = url(settings.stack.host, settings.gateway.port)
+    return shlex.join(["tidegate", "loadgen", "run", "seed", "--url", gateway])
+
+
+def pretty(value: object) -> str:
+    """Return JSON for a person."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def csv_row(values: Sequence[object]) -> str:
+    """Return a line of a CSV file, in which no text is a formula."""
+    to = io.StringIO()
+    csv.writer(to, lineterminator="\r\n").writerow([_safe(value) for value in values])
+    return to.getvalue()
+
+
+def _safe(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    text = orjson.dumps(value).decode() if isinstance(value, dict | list | bool) else value
+    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text

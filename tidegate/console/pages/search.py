@@ -1,0 +1,166 @@
+"""Requests and logs: search events, look at one, follow them, and take them away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from tidegate.console import event_view
+from tidegate.console.results import find, problem_of
+from tidegate.console.search_request import PATH, RANGES, Wanted
+from tidegate.console.site import Page, Site
+from tidegate.events.event import Event
+from tidegate.store.base import SearchRequest, StoreUnavailableError
+from tidegate.store.query import time_ranges
+from tidegate.store.query.literals import condition
+from tidegate.store.search import pages
+from tidegate.store.search.completion import completions
+from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.store.search.field_names import unknown_names
+
+PAGE: Final = Page("search", PATH, "Requests and logs")
+EVENT: Final = Page("event", PATH, "Event")
+LIVE_SECONDS: Final = 2.0
+LIVE_BLOCKS: Final = ("summary", "histogram", "lines")
+EXPORT_EVENTS: Final = 100_000
+EXPORT_PAGE: Final = 1000
+EXPORTS: Final = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+COMPLETIONS: Final = 30
+
+
+def routes(site: Site) -> Sequence[BaseRoute]:
+    """Its routes."""
+
+    async def show(request: Request) -> Response:
+        wanted = Wanted.of(request.query_params)
+        values = await _values(site, wanted)
+        problem = values["problem"]
+        return site.render(PAGE, status=problem.status if problem else 200, **values)
+
+    async def live(request: Request) -> Response:
+        wanted = Wanted.of(request.query_params)
+
+        async def read() -> Mapping[str, Any]:
+            values = await _values(site, wanted, facets=False)
+            problem = values["problem"]
+            if problem:
+                return {"problems": [{"source": "Event store", "text": problem.text}]}
+            return {"blocks": site.blocks(PAGE, LIVE_BLOCKS, **values), "problems": []}
+
+        return site.polls.poll(wanted.url("search"), read, LIVE_SECONDS).response()
+
+    async def complete(request: Request) -> Response:
+        typed, since = (request.query_params.get(name, "") for name in ("q", "since"))
+        start = None
+        with suppress(ValueError):
+            start = time_ranges.when(since, datetime.now(UTC))
+        found = await site.sources.in_thread(lambda: completions(site.sources.store, typed, start))
+        return JSONResponse(found[:COMPLETIONS])
+
+    async def event(request: Request) -> Response:
+        return await _event(site, request.path_params["id"], request)
+
+    async def export(request: Request) -> Response:
+        return await _export(site, Wanted.of(request.query_params), request.path_params["format"])
+
+    return [
+        Route(PATH, show),
+        Route("/search/live", live),
+        Route("/search/complete", complete),
+        Route("/search/export.{format:str}", export),
+        Route("/events/{id:path}", event),
+    ]
+
+
+async def _values(site: Site, wanted: Wanted, *, facets: bool = True) -> dict[str, Any]:
+    """What the template needs; `problem` says why there are no results."""
+    store, now = site.sources.store, datetime.now(UTC)
+    values: dict[str, Any] = {
+        "wanted": wanted,
+        "ranges": RANGES,
+        "command": event_view.command(wanted.q, wanted.since, wanted.until),
+        "limit": EXPORT_EVENTS,
+        "load": event_view.load(site.sources.settings),
+    }
+    try:
+        found = await site.sources.in_thread(lambda: find(store, wanted, now, facets=facets))
+        unknown, stored = [], True
+        if not found.total:
+            unknown = await site.sources.in_thread(lambda: unknown_names(store, wanted.q))
+            stored = (await site.sources.search(SearchRequest(size=0))).total > 0
+    except (ValueError, StoreUnavailableError) as error:
+        return {**values, "found": None, "problem": problem_of(error, wanted.q)}
+    return {**values, "found": found, "unknown": unknown, "any": stored, "problem": None}
+
+
+async def _event(site: Site, identity: str, request: Request) -> Response:
+    """One event: a page, or with `?part=1` what the drawer shows."""
+    query = SearchRequest(f"event.id:{condition('', identity)[1:]}", size=1)
+    problem, status, hits = f"No stored event has the event.id {identity}", 404, list[Event]()
+    try:
+        hits = (await site.sources.search(query)).hits
+    except (ValueError, StoreUnavailableError) as error:
+        problem, status = str(error), problem_of(error).status
+    wanted = Wanted.of(request.query_params)
+    values: dict[str, Any] = {"part": bool(request.query_params.get("part")), "wanted": wanted}
+    if not hits:
+        return site.render(EVENT, status=status, event=None, problem=problem, **values)
+    [event] = hits
+    return site.render(
+        EVENT,
+        **values,
+        event=event_view.line(event, (event_view.MESSAGE,)),
+        rows=event_view.rows_of(event),
+        link=f"/events/{identity}",
+        alike=Wanted(q=event_view.more_like(event)).url(),
+        trace=text_of(event, "trace.id"),
+        span=text_of(event, "span.id"),
+        json=event_view.pretty(event),
+        command=event_view.command(condition("event.id", identity), "365d", ""),
+    )
+
+
+async def _export(site: Site, wanted: Wanted, form: str) -> Response:
+    """The matching events as a file, newest first; it is sent page by page."""
+    columns = dict.fromkeys(("@timestamp", "log.level", *wanted.columns, "trace.id", "event.id"))
+    if form not in EXPORTS:
+        return JSONResponse({"detail": f"there is no export as {form}: use ndjson or csv"}, 404)
+    store = site.sources.store
+
+    def next_page(after: pages.Cursor | None) -> pages.Page:
+        return pages.page(store, request, after)
+
+    try:
+        request = wanted.request(datetime.now(UTC), EXPORT_PAGE)
+        first = await site.sources.in_thread(lambda: next_page(None))
+    except (ValueError, StoreUnavailableError) as error:
+        return JSONResponse({"detail": str(error)}, problem_of(error).status)
+
+    async def body() -> AsyncIterator[str | bytes]:
+        if form == "csv":
+            yield event_view.csv_row([name.removeprefix("@") for name in columns])
+        page, left = first, EXPORT_EVENTS
+        while True:
+            for event in page.events[:left]:
+                if form == "csv":
+                    yield event_view.csv_row([value_of(event, name) for name in columns])
+                else:
+                    yield orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+            left -= len(page.events)
+            after = page.next
+            if after is None or left <= 0:
+                return
+            page = await site.sources.in_thread(partial(next_page, after))
+
+    name = f"attachment; filename=tidegate-events.{form}"
+    return StreamingResponse(
+        body(), media_type=EXPORTS[form], headers={"Content-Disposition": name}
+    )

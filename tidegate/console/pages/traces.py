@@ -1,0 +1,201 @@
+"""Traces: by service, duration and outcome; one as a waterfall with its log lines; two side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Final, Self
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tidegate.console import event_view, trace_view
+from tidegate.console.results import problem_of
+from tidegate.console.search_request import RANGES, Wanted
+from tidegate.console.site import Page, Site
+from tidegate.events.event import Event
+from tidegate.store.base import (
+    Bucket,
+    SearchRequest,
+    SearchResult,
+    StoreUnavailableError,
+    Terms,
+)
+from tidegate.store.query import time_ranges
+from tidegate.store.query.literals import condition
+from tidegate.store.search import waterfall
+from tidegate.store.search.event_lines import text_of, value_of
+
+PAGE: Final = Page("traces", "/traces", "Traces")
+TRACE: Final = Page("trace", "/traces", "Trace")
+SIZE: Final = 100
+# A request that a service received, or what no other span has caused.
+_ROOTS: Final = "(span.kind:server OR (*:* NOT _exists_:parent.id))"
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+_SERVICES: Final = Terms("service.name", 50)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the address of the list says; `ms` is the shortest duration, `with` a trace to compare with."""
+
+    service: str = ""
+    outcome: str = ""
+    ms: str = ""
+    since: str = "1h"
+    sort: str = "newest"
+    other: str = ""
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Self:
+        """Return what the parameters of an address say."""
+        names = [one.name for one in fields(cls)]
+        return cls(**{name: parameters[name].strip() for name in names if parameters.get(name)})
+
+    def url(self, **changes: str) -> str:
+        """Return the address of the list with changes."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        parts = {
+            name: value for name, value in {**given, **changes}.items() if value != _DEFAULTS[name]
+        }
+        return f"{PAGE.path}?{urlencode(parts)}" if parts else PAGE.path
+
+    def request(self, now: datetime) -> SearchRequest:
+        """Return it as a request to the store.
+
+        Raises:
+            ValueError: A time or the duration is invalid.
+        """
+        parts = [_ROOTS]
+        if self.service:
+            parts.append(condition("service.name", self.service))
+        if self.outcome:
+            parts.append(condition("event.outcome", self.outcome))
+        if self.ms:
+            try:
+                parts.append(f"event.duration:>={round(float(self.ms) * 1e6)}")
+            except (ValueError, OverflowError) as error:
+                raise ValueError(f"{self.ms!r} is not a number of milliseconds") from error
+        slowest = self.sort == "slowest"
+        return SearchRequest(
+            " AND ".join(parts),
+            since=time_ranges.when(self.since, now),
+            stream="traces",
+            sort="event.duration" if slowest else "@timestamp",
+            size=SIZE,
+            aggregations={"services": _SERVICES},
+        )
+
+
+_DEFAULTS: Final = {one.name: one.default for one in fields(Filters)}
+
+
+def routes(site: Site) -> Sequence[BaseRoute]:
+    """Its routes."""
+
+    async def show(request: Request) -> Response:
+        return await _list(site, Filters.of(request.query_params))
+
+    async def trace(request: Request) -> Response:
+        return await _trace(site, request.path_params["id"], request.query_params.get("with", ""))
+
+    async def as_json(request: Request) -> Response:
+        trace_id, span = request.path_params["id"], request.query_params.get("span", "")
+        try:
+            events, _ = await _events(site, trace_id)
+        except (ValueError, StoreUnavailableError) as error:
+            return JSONResponse({"detail": str(error)}, problem_of(error).status)
+        found = trace_view.subtree(events, span)
+        if not found:
+            return JSONResponse({"detail": "no stored event belongs to it"}, 404)
+        text = event_view.pretty({"trace_id": trace_id, "span_id": span or None, "events": found})
+        return Response(text, media_type="application/json")
+
+    return [
+        Route(PAGE.path, show),
+        Route("/traces/{id}.json", as_json),
+        Route("/traces/{id}", trace),
+    ]
+
+
+async def _list(site: Site, filters: Filters) -> Response:
+    problem, status = "", 200
+    found = SearchResult(0, [], {})
+    try:
+        found = await site.sources.search(filters.request(datetime.now(UTC)))
+    except (ValueError, StoreUnavailableError) as error:
+        problem, status = str(error), problem_of(error).status
+    services = found.aggregations.get("services", [])
+    longest = max((_duration(event) for event in found.hits), default=0) or 1
+    rows = [
+        {
+            "line": event_view.line(event, ("service.name", "service.node.name")),
+            "name": waterfall.span_of(event).name,
+            "duration": waterfall.duration(_duration(event)),
+            "part": _duration(event) / longest,
+            "failed": value_of(event, "event.outcome") == "failure",
+            "status": text_of(event, "http.response.status_code"),
+        }
+        for event in found.hits
+    ]
+    return site.render(
+        PAGE,
+        status=status,
+        filters=filters,
+        ranges=RANGES,
+        services=[str(one.key) for one in services if isinstance(one, Bucket)],
+        total=found.total,
+        rows=rows,
+        load=event_view.load(site.sources.settings),
+        problem=problem,
+        sample_ratio=site.sources.settings.telemetry.sample_ratio,
+    )
+
+
+async def _trace(site: Site, trace_id: str, other_id: str) -> Response:
+    found: list[tuple[str, list[Event], int]] = []
+    problem, status = "", 200
+    try:
+        found = [(one.lower(), *await _events(site, one)) for one in (trace_id, other_id) if one]
+    except (ValueError, StoreUnavailableError) as error:
+        problem, status = str(error), problem_of(error).status
+    # Two traces have one scale.
+    scale = max((trace_view.whole_ns(events) for _, events, _ in found), default=0)
+    sides = [
+        (one, trace_view.trace_of(one, events, others, scale) if events else None)
+        for one, events, others in found
+    ]
+    if found and not found[0][1]:
+        status = 404
+    return site.render(
+        TRACE,
+        status=status,
+        sides=sides,
+        problem=problem,
+        trace_id=trace_id,
+        compare=Filters(other=trace_id).url(),
+        searches={one: Wanted(q=f"trace.id:{one}", since="7d").url() for one, _ in sides},
+        sample_ratio=site.sources.settings.telemetry.sample_ratio,
+    )
+
+
+async def _events(site: Site, trace_id: str) -> tuple[list[Event], int]:
+    """The events of a trace.
+
+    Raises:
+        ValueError: It is no id of a trace.
+        StoreUnavailableError: The store cannot be searched now.
+    """
+    wanted = trace_id.strip().lower()
+    if not _ID.fullmatch(wanted):
+        raise ValueError(f"{trace_id!r} is not a trace id: it must have 32 hexadecimal digits")
+    store = site.sources.store
+    return await site.sources.in_thread(lambda: trace_view.events_of(store, wanted))
+
+
+def _duration(event: Event) -> int:
+    return waterfall.span_of(event).duration_ns

@@ -1,0 +1,196 @@
+"""What a search found, as the search page shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from tidegate.console.event_view import Line, iso, line
+from tidegate.console.search_request import FACETS, SIZE, Wanted
+from tidegate.store.base import (
+    AggregationResult,
+    Bucket,
+    DateHistogram,
+    EventStore,
+    QueryError,
+    SearchRequest,
+    StoreUnavailableError,
+    Terms,
+)
+from tidegate.store.query import time_ranges
+from tidegate.store.query.literals import condition
+from tidegate.store.requests import check
+from tidegate.store.search import pages
+from tidegate.store.search.histograms import filled, fitting_interval
+
+FACET_VALUES: Final = 6
+ERRORS: Final = "(log.level:error OR event.outcome:failure)"
+_TIME: Final = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An interval of the histogram: its bounds in UTC, and its events; heights are parts of the highest."""
+
+    start: str
+    end: str
+    count: int
+    errors: int
+    height: float
+    errors_height: float
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The most frequent values of a field: text, count, and the addresses that require or exclude it."""
+
+    name: str
+    values: list[tuple[str, int, str, str]]
+    without_url: str
+    countable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there are no results; `place` is the query before, at and after what is wrong."""
+
+    title: str
+    text: str
+    place: tuple[str, str, str] | None
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of results."""
+
+    total: int
+    errors: int
+    lines: list[Line]
+    next_url: str
+    interval: str
+    bars: list[Bar]
+    facets: list[Facet]
+
+
+def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = True) -> Found:
+    """Return a page of results with its histogram.
+
+    Args:
+        store: The store to search.
+        wanted: What the address says.
+        now: The current time.
+        facets: Whether to count values of fields, too.
+
+    Raises:
+        QueryError: The query is invalid.
+        ValueError: A time is invalid.
+        StoreUnavailableError: The store cannot be searched now.
+    """
+    request = wanted.request(now, SIZE)
+    since, until = request.since or now, request.until or now
+    interval = fitting_interval(since, until)
+    names = [name for name in wanted.facets if facets]
+    counts = {_TIME: DateHistogram(interval)}
+    terms = {name: Terms(name, FACET_VALUES) for name in names if _can_be_counted(name)}
+    all_of = replace(request, size=0, aggregations={**terms, **counts})
+    failed = f"({wanted.q}) AND {ERRORS}" if wanted.q else ERRORS
+    whole = store.search(all_of)
+    errors = store.search(replace(request, query=failed, size=0, aggregations=counts))
+    shown = pages.page(store, request, pages.cursor(wanted.after))
+    return Found(
+        total=whole.total,
+        errors=errors.total,
+        lines=[line(event, wanted.columns) for event in shown.events],
+        next_url=wanted.url(after=str(shown.next), live="") if shown.next else "",
+        interval=_span(interval),
+        bars=_bars(
+            _buckets(whole.aggregations.get(_TIME)),
+            _buckets(errors.aggregations.get(_TIME)),
+            since,
+            until,
+            wanted,
+        ),
+        facets=[_facet(name, whole.aggregations, wanted) for name in names],
+    )
+
+
+def problem_of(error: ValueError | StoreUnavailableError, query: str = "") -> Problem:
+    """Return what to show in place of results."""
+    if isinstance(error, StoreUnavailableError):
+        return Problem("The event store cannot be searched", str(error), None, 503)
+    if isinstance(error, QueryError):
+        place = _place(error, query)
+        text = error.reason if place else str(error)
+        return Problem("The query is not valid", text, place, 400)
+    return Problem("The address is not valid", str(error), None, 400)
+
+
+def _place(error: QueryError, query: str) -> tuple[str, str, str] | None:
+    """Return the query before, at and after what is wrong; None if the error does not say where."""
+    if error.position is not None:
+        at = error.position
+        return query[:at], query[at : at + 1], query[at + 1 :]
+    # An invalid value: `event.duration is a long field: 'x' is not a number`.
+    for found in re.finditer(r"'([^']+)'|^(\S+) is a ", str(error)):
+        before, part, after = query.partition(found[1] or found[2])
+        if part:
+            return before, part, after
+    return None
+
+
+def _can_be_counted(name: str) -> bool:
+    """Whether the values of a field can be counted: not those of a text, a date or an unknown field."""
+    try:
+        check(SearchRequest(size=0, aggregations={name: Terms(name)}))
+    except QueryError:
+        return False
+    return True
+
+
+def _facet(name: str, found: Mapping[str, AggregationResult], wanted: Wanted) -> Facet:
+    values = []
+    for bucket in _buckets(found.get(name)):
+        text = str(bucket.key).lower() if isinstance(bucket.key, bool) else str(bucket.key)
+        one = condition(name, text)
+        values.append(
+            (text, bucket.count, wanted.with_condition(one), wanted.with_condition(one, "NOT "))
+        )
+    others = tuple(one for one in wanted.facets if one != name)
+    return Facet(name, values, wanted.url(facets=others or FACETS), countable=name in found)
+
+
+def _bars(
+    found: list[Bucket], failed: list[Bucket], since: datetime, until: datetime, wanted: Wanted
+) -> list[Bar]:
+    interval = fitting_interval(since, until)
+    counts = filled(found, since, until, interval)
+    errors = dict(filled(failed, since, until, interval))
+    highest = max((count for _, count in counts), default=0) or 1
+    bars = []
+    for at, count in counts:
+        start, end = (
+            iso(time_ranges.to_microseconds(time)).replace(".000Z", "Z")
+            for time in (at, at + interval)
+        )
+        url = wanted.url(since=start, until=end, live="")
+        failures = errors[at]
+        bars.append(Bar(start, end, count, failures, count / highest, failures / highest, url))
+    return bars
+
+
+def _buckets(found: AggregationResult | None) -> list[Bucket]:
+    return found if isinstance(found, list) else []
+
+
+def _span(interval: timedelta) -> str:
+    """Return an interval for a person."""
+    seconds = interval.total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds * 1000:.0f} ms"

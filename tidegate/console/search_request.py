@@ -1,0 +1,93 @@
+"""What a search page's address says, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlencode
+
+from tidegate.store.base import SearchRequest
+from tidegate.store.query import time_ranges
+
+PATH: Final = "/search"
+RANGES: Final = ("5m", "15m", "1h", "6h", "24h", "7d")
+SINCE: Final = "15m"
+COLUMNS: Final = ("service.node.name", "message")
+FACETS: Final = (
+    *("log.level", "event.dataset", "event.outcome", "http.response.status_code"),
+    *("service.node.name", "error.type"),
+)
+SIZE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A search as its address has it. Times are as a person wrote them."""
+
+    q: str = ""
+    since: str = SINCE
+    until: str = ""
+    columns: tuple[str, ...] = COLUMNS
+    facets: tuple[str, ...] = FACETS
+    after: str = ""
+    live: str = ""
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Self:
+        """Return what the parameters of an address say; missing or empty ones have their default."""
+        given: dict[str, Any] = {}
+        for name in _NAMES:
+            if value := parameters.get(name, "").strip():
+                listed = isinstance(getattr(DEFAULT, name), tuple)
+                given[name] = _listed(value) if listed else value
+        return cls(**given)
+
+    def url(self, path: str = PATH, **changes: Any) -> str:
+        """Return the address of this search with changes; another search begins at its first page."""
+        changed = replace(self, **{"after": "", **changes})
+        parts = {
+            name: ",".join(value) if isinstance(value, tuple) else value
+            for name in _NAMES
+            if (value := getattr(changed, name)) != getattr(DEFAULT, name)
+        }
+        return f"{path}?{urlencode(parts)}" if parts else path
+
+    def with_condition(self, condition: str, sign: Literal["", "NOT "] = "") -> str:
+        """Return the address of the search with one more condition."""
+        q = self.q if _CHAIN.fullmatch(self.q) else f"({self.q})" if self.q else ""
+        return self.url(q=f"{q} AND {sign}{condition}" if q else f"{sign}{condition}")
+
+    def with_column(self, name: str) -> str:
+        """Return the address of the search with one more column, or one less if it is there."""
+        if name in self.columns:
+            return self.url(columns=tuple(one for one in self.columns if one != name) or COLUMNS)
+        return self.url(columns=(*self.columns, name))
+
+    def request(self, now: datetime, size: int) -> SearchRequest:
+        """Return it as a request to the store; without an end it ends now.
+
+        Raises:
+            ValueError: A time is invalid.
+        """
+        return SearchRequest(
+            query=self.q,
+            since=time_ranges.when(self.since, now),
+            until=time_ranges.when(self.until, now) if self.until else now,
+            size=size,
+        )
+
+
+DEFAULT: Final = Wanted()
+# Conditions that AND joins: another one can follow without parentheses.
+_TERM: Final = r'(?:NOT )?(?:[^\s"():]+:)?(?:"(?:[^"\\]|\\.)*"|[^\s"()]+|\([^()]*\))'
+_CHAIN: Final = re.compile(f"{_TERM}(?: AND {_TERM})*")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+_NAMES: Final = ("q", "since", "until", "columns", "facets", "after", "live")

@@ -1,0 +1,25 @@
+// @ts-check
+/** Buttons that copy the text in their `data-copy`, or what the address in their `data-copy-from` answers. */
+
+/** @param {ParentNode} root */
+export function copyButtons(root) {
+  for (const button of root.querySelectorAll("button[data-copy], button[data-copy-from]")) {
+    if (button instanceof HTMLButtonElement) button.hidden = false;
+  }
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target instanceof Element && event.target.closest("button[data-copy], button[data-copy-from]");
+  if (!(button instanceof HTMLButtonElement)) return;
+  const { copy, copyFrom, label } = button.dataset;
+  button.dataset.label = label ?? button.textContent ?? "";
+  try {
+    await navigator.clipboard.writeText(copyFrom ? await (await fetch(copyFrom)).text() : copy ?? "");
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Not allowed by the browser";
+  }
+  setTimeout(() => { button.textContent = button.dataset.label ?? ""; }, 1500);
+});
+
+copyButtons(document);

@@ -1,0 +1,3 @@
+// @ts-check
+import "./live.js";
+import "./copy.js";

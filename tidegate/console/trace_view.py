@@ -1,0 +1,137 @@
+"""How the pages show a trace: its spans to scale, with the log lines on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tidegate.console.event_view import LEVELS, MESSAGE, Line, line
+from tidegate.events.event import Event
+from tidegate.store.base import EventStore, SearchRequest
+from tidegate.store.query import time_ranges
+from tidegate.store.requests import MAX_HITS
+from tidegate.store.search import waterfall
+from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.store.search.waterfall import Span
+
+# Deeper spans are indented no further.
+MAX_INDENT: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A log line on a span: its place in percent of the trace, and the line."""
+
+    at: float
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """A span of the waterfall: its place and its width in percent, and the log lines on it."""
+
+    span: Span
+    indent: int
+    duration: str
+    at: float
+    width: float
+    marks: list[Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A trace. `lines` are all its events in order, each with the time since the start of the trace."""
+
+    id: str
+    title: str
+    start: str
+    duration: str
+    outcome: str
+    tone: str
+    spans: list[SpanRow]
+    lines: list[tuple[str, Line]]
+    others: int
+    """Events beyond those that a search returns."""
+
+
+def events_of(store: EventStore, trace_id: str) -> tuple[list[Event], int]:
+    """Return the events of a trace, oldest first, and how many more there are."""
+    found = store.search(SearchRequest(f"trace.id:{trace_id}", order="asc", size=MAX_HITS))
+    return found.hits, found.total - len(found.hits)
+
+
+def trace_of(trace_id: str, events: Sequence[Event], others: int, scale_ns: int = 0) -> Trace:
+    """Return a trace of its events, at least one.
+
+    Args:
+        trace_id: Its id.
+        events: Its events, oldest first.
+        others: The number of its events that are missing here.
+        scale_ns: What the whole width means; 0 is the duration of the trace.
+    """
+    spans = [waterfall.span_of(event) for event in events if is_span(event)]
+    logs = [event for event in events if not is_span(event)]
+    first, whole = waterfall.extent(spans or [waterfall.span_of(event) for event in events])
+    scale = scale_ns or whole
+    nested = waterfall.nested(spans)
+    root = nested[0][1] if nested else None
+    rows = []
+    for depth, span in nested:
+        marks = [
+            Mark(_percent(_at(event) - first, scale), line(event, (MESSAGE,)))
+            for event in logs
+            if span.id and text_of(event, "span.id") == span.id
+        ]
+        place = _percent(span.start_ns - first, scale)
+        width = max(0.2, min(100 - place, span.duration_ns / scale * 100))
+        shown = waterfall.duration(span.duration_ns)
+        rows.append(SpanRow(span, min(depth, MAX_INDENT), shown, place, width, marks))
+    failed = any(value_of(event, "event.outcome") == "failure" for event in events)
+    warned = any(LEVELS.get(text_of(event, "log.level")) for event in events)
+    outcome, tone = (
+        ("failure", "bad") if failed else ("warning", "warn") if warned else ("success", "good")
+    )
+    return Trace(
+        id=trace_id,
+        title=root.name if root else text_of(events[0], MESSAGE),
+        start=line(events[0], ()).at,
+        duration=waterfall.duration(whole) if spans else "",
+        outcome=outcome,
+        tone=tone,
+        spans=rows,
+        lines=[(_offset(_at(event) - first), line(event, (MESSAGE,))) for event in events],
+        others=others,
+    )
+
+
+def whole_ns(events: Sequence[Event]) -> int:
+    """Return the time from the start of the first span to the end of the last one."""
+    spans = [waterfall.span_of(event) for event in events if is_span(event)]
+    return waterfall.extent(spans)[1] if spans else 1
+
+
+def subtree(events: Sequence[Event], span_id: str) -> list[Event]:
+    """Return the events of a span and of all below it; of the whole trace if the id is empty."""
+    if not span_id:
+        return list(events)
+    spans = [waterfall.span_of(event) for event in events if is_span(event)]
+    wanted = waterfall.subtree(spans, span_id)
+    return [event for event in events if text_of(event, "span.id") in wanted]
+
+
+def is_span(event: Event) -> bool:
+    """Whether an event is a span, and not a log line."""
+    return bool(value_of(event, "data_stream.type") == "traces")
+
+
+def _at(event: Event) -> int:
+    return (time_ranges.microseconds(text_of(event, "@timestamp")) or 0) * 1000
+
+
+def _percent(ns: int, scale: int) -> float:
+    return min(100.0, max(0.0, ns / scale * 100))
+
+
+def _offset(ns: int) -> str:
+    return f"{ns / 1e6:+,.1f} ms"
