@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate.service import VERSION
 from tidegate.service.http.endpoints import Endpoints
-from tidegate.service.http.errors import add_error_handlers
+from tidegate.service.http.errors import PREFIX, add_error_handlers
 from tidegate.service.http.feedback import Feedback
 from tidegate.service.http.v2 import InferenceV2
+from tidegate.service.model.artefact import Manifest
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.serving.model_service import ModelService
 from tidegate.serving import Loading, make_replica, manual_slots
@@ -29,7 +32,6 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         SettingsError: the key of prediction ids cannot be read.
     """
-    # The routes are Starlette's: FastAPI's validation of a body costs more than the model's prediction.
     app = FastAPI(
         title=settings.service.name,
         version=VERSION,
@@ -42,16 +44,53 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # The number of rows decides whether a prediction needs a thread, so slots are acquired after parsing.
     manual_slots(app)
-    replica = make_replica(app, settings)
+    direct = DirectPaths(app)
+    replica = make_replica(direct, settings)
     service = ModelService(replica)
-    app.state.replica, app.state.service = replica, service
+    app.state.replica, app.state.service, app.state.direct = replica, service, direct
+    endpoints, protocol = Endpoints(service), InferenceV2(service)
     app.router.routes += [
-        *Endpoints(service).routes(),
+        *endpoints.routes(),
         Route("/feedback", Feedback(service).post, methods=["POST"]),
-        *InferenceV2(service).routes(),
+        *protocol.routes(),
     ]
     add_error_handlers(app)
+    direct.endpoints["/predict"] = endpoints.predict
+    direct.infer = protocol.infer
     return app
+
+
+class DirectPaths:
+    """The application as one ASGI callable: predictions without the layers of a framework.
+
+    What is asked in another way than these paths, or by another method, is routed by FastAPI to the same
+    endpoints.
+
+    Attributes:
+        app: the FastAPI application.
+        version: its version.
+        endpoints: of POST, by path.
+    """
+
+    infer: ASGIApp
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app: Final = app
+        self.version: Final = app.version
+        self.endpoints: Final[dict[str, ASGIApp]] = {}
+
+    def loaded(self, manifest: Manifest) -> None:
+        """Add the paths of a model."""
+        path = f"{PREFIX}/models/{manifest.name}"
+        for each in (path, f"{path}/versions/{manifest.version}"):
+            self.endpoints[f"{each}/infer"] = self.infer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or the lifespan."""
+        app: ASGIApp = self.app
+        if scope["type"] == "http" and scope["method"] == "POST":
+            app = self.endpoints.get(scope["path"], app)
+        await app(scope, receive, send)
 
 
 @asynccontextmanager
@@ -60,14 +99,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     loading = Loading[Model]("the model")
     loading.start(service.load)
 
-    async def load_shadow() -> None:  # the replica is ready before that
+    async def when_loaded() -> None:  # the replica is ready before that
         try:
             model = await loading.until_loaded()
         except Exception:  # noqa: BLE001 - whatever it is, Loading has logged it
             return
+        app.state.direct.loaded(model.manifest)
         await service.after_response.load(model)
 
-    shadow = asyncio.create_task(load_shadow())
+    shadow = asyncio.create_task(when_loaded())
     yield
     shadow.cancel()
     await loading.stop()

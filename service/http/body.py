@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from tidegate.service.request_errors import NOT_FINITE, Detail, Loc, RequestError
 from tidegate.service.serving.client_disconnect import client_disconnected
@@ -24,11 +24,19 @@ SEARCHED_BYTES: Final = 16_384
 _WINDOW_BITS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
-async def read_body(request: Request, limit: int, *, check_type: bool = True) -> bytes:
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The headers of a request; of a name that occurs twice the first one."""
+    return dict(reversed(scope["headers"]))
+
+
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, limit: int, *, check_type: bool = True
+) -> bytes:
     """Read and decode the body.
 
     Args:
-        request: the request.
+        headers: of the request.
+        receive: its channel.
         limit: the largest size in bytes, before and after decoding.
         check_type: whether its content type must be JSON.
 
@@ -37,21 +45,25 @@ async def read_body(request: Request, limit: int, *, check_type: bool = True) ->
             499 the client disconnected.
     """
     if check_type:
-        _check_type(request.headers.get("content-type", ""))
-    window_bits = _window_bits(request.headers.get("content-encoding", ""))
-    declared = byte_count(request.headers.get("content-length", ""))
+        _check_type(headers.get(b"content-type", b""))
+    window_bits = _window_bits(headers.get(b"content-encoding", b""))
+    declared = byte_count(headers.get(b"content-length", b"").decode("latin-1"))
     if declared is not None and declared > limit:
         # The server discards the rest, so that the client reads this response.
         raise _too_large(limit)
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise _too_large(limit)
-    except ClientDisconnect:
-        raise client_disconnected() from None
-    return bytes(body) if window_bits is None else _inflate(bytes(body), window_bits, limit)
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise client_disconnected()
+        more = message.get("more_body", False)
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise _too_large(limit)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return body if window_bits is None else _inflate(body, window_bits, limit)
 
 
 def byte_count(text: str) -> int | None:
@@ -105,16 +117,18 @@ def _not_finite(body: bytes) -> Iterator[Loc]:
             yield loc
 
 
-def _check_type(content_type: str) -> None:
-    name = content_type.partition(";")[0].strip().lower()
+def _check_type(content_type: bytes) -> None:
+    if content_type == b"application/json":
+        return
+    name = content_type.decode("latin-1").partition(";")[0].strip().lower()
     if name == "application/json" or name.endswith("+json"):
         return
     message = f"The content type should be application/json, got {name[:80] or 'none'}"
     raise RequestError(415, Detail(("header", "content-type"), message, "content_type"))
 
 
-def _window_bits(encoding: str) -> int | None:
-    name = encoding.strip().lower()
+def _window_bits(encoding: bytes) -> int | None:
+    name = encoding.decode("latin-1").strip().lower()
     if name in {"", "identity"}:
         return None
     if name not in _WINDOW_BITS:

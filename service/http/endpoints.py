@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope
 
-from tidegate.service.http.body import BODY, parse_json, read_body
+from tidegate.service.http.body import BODY, headers_of, parse_json, read_body
 from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
+from tidegate.service.http.errors import Endpoint
 from tidegate.service.http.openapi import describe
 from tidegate.service.http.parsing import in_thread_if_long
 from tidegate.service.http.response import (
+    Answer,
     check_answer_size,
     check_row_count,
     encode,
@@ -34,6 +37,7 @@ class Endpoints:
     def __init__(self, service: ModelService) -> None:
         self._service = service
         self._document: dict[str, Any] | None = None
+        self.predict: Final = Endpoint(self._predict)
 
     def routes(self) -> list[BaseRoute]:
         """The routes of an application."""
@@ -43,23 +47,23 @@ class Endpoints:
             Route("/docs", self.docs),
         ]
 
-    async def predict(self, request: Request) -> Response:
+    async def _predict(self, scope: Scope, receive: Receive) -> Answer:
         """Predict each instance."""
         service = self._service
         model = service.model()
-        body = await read_body(request, service.settings.gateway.request_bytes)
+        body = await read_body(headers_of(scope), receive, service.request_bytes)
         with span("request.parse", bytes=len(body)):
             batch, work = await in_thread_if_long(
                 model, len(body), lambda: read_request(parse_json(body), model.inputs)
             )
             check_row_count(model, len(batch), None, INSTANCES)
-        result = await service.predict(model, batch, work, request.receive)
+        result = await service.predict(model, batch, work, receive)
         with span("response.encode"):
             check_answer_size(model, result, None, INSTANCES)
             prediction_ids = make_prediction_ids(model, result, service.ids)
             content = encode(model, result, prediction_ids)
         after = service.after(model, batch, result, prediction_ids)
-        return Response(content, media_type="application/json", background=after)
+        return Answer(content, after)
 
     async def openapi(self, _: Request) -> Response:
         """The OpenAPI document."""

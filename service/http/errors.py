@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tidegate.service.http.v2 import PREFIX
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.serving import NoSlotError
 from tidegate.telemetry import fail
 
+PREFIX: Final = "/v2"
+"""The paths of the Open Inference Protocol, whose errors have another form."""
+
 
 def add_error_handlers(app: Starlette) -> None:
     """Answer each error as JSON, and record its reason in the request's event."""
-    app.add_exception_handler(RequestError, _on_request_error)
-    app.add_exception_handler(NoSlotError, _on_no_slot)
+    for kind in (RequestError, NoSlotError, Exception):
+        app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_unexpected_error)
 
 
-async def _on_request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)  # noqa: S101 (it is registered for this type alone)
-    return _error_response(request, error)
+class Endpoint:
+    """An endpoint as an ASGI application of its own, with the error responses of all others.
+
+    Args:
+        answer: makes the response to a request, from its scope and its channel.
+    """
+
+    def __init__(self, answer: Callable[[Scope, Receive], Awaitable[ASGIApp]]) -> None:
+        self._answer: Final = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        try:
+            response = await self._answer(scope, receive)
+        except (RequestError, NoSlotError) as error:
+            response = error_response(scope["path"], error)
+        except Exception as error:
+            await error_response(scope["path"], error)(scope, receive, send)
+            raise  # so that it is recorded
+        await response(scope, receive, send)
 
 
-async def _on_no_slot(request: Request, error: Exception) -> Response:
-    assert isinstance(error, NoSlotError)  # noqa: S101 (it is registered for this type alone)
-    detail = Detail(("slots",), error.message, "no_slot")
-    retry_after = {"Retry-After": str(error.retry_after_seconds)}
-    return _error_response(request, RequestError(503, detail, headers=retry_after))
+def error_response(path: str, error: Exception) -> Response:
+    """The response to an error; its reason goes to the request's event."""
+    problem = _problem(error)
+    fail(problem.type, str(problem))
+    if path.startswith(PREFIX):
+        body: dict[str, Any] = {"error": problem.message}
+    else:
+        body = {"detail": [detail.as_json() for detail in problem.details]}
+    return Response(
+        orjson.dumps(body), problem.status, problem.headers, media_type="application/json"
+    )
+
+
+def _problem(error: Exception) -> RequestError:
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, NoSlotError):
+        detail = Detail(("slots",), error.message, "no_slot")
+        return RequestError(503, detail, headers={"Retry-After": str(error.retry_after_seconds)})
+    detail = Detail(("server",), "Internal error; it is logged", type(error).__name__)
+    return RequestError(500, detail)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    return error_response(request.url.path, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -45,20 +85,4 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     }.get(HTTPStatus(error.status_code), (("request",), "http_error"))
     message = f"{request.method} {request.url.path}: {error.detail}"
     detail = Detail(loc, message, kind)
-    return _error_response(request, RequestError(error.status_code, detail, headers=error.headers))
-
-
-async def _on_unexpected_error(request: Request, error: Exception) -> Response:
-    detail = Detail(("server",), "Internal error; it is logged", type(error).__name__)
-    return _error_response(request, RequestError(500, detail))
-
-
-def _error_response(request: Request, problem: RequestError) -> Response:
-    fail(problem.type, str(problem))
-    if request.url.path.startswith(PREFIX):
-        body: dict[str, Any] = {"error": problem.message}
-    else:
-        body = {"detail": [detail.as_json() for detail in problem.details]}
-    return Response(
-        orjson.dumps(body), problem.status, problem.headers, media_type="application/json"
-    )
+    return await _on_error(request, RequestError(error.status_code, detail, headers=error.headers))

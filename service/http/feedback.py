@@ -19,7 +19,7 @@ from tidegate.monitoring.feedback.outcomes import (
     event_message,
 )
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
-from tidegate.service.http.body import BODY, parse_json, read_body
+from tidegate.service.http.body import BODY, headers_of, parse_json, read_body
 from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.model_service import ModelService
@@ -53,7 +53,11 @@ class Feedback:
     async def post(self, request: Request) -> Response:
         """Accept each valid label, and report why each of the others is refused."""
         model, processor = self._service.model(), self._service.feedback()
-        body = await read_body(request, self._service.settings.gateway.request_bytes)
+        body = await read_body(
+            headers_of(request.scope),
+            request.receive,
+            self._service.settings.gateway.request_bytes,
+        )
         outcomes = read_outcomes(parse_json(body))
         refused: list[tuple[int, Detail]] = []
         for number, entry in enumerate(outcomes):

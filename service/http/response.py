@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import time_ns
 from typing import Final
 
 import numpy as np
 import orjson
+from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.service.model.loaded_model import Model
@@ -17,6 +20,30 @@ from tidegate.telemetry import request_ids
 
 MAX_VALUES: Final = 65_536
 """Largest number of values in a response: 1.3 MB of JSON, 5 ms of the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response of JSON, as an ASGI application; Starlette's takes three times as long.
+
+    Attributes:
+        content: its body.
+        after: what to do when it is sent; None for nothing.
+    """
+
+    content: bytes
+    after: BackgroundTask | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        headers = [
+            (b"content-length", b"%d" % len(self.content)),
+            (b"content-type", b"application/json"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self.content})
+        if self.after is not None:
+            await self.after()
 
 
 def make_prediction_ids(

@@ -10,15 +10,18 @@ request by name; other clients get responses as the protocol defines them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope
 
 from tidegate.service import VERSION
-from tidegate.service.http.body import parse_json, read_body
+from tidegate.service.http.body import headers_of, parse_json, read_body
+from tidegate.service.http.errors import PREFIX, Endpoint
 from tidegate.service.http.parsing import in_thread_if_long
 from tidegate.service.http.response import (
     check_answer_size,
@@ -45,7 +48,6 @@ from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, prot
 from tidegate.service.serving.model_service import ModelService
 from tidegate.telemetry import span
 
-PREFIX: Final = "/v2"
 _CONFIG_TYPES: Final = {BYTES: "TYPE_STRING"}
 
 
@@ -54,6 +56,7 @@ class InferenceV2:
 
     def __init__(self, service: ModelService) -> None:
         self._service = service
+        self.infer: Final = Endpoint(self._infer)
 
     def routes(self) -> list[BaseRoute]:
         """The routes of an application."""
@@ -186,14 +189,14 @@ class InferenceV2:
         """Refuses to register or list shared memory."""
         raise RequestError(400, Detail(("sharedmemory",), NO_SHARED_MEMORY, PROTOCOL))
 
-    async def infer(self, request: Request) -> Response:
+    async def _infer(self, scope: Scope, receive: Receive) -> Response:
         """Predict a batch."""
-        model = self._model(request)
-        limit = self._service.settings.gateway.request_bytes
+        model = self._named(scope.get("path_params", {}))
+        headers = headers_of(scope)
         # Triton ignores the content type, and its client sends none.
-        body = await read_body(request, limit, check_type=False)
+        body = await read_body(headers, receive, self._service.request_bytes, check_type=False)
         with span("request.parse", bytes=len(body)):
-            text, raw = split_body(body, request.headers.get(HEADER_LENGTH))
+            text, raw = split_body(body, _text(headers, HEADER_LENGTH))
             fields = parse_json(text)
             if not isinstance(fields, dict):
                 raise protocol_error("", "should be an object with inputs")
@@ -207,13 +210,13 @@ class InferenceV2:
             )
             names = [output.name for output in outputs]
             check_row_count(model, len(batch), names, ("outputs",))
-        result = await self._service.predict(model, batch, work, request.receive)
+        result = await self._service.predict(model, batch, work, receive)
         with span("response.encode"):
             check_answer_size(model, result, names, ("outputs",))
             with_ids = any(output.name == PREDICTION_ID for output in outputs)
             ids = make_prediction_ids(model, result, self._service.ids) if with_ids else []
             response = write_response(model, fields.get("id"), result, outputs, prediction_ids=ids)
-            await compress(response, request.headers.get("accept-encoding", ""))
+            await compress(response, _text(headers, "accept-encoding") or "")
             response.background = self._service.after(model, batch, result, ids)
             return response
 
@@ -222,16 +225,24 @@ class InferenceV2:
         return _json({"ready": ready}, status=200 if ready else 503)
 
     def _model(self, request: Request) -> Model:
+        return self._named(request.path_params)
+
+    def _named(self, params: Mapping[str, Any]) -> Model:
         model = self._service.model()
         manifest = model.manifest
-        name = request.path_params.get("name", manifest.name)
-        version = request.path_params.get("version", manifest.version)
+        name = params.get("name", manifest.name)
+        version = params.get("version", manifest.version)
         if (name, version) != (manifest.name, manifest.version):
             message = (
                 f"Unknown model; this server serves {manifest.name}, version {manifest.version}"
             )
             raise RequestError(404, Detail(("path", "name"), message, "not_found"))
         return model
+
+
+def _text(headers: Mapping[bytes, bytes], name: str) -> str | None:
+    value = headers.get(name.encode())
+    return None if value is None else value.decode("latin-1")
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -59,6 +59,7 @@ class ModelService:
     def __init__(self, replica: Replica) -> None:
         self.replica: Final = replica
         self.settings: Final = replica.settings
+        self.request_bytes: Final = replica.settings.gateway.request_bytes
         self._slots = replica.slots
         self._key = prediction_key(self.settings)
         self.ids: PredictionIds | None = None
