@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import orjson
 from starlette.responses import StreamingResponse
@@ -13,6 +15,7 @@ from tidegate.runtime.keep_running import OnFault, keep_running
 
 # The browser connects again after this time.
 RETRY_MILLISECONDS: Final = 1000
+T = TypeVar("T")
 Read = Callable[[], Awaitable[Mapping[str, Any]]]
 """Returns what a page shows now, as a JSON object."""
 
@@ -80,6 +83,24 @@ class Poll:
             self._next.set()
             self._next = asyncio.Event()
             await asyncio.sleep(self._seconds)
+
+
+class Held(Generic[T]):
+    """A value that is read anew only after some seconds, for what changes slowly or costs more."""
+
+    def __init__(self, seconds: float) -> None:
+        """Store how long a value is good."""
+        self._seconds = seconds
+        self._read_at = -math.inf
+        self._value: T | None = None
+
+    async def get(self, read: Callable[[], Awaitable[T]]) -> T:
+        """The value; an exception of `read` is not held."""
+        now = time.monotonic()
+        if self._value is None or now - self._read_at >= self._seconds:
+            self._value = await read()
+            self._read_at = now
+        return self._value
 
 
 class Polls:

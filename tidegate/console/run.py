@@ -16,7 +16,7 @@ from tidegate.console.app import create_app
 from tidegate.console.security import is_loopback
 from tidegate.console.sources import open_sources
 from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
-from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.event_log import APP, EventLog
 from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
@@ -55,7 +55,7 @@ async def _serve(settings: Settings, prometheus: str) -> None:
     tokens = _tokens(settings)
     with requires_port(SETTING, settings.console.port):
         listener = _listen(settings.stack.host, settings.console.port)
-    with closing(EventLog.to_files(settings, NAME, NAME)) as event_log:
+    with closing(EventLog.to_files(settings, NAME, APP)) as event_log:
         async with open_sources(settings, prometheus) as sources:
             app, polls = create_app(sources, event_log.fault, tokens)
             server = _Server(

@@ -62,17 +62,17 @@ class Site:
     pages: tuple[Page, ...]
     templates: Environment = field(default_factory=environment)
 
-    def render(self, page: Page, *, status: int = 200, **values: Any) -> HTMLResponse:
+    def render(self, page: Page, /, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, or one below it, such as a trace."""
         template = self.templates.get_template(f"{page.name}.html.j2")
         text = template.render(page=page, pages=self.pages, service=self.service, **values)
         return HTMLResponse(text, status)
 
-    def blocks(self, page: Page, names: Iterable[str], **values: Any) -> dict[str, str]:
+    def blocks(self, page: Page, blocks: Iterable[str], /, **values: Any) -> dict[str, str]:
         """The HTML of some blocks of a page, by name: what a live page replaces."""
         template = self.templates.get_template(f"{page.name}.html.j2")
         context = template.new_context({"page": page, "service": self.service, **values})
-        return {name: "".join(template.blocks[name](context)).strip() for name in names}
+        return {name: "".join(template.blocks[name](context)).strip() for name in blocks}
 
     @property
     def service(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -11,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from support.browser import DEADLINE_MS, browser_page, failures_of
 from support.components import unavailable
 from support.eventually import eventually
 from support.ports import free_port
@@ -21,25 +21,11 @@ from tidegate.stack import prometheus
 
 pytestmark = pytest.mark.integration
 
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
-DEADLINE_MS = 30_000
-
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of a browser."""
-    chromium = shutil.which("chromium")
-    if not chromium:
-        unavailable("there is no chromium: scripts/setup chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page()
-        page.set_default_timeout(DEADLINE_MS)
+    with browser_page() as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture
@@ -70,14 +56,7 @@ def root(folder: Path) -> Iterator[str]:
 
 
 def test_the_page_shows_a_query_the_rules_and_the_targets(root: str, page: Page) -> None:
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(f"{error}\n{error.stack}"))
-    page.on(
-        "response",
-        lambda answer: (
-            failures.append(f"{answer.url}: {answer.status}") if answer.status >= 400 else None
-        ),
-    )
+    failures = failures_of(page)
     page.goto(f"{root}/graph?g0.expr=vector(42)&g0.tab=1")
     expect(page.get_by_text("42", exact=True).first).to_be_visible(timeout=DEADLINE_MS)
     # Version 3 names the pages otherwise.

@@ -1,4 +1,6 @@
 // @ts-check
+import { Charts } from "./chart.js";
 import { follow } from "./live.js";
 
-follow(`/overview/live${location.search}`);
+const charts = new Charts(document);
+follow(`/overview/live${location.search}`, (update) => charts.show(update.chart));

@@ -1,0 +1,156 @@
+"""The console's Overview in a real browser, against a stack under load.
+
+Names and roles are checked through the accessibility tree of the browser.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from support.browser import DEADLINE_MS, browser_page, failures_of
+from support.eventually import eventually
+from support.processes.running_stack import Stack, running
+
+pytestmark = pytest.mark.e2e
+expect.set_options(timeout=DEADLINE_MS)
+REASON = re.compile(r"\d → \d: .*requests/s")
+
+SCENARIO = """
+name = "console"
+description = "Fifteen seconds at 25 requests per second, more than one replica can serve."
+arrivals = "even"
+weights = { medium = 1, heavy = 1 }
+phases = [{ kind = "constant", seconds = 15, rate = 25 }]
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("console")
+    (folder / "scenario.toml").write_text(SCENARIO, encoding="utf-8")
+    with running(
+        folder,
+        artefact,
+        console={"enabled": True},
+        device={"simulated": True},
+        autoscaler={"tick_seconds": 2},
+    ) as stack:
+        stack.environment["BROWSER"] = "true"  # the program that opens an address
+        load = stack.run(
+            *("tidegate.loadgen", "run", str(folder / "scenario.toml"), "--url", stack.url),
+            *("--rows", str(artefact / "samples.ndjson"), "--out", str(folder / "runs")),
+        )
+        # 98 means that requests were sent late, which happens on a busy machine.
+        assert load.returncode in {0, 98}, load.stdout + load.stderr
+        changes = "event.dataset:tidegate.decision AND tidegate.decision.reason:up"
+        eventually(
+            lambda: stack.run("tidegate", "search", changes).returncode == 0, "it has scaled up"
+        )
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def address(stack: Stack) -> str:
+    return str(stack.status()["console"])
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with browser_page() as page:
+        yield page
+
+
+def test_the_overview_shows_the_state_and_breaks_no_rule_of_its_policy(
+    address: str, page: Page
+) -> None:
+    failures = failures_of(page)
+    page.goto(address)
+    expect(page.locator("[data-block=state]")).to_have_text("ready")
+    for name in ("Objective", "Requests", "Latency p95", "Errors", "Replicas ready"):
+        expect(page.locator("dt", has_text=name).first).to_be_visible()
+    expect(page.locator("canvas")).to_have_count(5)
+    for name in ("gateway", "prometheus", "autoscaler", "flights-1"):
+        expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+    assert failures == []
+
+
+def test_why_there_are_this_many_replicas_is_said_on_the_first_page(
+    address: str, page: Page
+) -> None:
+    page.goto(address)
+    expect(page.get_by_role("heading", name=re.compile("Why . replica"))).to_be_visible()
+    expect(page.locator("[data-block=why] li").first).to_contain_text(REASON)
+    mark = page.locator(".marks button").last
+    mark.focus()
+    expect(page.locator(".sentence")).to_contain_text(REASON)
+
+
+def test_a_slow_request_leads_to_its_trace_and_names_the_model_that_answered(
+    address: str, page: Page, artefact: Path
+) -> None:
+    page.goto(address)
+    version = json.loads((artefact / "manifest.json").read_text("utf-8"))["version"][:12]
+    row = page.locator("[data-block=slow] tbody tr").first
+    expect(row).to_contain_text(version)
+    expect(row.get_by_role("link")).to_have_attribute("href", re.compile("^/traces/[0-9a-f]{32}$"))
+    expect(page.locator("[data-block=model]")).to_contain_text(version)
+
+
+def test_each_canvas_has_a_table_with_the_same_values(address: str, page: Page) -> None:
+    page.goto(address)
+    expect(page.locator("canvas").first).to_be_visible()
+    page.get_by_text("Table: Latency").click()
+    table = page.locator("figure", has_text="Table: Latency").get_by_role("table").last
+    expect(table.get_by_role("columnheader", name="p95")).to_be_visible()
+    expect(table.locator("td", has_text=" ms").first).to_be_visible()
+
+
+def test_a_source_that_is_away_is_named_and_comes_back_without_a_reload(
+    address: str, stack: Stack, page: Page
+) -> None:
+    page.goto(address)
+    banner = page.locator("#banner")
+    expect(page.locator("canvas").first).to_be_visible()
+    prometheus = next(one for one in stack.status()["components"] if one["id"] == "prometheus")
+    os.kill(prometheus["pid"], signal.SIGSTOP)
+    try:
+        expect(banner).to_contain_text("Prometheus")
+        expect(page.get_by_role("rowheader", name="gateway", exact=True)).to_be_visible()
+    finally:
+        os.kill(prometheus["pid"], signal.SIGCONT)
+    expect(banner).to_be_hidden()
+
+
+def test_the_keyboard_alone_reaches_every_control(address: str, page: Page) -> None:
+    page.goto(address)
+    expect(page.locator(".marks button").first).to_be_attached()
+    wanted = page.locator("a, button, summary").count()
+    seen = set()
+    for _ in range(2 * wanted):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.outerHTML"))
+    for name in ("Skip to the content", 'href="?range=1h"', "Table: Errors", 'href="/traces/'):
+        assert any(name in one for one in seen), name
+    assert any('id="mark-' in one for one in seen)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_telephone_shows_it_without_scrolling_sideways(address: str, scheme: str) -> None:
+    with browser_page(viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
+        page.goto(address)
+        expect(page.locator("canvas").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_of_the_gateway_leads_to_the_console(stack: Stack, address: str) -> None:
+    assert stack.send("/").body["console"] == address
+    opened = stack.run("tidegate", "open")
+    assert (opened.returncode, opened.stdout.strip()) == (0, address)

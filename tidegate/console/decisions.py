@@ -1,0 +1,79 @@
+"""The autoscaler's decisions that changed something, as the pages show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from tidegate.autoscaler.audit.explain import QUERY
+from tidegate.autoscaler.audit.intervals import decision_of
+from tidegate.autoscaler.decision_event import format_size, is_change
+from tidegate.console.sources import Sources
+from tidegate.events.event import Event
+from tidegate.store.base import SearchRequest
+from tidegate.store.query import time_ranges
+from tidegate.store.search.event_lines import text_of
+
+# Every other reason keeps the number.
+CHANGES: Final = f"{QUERY} AND tidegate.decision.reason:(up OR down)"
+MAX_CHANGES: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A decision that changed the number of replicas or their slots.
+
+    Attributes:
+        at: seconds since 1970.
+        before: the size before it, as text.
+        after: the size after it.
+        reason: one word, such as `up`.
+        sentence: why, for a person.
+    """
+
+    at: float
+    before: str
+    after: str
+    reason: str
+    sentence: str
+
+    def mark(self) -> dict[str, Any]:
+        """It as a mark on the time axis."""
+        up = self.reason != "down"
+        return {
+            "at": self.at,
+            "up": up,
+            "label": f"{self.before} → {self.after}",
+            "text": self.sentence,
+        }
+
+
+async def read_changes(sources: Sources, since: float, size: int = MAX_CHANGES) -> list[Change]:
+    """The last changes since a time in seconds since 1970, newest first.
+
+    Raises:
+        StoreUnavailableError: the store cannot be searched now.
+    """
+    begin = datetime.fromtimestamp(since, UTC)
+    found = await sources.search(SearchRequest(CHANGES, since=begin, size=size))
+    return [change for event in found.hits if (change := _change(event))]
+
+
+def _change(event: Event) -> Change | None:
+    decision = decision_of(event)
+    if not is_change(decision):
+        return None
+    slots = (decision.get("signals") or {}).get("slots_asked") if "slots" in decision else None
+    return Change(
+        seconds_of(event),
+        format_size(decision.get("previous"), slots),
+        format_size(decision.get("desired"), decision.get("slots")),
+        str(decision.get("reason")),
+        text_of(event, "message"),
+    )
+
+
+def seconds_of(event: Event) -> float:
+    """The time of an event in seconds since 1970; 0 if it has none."""
+    return (time_ranges.microseconds(text_of(event, "@timestamp")) or 0) / 1e6

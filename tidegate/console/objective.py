@@ -1,0 +1,104 @@
+"""The objective: whether it is kept now, and how fast the error budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tidegate.console.series import Line
+from tidegate.settings import Slo
+
+WINDOWS: Final = ("5m", "30m", "1h", "6h")
+QUANTILE: Final = Line("service:latency_objective_quantile_seconds:1m")
+BUDGET_DAYS: Final = 30
+LATENCY: Final = "service:latency_miss_ratio"
+ERRORS: Final = "service:error_ratio"
+LINES: Final = (
+    QUANTILE,
+    *(Line(f"{ratio}:{window}") for ratio in (LATENCY, ERRORS) for window in WINDOWS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The error budget of one objective.
+
+    Attributes:
+        name: of the objective.
+        promise: it in words.
+        allowed: the fraction of requests that may miss it.
+        ratios: the fraction that missed it, by window; a window without requests is missing.
+    """
+
+    name: str
+    promise: str
+    allowed: float
+    ratios: Mapping[str, float]
+
+    def burn(self, window: str) -> float | None:
+        """How many times faster than allowed the budget is spent; None without requests."""
+        ratio = self.ratios.get(window)
+        return None if ratio is None else ratio / self.allowed
+
+    @property
+    def level(self) -> str:
+        """`good`, `warn` or `bad`, by the burn of the last hour."""
+        burn = self.burn("1h") or 0.0
+        return "good" if burn <= 1 else "warn" if burn <= 6 else "bad"
+
+    @property
+    def outlook(self) -> str:
+        """How long the budget of a month lasts at the rate of the last hour."""
+        burn = self.burn("1h")
+        if burn is None:
+            return "no requests in the last hour"
+        if burn <= 1:
+            return f"lasts the month: {burn:.0%} of what is allowed is spent"
+        days = BUDGET_DAYS / burn
+        left = f"{days:.0f} days" if days >= 2 else f"{days * 24:.0f} hours"
+        return f"spent {burn:.1f} times too fast: the budget of a month lasts {left}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the objective is kept now: a level as of a budget, in one or two words, and the reason."""
+
+    level: str
+    words: str
+    reason: str
+
+
+def budgets(slo: Slo, values: Mapping[str, float]) -> tuple[Budget, Budget]:
+    """The budgets of latency and of availability, from the current values of `LINES`."""
+    by_ratio = (
+        {window: values[key] for window in WINDOWS if (key := f"{ratio}:{window}") in values}
+        for ratio in (LATENCY, ERRORS)
+    )
+    promises = (
+        (
+            "Latency",
+            f"{slo.latency_quantile * 100:.4g} % within {slo.latency_seconds * 1e3:.0f} ms",
+        ),
+        ("Availability", f"{slo.availability * 100:.5g} % without a server error"),
+    )
+    allowed = (1 - slo.latency_quantile, 1 - slo.availability)
+    latency, availability = (
+        Budget(name, promise, part, ratios)
+        for (name, promise), part, ratios in zip(promises, allowed, by_ratio, strict=True)
+    )
+    return latency, availability
+
+
+def verdict(slo: Slo, values: Mapping[str, float]) -> Verdict:
+    """Whether the objective is kept now, from the current values of `LINES`."""
+    quantile, errors = values.get(QUANTILE.key()), values.get(f"{ERRORS}:5m", 0.0)
+    name, limit = f"p{slo.latency_quantile * 100:.4g}", f"{slo.latency_seconds * 1e3:.0f} ms"
+    if errors > 1 - slo.availability:
+        return Verdict("bad", "missed", f"{errors:.2%} of the answers of 5 minutes are errors")
+    if quantile is None:
+        return Verdict("", "no requests", f"objective: {name} within {limit}")
+    measured = f"{name} {quantile * 1e3:.0f} ms of {limit} in the last minute"
+    if quantile > slo.latency_seconds:
+        return Verdict("bad", "missed", measured)
+    return Verdict("good", "kept", measured)

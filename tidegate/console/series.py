@@ -1,0 +1,102 @@
+"""Recorded series over a range of time, on one time axis for all charts of a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tidegate.runtime.prometheus import Prometheus, Series
+
+LAST_SECONDS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A range that a person may choose: its name, and its length and the time between samples in seconds."""
+
+    name: str
+    seconds: int
+    step: int
+
+
+RANGES: Final = (
+    Range("5m", 300, 2),
+    Range("15m", 900, 5),
+    Range("1h", 3600, 15),
+    Range("6h", 21_600, 60),
+    Range("24h", 86_400, 300),
+    Range("7d", 604_800, 1800),
+)
+DEFAULT: Final = RANGES[1]
+
+
+def chosen_range(name: str | None) -> Range:
+    """The range of this name, or the default."""
+    return next((one for one in RANGES if one.name == name), DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a chart: the series and, if it has labels, which one, such as `state="ready"`."""
+
+    series: str
+    label: str = ""
+    value: str = ""
+
+    def key(self) -> str:
+        """Its name in the data of the charts."""
+        return f"{self.series}/{self.value}" if self.label else self.series
+
+
+async def read_lines(
+    prometheus: Prometheus, lines: Sequence[Line], span: Range, now: float
+) -> dict[str, Any]:
+    """The lines as columns: `times` in seconds since 1970, and `values` by key; None is no sample.
+
+    It is one query. The times are multiples of the step, so that a line keeps its shape as time passes.
+
+    Raises:
+        HttpError: Prometheus does not answer.
+    """
+    end = now // span.step * span.step
+    begin = end - span.seconds
+    found = await prometheus.query_range(selector(lines), begin, end, span.step)
+    count = span.seconds // span.step + 1
+    columns: dict[str, list[float | None]] = {line.key(): [None] * count for line in lines}
+    for one in found:
+        column = columns.get(key_of(one, lines))
+        for at, value in one.samples if column is not None else ():
+            if column is not None and math.isfinite(value):
+                column[round((at - begin) / span.step)] = value
+    return {"times": [begin + step * span.step for step in range(count)], "values": columns}
+
+
+async def read_now(prometheus: Prometheus, lines: Sequence[Line]) -> Mapping[str, float]:
+    """The current values by key, without those that are missing or NaN.
+
+    Raises:
+        HttpError: Prometheus does not answer.
+    """
+    found = await prometheus.query(selector(lines))
+    values = {key_of(one, lines): sample[-1][1] for one in found if (sample := one.samples)}
+    return {key: value for key, value in values.items() if math.isfinite(value)}
+
+
+def selector(lines: Sequence[Line]) -> str:
+    """The query for all of them.
+
+    Prometheus forgets a sample early (`--query.lookback-delta`), and some rules run each 15 s only.
+    """
+    names = "|".join(sorted({line.series for line in lines}))
+    return f'last_over_time({{__name__=~"{names}"}}[{LAST_SECONDS}s])'
+
+
+def key_of(one: Series, lines: Sequence[Line]) -> str:
+    """The key of the line that a series belongs to; empty if to none."""
+    for line in lines:
+        here = not line.label or one.labels.get(line.label) == line.value
+        if here and line.series == one.labels.get("__name__"):
+            return line.key()
+    return ""

@@ -1,0 +1,208 @@
+// @ts-check
+/** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
+
+/**
+ * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, height?: number, series: [string, string][]}} Spec
+ * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
+ * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[]}} Data
+ */
+
+const SYNC = "page";
+const TABLE_ROWS = 24;
+/** @type {any} */
+const uPlot = /** @type {any} */ (globalThis).uPlot;
+
+/** @param {string} name */
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/**
+ * @param {number | null | undefined} value
+ * @param {Spec["unit"]} unit
+ */
+export function text(value, unit) {
+  if (value == null) return "–";
+  if (unit === "%") return `${(value * 100).toFixed(value && value < 0.1 ? 2 : 1)} %`;
+  if (unit === "s") return value < 1 ? `${(value * 1000).toFixed(0)} ms` : `${value.toFixed(2)} s`;
+  return Number.isInteger(value) ? String(value) : value.toFixed(value < 10 ? 2 : 1);
+}
+
+/** @param {number} seconds */
+const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
+
+/**
+ * The newest value of a series of a plot, which its legend shows while nobody points at it.
+ * @param {any} plot
+ * @param {number} index
+ * @returns {number | null}
+ */
+const last = (plot, index) => (plot.cursor.idx == null ? (plot.data[index].findLast((/** @type {any} */ one) => one != null) ?? null) : null);
+
+class Chart {
+  /** @param {HTMLElement} figure */
+  constructor(figure) {
+    this.figure = figure;
+    /** @type {Spec} */
+    this.spec = JSON.parse(figure.dataset.chart ?? "{}");
+    this.plot = null;
+    /** @type {Mark[]} */
+    this.marks = [];
+    figure.innerHTML =
+      '<figcaption></figcaption><div class="plot" aria-hidden="true"></div><div class="marks" role="group"></div><p class="sentence" aria-live="polite"></p>' +
+      '<details><summary></summary><div class="scroll"></div></details>';
+    this.part("figcaption").textContent = this.spec.title;
+    this.part("summary").textContent = `Table: ${this.spec.title}`;
+    this.part(".marks").setAttribute("aria-label", "Decisions on the time axis");
+    if (!this.spec.marks) this.part(".marks").remove(), this.part(".sentence").remove();
+    this.part("details").addEventListener("toggle", () => this.table());
+    new ResizeObserver(() => this.plot?.setSize(this.size())).observe(figure);
+  }
+
+  /** @param {string} selector */
+  part(selector) {
+    return /** @type {HTMLElement} */ (this.figure.querySelector(selector));
+  }
+
+  size() {
+    return { width: Math.max(200, this.figure.clientWidth), height: this.spec.height ?? 190 };
+  }
+
+  /** @param {Data} data */
+  show(data) {
+    if (!data.lines) return;
+    const { times, values } = data.lines;
+    this.marks = data.marks ?? [];
+    /** @type {(number | null)[][]} */
+    this.data = [times, ...this.spec.series.map(([key]) => values[key] ?? times.map(() => null))];
+    if (this.spec.limit) this.data.push(times.map(() => this.spec.limit ?? null));
+    if (this.plot) this.plot.setData(this.data);
+    else this.draw();
+    if (/** @type {HTMLDetailsElement} */ (this.part("details")).open) this.table();
+  }
+
+  /** Draw it anew, as after a change of the colours. */
+  draw() {
+    if (!this.data) return;
+    this.plot?.destroy();
+    const unit = this.spec.unit;
+    const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1, size: 4 }, font: "11px system-ui", size: 30 };
+    const series = this.spec.series.map(([, label], index) => ({
+      label,
+      stroke: color(`--s${index + 1}`),
+      width: 1.75,
+      fill: index === 0 && this.spec.series.length < 3 ? `${color("--s1")}1f` : undefined,
+      points: { show: false },
+      paths: this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
+      dash: this.spec.steps && index === 0 ? [5, 3] : undefined,
+      value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
+    }));
+    if (this.spec.limit) series.push(/** @type {any} */ ({ label: "objective", stroke: color("--bad"), width: 1, dash: [4, 4], points: { show: false }, value: () => text(this.spec.limit, unit) }));
+    this.plot = new uPlot(
+      {
+        ...this.size(),
+        cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
+        legend: { live: true },
+        scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max((high ?? 0) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
+        axes: [{ ...axis, space: 70, values: this.times() }, { ...axis, size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => (this.spec.steps && !Number.isInteger(tick) ? "" : text(tick, unit))) }],
+        series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
+        hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)] },
+      },
+      this.data,
+      this.part(".plot"),
+    );
+  }
+
+  /** The labels of the time axis: with the date where the range is longer than a day. */
+  times() {
+    const [begin, end] = [this.data?.[0][0] ?? 0, this.data?.[0].at(-1) ?? 0];
+    /** @type {Intl.DateTimeFormatOptions} */
+    const format = end - begin > 90_000 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", ...(end - begin < 1200 ? { second: "2-digit" } : {}) };
+    return (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleString([], { ...format, hour12: false }));
+  }
+
+  /**
+   * Draw each decision as a vertical line.
+   * @param {any} plot
+   */
+  lines(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = color("--soft");
+    ctx.globalAlpha = 0.4;
+    ctx.setLineDash([2, 3]);
+    ctx.beginPath();
+    for (const mark of this.marks) {
+      const x = plot.valToPos(mark.at, "x", true);
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+    }
+    ctx.stroke();
+    ctx.restore();
+    this.buttons();
+  }
+
+  /**
+   * A button for each decision below its place on the axis; its sentence shows on hover and focus.
+   */
+  buttons() {
+    if (!this.spec.marks || !this.plot) return;
+    const strip = this.part(".marks");
+    const known = new Map([...strip.children].map((one) => [one.id, /** @type {HTMLElement} */ (one)]));
+    for (const mark of this.marks) {
+      const x = this.plot.valToPos(mark.at, "x") + this.plot.over.offsetLeft;
+      if (mark.at < (this.data?.[0][0] ?? 0) || !Number.isFinite(x)) continue;
+      const id = `mark-${mark.at}`;
+      let button = known.get(id);
+      known.delete(id);
+      if (!button) {
+        button = document.createElement("button");
+        button.id = id;
+        button.textContent = mark.up ? "▲" : "▼";
+        button.setAttribute("aria-label", `${time(mark.at)} ${mark.label}`);
+        const say = () => (this.part(".sentence").textContent = `${time(mark.at)}  ${mark.label}: ${mark.text}`);
+        for (const event of ["mouseenter", "focus", "click"]) button.addEventListener(event, say);
+        strip.append(button);
+      }
+      button.style.left = `${Math.round(x)}px`;
+    }
+    for (const old of known.values()) old.remove();
+    if (!this.part(".sentence").textContent) this.part(".sentence").textContent = this.marks.length ? "Each mark is a decision: point at it, or focus it." : "No decision changed the number in this range.";
+  }
+
+  /** The table of the same values: at most TABLE_ROWS rows, the newest first. */
+  table() {
+    const details = /** @type {HTMLDetailsElement} */ (this.part("details"));
+    if (!this.data || !details.open) return;
+    const [times, ...columns] = this.data;
+    const every = Math.max(1, Math.ceil(times.length / TABLE_ROWS));
+    const table = document.createElement("table");
+    const head = table.createTHead().insertRow();
+    for (const name of ["time", ...this.spec.series.map(([, label]) => label), ...(this.spec.limit ? ["objective"] : [])]) {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = name;
+      head.append(cell);
+    }
+    const body = table.createTBody();
+    for (let index = times.length - 1; index >= 0; index -= every) {
+      const row = body.insertRow();
+      row.insertCell().textContent = time(times[index] ?? 0);
+      for (const column of columns) row.insertCell().textContent = text(column[index], this.spec.unit);
+    }
+    details.lastElementChild?.replaceChildren(table);
+  }
+}
+
+/** All charts of a page. */
+export class Charts {
+  /** @param {ParentNode} root */
+  constructor(root) {
+    this.charts = [...root.querySelectorAll("figure[data-chart]")].map((one) => new Chart(/** @type {HTMLElement} */ (one)));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((one) => one.draw()));
+  }
+
+  /** @param {Data} data */
+  show(data) {
+    for (const chart of this.charts) chart.show(data);
+  }
+}
