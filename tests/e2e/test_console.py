@@ -93,6 +93,19 @@ def test_why_there_are_this_many_replicas_is_said_on_the_first_page(
     expect(page.locator(".sentence")).to_contain_text(REASON)
 
 
+def test_every_decision_and_what_other_policies_would_have_done_are_shown(
+    address: str, page: Page
+) -> None:
+    failures = failures_of(page)
+    page.goto(address)
+    page.get_by_role("link", name="Every decision").click()
+    expect(page.locator(".log tbody tr", has_text="up").first).to_contain_text(REASON)
+    for policy in ("sloq", "hpa:inflight=0.7", "kpa", "ray-serve"):
+        expect(page.get_by_role("rowheader", name=policy)).to_be_visible()
+    expect(page.locator("canvas")).to_have_count(3)
+    assert failures == []
+
+
 def test_a_slow_request_leads_to_its_trace_and_names_the_model_that_answered(
     address: str, page: Page, artefact: Path
 ) -> None:

@@ -13,11 +13,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from tidegate.console.live import Polls
-from tidegate.console.pages import overview, search, traces
+from tidegate.console.pages import overview, scaling, search, traces
 from tidegate.console.security import PUBLIC, Security
 from tidegate.console.site import FOLDER, Page, Site
 from tidegate.console.sources import Sources
-from tidegate.runtime.keep_running import OnFault
+from tidegate.runtime.event_log import EventLog
 
 Routes = Callable[[Site], Sequence[BaseRoute]]
 """The routes of a page, and of what its script asks for."""
@@ -27,21 +27,22 @@ PAGES: Final[tuple[tuple[Page, Routes], ...]] = (
     (overview.PAGE, overview.routes),
     (search.PAGE, search.routes),
     (traces.PAGE, traces.routes),
+    (scaling.PAGE, scaling.routes),
 )
 
 
 def create_app(
-    sources: Sources, on_fault: OnFault, tokens: Callable[[], Sequence[str]] = tuple
+    sources: Sources, event_log: EventLog, tokens: Callable[[], Sequence[str]] = tuple
 ) -> tuple[Starlette, Polls]:
     """The application, and its live updates, which the caller closes.
 
     Args:
         sources: what the pages read.
-        on_fault: reports an unexpected exception of a live update.
+        event_log: gets each unexpected exception, and each change that a person makes in a page.
         tokens: those that are valid now; empty means that only this machine may ask.
     """
-    polls = Polls(on_fault)
-    site = Site(sources, polls, tuple(page for page, _ in PAGES))
+    polls = Polls(event_log.fault)
+    site = Site(sources, polls, event_log, tuple(page for page, _ in PAGES))
     routes = [
         Route(PUBLIC, _live),
         Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),

@@ -57,7 +57,7 @@ async def _serve(settings: Settings, prometheus: str) -> None:
         listener = _listen(settings.stack.host, settings.console.port)
     with closing(EventLog.to_files(settings, NAME, APP)) as event_log:
         async with open_sources(settings, prometheus) as sources:
-            app, polls = create_app(sources, event_log.fault, tokens)
+            app, polls = create_app(sources, event_log, tokens)
             server = _Server(
                 uvicorn.Config(
                     app,

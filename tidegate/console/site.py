@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from tidegate.console.live import Polls
 from tidegate.console.sources import Sources
+from tidegate.runtime.event_log import EventLog
 
 FOLDER: Final = Path(__file__).parent
 LAYOUT: Final = "layout.html.j2"
@@ -53,12 +54,14 @@ class Site:
     Attributes:
         sources: what it reads.
         polls: its live updates.
+        event_log: gets each change that a person makes in a page.
         pages: the navigation, in order.
         templates: the templates.
     """
 
     sources: Sources
     polls: Polls
+    event_log: EventLog
     pages: tuple[Page, ...]
     templates: Environment = field(default_factory=environment)
 

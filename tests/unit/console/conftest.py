@@ -11,6 +11,7 @@ import pytest
 
 from tidegate.console.app import create_app
 from tidegate.console.sources import open_sources
+from tidegate.runtime.event_log import APP, EventLog
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
 from tidegate.store.base import EventStore
@@ -32,16 +33,14 @@ def store(settings: Settings) -> Iterator[EventStore]:
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """The console; what it reports as a fault fails the test."""
-
-    def fault(name: str, error: Exception, wait: float) -> None:
-        del wait
-        raise AssertionError(name) from error
-
+    event_log = EventLog.to_files(settings, "console", APP)
     async with AsyncExitStack() as stack:
         sources = await stack.enter_async_context(open_sources(settings, "http://127.0.0.1:9"))
-        app, polls = create_app(sources, fault)
+        app, polls = create_app(sources, event_log)
         stack.callback(polls.close)
         transport = httpx.ASGITransport(app)
         yield await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, base_url=ROOT, follow_redirects=False)
         )
+    event_log.close()
+    assert event_log.faults == 0

@@ -147,7 +147,7 @@ def _show_table(found: Iterable[Interval]) -> None:
     for one in found:
         decision = decision_of(one.last)
         seen = decision.get("signals") or {}
-        values = [_number(seen.get(name)) for name in SIGNALS.values()]
+        values = [number_text(seen.get(name)) for name in SIGNALS.values()]
         number = format_size(decision.get("desired"), decision.get("slots"))
         if one.is_change:
             slots = seen.get("slots_asked") if "slots" in decision else None
@@ -180,7 +180,8 @@ def _clock(event: Event) -> str:
     return f"{time_ranges.to_datetime(at).astimezone():%H:%M:%S}"
 
 
-def _number(value: Any) -> str:
+def number_text(value: Any) -> str:
+    """A signal as text; a dash if it is missing."""
     if value is None:
         return "–"  # noqa: RUF001
     return f"{value:.3g}" if isinstance(value, float) else str(value)

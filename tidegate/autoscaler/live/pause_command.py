@@ -29,8 +29,7 @@ def pause(settings: Settings, *, minimum: int | None, maximum: int | None, lengt
         OSError: the file cannot be written.
     """
     try:
-        override = Override(time.time() + _seconds(length), minimum, maximum)
-        _check(settings, override)
+        override = make_override(settings, minimum, maximum, length)
         OverrideFile(settings.control_file).write(override)
     except (ValueError, OverflowError) as error:
         sys.stderr.write(f"pause: {error}\n")
@@ -55,6 +54,20 @@ def resume(settings: Settings) -> int:
         return NOTHING
     sys.stdout.write(f"{settings.autoscaler.policy} decides again from the next tick\n")
     return DONE
+
+
+def make_override(
+    settings: Settings, minimum: int | None, maximum: int | None, length: str
+) -> Override:
+    """A pause, or bounds, from now on; the arguments are those of `pause`.
+
+    Raises:
+        ValueError: one is invalid.
+        OverflowError: the duration is too long for a date.
+    """
+    override = Override(time.time() + _seconds(length), minimum, maximum)
+    _check(settings, override)
+    return override
 
 
 def _seconds(length: str) -> float:

@@ -2,7 +2,7 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, height?: number, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, lead?: boolean, height?: number, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
  * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[]}} Data
  */
@@ -88,11 +88,11 @@ class Chart {
     const series = this.spec.series.map(([, label], index) => ({
       label,
       stroke: color(`--s${index + 1}`),
-      width: 1.75,
+      width: this.spec.lead ? (index ? 1 : 2.5) : 1.75,
       fill: index === 0 && this.spec.series.length < 3 ? `${color("--s1")}1f` : undefined,
       points: { show: false },
       paths: this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
-      dash: this.spec.steps && index === 0 ? [5, 3] : undefined,
+      dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
       value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
     }));
     if (this.spec.limit) series.push(/** @type {any} */ ({ label: "objective", stroke: color("--bad"), width: 1, dash: [4, 4], points: { show: false }, value: () => text(this.spec.limit, unit) }));

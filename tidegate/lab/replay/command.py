@@ -13,11 +13,10 @@ import orjson
 from rich.table import Table
 
 from tidegate.autoscaler.decision_event import format_size
-from tidegate.lab.replay.counterfactual import Counterfactual
+from tidegate.lab.replay.counterfactual import replay_other
 from tidegate.lab.replay.decisions import RecordedDecision, read_decisions
-from tidegate.lab.replay.known_service import initial_state
 from tidegate.lab.replay.replay import replay
-from tidegate.lab.replay.what_if import TickComparison, totals, what_if
+from tidegate.lab.replay.what_if import TickComparison, totals
 from tidegate.printable_text import printable
 from tidegate.settings import Settings
 from tidegate.store.search.event_lines import text_of
@@ -97,16 +96,7 @@ def _replay_same(decisions: Sequence[RecordedDecision], name: str, *, as_json: b
 def _replay_other(
     settings: Settings, decisions: Sequence[RecordedDecision], expression: str, *, as_json: bool
 ) -> int:
-    counterfactual = Counterfactual.for_decisions(decisions, expression, settings)
-    try:
-        rows = what_if(
-            decisions,
-            counterfactual.policy_at,
-            counterfactual.tick_seconds,
-            initial_state(decisions, expression),
-        )
-    except (TypeError, AttributeError, KeyError, OverflowError) as error:
-        raise ValueError(f"a recorded parameter has no valid value: {error!r}") from error
+    rows = replay_other(decisions, expression, settings)
     if as_json:
         sys.stdout.write(orjson.dumps(_as_object(rows, expression)).decode() + "\n")
     else:

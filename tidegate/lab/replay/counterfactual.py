@@ -17,8 +17,9 @@ from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.lab.replay.decisions import RecordedDecision
+from tidegate.lab.replay.known_service import initial_state
 from tidegate.lab.replay.replay import wrap_as_recorded
-from tidegate.lab.replay.what_if import starts_new_run
+from tidegate.lab.replay.what_if import TickComparison, starts_new_run, what_if
 from tidegate.settings import Settings
 
 # Recorded parameters that the other policy gets as well.
@@ -87,6 +88,23 @@ class Counterfactual:
             except (KeyError, TypeError, AttributeError) as error:
                 raise ValueError(f"line {recorded.line}: not a decision: {error!r}") from error
         return self._policies[key]
+
+
+def replay_other(
+    decisions: Sequence[RecordedDecision], expression: str, settings: Settings
+) -> list[TickComparison]:
+    """What the policy would have decided at each of these decisions.
+
+    Raises:
+        PolicyError: the expression is invalid, or its tick is shorter than the recorded one.
+        ValueError: a recorded parameter has no valid value.
+    """
+    other = Counterfactual.for_decisions(decisions, expression, settings)
+    state = initial_state(decisions, expression)
+    try:
+        return what_if(decisions, other.policy_at, other.tick_seconds, state)
+    except (TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise ValueError(f"a recorded parameter has no valid value: {error!r}") from error
 
 
 def recorded_tick_seconds(decisions: Sequence[RecordedDecision]) -> float | None:

@@ -1,0 +1,51 @@
+"""The page of scaling: the log, what other policies would have done, and changes by a person."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tidegate.autoscaler.live.override import OverrideFile
+from tidegate.settings import Settings, load
+from tidegate.store.base import EventStore
+
+ROOT = "http://127.0.0.1:8080"
+
+
+async def test_without_the_setting_no_page_changes_anything(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/scaling")).text
+    assert "tidegate explain" in page  # nothing was decided yet
+    assert "/scaling/override" not in page
+    changed = await client.post("/scaling/override", headers={"Origin": ROOT})
+    assert changed.status_code == 404
+
+
+class TestControl:
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        return load(stack={"data_dir": tmp_path}, console={"control": True})
+
+    async def test_a_person_sets_bounds_and_ends_them_and_each_is_an_event(
+        self, client: httpx.AsyncClient, settings: Settings, store: EventStore
+    ) -> None:
+        del store
+        file = OverrideFile(settings.control_file)
+
+        async def change(**fields: str) -> httpx.Response:
+            return await client.post("/scaling/override", data=fields, headers={"Origin": ROOT})
+
+        assert (await change(min="2", max="3", **{"for": "5m"})).status_code == 303
+        override, _ = file.read(time.time())
+        assert override is not None
+        assert (override.min, override.max) == (2, 3)
+        assert "at least 2 and at most 3" in (await client.get("/scaling")).text
+        assert (await change(do="resume")).status_code == 303
+        assert file.read(time.time()) == (None, "")
+        refused = await change(min="99", **{"for": "5m"})
+        assert (refused.status_code, file.read(time.time())[0]) == (422, None)
+        assert "99" in refused.text
+        written = "".join(path.read_text() for path in settings.log_dir.glob("console.*.ndjson"))
+        assert written.count('"action":"override"') == written.count('"action":"resume"') == 1

@@ -1,0 +1,207 @@
+"""The page of scaling: each decision with its reason, and what other policies would have done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tidegate.autoscaler.audit.explain import QUERY, SIGNALS, number_text
+from tidegate.autoscaler.audit.intervals import Interval, decision_of, merge_unchanged
+from tidegate.autoscaler.decision_event import format_size
+from tidegate.autoscaler.live.override import OverrideFile
+from tidegate.autoscaler.live.pause_command import make_override
+from tidegate.console.decisions import seconds_of
+from tidegate.console.live import Held
+from tidegate.console.problems import Problems
+from tidegate.console.series import RANGES, Line, Range, chosen_range, read_lines
+from tidegate.console.site import Page, Site
+from tidegate.console.sources import Sources
+from tidegate.lab.replay.counterfactual import replay_other
+from tidegate.lab.replay.decisions import read_decisions
+from tidegate.lab.replay.what_if import Totals, totals
+from tidegate.settings import Settings
+from tidegate.stack.snapshot import ARRIVALS, QUEUE
+from tidegate.store.base import SearchRequest
+
+PAGE: Final = Page("scaling", "/scaling", "Scaling")
+BLOCKS: Final = ("override", "log", "policies")
+SECONDS: Final = 5.0
+# An hour has 720 decisions, which take 15 MB to replay.
+SPANS: Final = RANGES[:3]
+DEFAULT: Final = SPANS[-1]
+MAX_DECISIONS: Final = 1000
+LOG_LINES: Final = 30
+OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
+LINES: Final = (
+    Line(ARRIVALS),
+    Line(QUEUE),
+    *(Line("tidegate_replicas", "state", one) for one in ("desired", "ready")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the log: a change, or an interval without one; times in seconds since 1970."""
+
+    first: float
+    last: float
+    count: int
+    is_change: bool
+    size: str
+    reason: str
+    sentence: str
+    signals: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """The log of a range, and what each other policy would have done.
+
+    Attributes:
+        log: newest first.
+        times: of the decisions, in seconds since 1970.
+        numbers: the number at each of them, by policy.
+        totals: by policy; the recorded one is the first.
+        problem: why nothing was replayed; empty if it was.
+    """
+
+    log: list[Entry]
+    times: list[float]
+    numbers: Mapping[str, list[int]]
+    totals: Mapping[str, Totals]
+    problem: str = ""
+
+    def column(self, policy: str, times: Sequence[float]) -> list[int | None]:
+        """The number that a policy would have had at each of these times."""
+        indices = (bisect_right(self.times, at) - 1 for at in times)
+        return [self.numbers[policy][index] if index >= 0 else None for index in indices]
+
+
+async def read_replays(sources: Sources, span: Range) -> Replays:
+    """The log and the replays of a range that ends now.
+
+    Raises:
+        StoreUnavailableError: the store cannot be searched now.
+    """
+    since = datetime.fromtimestamp(time.time() - span.seconds, UTC)
+    found = await sources.search(SearchRequest(QUERY, since=since, size=MAX_DECISIONS))
+    events = found.hits[::-1]
+    return await sources.in_thread(lambda: _replays(events, sources.settings))
+
+
+def _replays(events: Sequence[Mapping[str, Any]], settings: Settings) -> Replays:
+    log = [_entry(one) for one in merge_unchanged(map(dict, events))][::-1][:LOG_LINES]
+    problems: list[str] = []
+    decisions = list(read_decisions(map(orjson.dumps, events), lambda _, why: problems.append(why)))
+    times = [seconds_of(one.event) for one in decisions]
+    numbers: dict[str, list[int]] = {}
+    sums: dict[str, Totals] = {}
+    try:
+        for policy in OTHERS:
+            rows = replay_other(decisions, policy, settings)
+            recorded, sums[policy] = totals(rows)
+            sums = {settings.autoscaler.policy: recorded, **sums}
+            numbers[policy] = [row.other.desired for row in rows]
+    except ValueError as error:
+        problems.append(str(error))
+        numbers = {}
+    return Replays(log, times, numbers, sums, problems[0] if problems else "")
+
+
+def _entry(one: Interval) -> Entry:
+    decision = decision_of(one.last)
+    seen = decision.get("signals") or {}
+    return Entry(
+        seconds_of(one.first),
+        seconds_of(one.last),
+        one.count,
+        one.is_change,
+        format_size(decision.get("desired"), decision.get("slots")),
+        str(decision.get("reason")),
+        one.sentence,
+        [number_text(seen.get(name)) for name in SIGNALS.values()],
+    )
+
+
+def routes(site: Site) -> Sequence[BaseRoute]:
+    """Its routes."""
+    replays: dict[str, Held[Replays]] = {one.name: Held(15.0) for one in SPANS}
+    nothing = Replays([], [], {}, {})
+
+    def span_of(request: Request) -> Range:
+        span = chosen_range(request.query_params.get("range", DEFAULT.name))
+        return span if span in SPANS else DEFAULT
+
+    async def values(span: Range) -> dict[str, Any]:
+        problems = Problems()
+        read = partial(read_replays, site.sources, span)
+        found = await problems.of(replays[span.name].get(read), nothing)
+        override, _ = OverrideFile(site.sources.settings.control_file).read(time.time())
+        return {
+            "override": override,
+            "replays": found,
+            "problems": problems.found,
+            "span": span,
+            "signals": SIGNALS,
+        }
+
+    async def read(span: Range) -> Mapping[str, Any]:
+        problems = Problems()
+        shown, lines = await asyncio.gather(
+            values(span),
+            problems.of(read_lines(site.sources.prometheus, LINES, span, time.time()), None),
+        )
+        found: Replays = shown["replays"]
+        if lines:
+            for policy in found.numbers:
+                lines["values"][f"other/{policy}"] = found.column(policy, lines["times"])
+        return {
+            "blocks": site.blocks(PAGE, BLOCKS, **shown),
+            "problems": shown["problems"] + problems.found,
+            "chart": {"lines": lines},
+        }
+
+    async def show(request: Request) -> Response:
+        shown = await values(span_of(request))
+        control = site.sources.settings.console.control
+        return site.render(PAGE, ranges=SPANS, others=OTHERS, control=control, **shown)
+
+    async def live(request: Request) -> Response:
+        span = span_of(request)
+        return site.polls.poll(f"scaling {span.name}", partial(read, span), SECONDS).response()
+
+    found = [Route(PAGE.path, show), Route("/scaling/live", live)]
+    if site.sources.settings.console.control:
+        change = partial(_change, site)
+        found.append(Route("/scaling/override", change, methods=["POST"]))
+    return found
+
+
+async def _change(site: Site, request: Request) -> Response:
+    """Pause the autoscaler, set its bounds or let it decide again; the event says that it was done here."""
+    settings, fields = site.sources.settings, dict(parse_qsl((await request.body()).decode()))
+    file = OverrideFile(settings.control_file)
+    if fields.get("do") == "resume":
+        file.remove()
+        site.event_log.record("resume", "a person ended the pause or the bounds in the console")
+        return RedirectResponse(PAGE.path, 303)
+    try:
+        low, high = (int(text) if (text := fields.get(name)) else None for name in ("min", "max"))
+        override = make_override(settings, low, high, fields.get("for", ""))
+    except (ValueError, OverflowError) as error:
+        return PlainTextResponse(f"nothing was changed: {error}", 422)
+    file.write(override)
+    site.event_log.record("override", f"{override.description}: set by a person in the console")
+    return RedirectResponse(PAGE.path, 303)
