@@ -42,6 +42,7 @@ from tidegate.runtime.check_results import Result
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
+from tidegate.stack.gateway.access_log import ACCESS, access_event, constant_fields
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
 from tidegate.verify.checks import kibana_panels
@@ -127,7 +128,9 @@ def access(settings: Settings, folder: Path) -> list[Event]:
     finally:
         process.terminate()
         process.wait()
-    return [json.loads(line) for line in output.read_bytes().splitlines()]
+    constant = constant_fields(settings, ACCESS)
+    lines = output.read_bytes().splitlines()
+    return [json.loads(access_event(line, constant)) for line in lines]
 
 
 def alerts(origin: Origin) -> list[Event]:

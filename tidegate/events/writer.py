@@ -88,7 +88,7 @@ class EventWriter:
         self.write_line(truncate_line(encode(event), self.line_bytes))
 
     def write_line(self, line: bytes) -> None:
-        """Append an encoded event, including its line end."""
+        """Append an encoded event, or several, each with its line end."""
         with self._lock:
             try:
                 self._rotate_if_due(len(line))

@@ -15,7 +15,8 @@ from aiohttp import web
 
 from support.eventually import eventually_async
 from tidegate.runtime.metrics_text import sample_value
-from tidegate.stack.gateway.access_log import access_event
+from tidegate.settings import Settings
+from tidegate.stack.gateway.access_log import ACCESS, access_event, constant_fields
 
 DEADLINE_SECONDS = 60.0
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -190,7 +191,8 @@ class Gateway:
 
         await eventually_async(reached)
         whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # the last line may be incomplete
-        return [json.loads(access_event(line)) for line in whole.splitlines()]
+        constant = constant_fields(Settings(), ACCESS)
+        return [json.loads(access_event(line, constant)) for line in whole.splitlines()]
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

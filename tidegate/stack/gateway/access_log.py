@@ -2,19 +2,23 @@
 
 It is a process of its own (`Child.start`): if the supervisor read the pipe and stood still for some seconds,
 the pipe would be full, and HAProxy drops what does not fit. To be small, it imports no settings: `argv`
-passes what it needs.
+passes what it needs. HAProxy writes only what it alone knows, as a JSON list for each request; what follows
+from that is added here.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import orjson
 
+from tidegate.events.event import new_event_id, timestamp
 from tidegate.events.writer import EventWriter
 
 if TYPE_CHECKING:
@@ -22,6 +26,19 @@ if TYPE_CHECKING:
 
 NODE: Final = "gateway"
 LINE_BYTES: Final = 2**20
+# The time between two reads. To wake this program for each line would cost both programs more than the line;
+# HAProxy's pipe has room for 50,000 requests a second in this time.
+PAUSE_SECONDS: Final = 0.05
+# Lines that are written together.
+WRITE_BYTES: Final = 2**16
+# The first item of HAProxy's lines (observability/haproxy/haproxy.cfg.j2).
+ACCESS: Final = "access"
+MALFORMED: Final = "malformed"
+# https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+TRACEPARENT: Final = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$"
+# Values of that form that are invalid: version ff, version 00 with more than four fields, an id of zeros.
+INVALID_TRACEPARENT: Final = "^(ff|00-.{53}|.{3}0{32}|.{36}0{16})"
+_TRACE: Final = re.compile(f"(?!{INVALID_TRACEPARENT}){TRACEPARENT}")
 # HAProxy's termination state of a response that did not end: who ended it, and in which phase (data, or last
 # data). Its log format has no conditions, and when its rules set the outcome, the response has just begun.
 CUT: Final = re.compile("[^-][DL]")
@@ -30,54 +47,163 @@ LEFT: Final = re.compile("[Cc][QCHDL]")
 
 
 def argv(settings: Settings) -> tuple[str, ...]:
-    """The command of the program; its arguments are those of the `EventWriter`.
+    """The command of the program; its arguments are those of the `EventWriter`, and the constant fields.
 
     The folder is absolute, as the program's working directory is another one.
     """
     telemetry = settings.telemetry
     limits = (str(telemetry.file_bytes), str(telemetry.file_seconds))
     module = "tidegate.stack.gateway.access_log"
-    return (sys.executable, "-P", "-m", module, str(settings.log_dir.absolute()), *limits)
+    folder, constant = str(settings.log_dir.absolute()), constant_fields(settings, ACCESS).decode()
+    return (sys.executable, "-P", "-m", module, folder, *limits, constant)
 
 
-def copy_events(lines: BinaryIO, writer: EventWriter, output: BinaryIO) -> None:
-    """Write events to event files, and other lines (HAProxy's warnings) to the output."""
-    while line := lines.readline(LINE_BYTES):
-        if event := access_event(line):
-            writer.write_line(event)
-            continue
-        # On a full disk the line is lost, but the next one must still be accepted.
-        with suppress(OSError):
-            output.write(line)
-            output.flush()
+def constant_fields(settings: Settings, dataset: str) -> bytes:
+    """The fields that are the same in every event of a dataset, as JSON without its braces."""
+    # Only the program that starts this one needs them.
+    from importlib.metadata import version  # noqa: PLC0415
+
+    from tidegate.events.event import Origin, make_event  # noqa: PLC0415
+
+    service = settings.service
+    origin = Origin(service.name, version("tidegate"), service.environment, NODE, service.namespace)
+    template = make_event(origin, dataset, "", unix_ns=0)
+    return orjson.dumps({name: template[name] for name in ("ecs", "service", "data_stream")})[1:-1]
+
+
+def copy_events(
+    lines: BinaryIO, writer: EventWriter, output: BinaryIO, constant: bytes, pause: float = 0.0
+) -> None:
+    """Write events to event files, and other lines (HAProxy's warnings) to the output, until the input ends.
+
+    Args:
+        lines: HAProxy's output.
+        writer: of the event files.
+        output: where other lines go.
+        constant: the constant fields.
+        pause: seconds between two reads, while lines come.
+    """
+    for chunk in _chunks(lines, pause):
+        events: list[bytes] = []
+        size = 0
+        for line in chunk.splitlines(keepends=True):
+            if event := access_event(line, constant):
+                events.append(event)
+                size += len(event)
+                if size >= WRITE_BYTES:
+                    writer.write_line(b"".join(events))
+                    events, size = [], 0
+                continue
+            # On a full disk the line is lost, but the next one must still be accepted.
+            with suppress(OSError):
+                output.write(line)
+                output.flush()
+        if events:
+            writer.write_line(b"".join(events))
     writer.close()
 
 
-def access_event(line: bytes) -> bytes:
+def _chunks(lines: BinaryIO, pause: float) -> Iterator[bytes]:
+    """Whole lines, and the rest at the end."""
+    rest = b""
+    while data := lines.read(LINE_BYTES):
+        whole, end, rest = (rest + data).rpartition(b"\n")
+        if len(rest) >= LINE_BYTES:
+            whole, end, rest = whole + end + rest, b"", b""
+        yield whole + end
+        if pause and len(data) < LINE_BYTES // 2:
+            time.sleep(pause)
+    yield rest
+
+
+def access_event(line: bytes, constant: bytes) -> bytes:
     """The event of a line of HAProxy's output, with its line end; empty if the line is no event."""
     try:
-        event = orjson.loads(line)
-        # The event of an ejected replica is about no request.
-        state = event["tidegate"]["gateway"].get("termination_state", "")
-    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        found = orjson.loads(line)
+        if isinstance(found, dict):  # about a replica (ejection.lua): it is an event already
+            return line.rstrip(b"\n") + b"\n" if "event" in found else b""
+        kind, *fields = found
+        event = _EVENTS[kind](fields)
+    except (LookupError, TypeError, ValueError):  # of JSON, too
         return b""
+    return orjson.dumps(event)[:-1] + b"," + constant + b"}\n"
+
+
+def _access(fields: list[Any]) -> dict[str, Any]:
+    """The fields of an access event that are not constant.
+
+    Args:
+        fields: times of its end and its start, in microseconds since 1970; the status, null if the client
+            left before there was one; the method and the path, cut; the `traceresponse` of the replica, else
+            the valid `traceparent` of the client; why the gateway refused the request; milliseconds in the
+            queue, negative if it was never there; HAProxy's name of the replica; its number of retries, with
+            a + in front if the request went to another replica; its termination state.
+    """
+    now_us, start_us, status, method, path, trace, reason, queue_ms, server, retries, state = fields
+    end = ""
     if LEFT.match(state):
-        outcome, level, end = "unknown", "warn", "the client left"
+        outcome, level, end = "unknown", "warn", ", the client left"
     elif CUT.match(state):
-        outcome, level, end = "failure", "error", "cut off before its end"
+        outcome, level, end = "failure", "error", ", cut off before its end"
+    elif status is None:
+        outcome, level = "unknown", "warn"
     else:
-        return line.rstrip(b"\n") + b"\n"
-    event["event"]["outcome"] = outcome
-    event["log"]["level"] = level
-    event["message"] += f", {end}"
-    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+        outcome = "failure" if status >= 500 else "success"
+        level = "error" if status >= 500 else "warn" if status >= 400 else "info"
+    answered = status is not None
+    return {
+        "@timestamp": timestamp(now_us * 1000),
+        "message": f"{method} {path} {status if answered else 'unanswered'}{end}",
+        "log": {"level": level},
+        "event": {
+            "id": new_event_id(),
+            "dataset": "tidegate.access",
+            "action": "access",
+            "outcome": outcome,
+            "reason": reason,
+            "start": timestamp(start_us * 1000),
+            "duration": (now_us - start_us) * 1000,
+        },
+        "http": {"request": {"method": method}, "response": {"status_code": status}},
+        "url": {"path": path},
+        "trace": {"id": trace[3:35]} if _TRACE.match(trace) else {},
+        "tidegate": {
+            "gateway": {
+                "queue_ns": max(0, queue_ms) * 1_000_000 if answered else None,
+                "server": server,
+                "retries": int(retries.lstrip("+")),
+                "termination_state": state,
+            }
+        },
+    }
+
+
+def _malformed(fields: list[Any]) -> dict[str, Any]:
+    """The same of a request that could not be parsed as HTTP: it has neither method nor path."""
+    now_us, status, state = fields
+    about = {"id": new_event_id(), "dataset": "tidegate.access", "action": "access"}
+    return {
+        "@timestamp": timestamp(now_us * 1000),
+        "message": f"a malformed request: {status}",
+        "log": {"level": "warn"},
+        "event": {**about, "outcome": "success"},
+        "http": {"response": {"status_code": status}},
+        "tidegate": {"gateway": {"termination_state": state}},
+    }
+
+
+_EVENTS: Final[dict[str, Callable[[list[Any]], dict[str, Any]]]] = {
+    ACCESS: _access,
+    MALFORMED: _malformed,
+}
 
 
 def main() -> None:
     """Run until HAProxy has closed its output."""
-    directory, file_bytes, file_seconds = sys.argv[1:]
+    directory, file_bytes, file_seconds, constant = sys.argv[1:]
     writer = EventWriter(Path(directory), NODE, int(file_bytes), float(file_seconds))
-    copy_events(sys.stdin.buffer, writer, sys.stderr.buffer)
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
+        copy_events(lines, writer, sys.stderr.buffer, constant.encode(), PAUSE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jinja2
-import orjson
 
-from tidegate.events import event
 from tidegate.observability_files.paths import observability_folder
 from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
-from tidegate.stack.gateway.access_log import NODE
+from tidegate.stack.gateway.access_log import (
+    INVALID_TRACEPARENT,
+    TRACEPARENT,
+    constant_fields,
+)
 from tidegate.stack.gateway.haproxy import GatewayError
 from tidegate.stack.gateway.links import HTML, JSON, write_links
 
@@ -63,10 +64,6 @@ PROBES: Final = {
     "/v2/health/live": '{"live":true}',
     "/v2/health/ready": '{"ready":true}',
 }
-# https://www.w3.org/TR/trace-context/#traceparent-header-field-values
-TRACEPARENT: Final = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$"
-# Values of that form that are invalid: version ff, version 00 with more than four fields, an id of zeros.
-INVALID_TRACEPARENT: Final = "^(ff|00-.{53}|.{3}0{32}|.{36}0{16})"
 # The columns of a state file, version 1 (HAProxy's management guide, "show servers state").
 STATE_COLUMNS: Final = (
     "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
@@ -148,7 +145,6 @@ def render_config(
         slots=settings.slots.per_replica if slots is None else slots,
         admin_socket=ADMIN_SOCKET,
         quiet_paths=settings.telemetry.quiet_paths,
-        constant_fields=_constant_fields(settings, "access"),
         traceparent=TRACEPARENT,
         invalid_traceparent=INVALID_TRACEPARENT,
         lua_file=folder / "refuse.lua",
@@ -158,7 +154,7 @@ def render_config(
         ejection=settings.gateway.ejection,
         outliers_file=folder / "outliers.lua",
         ejection_file=folder / "ejection.lua",
-        stack_fields=_constant_fields(settings, "stack"),
+        stack_fields=constant_fields(settings, "stack").decode(),
         # Abstract Unix sockets: they need no folder, and are unique to each gateway of a machine.
         waiting_address=f"abns@tidegate-waiting-{settings.gateway.metrics_port}",
         plug_address=f"abns@tidegate-plug-{settings.gateway.metrics_port}",
@@ -284,17 +280,3 @@ def write_config(
 def _milliseconds(seconds: float) -> int:
     # 0 would mean "no limit".
     return max(1, round(seconds * 1000))
-
-
-def _constant_fields(settings: Settings, dataset: str) -> str:
-    """The fields that are the same in every event of a dataset, as JSON without its braces."""
-    origin = event.Origin(
-        service=settings.service.name,
-        version=version("tidegate"),
-        environment=settings.service.environment,
-        node=NODE,
-        namespace=settings.service.namespace,
-    )
-    template = event.make_event(origin, dataset, "", unix_ns=0)
-    constant: dict[str, Any] = {name: template[name] for name in ("ecs", "service", "data_stream")}
-    return orjson.dumps(constant).decode()[1:-1]

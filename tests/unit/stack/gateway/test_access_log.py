@@ -13,16 +13,12 @@ from tidegate.events.writer import EventWriter
 from tidegate.settings import Settings
 from tidegate.stack.gateway.access_log import access_event, argv, copy_events
 
+CONSTANT = b'"service":{"name":"shop"}'
 
-def line(state: str = "----", **fields: object) -> bytes:
-    event = {
-        "message": "GET /x 200",
-        "log": {"level": "info"},
-        "event": {"outcome": "success"},
-        "tidegate": {"gateway": {"termination_state": state}},
-        **fields,
-    }
-    return json.dumps(event).encode() + b"\n"
+
+def line(state: str = "----", *, path: str = "/x", status: int | None = 200) -> bytes:
+    fields = ["access", 2_000_000, 1_500_000, status, "GET", path, "-", None, 0, "m1", "+1", state]
+    return json.dumps(fields).encode() + b"\n"
 
 
 def events_in(folder: Path) -> list[dict[str, Any]]:
@@ -34,23 +30,35 @@ def events_in(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_path: Path) -> None:
-    others = (b"[WARNING] x\n", b'{"broken\n', b"[1]\n", b'{"a":1}\n', b'{"tidegate":[]}\n')
-    lines = [line(a=1), *others, line(a=2).rstrip(b"\n")]
+    others = (b"[WARNING] x\n", b'["broken\n', b"[1]\n", b'{"a":1}\n', b'["access",1]\n')
+    lines = [line(path="/1"), *others, line(path="/2").rstrip(b"\n")]
     output = io.BytesIO()
-    copy_events(io.BytesIO(b"".join(lines)), EventWriter(tmp_path, "gateway"), output)
-    assert [event["a"] for event in events_in(tmp_path)] == [1, 2]
+    copy_events(io.BytesIO(b"".join(lines)), EventWriter(tmp_path, "gateway"), output, CONSTANT)
+    written = events_in(tmp_path)
+    assert [event["url"]["path"] for event in written] == ["/1", "/2"]
+    assert all(event["service"] == {"name": "shop"} for event in written)
     assert output.getvalue() == b"".join(others)
 
 
 def test_an_event_about_a_replica_is_written_as_it_is(tmp_path: Path) -> None:
     ejected = b'{"event":{"action":"eject"},"tidegate":{"gateway":{"server":"model1"}}}\n'
-    copy_events(io.BytesIO(ejected), EventWriter(tmp_path, "gateway"), io.BytesIO())
+    copy_events(io.BytesIO(ejected), EventWriter(tmp_path, "gateway"), io.BytesIO(), b"")
     assert [event["event"] for event in events_in(tmp_path)] == [{"action": "eject"}]
 
 
 def test_events_go_to_the_data_folder_whatever_the_programs_working_directory_is() -> None:
     settings = Settings.model_validate({"stack": {"data_dir": "data"}})
-    assert argv(settings)[-3] == str(Path.cwd() / "data" / "logs")
+    assert argv(settings)[-4] == str(Path.cwd() / "data" / "logs")
+
+
+def test_lines_that_come_in_pieces_are_put_together(tmp_path: Path) -> None:
+    class Pieces(io.BytesIO):
+        def read(self, size: int | None = None, /) -> bytes:
+            return super().read(min(size or 7, 7))
+
+    whole = b"".join(line(path=f"/{number}") for number in range(9))
+    copy_events(Pieces(whole), EventWriter(tmp_path, "gateway"), io.BytesIO(), CONSTANT)
+    assert [event["url"]["path"] for event in events_in(tmp_path)] == [f"/{n}" for n in range(9)]
 
 
 def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Path) -> None:
@@ -58,7 +66,9 @@ def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Pat
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
-    copy_events(io.BytesIO(b"[WARNING] x\n" + line()), EventWriter(tmp_path, "gateway"), Full())
+    copy_events(
+        io.BytesIO(b"[WARNING] x\n" + line()), EventWriter(tmp_path, "gateway"), Full(), CONSTANT
+    )
     assert len(events_in(tmp_path)) == 1
 
 
@@ -84,7 +94,15 @@ def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Pat
 def test_a_response_that_did_not_end_is_no_success(
     state: str, outcome: str, level: str, message: str
 ) -> None:
-    event = json.loads(access_event(line(state)))
+    event = json.loads(access_event(line(state), CONSTANT))
     assert event["event"]["outcome"] == outcome
     assert event["log"]["level"] == level
     assert event["message"] == message
+
+
+def test_a_request_without_an_answer_has_no_status_and_no_time_in_the_queue() -> None:
+    event = json.loads(access_event(line("CQ--", status=None), CONSTANT))
+    assert event["message"] == "GET /x unanswered, the client left"
+    assert event["http"]["response"] == {"status_code": None}
+    assert event["tidegate"]["gateway"]["queue_ns"] is None
+    assert event["event"]["duration"] == 500_000_000
