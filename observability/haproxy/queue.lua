@@ -13,12 +13,14 @@ local WEIGHT = 1 / 8 -- of a new measurement
 local SHOWN_SECONDS = 30 -- how long at least a rate counts as possible
 local ARRIVALS_SECONDS = 3 -- the period of the stick table of backend `model`
 local POLL_MS = 1000
+local MEASURE_US = 20000 -- between two measurements
 
 local all_up_at = -math.huge -- the second in which all replicas were up last
 local interval -- seconds between two requests that leave one replica; nil until it is measured
 local shortest -- its minimum in this period of SHOWN_SECONDS
 local shortest_before -- and in the one before
 local period_began = -math.huge
+local measure_at = 0
 
 local function now_us()
     local now = core.now()
@@ -53,13 +55,22 @@ local function limit(in_system, arrivals)
     return LATE_SECONDS
 end
 
--- Needs txn.up, the number of replicas that are up, and txn.arrivals, the number of requests in ARRIVALS_SECONDS.
+-- Runs if the time for a measurement has come, or the queue may be too long.
 core.register_action("queue", { "http-req" }, function(txn)
-    local up = txn:get_var("txn.up")
+    local up = replicas_up()
+    if up == 0 then
+        return
+    end
     remember(up)
     local in_system = txn.f:be_conn(MODEL) - PLUG -- with this request
-    txn:set_var("txn.ahead", in_system)
-    txn:set_var("txn.entered", now_us())
+    local now = now_us()
+    if now >= measure_at then
+        measure_at = now + MEASURE_US
+        txn:set_var("proc.measure_at", measure_at // 1000)
+        txn:set_var("txn.up", up)
+        txn:set_var("txn.ahead", in_system)
+        txn:set_var("txn.entered", now)
+    end
     -- One request for each slot may always wait: its time is the next measurement, if the last one was wrong. With this
     -- request, as many are in the slots as the replicas have now; slots change while the gateway runs.
     local queue = txn.f:queue(MODEL)
@@ -67,7 +78,7 @@ core.register_action("queue", { "http-req" }, function(txn)
         return
     end
     -- During a burst the rate of the last second alone would be above the capacity at any load.
-    local arrivals = txn:get_var("txn.arrivals") / ARRIVALS_SECONDS
+    local arrivals = txn.f:sc2_http_req_rate() / ARRIVALS_SECONDS
     local late = in_system * interval / up - limit(in_system, arrivals)
     if late > 0 then
         txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
@@ -84,4 +95,6 @@ core.register_action("leave", { "http-res" }, function(txn)
         period_began, shortest_before, shortest = core.now().sec, shortest, interval
     end
     shortest = math.min(shortest, interval)
+    -- For each replica that is up, so many in the system are not too many by any limit.
+    txn:set_var("proc.enough", math.floor(math.min(QUEUE_SECONDS, LATE_SECONDS) / interval))
 end)

@@ -67,7 +67,7 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
         "default-server maxconn 7 ",
         'bind "0.0.0.0:8000"',
         'bind "127.0.0.1:8405"',
-        'path "/a \\"quoted\\" \\$path"',
+        '{ path "/a \\"quoted\\" \\$path" }',
         'server model1 "127.0.0.1:18001"',
     ):
         assert line in text
@@ -202,7 +202,7 @@ def test_readiness_and_retries_are_those_of_an_application_of_ones_own(tmp_path:
     text = config.read_text()
     assert "http-check send meth GET uri /healthz ver HTTP/1.1" in text
     assert (
-        'set-var(txn.attempts) int(2) if METH_GET or { var(txn.route) -m str "/quote" } '
+        'http-request disable-l7-retry unless METH_GET or { var(txn.route) -m str "/quote" } '
         'or { var(txn.route) -m beg "/items/" }\n'
     ) in text
     asyncio.run(haproxy.check(config))
