@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live bench-stack render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live bench-stack render render-check kustomize screenshots lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -107,6 +107,9 @@ kustomize:  ## Write deploy/kustomize from the Helm chart (needs helm).
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
   --no-header --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit
+screenshots: setup  ## Take the pictures of the console for the documentation, from the running stack under load.
+	@scripts/setup chromium && PYTHONPATH=. $(BIN)/python tools/screenshots.py
+
 lock:  ## Resolve the dependencies into requirements.lock, and those of the images into locks/.
 	@$(COMPILE) --all-extras -o requirements.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra service --extra train -o locks/service.lock

@@ -99,7 +99,9 @@ def test_every_decision_and_what_other_policies_would_have_done_are_shown(
     failures = failures_of(page)
     page.goto(address)
     page.get_by_role("link", name="Every decision").click()
-    expect(page.locator(".log tbody tr", has_text="up").first).to_contain_text(REASON)
+    expect(page.locator(".log tbody tr", has=page.locator(".pill.warn")).first).to_contain_text(
+        REASON
+    )
     for policy in ("sloq", "hpa:inflight=0.7", "kpa", "ray-serve"):
         expect(page.get_by_role("rowheader", name=policy)).to_be_visible()
     expect(page.locator("canvas")).to_have_count(3)
@@ -115,6 +117,16 @@ def test_a_slow_request_leads_to_its_trace_and_names_the_model_that_answered(
     expect(row).to_contain_text(version)
     expect(row.get_by_role("link")).to_have_attribute("href", re.compile("^/traces/[0-9a-f]{32}$"))
     expect(page.locator("[data-block=model]")).to_contain_text(version)
+
+
+def test_the_drift_of_each_feature_is_one_click_away(address: str, page: Page) -> None:
+    failures = failures_of(page)
+    page.goto(address)
+    page.get_by_role("link", name="Every feature").click()
+    picture = page.get_by_role("img", name=re.compile("^temp, fractions at training and now"))
+    expect(picture).to_be_visible()
+    expect(page.locator(".multiples li", has_text="temp").first).to_contain_text("PSI")
+    assert failures == []
 
 
 def test_each_canvas_has_a_table_with_the_same_values(address: str, page: Page) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from tidegate.console.live import Polls
-from tidegate.console.pages import overview, scaling, search, traces
+from tidegate.console.pages import model, overview, scaling, search, traces
 from tidegate.console.security import PUBLIC, Security
 from tidegate.console.site import FOLDER, Page, Site
 from tidegate.console.sources import Sources
@@ -28,6 +28,7 @@ PAGES: Final[tuple[tuple[Page, Routes], ...]] = (
     (search.PAGE, search.routes),
     (traces.PAGE, traces.routes),
     (scaling.PAGE, scaling.routes),
+    (model.PAGE, model.routes),
 )
 
 

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from tidegate.console import objective
 from tidegate.console.decisions import Change, read_changes, seconds_of
+from tidegate.console.distributions import WINDOWS, Distribution, read_distributions
 from tidegate.console.live import Held
 from tidegate.console.problems import Problems
 from tidegate.console.runbooks import runbooks
@@ -44,7 +45,7 @@ CHART_LINES: Final = (
     *STATES,
 )
 MEAN_RUNNING: Final = 'max(avg_over_time(tidegate_replicas{job="autoscaler",state="running"}[1h]))'
-DRIFT: Final = "topk(3, max by (feature) (last_over_time(model:feature_psi:5m[1m])))"
+DRIFT_FEATURES: Final = 3
 SLOW_MINUTES: Final = 15
 SLOW: Final = SearchRequest("event.dataset:tidegate.request", sort="event.duration", size=8)
 WHY_SECONDS: Final = 86_400.0
@@ -64,14 +65,6 @@ class SlowRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
-    """How far a feature drifted: its PSI over five minutes."""
-
-    feature: str
-    psi: float
-
-
-@dataclass(frozen=True, slots=True)
 class AlertGroup:
     """The firing alerts of one name: its severity, and the summary of each."""
 
@@ -88,7 +81,7 @@ class Overview:
         self._sources = site.sources
         self._slo = site.sources.settings.slo
         self._slow: Held[list[SlowRequest]] = Held(10.0)
-        self._drift: Held[list[Drift]] = Held(15.0)
+        self._drift: Held[list[Distribution]] = Held(15.0)
         self._cost: Held[float] = Held(15.0)
         self._changes: dict[str, Held[list[Change]]] = {one.name: Held(5.0) for one in RANGES}
         self._last: Held[list[Change]] = Held(5.0)
@@ -146,10 +139,12 @@ class Overview:
     async def _last_changes(self) -> list[Change]:
         return await read_changes(self._sources, time.time() - WHY_SECONDS, size=3)
 
-    async def _drifted(self) -> list[Drift]:
-        found = await self._sources.prometheus.query(DRIFT)
-        drifts = [Drift(one.labels["feature"], one.samples[-1][1]) for one in found]
-        return sorted(drifts, key=lambda one: -one.psi)
+    async def _drifted(self) -> list[Distribution]:
+        warning = self._sources.settings.drift.psi_warning
+        found = await read_distributions(
+            self._sources.prometheus, WINDOWS[0], warning, with_bins=False
+        )
+        return [one for one in found if one.psi is not None][:DRIFT_FEATURES]
 
     async def _slowest(self) -> list[SlowRequest]:
         since = datetime.now(UTC) - timedelta(minutes=SLOW_MINUTES)

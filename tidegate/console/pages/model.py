@@ -1,0 +1,84 @@
+"""The page of the model: drift by feature, its predictions, and its quality where labels come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tidegate.console.distributions import (
+    WINDOWS,
+    Distribution,
+    by_version,
+    quality_lines,
+    read_distributions,
+)
+from tidegate.console.live import Held
+from tidegate.console.problems import Problems
+from tidegate.console.series import Line, Range, read_lines
+from tidegate.console.site import Page, Site
+
+PAGE: Final = Page("model", "/model", "Model")
+BLOCKS: Final = ("versions",)
+SECONDS: Final = 15.0
+# The time that the charts show, for each window of the rules.
+SPANS: Final = dict(
+    zip(
+        WINDOWS,
+        (Range("1h", 3600, 15), Range("24h", 86_400, 300), Range("7d", 604_800, 1800)),
+        strict=True,
+    )
+)
+
+
+def routes(site: Site) -> Sequence[BaseRoute]:
+    """Its routes."""
+    prometheus = site.sources.prometheus
+    warning = site.sources.settings.drift.psi_warning
+    held: dict[str, Held[list[Distribution]]] = {window: Held(SECONDS) for window in WINDOWS}
+
+    def window_of(request: Request) -> str:
+        window = request.query_params.get("window", "")
+        return window if window in WINDOWS else WINDOWS[0]
+
+    async def values(window: str) -> dict[str, Any]:
+        problems = Problems()
+        read = partial(read_distributions, prometheus, window, warning, with_bins=True)
+        found: list[Distribution] = await problems.of(held[window].get(read), [])
+        return {
+            "versions": by_version(found),
+            "window": window,
+            "warning": warning,
+            "problems": problems.found,
+        }
+
+    async def read(window: str) -> Mapping[str, Any]:
+        problems = Problems()
+        lines: list[Line] = list(quality_lines(window).values())
+        shown, chart = await asyncio.gather(
+            values(window),
+            problems.of(read_lines(prometheus, lines, SPANS[window], time.time()), None),
+        )
+        return {
+            "blocks": site.blocks(PAGE, BLOCKS, **shown),
+            "problems": shown["problems"] or problems.found,
+            "chart": {"lines": chart},
+        }
+
+    async def show(request: Request) -> Response:
+        window = window_of(request)
+        shown = await values(window)
+        keys = {name: line.key() for name, line in quality_lines(window).items()}
+        return site.render(PAGE, windows=WINDOWS, keys=keys, **shown)
+
+    async def live(request: Request) -> Response:
+        window = window_of(request)
+        return site.polls.poll(f"model {window}", partial(read, window), SECONDS).response()
+
+    return [Route(PAGE.path, show), Route("/model/live", live)]
