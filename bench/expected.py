@@ -34,8 +34,7 @@ from tidegate.monitoring.counting.psi import psi
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model.features import Matrix
-from tidegate.service.model.predictions import Classification
-from tidegate.service.model.tasks.classification import DECIMALS
+from tidegate.service.model.predictions import DECIMALS, Classification
 from tidegate.service.training import flights as dataset
 from tidegate.service.training import forest
 from tidegate.service.training.flights import WEATHER, Flights

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 INLINE_SECONDS: Final = 0.0005
 """Longest prediction that may block the event loop."""
-INLINE_ROWS: Final = (1, 2, 4, 8, 16, 32)
-"""Batch sizes to measure. Beyond 32 rows the 50 µs of a thread are negligible."""
+INLINE_ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Batch sizes to measure. Beyond 128 rows the 50 µs of a thread are negligible."""
 TRIES: Final = 5
 """Calls per batch size, of which one must be fast enough: a busy machine may interrupt any call."""
 MEASURE_SECONDS: Final = 2.0

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+DECIMALS: Final = 6
+"""Decimals of a probability in responses."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Classification:
     """The predictions of a classifier.
 
     Attributes:
         labels: the index of the predicted class for each row.
         probabilities: float32 of shape [rows, classes].
+        confidence: the probability of the predicted label, for each row.
+        positions: the labels as a list.
+        rounded: the confidence, rounded to `DECIMALS`.
     """
 
     labels: npt.NDArray[np.intp]
     probabilities: npt.NDArray[np.float32]
+    confidence: npt.NDArray[np.float32] = field(init=False)
+    positions: list[int] = field(init=False)
+    rounded: list[float] = field(init=False)
 
-    @property
-    def confidence(self) -> npt.NDArray[np.float32]:
-        """The probability of the predicted label, for each row."""
-        picked: npt.NDArray[np.float32] = self.probabilities[
-            np.arange(len(self.labels)), self.labels
-        ]
-        return picked
+    def __post_init__(self) -> None:
+        rows = len(self.labels)
+        self.confidence = self.probabilities[0 if rows == 1 else np.arange(rows), self.labels]
+        self.positions = self.labels.tolist()
+        self.rounded = self.confidence.astype(float).round(DECIMALS).tolist()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.feedback.class_outcomes import ClassTruth
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.service.model.artefact import Manifest
-from tidegate.service.model.predictions import Classification
+from tidegate.service.model.predictions import DECIMALS, Classification
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import (
     Agreement,
@@ -26,8 +26,6 @@ from tidegate.service.model.tasks.contract import (
 )
 from tidegate.service.model.tensor_spec import TensorSpec
 
-DECIMALS: Final = 6
-"""Significant decimals of a probability; responses are rounded to them."""
 PROBABILITIES: Final = "probabilities"
 
 
@@ -71,9 +69,7 @@ class ClassificationTask(Task[Classification]):
         """The label and its rounded probability."""
         return [
             {"label": self._classes[label], "probability": probability}
-            for label, probability in zip(
-                prediction.labels.tolist(), _rounded(prediction), strict=True
-            )
+            for label, probability in zip(prediction.positions, prediction.rounded, strict=True)
         ]
 
     def tensors(self, prediction: Classification) -> dict[str, Output]:
@@ -91,14 +87,18 @@ class ClassificationTask(Task[Classification]):
 
     def counts(self, prediction: Classification) -> list[int]:
         """The number of rows of each class."""
-        counts: list[int] = np.bincount(prediction.labels, minlength=len(self.labels)).tolist()
+        counts = [0] * len(self.labels)
+        for position in prediction.positions:
+            counts[position] += 1
         return counts
 
     def event_fields(self, prediction: Classification, counts: Sequence[int]) -> dict[str, Any]:
         """The most frequent label, and the mean probability of the labels."""
+        rounded = prediction.rounded
+        mean = rounded[0] if len(rounded) == 1 else float(prediction.confidence.mean())
         return {
             "label": self.labels[counts.index(max(counts))],
-            "probability": round(float(prediction.confidence.mean()), DECIMALS),
+            "probability": round(mean, DECIMALS),
         }
 
     def scores(self, prediction: Classification) -> npt.NDArray[np.floating[Any]]:
@@ -114,7 +114,7 @@ class ClassificationTask(Task[Classification]):
         self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: Classification
     ) -> list[str]:
         """Ids with the position of the class and its probability."""
-        return ids.make(at_us, request, prediction.labels.tolist(), _rounded(prediction))
+        return ids.make(at_us, request, prediction.positions, prediction.rounded)
 
     def comparison(self, shadow: Signature) -> Compare:
         """Whether both predict the same label; the order of the classes may differ."""
@@ -160,8 +160,3 @@ class ClassificationTask(Task[Classification]):
     def label_type(self) -> Any:
         """One of the classes."""
         return Literal[self._classes]
-
-
-def _rounded(prediction: Classification) -> list[float]:
-    rounded: list[float] = prediction.confidence.astype(float).round(DECIMALS).tolist()
-    return rounded

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.request_errors import says
 from tidegate.service.model.features import (
     BLOCK_ROWS,
+    FEW_ROWS,
     MAX_DETAILS,
     MAX_ROWS,
     Feature,
@@ -177,10 +178,14 @@ def test_the_fast_validation_accepts_exactly_what_the_slow_one_accepts(
     rows: list[dict[str, Any]],
 ) -> None:
     faultless = not list(SCHEMA._faults(rows, ("body",)))
+    many = rows * (FEW_ROWS + 1)
     if faultless:
-        assert SCHEMA.encode(rows).shape == (len(rows), 4)
+        few = SCHEMA.encode(rows)
+        assert few.shape == (len(rows), 4)
+        np.testing.assert_array_equal(SCHEMA.encode(many), np.tile(few, (FEW_ROWS + 1, 1)))
     else:
         assert faults(rows)
+        assert faults(many)
 
 
 @given(st.lists(good, min_size=1, max_size=4))

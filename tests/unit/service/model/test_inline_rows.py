@@ -37,7 +37,7 @@ def rows_of_zeros(count: int) -> Matrix:
 @pytest.mark.parametrize(
     ("call", "row", "max_rows"),
     [
-        (0.0, INLINE_SECONDS / 1000, 32),
+        (0.0, INLINE_SECONDS / 1000, 128),
         (0.0, INLINE_SECONDS / 20, 16),
         (INLINE_SECONDS / 2, INLINE_SECONDS / 8.1, 4),
         (0.0, INLINE_SECONDS * 2, 0),
@@ -57,7 +57,7 @@ def test_a_slow_model_is_called_a_few_times_and_an_interruption_does_not_count()
     very_slow = TimedModel(10, 10)
     assert inline_rows(very_slow.predict, rows_of_zeros, very_slow.clock) == 0
     assert very_slow.calls == 1, "otherwise the replica would not be ready in time"
-    assert inline_rows(interrupted.predict, rows_of_zeros, interrupted.clock) == 32
+    assert inline_rows(interrupted.predict, rows_of_zeros, interrupted.clock) == 128
 
 
 def test_a_model_is_measured_on_its_samples_or_on_zeros(flights: Artefact, tmp_path: Path) -> None:
