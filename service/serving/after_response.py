@@ -58,6 +58,11 @@ class AfterResponse:
         )
         self._retained, self._lost = (rows.labels(written) for written in ("true", "false"))
 
+    @property
+    def wanted(self) -> bool:
+        """Whether any response may have work after it."""
+        return self.shadow is not None or self._retain_fraction > 0
+
     async def load(self, model: Model) -> None:
         """Load the shadow model, if the settings name one. A failure is logged; requests are not affected."""
         path = self._settings.shadow_path

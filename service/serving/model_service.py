@@ -135,7 +135,7 @@ class ModelService:
         self, model: Model, batch: Sized, result: BatchResult, prediction_ids: Sequence[str] = ()
     ) -> BackgroundTask | None:
         """The work after this response is sent; None if there is none."""
-        if (ids := current_ids()) is None:
+        if not self.after_response.wanted or (ids := current_ids()) is None:
             return None
         return self.after_response.after(
             model,
@@ -190,15 +190,15 @@ class ModelService:
         """
         kind = work or work_of(len(batch))
         manifest = model.manifest
-        annotate(
-            model={"name": manifest.name, "version": manifest.version},
-            rows=len(batch),
-            work=kind,
-        )
+        rows = len(batch)
+        annotate(model={"name": manifest.name, "version": manifest.version}, rows=rows, work=kind)
         seconds = device_seconds(self.settings.device, kind)
-        if not seconds and self._slots.has_free and len(batch) <= model.inline_rows:
+        if not seconds and self._slots.has_free and rows <= model.inline_rows:
             # It does not suspend, so nothing can cancel it.
-            prediction = await self._work(model, batch, 0.0)
+            annotate(queue_ns=0)
+            with self._slots.take() as slot, span("model.predict", rows=rows):
+                prediction = model.predictor.predict(batch)
+                self.recorder.statistics.slot_ns += perf_counter_ns() - slot.since_ns
         else:
             async with cancel_on_disconnect(receive):
                 prediction = await self._work(model, batch, seconds)

@@ -138,7 +138,7 @@ class Slots:
         self._clock_ns = clock_ns
         self._waiting: deque[asyncio.Future[None]] = deque()
         metrics.total.set(count)
-        metrics.busy.set(0)
+        metrics.busy.set_function(lambda: self._busy)
 
     @property
     def count(self) -> int:
@@ -175,14 +175,17 @@ class Slots:
         Raises:
             NoSlotError: the queue is full, or the wait was too long.
         """
-        requested_ns = self._clock_ns()
         if self.has_free:
-            self._busy += 1
-            self._metrics.busy.set(self._busy)
-        else:
-            await self._wait()
+            return self.take()
+        requested_ns = self._clock_ns()
+        await self._wait()
         acquired_ns = self._clock_ns()
         return Slot(self, waited_ns=acquired_ns - requested_ns, since_ns=acquired_ns)
+
+    def take(self) -> Slot:
+        """As `acquire`, without a wait: only if `has_free`."""
+        self._busy += 1
+        return Slot(self, waited_ns=0, since_ns=self._clock_ns())
 
     def observe_first_byte(self, slot: Slot) -> None:
         """Record the time to the first byte of a response; `slot.first_byte()` does it once."""
@@ -239,7 +242,6 @@ class Slots:
             if not waiter.done():  # else its request is leaving the queue
                 waiter.set_result(None)
                 self._busy += 1
-        self._metrics.busy.set(self._busy)
 
     def _overloaded(self, message: str) -> NoSlotError:
         return NoSlotError(message, math.ceil(self._wait_seconds))

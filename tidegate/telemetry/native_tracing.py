@@ -65,7 +65,7 @@ class NativeTracing:
 
     def span(self, record: RequestRecord, name: str, attributes: dict[str, Any]) -> SpanRecord:
         """A recorded child span."""
-        return SpanRecord(record, name, self.new_span_id(), attributes)
+        return SpanRecord(record, name, self.new_span_id, attributes)
 
     def current_span_id(self, context: RequestContext) -> str:
         """The id of the innermost recorded span."""
@@ -97,7 +97,7 @@ class NativeTracing:
         spans = {record.span_id: server}
         if record.arrived_ns < record.received_ns:
             # The wait in the gateway, which is known from the arrival time only.
-            record.spans.insert(0, _gateway_wait(record, self.new_span_id()))
+            record.spans.insert(0, _gateway_wait(record, self.new_span_id))
         for child in record.spans:
             self.ids.preset(record.trace_id, child.span_id)
             parent = spans.get(child.parent_id, server)
@@ -148,8 +148,8 @@ def _context(parent: Parent | None) -> Context:
     return set_span_in_context(NonRecordingSpan(span_context), Context())
 
 
-def _gateway_wait(record: RequestRecord, span_id: str) -> SpanRecord:
-    wait = SpanRecord(record, "gateway wait", span_id, {})
+def _gateway_wait(record: RequestRecord, new_id: Callable[[], str]) -> SpanRecord:
+    wait = SpanRecord(record, "gateway wait", new_id, {})
     wait.start_ns, wait.end_ns = record.arrived_ns, record.received_ns
     return wait
 

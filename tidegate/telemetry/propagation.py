@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_ARRIVAL_AGE_NS: Final = 300 * 1_000_000_000
 """An older arrival time is ignored: the request is a replay, or the clocks differ."""
@@ -20,8 +19,7 @@ _REQUEST_START: Final = re.compile(rb"(?:t=)?([0-9]{1,19})(?:\.[0-9]*)?")
 _MAX_TRACESTATE_LENGTH: Final = 512  # longer ones may be dropped, by the specification
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """The parent span of a request.
 
     Attributes:
@@ -39,8 +37,7 @@ class Parent:
     remote: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingHeaders:
+class IncomingHeaders(NamedTuple):
     """The parent span and the arrival time (nanoseconds since 1970) in the headers of a request."""
 
     parent: Parent | None
@@ -89,7 +86,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], now_ns: int) -> Incomin
     if parent is not None and states:
         text = b",".join(states).decode("latin-1")
         if len(text) <= _MAX_TRACESTATE_LENGTH and text.isascii() and text.isprintable():
-            parent = replace(parent, state=text)
+            parent = parent._replace(state=text)
     return IncomingHeaders(parent, arrived_ns)
 
 

@@ -84,7 +84,7 @@ class RequestMiddleware:
         record = self.telemetry.begin(scope, self._routes)
         scope[SCOPE_KEY] = record
         exchange = Exchange(record, receive, send, self.telemetry)
-        token = current_request.set(RequestContext(record, record.span_id))
+        token = current_request.set(RequestContext(record))
         try:
             with self.telemetry.serving_context(record):
                 await self.app(scope, exchange.receive, exchange.send)

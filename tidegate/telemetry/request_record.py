@@ -161,11 +161,18 @@ def record_of(scope: Mapping[str, Any]) -> RequestRecord | None:
 
 
 class RequestContext(NamedTuple):
-    """The request that the current code serves, and its innermost active span."""
+    """The request that the current code serves, and its innermost active span; None without one."""
 
     record: RequestRecord
-    span_id: str
+    span: SpanRecord | None = None
 
+    @property
+    def span_id(self) -> str:
+        """The id of the innermost active span, or of the request."""
+        return self.record.span_id if self.span is None else self.span.span_id
+
+
+_SCALARS: Final = frozenset({str, int, float, bool, list, type(None)})
 
 current_request: ContextVar[RequestContext | None] = ContextVar(
     "tidegate_current_request", default=None
@@ -173,39 +180,60 @@ current_request: ContextVar[RequestContext | None] = ContextVar(
 
 
 class SpanRecord:
-    """A recorded child span: its name, its times, and the exception that ended it."""
+    """A recorded child span: its name, its times, and the exception that ended it.
+
+    Most spans are dropped with their request, and nobody asks for their id: it is made when it is needed.
+    """
 
     __slots__ = (
+        "_new_id",
+        "_span_id",
         "_token",
         "attributes",
         "end_ns",
         "error",
         "name",
-        "parent_id",
+        "parent",
         "record",
-        "span_id",
         "start_ns",
     )
 
     def __init__(
-        self, record: RequestRecord, name: str, span_id: str, attributes: dict[str, Any]
+        self,
+        record: RequestRecord,
+        name: str,
+        new_id: Callable[[], str],
+        attributes: dict[str, Any],
     ) -> None:
         self.record = record
         self.name = name
-        self.span_id = span_id
         self.attributes = attributes
-        self.parent_id = record.span_id
+        self.parent: SpanRecord | None = None
+        self._new_id = new_id
+        self._span_id = ""
         self.start_ns = 0
         self.end_ns: int | None = None
         self.error: Exception | None = None
         self._token: Token[RequestContext | None] | None = None
 
+    @property
+    def span_id(self) -> str:
+        """16 hexadecimal digits."""
+        if not self._span_id:
+            self._span_id = self._new_id()
+        return self._span_id
+
+    @property
+    def parent_id(self) -> str:
+        """The id of the span that it began in, or of the request."""
+        return self.record.span_id if self.parent is None else self.parent.span_id
+
     def __enter__(self) -> Self:
         record = self.record
         context = current_request.get()
         if context is not None and context.record is record:
-            self.parent_id = context.span_id
-        self._token = current_request.set(RequestContext(record, self.span_id))
+            self.parent = context.span
+        self._token = current_request.set(RequestContext(record, self))
         if not record.finished and len(record.spans) < MAX_SPANS:
             record.spans.append(self)
         self.start_ns = record.now_ns()
@@ -316,7 +344,9 @@ def request_ids() -> tuple[str, str] | None:
 
 def _merge(into: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
-        if isinstance(value, Mapping):
+        # The type of most mappings, as a test for the others takes ten times as long.
+        kind = type(value)
+        if kind is dict or (kind not in _SCALARS and isinstance(value, Mapping)):
             existing = into.get(name)
             into[name] = _merge(existing if isinstance(existing, dict) else {}, value)
         else:

@@ -21,11 +21,16 @@ class HeadSampling:
             OpenTelemetry's TraceIdRatioBased, so that all services sample the same traces.
         keep_sampled: whether a trace that its caller samples is sampled here, too.
         drop_unsampled: whether a trace that its caller does not sample is not sampled here either.
+        below: the least lower half of an id that is not sampled.
     """
 
     ratio: float
     keep_sampled: bool = True
     drop_unsampled: bool = False
+    below: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "below", round(self.ratio * (_LOW_64 + 1)))
 
     def should_sample(self, trace_id: str, parent_sampled: bool | None) -> bool:
         """Whether to sample the trace; `parent_sampled` is None without a parent."""
@@ -33,7 +38,7 @@ class HeadSampling:
             return True
         if parent_sampled is False and self.drop_unsampled:
             return False
-        return int(trace_id[16:], 16) < round(self.ratio * (_LOW_64 + 1))
+        return int(trace_id[16:], 16) < self.below
 
 
 @dataclass(slots=True)
