@@ -7,7 +7,7 @@ unknown, is reported once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final
 
@@ -16,13 +16,11 @@ import numpy.typing as npt
 
 from tidegate.monitoring.counting.label_text import label_text
 from tidegate.monitoring.counting.reference import FeatureReference
-from tidegate.monitoring.watching.table import Table
+from tidegate.monitoring.watching.table import FEW_ROWS, Table
 
 Floats = npt.NDArray[np.float64]
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
-_FEW_ROWS: Final = 4
-"""Tables with more rows are encoded by numpy."""
 _TEXTS: Final = (str, bytes, bytearray)
 _SCALARS: Final = (str, int, float, np.generic)
 
@@ -38,6 +36,7 @@ class RowEncoder:
     def __init__(self, features: Sequence[FeatureReference], warn: Callable[[str], None]) -> None:
         self._names = tuple(feature.name for feature in features)
         self._codes = [_codes(feature) for feature in features]
+        self._features = [*zip(self._names, self._codes, strict=True)]
         self._warn = warn
         self._warned: set[str] = set()
         # The last code is of other categories: no bin has this name.
@@ -64,8 +63,8 @@ class RowEncoder:
             )
         if table.names is not None:
             self._check(table.names)
-        if len(table) <= _FEW_ROWS:
-            return self._encode_few(table)
+        if table.rows is not None and len(table) <= FEW_ROWS:
+            return self._encode_few(table.rows)
         matrix = np.empty((len(table), len(self._names)))
         for position, (name, codes) in enumerate(zip(self._names, self._codes, strict=True)):
             column = table.column(name, position)
@@ -77,20 +76,19 @@ class RowEncoder:
                 matrix[:, position] = [_code(value, codes) for value in _listed(column)]
         return matrix
 
-    def _encode_few(self, table: Table) -> Floats:
+    def _encode_few(self, rows: Sequence[Mapping[str, Any]]) -> Floats:
         # numpy's calls cost more than a few values do.
-        columns: list[list[float]] = []
-        for position, (name, codes) in enumerate(zip(self._names, self._codes, strict=True)):
-            column = table.column(name, position)
-            if column is None:
-                columns.append([np.nan] * len(table))
-            elif codes is not None:
-                columns.append([_code(value, codes) for value in _listed(column)])
-            elif isinstance(column, list):
-                columns.append([_finite(value) for value in column])
-            else:  # its values may be of a type that says more than they do, such as dates
-                columns.append(numbers(column).tolist())
-        return np.array(columns, np.float64).reshape(len(columns), len(table)).T
+        values: list[float] = []
+        for row in rows:
+            for name, codes in self._features:
+                value = row.get(name)
+                if codes is None:
+                    values.append(_finite(value))
+                elif type(value) is str:
+                    values.append(codes.get(value, len(codes)))
+                else:
+                    values.append(_code(value, codes))
+        return np.array(values, np.float64).reshape(len(rows), -1)
 
     def segments(self, table: Table, names: Sequence[str]) -> dict[str, list[str | None]]:
         """The values of the named categorical features, one per row; None if missing.

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+FEW_ROWS: Final = 8
+"""Up to this number, Python reads rows faster than numpy reads columns."""
 Column = Sequence[Any]
 
 
@@ -18,6 +20,7 @@ class Table:
         names: the names of the columns; None if they have none.
         width: the number of columns, if they have no names.
         column: returns the column of a name and a position; None if there is none.
+        rows: the rows as mappings, if there are few of them or they are given so.
     """
 
     def __init__(
@@ -27,11 +30,13 @@ class Table:
         names: frozenset[str] | None,
         column: Callable[[str, int], Any],
         width: int = 0,
+        rows: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self._length = length
         self.names: Final = names
         self.width: Final = width
         self.column: Final = column
+        self.rows: Final = rows
 
     def __len__(self) -> int:
         return self._length
@@ -81,13 +86,23 @@ def _of_columns(columns: Mapping[str, Any]) -> Table:
         name, other = next(item for item in others if item[1] != count)
         raise ValueError(f"column {first} has {count} values and column {name} {other}")
     length = next(iter(lengths.values()), 0)
-    return Table(length, names=frozenset(lengths), column=lambda name, _: columns.get(name))
+    few = length <= FEW_ROWS and all(type(column) is list for column in columns.values())
+    return Table(
+        length,
+        names=frozenset(lengths),
+        column=lambda name, _: columns.get(name),
+        rows=[dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        if few
+        else None,
+    )
 
 
 def _of_dicts(rows: Sequence[Mapping[str, Any]]) -> Table:
     # Rows may have different keys; looking at each of them would cost more than counting them.
     names = frozenset(rows[0]).union(rows[-1])
-    return Table(len(rows), names=names, column=lambda name, _: [row.get(name) for row in rows])
+    return Table(
+        len(rows), names=names, column=lambda name, _: [row.get(name) for row in rows], rows=rows
+    )
 
 
 def _of_array(rows: Any) -> Table:

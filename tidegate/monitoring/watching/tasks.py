@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any, Final, Generic, Literal
 
 import numpy as np
@@ -138,14 +139,14 @@ class ValueTask(Task[ValueOutcome]):
         if confidences is not None:
             raise ValueError("the predictions are numbers, which have no confidences")
         values = numbers(listed(predictions, "predictions"))
+        listed_values: list[float] = values.tolist()
         counts = dict(zip(self.labels, self._labels.counts(values), strict=True))
         fields: dict[str, Any] = {}
         if len(values):
             fields["label"] = max(counts, key=counts.__getitem__)
-            known = values[~np.isnan(values)]
-            if len(known):
-                fields["value"] = float(known.mean())
-        listed_values = values.tolist()
+            known = [value for value in listed_values if value == value]  # noqa: PLR0124 (not NaN)
+            if known:
+                fields["value"] = fmean(known)
         return Answers(
             counts,
             values,
