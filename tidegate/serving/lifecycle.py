@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+from tidegate.serving.freed_memory import return_freed_memory
+
 Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
 
 
@@ -64,6 +66,7 @@ class Lifecycle:
         """
         self._pending.remove(task)
         if not self._pending and self._phase == "loading":
+            return_freed_memory()
             self._phase = "ready"
 
     def fail(self, reason: str) -> None:
