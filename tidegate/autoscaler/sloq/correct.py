@@ -14,10 +14,10 @@ MAX_STARTUPS: Final = 20
 MAX_STARTUP_SECONDS: Final = 600.0
 # A time is known from this many requests; fewer change it a little.
 ENOUGH_REQUESTS: Final = 20.0
-P95_SMOOTHING_SECONDS: Final = 120.0
+FEW_SECONDS: Final = 120.0
 # A removed replica still finishes its requests, and a new one begins with none.
 STEADY_SECONDS: Final = 20.0
-# It takes as long as latency is measured over to reflect the current replicas.
+# What latency is measured over.
 SETTLE_SECONDS: Final = 60.0
 # The strain grows by a step in the first, and fades by half in the second of these times.
 STRAIN_SECONDS: Final = 10.0
@@ -67,44 +67,28 @@ def learn_replicas(state: SloqState, ready: int, running: int, now: float) -> di
 def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict[str, Any]:
     """The mean time in a slot, and the 95th percentile until the objective's byte.
 
-    The mean is the last minute's; of few requests it says little, and moves by as much less. The percentile
-    is smoothed: it is noisy, and so would be the wait that is left for the queue.
+    They are the last minute's; of few requests they say little, and move by as much less.
     """
-    elapsed = state.elapsed(now)
-    share = min(1.0, _requests(checked) / ENOUGH_REQUESTS)
-    fast = 1.0 if share >= 1 else 1 - math.exp(-elapsed * share / SETTLE_SECONDS)
-    slow = 1 - math.exp(-elapsed * share / P95_SMOOTHING_SECONDS)
-    signals = checked.signals
+    share = _requests(checked) / ENOUGH_REQUESTS
+    weight = 1.0 if share >= 1 else 1 - math.exp(-state.elapsed(now) * share / FEW_SECONDS)
+    names = ("service_seconds", "service_seconds_p95")
     return {
-        "service_seconds": _smoothed(state.service_seconds, signals.service_seconds, fast),
-        "service_seconds_p95": _smoothed(
-            state.service_seconds_p95, signals.service_seconds_p95, slow
-        ),
+        name: _smoothed(getattr(state, name), getattr(checked.signals, name), weight)
+        for name in names
     }
 
 
 def _smoothed(known: float | None, measured: float | None, weight: float) -> float | None:
-    if measured is None or known is None:
+    if measured is None or known is None or weight >= 1:
         return measured or known
-    smoothed = known + weight * (measured - known)
     # 0.5 + (1e-50 - 0.5) is 0, and a state with a time of 0 is invalid.
-    return smoothed if smoothed > 0 else measured
+    return known + weight * (measured - known) or measured
 
 
 def _requests(checked: CheckedSignals) -> float:
     """About how many requests were completed in the last minute; enough where that is not measured."""
     completed = checked.signals.completed_rate
     return math.inf if completed is None else completed * SETTLE_SECONDS
-
-
-def time_alone(state: SloqState, checked: CheckedSignals) -> float | None:
-    """The 95th percentile of the time in a slot: the last minute's if of enough requests, or smoothed."""
-    measured = checked.signals.service_seconds_p95
-    return (
-        measured
-        if _requests(checked) >= ENOUGH_REQUESTS and measured
-        else state.service_seconds_p95
-    )
 
 
 def _queue_stands(state: SloqState, checked: CheckedSignals, now: float) -> bool:
@@ -126,12 +110,6 @@ def learn_capacity(
     machine, parsing, an event loop) or if a replica has fewer slots than it reports. One replica with more
     requests in it than slots shows that it has more, queue or not. Without a queue, a longer occupancy is
     forgotten within a day, as nothing shows that it has ended.
-
-    Args:
-        state: with this tick's replicas and time in a slot.
-        checked: the signals.
-        parameters: of the policy.
-        now: in seconds.
     """
     if parameters.correction_most <= 1:
         return {}
@@ -167,10 +145,10 @@ def machine_is_full(state: SloqState, checked: CheckedSignals, now: float) -> bo
 
     What they share is used up: the machine, a lock, a database.
     """
-    if state.full is None or not _queue_stands(state, checked, now):
-        return False
-    _, ready, _ = state.full
-    return state.ready >= MORE_REPLICAS * ready
+    full = state.full
+    return bool(
+        full and state.ready >= MORE_REPLICAS * full[1] and _queue_stands(state, checked, now)
+    )
 
 
 def learn_strain(
@@ -186,7 +164,7 @@ def learn_strain(
     if latency is None or parameters.correction_most <= 1:
         return {}
     elapsed = state.elapsed(now)
-    in_slot = time_alone(state, checked) or 0.0
+    in_slot = state.service_seconds_p95 or 0.0
     waiting, allowed = latency - in_slot, allowed_wait(parameters, in_slot)
     if latency <= parameters.slo_seconds:
         calm = waiting <= CALM_SHARE * allowed

@@ -62,12 +62,7 @@ def learn_reserve(
     replica that is ready now had to be started. One above the reserve raises it, one below lowers it a
     little, so that in the long run it covers `coverage` of them, whatever their distribution: the online
     quantile of I. Gibbs and E. Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021.
-
-    Args:
-        state: after the last tick.
-        tick: this one.
-        horizon_seconds: how long before now that replica had to be started.
-        coverage: in [0, 1); 0 means no reserve.
+    A coverage of 0 means no reserve.
     """
     now, rate, _, _ = tick
     then = now - horizon_seconds

@@ -29,13 +29,16 @@ from tidegate.autoscaler.sloq.forecast import current_rate, learn_reserve
 from tidegate.autoscaler.sloq.pace import ScalingStep, pace, recent_largest
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
-from tidegate.autoscaler.sloq.size import Ahead, Size, size_for
+from tidegate.autoscaler.sloq.size import Size, size_for
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 # Without usable signals for this long, the recent peak is covered.
 BLIND_SECONDS: Final = 60.0
 PEAK_SECONDS: Final = 3600.0
+RECORDED: Final = (
+    *("latency_seconds", "in_system", "completed_rate", "ready", "running", "age_seconds"),
+)
 
 
 def sloq(parameters: SloqParameters) -> Policy:
@@ -66,14 +69,19 @@ class _Sloq:
         }
         state = state.model_copy(update=corrected)
         full = machine_is_full(state, checked, now)
-        horizon = self._horizon(state)
+        # Until a replica started by the next decision is ready, by p90 of the start-ups.
+        startup = quantile(state.startups, 0.9) if state.startups else parameters.startup_seconds
+        horizon = startup + parameters.tick_seconds
         rate = current_rate(state, checked, now, parameters.burst_sigmas)
         service = (state.service_seconds or parameters.service_seconds) * state.occupancy
-        size = size_for(parameters, state, checked, Ahead(now, rate, service, horizon))
+        size = size_for(
+            parameters, state, checked, now=now, rate=rate, service=service, horizon=horizon
+        )
         step = pace(
             parameters, state, checked, size, horizon, current=signals.desired, now=now, full=full
         )
         tick = (now, checked.rate_15s, rate, checked.signals.queued)
+        peak = state.peak * math.exp(-state.elapsed(now) / PEAK_SECONDS)
         after = state.model_copy(
             update={
                 **checked.learned,
@@ -82,7 +90,7 @@ class _Sloq:
                 "now": now,
                 "targets": step.targets,
                 "surges": step.surges,
-                "peak": self._peak(state, size, now),
+                "peak": max(peak, float(size.slots)) if size.meetable else peak,
             }
         )
         return Decision(
@@ -100,26 +108,11 @@ class _Sloq:
                 "slots_per_replica": checked.slots,
                 "wanted": step.needed,
                 "largest_target": step.largest,
-                "latency_seconds": checked.signals.latency_seconds,
-                "in_system": checked.signals.in_system,
-                "completed_rate": checked.signals.completed_rate,
-                "ready": signals.ready,
-                "running": signals.running,
-                "age_seconds": checked.signals.age_seconds,
+                **{name: getattr(checked.signals, name) for name in RECORDED},
                 "parameters": dict(self.recorded),
             },
             state=after.to_json(),
         )
-
-    def _horizon(self, state: SloqState) -> float:
-        """Seconds until a replica started by the next decision is ready: p90 of the observed start-ups."""
-        parameters = self.parameters
-        startup = quantile(state.startups, 0.9) if state.startups else parameters.startup_seconds
-        return startup + parameters.tick_seconds
-
-    def _peak(self, state: SloqState, size: Size, now: float) -> float:
-        faded = state.peak * math.exp(-state.elapsed(now) / PEAK_SECONDS)
-        return max(faded, float(size.slots)) if size.meetable else faded
 
     def _clauses(
         self, state: SloqState, checked: CheckedSignals, size: Size, step: ScalingStep
@@ -194,39 +187,28 @@ class _Sloq:
     ) -> Decision:
         """Without usable signals: never scale down, and after a while cover the recent peak."""
         parameters, current = self.parameters, signals.desired
-        since = state.ticks[-1][0] if state.ticks else now
-        per_replica, needed, why = checked.slots, current, ""
-        if now - since >= BLIND_SECONDS and per_replica:
-            needed = max(current, math.ceil(state.peak / per_replica))
+        blind = now - (state.ticks[-1][0] if state.ticks else now)
+        needed, why = current, ""
+        learned = {**checked.learned, "now": now, "starting": (), "steady_since": None}
+        if checked.slots:
+            if blind >= BLIND_SECONDS:
+                needed = max(current, math.ceil(state.peak / checked.slots))
+            # The current number counts as a target, so that replicas stay when the signals return.
+            targets = (*state.targets, (now, float(current * checked.slots)))
+            learned["targets"] = recent_largest(targets, since=now - parameters.down_seconds)
         if needed > current:
-            why = (
-                f"; no usable signals for {now - since:.0f} s, and the recent peak needs {needed}"
-                " replicas"
-            )
+            why = f"; no usable signals for {blind:.0f} s, and the recent peak needs {needed} replicas"
         desired = Bounds(parameters.min, parameters.max).clamp(needed)
-        # The current number counts as a target, so that replicas stay when the signals return.
-        targets = (*state.targets, (now, float(current * per_replica))) if per_replica else ()
         # Without the resizer the counts are unknown; when it returns, the replicas are not new.
-        away = signals.ready <= 0 and signals.running <= 0
-        after = state.model_copy(
-            update={
-                **checked.learned,
-                "now": now,
-                "ready": state.ready if away else max(0, signals.ready),
-                "running": state.running if away else max(0, signals.running),
-                "starting": (),
-                "steady_since": None,
-                "targets": recent_largest(targets, since=now - parameters.down_seconds)
-                if targets
-                else state.targets,
-            }
-        )
+        if signals.ready > 0 or signals.running > 0:
+            learned |= {"ready": max(0, signals.ready), "running": max(0, signals.running)}
+        after = state.model_copy(update=learned)
         return Decision(
             desired=desired,
             reason="no-signal",
             explanation=f"{format_change(current, desired)}: {checked.unusable}{why}",
             inputs={
-                "blind_seconds": now - since,
+                "blind_seconds": blind,
                 "peak_slots": state.peak,
                 "ready": signals.ready,
                 "running": signals.running,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Final
 
-from tidegate.autoscaler.sloq.correct import allowed_wait, time_alone
+from tidegate.autoscaler.sloq.correct import allowed_wait
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.queueing import slots_needed
 from tidegate.autoscaler.sloq.signal_checks import SHORT_SECONDS, CheckedSignals
@@ -16,8 +15,6 @@ from tidegate.autoscaler.sloq.state import SloqState
 
 # Above this mean utilisation, a small error in the load makes the queue grow without bound.
 MAX_UTILISATION: Final = 0.97
-# Above this, the recurrence of Erlang's formula takes too long.
-MAX_SLOTS: Final = 100_000
 LEAST_LATE: Final = 1e-9
 # In how much time the backlog ahead is worked off, before it is counted several times.
 BACKLOG_SECONDS: Final = 10.0
@@ -56,28 +53,15 @@ class Size:
     meetable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What to size for.
-
-    Attributes:
-        now: the time in seconds.
-        rate: the current arrival rate, in requests a second.
-        service_seconds: how long a request occupies a slot.
-        horizon_seconds: until a replica started now is ready.
-    """
-
-    now: float
-    rate: float
-    service_seconds: float
-    horizon_seconds: float
-
-
 def size_for(
     parameters: SloqParameters,
     state: SloqState,
     checked: CheckedSignals,
-    ahead: Ahead,
+    *,
+    now: float,
+    rate: float,
+    service: float,
+    horizon: float,
 ) -> Size:
     """The size for a rate. It never decreases when arrival rates increase.
 
@@ -85,81 +69,55 @@ def size_for(
         parameters: of the policy.
         state: of the policy, updated at this tick.
         checked: the signals.
-        ahead: what to size for.
+        now: the time in seconds.
+        rate: the current arrival rate, in requests a second.
+        service: how long a request occupies a slot, in seconds.
+        horizon: seconds until a replica started now is ready.
     """
     mean = state.service_seconds or parameters.service_seconds
-    rate, service = ahead.rate, ahead.service_seconds
     first_byte = parameters.until == "first_byte"
-    p95 = time_alone(state, checked)
+    p95 = state.service_seconds_p95
     # Before the time to the first byte is measured, only the mean to the last byte is known.
     alone = p95 or (0.0 if first_byte else mean)
     meetable = max(alone, 0.0 if first_byte else mean) < parameters.slo_seconds
-    backlog = _backlog_ahead(parameters, state, checked, ahead)
+    backlog = _backlog_ahead(
+        parameters, state, checked, now=now, rate=rate, service=service, horizon=horizon
+    )
     work = (rate + state.reserve) * service
     load = work + backlog * service * parameters.backlog_ahead / BACKLOG_SECONDS
     stay_load = max(work * (1 + parameters.stay_margin), _observed(state, checked, service))
     late = max(LEAST_LATE, parameters.late_share * (1 - parameters.slo_quantile))
     # One replica more than the maximum is enough to show that the maximum is too low.
-    max_slots = min(MAX_SLOTS, (parameters.max + 1) * checked.slots)
+    most = (parameters.max + 1) * checked.slots
     allowed = allowed_wait(parameters, p95 or (parameters.slo_seconds if first_byte else mean))
-    if meetable:
-        needed = partial(
-            _slots_and_wait,
-            allowed=allowed,
-            planned=min(allowed, parameters.wait_share * max(allowed, service)),
-            service=service,
-            per_replica=checked.slots,
-            late=late,
-            strain=state.strain,
-            max_slots=max_slots,
+    # The rest of the wait is for a jump or a slowdown, which no model knows.
+    planned = min(allowed, parameters.wait_share * max(allowed, service))
+
+    def slots(load: float, wait: float) -> int:
+        return slots_needed(
+            *(load, wait / service, late),
+            utilisation=MAX_UTILISATION,
+            peakedness=state.strain,
+            max_slots=most,
         )
-        (slots, wait), (stay, _) = needed(load), needed(stay_load)
+
+    if meetable:
+        # One replica that keeps the objective is enough: a second one is twice the cost.
+        wait = allowed if slots(load, allowed) <= checked.slots else planned
+        stay_wait = allowed if slots(stay_load, allowed) <= checked.slots else planned
+        needed, stay = slots(load, wait), slots(stay_load, stay_wait)
     else:
         # Enough that the queue does not grow, but a dependency that breaks could need any number: at most
         # half-way from what was needed while the objective could be met to the maximum.
-        cap = max_slots
+        cap, wait = most, allowed
         if state.peak:
             before = math.ceil(state.peak / checked.slots)
-            cap = max(before, (before + parameters.max) // 2) * checked.slots
-        slots, stay = (
-            math.ceil(min(one / MAX_UTILISATION, cap, max_slots)) for one in (work, stay_load)
-        )
-        wait = allowed
+            cap = min(cap, max(before, (before + parameters.max) // 2) * checked.slots)
+        needed, stay = (math.ceil(min(one / MAX_UTILISATION, cap)) for one in (work, stay_load))
     return Size(
         *(rate, state.reserve, service, backlog, load, wait, late, alone),
-        *(slots, stay, slots >= max_slots, meetable),
+        *(needed, stay, needed >= most, meetable),
     )
-
-
-def _slots_and_wait(
-    load: float,
-    *,
-    allowed: float,
-    planned: float,
-    service: float,
-    per_replica: int,
-    late: float,
-    strain: float,
-    max_slots: int,
-) -> tuple[int, float]:
-    """The slots for a load, and the wait that at most the fraction `late` of requests exceeds with them.
-
-    Of the wait that the objective allows, only a part is planned for. The rest is for what no model knows, a
-    jump or a slowdown: a size that uses it up for the chance of known traffic is so close to the load that it
-    absorbs neither. But one replica that keeps the objective is enough: a second one is twice the cost.
-    """
-    needed = partial(
-        slots_needed,
-        load,
-        late=late,
-        utilisation=MAX_UTILISATION,
-        peakedness=strain,
-        max_slots=max_slots,
-    )
-    slots = needed(allowed / service)
-    if slots <= per_replica:
-        return slots, allowed
-    return needed(planned / service), planned
 
 
 def _observed(state: SloqState, checked: CheckedSignals, service: float) -> float:
@@ -180,17 +138,22 @@ def _observed(state: SloqState, checked: CheckedSignals, service: float) -> floa
 
 
 def _backlog_ahead(
-    parameters: SloqParameters, state: SloqState, checked: CheckedSignals, ahead: Ahead
+    parameters: SloqParameters,
+    state: SloqState,
+    checked: CheckedSignals,
+    *,
+    now: float,
+    rate: float,
+    service: float,
+    horizon: float,
 ) -> float:
     """The requests that will queue when a replica started now is ready.
 
     A fluid: until then the current rate flows in, and the ready replicas' slots, and those of the starting
     ones from when they are ready on, each finish one request per time in a slot.
     """
-    horizon, per_replica = ahead.horizon_seconds, checked.slots
-    startup = horizon - parameters.tick_seconds
-    late = [max(0.0, at + startup - ahead.now) for at in state.starting]
-    replica_seconds = state.ready * horizon + sum(max(0.0, horizon - one) for one in late)
-    queued = max(0.0, (checked.signals.in_system or 0.0) - state.ready * per_replica)
-    finished = replica_seconds * per_replica / ahead.service_seconds
-    return max(0.0, queued + ahead.rate * horizon - finished)
+    # A replica that is started now is ready a tick before the horizon.
+    since = [max(0.0, now - at + parameters.tick_seconds) for at in state.starting]
+    replica_seconds = state.ready * horizon + sum(min(horizon, one) for one in since)
+    queued = max(0.0, (checked.signals.in_system or 0.0) - state.ready * checked.slots)
+    return max(0.0, queued + rate * horizon - replica_seconds * checked.slots / service)

@@ -42,9 +42,9 @@ class SloqState(BaseModel):
     """The last observed start-up times, in seconds."""
 
     service_seconds: Positive | None = None
-    """The mean time in a slot."""
+    """The mean time in a slot of the last minute, smoothed if of few requests."""
     service_seconds_p95: Positive | None = None
-    """The 95th percentile of that time until the byte of the objective, smoothed."""
+    """The 95th percentile of that time until the byte of the objective; likewise."""
     occupancy: Positive = 1.0
     """How many times as long as that mean a request occupies a slot, measured while requests queued."""
     strain: Annotated[float, Field(ge=1)] = 1.0
