@@ -41,6 +41,8 @@ class Poll:
         self._frame = b""
         self._next = asyncio.Event()
         self._closed = False
+        self.left = False
+        """Whether tabs have listened, and none does any more."""
 
     def close(self) -> None:
         """End the stream of every listener."""
@@ -55,6 +57,7 @@ class Poll:
     async def frames(self) -> AsyncIterator[bytes]:
         """Each new result as a server-sent event; a slow tab skips those in between."""
         self._listeners += 1
+        self.left = False
         if self._task is None:
             self._task = asyncio.create_task(
                 keep_running(self._name, self._run, self._on_fault), name=self._name
@@ -71,6 +74,7 @@ class Poll:
                     await following.wait()
         finally:
             self._listeners -= 1
+            self.left = not self._listeners
             if not self._listeners and self._task:
                 self._task.cancel()
                 # What it read is old when the next tab comes.
@@ -114,6 +118,8 @@ class Polls:
     def poll(self, name: str, read: Read, seconds: float) -> Poll:
         """The poll of this name; the first call decides what it reads."""
         if name not in self._polls:
+            # A search has one for each query: those that no tab follows any more would fill the memory.
+            self._polls = {key: one for key, one in self._polls.items() if not one.left}
             self._polls[name] = Poll(name, read, seconds, self.on_fault)
         return self._polls[name]
 

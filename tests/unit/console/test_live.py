@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
-from tidegate.console.live import Poll
+from tidegate.console.live import Poll, Polls
 
 INTERVAL = 0.01
 
@@ -64,3 +64,17 @@ async def test_a_closed_poll_ends_its_streams() -> None:
     await asyncio.sleep(0)
     poll.close()
     assert await asyncio.wait_for(ending, 30) == b"end"
+
+
+async def test_a_poll_that_no_tab_follows_any_more_is_forgotten() -> None:
+    source = Source()
+    polls = Polls(source.fault)
+    first, other = (polls.poll(name, source.read, 60) for name in ("first", "other"))
+    async with aclosing(frames(first)) as tab, aclosing(frames(other)) as left:
+        await anext(tab)
+        await anext(left)
+        await left.aclose()
+        polls.poll("third", source.read, 60)
+        assert polls.poll("first", source.read, 60) is first
+        assert polls.poll("other", source.read, 60) is not other
+    polls.close()

@@ -14,6 +14,8 @@ export function completed(input, since) {
   let chosen = -1, timer = 0, asked = 0;
 
   const close = () => {
+    clearTimeout(timer);
+    asked += 1; // an answer that is on its way is not shown any more
     list.hidden = true;
     chosen = -1;
     input.setAttribute("aria-expanded", "false");
@@ -60,12 +62,13 @@ export function completed(input, since) {
 
   input.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(ask, WAIT_MILLISECONDS);
+    if (input.value) timer = setTimeout(ask, WAIT_MILLISECONDS);
+    else close();
   });
   input.addEventListener("keydown", (event) => {
     const count = list.children.length;
-    if (event.key === "Escape" && !list.hidden) {
-      event.preventDefault();
+    if (event.key === "Escape") {
+      if (!list.hidden) event.preventDefault();
       close();
     } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && count && !list.hidden) {
       event.preventDefault();
