@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import tantivy
-from tantivy import FieldType, Occur, Order, Query
+from tantivy import Query
 
 from tidegate.events.event import Event
 from tidegate.runtime.atomic_files import sync_folder
 from tidegate.runtime.locks import LockedError, exclusive_lock
 from tidegate.runtime.private_files import make_private_folder
-from tidegate.store.aggregations import Dialect
 from tidegate.store.base import (
     Damage,
     QueryError,
@@ -32,14 +31,15 @@ from tidegate.store.base import (
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import index
 from tidegate.store.embedded.compiler import Compiler
+from tidegate.store.embedded.execution import run, times, with_filters, within_time
 from tidegate.store.embedded.folder import Layout
 from tidegate.store.embedded.integrity import Integrity
 from tidegate.store.embedded.repair import damaged_segments, repair
 from tidegate.store.embedded.text_analysis import tokenize
-from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
+from tidegate.store.fields import RefusedError, catalogue, digest
 from tidegate.store.own_fields import LeftOut, ignore, rewrite
 from tidegate.store.query import parser, time_ranges
-from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
+from tidegate.store.requests import check
 
 LOCK: Final = "writer.lock"
 HEAP_BYTES: Final = 64_000_000
@@ -48,17 +48,6 @@ WRITER_THREADS: Final = 1
 COPY_EVENTS: Final = 1000
 # The messages of tantivy about damaged files; others are about the query.
 DAMAGE: Final = ("An IO error occurred", "Data corrupted")
-# The index holds times as microseconds: tantivy indexes its own date type by the second.
-DIALECT: Final = Dialect(
-    lambda interval: {
-        "histogram": {
-            "field": TIMESTAMP,
-            "interval": interval.total_seconds() * 1e6,
-            "min_doc_count": 0,
-        }
-    },
-    key_microseconds=1,
-)
 
 
 class EmbeddedReader:
@@ -91,12 +80,12 @@ class EmbeddedReader:
             searcher = opened.searcher()
         compiler = Compiler(opened.schema, searcher, catalogue(), tokenize, self._now())
 
-        def run() -> SearchResult:
-            query = _with_filters(opened.schema, compiler.compile(tree), request)
-            return _run(searcher, query, request)
+        def search() -> SearchResult:
+            query = with_filters(opened.schema, compiler.compile(tree), request)
+            return run(searcher, query, request)
 
         try:
-            return _within_time(run)
+            return within_time(search)
         except QueryError:
             raise
         except ValueError as error:
@@ -265,7 +254,7 @@ class EmbeddedStore(EmbeddedReader):
     def prune(self, before: datetime) -> int:
         """Delete the events before a time, and return their number."""
         schema = self._written.schema
-        old = _times(schema, None, time_ranges.to_microseconds(before))
+        old = times(schema, None, time_ranges.to_microseconds(before))
         with self._writing, self._unavailable():
             self._written.reload()
             count = index.count(self._written.searcher().search(old, 1))
@@ -357,68 +346,3 @@ def _all_events(folder: Path) -> Iterator[list[Event]]:
         yield [
             index.event(searcher.doc(address)) for _, address in hits[start : start + COPY_EVENTS]
         ]
-
-
-def _with_filters(schema: tantivy.Schema, query: Query, request: SearchRequest) -> Query:
-    parts = [query]
-    if request.since is not None or request.until is not None:
-        since, until = (
-            None if time is None else time_ranges.to_microseconds(time)
-            for time in (request.since, request.until)
-        )
-        parts.append(_times(schema, since, until))
-    if request.stream is not None:
-        parts.append(Query.term_query(schema, "data_stream.type", request.stream, "basic"))
-    return Query.boolean_query([(Occur.Must, part) for part in parts])
-
-
-def _times(schema: tantivy.Schema, since: int | None, until: int | None) -> Query:
-    """Match times from `since` (inclusive) to `until` (exclusive), in microseconds since 1970."""
-    return Query.range_query(
-        schema, TIMESTAMP, FieldType.Integer, since, until, include_upper=until is None
-    )
-
-
-def _within_time(run: Callable[[], SearchResult], seconds: float = SEARCH_SECONDS) -> SearchResult:
-    """Return the result of a search; tantivy cannot interrupt one, so a longer one goes on by itself.
-
-    Raises:
-        QueryError: It takes longer.
-        Exception: What the search raises.
-    """
-    results: list[SearchResult] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            results.append(run())
-        except BaseException as error:  # noqa: BLE001  raised below
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="search", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise QueryError(TOO_LONG)
-    return results[0]
-
-
-def _run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:
-    if request.size:
-        found = searcher.search(
-            query,
-            request.size,
-            order_by_field=request.sort,
-            order=Order.Asc if request.order == "asc" else Order.Desc,
-        )
-        hits = [index.event(searcher.doc(address)) for _, address in found.hits]
-    else:
-        # tantivy requires a limit of at least 1, even to count only, and is twice as fast unordered.
-        found, hits = searcher.search(query, 1), []
-    aggregations = {}
-    if request.aggregations:
-        response = searcher.aggregate(query, DIALECT.request(request.aggregations))
-        aggregations = DIALECT.results(request.aggregations, response)
-    return SearchResult(index.count(found), hits, aggregations)

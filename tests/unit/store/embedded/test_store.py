@@ -30,6 +30,7 @@ from tidegate.store.base import (
 from tidegate.store.embedded import compiler
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import store as embedded
+from tidegate.store.embedded.execution import within_time
 from tidegate.store.embedded.folder import Layout
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
 from tidegate.store.query.tree import Node
@@ -161,7 +162,7 @@ def test_a_search_that_takes_too_long_is_an_error() -> None:
         return SearchResult(0, [], {})
 
     with pytest.raises(QueryError, match="the search took longer than"):
-        embedded._within_time(slow, seconds=0.05)
+        within_time(slow, seconds=0.05)
     ended.set()
 
 

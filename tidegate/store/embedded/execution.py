@@ -1,0 +1,111 @@
+"""Runs a search on the index, and ends the wait for one that takes too long."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import tantivy
+from tantivy import FieldType, Occur, Order, Query
+
+from tidegate.store.aggregations import Dialect
+from tidegate.store.base import (
+    AggregationResult,
+    DateHistogram,
+    QueryError,
+    SearchRequest,
+    SearchResult,
+)
+from tidegate.store.embedded import index
+from tidegate.store.fields import TIMESTAMP
+from tidegate.store.query import time_ranges
+from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG
+
+# The index holds times as microseconds: tantivy indexes its own date type by the second.
+DIALECT: Final = Dialect(
+    lambda interval: {
+        "histogram": {
+            "field": TIMESTAMP,
+            "interval": interval.total_seconds() * 1e6,
+            "min_doc_count": 0,
+        }
+    },
+    key_microseconds=1,
+)
+
+
+def with_filters(schema: tantivy.Schema, query: Query, request: SearchRequest) -> Query:
+    """Return the query within the time range and the stream of a request."""
+    parts = [query]
+    if request.since is not None or request.until is not None:
+        since, until = (
+            None if time is None else time_ranges.to_microseconds(time)
+            for time in (request.since, request.until)
+        )
+        parts.append(times(schema, since, until))
+    if request.stream is not None:
+        parts.append(Query.term_query(schema, "data_stream.type", request.stream, "basic"))
+    return Query.boolean_query([(Occur.Must, part) for part in parts])
+
+
+def times(schema: tantivy.Schema, since: int | None, until: int | None) -> Query:
+    """Match times from `since` (inclusive) to `until` (exclusive), in microseconds since 1970."""
+    return Query.range_query(
+        schema, TIMESTAMP, FieldType.Integer, since, until, include_upper=until is None
+    )
+
+
+def within_time(run: Callable[[], SearchResult], seconds: float = SEARCH_SECONDS) -> SearchResult:
+    """Return the result of a search; tantivy cannot interrupt one, so a longer one goes on by itself.
+
+    Raises:
+        QueryError: It takes longer.
+        Exception: What the search raises.
+    """
+    results: list[SearchResult] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            results.append(run())
+        except BaseException as error:  # noqa: BLE001  raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="search", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise QueryError(TOO_LONG)
+    return results[0]
+
+
+def run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:
+    """Return the hits, the aggregations and the number of matches."""
+    aggregations: dict[str, AggregationResult] = {}
+    if request.aggregations:
+        response = searcher.aggregate(query, DIALECT.request(request.aggregations))
+        aggregations = DIALECT.results(request.aggregations, response)
+    if request.size:
+        order = Order.Asc if request.order == "asc" else Order.Desc
+        found = searcher.search(query, request.size, order_by_field=request.sort, order=order)
+        hits = [index.event(searcher.doc(address)) for _, address in found.hits]
+        return SearchResult(index.count(found), hits, aggregations)
+    total = _total_of_histogram(request, aggregations)
+    if total is None:
+        # tantivy requires a limit of at least 1, also to count; without an order it is twice as fast.
+        total = index.count(searcher.search(query, 1))
+    return SearchResult(total, [], aggregations)
+
+
+def _total_of_histogram(
+    request: SearchRequest, aggregations: Mapping[str, AggregationResult]
+) -> int | None:
+    """Return the number of matches by a histogram, if there is one: each event has one time."""
+    for name, wanted in request.aggregations.items():
+        buckets = aggregations[name]
+        if isinstance(wanted, DateHistogram) and isinstance(buckets, list):
+            return sum(bucket.count for bucket in buckets)
+    return None
