@@ -61,6 +61,8 @@ class Leaf:
     """Longer keywords are not indexed; in characters."""
     convert: Callable[[object], Value | None]
     """Converts a JSON value to this type; None if it is not convertible."""
+    is_text: bool
+    """Whether a text needs no conversion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,9 @@ def _branch(path: str, spec: Mapping[str, Any]) -> Branch:
         else:
             kind = Kind(child["type"])
             limit = child.get("ignore_above", LONG_MAX)
-            children[name] = Leaf(below, kind, limit, _CONVERT[kind])
+            children[name] = Leaf(
+                below, kind, limit, _CONVERT[kind], kind in (Kind.KEYWORD, Kind.TEXT)
+            )
     return Branch(path, children, opaque=spec.get("enabled") is False)
 
 
@@ -184,11 +188,19 @@ def _collect(branch: Branch, value: Mapping[str, Any], found: dict[str, list[Val
     children = branch.children
     for name, item in value.items():
         child = children.get(name)
-        if child is None:
+        if isinstance(child, Leaf):
+            if type(item) is not str or not child.is_text:  # most values are texts
+                _collect_leaf(child, item, found)
+            elif len(item) <= child.ignore_above:
+                if child.path in found:
+                    found[child.path].append(item)
+                else:
+                    found[child.path] = [item]
+        elif child is None:
             if "." in name:
                 _collect_dotted(branch, name, item, found)
-        elif isinstance(child, Leaf):
-            _collect_leaf(child, item, found)
+        elif type(item) is dict and not child.opaque:
+            _collect(child, item, found)
         else:
             _collect_object(child, item, found)
 
@@ -216,13 +228,12 @@ def _collect_object(child: Branch, item: object, found: dict[str, list[Value]]) 
 
 
 def _collect_leaf(leaf: Leaf, item: object, found: dict[str, list[Value]]) -> None:
-    if type(item) is not str:  # fast path: most values are text
-        if isinstance(item, dict):
-            raise RefusedError(f"{leaf.path} must be a value, not an object")
-        if isinstance(item, _LISTS):
-            for element in item:
-                _collect_leaf(leaf, element, found)
-            return
+    if isinstance(item, dict):
+        raise RefusedError(f"{leaf.path} must be a value, not an object")
+    if isinstance(item, _LISTS):
+        for element in item:
+            _collect_leaf(leaf, element, found)
+        return
     value = leaf.convert(item)
     if value is None or (type(value) is str and len(value) > leaf.ignore_above):
         return

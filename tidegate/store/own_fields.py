@@ -107,7 +107,7 @@ def ignore(event: Event, left_out: int) -> None:
 def own_fields(event: Event, report: LeftOut = ignore) -> OwnFields:
     """Return the fields of an event that are not in the mapping."""
     found = OwnFields()
-    _walk(mapping(), "", event, found)
+    _walk(mapping(), event, found)
     if found.left_out:
         report(event, found.left_out)
     return found
@@ -130,23 +130,31 @@ def without_own_fields(event: Event) -> Event:
     return event
 
 
-def _walk(branch: Branch, prefix: str, value: Mapping[str, Any], found: OwnFields) -> None:
+def _walk(branch: Branch, value: Mapping[str, Any], found: OwnFields) -> None:
+    children = branch.children
     for key, item in value.items():
-        child = branch.children.get(key)
+        child = children.get(key)
         if child is None and "." in key:
             child = _resolve(branch, key)
         if isinstance(child, Leaf):
             continue
-        name = f"{prefix}.{key}" if prefix else key
         if child is None:
-            found.add(name, item)
-        elif child.path == MISFITS:
-            for moved, one in item.items() if isinstance(item, Mapping) else ():
-                found.add(moved, one)
-        elif not child.opaque and child.path != PARENT:
-            for one in item if isinstance(item, list) else (item,):
-                if isinstance(one, Mapping):
-                    _walk(child, name, one, found)
+            found.add(f"{branch.path}.{key}" if branch.path else key, item)
+        elif type(item) is dict and not child.opaque:  # nearly all of them
+            if child.path != PARENT:
+                _walk(child, item, found)
+        else:
+            _walk_other(child, item, found)
+
+
+def _walk_other(branch: Branch, item: object, found: OwnFields) -> None:
+    if branch.path == MISFITS:
+        for moved, one in item.items() if isinstance(item, Mapping) else ():
+            found.add(moved, one)
+    elif not branch.opaque and branch.path != PARENT:
+        for one in item if isinstance(item, list) else (item,):
+            if isinstance(one, Mapping):
+                _walk(branch, one, found)
 
 
 def _resolve(branch: Branch, key: str) -> Branch | Leaf | None:
