@@ -200,7 +200,7 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--events", type=int, default=20_000)
-    options.add_argument("--batches", type=int, nargs="+", default=[100, 1000])
+    options.add_argument("--batches", type=int, nargs="+", default=[1000, 4000])
     options.add_argument("--elasticsearch", default="", help="URL of a running Elasticsearch")
     arguments = options.parse_args()
     stores = {"embedded": Settings.model_validate({"store": {"kind": "embedded"}})}

@@ -78,7 +78,7 @@ class Collector(Section):
     """Port of the collector's metrics."""
     poll_seconds: Seconds = 0.2
     """Interval between checks for new events."""
-    batch_events: int = Field(default=1000, ge=2, le=50_000)
+    batch_events: int = Field(default=4000, ge=2, le=50_000)
     """Maximum number of events in a batch. At least 2: if a batch of one event fails, the cause could be the
     event or the store."""
     batch_bytes: int = Field(default=4 * 2**20, ge=65_536, le=64 * 2**20)
