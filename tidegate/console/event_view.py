@@ -82,8 +82,8 @@ def time_of(event: Event) -> str:
 
 def iso(microseconds: int) -> str:
     """Return a time in UTC with milliseconds."""
-    time = time_ranges.to_datetime(microseconds)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+    text = time_ranges.to_datetime(microseconds).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def cell(value: object) -> str:

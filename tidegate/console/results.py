@@ -158,7 +158,7 @@ def _narrowed(
     events = 0
     for bucket in reversed(buckets):
         start = bucket.key
-        if not isinstance(start, datetime) or (until and start + interval > until):
+        if not isinstance(start, datetime) or (until and _end(start, interval) > until):
             continue
         events += bucket.count
         if events > request.size:
@@ -198,12 +198,18 @@ def _bars(
     for at, count in counts:
         start, end = (
             iso(time_ranges.to_microseconds(time)).replace(".000Z", "Z")
-            for time in (at, at + interval)
+            for time in (at, _end(at, interval))
         )
         url = wanted.url(since=start, until=end, live="")
         failures = errors[at]
         bars.append(Bar(start, end, count, failures, count / highest, failures / highest, url))
     return bars
+
+
+def _end(start: datetime, interval: timedelta) -> datetime:
+    """Return the end of an interval, at most the year 9999."""
+    length = interval // timedelta(microseconds=1)
+    return time_ranges.to_datetime(time_ranges.to_microseconds(start) + length)
 
 
 def _buckets(found: AggregationResult | None) -> list[Bucket]:

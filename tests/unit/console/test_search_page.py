@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from datetime import datetime
 from html import unescape
 from typing import Any
 
@@ -105,6 +106,22 @@ async def test_a_bad_time_and_a_store_that_is_away_are_said(client: httpx.AsyncC
     bad = await client.get("/search", params={"since": "yesterday"})
     assert bad.status_code == 400
     assert "'yesterday' is not a valid time" in text_of(bad)
+
+
+async def test_times_from_the_first_to_the_last_year_are_shown(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    store.append([event("early", ago=1e9), event("late", ago=-2e11), event("now")])
+    years = {"since": "0001-01-02", "until": "9999-12-31T23:59"}
+    first = await client.get("/search", params=years)
+    assert "3 events" in text_of(first)
+    after = re.search(r'datetime="([^"]*)"', first.text.split('id="open-1"')[1])
+    assert after
+    at = round(datetime.fromisoformat(after[1]).timestamp() * 1000)
+    second = await client.get("/search", params={**years, "after": f"{at}~~"})
+    assert second.status_code == 200
+    backwards = await client.get("/search", params={"since": "1h", "until": "2h"})
+    assert "0 events" in text_of(backwards)
 
 
 async def test_no_hit_says_what_to_do(store: EventStore, client: httpx.AsyncClient) -> None:
