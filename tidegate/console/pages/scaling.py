@@ -25,7 +25,7 @@ from tidegate.autoscaler.live.pause_command import make_override
 from tidegate.console.decisions import seconds_of
 from tidegate.console.live import Held
 from tidegate.console.problems import Problems
-from tidegate.console.series import RANGES, Line, Range, chosen_range, read_lines
+from tidegate.console.series import DEFAULT, RANGES, Line, Range, chosen_range, read_lines
 from tidegate.console.site import Page, Site
 from tidegate.console.sources import Sources
 from tidegate.lab.replay.counterfactual import replay_other
@@ -40,7 +40,6 @@ BLOCKS: Final = ("override", "log", "policies")
 SECONDS: Final = 5.0
 # An hour has 720 decisions, which take 15 MB to replay.
 SPANS: Final = RANGES[:3]
-DEFAULT: Final = SPANS[-1]
 MAX_DECISIONS: Final = 1000
 LOG_LINES: Final = 30
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
@@ -96,9 +95,10 @@ async def read_replays(sources: Sources, span: Range) -> Replays:
         StoreUnavailableError: the store cannot be searched now.
     """
     since = datetime.fromtimestamp(time.time() - span.seconds, UTC)
-    found = await sources.search(SearchRequest(QUERY, since=since, size=MAX_DECISIONS))
-    events = found.hits[::-1]
-    return await sources.in_thread(lambda: _replays(events, sources.settings))
+    request = SearchRequest(QUERY, since=since, size=MAX_DECISIONS)
+    return await sources.in_thread(
+        lambda: _replays(sources.store.search(request).hits[::-1], sources.settings)
+    )
 
 
 def _replays(events: Sequence[Mapping[str, Any]], settings: Settings) -> Replays:
@@ -141,7 +141,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     nothing = Replays([], [], {}, {})
 
     def span_of(request: Request) -> Range:
-        span = chosen_range(request.query_params.get("range", DEFAULT.name))
+        span = chosen_range(request.query_params.get("range"))
         return span if span in SPANS else DEFAULT
 
     async def values(span: Range) -> dict[str, Any]:

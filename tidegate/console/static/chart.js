@@ -109,6 +109,18 @@ class Chart {
       this.data,
       this.part(".plot"),
     );
+    this.plot.over.addEventListener("dblclick", () => location.assign(this.requests(this.plot.cursor.idx ?? 0)));
+  }
+
+  /**
+   * The address of the requests around a time.
+   * @param {number} index of the time
+   */
+  requests(index) {
+    const times = this.data?.[0] ?? [];
+    const [at, step] = [times[index] ?? 0, (times[1] ?? 0) - (times[0] ?? 0)];
+    const [since, until] = [at - step, at + step].map((seconds) => new Date(seconds * 1000).toISOString());
+    return `/search?${new URLSearchParams({ q: "event.dataset:tidegate.request", since, until })}`;
   }
 
   /** The labels of the time axis: with the date where the range is longer than a day. */
@@ -186,7 +198,10 @@ class Chart {
     const body = table.createTBody();
     for (let index = times.length - 1; index >= 0; index -= every) {
       const row = body.insertRow();
-      row.insertCell().textContent = time(times[index] ?? 0);
+      const link = document.createElement("a");
+      link.href = this.requests(index);
+      link.textContent = time(times[index] ?? 0);
+      row.insertCell().append(link);
       for (const column of columns) row.insertCell().textContent = text(column[index], this.spec.unit);
     }
     details.lastElementChild?.replaceChildren(table);

@@ -70,8 +70,6 @@ def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
     text = Text("tidegate  ", style="bold")
     text.append(f"{status.state}", style=STYLES.get(status.state, ""))
     text.append(f"   {status.gateway}   store: {status.store}")
-    if status.console:
-        text.append(f"   console: {status.console}")
     if status.program:
         text.append(f"   replicas: {status.program}")
     if status.simulated_device:
