@@ -22,6 +22,7 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
+    Tracer,
     TraceState,
     set_span_in_context,
 )
@@ -62,6 +63,12 @@ class NativeTracing:
     ids: PresetIds
     new_span_id: Callable[[], str]
     server_spans: ServerSpans = field(default_factory=ServerSpans)
+    tracer: Tracer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tracer = self.provider.get_tracer(
+            "tidegate.telemetry", schema_url=self.server_spans.schema_url
+        )
 
     def span(self, record: RequestRecord, name: str, attributes: dict[str, Any]) -> SpanRecord:
         """A recorded child span."""
@@ -81,9 +88,7 @@ class NativeTracing:
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
         """Create the request's spans."""
-        tracer = self.provider.get_tracer(
-            "tidegate.telemetry", schema_url=self.server_spans.schema_url
-        )
+        tracer = self.tracer
         name, attributes = self.server_spans.name_and_attributes(record.scope, route)
         nested = record.parent is not None and not record.parent.remote
         self.ids.preset(record.trace_id, record.span_id)
