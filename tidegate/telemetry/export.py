@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from opentelemetry.sdk.trace import ReadableSpan, SynchronousMultiSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
@@ -70,18 +70,24 @@ def public_span(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-class EventSpanExporter(SpanExporter):
-    """Writes each span as an event."""
+class EventSpans(SpanProcessor):
+    """Writes each kept span as an event, at its end, so that a killed process loses no finished span.
+
+    Without the SDK's processor of an exporter between, which takes a tenth of what a span costs.
+    """
 
     def __init__(self, writer: EventWriter, origin: Callable[[], Origin]) -> None:
         self._writer = writer
         self._origin = origin
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Write the spans immediately, so that a killed process loses no finished span."""
-        for span in spans:
+    def on_end(self, span: ReadableSpan) -> None:
+        """Write a finished span."""
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        try:
             self._writer.write(span_event(self._origin(), span))
-        return SpanExportResult.SUCCESS
+        except Exception:  # telemetry must not break a request
+            logging.getLogger(__name__).exception("cannot write the span %s", span.name)
 
 
 def span_event(origin: Origin, span: ReadableSpan) -> dict[str, Any]:

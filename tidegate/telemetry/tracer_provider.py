@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.settings import SettingsError
-from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor, PublicSpans
+from tidegate.telemetry.export import EventSpans, OtlpExporter, OtlpProcessor, PublicSpans
 from tidegate.telemetry.identity import Identity
 
 
@@ -42,9 +41,8 @@ def make_provider(
         id_generator=ids,
         shutdown_on_exit=False,
     )
-    exporter = EventSpanExporter(writer, lambda: identity.origin)
     public = PublicSpans()
-    public.add_span_processor(SimpleSpanProcessor(exporter))
+    public.add_span_processor(EventSpans(writer, lambda: identity.origin))
     if otlp is not None:
         public.add_span_processor(otlp)
     provider.add_span_processor(public)
