@@ -32,6 +32,7 @@ def tidegate(task: Task) -> Mapping[str, str]:
         "SLOTS__PER_REPLICA": str(task.slots),
         "REPLICAS__MAX": str(task.replicas),
         "MODEL__PATH": str(FLIGHTS),
+        "CONSOLE__ENABLED": "false",
     }
     return {**model(task), **{f"TIDEGATE_{name}": value for name, value in settings.items()}}
 

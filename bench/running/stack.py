@@ -66,6 +66,7 @@ def own_settings(folder: Path, port: int, sections: dict[str, dict[str, Any]]) -
         "collector": {"metrics_port": port + 3},
         "autoscaler": {"metrics_port": port + 4},
         "drift": {"watch_port": port + 5},
+        "console": {"enabled": False},
         "replicas": {"first_port": port + 6},
         "device": {"simulated": True},
         "stack": {"data_dir": folder / "data"},

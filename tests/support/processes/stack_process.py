@@ -39,6 +39,7 @@ class Stack:
             "TIDEGATE_COLLECTOR__METRICS_PORT": str(self.port + 3),
             "TIDEGATE_AUTOSCALER__METRICS_PORT": str(self.port + 4),
             "TIDEGATE_DRIFT__WATCH_PORT": str(self.port + 5),
+            "TIDEGATE_CONSOLE__ENABLED": "false",
             # After its first look the autoscaler leaves the number of replicas to the tests.
             "TIDEGATE_AUTOSCALER__TICK_SECONDS": "3600",
             "TIDEGATE_REPLICAS__FIRST_PORT": str(self.first_replica),
