@@ -50,7 +50,9 @@ def behind_haproxy(application: str) -> Callable[[Task], list[str]]:
         (task.folder / "haproxy.cfg").write_text(HAPROXY.format(port=task.port, replica=replica))
         server = (
             *(sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools"),
-            *("--no-access-log", "--host", "127.0.0.1", "--port", str(replica), application),
+            *("--no-access-log", "--host", "127.0.0.1", "--port", str(replica)),
+            # Longer than a pause of the bench: HAProxy would send on a connection that is being closed.
+            *("--timeout-keep-alive", "75", application),
         )
         both = '"$0" -f haproxy.cfg & exec "$@"'
         return ["bash", "-c", both, str(haproxy_binary()), *server]
