@@ -46,12 +46,14 @@ def record_decision(
         **({} if decision.slots is None else {"slots": decision.slots}),
         **({"dry_run": True} if dry_run else {}),
     }
+    # A search cannot compare fields, and a reason such as `hold` may come with other slots.
+    changed = recorded["changed"] = is_change(recorded)
     event_log.record(
         "decide",
         f"{DRY_RUN}{decision.explanation}" if dry_run else decision.explanation,
         dataset="decision",
         fields={"tidegate": {"decision": recorded}},
-        listed=is_change(recorded),
+        listed=changed,
     )
 
 

@@ -15,8 +15,7 @@ from tidegate.store.base import SearchRequest
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import text_of
 
-# Every other reason keeps the number.
-CHANGES: Final = f"{QUERY} AND tidegate.decision.reason:(up OR down)"
+CHANGES: Final = f"{QUERY} AND tidegate.decision.changed:true"
 MAX_CHANGES: Final = 500
 
 

@@ -13,6 +13,7 @@ from tidegate.runtime.prometheus import Prometheus
 # The rules of the longer windows run each minute.
 LAST: Final = "3m"
 WINDOWS: Final = ("5m", "1h", "1d")
+MODEL: Final = ("model", "version")
 PREDICTIONS: Final = "predictions"
 
 
@@ -94,11 +95,11 @@ def by_version(found: Iterable[Distribution]) -> dict[str, list[Distribution]]:
 
 
 def quality_lines(window: str) -> dict[str, Line]:
-    """The series of the quality in a window, by name."""
+    """The series of the quality in a window, by name; each has a line for each version of a model."""
     return {
-        name: Line(f"model:{name}:{window}")
+        name: Line(f"model:{name}:{window}", by=MODEL)
         for name in (
             *("accuracy_realised", "accuracy_expected"),
             *("absolute_error_realised", "absolute_error_expected"),
         )
-    } | {"label_lag": Line("model:label_lag_seconds_p50:1h")}
+    } | {"label_lag": Line("model:label_lag_seconds_p50:1h", by=MODEL)}

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from tidegate.runtime.prometheus import Prometheus, Series
 
-LAST_SECONDS: Final = 20
+# Prometheus forgets a sample early (`--query.lookback-delta`), and some rules run each 15 s only.
+LAST: Final = "20s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,15 @@ def chosen_range(name: str | None) -> Range:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a chart: the series and, if it has labels, which one, such as `state="ready"`."""
+    """A line of a chart: the series and, if it has labels, which one, such as `state="ready"`.
+
+    With `by`, it is a line for each combination of values of these labels, such as each version of a model.
+    """
 
     series: str
     label: str = ""
     value: str = ""
+    by: tuple[str, ...] = ()
 
     def key(self) -> str:
         """Its name in the data of the charts."""
@@ -51,24 +56,36 @@ class Line:
 
 
 async def read_lines(
-    prometheus: Prometheus, lines: Sequence[Line], span: Range, now: float
+    prometheus: Prometheus, lines: Sequence[Line], span: Range, now: float, last: str = LAST
 ) -> dict[str, Any]:
     """The lines as columns: `times` in seconds since 1970, and `values` by key; None is no sample.
 
     It is one query. The times are multiples of the step, so that a line keeps its shape as time passes.
+    The key of a line with `by` continues with a space and the values of these labels.
+
+    Args:
+        prometheus: its recorded series.
+        lines: those to read.
+        span: the range that ends now.
+        now: in seconds since 1970.
+        last: how old a sample may be: longer than the interval of the rules.
 
     Raises:
         HttpError: Prometheus does not answer.
     """
     end = now // span.step * span.step
     begin = end - span.seconds
-    found = await prometheus.query_range(selector(lines), begin, end, span.step)
+    found = await prometheus.query_range(selector(lines, last), begin, end, span.step)
     count = span.seconds // span.step + 1
-    columns: dict[str, list[float | None]] = {line.key(): [None] * count for line in lines}
+    columns: dict[str, list[float | None]] = {
+        line.key(): [None] * count for line in lines if not line.by
+    }
     for one in found:
-        column = columns.get(key_of(one, lines))
-        for at, value in one.samples if column is not None else ():
-            if column is not None and math.isfinite(value):
+        if not (key := key_of(one, lines)):
+            continue
+        column = columns.setdefault(key, [None] * count)
+        for at, value in one.samples:
+            if math.isfinite(value):
                 column[round((at - begin) / span.step)] = value
     return {"times": [begin + step * span.step for step in range(count)], "values": columns}
 
@@ -84,13 +101,10 @@ async def read_now(prometheus: Prometheus, lines: Sequence[Line]) -> Mapping[str
     return {key: value for key, value in values.items() if math.isfinite(value)}
 
 
-def selector(lines: Sequence[Line]) -> str:
-    """The query for all of them.
-
-    Prometheus forgets a sample early (`--query.lookback-delta`), and some rules run each 15 s only.
-    """
+def selector(lines: Sequence[Line], last: str = LAST) -> str:
+    """The query for all of them."""
     names = "|".join(sorted({line.series for line in lines}))
-    return f'last_over_time({{__name__=~"{names}"}}[{LAST_SECONDS}s])'
+    return f'last_over_time({{__name__=~"{names}"}}[{last}])'
 
 
 def key_of(one: Series, lines: Sequence[Line]) -> str:
@@ -98,5 +112,5 @@ def key_of(one: Series, lines: Sequence[Line]) -> str:
     for line in lines:
         here = not line.label or one.labels.get(line.label) == line.value
         if here and line.series == one.labels.get("__name__"):
-            return line.key()
+            return " ".join([line.key(), *(one.labels.get(name, "") for name in line.by)])
     return ""

@@ -68,7 +68,9 @@ class Site:
     def render(self, page: Page, /, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, or one below it, such as a trace."""
         template = self.templates.get_template(f"{page.name}.html.j2")
-        text = template.render(page=page, pages=self.pages, service=self.service, **values)
+        text = template.render(
+            page=page, pages=self.pages, service=self.service, requests=self.requests, **values
+        )
         return HTMLResponse(text, status)
 
     def blocks(self, page: Page, blocks: Iterable[str], /, **values: Any) -> dict[str, str]:
@@ -81,6 +83,11 @@ class Site:
     def service(self) -> str:
         """The name of the service."""
         return self.sources.settings.service.name
+
+    @property
+    def requests(self) -> str:
+        """The dataset that has an event for each request: another program writes none, the gateway does."""
+        return "tidegate.access" if self.sources.settings.replicas.command else "tidegate.request"
 
 
 def clock(seconds: float) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.harnesses.autoscaler_run import RecordedEvents, reading_of
+from support.samples.recent_events import now_ns
 from tidegate.autoscaler.live.override import OverrideFile
+from tidegate.autoscaler.types import Decision
 from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
 
@@ -21,6 +24,38 @@ async def test_without_the_setting_no_page_changes_anything(client: httpx.AsyncC
     assert "/scaling/override" not in page
     changed = await client.post("/scaling/override", headers={"Origin": ROOT})
     assert changed.status_code == 404
+
+
+async def post(client: httpx.AsyncClient, body: bytes) -> httpx.Response:
+    return await client.post("/scaling/override", content=body, headers={"Origin": ROOT})
+
+
+async def test_a_change_of_slots_is_a_change_whatever_its_reason(
+    client: httpx.AsyncClient, store: EventStore, tmp_path: Path
+) -> None:
+    recorded = RecordedEvents(tmp_path / "recorded", clock_ns=now_ns)
+    signals = reading_of(desired=2, slots_asked=2).signals
+    for slots, text in ((2, "nothing is needed"), (4, "more slots until a replica is ready")):
+        recorded.record("surge(sloq)", {}, signals, 0.0, Decision(2, "hold", text, {}, {}, slots))
+    recorded.writer.close()
+    store.append(recorded.events("decision"))
+    page = (await client.get("/")).text
+    assert "more slots until" in page
+    assert "nothing is needed" not in page
+
+
+class TestOtherPolicy:
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        return load(stack={"data_dir": tmp_path}, autoscaler={"policy": "kpa"})
+
+    async def test_the_policy_that_runs_is_not_compared_with_itself(
+        self, client: httpx.AsyncClient, store: EventStore
+    ) -> None:
+        del store
+        page = (await client.get("/scaling")).text
+        assert '"other/ray-serve"' in page
+        assert '"other/kpa"' not in page
 
 
 class TestControl:
@@ -47,5 +82,8 @@ class TestControl:
         refused = await change(min="99", **{"for": "5m"})
         assert (refused.status_code, file.read(time.time())[0]) == (422, None)
         assert "99" in refused.text
+        invalid = b"for=\xff&min=1"
+        assert (await post(client, invalid)).status_code == 422
+        assert (await post(client, b"for=" + b"5" * 20_000)).status_code == 413
         written = "".join(path.read_text() for path in settings.log_dir.glob("console.*.ndjson"))
         assert written.count('"action":"override"') == written.count('"action":"resume"') == 1

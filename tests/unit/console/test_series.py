@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -11,26 +13,35 @@ from tidegate.runtime.prometheus import Prometheus
 
 ARRIVALS = Line("service:arrival_rate:15s")
 READY = Line("tidegate_replicas", "state", "ready")
+ACCURACY = Line("model:accuracy_realised:1h", by=("model", "version"))
 
 
-async def test_the_columns_have_the_samples_at_their_times_and_none_elsewhere() -> None:
+async def read(
+    lines: list[Line], result: list[dict[str, Any]], **more: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is read of this answer at 1013 s, and the query."""
     asked: dict[str, str] = {}
 
     async def query(request: web.Request) -> web.Response:
         asked.update(request.query)
-        name = "__name__"
-        result = [
-            {"metric": {name: ARRIVALS.series}, "values": [[1000, "3.5"], [1010, "NaN"]]},
-            {"metric": {name: READY.series, "state": "ready"}, "values": [[1005, "2"]]},
-            {"metric": {name: READY.series, "state": "running"}, "values": [[1005, "9"]]},
-        ]
         return web.json_response({"status": "success", "data": {"result": result}})
 
     app = web.Application()
     app.router.add_get("/api/v1/query_range", query)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         prometheus = Prometheus(session, str(server.make_url("")))
-        found = await read_lines(prometheus, [ARRIVALS, READY], Range("10s", 10, 5), now=1013.0)
+        found = await read_lines(prometheus, lines, Range("10s", 10, 5), 1013.0, **more)
+    return found, asked
+
+
+async def test_the_columns_have_the_samples_at_their_times_and_none_elsewhere() -> None:
+    name = "__name__"
+    result = [
+        {"metric": {name: ARRIVALS.series}, "values": [[1000, "3.5"], [1010, "NaN"]]},
+        {"metric": {name: READY.series, "state": "ready"}, "values": [[1005, "2"]]},
+        {"metric": {name: READY.series, "state": "running"}, "values": [[1005, "9"]]},
+    ]
+    found, asked = await read([ARRIVALS, READY], result)
     assert found["times"] == [1000, 1005, 1010]
     assert found["values"] == {
         "service:arrival_rate:15s": [3.5, None, None],
@@ -38,6 +49,22 @@ async def test_the_columns_have_the_samples_at_their_times_and_none_elsewhere() 
     }
     # The same times whenever it is asked within a step.
     assert (asked["start"], asked["end"], asked["step"]) == ("1000.000", "1010.000", "5.000")
+
+
+async def test_each_version_of_a_model_has_its_line_and_a_sample_may_be_as_old_as_its_rule() -> (
+    None
+):
+    labels = {"__name__": ACCURACY.series, "model": "flights"}
+    result = [
+        {"metric": {**labels, "version": "1"}, "values": [[1005, "0.5"]]},
+        {"metric": {**labels, "version": "2"}, "values": [[1005, "0.75"]]},
+    ]
+    found, asked = await read([ACCURACY], result, last="3m")
+    assert found["values"] == {
+        "model:accuracy_realised:1h flights 1": [None, 0.5, None],
+        "model:accuracy_realised:1h flights 2": [None, 0.75, None],
+    }
+    assert asked["query"].endswith("[3m])")
 
 
 def test_an_unknown_range_is_the_default() -> None:

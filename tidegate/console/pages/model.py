@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tidegate.console.distributions import (
+    LAST,
     WINDOWS,
     Distribution,
     by_version,
@@ -63,7 +64,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         lines: list[Line] = list(quality_lines(window).values())
         shown, chart = await asyncio.gather(
             values(window),
-            problems.of(read_lines(prometheus, lines, SPANS[window], time.time()), None),
+            problems.of(read_lines(prometheus, lines, SPANS[window], time.time(), LAST), None),
         )
         return {
             "blocks": site.blocks(PAGE, BLOCKS, **shown),

@@ -42,12 +42,18 @@ SECONDS: Final = 5.0
 SPANS: Final = RANGES[:3]
 MAX_DECISIONS: Final = 1000
 LOG_LINES: Final = 30
+MAX_BODY: Final = 10_000
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
 LINES: Final = (
     Line(ARRIVALS),
     Line(QUEUE),
     *(Line("tidegate_replicas", "state", one) for one in ("desired", "ready")),
 )
+
+
+def others(settings: Settings) -> list[str]:
+    """The policies to compare with the one that runs."""
+    return [one for one in OTHERS if one != settings.autoscaler.policy]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ def _replays(events: Sequence[Mapping[str, Any]], settings: Settings) -> Replays
     numbers: dict[str, list[int]] = {}
     sums: dict[str, Totals] = {}
     try:
-        for policy in OTHERS:
+        for policy in others(settings):
             rows = replay_other(decisions, policy, settings)
             recorded, sums[policy] = totals(rows)
             sums = {settings.autoscaler.policy: recorded, **sums}
@@ -175,8 +181,9 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def show(request: Request) -> Response:
         shown = await values(span_of(request))
-        control = site.sources.settings.console.control
-        return site.render(PAGE, ranges=SPANS, others=OTHERS, control=control, **shown)
+        settings = site.sources.settings
+        control, compared = settings.console.control, others(settings)
+        return site.render(PAGE, ranges=SPANS, others=compared, control=control, **shown)
 
     async def live(request: Request) -> Response:
         span = span_of(request)
@@ -191,7 +198,13 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 async def _change(site: Site, request: Request) -> Response:
     """Pause the autoscaler, set its bounds or let it decide again; the event says that it was done here."""
-    settings, fields = site.sources.settings, dict(parse_qsl((await request.body()).decode()))
+    settings, body = site.sources.settings, bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return PlainTextResponse(f"a form has at most {MAX_BODY} bytes", 413)
+    # Like its percent-encoded bytes, what is not UTF-8 is replaced, and refused as a value.
+    fields = dict(parse_qsl(body.decode(errors="replace")))
     file = OverrideFile(settings.control_file)
     if fields.get("do") == "resume":
         file.remove()

@@ -9,6 +9,7 @@
 
 const SYNC = "page";
 const TABLE_ROWS = 24;
+const COLORS = 4;
 /** @type {any} */
 const uPlot = /** @type {any} */ (globalThis).uPlot;
 
@@ -30,6 +31,12 @@ export function text(value, unit) {
 const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
 
 /**
+ * A model and its version, which is a hash.
+ * @param {string} name
+ */
+const shorter = (name) => name.replace(/[0-9a-f]{13,}/, (hash) => hash.slice(0, 12));
+
+/**
  * The newest value of a series of a plot, which its legend shows while nobody points at it.
  * @param {any} plot
  * @param {number} index
@@ -46,6 +53,7 @@ class Chart {
     this.plot = null;
     /** @type {Mark[]} */
     this.marks = [];
+    this.series = this.spec.series;
     figure.innerHTML =
       '<figcaption></figcaption><div class="plot" aria-hidden="true"></div><div class="marks" role="group"></div><p class="sentence" aria-live="polite"></p>' +
       '<details><summary></summary><div class="scroll"></div></details>';
@@ -72,9 +80,14 @@ class Chart {
     const { times, values } = data.lines;
     this.marks = data.marks ?? [];
     /** @type {(number | null)[][]} */
-    this.data = [times, ...this.spec.series.map(([key]) => values[key] ?? times.map(() => null))];
+    const before = this.series.join();
+    this.series = this.spec.series.flatMap(([key, label]) => {
+      const keys = Object.keys(values).filter((one) => one.startsWith(`${key} `)).sort();
+      return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 ? `${label}: ${shorter(one.slice(key.length + 1))}` : label])) : [/** @type {[string, string]} */ ([key, label])];
+    });
+    this.data = [times, ...this.series.map(([key]) => values[key] ?? times.map(() => null))];
     if (this.spec.limit) this.data.push(times.map(() => this.spec.limit ?? null));
-    if (this.plot) this.plot.setData(this.data);
+    if (this.plot && before === this.series.join()) this.plot.setData(this.data);
     else this.draw();
     if (/** @type {HTMLDetailsElement} */ (this.part("details")).open) this.table();
   }
@@ -85,11 +98,11 @@ class Chart {
     this.plot?.destroy();
     const unit = this.spec.unit;
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1, size: 4 }, font: "11px system-ui", size: 30 };
-    const series = this.spec.series.map(([, label], index) => ({
+    const series = this.series.map(([, label], index) => ({
       label,
-      stroke: color(`--s${index + 1}`),
+      stroke: color(`--s${(index % COLORS) + 1}`),
       width: this.spec.lead ? (index ? 1 : 2.5) : 1.75,
-      fill: index === 0 && this.spec.series.length < 3 ? `${color("--s1")}1f` : undefined,
+      fill: index === 0 && this.series.length < 3 ? `${color("--s1")}1f` : undefined,
       points: { show: false },
       paths: this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
@@ -120,7 +133,7 @@ class Chart {
     const times = this.data?.[0] ?? [];
     const [at, step] = [times[index] ?? 0, (times[1] ?? 0) - (times[0] ?? 0)];
     const [since, until] = [at - step, at + step].map((seconds) => new Date(seconds * 1000).toISOString());
-    return `/search?${new URLSearchParams({ q: "event.dataset:tidegate.request", since, until })}`;
+    return `/search?${new URLSearchParams({ q: `event.dataset:${document.body.dataset.requests}`, since, until })}`;
   }
 
   /** The labels of the time axis: with the date where the range is longer than a day. */
@@ -189,7 +202,7 @@ class Chart {
     const every = Math.max(1, Math.ceil(times.length / TABLE_ROWS));
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
-    for (const name of ["time", ...this.spec.series.map(([, label]) => label), ...(this.spec.limit ? ["objective"] : [])]) {
+    for (const name of ["time", ...this.series.map(([, label]) => label), ...(this.spec.limit ? ["objective"] : [])]) {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.textContent = name;

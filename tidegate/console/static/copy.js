@@ -1,20 +1,20 @@
 // @ts-check
-/** Buttons that copy the text in their `data-copy`, or what the address in their `data-copy-from` answers. */
+/** Buttons that copy the text in their `data-copy`. */
 
 /** @param {ParentNode} root */
 export function copyButtons(root) {
-  for (const button of root.querySelectorAll("button[data-copy], button[data-copy-from]")) {
+  for (const button of root.querySelectorAll("button[data-copy]")) {
     if (button instanceof HTMLButtonElement) button.hidden = false;
   }
 }
 
 document.addEventListener("click", async (event) => {
-  const button = event.target instanceof Element && event.target.closest("button[data-copy], button[data-copy-from]");
+  const button = event.target instanceof Element && event.target.closest("button[data-copy]");
   if (!(button instanceof HTMLButtonElement)) return;
-  const { copy, copyFrom, label } = button.dataset;
+  const { copy, label } = button.dataset;
   button.dataset.label = label ?? button.textContent ?? "";
   try {
-    await navigator.clipboard.writeText(copyFrom ? await (await fetch(copyFrom)).text() : copy ?? "");
+    await navigator.clipboard.writeText(copy ?? "");
     button.textContent = "Copied";
   } catch {
     button.textContent = "Not allowed by the browser";
