@@ -153,6 +153,20 @@ def test_no_hit_and_a_bad_query_are_explained(address: str, page: Page) -> None:
     expect(page.get_by_role("combobox", name="Query")).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_text_that_is_no_time_stays(address: str, page: Page) -> None:
+    page.goto(f"{address}/traces")
+    shown = page.evaluate(
+        """async () => {
+            const { localTimes } = await import("/static/live.js");
+            const root = document.createElement("p");
+            root.innerHTML = '<time datetime="odd">odd</time>';
+            localTimes(root);
+            return root.textContent;
+        }"""
+    )
+    assert shown == "odd"
+
+
 def test_a_live_list_shows_new_events(address: str, stack: Stack, page: Page) -> None:
     failures = failures_of(page)
     page.goto(f'{address}/search?live=1&q=tidegate.route:"/predict"')

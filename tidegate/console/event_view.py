@@ -19,6 +19,7 @@ from tidegate.store.fields import Kind, catalogue
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
 from tidegate.store.search.event_lines import shown_own_fields, text_of, value_of
+from tidegate.store.search.event_lines import time_of as microseconds_of
 
 LEVELS: Final = {"error": "bad", "fatal": "bad", "warn": "warn", "warning": "warn"}
 MESSAGE: Final = "message"
@@ -28,7 +29,7 @@ _ALIKE: Final = (
     *("tidegate.route", "http.response.status_code", "span.name"),
 )
 # A spreadsheet takes a text that begins with one of these for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # also in full width
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,8 @@ def line(event: Event, columns: Sequence[str]) -> Line:
 
 def time_of(event: Event) -> str:
     """Return `@timestamp` in UTC with milliseconds; as it is written if it is no time."""
-    text = text_of(event, "@timestamp")
-    at = time_ranges.microseconds(text)
-    return text if at is None else iso(at)
+    at = microseconds_of(event)
+    return text_of(event, "@timestamp") if at is None else iso(at)
 
 
 def iso(microseconds: int) -> str:
@@ -135,8 +135,9 @@ def more_like(event: Event) -> str:
 
 def command(query: str, since: str, until: str) -> str:
     """Return the command that shows the same events in a terminal."""
-    words = ["tidegate", "search", query, "--since", since]
-    return shlex.join([*words, "--until", until] if until else words)
+    # After `--` a query that begins with `-` is no option.
+    options = ["--since", since, *(["--until", until] if until else [])]
+    return shlex.join(["tidegate", "search", *options, "--", query])
 
 
 def load(settings: Settings) -> str:

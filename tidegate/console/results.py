@@ -102,6 +102,8 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
     whole = store.search(all_of)
     errors = store.search(replace(request, query=failed, size=0, aggregations=counts))
     buckets, after = _buckets(whole.aggregations.get(_TIME)), pages.cursor(wanted.after)
+    # The histogram is no facet, whatever an address calls one.
+    counted = {name: whole.aggregations.get(name) for name in terms}
     shown = pages.page(store, _narrowed(request, buckets, interval, after), after)
     return Found(
         total=whole.total,
@@ -116,7 +118,7 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
             until,
             wanted,
         ),
-        facets=[_facet(name, whole.aggregations, wanted) for name in names],
+        facets=[_facet(name, counted, wanted) for name in names],
     )
 
 
@@ -175,7 +177,7 @@ def _can_be_counted(name: str) -> bool:
     return True
 
 
-def _facet(name: str, found: Mapping[str, AggregationResult], wanted: Wanted) -> Facet:
+def _facet(name: str, found: Mapping[str, AggregationResult | None], wanted: Wanted) -> Facet:
     values = []
     for bucket in _buckets(found.get(name)):
         text = str(bucket.key).lower() if isinstance(bucket.key, bool) else str(bucket.key)

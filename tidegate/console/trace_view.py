@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.console.event_view import LEVELS, MESSAGE, Line, line
+from tidegate.console.event_view import MESSAGE, Line, line
 from tidegate.events.event import Event
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import waterfall
-from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.store.search.event_lines import text_of, time_of, value_of
 from tidegate.store.search.waterfall import Span
 
+ROOTS: Final = "(span.kind:server OR (*:* NOT _exists_:parent.id))"
+"""The spans of the list of traces; see `is_root`."""
 # Deeper spans are indented no further.
 MAX_INDENT: Final = 8
 
@@ -71,24 +72,27 @@ def trace_of(trace_id: str, events: Sequence[Event], others: int, scale_ns: int 
         scale_ns: What the whole width means; 0 is the duration of the trace.
     """
     spans = [waterfall.span_of(event) for event in events if is_span(event)]
-    logs = [event for event in events if not is_span(event)]
+    lines = [(event, line(event, (MESSAGE,))) for event in events]
     first, whole = waterfall.extent(spans or [waterfall.span_of(event) for event in events])
     scale = scale_ns or whole
     nested = waterfall.nested(spans)
     root = nested[0][1] if nested else None
+    logs: dict[str, list[Mark]] = {}
+    for event, one in lines:
+        if not is_span(event):
+            mark = Mark(_percent(_at(event) - first, scale), one)
+            logs.setdefault(text_of(event, "span.id"), []).append(mark)
     rows = []
     for depth, span in nested:
-        marks = [
-            Mark(_percent(_at(event) - first, scale), line(event, (MESSAGE,)))
-            for event in logs
-            if span.id and text_of(event, "span.id") == span.id
-        ]
+        marks = logs.get(span.id, []) if span.id else []
         place = _percent(span.start_ns - first, scale)
         width = max(0.2, min(100 - place, span.duration_ns / scale * 100))
         shown = waterfall.duration(span.duration_ns)
         rows.append(SpanRow(span, min(depth, MAX_INDENT), shown, place, width, marks))
-    failed = any(value_of(event, "event.outcome") == "failure" for event in events)
-    warned = any(LEVELS.get(text_of(event, "log.level")) for event in events)
+    # As in the list of traces: a request that answered has not failed, whatever failed inside.
+    roots = [event for event in events if is_root(event)]
+    failed = any(value_of(event, "event.outcome") == "failure" for event in roots or events)
+    warned = any(span.failed for span in spans) or any(one.tone for _, one in lines)
     outcome, tone = (
         ("failure", "bad") if failed else ("warning", "warn") if warned else ("success", "good")
     )
@@ -100,7 +104,7 @@ def trace_of(trace_id: str, events: Sequence[Event], others: int, scale_ns: int 
         outcome=outcome,
         tone=tone,
         spans=rows,
-        lines=[(_offset(_at(event) - first), line(event, (MESSAGE,))) for event in events],
+        lines=[(_offset(_at(event) - first), one) for event, one in lines],
         others=others,
     )
 
@@ -125,8 +129,14 @@ def is_span(event: Event) -> bool:
     return bool(value_of(event, "data_stream.type") == "traces")
 
 
+def is_root(event: Event) -> bool:
+    """Whether `ROOTS` finds it: a request that a service received, or a span that no other has caused."""
+    server = value_of(event, "span.kind") == "server"
+    return is_span(event) and (server or not value_of(event, "parent.id"))
+
+
 def _at(event: Event) -> int:
-    return (time_ranges.microseconds(text_of(event, "@timestamp")) or 0) * 1000
+    return (time_of(event) or 0) * 1000
 
 
 def _percent(ns: int, scale: int) -> float:

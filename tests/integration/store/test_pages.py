@@ -89,6 +89,14 @@ def test_names_and_values_are_completed(sample: Scene, typed: str, expected: lis
     assert sorted(completions(sample.store, typed, sample.start))[:2] == expected
 
 
+def test_the_end_of_a_long_query_is_completed(sample: Scene) -> None:
+    """The time to complete a word of 64,000 characters was minutes."""
+    refresh(sample.store)
+    long = "a" * 64_000
+    assert completions(sample.store, long, sample.start) == []
+    assert completions(sample.store, f"{long} log.leve", sample.start) == [f"{long} log.level:"]
+
+
 def test_the_names_and_values_of_own_fields_are_completed(scene: Scene) -> None:
     bought = {"shop city": "São Tomé", "price": 12.5, "gift": True}
     scene.store.append([scene.event(tidegate=bought)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 from datetime import datetime
 from html import unescape
 from typing import Any
@@ -12,10 +13,14 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 from support.samples.recent_events import event
+from tidegate.cli import app
+from tidegate.console.event_view import command
 from tidegate.console.pages import search
 from tidegate.console.search_request import Wanted
+from tidegate.settings import Settings
 from tidegate.store.base import EventStore
 
 STRANGE = '<script>alert("1")</script> & \'"'
@@ -115,13 +120,52 @@ async def test_times_from_the_first_to_the_last_year_are_shown(
     years = {"since": "0001-01-02", "until": "9999-12-31T23:59"}
     first = await client.get("/search", params=years)
     assert "3 events" in text_of(first)
-    after = re.search(r'datetime="([^"]*)"', first.text.split('id="open-1"')[1])
+    after = re.search(r'datetime="([^"]*)"', first.text.split('id="open-')[1])
     assert after
     at = round(datetime.fromisoformat(after[1]).timestamp() * 1000)
     second = await client.get("/search", params={**years, "after": f"{at}~~"})
     assert second.status_code == 200
     backwards = await client.get("/search", params={"since": "1h", "until": "2h"})
     assert "0 events" in text_of(backwards)
+
+
+async def test_a_time_is_shown_as_the_store_reads_it(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    store.append([{**event("old"), "@timestamp": 1_700_000_000_123}])
+    answer = await client.get("/search", params={"since": "2023-01-01"})
+    assert 'datetime="2023-11-14T22:13:20.123Z">2023-11-14T22:13:20.123Z</time>' in answer.text
+
+
+async def test_the_histogram_is_no_facet(store: EventStore, client: httpx.AsyncClient) -> None:
+    store.append([event("a")])
+    answer = await client.get("/search", params={"facets": "time,@histogram"})
+    assert text_of(answer).count("only keywords and numbers") == 2
+    assert "q=time%3A" not in answer.text
+
+
+async def test_a_row_keeps_its_id_when_a_newer_event_comes(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    async def rows() -> list[str]:
+        return re.findall(r'<a id="([^"]*)" class="open"', (await client.get("/search")).text)
+
+    store.append([event("a")])
+    before = await rows()
+    store.append([event("b", ago=1)])
+    after = await rows()
+    assert len(after) == 2
+    assert after[1:] == before
+
+
+def test_a_copied_command_finds_the_same(
+    store: EventStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([event("a"), failed("b")])
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(settings.stack.data_dir))
+    [_, *words] = shlex.split(command("-message:a +message:b", "15m", "now"))
+    found = CliRunner().invoke(app, [words[0], "--json", *words[1:]])
+    assert [orjson.loads(line)["message"] for line in found.stdout.splitlines()] == ["b"]
 
 
 async def test_no_hit_says_what_to_do(store: EventStore, client: httpx.AsyncClient) -> None:
@@ -155,7 +199,7 @@ async def test_an_event_is_shown_whole(store: EventStore, client: httpx.AsyncCli
         assert answer.status_code == 200
         assert orjson.loads(unescape(re.findall(r'data-copy="(\{[^"]*)"', answer.text)[0])) == sent
         assert 'href="/search?q=tidegate.city%3A%22Kyiv+%28old%29%22"' in answer.text
-        assert f"tidegate search event.id:{sent['event']['id']}" in answer.text
+        assert f"tidegate search --since 365d -- event.id:{sent['event']['id']}" in answer.text
     part = await client.get(f"{link}?part=1")
     assert "<html" not in part.text
     alike = re.search(r'href="([^"]*)">More like this', answer.text)
@@ -169,7 +213,19 @@ async def test_exports_have_every_matching_event_and_no_formula(
 ) -> None:
     monkeypatch.setattr(search, "EXPORT_PAGE", 3)
     formula = '=HYPERLINK("http://example.org")'
-    messages = [formula, "+1", "-1", "@a", "\ta", "plain, with a comma", "a\nb", "x"]
+    messages = [
+        formula,
+        "+1",
+        "-1",
+        "@a",
+        "\ta",
+        "\na",
+        "\uff1da",
+        "\uff20a",
+        "plain, with a comma",
+        "a\nb",
+        "x",
+    ]
     store.append(
         [
             event(message, ago=number, tidegate={"difference": -0.5})
@@ -187,7 +243,7 @@ async def test_exports_have_every_matching_event_and_no_formula(
         *("timestamp", "log.level", "message", "tidegate.difference", "trace.id", "event.id")
     ]
     assert [row[2] for row in rows] == [
-        *(f"'{text}" if text[0] in "=+-@\t" else text for text in messages)
+        *(f"'{text}" if text[0] in "=+-@\t\n\uff1d\uff20" else text for text in messages)
     ]
     assert {row[3] for row in rows} == {"-0.5"}
     monkeypatch.setattr(search, "EXPORT_EVENTS", 5)
@@ -216,6 +272,8 @@ async def test_names_and_values_are_completed(store: EventStore, client: httpx.A
         ("(a OR b)", "(a OR b) AND x:1"),
         ("a OR b", "(a OR b) AND x:1"),
         ("a b", "(a b) AND x:1"),
+        # Each term could be read in two ways: 2^40 ways in all.
+        ("a:b AND " * 40 + "a:b OR c:d", f"({'a:b AND ' * 40}a:b OR c:d) AND x:1"),
     ],
 )
 def test_a_condition_narrows_a_query(query: str, expected: str) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from support.samples.recent_events import event
+from tidegate.console import trace_view
 from tidegate.store.base import EventStore
+from tidegate.store.search.event_lines import text_of
 
 A, B = "a" * 32, "b" * 32
 
@@ -86,6 +91,50 @@ async def test_a_trace_has_its_spans_their_lines_and_all_lines_in_order(
     [target] = re.findall(r'href="#(line-1-\w+)"', model)
     assert f'id="{target}"' in lines
     assert f'href="/events/{target.removeprefix("line-1-")}"' in lines
+
+
+@pytest.mark.parametrize(("root", "expected"), [("failure", "failure"), ("success", "warning")])
+async def test_a_trace_has_the_outcome_by_which_it_is_listed(
+    store: EventStore, client: httpx.AsyncClient, root: str, expected: str
+) -> None:
+    inner = span("model", A, "2", "1", outcome="failure")
+    store.append([span("POST /predict", A, "1", outcome=root), inner])
+    assert f">{expected}</span>" in (await client.get(f"/traces/{A}")).text
+    assert f"/traces/{A}" in (await client.get("/traces", params={"outcome": root})).text
+
+
+async def test_a_large_trace_leaves_the_event_loop_free(
+    stored: EventStore, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del stored
+    threads = set()
+
+    def seen(call: Callable[..., Any], *arguments: Any) -> Any:
+        threads.add(threading.current_thread())
+        return call(*arguments)
+
+    for name in ("trace_of", "subtree"):
+        monkeypatch.setattr(trace_view, name, partial(seen, getattr(trace_view, name)))
+    for page in (f"/traces/{A}", f"/traces/{A}.json"):
+        assert (await client.get(page)).status_code == 200
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_the_work_for_a_trace_grows_with_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+
+    def counted(read: Mapping[str, Any], name: str) -> str:
+        nonlocal reads
+        reads += 1
+        return text_of(read, name)
+
+    monkeypatch.setattr(trace_view, "text_of", counted)
+    spans = [span("s", A, str(number)) for number in range(100)]
+    logs = [event("l", trace={"id": A}, span={"id": str(number)}) for number in range(100)]
+    shown = trace_view.trace_of(A, [*spans, *logs], 0)
+    assert [len(row.marks) for row in shown.spans] == [1] * 100
+    assert reads < 1000
 
 
 async def test_a_trace_without_spans_shows_its_lines(

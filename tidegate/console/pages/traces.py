@@ -33,8 +33,6 @@ from tidegate.store.search.event_lines import text_of, value_of
 PAGE: Final = Page("traces", "/traces", "Traces")
 TRACE: Final = Page("trace", "/traces", "Trace")
 SIZE: Final = 100
-# A request that a service received, or what no other span has caused.
-_ROOTS: Final = "(span.kind:server OR (*:* NOT _exists_:parent.id))"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SERVICES: Final = Terms("service.name", 50)
 
@@ -70,7 +68,7 @@ class Filters:
         Raises:
             ValueError: A time or the duration is invalid.
         """
-        parts = [_ROOTS]
+        parts = [trace_view.ROOTS]
         if self.service:
             parts.append(condition("service.name", self.service))
         if self.outcome:
@@ -109,11 +107,16 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             events, _ = await _events(site, trace_id)
         except (ValueError, StoreUnavailableError) as error:
             return JSONResponse({"detail": str(error)}, problem_of(error).status)
-        found = trace_view.subtree(events, span)
-        if not found:
-            return JSONResponse({"detail": "no stored event belongs to it"}, 404)
-        text = event_view.pretty({"trace_id": trace_id, "span_id": span or None, "events": found})
-        return Response(text, media_type="application/json")
+
+        def written() -> str:
+            found = trace_view.subtree(events, span)
+            whole = {"trace_id": trace_id, "span_id": span or None, "events": found}
+            return event_view.pretty(whole) if found else ""
+
+        # A trace has up to 10,000 events: too many for the event loop.
+        if text := await site.sources.in_thread(written):
+            return Response(text, media_type="application/json")
+        return JSONResponse({"detail": "no stored event belongs to it"}, 404)
 
     return [
         Route(PAGE.path, show),
@@ -163,24 +166,28 @@ async def _trace(site: Site, trace_id: str, other_id: str) -> Response:
         found = [(one.lower(), *await _events(site, one)) for one in (trace_id, other_id) if one]
     except (ValueError, StoreUnavailableError) as error:
         problem, status = str(error), problem_of(error).status
-    # Two traces have one scale.
-    scale = max((trace_view.whole_ns(events) for _, events, _ in found), default=0)
-    sides = [
-        (one, trace_view.trace_of(one, events, others, scale) if events else None)
-        for one, events, others in found
-    ]
     if found and not found[0][1]:
         status = 404
-    return site.render(
-        TRACE,
-        status=status,
-        sides=sides,
-        problem=problem,
-        trace_id=trace_id,
-        compare=Filters(other=trace_id).url(),
-        searches={one: Wanted(q=f"trace.id:{one}", since="7d").url() for one, _ in sides},
-        sample_ratio=site.sources.settings.telemetry.sample_ratio,
-    )
+
+    def render() -> Response:
+        # Two traces have one scale.
+        scale = max((trace_view.whole_ns(events) for _, events, _ in found), default=0)
+        sides = [
+            (one, trace_view.trace_of(one, events, others, scale) if events else None)
+            for one, events, others in found
+        ]
+        return site.render(
+            TRACE,
+            status=status,
+            sides=sides,
+            problem=problem,
+            trace_id=trace_id,
+            compare=Filters(other=trace_id).url(),
+            searches={one: Wanted(q=f"trace.id:{one}", since="7d").url() for one, _ in sides},
+            sample_ratio=site.sources.settings.telemetry.sample_ratio,
+        )
+
+    return await site.sources.in_thread(render)
 
 
 async def _events(site: Site, trace_id: str) -> tuple[list[Event], int]:

@@ -39,6 +39,7 @@ function replace(blocks) {
 export function localTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(/** @type {HTMLTimeElement} */ (element).dateTime);
+    if (Number.isNaN(at.getTime())) continue; // not a time: the text stays
     const today = at.toDateString() === new Date().toDateString();
     const precise = /\.\d/.test(/** @type {HTMLTimeElement} */ (element).dateTime);
     /** @type {Intl.DateTimeFormatOptions} */

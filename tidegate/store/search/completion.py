@@ -18,6 +18,8 @@ from tidegate.store.search.field_names import mapped_names, own_names
 # The newest events with the field whose values are offered.
 SAMPLE: Final = 300
 MAX_VALUES: Final = 20
+# Only the end of a long query is read, as the time of the expressions below grows with its square.
+_READ: Final = 500
 # The field, if there is one, and the beginning of a value or of a name; `"` begins a value with spaces.
 _BARE: Final = re.compile(
     r'(?P<before>.*?)(?:(?P<field>[^\s(:"+!-][^\s(:"]*):)?(?P<last>[^\s(:"]*)', re.DOTALL
@@ -37,10 +39,10 @@ def completions(store: EventStore, query: str, since: datetime | None = None) ->
         since: Earliest `@timestamp` of events whose values are offered.
     """
     in_quotes = query.replace('\\"', "").count('"') % 2
-    found = (_QUOTED if in_quotes else _BARE).fullmatch(query)
+    found = (_QUOTED if in_quotes else _BARE).fullmatch(query[-_READ:])
     if found is None:
         return []
-    before, name, last = found["before"], found["field"], found["last"]
+    before, name, last = query[:-_READ] + found["before"], found["field"], found["last"]
     if name:
         return [before + condition(name, value) for value in _values(store, name, last, since)]
     prefix = last.lstrip("+!-")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
+from tidegate.store.fields import TIMESTAMP, catalogue
 from tidegate.store.own_fields import number_of, own_fields
 from tidegate.store.query import time_ranges
 
@@ -75,11 +76,16 @@ def text_of(event: Mapping[str, Any], path: str) -> str:
     return "" if value is None else printable(str(value))
 
 
+def time_of(event: Event) -> int | None:
+    """Return `@timestamp` in microseconds since 1970, as the store reads it; None if it is no time."""
+    at = catalogue()[TIMESTAMP].convert(event.get(TIMESTAMP))
+    return None if at is None else int(at)
+
+
 def _time(event: Event, now: datetime, zone: tzinfo | None) -> str:
-    timestamp = str(event.get("@timestamp"))
-    at = time_ranges.microseconds(timestamp)
+    at = time_of(event)
     if at is None:
-        return printable(timestamp)
+        return printable(str(event.get(TIMESTAMP)))
     time = time_ranges.to_datetime(at)
     with suppress(OverflowError):  # midnight of the year 9999 in UTC is no time east of it
         time = time.astimezone(zone)

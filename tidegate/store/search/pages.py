@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 
 from tidegate.events.event import Event
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.store.fields import TIMESTAMP, catalogue
+from tidegate.store.fields import TIMESTAMP
 from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
-from tidegate.store.search.event_lines import value_of
+from tidegate.store.search.event_lines import time_of, value_of
 
 _CURSOR: Final = re.compile(r"(-?\d{1,15})~(.+)", re.DOTALL)
 
@@ -97,8 +97,7 @@ def _follows(place: Cursor, after: Cursor | None) -> bool:
 
 
 def _place(event: Event) -> Cursor:
-    at = catalogue()[TIMESTAMP].convert(event.get(TIMESTAMP))
-    return Cursor(int(at or 0) // 1000, str(value_of(event, "event.id")))
+    return Cursor((time_of(event) or 0) // 1000, str(value_of(event, "event.id")))
 
 
 def _before(request: SearchRequest, milliseconds: int) -> SearchRequest:

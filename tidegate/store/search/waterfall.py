@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tidegate.events.event import Event
 from tidegate.store.query import time_ranges
-from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.store.search.event_lines import text_of, time_of, value_of
 
 _GAP: Final = 2
 _SHORTEST_BAR: Final = 20
@@ -51,8 +51,7 @@ def span_of(event: Event) -> Span:
     duration_ns = int(duration) if isinstance(duration, int | float) and duration >= 0 else 0
     start = time_ranges.microseconds(text_of(event, "event.start"))
     if start is None:  # the event was written at the end of the span
-        end = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
-        start = end - duration_ns // 1000
+        start = (time_of(event) or 0) - duration_ns // 1000
     return Span(
         id=text_of(event, "span.id"),
         parent=text_of(event, "parent.id"),
@@ -97,10 +96,14 @@ def extent(spans: Sequence[Span]) -> tuple[int, int]:
 
 def subtree(spans: Sequence[Span], root: str) -> set[str]:
     """Return the ids of a span and of all below it."""
-    found, level = set[str](), {root}
-    while level - found:
-        found |= level
-        level = {span.id for span in spans if span.parent in level}
+    children: dict[str, list[str]] = {}
+    for span in spans:
+        children.setdefault(span.parent, []).append(span.id)
+    found, waiting = set[str](), [root]
+    while waiting:
+        if (one := waiting.pop()) not in found:
+            found.add(one)
+            waiting += children.get(one, [])
     return found
 
 
