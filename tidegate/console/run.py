@@ -13,14 +13,13 @@ from typing import Final
 import uvicorn
 
 from tidegate.console.app import create_app
-from tidegate.console.security import is_loopback
 from tidegate.console.sources import open_sources
 from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
 from tidegate.runtime.event_log import APP, EventLog
 from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
-from tidegate.stack.supervisor.programs import url
+from tidegate.stack.supervisor.programs import token_problem, url
 
 NAME: Final = "console"
 SETTING: Final = "console.port"
@@ -86,9 +85,6 @@ def _listen(host: str, port: int) -> socket.socket:
 def _tokens(settings: Settings) -> Callable[[], Sequence[str]]:
     if path := settings.console.token_file:
         return ReplaceableSecret(path, "console.token_file", time.monotonic)
-    if not is_loopback(settings.stack.host):
-        raise CannotStartError(
-            f"stack.host is {settings.stack.host}, which other machines reach: set console.token_file to a"
-            " file with a token, or console.enabled to false"
-        )
+    if problem := token_problem(settings):
+        raise CannotStartError(problem)
     return tuple

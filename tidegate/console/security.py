@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 from base64 import b64decode
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidegate.runtime.loopback import is_loopback
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -20,22 +21,14 @@ HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # With `no-referrer` a browser sends `Origin: null` with the forms of these pages, too.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 READING: Final = frozenset({"GET", "HEAD"})
 # The supervisor asks it, and it says nothing about the stack.
 PUBLIC: Final = "/live"
-LOOPBACK_NAME: Final = "localhost"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == LOOPBACK_NAME
 
 
 class Security:
@@ -77,7 +70,7 @@ class Security:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         tokens = self._tokens()
-        if not tokens and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if not tokens and not is_loopback(_split(f"//{host}").hostname or ""):
             text = f"the console answers at 127.0.0.1 or localhost, not at {host!r}"
             return PlainTextResponse(text, 421)
         if tokens and not any(
@@ -87,9 +80,17 @@ class Security:
             challenge = {"WWW-Authenticate": 'Basic realm="Tidegate console", charset="UTF-8"'}
             return PlainTextResponse(text, 401, challenge)
         origin = headers.get("origin")
-        if scope["method"] not in READING and (not origin or urlsplit(origin).netloc != host):
+        if scope["method"] not in READING and (not origin or _split(origin).netloc != host):
             return PlainTextResponse("a change must come from a page of the console", 403)
         return None
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; all are empty if it is none, such as `http://[`."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _given(headers: Headers) -> str:

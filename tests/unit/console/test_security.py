@@ -77,6 +77,13 @@ async def test_only_a_page_of_the_console_may_change_something(
     assert (await client(LOCAL).post("/", headers=headers)).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "status"), [("Host", "[", 421), ("Origin", "http://[", 403)]
+)
+async def test_what_is_no_url_is_refused(name: str, value: str, status: int) -> None:
+    assert (await client(LOCAL).post("/", headers={name: value})).status_code == status
+
+
 async def test_every_response_limits_what_a_page_may_do() -> None:
     for root in (LOCAL, "http://evil.example"):
         found = await client(root).get("/")
@@ -85,4 +92,4 @@ async def test_every_response_limits_what_a_page_may_do() -> None:
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert found.headers["X-Content-Type-Options"] == "nosniff"
-        assert found.headers["Referrer-Policy"] == "no-referrer"
+        assert found.headers["Referrer-Policy"] == "same-origin"

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from tidegate.runtime.loopback import is_loopback
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
@@ -41,9 +42,20 @@ def url(host: str, port: int) -> str:
 
 def console_url(settings: Settings) -> str:
     """The URL of the console, on this machine; empty if the stack runs none."""
-    if not settings.console.enabled:
+    return "" if console_problem(settings) else url(settings.stack.host, settings.console.port)
+
+
+def console_problem(settings: Settings) -> str:
+    """Why the stack runs no console; empty if it runs one."""
+    return token_problem(settings) if settings.console.enabled else "console.enabled is false"
+
+
+def token_problem(settings: Settings) -> str:
+    """Why the console needs a token that it has not; empty if it needs none or has one."""
+    host = settings.stack.host
+    if settings.console.token_file or is_loopback(host):
         return ""
-    return url(settings.stack.host, settings.console.port)
+    return f"stack.host is {host}, which other machines reach: set console.token_file to a file with a token"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ from tidegate.stack.supervisor.processors import ProcessorMonitor
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
     Programs,
+    console_problem,
     console_url,
     url,
 )
@@ -189,6 +190,9 @@ class Supervisor:
         if self.settings.autoscaler.enabled:
             await self._until_ready(self._start_component(self._programs.autoscaler()))
         await self._until_loaded()
+        if console := self._components.get("console"):
+            # The stack works without it: what is wrong with it is in the status.
+            await console.first_ready()
         self._state = "ready"
         text = f"everything is ready after {time.time() - self.started_at:.1f} s"
         self.event_log.record("ready", text, component=NODE)
@@ -318,10 +322,14 @@ class Supervisor:
         return process
 
     def _start_optional(self) -> list[ProcessSupervisor]:
-        """Start the monitor of drift and the console, if they are enabled."""
-        programs = [self._programs.watch()] if self.settings.drift.watch else []
-        programs += [self._programs.console()] if self.settings.console.enabled else []
-        return [self._start_component(program) for program in programs]
+        """Start the console and the monitor of drift, if they are enabled; only the monitor is waited for."""
+        watch, problem = self.settings.drift.watch, console_problem(self.settings)
+        if not problem:
+            self._start_component(self._programs.console())
+        elif self.settings.console.enabled:
+            text = f"the stack runs without the console: {problem}"
+            self.event_log.record("start", text, level="warn", component="console")
+        return [self._start_component(self._programs.watch())] if watch else []
 
     async def _until_ready(self, *processes: ProcessSupervisor) -> None:
         for result in asyncio.as_completed([_first_ready(process) for process in processes]):

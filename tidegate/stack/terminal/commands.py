@@ -27,7 +27,7 @@ from tidegate.stack.processes.environment import (
 )
 from tidegate.stack.processes.process import tail
 from tidegate.stack.processes.running_settings import running_settings
-from tidegate.stack.supervisor.programs import console_url, stop_seconds
+from tidegate.stack.supervisor.programs import console_problem, console_url, stop_seconds
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
 from tidegate.stack.terminal.status_view import line
@@ -65,8 +65,8 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
     if problem := _import_problem(settings, layout, console):
         errors.print(problem, style="red", soft_wrap=True, highlight=False)
         return 1
-    if address := console_url(settings):
-        _print(console, f"console: {address}")
+    if settings.console.enabled:
+        _print(console, f"console: {console_url(settings) or console_problem(settings)}")
     if detach:
         return _detached(settings, layout, console, errors)
     reporter = LiveStatusReporter(console) if console.is_terminal else PlainStatusReporter(console)

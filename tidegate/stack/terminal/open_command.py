@@ -10,6 +10,7 @@ from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
+from tidegate.stack.supervisor.programs import console_problem
 from tidegate.terminal_console import Console
 
 NOT_RUNNING: Final = 3
@@ -32,7 +33,7 @@ def open_console(settings: Settings) -> int:
         console.print(str(error))
         return 1
     if not address:
-        console.print("the stack runs no console: set console.enabled to true and start it again")
+        console.print(f"the stack runs no console: {console_problem(settings)}")
         return 1
     console.print(address)
     webbrowser.open(address)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from support.eventually import eventually_async
 from tidegate.settings import load
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.supervisor import supervisor as module
+from tidegate.stack.supervisor.programs import console_problem, console_url
 from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
 
 
@@ -74,6 +78,52 @@ async def test_a_stack_is_ready_when_its_gateway_reaches_a_replica(
     monkeypatch.setattr(without_programs, "_probe", probe)
     await without_programs.start()
     assert (problems, without_programs.status().state) == ([], "ready")
+
+
+@pytest.mark.parametrize(
+    ("host", "console", "expected"),
+    [
+        ("127.0.0.1", {}, ""),
+        ("127.0.0.1", {"enabled": False}, "console.enabled is false"),
+        ("0.0.0.0", {}, "set console.token_file"),
+        ("0.0.0.0", {"token_file": "secret"}, ""),
+    ],
+)
+def test_a_console_that_other_machines_reach_is_left_out_without_a_token(
+    host: str, console: dict[str, Any], expected: str
+) -> None:
+    settings = load(stack={"host": host}, console=console)
+    assert expected in console_problem(settings)
+    assert bool(console_url(settings)) == (not expected)
+
+
+async def test_a_console_that_does_not_start_stops_no_stack(
+    without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ready(*_: object) -> str:
+        return ""
+
+    async def failed() -> str:
+        return "console.port: 8080 is taken"
+
+    def start(name: str | None, *_: object) -> SimpleNamespace:
+        process = SimpleNamespace(
+            program=SimpleNamespace(name=name),
+            first_ready=failed if name == "console" else ready,
+            stop=ready,
+        )
+        without_programs._components[str(name)] = cast("ProcessSupervisor", process)
+        return process
+
+    monkeypatch.setattr(without_programs._programs, "console", lambda: "console")
+    monkeypatch.setattr(without_programs, "_start_component", start)
+    monkeypatch.setattr(
+        without_programs, "_until_ready", partial(Supervisor._until_ready, without_programs)
+    )
+    monkeypatch.setattr(without_programs, "_probe", ready)
+    await without_programs.start()
+    assert "console" in without_programs._components
+    assert without_programs._state == "ready"
 
 
 async def test_a_gateway_that_reaches_no_replica_is_why_the_stack_does_not_start(
