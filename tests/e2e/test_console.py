@@ -21,6 +21,10 @@ from support.processes.running_stack import Stack, running
 
 pytestmark = pytest.mark.e2e
 expect.set_options(timeout=DEADLINE_MS)
+HIDE = """() => {
+    Object.defineProperty(document, "hidden", { value: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 REASON = re.compile(r"\d → \d: .*requests/s")
 
 SCENARIO = """
@@ -39,7 +43,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[
     with running(
         folder,
         artefact,
-        console={"enabled": True},
+        console={"enabled": True, "control": True},
         device={"simulated": True},
         autoscaler={"tick_seconds": 2},
     ) as stack:
@@ -179,3 +183,24 @@ def test_the_page_of_the_gateway_leads_to_the_console(stack: Stack, address: str
     assert stack.send("/").body["console"] == address
     opened = stack.run("tidegate", "open")
     assert (opened.returncode, opened.stdout.strip()) == (0, address)
+
+
+def test_a_person_sets_bounds_and_ends_them(address: str, stack: Stack, page: Page) -> None:
+    page.goto(f"{address}/scaling")
+    page.get_by_label("at most").fill("3")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("[data-block=override]")).to_contain_text("at most 3")
+    page.get_by_role("button", name="Let the policy decide again").click()
+    expect(page.locator("[data-block=override]")).to_have_text("")
+    assert page.url == f"{address}/scaling"
+
+
+def test_more_tabs_than_a_browser_has_connections_are_live(address: str, page: Page) -> None:
+    assert page.context.browser
+    context = page.context.browser.new_context()
+    for _ in range(8):
+        tab = context.new_page()
+        tab.goto(address)
+        expect(tab.locator("canvas")).to_have_count(5)
+        # A driven browser says of each tab that a person sees it.
+        tab.evaluate(HIDE)

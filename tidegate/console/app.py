@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from tidegate.console.live import Polls
 from tidegate.console.pages import model, overview, scaling, search, traces
@@ -31,10 +31,14 @@ PAGES: Final[tuple[tuple[Page, Routes], ...]] = (
     (model.PAGE, model.routes),
 )
 
+FAULT: Final = (
+    "the console failed: tidegate search 'service.node.name:console AND event.action:fault'\n"
+)
+
 
 def create_app(
     sources: Sources, event_log: EventLog, tokens: Callable[[], Sequence[str]] = tuple
-) -> tuple[Starlette, Polls]:
+) -> tuple[ASGIApp, Polls]:
     """The application, and its live updates, which the caller closes.
 
     Args:
@@ -49,7 +53,14 @@ def create_app(
         Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
         *(route for _, routes in PAGES for route in routes(site)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Security, tokens=tokens)]), polls
+
+    async def fault(request: Request, error: Exception) -> Response:
+        del request
+        event_log.fault("console", error)
+        return PlainTextResponse(FAULT, 500)
+
+    # Around the application, since Starlette answers an exception outside its middleware.
+    return Security(Starlette(routes=routes, exception_handlers={Exception: fault}), tokens), polls
 
 
 async def _live(request: Request) -> Response:

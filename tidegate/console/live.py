@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tidegate.runtime.keep_running import OnFault, keep_running
 
 # The browser connects again after this time.
 RETRY_MILLISECONDS: Final = 1000
+FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
 Read = Callable[[], Awaitable[Mapping[str, Any]]]
 """Returns what a page shows now, as a JSON object."""
@@ -41,8 +43,8 @@ class Poll:
         self._frame = b""
         self._next = asyncio.Event()
         self._closed = False
-        self.left = False
-        """Whether tabs have listened, and none does any more."""
+        self.left = True
+        """Whether no tab listens."""
 
     def close(self) -> None:
         """End the stream of every listener."""
@@ -52,7 +54,7 @@ class Poll:
     def response(self) -> StreamingResponse:
         """The stream of a tab."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self.frames(), media_type="text/event-stream", headers=headers)
+        return _Stream(self.frames(), media_type="text/event-stream", headers=headers)
 
     async def frames(self) -> AsyncIterator[bytes]:
         """Each new result as a server-sent event; a slow tab skips those in between."""
@@ -82,11 +84,28 @@ class Poll:
 
     async def _run(self) -> None:
         while True:
-            result = await self._read()
-            self._frame = b"data: " + orjson.dumps(result, default=str) + b"\n\n"
-            self._next.set()
-            self._next = asyncio.Event()
+            try:
+                self._send(await self._read())
+            except Exception as error:
+                self._send({"problems": [{"source": "Console", "text": f"{FAULT}: {error!r}"}]})
+                raise
             await asyncio.sleep(self._seconds)
+
+    def _send(self, result: Mapping[str, Any]) -> None:
+        self._frame = b"data: " + orjson.dumps(result, default=str) + b"\n\n"
+        self._next.set()
+        self._next = asyncio.Event()
+
+
+class _Stream(StreamingResponse):
+    """A stream that has no body for HEAD, which would otherwise read until the client leaves."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            head = Response(headers=dict(self.headers))
+            await head(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
 
 class Held(Generic[T]):

@@ -22,6 +22,8 @@ from tidegate.store.open_store import open_store
 T = TypeVar("T")
 # A search of the embedded store uses a processor: two leave the others to the service.
 THREADS: Final = 2
+# A search whose cost no person decides, such as that of the last decisions, does not wait for theirs.
+SHORT_THREADS: Final = 1
 PROMETHEUS_SECONDS: Final = 3.0
 
 
@@ -35,7 +37,9 @@ class Sources:
         session: for HTTP requests.
         prometheus: the recorded series; its calls raise `HttpError`.
         store: open for reading; use `search`, which does not block the event loop.
-        threads: for calls that block.
+        threads: for searches of a query that a person wrote, and other calls that may take long.
+        short_threads: for searches that the pages themselves need.
+        exporting: held while a page of an export is read.
     """
 
     settings: Settings
@@ -44,19 +48,27 @@ class Sources:
     prometheus: Prometheus
     store: EventStore
     threads: ThreadPoolExecutor
+    short_threads: ThreadPoolExecutor
+    exporting: asyncio.Lock
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """The result of a call that blocks."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
+    async def export(self, call: Callable[[], T]) -> T:
+        """The result of a call for an export: one at a time, so that the others have a thread."""
+        async with self.exporting:
+            return await self.in_thread(call)
+
     async def search(self, request: SearchRequest) -> SearchResult:
-        """Search events.
+        """Search events for a page, with a query that takes no long time.
 
         Raises:
             QueryError: the request is invalid.
             StoreUnavailableError: the store cannot be searched now.
         """
-        return await self.in_thread(lambda: self.store.search(request))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.short_threads, self.store.search, request)
 
     async def snapshot(self) -> Snapshot:
         """The stack now, as `tidegate status` shows it.
@@ -64,7 +76,7 @@ class Sources:
         Raises:
             ControlError: the supervisor does not answer.
         """
-        status = await self.in_thread(lambda: fetch_status(self.layout.socket))
+        status = await asyncio.to_thread(fetch_status, self.layout.socket)
         return await take_snapshot(status, self.session, self.layout.logs)
 
 
@@ -78,6 +90,7 @@ async def open_sources(settings: Settings, prometheus: str) -> AsyncIterator[Sou
     """
     with (
         ThreadPoolExecutor(THREADS, thread_name_prefix="console") as threads,
+        ThreadPoolExecutor(SHORT_THREADS, thread_name_prefix="console-short") as short_threads,
         closing(open_store(settings, read_only=True)) as store,
     ):
         async with aiohttp.ClientSession(trust_env=False) as session:
@@ -88,4 +101,6 @@ async def open_sources(settings: Settings, prometheus: str) -> AsyncIterator[Sou
                 Prometheus(session, prometheus, PROMETHEUS_SECONDS),
                 store,
                 threads,
+                short_threads,
+                asyncio.Lock(),
             )

@@ -7,6 +7,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
 from tidegate.console.live import Poll, Polls
 
 INTERVAL = 0.01
@@ -47,11 +53,13 @@ async def test_all_tabs_share_one_read_and_none_reads_after_the_last_tab() -> No
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "page"]
 
 
-async def test_a_read_that_raises_ends_no_stream() -> None:
+async def test_a_read_that_raises_ends_no_stream_and_every_tab_says_so() -> None:
     source = Source()
     async with asyncio.timeout(30), aclosing(frames(source.poll())) as tab:
-        found = [await anext(tab) for _ in range(3)]
-    assert found[1:] == [b'data: {"read":1}\n\n', b'data: {"read":3}\n\n']
+        _, first, problem, third = [await anext(tab) for _ in range(4)]
+    assert (first, third) == (b'data: {"read":1}\n\n', b'data: {"read":3}\n\n')
+    assert b'"source":"Console"' in problem
+    assert b"unexpected" in problem
     assert [str(error) for error in source.faults] == ["unexpected"]
 
 
@@ -69,12 +77,36 @@ async def test_a_closed_poll_ends_its_streams() -> None:
 async def test_a_poll_that_no_tab_follows_any_more_is_forgotten() -> None:
     source = Source()
     polls = Polls(source.fault)
-    first, other = (polls.poll(name, source.read, 60) for name in ("first", "other"))
-    async with aclosing(frames(first)) as tab, aclosing(frames(other)) as left:
+    first = polls.poll("first", source.read, 60)
+    async with aclosing(frames(first)) as tab:
         await anext(tab)
+        other = polls.poll("other", source.read, 60)
+        left = frames(other)
         await anext(left)
         await left.aclose()
         polls.poll("third", source.read, 60)
         assert polls.poll("first", source.read, 60) is first
         assert polls.poll("other", source.read, 60) is not other
     polls.close()
+
+
+async def test_a_poll_that_no_tab_ever_followed_is_forgotten() -> None:
+    source = Source()
+    polls = Polls(source.fault)
+    asked = polls.poll("page", source.read, 60)
+    polls.poll("other", source.read, 60)
+    assert polls.poll("page", source.read, 60) is not asked
+
+
+async def test_head_of_a_stream_reads_nothing() -> None:
+    source = Source()
+
+    async def live(request: Request) -> Response:
+        del request
+        return source.poll().response()
+
+    transport = httpx.ASGITransport(Starlette(routes=[Route("/live", live)]))
+    async with asyncio.timeout(30), httpx.AsyncClient(transport=transport) as client:
+        answer = await client.head("http://127.0.0.1/live")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert source.reads == 0

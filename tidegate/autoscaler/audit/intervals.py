@@ -62,9 +62,12 @@ def _override(decision: Mapping[str, Any]) -> Any:
 
 
 def decision_of(event: Event) -> Mapping[str, Any]:
-    """The decision in an event; empty if there is none."""
+    """The decision in an event; empty if there is none, or if what belongs in an object is in none."""
     found = value_of(event, "tidegate.decision")
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    objects = (found.get(name) or {} for name in ("signals", "inputs"))
+    return found if all(isinstance(one, dict) for one in objects) else {}
 
 
 def merge_unchanged(events: Iterable[Event]) -> Iterator[Interval]:

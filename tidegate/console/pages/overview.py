@@ -83,6 +83,8 @@ class Overview:
         self._slow: Held[list[SlowRequest]] = Held(10.0)
         self._drift: Held[list[Distribution]] = Held(15.0)
         self._cost: Held[float] = Held(15.0)
+        # Faster would show nothing new, as the samples of a chart are a step apart.
+        self._lines = {one.name: Held[dict[str, Any]](one.step / 5) for one in RANGES}
         self._changes: dict[str, Held[list[Change]]] = {one.name: Held(5.0) for one in RANGES}
         self._last: Held[list[Change]] = Held(5.0)
 
@@ -123,9 +125,8 @@ class Overview:
     async def chart(self, span: Range) -> dict[str, Any]:
         """The lines and marks of the charts."""
         problems, now = Problems(), time.time()
-        lines = await problems.of(
-            read_lines(self._sources.prometheus, CHART_LINES, span, now), None
-        )
+        read = partial(read_lines, self._sources.prometheus, CHART_LINES, span, now)
+        lines = await problems.of(self._lines[span.name].get(read), None)
         changes: list[Change] = await problems.of(
             self._changes[span.name].get(partial(read_changes, self._sources, now - span.seconds)),
             [],
@@ -149,7 +150,8 @@ class Overview:
     async def _slowest(self) -> list[SlowRequest]:
         since = datetime.now(UTC) - timedelta(minutes=SLOW_MINUTES)
         request = SearchRequest(SLOW.query, since=since, sort=SLOW.sort, size=SLOW.size)
-        return [_slow(event) for event in (await self._sources.search(request)).hits]
+        found = map(_slow, (await self._sources.search(request)).hits)
+        return [one for one in found if one.seconds]  # without those whose duration is no number
 
 
 def _grouped(alerts: Sequence[FiringAlert]) -> list[AlertGroup]:
@@ -163,7 +165,8 @@ def _grouped(alerts: Sequence[FiringAlert]) -> list[AlertGroup]:
 
 def _slow(event: Event) -> SlowRequest:
     def seconds(field: str) -> float:
-        return float(value_of(event, field) or 0) / 1e9
+        value = value_of(event, field)
+        return value / 1e9 if isinstance(value, int | float) else 0.0
 
     return SlowRequest(
         at=seconds_of(event),
@@ -195,9 +198,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def live(request: Request) -> Response:
         span = chosen_range(request.query_params.get("range"))
-        poll = site.polls.poll(
-            f"overview {span.name}", partial(read, span), max(SECONDS, span.step / 5)
-        )
-        return poll.response()
+        return site.polls.poll(f"overview {span.name}", partial(read, span), SECONDS).response()
 
     return [Route(PAGE.path, show), Route("/overview/live", live)]

@@ -140,7 +140,7 @@ async def _export(site: Site, wanted: Wanted, form: str) -> Response:
 
     try:
         request = wanted.request(datetime.now(UTC), EXPORT_PAGE)
-        first = await site.sources.in_thread(lambda: next_page(None))
+        first = await site.sources.export(lambda: next_page(None))
     except (ValueError, StoreUnavailableError) as error:
         return JSONResponse({"detail": str(error)}, problem_of(error).status)
 
@@ -158,7 +158,7 @@ async def _export(site: Site, wanted: Wanted, form: str) -> Response:
             after = page.next
             if after is None or left <= 0:
                 return
-            page = await site.sources.in_thread(partial(next_page, after))
+            page = await site.sources.export(partial(next_page, after))
 
     name = f"attachment; filename=tidegate-events.{form}"
     return StreamingResponse(

@@ -16,7 +16,8 @@ export function banner(problems) {
 }
 
 /**
- * Replace the elements `[data-block=NAME]` whose HTML changed; the focus stays on the element with the same id.
+ * Replace the elements `[data-block=NAME]` whose HTML changed; the focus stays on the element with the same id,
+ * and what a person opened stays open.
  * @param {Record<string, string>} blocks
  */
 function replace(blocks) {
@@ -25,8 +26,10 @@ function replace(blocks) {
     if (!(element instanceof HTMLElement) || element.dataset.html === html) continue;
     const focused = document.activeElement;
     const id = focused && element.contains(focused) ? focused.id : "";
+    const open = [...element.querySelectorAll("details[open][id]")].map((one) => one.id);
     element.innerHTML = html;
     element.dataset.html = html;
+    for (const one of open) document.getElementById(one)?.setAttribute("open", "");
     if (id) document.getElementById(id)?.focus();
     localTimes(element);
   }
@@ -51,24 +54,32 @@ export function localTimes(root) {
 }
 
 /**
- * Follow a stream. The browser connects again by itself; the banner tells while it cannot.
+ * Follow a stream while a person sees the page: a browser has six connections to a host, for all tabs together.
+ * It connects again by itself; the banner tells while it cannot.
  * @param {string} url
- * @param {(update: Update) => void} [show] called with each update
- * @returns {EventSource}
+ * @param {(update: Update) => void} [show] called with each update that has what the page shows
  */
 export function follow(url, show) {
-  const source = new EventSource(url);
-  source.onmessage = (event) => {
-    const update = /** @type {Update} */ (JSON.parse(event.data));
-    banner(update.problems);
-    replace(update.blocks ?? {});
-    show?.(update);
+  /** @type {EventSource | undefined} */
+  let source;
+  const connect = () => {
+    source?.close();
+    if (document.hidden) return;
+    source = new EventSource(url);
+    source.onmessage = (event) => {
+      const update = /** @type {Update} */ (JSON.parse(event.data));
+      banner(update.problems);
+      if (!update.blocks) return;
+      replace(update.blocks);
+      show?.(update);
+    };
+    source.onerror = () => {
+      banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
+      if (source?.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+    };
   };
-  source.onerror = () => {
-    banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(url, show), 2000);
-  };
-  return source;
+  document.addEventListener("visibilitychange", connect);
+  connect();
 }
 
 localTimes(document);

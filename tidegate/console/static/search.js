@@ -84,4 +84,5 @@ function drawer() {
 zoom();
 drawer();
 completed(document.getElementById("q"), () => parameters.get("since") ?? "");
-if (parameters.get("live")) follow(`/search/live?${parameters}`);
+// A page that was loaded while the store was away has no list to update.
+if (parameters.get("live")) follow(`/search/live?${parameters}`, () => document.getElementById("problem") && location.reload());
