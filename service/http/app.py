@@ -47,8 +47,9 @@ def create_app(settings: Settings) -> FastAPI:
     direct = DirectPaths(app)
     replica = make_replica(direct, settings)
     service = ModelService(replica)
-    app.state.replica, app.state.service, app.state.direct = replica, service, direct
     endpoints, protocol = Endpoints(service), InferenceV2(service)
+    app.state.replica, app.state.service = replica, service
+    app.state.direct, app.state.infer = direct, protocol.infer
     app.router.routes += [
         *endpoints.routes(),
         Route("/feedback", Feedback(service).post, methods=["POST"]),
@@ -56,7 +57,6 @@ def create_app(settings: Settings) -> FastAPI:
     ]
     add_error_handlers(app)
     direct.endpoints["/predict"] = endpoints.predict
-    direct.infer = protocol.infer
     return app
 
 
@@ -72,23 +72,22 @@ class DirectPaths:
         endpoints: of POST, by path.
     """
 
-    infer: ASGIApp
-
     def __init__(self, app: FastAPI) -> None:
         self.app: Final = app
         self.version: Final = app.version
         self.endpoints: Final[dict[str, ASGIApp]] = {}
 
-    def loaded(self, manifest: Manifest) -> None:
-        """Add the paths of a model."""
+    def add_model(self, manifest: Manifest, infer: ASGIApp) -> None:
+        """Add the paths of a model, whose endpoint is `infer`."""
         path = f"{PREFIX}/models/{manifest.name}"
         for each in (path, f"{path}/versions/{manifest.version}"):
-            self.endpoints[f"{each}/infer"] = self.infer
+            self.endpoints[f"{each}/infer"] = infer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the lifespan."""
         app: ASGIApp = self.app
-        if scope["type"] == "http" and scope["method"] == "POST":
+        # The paths are those without a root path, which FastAPI removes.
+        if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
             app = self.endpoints.get(scope["path"], app)
         await app(scope, receive, send)
 
@@ -104,7 +103,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             model = await loading.until_loaded()
         except Exception:  # noqa: BLE001 - whatever it is, Loading has logged it
             return
-        app.state.direct.loaded(model.manifest)
+        app.state.direct.add_model(model.manifest, app.state.infer)
         await service.after_response.load(model)
 
     shadow = asyncio.create_task(when_loaded())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -23,9 +22,8 @@ PREFIX: Final = "/v2"
 
 def add_error_handlers(app: Starlette) -> None:
     """Answer each error as JSON, and record its reason in the request's event."""
-    for kind in (RequestError, NoSlotError, Exception):
+    for kind in (RequestError, NoSlotError, HTTPException, Exception):
         app.add_exception_handler(kind, _on_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
 
 
 class Endpoint:
@@ -42,19 +40,19 @@ class Endpoint:
         """Answer a request."""
         try:
             response = await self._answer(scope, receive)
-        except (RequestError, NoSlotError) as error:
-            response = error_response(scope["path"], error)
+        except (RequestError, NoSlotError, HTTPException) as error:
+            response = _error_response(scope, error)
         except Exception as error:
-            await error_response(scope["path"], error)(scope, receive, send)
+            await _error_response(scope, error)(scope, receive, send)
             raise  # so that it is recorded
         await response(scope, receive, send)
 
 
-def error_response(path: str, error: Exception) -> Response:
+def _error_response(scope: Scope, error: Exception) -> Response:
     """The response to an error; its reason goes to the request's event."""
-    problem = _problem(error)
+    problem = _problem(scope, error)
     fail(problem.type, str(problem))
-    if path.startswith(PREFIX):
+    if scope["path"].startswith(PREFIX):
         body: dict[str, Any] = {"error": problem.message}
     else:
         body = {"detail": [detail.as_json() for detail in problem.details]}
@@ -63,26 +61,23 @@ def error_response(path: str, error: Exception) -> Response:
     )
 
 
-def _problem(error: Exception) -> RequestError:
+def _problem(scope: Scope, error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     if isinstance(error, NoSlotError):
         detail = Detail(("slots",), error.message, "no_slot")
         return RequestError(503, detail, headers={"Retry-After": str(error.retry_after_seconds)})
+    if isinstance(error, HTTPException):
+        loc, kind = {
+            404: (("path",), "not_found"),
+            405: (("method",), "method_not_allowed"),
+        }.get(error.status_code, (("request",), "http_error"))
+        message = f"{scope['method']} {scope['path']}: {error.detail}"
+        detail = Detail(loc, message, kind)
+        return RequestError(error.status_code, detail, headers=error.headers)
     detail = Detail(("server",), "Internal error; it is logged", type(error).__name__)
     return RequestError(500, detail)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return error_response(request.url.path, error)
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for this type alone)
-    loc, kind = {
-        HTTPStatus.NOT_FOUND: (("path",), "not_found"),
-        HTTPStatus.METHOD_NOT_ALLOWED: (("method",), "method_not_allowed"),
-    }.get(HTTPStatus(error.status_code), (("request",), "http_error"))
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    detail = Detail(loc, message, kind)
-    return await _on_error(request, RequestError(error.status_code, detail, headers=error.headers))
+    return _error_response(request.scope, error)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from tidegate.monitoring.watching.table import FEW_ROWS
 from tidegate.service.request_errors import (
     NOT_FINITE,
     Detail,
@@ -37,8 +38,6 @@ MAX_DETAILS: Final = 20
 BLOCK_ROWS: Final = 32
 """Rows validated value by value if one of them is invalid: 4096 would block the event loop for 40 ms."""
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
-FEW_ROWS: Final = 8
-"""Up to this number of rows, Python is faster than numpy: one row of 15 features takes 3 µs and not 13."""
 INSTANCES: Final[Loc] = ("body", "instances")
 
 

@@ -1,4 +1,4 @@
-"""Writes event files: one event per line, each appended with a single write."""
+"""Writes event files: one event per line, one or several appended with a single write."""
 
 from __future__ import annotations
 
@@ -90,37 +90,44 @@ class EventWriter:
     def write_line(self, line: bytes) -> None:
         """Append an encoded event, or several, each with its line end."""
         with self._lock:
-            try:
+            rest = line
+            with contextlib.suppress(OSError):
                 self._rotate_if_due(len(line))
-                try:
-                    self._append(line)
-                except OSError as error:
-                    # The file has reached the size limit of the process (ulimit -f): continue in a new file.
-                    if error.errno != errno.EFBIG or self._size == 0:
-                        raise
+                before = self._size + len(line)
+                rest, error = self._append(line)
+                # The file has reached the size limit of the process (ulimit -f): continue in a new file,
+                # unless an empty one did not even hold a line.
+                while error == errno.EFBIG and len(rest) < before:
+                    before = len(rest)
                     self._close()
                     self._open()
-                    self._append(line)
-            except OSError:
-                self.lost += 1
+                    rest, error = self._append(rest)
+            self.lost += rest.count(b"\n")
 
     def close(self) -> None:
         """Close the file. A later write starts a new one."""
         with self._lock:
             self._close()
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, lines: bytes) -> tuple[bytes, int]:
+        """Append lines. Return those that are not whole in the file, and the number of the error or 0."""
         # Terminate an incomplete line that a full disk has left, so that it is a line of its own.
-        data = b"\n" + line if self._torn else line
-        written = 0
+        data = b"\n" + lines if self._torn else lines
+        written, error = 0, 0
         try:
             while written < len(data):
                 count = os.write(self._fd, data[written:] if written else data)
                 written += count
                 self._size += count
+        except OSError as failure:
+            error = failure.errno or errno.EIO
         finally:
             if written:
                 self._torn = data[written - 1] != 0x0A
+        if not error:
+            return b"", 0
+        whole = data.rfind(b"\n", 0, written) + 1
+        return data[max(whole, len(data) - len(lines)) :], error
 
     def _rotate_if_due(self, incoming: int) -> None:
         if self._fd >= 0:

@@ -10,6 +10,7 @@ from tidegate.settings import Settings, load
 from tidegate.telemetry.app_routes import AppRoutes
 from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send, layers
 from tidegate.telemetry.identity import with_app_name
+from tidegate.telemetry.metrics import ALLOWED
 from tidegate.telemetry.request_middleware import RequestMiddleware
 from tidegate.telemetry.routes import route_path
 from tidegate.telemetry.telemetry import Telemetry
@@ -83,21 +84,22 @@ class TelemetryMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, pass a websocket through, or observe the lifespan."""
-        if self._is_scrape(scope):
+        if self._is_for_metrics(scope):
             is_theirs = self._routes.defines(route_path(scope))
             endpoint = self._shared if is_theirs else self.telemetry.metrics_endpoint
             await endpoint(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
 
-    def _is_scrape(self, scope: Scope) -> bool:
+    def _is_for_metrics(self, scope: Scope) -> bool:
         path = self.metrics_path
         return (
             path is not None
             and scope["type"] == "http"
             and scope["path"].endswith(path)
             and route_path(scope) == path
-            and scope["method"] in ("GET", "HEAD")
+            # Another method is refused there, as by `instrument`, unless the application may answer it.
+            and (scope["method"] in ALLOWED or not self._routes.may_take(scope))
         )
 
 

@@ -186,8 +186,8 @@ class SpanRecord:
     """
 
     __slots__ = (
+        "_made_id",
         "_new_id",
-        "_span_id",
         "_token",
         "attributes",
         "end_ns",
@@ -210,7 +210,7 @@ class SpanRecord:
         self.attributes = attributes
         self.parent: SpanRecord | None = None
         self._new_id = new_id
-        self._span_id = ""
+        self._made_id: dict[str, str] = {}
         self.start_ns = 0
         self.end_ns: int | None = None
         self.error: Exception | None = None
@@ -219,9 +219,9 @@ class SpanRecord:
     @property
     def span_id(self) -> str:
         """16 hexadecimal digits."""
-        if not self._span_id:
-            self._span_id = self._new_id()
-        return self._span_id
+        # `setdefault` is atomic: all threads that read it first get the same id.
+        made = self._made_id
+        return made.get("") or made.setdefault("", self._new_id())
 
     @property
     def parent_id(self) -> str:

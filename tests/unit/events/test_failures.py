@@ -141,6 +141,16 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+def complete_numbers(folder: Path) -> list[int]:
+    """The numbers in the complete lines, sorted; at a size limit each file ends with an incomplete one."""
+    return sorted(
+        orjson.loads(line)["number"]
+        for path in folder.iterdir()
+        for line in path.read_bytes().splitlines(keepends=True)
+        if line.endswith(b"}\n")
+    )
+
+
 def test_a_file_size_limit_of_the_process_starts_a_new_file(tmp_path: Path) -> None:
     run(
         """
@@ -157,13 +167,41 @@ def test_a_file_size_limit_of_the_process_starts_a_new_file(tmp_path: Path) -> N
         tmp_path,
     )
     assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4096
-    numbers = [
-        orjson.loads(line)["number"]
-        for path in tmp_path.iterdir()
-        for line in path.read_bytes().splitlines(keepends=True)
-        if line.endswith(b"}\n")  # each file ends with an incomplete line
-    ]
-    assert sorted(numbers) == list(range(100))
+    assert complete_numbers(tmp_path) == list(range(100))
+
+
+def test_lines_written_together_at_the_file_size_limit_are_neither_repeated_nor_lost(
+    tmp_path: Path,
+) -> None:
+    run(
+        """
+        import resource, sys
+        from pathlib import Path
+        from tidegate.events.event import encode
+        from tidegate.events.writer import EventWriter
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        writer = EventWriter(Path(sys.argv[1]), "n")
+        lines = [encode({"number": number, "pad": "x" * 100}) for number in range(100)]
+        writer.write_line(b"".join(lines[:90]))
+        assert writer.lost == 0, writer.lost
+        writer.write_line(b"".join([*lines[90:], encode({"pad": "x" * 5000}), b"{}\\n"]))
+        assert writer.lost == 2, writer.lost
+        """,
+        tmp_path,
+    )
+    assert complete_numbers(tmp_path) == list(range(100))
+
+
+def test_lost_counts_each_line_that_a_full_disk_did_not_take_whole(
+    long_writer: EventWriter, disk: Disk
+) -> None:
+    disk.free_bytes = 6
+    long_writer.write_line(b"1..\n2..\n3..\n")
+    assert long_writer.lost == 2
+    disk.free_bytes = 1  # the line end of the incomplete line
+    long_writer.write_line(b"4..\n")
+    assert long_writer.lost == 3
+    assert contents(long_writer) == [b"1..\n2.\n"]
 
 
 def test_a_forked_child_writes_to_its_own_file(tmp_path: Path) -> None:

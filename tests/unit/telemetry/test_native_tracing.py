@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,13 +12,40 @@ from starlette.routing import Mount, Route
 
 from support.harnesses.telemetry_harness import START_NS, Harness
 from tidegate.telemetry import current_ids, get_logger, span
-from tidegate.telemetry.request_record import MAX_SPANS
+from tidegate.telemetry.request_record import MAX_SPANS, SpanRecord, record_of
 
 TRACE, PARENT = "f" * 32, "e" * 16
 
 
 def by_name(harness: Harness) -> dict[str, dict[str, Any]]:
     return {event["span"]["name"]: event for event in harness.events("span")}
+
+
+async def test_a_span_keeps_its_id_if_two_threads_ask_for_it_at_once(harness: Harness) -> None:
+    made = iter(["1" * 16, "2" * 16])
+    spans: list[SpanRecord] = []
+    found: list[str] = []
+
+    def new_id() -> str:
+        if not found:  # another thread is faster
+            found.append("")
+            other = Thread(target=lambda: found.append(spans[0].span_id))
+            other.start()
+            other.join(10)
+        return next(made)
+
+    async def answer(request: Request) -> Response:
+        record = record_of(request.scope)
+        assert record is not None
+        spans.append(SpanRecord(record, "child", new_id, {}))
+        return Response()
+
+    app = Starlette(routes=[Route("/", answer)])
+    harness.instrument(app)
+    async with harness.client(app) as client:
+        await client.get("/")
+    first = spans[0].span_id
+    assert [first, spans[0].span_id] == [found[1]] * 2
 
 
 async def test_the_spans_of_a_sampled_request_are_events(harness: Harness) -> None:

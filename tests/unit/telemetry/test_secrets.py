@@ -25,7 +25,8 @@ from tidegate.telemetry import telemetry as telemetry_module
 from tidegate.telemetry.export import public_span
 
 uvicorn = logging.getLogger("uvicorn.error")
-ADDRESS, PORT = "203.0.113.77", 54321
+# As a port a number that is in no id and no time: longer than one and later than the other.
+ADDRESS, PORT = "203.0.113.77", 9_111_111_111_111_111_111
 SECRETS = {
     name: f"planted-{name}-xyzzy"
     for name in ("query", "encoded", "parameter", "header", "cookie", "agent", "referer", "body")

@@ -19,7 +19,7 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from support.harnesses.served_app import lifespan
 from support.harnesses.telemetry_harness import Harness
@@ -170,6 +170,26 @@ async def test_a_route_of_the_application_itself_is_left_alone(harness: Harness)
     wrapped = TelemetryMiddleware(app, harness.telemetry())
     async with harness.client(wrapped) as client:
         assert (await client.get("/metrics")).text == "ok"
+
+
+@pytest.mark.parametrize(
+    ("routes", "status"),
+    [
+        ([], 405),
+        ([Route("/other", ok)], 405),
+        ([Route("/metrics", ok, methods=["GET", "POST"])], 200),
+        ([Route("/{path}", ok, methods=["POST"])], 200),
+        ([Mount("/", closure(plain_app))], 200),
+    ],
+)
+async def test_another_method_at_the_metrics_is_refused_unless_the_application_may_answer_it(
+    harness: Harness, routes: list[BaseRoute], status: int
+) -> None:
+    app = TelemetryMiddleware(Starlette(routes=routes), harness.telemetry())
+    async with harness.client(app) as client:
+        response = await client.post("/metrics")
+    assert response.status_code == status
+    assert response.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
 
 
 @pytest.mark.parametrize(

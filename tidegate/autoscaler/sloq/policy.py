@@ -37,7 +37,12 @@ from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_
 BLIND_SECONDS: Final = 60.0
 PEAK_SECONDS: Final = 3600.0
 RECORDED: Final = (
-    *("latency_seconds", "in_system", "completed_rate", "ready", "running", "age_seconds"),
+    "latency_seconds",
+    "in_system",
+    "completed_rate",
+    "ready",
+    "running",
+    "age_seconds",
 )
 
 

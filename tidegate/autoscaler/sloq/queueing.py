@@ -50,7 +50,8 @@ def slots_needed(
         return 0
     if load >= utilisation * max_slots:
         return max_slots
-    scaled = load / peakedness
+    # The quotient of a tiny load may be 0, by which the next lines would divide.
+    scaled = max(load / peakedness, math.ulp(0.0))
     # Any start this far below the load is right to 20 digits: its error shrinks by exp(-50) on the way.
     first = max(0, math.floor(scaled - 10 * math.sqrt(scaled)))
     blocked, before = 1 - first / scaled, 0.0

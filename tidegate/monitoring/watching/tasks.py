@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from statistics import fmean
+from math import isfinite
 from typing import Any, Final, Generic, Literal
 
 import numpy as np
@@ -145,8 +145,9 @@ class ValueTask(Task[ValueOutcome]):
         if len(values):
             fields["label"] = max(counts, key=counts.__getitem__)
             known = [value for value in listed_values if value == value]  # noqa: PLR0124 (not NaN)
-            if known:
-                fields["value"] = fmean(known)
+            # The sum of finite numbers may be infinite, and JSON has no such number.
+            if known and isfinite(mean := sum(known) / len(known)):
+                fields["value"] = mean
         return Answers(
             counts,
             values,

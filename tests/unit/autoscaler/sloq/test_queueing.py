@@ -67,6 +67,7 @@ def test_it_returns_at_most_the_maximum_and_0_without_load() -> None:
     # Neither overflows nor cancels.
     assert 99_800 < slots_needed(99_800.0, 0.0, 0.5, max_slots=100_000) < 100_000
     assert slots_needed(0.0, 1.0, 0.02, max_slots=20) == 0
+    assert slots_needed(math.ulp(0.0), 1.0, 0.02, peakedness=2.0, max_slots=20) == 1
 
 
 @given(st.floats(0.1, 200), st.floats(0, 5), st.floats(1, 20))

@@ -166,6 +166,12 @@ def test_rows_and_values_are_counted() -> None:
     assert app.value("ml_absolute_error_total") == 2
 
 
+def test_values_whose_sum_overflows_are_counted_without_a_mean() -> None:
+    app = Application(REGRESSOR)
+    assert len(app.watch.observe(ROWS, [1.7e308, 1.7e308])) == 2
+    assert app.event["prediction"] == {"label": "over"}
+
+
 @pytest.mark.parametrize(
     ("predictions", "label", "counted"),
     [

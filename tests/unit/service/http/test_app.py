@@ -12,10 +12,13 @@ import jsonschema
 import orjson
 import pytest
 from fastapi.openapi.models import OpenAPI
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve
 from support.samples.flight_requests import EXAMPLE
+from tidegate.service.http.errors import Endpoint
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.features import Feature
 from tidegate.service.model.inputs.feature_docs import instance_model
@@ -147,6 +150,37 @@ async def test_an_unsupported_method_is_a_405_that_names_the_supported_one(serve
     assert response.headers["allow"] == "POST"
     assert response.json()["detail"][0]["loc"] == ["method"]
     assert event["error"]["type"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS"])
+async def test_the_metrics_are_only_read(serve: Serve, method: str) -> None:
+    async with serve() as served:
+        response = await served.client.request(method, "/metrics")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_predictions_are_below_the_root_path(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        statuses = []
+        for root, path in (("/predict", "/predict"), ("/proxy", "/proxy/predict")):
+            transport = httpx.ASGITransport(served.replica.app, root_path=root)
+            async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+                response = await client.post(path, json={"instances": samples[:1]})
+            statuses.append(response.status_code)
+    assert statuses == [404, 200]
+
+
+async def test_an_http_exception_in_an_endpoint_is_answered_as_such() -> None:
+    async def answer(*_: Any) -> ASGIApp:
+        raise HTTPException(499, "too busy", headers={"retry-after": "3"})
+
+    transport = httpx.ASGITransport(Endpoint(answer))
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        response = await client.post("/predict")
+    assert (response.status_code, response.headers["retry-after"]) == (499, "3")
+    assert response.json()["detail"][0]["msg"] == "POST /predict: too busy"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/ready/", "/v2/"])

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.request_errors import says
+from tidegate.monitoring.watching.table import FEW_ROWS
 from tidegate.service.model.features import (
     BLOCK_ROWS,
-    FEW_ROWS,
     MAX_DETAILS,
     MAX_ROWS,
     Feature,
