@@ -13,14 +13,12 @@ local WEIGHT = 1 / 8 -- of a new measurement
 local SHOWN_SECONDS = 30 -- how long at least a rate counts as possible
 local ARRIVALS_SECONDS = 3 -- the period of the stick table of backend `model`
 local POLL_MS = 1000
-local MEASURE_US = 20000 -- between two measurements
 
 local all_up_at = -math.huge -- the second in which all replicas were up last
 local interval -- seconds between two requests that leave one replica; nil until it is measured
 local shortest -- its minimum in this period of SHOWN_SECONDS
 local shortest_before -- and in the one before
 local period_began = -math.huge
-local measure_at = 0
 
 local function now_us()
     local now = core.now()
@@ -63,26 +61,24 @@ core.register_action("queue", { "http-req" }, function(txn)
     end
     remember(up)
     local in_system = txn.f:be_conn(MODEL) - PLUG -- with this request
-    local now = now_us()
-    if now >= measure_at then
-        measure_at = now + MEASURE_US
-        txn:set_var("proc.measure_at", measure_at // 1000)
-        txn:set_var("txn.up", up)
-        txn:set_var("txn.ahead", in_system)
-        txn:set_var("txn.entered", now)
-    end
     -- One request for each slot may always wait: its time is the next measurement, if the last one was wrong. With this
     -- request, as many are in the slots as the replicas have now; slots change while the gateway runs.
     local queue = txn.f:queue(MODEL)
-    if not interval or txn:get_var("txn.exempt") or queue < in_system - queue then
-        return
+    if interval and queue >= in_system - queue and not txn:get_var("txn.exempt") then
+        -- During a burst the rate of the last second alone would be above the capacity at any load.
+        local arrivals = txn.f:sc2_http_req_rate() / ARRIVALS_SECONDS
+        local late = in_system * interval / up - limit(in_system, arrivals)
+        if late > 0 then
+            txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
+            txn:set_var("txn.reason", '"overload"')
+            return
+        end
     end
-    -- During a burst the rate of the last second alone would be above the capacity at any load.
-    local arrivals = txn.f:sc2_http_req_rate() / ARRIVALS_SECONDS
-    local late = in_system * interval / up - limit(in_system, arrivals)
-    if late > 0 then
-        txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
-        txn:set_var("txn.reason", '"overload"')
+    if txn:get_var("txn.measure") then
+        txn:set_var("proc.measured_at", txn.f:date(0, "ms")) -- the clock of the rule that compares it
+        txn:set_var("txn.up", up)
+        txn:set_var("txn.ahead", in_system)
+        txn:set_var("txn.entered", now_us())
     end
 end)
 

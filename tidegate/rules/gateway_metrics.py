@@ -141,7 +141,7 @@ GATEWAY: Final = (
         "haproxy_process_dropped_logs_total",
         "counter",
         (),
-        "access events that are lost, because the program that reads them is stopped or gone",
+        "access events that are lost, because the program that reads them is stopped, gone or too slow",
     ),
     Metric("haproxy_process_uptime_seconds", "gauge", (), "how long HAProxy has been running"),
 )

@@ -120,10 +120,14 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(
     assert await gateway.arrived() == 7
 
 
-async def test_a_client_with_expect_100_continue_gets_the_refusal_at_once(gateway: Gateway) -> None:
+# In 32 bits the larger ones are negative, 3 and -1.
+@pytest.mark.parametrize("length", [5_000_000, 2**31 + 3, 2**32 + 3, 2**63 - 1])
+async def test_a_client_with_expect_100_continue_gets_the_refusal_at_once(
+    length: int, gateway: Gateway
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5000000\r\n\r\n"
-    writer.write(head)
+    head = "POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+    writer.write(f"{head}Content-Length: {length}\r\n\r\n".encode())
     # HAProxy would wait 10 s for the body.
     async with asyncio.timeout(9):
         assert (await reader.readline()).split()[1] == b"413"

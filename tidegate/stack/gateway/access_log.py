@@ -8,9 +8,13 @@ from that is added here.
 
 from __future__ import annotations
 
+import fcntl
 import re
 import sys
+import termios
 import time
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,11 +30,17 @@ if TYPE_CHECKING:
 
 NODE: Final = "gateway"
 LINE_BYTES: Final = 2**20
-# The time between two reads. To wake this program for each line would cost both programs more than the line;
-# HAProxy's pipe has room for 50,000 requests a second in this time.
-PAUSE_SECONDS: Final = 0.05
-# Lines that are written together.
+# To read each line at once would cost both programs more than the line: this program reads when so much is
+# there, at the latest after so many looks. HAProxy drops what the pipe has no room for, and a line of more
+# than 2 KiB takes one of its 256 pages for itself: between two looks there is room for 50,000 such lines a
+# second.
+MUCH_BYTES: Final = 2**14
+LOOKS: Final = 10
+LOOK_SECONDS: Final = 0.005
+# Lines that are read, and written, together.
 WRITE_BYTES: Final = 2**16
+# So many of these are read before they are written, if HAProxy is faster than this program: 16 MiB at most.
+HELD: Final = 256
 # The first item of HAProxy's lines (observability/haproxy/haproxy.cfg.j2).
 ACCESS: Final = "access"
 MALFORMED: Final = "malformed"
@@ -71,9 +81,7 @@ def constant_fields(settings: Settings, dataset: str) -> bytes:
     return orjson.dumps({name: template[name] for name in ("ecs", "service", "data_stream")})[1:-1]
 
 
-def copy_events(
-    lines: BinaryIO, writer: EventWriter, output: BinaryIO, constant: bytes, pause: float = 0.0
-) -> None:
+def copy_events(lines: BinaryIO, writer: EventWriter, output: BinaryIO, constant: bytes) -> None:
     """Write events to event files, and other lines (HAProxy's warnings) to the output, until the input ends.
 
     Args:
@@ -81,9 +89,8 @@ def copy_events(
         writer: of the event files.
         output: where other lines go.
         constant: the constant fields.
-        pause: seconds between two reads, while lines come.
     """
-    for chunk in _chunks(lines, pause):
+    for chunk in _chunks(lines):
         events: list[bytes] = []
         size = 0
         for line in chunk.splitlines(keepends=True):
@@ -103,17 +110,36 @@ def copy_events(
     writer.close()
 
 
-def _chunks(lines: BinaryIO, pause: float) -> Iterator[bytes]:
-    """Whole lines, and the rest at the end."""
+def _chunks(lines: BinaryIO) -> Iterator[bytes]:
+    """Whole lines, and the rest at the end. What came meanwhile is read before the next ones are returned."""
+    held: deque[bytes] = deque()
     rest = b""
-    while data := lines.read(LINE_BYTES):
+    while True:
+        while not held or (len(held) < HELD and _unread_bytes(lines) >= MUCH_BYTES):
+            held.append(lines.read(WRITE_BYTES))
+        data = held.popleft()
+        if not data:
+            break
         whole, end, rest = (rest + data).rpartition(b"\n")
         if len(rest) >= LINE_BYTES:
             whole, end, rest = whole + end + rest, b"", b""
         yield whole + end
-        if pause and len(data) < LINE_BYTES // 2:
-            time.sleep(pause)
+        if not held:
+            _wait_for_much(lines)
     yield rest
+
+
+def _wait_for_much(lines: BinaryIO) -> None:
+    for _ in range(LOOKS):
+        if _unread_bytes(lines) >= MUCH_BYTES:
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def _unread_bytes(lines: BinaryIO) -> int:
+    number = array("i", [0])
+    fcntl.ioctl(lines, termios.FIONREAD, number)
+    return number[0]
 
 
 def access_event(line: bytes, constant: bytes) -> bytes:
@@ -134,10 +160,10 @@ def _access(fields: list[Any]) -> dict[str, Any]:
 
     Args:
         fields: times of its end and its start, in microseconds since 1970; the status, null if the client
-            left before there was one; the method and the path, cut; the `traceresponse` of the replica, else
-            the valid `traceparent` of the client; why the gateway refused the request; milliseconds in the
-            queue, negative if it was never there; HAProxy's name of the replica; its number of retries, with
-            a + in front if the request went to another replica; its termination state.
+            left before there was one; the method and the path, cut; the valid `traceresponse` of the replica,
+            else the valid `traceparent` of the client; why the gateway refused the request; milliseconds in
+            the queue, negative if it was never there; HAProxy's name of the replica; its number of retries,
+            with a + in front if the request went to another replica; its termination state.
     """
     now_us, start_us, status, method, path, trace, reason, queue_ms, server, retries, state = fields
     end = ""
@@ -203,7 +229,7 @@ def main() -> None:
     directory, file_bytes, file_seconds, constant = sys.argv[1:]
     writer = EventWriter(Path(directory), NODE, int(file_bytes), float(file_seconds))
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
-        copy_events(lines, writer, sys.stderr.buffer, constant.encode(), PAUSE_SECONDS)
+        copy_events(lines, writer, sys.stderr.buffer, constant.encode())
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -21,6 +22,20 @@ def line(state: str = "----", *, path: str = "/x", status: int | None = 200) -> 
     return json.dumps(fields).encode() + b"\n"
 
 
+def copy(
+    written: bytes,
+    folder: Path,
+    output: BinaryIO | None = None,
+    read_as: type[io.FileIO] = io.FileIO,
+) -> None:
+    """Copy what was written to a pipe, until its end."""
+    reading, writing = os.pipe()
+    with read_as(reading) as lines:
+        with io.FileIO(writing, "w") as pipe:
+            pipe.write(written)
+        copy_events(lines, EventWriter(folder, "gateway"), output or io.BytesIO(), CONSTANT)
+
+
 def events_in(folder: Path) -> list[dict[str, Any]]:
     return [
         json.loads(text)
@@ -33,7 +48,7 @@ def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_p
     others = (b"[WARNING] x\n", b'["broken\n', b"[1]\n", b'{"a":1}\n', b'["access",1]\n')
     lines = [line(path="/1"), *others, line(path="/2").rstrip(b"\n")]
     output = io.BytesIO()
-    copy_events(io.BytesIO(b"".join(lines)), EventWriter(tmp_path, "gateway"), output, CONSTANT)
+    copy(b"".join(lines), tmp_path, output)
     written = events_in(tmp_path)
     assert [event["url"]["path"] for event in written] == ["/1", "/2"]
     assert all(event["service"] == {"name": "shop"} for event in written)
@@ -42,7 +57,7 @@ def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_p
 
 def test_an_event_about_a_replica_is_written_as_it_is(tmp_path: Path) -> None:
     ejected = b'{"event":{"action":"eject"},"tidegate":{"gateway":{"server":"model1"}}}\n'
-    copy_events(io.BytesIO(ejected), EventWriter(tmp_path, "gateway"), io.BytesIO(), b"")
+    copy(ejected, tmp_path)
     assert [event["event"] for event in events_in(tmp_path)] == [{"action": "eject"}]
 
 
@@ -52,12 +67,12 @@ def test_events_go_to_the_data_folder_whatever_the_programs_working_directory_is
 
 
 def test_lines_that_come_in_pieces_are_put_together(tmp_path: Path) -> None:
-    class Pieces(io.BytesIO):
+    class Pieces(io.FileIO):
         def read(self, size: int | None = None, /) -> bytes:
-            return super().read(min(size or 7, 7))
+            return super().read(min(size or 200, 200)) or b""
 
     whole = b"".join(line(path=f"/{number}") for number in range(9))
-    copy_events(Pieces(whole), EventWriter(tmp_path, "gateway"), io.BytesIO(), CONSTANT)
+    copy(whole, tmp_path, read_as=Pieces)
     assert [event["url"]["path"] for event in events_in(tmp_path)] == [f"/{n}" for n in range(9)]
 
 
@@ -66,9 +81,7 @@ def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Pat
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
-    copy_events(
-        io.BytesIO(b"[WARNING] x\n" + line()), EventWriter(tmp_path, "gateway"), Full(), CONSTANT
-    )
+    copy(b"[WARNING] x\n" + line(), tmp_path, Full())
     assert len(events_in(tmp_path)) == 1
 
 
