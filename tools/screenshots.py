@@ -14,7 +14,7 @@ from tidegate.stack.supervisor.programs import console_url
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "img"
 SIZE: Final = {"width": 1360, "height": 1000}
-PAGES: Final = {"console-overview": "/", "console-scaling": "/scaling?range=15m"}
+PAGES: Final = {"console-overview": "/"}
 FLAGS: Final = ("--no-sandbox", "--disable-gpu", "--no-first-run")
 
 
@@ -22,7 +22,9 @@ def main() -> int:
     """Take them. Returns the exit code."""
     chromium, address = shutil.which("chromium"), console_url(load())
     if not chromium or not address:
-        print("screenshots: there is no chromium, or no console (console.enabled)")
+        print(
+            "screenshots: there is no chromium, or no console (console.enabled, console.token_file)"
+        )
         return 1
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

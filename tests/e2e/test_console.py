@@ -197,10 +197,10 @@ def test_a_person_sets_bounds_and_ends_them(address: str, stack: Stack, page: Pa
 
 def test_more_tabs_than_a_browser_has_connections_are_live(address: str, page: Page) -> None:
     assert page.context.browser
-    context = page.context.browser.new_context()
-    for _ in range(8):
-        tab = context.new_page()
-        tab.goto(address)
-        expect(tab.locator("canvas")).to_have_count(5)
-        # A driven browser says of each tab that a person sees it.
-        tab.evaluate(HIDE)
+    with page.context.browser.new_context() as context:
+        for _ in range(8):
+            tab = context.new_page()
+            tab.goto(address)
+            expect(tab.locator("canvas")).to_have_count(5)
+            # A driven browser says of each tab that a person sees it.
+            tab.evaluate(HIDE)

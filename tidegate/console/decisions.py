@@ -27,6 +27,7 @@ class Change:
         at: seconds since 1970.
         before: the size before it, as text.
         after: the size after it.
+        up: whether there are more replicas, or as many with more slots.
         reason: one word, such as `up`.
         sentence: why, for a person.
     """
@@ -34,15 +35,15 @@ class Change:
     at: float
     before: str
     after: str
+    up: bool
     reason: str
     sentence: str
 
     def mark(self) -> dict[str, Any]:
         """It as a mark on the time axis."""
-        up = self.reason != "down"
         return {
             "at": self.at,
-            "up": up,
+            "up": self.up,
             "label": f"{self.before} → {self.after}",
             "text": self.sentence,
         }
@@ -64,13 +65,21 @@ def _change(event: Event) -> Change | None:
     if not is_change(decision):
         return None
     slots = (decision.get("signals") or {}).get("slots_asked") if "slots" in decision else None
+    before = decision.get("previous"), slots
+    after = decision.get("desired"), decision.get("slots")
     return Change(
         seconds_of(event),
-        format_size(decision.get("previous"), slots),
-        format_size(decision.get("desired"), decision.get("slots")),
+        format_size(*before),
+        format_size(*after),
+        _order(after) > _order(before),
         str(decision.get("reason")),
         text_of(event, "message"),
     )
+
+
+def _order(size: tuple[Any, Any]) -> list[float]:
+    # Events come from files: a number may be anything.
+    return [one if isinstance(one, int | float) else 0 for one in size]
 
 
 def seconds_of(event: Event) -> float:

@@ -16,6 +16,8 @@ from tidegate.runtime.keep_running import OnFault, keep_running
 
 # The browser connects again after this time.
 RETRY_MILLISECONDS: Final = 1000
+# From the request of a stream to its begin.
+BEGIN_SECONDS: Final = 10.0
 FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
 Read = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -43,13 +45,17 @@ class Poll:
         self._frame = b""
         self._next = asyncio.Event()
         self._closed = False
-        self.left = True
-        """Whether no tab listens."""
+        self.asked_at = time.monotonic()
 
     def close(self) -> None:
         """End the stream of every listener."""
         self._closed = True
         self._next.set()
+
+    @property
+    def left(self) -> bool:
+        """Whether no tab listens, or is about to: a stream begins some time after it was asked for."""
+        return not self._listeners and time.monotonic() - self.asked_at > BEGIN_SECONDS
 
     def response(self) -> StreamingResponse:
         """The stream of a tab."""
@@ -59,7 +65,6 @@ class Poll:
     async def frames(self) -> AsyncIterator[bytes]:
         """Each new result as a server-sent event; a slow tab skips those in between."""
         self._listeners += 1
-        self.left = False
         if self._task is None:
             self._task = asyncio.create_task(
                 keep_running(self._name, self._run, self._on_fault), name=self._name
@@ -76,7 +81,6 @@ class Poll:
                     await following.wait()
         finally:
             self._listeners -= 1
-            self.left = not self._listeners
             if not self._listeners and self._task:
                 self._task.cancel()
                 # What it read is old when the next tab comes.
@@ -140,6 +144,7 @@ class Polls:
             # A search has one for each query: those that no tab follows any more would fill the memory.
             self._polls = {key: one for key, one in self._polls.items() if not one.left}
             self._polls[name] = Poll(name, read, seconds, self.on_fault)
+        self._polls[name].asked_at = time.monotonic()
         return self._polls[name]
 
     def close(self) -> None:

@@ -98,8 +98,12 @@ class TelemetryMiddleware:
             and scope["type"] == "http"
             and scope["path"].endswith(path)
             and route_path(scope) == path
-            # Another method is refused there, as by `instrument`, unless the application may answer it.
-            and (scope["method"] in ALLOWED or not self._routes.may_take(scope))
+            # Another method is refused there, as by `instrument`, unless the application may answer it: its
+            # middleware may answer any OPTIONS.
+            and (
+                scope["method"] in ALLOWED
+                or (scope["method"] != "OPTIONS" and not self._routes.may_take(scope))
+            )
         )
 
 

@@ -219,9 +219,9 @@ class SpanRecord:
     @property
     def span_id(self) -> str:
         """16 hexadecimal digits."""
-        # `setdefault` is atomic: all threads that read it first get the same id.
+        # In a dict, as its `setdefault` is atomic: all threads that read it first get the same id.
         made = self._made_id
-        return made.get("") or made.setdefault("", self._new_id())
+        return made.get("id") or made.setdefault("id", self._new_id())
 
     @property
     def parent_id(self) -> str:

@@ -282,4 +282,4 @@ def test_a_flood_of_long_lines_does_not_fill_the_pipe(
                     dropped += 1
     assert written() == 4001 - dropped
     # The machine may have had no CPU for the program for a moment.
-    assert dropped < 400
+    assert dropped < 1000

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 import httpx
+import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -74,7 +75,10 @@ async def test_a_closed_poll_ends_its_streams() -> None:
     assert await asyncio.wait_for(ending, 30) == b"end"
 
 
-async def test_a_poll_that_no_tab_follows_any_more_is_forgotten() -> None:
+async def test_a_poll_that_no_tab_follows_any_more_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tidegate.console.live.BEGIN_SECONDS", -1.0)
     source = Source()
     polls = Polls(source.fault)
     first = polls.poll("first", source.read, 60)
@@ -90,7 +94,18 @@ async def test_a_poll_that_no_tab_follows_any_more_is_forgotten() -> None:
     polls.close()
 
 
-async def test_a_poll_that_no_tab_ever_followed_is_forgotten() -> None:
+async def test_a_poll_whose_stream_has_not_begun_is_kept() -> None:
+    source = Source()
+    polls = Polls(source.fault)
+    asked = polls.poll("page", source.read, 60)
+    polls.poll("other", source.read, 60)
+    assert polls.poll("page", source.read, 60) is asked
+
+
+async def test_a_poll_that_no_tab_ever_followed_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tidegate.console.live.BEGIN_SECONDS", -1.0)
     source = Source()
     polls = Polls(source.fault)
     asked = polls.poll("page", source.read, 60)

@@ -12,6 +12,8 @@ from support.harnesses.autoscaler_run import RecordedEvents, reading_of
 from support.samples.recent_events import now_ns
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.types import Decision
+from tidegate.console.decisions import read_changes
+from tidegate.console.sources import open_sources
 from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
 
@@ -42,6 +44,25 @@ async def test_a_change_of_slots_is_a_change_whatever_its_reason(
     page = (await client.get("/")).text
     assert "more slots until" in page
     assert "nothing is needed" not in page
+
+
+async def test_a_change_says_its_direction_by_replicas_and_then_slots(
+    settings: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    recorded = RecordedEvents(tmp_path / "recorded", clock_ns=now_ns)
+    signals = reading_of(desired=2, slots_asked=4).signals
+    for desired, slots in ((2, 2), (2, 8), (3, 2)):
+        decision = Decision(desired, "hold", f"{desired} of {slots}", {}, {}, slots)
+        recorded.record("surge(sloq)", {}, signals, 0.0, decision)
+    recorded.writer.close()
+    store.append(recorded.events("decision"))
+    async with open_sources(settings, "http://127.0.0.1:9") as sources:
+        changes = await read_changes(sources, 0.0)
+    assert {change.sentence: change.up for change in changes} == {
+        "2 of 2": False,
+        "2 of 8": True,
+        "3 of 2": True,
+    }
 
 
 class TestOtherPolicy:

@@ -25,7 +25,7 @@ from tidegate.telemetry import telemetry as telemetry_module
 from tidegate.telemetry.export import public_span
 
 uvicorn = logging.getLogger("uvicorn.error")
-# As a port a number that is in no id and no time: longer than one and later than the other.
+# As a port a number that is in no id and no time: 19 decimal digits, and later than any time in nanoseconds.
 ADDRESS, PORT = "203.0.113.77", 9_111_111_111_111_111_111
 SECRETS = {
     name: f"planted-{name}-xyzzy"

@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -190,6 +191,17 @@ async def test_another_method_at_the_metrics_is_refused_unless_the_application_m
         response = await client.post("/metrics")
     assert response.status_code == status
     assert response.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+
+
+async def test_a_middleware_of_the_application_answers_a_preflight_of_the_metrics(
+    harness: Harness,
+) -> None:
+    cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
+    app = TelemetryMiddleware(Starlette(middleware=[cors]), harness.telemetry())
+    asks = {"Origin": "http://other.example", "Access-Control-Request-Method": "GET"}
+    async with harness.client(app) as client:
+        response = await client.options("/metrics", headers=asks)
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, "*")
 
 
 @pytest.mark.parametrize(

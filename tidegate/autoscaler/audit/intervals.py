@@ -62,7 +62,7 @@ def _override(decision: Mapping[str, Any]) -> Any:
 
 
 def decision_of(event: Event) -> Mapping[str, Any]:
-    """The decision in an event; empty if there is none, or if what belongs in an object is in none."""
+    """The decision in an event; empty if there is none, or if its signals or inputs are no object."""
     found = value_of(event, "tidegate.decision")
     if not isinstance(found, dict):
         return {}

@@ -129,7 +129,9 @@ async def _list(site: Site, filters: Filters) -> Response:
     problem, status = "", 200
     found = SearchResult(0, [], {})
     try:
-        found = await site.sources.search(filters.request(datetime.now(UTC)))
+        request = filters.request(datetime.now(UTC))
+        # Any range and duration: it may take long.
+        found = await site.sources.in_thread(lambda: site.sources.store.search(request))
     except (ValueError, StoreUnavailableError) as error:
         problem, status = str(error), problem_of(error).status
     services = found.aggregations.get("services", [])

@@ -79,12 +79,12 @@ class Chart {
     if (!data.lines) return;
     const { times, values } = data.lines;
     this.marks = data.marks ?? [];
-    /** @type {(number | null)[][]} */
     const before = this.series.join();
     this.series = this.spec.series.flatMap(([key, label]) => {
       const keys = Object.keys(values).filter((one) => one.startsWith(`${key} `)).sort();
       return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 ? `${label}: ${shorter(one.slice(key.length + 1))}` : label])) : [/** @type {[string, string]} */ ([key, label])];
     });
+    /** @type {(number | null)[][]} */
     this.data = [times, ...this.series.map(([key]) => values[key] ?? times.map(() => null))];
     if (this.spec.limit) this.data.push(times.map(() => this.spec.limit ?? null));
     if (this.plot && before === this.series.join()) this.plot.setData(this.data);

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +64,8 @@ from tidegate.store.embedded.repair import problem as store_damage
 
 NODE: Final = "stack"
 TRUNCATE_SECONDS: Final = 5.0
+# How long the others, which are ready, wait for the console.
+CONSOLE_SECONDS: Final = 10.0
 
 
 class StartError(RuntimeError):
@@ -192,7 +194,8 @@ class Supervisor:
         await self._until_loaded()
         if console := self._components.get("console"):
             # The stack works without it: what is wrong with it is in the status.
-            await console.first_ready()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(console.first_ready(), CONSOLE_SECONDS)
         self._state = "ready"
         text = f"everything is ready after {time.time() - self.started_at:.1f} s"
         self.event_log.record("ready", text, component=NODE)

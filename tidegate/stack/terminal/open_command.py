@@ -10,7 +10,6 @@ from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
-from tidegate.stack.supervisor.programs import console_problem
 from tidegate.terminal_console import Console
 
 NOT_RUNNING: Final = 3
@@ -33,7 +32,9 @@ def open_console(settings: Settings) -> int:
         console.print(str(error))
         return 1
     if not address:
-        console.print(f"the stack runs no console: {console_problem(settings)}")
+        console.print(
+            "the stack runs no console: see console.enabled and console.token_file, then start it again"
+        )
         return 1
     console.print(address)
     webbrowser.open(address)
