@@ -372,7 +372,8 @@ def test_the_report_of_the_load_generator_belongs_to_the_owner_of_the_folder(
     os.chown(runs, owner, owner)
     runs.chmod(0o755)
     done = compose.call(
-        *("--profile", "load", "run", "--rm", "-T", "loadgen", "run", "runs/scenario.toml"),
+        *("--profile", "load", "run", "--rm", "--no-deps", "-T", "loadgen"),
+        *("run", "runs/scenario.toml"),
         *("--prometheus", "http://prometheus:9090"),
         TIDEGATE_RUNS=str(runs),
     )
