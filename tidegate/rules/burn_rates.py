@@ -58,31 +58,43 @@ RATIO_WINDOWS: Final = (
 
 def burn_rate_alerts(slo: Slo) -> Iterator[Alert]:
     """The alerts of the availability and of the latency, for each burn rate."""
-    for burn in BURN_RATE_ALERTS:
-        limit = number(burn.threshold(1 - slo.availability))
-        ratio = percent(burn.threshold(1 - slo.availability))
-        yield Alert(
-            f"ServiceAvailabilityBurn{burn.speed}",
-            _expression("service:error_ratio", burn, limit),
-            0,
-            burn.severity,
-            f"Requests fail too often: {burn.spent}",
-            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses are a 5xx or "
-            f"were cut off by their replica; the objective allows {percent(1 - slo.availability)}.",
-        )
+    yield from _alerts(
+        "Availability",
+        "service:error_ratio",
+        1 - slo.availability,
+        "Requests fail too often",
+        "are a 5xx or were cut off by their replica",
+    )
     until = " to their first byte" if slo.until == "first_byte" else ""
+    yield from _alerts(
+        "Latency",
+        "service:latency_miss_ratio",
+        1 - slo.latency_quantile,
+        "Requests are too slow",
+        f"took longer than {number(slo.latency_seconds)} s{until}",
+    )
+
+
+def _alerts(objective: str, series: str, budget: float, summary: str, what: str) -> Iterator[Alert]:
+    """The alerts of an objective.
+
+    Args:
+        objective: its name, in that of the alerts.
+        series: the recorded ratio of bad requests, without its window.
+        budget: the ratio that the objective allows.
+        summary: what is wrong.
+        what: what makes a response a bad one.
+    """
     for burn in BURN_RATE_ALERTS:
-        limit = number(burn.threshold(1 - slo.latency_quantile))
-        ratio = percent(burn.threshold(1 - slo.latency_quantile))
+        limit = burn.threshold(budget)
         yield Alert(
-            f"ServiceLatencyBurn{burn.speed}",
-            _expression("service:latency_miss_ratio", burn, limit),
+            f"Service{objective}Burn{burn.speed}",
+            _expression(series, burn, number(limit)),
             0,
             burn.severity,
-            f"Requests are too slow: {burn.spent}",
-            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses took longer "
-            f"than {number(slo.latency_seconds)} s{until}; the objective allows "
-            f"{percent(1 - slo.latency_quantile)}.",
+            f"{summary}: {burn.spent}",
+            f"Over {burn.long} and over {burn.short}, more than {percent(limit)} of the responses {what}; "
+            f"the objective allows {percent(budget)}.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -149,8 +149,7 @@ class Overview:
 
     async def _slowest(self) -> list[SlowRequest]:
         since = datetime.now(UTC) - timedelta(minutes=SLOW_MINUTES)
-        request = SearchRequest(SLOW.query, since=since, sort=SLOW.sort, size=SLOW.size)
-        found = map(_slow, (await self._sources.search(request)).hits)
+        found = map(_slow, (await self._sources.search(replace(SLOW, since=since))).hits)
         return [one for one in found if one.seconds]  # without those whose duration is no number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from tidegate.settings import Settings
@@ -28,3 +29,11 @@ def replica_metrics_port(settings: Settings, index: int) -> int:
     """The port from which Prometheus reads a replica's metrics."""
     own = settings.telemetry.metrics_port
     return replica_port(settings, index) if own is None else own + index - 1
+
+
+def metrics_targets(settings: Settings, indexes: Iterable[int]) -> dict[str, str]:
+    """Where Prometheus reads the metrics of these replicas, as host:port, by the replica's name."""
+    return {
+        replica_name(settings, index): f"{HOST}:{replica_metrics_port(settings, index)}"
+        for index in indexes
+    }

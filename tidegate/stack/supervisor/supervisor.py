@@ -31,11 +31,7 @@ from tidegate.stack.processes.process_supervisor import (
     ProcessSupervisor,
     Program,
 )
-from tidegate.stack.replicas.addresses import (
-    replica_address,
-    replica_metrics_port,
-    replica_name,
-)
+from tidegate.stack.replicas.addresses import metrics_targets, replica_address
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import first_release
 from tidegate.stack.replicas.replica_pool import ReplicaPool, gateway_load, gateway_traffic_check
@@ -378,12 +374,7 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(keep_running(name, run, self.event_log.fault)))
 
     def _write_targets(self) -> None:
-        targets = {
-            replica_name(self.settings, index): (
-                f"127.0.0.1:{replica_metrics_port(self.settings, index)}"
-            )
-            for index in self._pool.processes
-        }
+        targets = metrics_targets(self.settings, self._pool.processes)
         try:
             prometheus.write_targets(self._layout.prometheus, targets)
         except OSError as error:
