@@ -21,6 +21,7 @@ from rich.table import Table
 
 from tidegate.demos.output import heading, result
 from tidegate.settings import Settings
+from tidegate.stack.supervisor.programs import console_url
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
 from tidegate.terminal_console import Console
@@ -179,6 +180,8 @@ def _verdict(
 
 def _addresses(settings: Settings, runs: Path) -> Table:
     table = Table.grid(padding=(0, 2))
+    if console := console_url(settings):
+        table.add_row("console", console)
     table.add_row("report", str(runs / "latest" / "report.html"))
     table.add_row("service", f"http://127.0.0.1:{settings.gateway.port}/docs")
     table.add_row("metrics", f"http://127.0.0.1:{settings.prometheus.port}")

@@ -14,6 +14,7 @@ from tidegate.settings import Settings
 from tidegate.settings.sources import variable
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import CONFIG
+from tidegate.stack.supervisor.programs import console_problem
 
 LOCAL = "127.0.0.1"
 DATA_DIR = variable("stack.data_dir")
@@ -43,7 +44,7 @@ def required_ports(settings: Settings) -> list[RequiredPort]:
         )
     if settings.drift.watch:
         ports.append(RequiredPort("drift.watch_port", LOCAL, settings.drift.watch_port))
-    if settings.console.enabled:
+    if not console_problem(settings):
         ports.append(RequiredPort("console.port", host, settings.console.port))
     first = settings.replicas.first_port
     for offset in range(settings.replicas.max + 1):  # one more, for a rollout

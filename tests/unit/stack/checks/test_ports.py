@@ -55,6 +55,11 @@ def test_disabled_components_need_no_port() -> None:
     assert not {"autoscaler.metrics_port", "drift.watch_port", "console.port"} & named
 
 
+def test_a_console_that_is_left_out_for_want_of_a_token_needs_no_port() -> None:
+    wanted = required_ports(load(stack={"host": "0.0.0.0"}))
+    assert "console.port" not in {one.setting for one in wanted}
+
+
 def test_free_ports_are_no_problem() -> None:
     assert port_problems([RequiredPort("gateway.port", "127.0.0.1", PORT)]) == []
 
