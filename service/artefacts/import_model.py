@@ -21,11 +21,11 @@ import numpy.typing as npt
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts import parity as comparison
+from tidegate.service.artefacts.formats import all_formats, format_of
 from tidegate.service.artefacts.held_out import measure
 from tidegate.service.artefacts.import_cache import import_digest, rows_file, schema_file
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_report import report
-from tidegate.service.artefacts.kinds import all_kinds, kind_of
 from tidegate.service.artefacts.parity import ExportError, Parity
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.artefacts.reference import build_reference
@@ -62,19 +62,19 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
     synthetic. A drift reference needs real rows.
 
     Args:
-        file: a model file of one of the kinds of `tidegate.service.artefacts.kinds`.
+        file: a model file of one of the formats of `tidegate.service.artefacts.formats`.
         out: the artefact folder.
 
     Raises:
-        ImportModelError: it cannot be loaded or is of no kind, or the schema or the rows do not fit it.
+        ImportModelError: it cannot be loaded or is of no format, or the schema or the rows do not fit it.
         ExportError: it cannot be converted, or the ONNX model predicts differently.
     """
     with artefact.locked(out):
         if out.is_dir():  # another replica has converted it
             return artefact.load(out).manifest
-        kind = kind_of(file)
+        file_format = format_of(file)
         schema = read_schema(file)
-        source = kind.open(file, schema)
+        source = file_format.open(file, schema)
         signature = _described(source, schema, schema_file(file))
         if _names_come_from_rows(file, source, schema):
             signature = names_from_header(rows_file(file), signature, schema)
@@ -89,8 +89,8 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
         signature = signature.model_copy(update={"features": features})
         reference, metrics = _measure(checked.graph, signature, rows)
         with artefact.staged(out) as folder:
-            if kind.original:
-                name = kind.original.format(suffix=file.suffix.lower())
+            if file_format.original:
+                name = file_format.original.format(suffix=file.suffix.lower())
                 shutil.copyfile(file, folder / name)
             (folder / artefact.ONNX).write_bytes(checked.graph)
             text = reference.model_dump_json() + "\n"
@@ -105,7 +105,7 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
                 inputs=import_digest(file),
                 trained={
                     "adopted_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "kind": kind.title,
+                    "kind": file_format.title,
                 },
                 metrics={"held_out": metrics} if metrics else {},
                 parity=checked.parity.as_json() | found if checked.parity else {},
@@ -222,8 +222,8 @@ def _measure(
 
 
 def _versions() -> dict[str, str]:
-    """Versions of the packages of training, and of those that the kinds have imported."""
-    packages = {kind.package for kind in all_kinds()} & sys.modules.keys()
+    """Versions of the packages of training, and of those that the formats have imported."""
+    packages = {file_format.package for file_format in all_formats()} & sys.modules.keys()
     return versions() | {name: sys.modules[name].__version__ for name in sorted(packages)}
 
 

@@ -39,11 +39,11 @@ from tidegate.service.model.python_runtime.code import (
     import_from,
     own_modules,
 )
-from tidegate.service.model.signature import Signature, Target
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tasks.registry import TASKS
 
 DIGITS: Final = 12
 """Of the digest of the sources, which is the version unless the class has one."""
-TASKS: Final = ("classification", "regression", "values")
 
 
 def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
@@ -85,7 +85,7 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
     """The fields of the manifest that the class declares."""
     own = target.partition(":")[2].rpartition(".")[2]
     task = getattr(predictor, "task", "values")
-    if task not in TASKS:
+    if task not in tuple(TASKS):
         raise PredictorError(
             f"model.path: `task` of {target} should be one of {', '.join(TASKS)}, got {task!r}"
         )
@@ -99,25 +99,15 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
         "predictor": target,
         "features": _features(predictor, target),
     }
-    if task == "classification":
-        fields["classes"] = _classes(predictor, target)
-    elif task == "regression":
-        target_of = getattr(predictor, "target", None)
-        named = {"name": target_of} if isinstance(target_of, str) else target_of
-        fields["target"] = Target.model_validate(named or {})
+    try:
+        fields |= TASKS[task].declared(predictor)
+    except ValidationError:
+        raise
+    except ValueError as error:
+        raise PredictorError(f"model.path: {target} has {error}") from None
     Signature.model_validate({k: v for k, v in fields.items() if k in Signature.model_fields})
     Manifest.model_validate({**fields, "inputs": "", "files": {}})
     return fields
-
-
-def _classes(predictor: Any, target: str) -> tuple[str | int, ...]:
-    classes = getattr(predictor, "classes", None)
-    if not isinstance(classes, list | tuple) or len(classes) < 2:
-        raise PredictorError(
-            f"model.path: {target} has the task classification, which needs `classes`: set it to a "
-            'list of at least two labels, such as classes = ["late", "on_time"]'
-        )
-    return tuple(classes)
 
 
 def _features(predictor: Any, target: str) -> tuple[Feature, ...]:

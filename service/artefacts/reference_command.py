@@ -11,13 +11,13 @@ from typing import Final, Literal, cast
 from rich.table import Table
 
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
+from tidegate.monitoring.watching.tasks import TASKS
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.atomic_files import atomic_file
 from tidegate.service.artefacts.table_files import read_rows
 from tidegate.service.artefacts.table_reference import Columns, table_reference
 from tidegate.terminal_console import Console
 
-_TASKS: Final = ("classification", "regression")
 _FEW_ROWS: Final = 1000
 
 
@@ -68,9 +68,8 @@ def run(options: ReferenceOptions, console: Console | None = None) -> int:
 
 
 def _columns(options: ReferenceOptions) -> Columns:
-    if options.task is not None and options.task not in _TASKS:
-        raise BadReferenceError(f"--task should be {' or '.join(_TASKS)}, got {options.task}")
-    task = cast("Literal['classification', 'regression'] | None", options.task)
+    if options.task is not None and options.task not in TASKS:
+        raise BadReferenceError(f"--task should be {' or '.join(TASKS)}, got {options.task}")
     names = options.features
     features = None if names is None else tuple(each.strip() for each in names.split(","))
     return Columns(
@@ -78,7 +77,7 @@ def _columns(options: ReferenceOptions) -> Columns:
         truth=options.truth,
         confidence=options.confidence,
         features=features,
-        task=task,
+        task=options.task,
     )
 
 

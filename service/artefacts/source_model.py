@@ -1,6 +1,6 @@
-"""The contract between a kind of model file and the import: one `Kind` a module of `kinds`.
+"""The contract between a format of model files and the import: one `FileFormat` a module of `formats`.
 
-A new kind is one new module of that package with a `KIND`; nothing else names it.
+A new format is one new module of that package with a `FORMAT`; nothing else names it.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class SourceModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of model file.
+class FileFormat:
+    """A format of model files.
 
     Attributes:
         title: the name for people, such as `LightGBM`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,11 @@ from tidegate.monitoring.counting.number_bins import (
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
 from tidegate.monitoring.counting.residuals import MIN_ROWS
 from tidegate.monitoring.watching.row_encoder import numbers
+from tidegate.monitoring.watching.tasks import TaskName
 from tidegate.service.artefacts.reference import calibrate_confidence, calibrate_residuals
 
 MAX_INTEGER_LABELS: Final = 20
 """Integers with more different values than this are predicted values, not labels."""
-
-TaskName = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, slots=True)

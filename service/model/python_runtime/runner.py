@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from tidegate.service.model.predictions import Prediction
 from tidegate.service.model.python_runtime.code import import_from, load_predictor
-from tidegate.service.model.python_runtime.results import ResultError, to_prediction
 from tidegate.service.model.signature import Signature
+from tidegate.service.model.tasks.python_results import ResultError, listed
+from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.serving import code_location
 
@@ -44,12 +45,12 @@ class Runner:
 
     def __init__(self, signature: Signature, app_dir: Path) -> None:
         import_from(app_dir)
-        self._signature = signature
+        self._name, self._task = signature.predictor, make_task(signature)
         self._predictor = load_predictor(signature.predictor)
 
     def predict(self, rows: list[dict[str, Any]]) -> Prediction | Failure:
         """The prediction of rows, or why there is none. Never raises."""
-        name = self._signature.predictor
+        name = self._name
         try:
             results = self._predictor.predict(rows)
         except BaseException as error:  # noqa: BLE001  also SystemExit, which must not end the thread
@@ -58,10 +59,11 @@ class Runner:
             message = f"predict of {name} raised {kind}{f' ({where})' if where else ''}"
             return Failure(f"{message}: see that line", kind)
         try:
-            return to_prediction(self._signature, results, len(rows))
+            found: Prediction = self._task.from_results(listed(results, len(rows)))
         except ResultError as error:
             return Failure(f"predict of {name} {error}", WRONG_RESULT)
         except Exception as error:  # noqa: BLE001  of a type of its own, which may fail when it is read
             kind = type(error).__name__
             message = f"predict of {name} returned something that cannot be read ({kind})"
             return Failure(message, WRONG_RESULT)
+        return found

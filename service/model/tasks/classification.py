@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -24,9 +24,17 @@ from tidegate.service.model.tasks.contract import (
     Task,
     chosen_output,
 )
+from tidegate.service.model.tasks.python_results import (
+    ResultError,
+    probability,
+    scalar,
+    type_name,
+)
 from tidegate.service.model.tensor_spec import TensorSpec
+from tidegate.service.request_errors import format_names
 
 PROBABILITIES: Final = "probabilities"
+PAIR: Final = 2
 
 
 class ClassificationTask(Task[Classification]):
@@ -45,6 +53,61 @@ class ClassificationTask(Task[Classification]):
             TensorSpec(name="probability", datatype="FP32", shape=(-1,)),
             TensorSpec(name=PROBABILITIES, datatype="FP32", shape=(-1, len(self.labels))),
         )
+
+    @classmethod
+    def declared(cls, predictor: Any) -> dict[str, Any]:
+        """Its classes."""
+        classes = getattr(predictor, "classes", None)
+        if not isinstance(classes, list | tuple) or len(classes) < 2:
+            raise ValueError(
+                "the task classification, which needs `classes`: set it to a "
+                'list of at least two labels, such as classes = ["late", "on_time"]'
+            )
+        return {"classes": tuple(classes)}
+
+    def from_results(self, results: Sequence[Any]) -> Classification:
+        """A label, a pair of it and its probability, or a dict of the probability of each, for each row."""
+        classes = self._classes
+        positions = {label: position for position, label in enumerate(classes)}
+        labels = np.empty(len(results), np.intp)
+        probabilities = np.zeros((len(results), len(classes)), np.float32)
+
+        def position_of(label: object, number: int) -> int:
+            label = scalar(label)
+            if (
+                not isinstance(label, str | int)
+                or isinstance(label, bool)
+                or label not in positions
+            ):
+                raise ResultError(
+                    f"returned {type_name(label)} for row {number} that is none of its `classes`; return "
+                    f"one of {format_names(self.labels)}, a pair of it and its probability, or a dict of "
+                    "the probability of each"
+                )
+            return positions[label]
+
+        for number, result in enumerate(results):
+            if isinstance(result, Mapping):
+                for label, share in result.items():
+                    at = position_of(label, number)
+                    probabilities[number, at] = probability(share, number)
+                labels[number] = probabilities[number].argmax()
+                if not result:
+                    raise ResultError(f"returned an empty dict for row {number}")
+                continue
+            label, sure = result, 1.0
+            if isinstance(result, list | tuple):
+                if len(result) != PAIR:
+                    raise ResultError(
+                        f"returned {len(result)} values for row {number}, not a label and its probability"
+                    )
+                label, sure = result
+            labels[number] = at = position_of(label, number)
+            sure = probability(sure, number)
+            # What is left is divided between the other classes, as nothing is known of them.
+            probabilities[number] = (1 - sure) / (len(classes) - 1)
+            probabilities[number, at] = sure
+        return Classification(labels, probabilities)
 
     def graph_outputs(self, names: Sequence[str]) -> list[str]:
         """Only the probabilities: computing the label in the graph costs more than argmax."""

@@ -1,8 +1,8 @@
 """The contract of a task: everything that depends on what a prediction is.
 
 A task says how the graph's outputs become a prediction, and how that is answered, recorded, signed, compared
-with a shadow's, and documented. A further task is one further file, a name in `signature.TaskName` and a line
-in `registry.TASKS`.
+with a shadow's, and documented. A further task is one further file, its name and its field in `signature`,
+its type in `predictions` and a line in `registry.TASKS`.
 """
 
 from __future__ import annotations
@@ -82,17 +82,37 @@ class Task(ABC, Generic[PredictionT]):
     @abstractmethod
     def __init__(self, signature: Signature, reference: Reference | None = None) -> None: ...
 
-    @abstractmethod
+    @classmethod
+    def declared(cls, predictor: Any) -> dict[str, Any]:
+        """The fields of the signature that a predictor in Python declares for this task.
+
+        Args:
+            predictor: its class.
+
+        Raises:
+            ValueError: one is missing or invalid; the text begins with the task.
+        """
+        return {}
+
+    def from_results(self, results: Sequence[Any]) -> PredictionT:
+        """The prediction in what a predictor in Python returned, one result for each row.
+
+        Raises:
+            ResultError: a result is invalid.
+        """
+        raise NotImplementedError
+
     def graph_outputs(self, names: Sequence[str]) -> list[str]:
         """The outputs to compute, of those that the graph has.
 
         Raises:
             ValueError: the graph lacks an output.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> PredictionT:
         """The prediction in the outputs of `graph_outputs`."""
+        raise NotImplementedError
 
     @abstractmethod
     def check(self, prediction: PredictionT, rows: int) -> None:

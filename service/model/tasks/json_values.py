@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -14,6 +15,7 @@ from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.predictions import JsonValues
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Output, Task
+from tidegate.service.model.tasks.python_results import ResultError
 from tidegate.service.model.tensor_spec import BYTES, TensorSpec
 
 VALUES: Final = "values"
@@ -31,21 +33,9 @@ class JsonValuesTask(Task[JsonValues]):
         self.outputs = (TensorSpec(name=VALUES, datatype=BYTES, shape=(-1,)),)
         self.labels = (VALUES,)
 
-    def graph_outputs(self, names: Sequence[str]) -> list[str]:
-        """It has no graph.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("a predictor in Python has no graph")
-
-    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> JsonValues:
-        """It has no graph.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("a predictor in Python has no graph")
+    def from_results(self, results: Sequence[Any]) -> JsonValues:
+        """Any JSON for each row."""
+        return JsonValues([_json(result, number) for number, result in enumerate(results)])
 
     def check(self, prediction: JsonValues, rows: int) -> None:
         """Nothing: each result was checked when it was returned."""
@@ -81,3 +71,26 @@ class JsonValuesTask(Task[JsonValues]):
             __doc__="The prediction for one instance.",
             values=(Any, Field(description="What the model returned for it")),
         )
+
+
+def _json(result: object, number: int) -> bytes:
+    try:
+        # Unlike orjson it refuses NaN, which is no JSON.
+        return json.dumps(result, allow_nan=False, default=_plain, separators=(",", ":")).encode()
+    except TypeError as error:
+        raise ResultError(
+            f"returned something for row {number} that is not JSON: {error}"
+        ) from None
+    except RecursionError:
+        raise ResultError(f"returned something for row {number} that is nested too deep") from None
+    except ValueError:
+        raise ResultError(
+            f"returned a number that is not finite (NaN or infinity), or a list in itself, for row {number}; "
+            "return None where there is no value"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a value is of type {type(value).__name__}")

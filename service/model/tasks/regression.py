@@ -25,6 +25,7 @@ from tidegate.service.model.tasks.contract import (
     Task,
     chosen_output,
 )
+from tidegate.service.model.tasks.python_results import finite, single
 from tidegate.service.model.tensor_spec import TensorSpec
 
 VALUE: Final = "value"
@@ -48,6 +49,20 @@ class RegressionTask(Task[Regression]):
         if self._half_width is not None:
             outputs.append(TensorSpec(name=INTERVAL, datatype="FP64", shape=(-1, 2)))
         self.outputs = tuple(outputs)
+
+    @classmethod
+    def declared(cls, predictor: Any) -> dict[str, Any]:
+        """Its target, or only the name of it."""
+        target = getattr(predictor, "target", None)
+        named = {"name": target} if isinstance(target, str) else target
+        return {"target": Target.model_validate(named or {})}
+
+    def from_results(self, results: Sequence[Any]) -> Regression:
+        """A number for each row, or a list of one."""
+        values = [
+            finite(single(result), number, "a number") for number, result in enumerate(results)
+        ]
+        return Regression(np.array(values, np.float64))
 
     def graph_outputs(self, names: Sequence[str]) -> list[str]:
         """The output of the values."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from support.checkout import ROOT
+from tidegate.service.artefacts.formats import all_formats, lightgbm_model, xgboost_model
 from tidegate.service.artefacts.import_cache import import_digest, schema_file
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.kinds import all_kinds, lightgbm_model, xgboost_model
 from tidegate.service.artefacts.schema_file import FeatureSchema, ModelSchema, read_schema
 from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import Target
@@ -119,7 +119,7 @@ def test_every_key_and_every_kind_is_in_the_reference() -> None:
     keys += [f"target.{name}" for name in Target.model_fields]
     keys += [f"features.{name}" for name in FeatureSchema.model_fields]
     assert [key for key in keys if f"`{key}`" not in page] == []
-    for kind in all_kinds():
+    for kind in all_formats():
         assert [kind.title, *kind.suffixes] == [
             text for text in (kind.title, *kind.suffixes) if text in page
         ]

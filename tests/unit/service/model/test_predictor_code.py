@@ -3,8 +3,8 @@
 Other broken inputs of a newcomer have their sentences tested where they are read: an application that
 does not import, a factory with arguments and a module that needs a missing package in
 tests/unit/serving/test_app_loader.py; an ONNX file with dynamic axes or strings, and a Booster without
-feature names, in tests/unit/service/artefacts/kinds; a predictor that raises, returns something wrong, blocks
-or ends its process, in tests/unit/service/http/test_python_predictor.py.
+feature names, in tests/unit/service/artefacts/formats; a predictor that raises, returns something wrong,
+blocks or ends its process, in tests/unit/service/http/test_python_predictor.py.
 """
 
 from __future__ import annotations

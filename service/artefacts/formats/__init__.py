@@ -1,4 +1,4 @@
-"""The kinds of model files that can be served, one a module with a `KIND`."""
+"""The formats of model files that can be served, one a module with a `FORMAT`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from functools import cache
 from pathlib import Path
 
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.source_model import Kind
+from tidegate.service.artefacts.source_model import FileFormat
 
 
 @cache
-def all_kinds() -> tuple[Kind, ...]:
-    """The kinds of all modules of this package, by name."""
+def all_formats() -> tuple[FileFormat, ...]:
+    """The formats of all modules of this package, by name."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     modules = (importlib.import_module(f"{__name__}.{name}") for name in names)
-    return tuple(module.KIND for module in modules)
+    return tuple(module.FORMAT for module in modules)
 
 
-def kind_of(file: Path) -> Kind:
-    """The kind of a file: by its suffix, else by its first bytes.
+def format_of(file: Path) -> FileFormat:
+    """The format of a file: by its suffix, else by its first bytes.
 
     Raises:
-        ImportModelError: it is of no kind; the text lists what is accepted.
+        ImportModelError: it is of no format; the text lists what is accepted.
         OSError: it cannot be read.
     """
     with file.open("rb") as opened:
@@ -31,13 +31,15 @@ def kind_of(file: Path) -> Kind:
     suffix = file.suffix.lower()
     if not start:
         raise ImportModelError("it is empty: save the model again")
-    for kind in all_kinds():
-        if suffix in kind.suffixes:
-            return kind
-    for kind in all_kinds():
-        if start.startswith(kind.signatures):
-            return kind
-    accepted = "; ".join(f"{kind.title} ({kind.accepts})" for kind in all_kinds())
+    for file_format in all_formats():
+        if suffix in file_format.suffixes:
+            return file_format
+    for file_format in all_formats():
+        if start.startswith(file_format.signatures):
+            return file_format
+    accepted = "; ".join(
+        f"{file_format.title} ({file_format.accepts})" for file_format in all_formats()
+    )
     raise ImportModelError(
         f"a model file with the suffix `{suffix}` is not supported. Accepted: {accepted}. Others as ONNX: "
         'PyTorch by torch.onnx.export, TensorFlow by tf2onnx, CatBoost by save_model(…, format="onnx")'

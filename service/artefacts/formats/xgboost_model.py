@@ -13,7 +13,7 @@ import numpy as np
 
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import Kind, Predictions, SourceModel
+from tidegate.service.artefacts.source_model import FileFormat, Predictions, SourceModel
 from tidegate.service.model.features import Feature, Matrix
 
 CLASSIFICATION: Final = frozenset({"binary:logistic", "multi:softprob", "multi:softmax"})
@@ -41,7 +41,7 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     content = bytearray(file.read_bytes())
     if not content.lstrip().startswith(b"{"):
         raise ImportModelError(
-            f"it is not an XGBoost model file: {KIND.accepts}; for another kind of model, use its suffix"
+            f"it is not an XGBoost model file: {FORMAT.accepts}; for another kind of model, use its suffix"
         )
     # XGBoost would read beyond the end of an incomplete UBJSON file, and take what it finds for a length.
     if not content.rstrip().endswith(b"}"):
@@ -229,7 +229,7 @@ def _thresholds(booster: Any) -> dict[int, list[float]]:
     return found
 
 
-KIND = Kind(
+FORMAT = FileFormat(
     title="XGBoost",
     suffixes=(".json", ".ubj"),
     signatures=(b'{"learner"', b"{L"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import Kind, Predictions, SourceModel
+from tidegate.service.artefacts.source_model import FileFormat, Predictions, SourceModel
 from tidegate.service.model.features import Feature, Matrix
 
 CLASSIFICATION: Final = frozenset({"binary", "multiclass"})
@@ -34,7 +34,7 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     content = file.read_bytes()
     if not content.startswith(b"tree"):
         raise ImportModelError(
-            f"it is not a LightGBM model file: {KIND.accepts}; for another kind of model, use its suffix"
+            f"it is not a LightGBM model file: {FORMAT.accepts}; for another kind of model, use its suffix"
         )
     # LightGBM aborts the process at the end of a truncated file.
     if b"\nend of trees" not in content:
@@ -228,7 +228,7 @@ class _Silent:
         """Drop a warning."""
 
 
-KIND = Kind(
+FORMAT = FileFormat(
     title="LightGBM",
     suffixes=(".txt",),
     signatures=(b"tree\n",),

@@ -1,4 +1,4 @@
-"""The kinds of model files: found in the package, chosen by suffix or content, and refused with a way out."""
+"""The formats of model files: found in the package, by suffix or content, and refused with a way out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import joblib
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from tidegate.service.artefacts import kinds
+from tidegate.service.artefacts import formats
+from tidegate.service.artefacts.formats import all_formats, format_of
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_model import import_model, main
-from tidegate.service.artefacts.kinds import all_kinds, kind_of
 from tidegate.service.model.artefact import load
 
-NEW_KIND = '''
+NEW_FORMAT = '''
 """Coefficients in a text file, one a line."""
 
 import numpy as np
 
 from tidegate.service.artefacts.onnx_export import convert
-from tidegate.service.artefacts.source_model import Kind, SourceModel
+from tidegate.service.artefacts.source_model import FileFormat, SourceModel
 from tidegate.service.artefacts.synthetic_rows import random_rows
 from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import Signature
@@ -44,36 +44,36 @@ def open_file(file, schema):
     )
 
 
-KIND = Kind(
+FORMAT = FileFormat(
     title="coefficients", suffixes=(".coef",), signatures=(), accepts="one number a line", open=open_file
 )
 '''
 
 
-def test_a_new_kind_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "more"
     package.mkdir()
-    (package / "coefficients.py").write_text(NEW_KIND)
+    (package / "coefficients.py").write_text(NEW_FORMAT)
     file = tmp_path / "price.coef"
     file.write_text("1.5\n-2\n")
-    monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(package)])
-    all_kinds.cache_clear()
+    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(package)])
+    all_formats.cache_clear()
     try:
-        assert kind_of(file).title == "coefficients"
+        assert format_of(file).title == "coefficients"
         import_model(file, tmp_path / "out")
     finally:
         monkeypatch.undo()
-        all_kinds.cache_clear()
+        all_formats.cache_clear()
         importlib.invalidate_caches()
     manifest = load(tmp_path / "out").manifest
     assert (manifest.task, manifest.trained["kind"]) == ("regression", "coefficients")
 
 
-def test_every_kind_is_complete() -> None:
-    suffixes = [suffix for kind in all_kinds() for suffix in kind.suffixes]
+def test_every_format_is_complete() -> None:
+    suffixes = [suffix for kind in all_formats() for suffix in kind.suffixes]
     assert len(suffixes) == len(set(suffixes))
-    assert {kind.title for kind in all_kinds()} >= {"scikit-learn", "ONNX", "LightGBM", "XGBoost"}
-    for kind in all_kinds():
+    assert {kind.title for kind in all_formats()} >= {"scikit-learn", "ONNX", "LightGBM", "XGBoost"}
+    for kind in all_formats():
         assert kind.accepts
         assert (kind.adopt is None) == (not kind.package)
 
@@ -82,10 +82,10 @@ def test_every_kind_is_complete() -> None:
 def test_a_joblib_file_with_another_suffix_is_recognised(tmp_path: Path, compress: Any) -> None:
     file = tmp_path / "model.sav"
     joblib.dump(LinearRegression().fit([[0], [1]], [0, 1]), file, compress=compress)
-    assert kind_of(file).title == "scikit-learn"
+    assert format_of(file).title == "scikit-learn"
 
 
-def test_a_file_of_no_kind_is_refused_with_what_is_accepted_and_how_to_export(
+def test_a_file_of_no_format_is_refused_with_what_is_accepted_and_how_to_export(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "net.pt"
@@ -137,7 +137,7 @@ def test_a_folder_and_a_missing_file_are_refused(
     assert capsys.readouterr().err == f"{missing} does not exist\n"
 
 
-def test_a_kind_that_the_file_is_not_is_an_error_of_that_kind(tmp_path: Path) -> None:
+def test_a_format_that_the_file_is_not_is_an_error_of_that_format(tmp_path: Path) -> None:
     file = tmp_path / "model.txt"
     file.write_text("notes\n")
     with pytest.raises(ImportModelError, match="not a LightGBM model file"):

@@ -21,9 +21,9 @@ from support.samples.onnx_graphs import (
     make_model,
     one_node,
 )
+from tidegate.service.artefacts.formats import onnx_file
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_model import main
-from tidegate.service.artefacts.kinds import onnx_file
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.model.artefact import Artefact
 

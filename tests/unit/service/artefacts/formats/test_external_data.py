@@ -16,9 +16,9 @@ from support.samples.onnx_graphs import (
     linear,
 )
 from tidegate.service.artefacts.external_data import external_files
+from tidegate.service.artefacts.formats import onnx_file
 from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.kinds import onnx_file
 from tidegate.service.artefacts.schema_file import ModelSchema
 
 

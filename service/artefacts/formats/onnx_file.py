@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import Kind, SourceModel
+from tidegate.service.artefacts.source_model import FileFormat, SourceModel
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, TensorSpec
@@ -182,6 +182,8 @@ def _answers(
         )
     candidate = _candidate(names, outputs, schema)
     task = schema.task or _task(outputs, candidate, schema)
+    if task not in {"classification", "regression", "values"}:
+        raise ImportModelError(f"the task {task} is not read from an ONNX file")
     if task == "values":
         return {"task": task, "outputs": onnx_graph.output_specs(model, outputs, rows)}
     if candidate is None:
@@ -273,7 +275,7 @@ def _are_probabilities(answer: npt.NDArray[Any]) -> bool:
     return bool((answer >= -1e-6).all() and np.allclose(answer.sum(axis=1), 1.0, rtol=0, atol=1e-3))
 
 
-KIND = Kind(
+FORMAT = FileFormat(
     title="ONNX",
     suffixes=(".onnx",),
     signatures=(b"\x08",),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import Kind, Predictions, SourceModel
+from tidegate.service.artefacts.source_model import FileFormat, Predictions, SourceModel
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.signature import Signature
 
@@ -37,18 +37,22 @@ def describe(model: Any, schema: ModelSchema) -> SourceModel:
         ImportModelError: it is no model with one answer per row.
         ExportError: it is a classifier without probabilities, or with classes of an unsupported type.
     """
-    from tidegate.service.artefacts.kinds import all_kinds
+    from tidegate.service.artefacts.formats import all_formats
     from tidegate.service.artefacts.sklearn_parts import parts_of
 
-    own = [kind for kind in all_kinds() if kind.package]
-    for kind in own:
-        if kind.adopt and _package(model) == kind.package:
-            return kind.adopt(model, schema)
+    own = [file_format for file_format in all_formats() if file_format.package]
+    for file_format in own:
+        if file_format.adopt and _package(model) == file_format.package:
+            return file_format.adopt(model, schema)
     packages = {_package(part) for part in parts_of(model)}
-    foreign = [kind for kind in own if kind.register and kind.package in packages]
-    for kind in foreign:
-        if kind.register:
-            kind.register()
+    foreign = [
+        file_format
+        for file_format in own
+        if file_format.register and file_format.package in packages
+    ]
+    for file_format in foreign:
+        if file_format.register:
+            file_format.register()
     return _sklearn_model(model, schema, foreign=bool(foreign))
 
 
@@ -159,7 +163,7 @@ def _name(model: Any) -> str:
     return f"{type(model).__name__} of " + ", ".join(type(step).__name__ for _, step in steps)
 
 
-KIND = Kind(
+FORMAT = FileFormat(
     title="scikit-learn",
     suffixes=(".joblib", ".pkl", ".pickle"),
     # pickle; joblib's compressions: zlib, gzip, bzip2, xz
