@@ -179,8 +179,12 @@ def test_a_telephone_shows_it_without_scrolling_sideways(address: str, scheme: s
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_page_of_the_gateway_leads_to_the_console(stack: Stack, address: str) -> None:
+def test_the_page_of_the_gateway_leads_to_the_console(
+    stack: Stack, address: str, page: Page
+) -> None:
     assert stack.send("/").body["console"] == address
+    page.goto(stack.url)
+    assert page.url == f"{address}/"
     opened = stack.run("tidegate", "open")
     assert (opened.returncode, opened.stdout.strip()) == (0, address)
 

@@ -85,6 +85,7 @@ def dashboards(settings: Settings) -> list[Dashboard]:
             tuple(
                 _panel(panel, each["references"], views, searches)
                 for panel in orjson.loads(each["attributes"]["panelsJSON"])
+                if panel["type"] != "visualization"  # a text searches nothing
             ),
         )
         for each in saved_objects(settings)

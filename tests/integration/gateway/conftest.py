@@ -72,9 +72,12 @@ async def start_gateway(
     """Starts a gateway for these addresses; at the end it must still run, and is stopped."""
     started: list[Gateway] = []
 
-    async def start(addresses: list[str], **overrides: Any) -> Gateway:
+    async def start(
+        addresses: list[str], links: dict[str, str] | None = None, **overrides: Any
+    ) -> Gateway:
         settings = make_settings(**overrides)
-        config = configuration.write_config(settings, tmp_path / "a gateway", addresses)
+        folder = tmp_path / "a gateway"
+        config = configuration.write_config(settings, folder, addresses, links=links)
         await haproxy.check(config)
         output = tmp_path / "access.ndjson"
         with output.open("wb") as stdout, (tmp_path / "stderr").open("wb") as stderr:

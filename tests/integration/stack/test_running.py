@@ -56,11 +56,6 @@ def test_the_gateway_lists_what_a_person_may_look_for(running: Stack) -> None:
     assert found.pop("service") == "flights"
     assert found["prometheus"] == f"http://127.0.0.1:{running.port + 2}"
     assert {get(urljoin(root, address)) for address in found.values()} == {200}
-    page = urllib.request.Request(root, headers={"Accept": "text/html,*/*;q=0.8"})
-    with urllib.request.urlopen(page, timeout=10) as answer:
-        assert answer.headers["Content-Type"] == "text/html"
-        links = re.findall('href="([^"]+)"', answer.read().decode())
-    assert links == list(found.values())
 
 
 def test_a_second_stack_in_the_data_folder_is_refused_with_the_pid_of_the_first(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import jinja2
+import orjson
 
 from tidegate.observability_files.paths import observability_folder
 from tidegate.runtime.atomic_files import write_atomically
@@ -18,7 +19,6 @@ from tidegate.stack.gateway.access_log import (
     constant_fields,
 )
 from tidegate.stack.gateway.haproxy import GatewayError
-from tidegate.stack.gateway.links import HTML, JSON, write_links
 
 # The socket of HAProxy's runtime API (tidegate/stack/gateway/runtime_api.py), beside its configuration.
 ADMIN_SOCKET: Final = "admin.sock"
@@ -64,6 +64,8 @@ PROBES: Final = {
     "/v2/health/live": '{"live":true}',
     "/v2/health/ready": '{"ready":true}',
 }
+# The link that a browser follows.
+CONSOLE: Final = "console"
 # The columns of a state file, version 1 (HAProxy's management guide, "show servers state").
 STATE_COLUMNS: Final = (
     "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
@@ -82,7 +84,8 @@ def render_config(
     dns_servers: Sequence[str] = ("127.0.0.11:53",),
     max_replicas: int = 32,
     slots: int | None = None,
-    links_folder: Path | None = None,
+    links_file: Path | None = None,
+    console_port: int | None = None,
 ) -> str:
     """The configuration's text, for local mode (`servers`) or for Compose and Kubernetes (`dns_name`).
 
@@ -96,7 +99,8 @@ def render_config(
             the program that runs HAProxy sets the addresses (tidegate/stack/gateway/replica_servers.py).
         max_replicas: the maximum number of addresses, with `dns_name`.
         slots: the maximum of concurrent requests to each replica; None means `slots.per_replica`.
-        links_folder: the folder of the files that `write_links` writes; None means that `/` is a replica's.
+        links_file: what the gateway answers at `/`, as JSON; None means that `/` is a replica's.
+        console_port: where `/` leads a browser, on the same machine; None if there is no console.
 
     Raises:
         GatewayError: a setting contains a control character.
@@ -173,8 +177,8 @@ def render_config(
         dns_response_bytes=MAX_RESPONSE_BYTES[by_tcp],
         ipv6=ipv6,
         max_replicas=max_replicas,
-        links_html=links_folder and links_folder / HTML,
-        links_json=links_folder and links_folder / JSON,
+        links_file=links_file,
+        console_port=console_port,
     )
 
 
@@ -250,7 +254,8 @@ def write_config(
         folder: created if missing.
         replica_addresses: host:port of every replica that may ever run; they become model1, model2 …
         slots: as in `render_config`.
-        links: what the gateway answers at `/`; None means that it is a replica's.
+        links: what the gateway lists at `/`, where it leads a browser to the `CONSOLE`; None means that `/`
+            is a replica's.
 
     Returns:
         The configuration's path.
@@ -263,14 +268,18 @@ def write_config(
     state = (folder / "servers-down.state").absolute()
     state.write_text(down_state(replica_addresses), encoding="ascii")
     config = folder / "haproxy.cfg"
+    links_file = None
     if links is not None:
-        write_links(folder, settings.service.name, links)
+        links_file = (folder / "links.json").absolute()
+        listed = orjson.dumps({"service": settings.service.name, **links}).decode() + "\n"
+        write_atomically(links_file, listed, durable=False)
     text = render_config(
         settings,
         servers=replica_addresses,
         state_file=state,
         slots=slots,
-        links_folder=None if links is None else folder.absolute(),
+        links_file=links_file,
+        console_port=settings.console.port if links and CONSOLE in links else None,
     )
     # Atomically: a gateway may start at any time.
     write_atomically(config, text, durable=False)

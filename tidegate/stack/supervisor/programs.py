@@ -130,16 +130,12 @@ class Programs:
         if self.settings.replica_program:
             return None
         return {
-            **self._console_link(),
+            **({configuration.CONSOLE: address} if (address := console_url(self.settings)) else {}),
             "docs": "/docs",
             "openapi": "/openapi.json",
             "ready": self.settings.replicas.ready_path,
             "prometheus": url(self.settings.stack.host, self.settings.prometheus.port),
         }
-
-    def _console_link(self) -> dict[str, str]:
-        address = console_url(self.settings)
-        return {"console": address} if address else {}
 
     def collector(self) -> Program:
         """The collector. When stopped, it delivers the remaining events."""

@@ -25,6 +25,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from tools.generate.grafana.queries import LOGS, PROMETHEUS
+from tools.generate.kibana.links import CONSOLE
 
 GRID_COLUMNS: Final = 24
 TAG: Final = "tidegate"
@@ -35,7 +36,8 @@ RESIZE_EXPRESSION: Final = (
     'changes(tidegate_autoscaler_desired_replicas{job="autoscaler"}[$__interval]) > 0'
 )
 RESIZE_STEP_SECONDS: Final = 15
-
+# The pages of the console; every other dashboard links to the Overview.
+CONSOLE_PAGES: Final = {"scaling": "/scaling", "model": "/model"}
 
 Variable = builders.CustomVariable | builders.QueryVariable
 
@@ -107,6 +109,14 @@ def dashboard(
         .refresh(REFRESH)
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(links.keep_time(keep_time=True).include_vars(include_vars=True))
+        .link(
+            builders.DashboardLink("Console")
+            .type(DashboardLinkType.LINK)
+            .url(CONSOLE + CONSOLE_PAGES.get(name, "/"))
+            .icon("external link")
+            .tooltip("The console: what has happened, and why")
+            .target_blank(target_blank=True)
+        )
         .with_variable(
             _data_source_variable("prometheus", "Prometheus", "prometheus", "prometheus")
         )

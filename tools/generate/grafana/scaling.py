@@ -230,11 +230,9 @@ def _decisions(settings: Settings) -> list[PanelRow]:
             [
                 table_panel(
                     "Explanations",
-                    "Why the autoscaler chose each number. Decisions with the reason hold or "
-                    "tolerance are left out.",
+                    "Why the autoscaler changed the number of replicas or their slots.",
                     document_query(
-                        "event.dataset:tidegate.decision AND NOT "
-                        "tidegate.decision.reason:(hold OR tolerance)"
+                        "event.dataset:tidegate.decision AND tidegate.decision.changed:true"
                     ),
                     {
                         "@timestamp": "Time",
@@ -244,7 +242,7 @@ def _decisions(settings: Settings) -> list[PanelRow]:
                         "tidegate.decision.policy": "Policy",
                         "message": "Explanation",
                     },
-                    no_data_text="No other number was chosen",
+                    no_data_text="Nothing was changed",
                 )
             ],
         ),

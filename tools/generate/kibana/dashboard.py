@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from tools.generate.kibana.columns import Count, DateHistogram, Maximum, Percentile, TopValues
 from tools.generate.kibana.data_views import DECISIONS, LOGS
-from tools.generate.kibana.panels import GridPosition, LensPanel, Panel, SavedSearchPanel
+from tools.generate.kibana.links import CONSOLE
+from tools.generate.kibana.panels import GridPosition, LensPanel, Panel, SavedSearchPanel, TextPanel
 from tools.generate.kibana.searches import CORE_VERSION, ERRORS, json_text, lucene
 
 DASHBOARD_VERSION: Final = "10.2.0"
@@ -64,7 +65,7 @@ class Dashboard:
                     }
                 ),
             },
-            "references": [panel.reference() for panel in self.panels],
+            "references": [each for panel in self.panels for each in panel.references()],
         }
 
 
@@ -175,6 +176,12 @@ OVERVIEW: Final = Dashboard(
             REQUESTS,
             (TopValues("Node", "service.node.name", size=10), Count("Requests"), P95),
         ),
-        SavedSearchPanel("p12", "Errors and their traces", GridPosition(0, 42, 48, 18), ERRORS),
+        TextPanel(
+            "p13",
+            GridPosition(0, 42, 48, 3),
+            f"[The console]({CONSOLE}) shows each trace as a waterfall with its log lines, why there are so"
+            " many replicas, and what the model sees.",
+        ),
+        SavedSearchPanel("p12", "Errors and their traces", GridPosition(0, 45, 48, 18), ERRORS),
     ),
 )

@@ -1,4 +1,4 @@
-"""URL paths of Kibana's pages."""
+"""URL paths of Kibana's pages, and the console's address."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 from tidegate.store.fields import TIMESTAMP
 
+# The published port in Compose, unless CONSOLE_PORT moves it: Grafana expands no variable in a dashboard.
+CONSOLE: Final = "http://127.0.0.1:8080"
 # The columns for a trace. A name with characters other than letters, digits, dots and underscores would need
 # quotes in Rison, the notation of Kibana's URLs.
 TRACE_COLUMNS: Final = (

@@ -83,9 +83,9 @@ class LensPanel:
             },
         }
 
-    def reference(self) -> Reference:
+    def references(self) -> list[Reference]:
         """The dashboard's reference to the object that the panel needs."""
-        return self._reference(f"{self.id}:{LAYER_REFERENCE}")
+        return [self._reference(f"{self.id}:{LAYER_REFERENCE}")]
 
     def _reference(self, name: str) -> Reference:
         return {"type": "index-pattern", "id": self.view.id, "name": name}
@@ -139,13 +139,47 @@ class SavedSearchPanel:
             "panelRefName": self._name,
         }
 
-    def reference(self) -> Reference:
+    def references(self) -> list[Reference]:
         """The dashboard's reference to the object that the panel needs."""
-        return {"type": "search", "id": self.search.id, "name": f"{self.id}:{self._name}"}
+        return [{"type": "search", "id": self.search.id, "name": f"{self.id}:{self._name}"}]
 
     @property
     def _name(self) -> str:
         return f"panel_{self.id}"
 
 
-Panel = LensPanel | SavedSearchPanel
+@dataclass(frozen=True, slots=True)
+class TextPanel:
+    """Text in Markdown as a panel without a heading."""
+
+    id: str
+    position: GridPosition
+    text: str
+
+    def content(self) -> dict[str, Any]:
+        """The panel in the form of a dashboard."""
+        return {
+            "type": "visualization",
+            "panelIndex": self.id,
+            "gridData": self.position.grid(self.id),
+            "title": "",
+            "embeddableConfig": {
+                "enhancements": {},
+                "savedVis": {
+                    "id": "",
+                    "title": "",
+                    "description": "",
+                    "type": "markdown",
+                    "params": {"fontSize": 12, "openLinksInNewTab": True, "markdown": self.text},
+                    "uiState": {},
+                    "data": {"aggs": [], "searchSource": {"query": lucene(""), "filter": []}},
+                },
+            },
+        }
+
+    def references(self) -> list[Reference]:
+        """None: it needs no object."""
+        return []
+
+
+Panel = LensPanel | SavedSearchPanel | TextPanel

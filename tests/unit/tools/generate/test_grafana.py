@@ -13,6 +13,7 @@ import yaml
 
 from support import grafana_dashboards
 from support.grafana_dashboards import fill, names, panels, with_headings
+from tidegate.console.app import PAGES
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alerts import alerts
 from tidegate.rules.model_rules import model_groups
@@ -25,6 +26,7 @@ from tools.generate.grafana import runbook_text as runbook_text_module
 from tools.generate.grafana.dashboard import Encoder
 from tools.generate.grafana.runbook_text import runbook_names, runbook_text, runbook_url
 from tools.generate.kibana.data_views import DATA_VIEWS
+from tools.generate.kibana.links import CONSOLE
 from tools.generate.metrics.components import SECTIONS
 
 SETTINGS = load()
@@ -103,6 +105,14 @@ def test_links_and_annotations_are_above_the_panels(name: str) -> None:
     for each in (*linked, *dashboard.get("annotations", {}).get("list", ())):
         assert "placement" not in each
     assert "inControlsMenu" not in json.dumps(dashboard)
+
+
+def test_each_dashboard_leads_to_its_page_of_the_console() -> None:
+    pages = {page.path for page, _ in PAGES}
+    for name in NAMES:
+        (url,) = (one["url"] for one in COMMITTED[name]["links"] if one["type"] == "link")
+        assert url.removeprefix(CONSOLE) in pages, name
+    assert COMMITTED["model"]["links"][1]["url"] == f"{CONSOLE}/model"
 
 
 def test_another_alert_changes_no_id_and_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
