@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -76,6 +77,47 @@ def test_what_is_not_http_gets_an_error_in_json(tmp_path: Path) -> None:
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/json" in head
     assert orjson.loads(body)["detail"][0]["type"] == "malformed_request"
+
+
+HEADS = """
+import asyncio
+import time
+
+opened = asyncio.Event()
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    size = {"/large": 3_000_000, "/head": 3}.get(scope["path"], 5)
+    headers = [(b"content-length", b"%d" % size)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/waits":
+        await opened.wait()
+    elif scope["path"] == "/opens":
+        time.sleep(0.05)  # work between the head and the body, in one turn of the loop
+        opened.set()
+    await send({"type": "http.response.body", "body": b"c" * size})
+"""
+
+
+def test_a_head_is_sent_with_its_body_but_never_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "cakes.py").write_text(HEADS)
+    with served(tmp_path, "cakes:app") as found, ExitStack() as opened:
+        eventually(lambda: found.ready() == 200, "it is ready")
+
+        def request(line: bytes) -> socket.socket:
+            to = opened.enter_context(socket.create_connection(("127.0.0.1", found.port), 60))
+            to.sendall(line + b" HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            return to
+
+        waits = request(b"GET /waits")
+        assert waits.recv(65536).endswith(b"\r\n\r\n")
+        assert request(b"GET /opens").recv(65536).endswith(b"\r\n\r\nccccc")
+        assert waits.recv(65536) == b"ccccc"
+        assert request(b"HEAD /head").makefile("rb").read().endswith(b"\r\n\r\n")
+        assert (
+            len(request(b"GET /large").makefile("rb").read().partition(b"\r\n\r\n")[2]) == 3_000_000
+        )
 
 
 async def send_requests(found: Service, stop: asyncio.Event, statuses: list[int]) -> None:
