@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ NAME: Final = "console"
 SETTING: Final = "console.port"
 # Live pages end at once; a request that is being answered gets this long.
 SHUTDOWN_SECONDS: Final = 2
+M_ARENA_MAX: Final = -8  # of glibc's <malloc.h>
 
 
 def run(settings: Settings, *, prometheus: str = "") -> int:
@@ -37,6 +39,9 @@ def run(settings: Settings, *, prometheus: str = "") -> int:
     Returns:
         The exit code: 0, or 2 if it cannot start (and the reason is on stderr).
     """
+    with suppress(AttributeError):  # another C library than glibc
+        # What the threads of searches have freed, all can use again: 6 MB less with the page of scaling open.
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     settings = with_absolute_paths(settings, Path.cwd())
     prometheus = prometheus or url(settings.stack.host, settings.prometheus.port)
     return run_async_daemon(NAME, lambda: _serve(settings, prometheus), (SecretFileError,))

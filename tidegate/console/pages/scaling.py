@@ -28,19 +28,21 @@ from tidegate.console.problems import Problems
 from tidegate.console.series import DEFAULT, RANGES, Line, Range, chosen_range, read_lines
 from tidegate.console.site import Page, Site
 from tidegate.console.sources import Sources
-from tidegate.lab.replay.counterfactual import replay_other
+from tidegate.events.event import Event
+from tidegate.lab.replay.counterfactual import WRAPPERS, replay_other
 from tidegate.lab.replay.decisions import read_decisions
 from tidegate.lab.replay.what_if import Totals, totals
 from tidegate.settings import Settings
 from tidegate.stack.snapshot import ARRIVALS, QUEUE
-from tidegate.store.base import SearchRequest
+from tidegate.store.base import EventStore, SearchRequest
+from tidegate.store.search import pages
 
 PAGE: Final = Page("scaling", "/scaling", "Scaling")
 BLOCKS: Final = ("override", "log", "policies")
 SECONDS: Final = 5.0
-# An hour has 720 decisions, which take 15 MB to replay.
 SPANS: Final = RANGES[:3]
 MAX_DECISIONS: Final = 1000
+PAGE_SIZE: Final = 100
 LOG_LINES: Final = 30
 MAX_BODY: Final = 10_000
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
@@ -101,10 +103,32 @@ async def read_replays(sources: Sources, span: Range) -> Replays:
         StoreUnavailableError: the store cannot be searched now.
     """
     since = datetime.fromtimestamp(time.time() - span.seconds, UTC)
-    request = SearchRequest(QUERY, since=since, size=MAX_DECISIONS)
+    request = SearchRequest(QUERY, since=since, size=PAGE_SIZE)
     return await sources.in_thread(
-        lambda: _replays(sources.store.search(request).hits[::-1], sources.settings)
+        lambda: _replays(_decisions(sources.store, request), sources.settings)
     )
+
+
+def _decisions(store: EventStore, request: SearchRequest) -> list[Event]:
+    """The decisions, oldest first. Whole, those of an hour would take 30 MB of memory."""
+    found: list[Event] = []
+    for event in pages.events(store, request, MAX_DECISIONS):
+        if found:
+            found[-1] = _shortened(found[-1])
+        found.append(event)
+    return found[::-1]
+
+
+def _shortened(event: Event) -> Event:
+    """What the log and a replay read of a decision that is not the first one."""
+    decision = decision_of(event)
+    inputs = decision.get("inputs") or {}
+    kept = {name: inputs[name] for name in ("parameters", *WRAPPERS) if name in inputs}
+    state = {"left out": True} if decision.get("state") else {}
+    return {
+        **{name: event[name] for name in ("@timestamp", "message", "event") if name in event},
+        "tidegate": {"decision": {**decision, "inputs": kept, "state": state}},
+    }
 
 
 def _replays(events: Sequence[Mapping[str, Any]], settings: Settings) -> Replays:

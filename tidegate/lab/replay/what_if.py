@@ -30,7 +30,7 @@ class TickComparison:
 
     Attributes:
         actual: the recorded decision.
-        other: the other policy's decision.
+        other: the other policy's decision, without its state.
         previous: the other policy's number before.
         slots: the slots per replica that the other policy last decided before; None if it never did.
         seconds: until the next tick of the same run; 0 at its end.
@@ -90,7 +90,9 @@ def what_if(
         following = decisions[number + 1] if number + 1 < len(decisions) else None
         last = following is None or starts_new_run(actual, following)
         seconds = 0.0 if following is None or last else following.now - actual.now
-        rows.append(TickComparison(actual, other, previous, slots, seconds))
+        # The states of thousands of ticks would fill the memory.
+        row = TickComparison(actual, replace(other, state={}), previous, slots, seconds)
+        rows.append(row)
         starts += [actual.now] * max(0, other.desired - previous)
         starts = starts[: other.desired]
         state, previous, slots = other.state, other.desired, other.slots or slots
