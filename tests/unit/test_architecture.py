@@ -1,14 +1,12 @@
-"""The layers of the architecture: each package has one, and the page shows the contract that CI checks."""
+"""The layers of the architecture: each package has one, without exceptions."""
 
 from __future__ import annotations
 
-import re
 from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / ".importlinter"
-PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 
 
 def contract() -> ConfigParser:
@@ -19,13 +17,6 @@ def contract() -> ConfigParser:
 
 def layers() -> list[str]:
     return contract()["importlinter:contract:layers"]["layers"].split("\n")[1:]
-
-
-def test_the_page_shows_the_layers_of_the_contract() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    shown = re.search(r"^## Layers$.*?^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert shown
-    assert shown[1].splitlines() == layers()
 
 
 def test_every_package_has_a_layer() -> None:
