@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import urllib3
 
@@ -135,10 +135,10 @@ def _line(event: Event, report: LeftOut = ignore) -> bytes:
         RefusedError: No store accepts the event.
     """
     document_address(event)
-    (microseconds,) = project(event)[TIMESTAMP]
+    microseconds = project(event)[TIMESTAMP]
     original = event.get(TIMESTAMP)
     if not isinstance(original, str) or not _TIMESTAMP.fullmatch(original):
-        event = {**event, TIMESTAMP: timestamp(int(microseconds) * 1000)}
+        event = {**event, TIMESTAMP: timestamp(cast("int", microseconds) * 1000)}
     if not _is_text(tags := event.get(TAGS)):
         event = {**event, TAGS: list(_texts(tags))}
     if METADATA in event:

@@ -13,10 +13,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
-from typing import Any, Final, NamedTuple
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
@@ -25,12 +26,19 @@ from tidegate.observability_files.paths import observability_folder
 from tidegate.store.query import time_ranges
 
 Value = str | int | float | bool
+Values: TypeAlias = dict[str, Value | list[Value]]
+"""The searchable values of an event by field: one, or a list of several; dates in microseconds since 1970."""
+Other: TypeAlias = Callable[[str, object], None]
+"""Gets the dotted name and the value of a field that is not in the mapping."""
 TIMESTAMP: Final = "@timestamp"
 DEFAULT_FIELD: Final = "message"
 """The field of a part of a query that names none."""
+OWN_FIELDS: Final = "tidegate.own_fields"
+MISFITS: Final = "tidegate.misfits"
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 NAME_BYTES = 512  # Elasticsearch's limit for a document id
 _LISTS: Final = (list, tuple)
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DATASET = re.compile(r"tidegate\.[a-z0-9_.]{1,90}")
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,99}")
@@ -101,8 +109,12 @@ def catalogue() -> dict[str, Leaf]:
 
 @cache
 def digest() -> str:
-    """Return a fingerprint of the catalogue: an index with another one must be rebuilt."""
+    """Return a fingerprint of the catalogue: an index with another one must be rebuilt.
+
+    Its first line changes when the embedded store indexes the same fields in another way.
+    """
     lines = sorted(f"{leaf.path} {leaf.kind} {leaf.ignore_above}" for leaf in catalogue().values())
+    lines.insert(0, "2")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -120,14 +132,22 @@ def document_address(event: Event) -> DocumentAddress:
         raise RefusedError(f"event.id must be text of 1 to {NAME_BYTES} bytes")
     if not isinstance(stream, dict):
         raise RefusedError("data_stream must be an object with type, dataset and namespace")
-    kind, dataset, space = (stream.get(name) for name in ("type", "dataset", "namespace"))
+    try:
+        name = _stream_name(stream.get("type"), stream.get("dataset"), stream.get("namespace"))
+    except TypeError as error:  # a list or an object
+        raise RefusedError("data_stream.type, dataset and namespace must be text") from error
+    return DocumentAddress(identity, name)
+
+
+@lru_cache(1024)
+def _stream_name(kind: object, dataset: object, space: object) -> str:
     if kind not in ("logs", "traces"):
         raise RefusedError(f"data_stream.type must be logs or traces, not {kind!r}")
     if not isinstance(dataset, str) or not _DATASET.fullmatch(dataset):
         raise RefusedError(f"data_stream.dataset must look like tidegate.request, not {dataset!r}")
     if not isinstance(space, str) or not _NAMESPACE.fullmatch(space):
         raise RefusedError(f"data_stream.namespace must be lower-case letters, not {space!r}")
-    return DocumentAddress(identity, f"{kind}-{dataset}-{space}")
+    return f"{kind}-{dataset}-{space}"
 
 
 def _utf8_bytes(text: str) -> int:
@@ -138,17 +158,23 @@ def _utf8_bytes(text: str) -> int:
         return 0
 
 
-def project(event: Event) -> dict[str, list[Value]]:
-    """Return the searchable values of an event by field; dates are microseconds since 1970.
+def project(event: Event, other: Other = lambda name, value: None) -> Values:
+    """Return the searchable values of an event; `other` gets the fields that are not in the mapping.
 
     Raises:
         RefusedError: Its structure conflicts with the mapping, or `@timestamp` is missing or invalid.
     """
-    found: dict[str, list[Value]] = {}
-    _collect(mapping(), event, found)
-    if len(found.get(TIMESTAMP, ())) != 1:
+    found: Values = {}
+    _collect(mapping(), event, found, other)
+    if type(found.get(TIMESTAMP)) is not int:
         raise RefusedError("@timestamp must be a single time in ISO 8601")
     return found
+
+
+def others(event: Event, other: Other) -> None:
+    """Call `other` for the fields of an event that are not in the mapping, up to a conflict with it."""
+    with suppress(RefusedError):
+        _collect(mapping(), event, {}, other)
 
 
 def whole_number(text: str) -> int | float | None:
@@ -184,63 +210,67 @@ def _leaves(branch: Branch) -> list[Leaf]:
     return found
 
 
-def _collect(branch: Branch, value: Mapping[str, Any], found: dict[str, list[Value]]) -> None:
+def _collect(branch: Branch, value: Mapping[str, Any], found: Values, other: Other) -> None:
     children = branch.children
     for name, item in value.items():
         child = children.get(name)
         if isinstance(child, Leaf):
-            if type(item) is not str or not child.is_text:  # most values are texts
+            if type(item) is str and child.is_text and child.path not in found:  # most values
+                if len(item) <= child.ignore_above:
+                    found[child.path] = item
+            else:
                 _collect_leaf(child, item, found)
-            elif len(item) <= child.ignore_above:
-                if child.path in found:
-                    found[child.path].append(item)
-                else:
-                    found[child.path] = [item]
-        elif child is None:
-            if "." in name:
-                _collect_dotted(branch, name, item, found)
-        elif type(item) is dict and not child.opaque:
-            _collect(child, item, found)
-        else:
-            _collect_object(child, item, found)
+        elif child is not None:
+            if type(item) is dict and not child.opaque:
+                _collect(child, item, found, other)
+            else:
+                _collect_object(child, item, found, other)
+        elif "." in name and (first := children.get(name.partition(".")[0])):
+            _collect_dotted(first, name.partition(".")[2], item, found, other)
+        elif branch.path != OWN_FIELDS:
+            other(f"{branch.path}.{name}" if branch.path else name, item)
 
 
-def _collect_dotted(branch: Branch, name: str, item: object, found: dict[str, list[Value]]) -> None:
+def _collect_dotted(
+    child: Leaf | Branch, rest: str, item: object, found: Values, other: Other
+) -> None:
     """`{"log.level": …}` means `{"log": {"level": …}}`."""
-    first, _, rest = name.partition(".")
-    child = branch.children.get(first)
     if isinstance(child, Leaf):
         raise RefusedError(f"{child.path} is a value in the mapping and cannot contain {rest!r}")
-    if child is not None:
-        _collect_object(child, {rest: item}, found)
+    _collect_object(child, {rest: item}, found, other)
 
 
-def _collect_object(child: Branch, item: object, found: dict[str, list[Value]]) -> None:
-    if child.opaque or item is None:
-        return
-    if isinstance(item, dict):
-        _collect(child, item, found)
+def _collect_object(child: Branch, item: object, found: Values, other: Other) -> None:
+    if child.opaque:
+        for name, value in item.items() if child.path == MISFITS and isinstance(item, dict) else ():
+            other(name, value)
+    elif isinstance(item, dict):
+        _collect(child, item, found, other)
     elif isinstance(item, _LISTS):
         for element in item:
-            _collect_object(child, element, found)
-    else:
+            _collect_object(child, element, found, other)
+    elif item is not None:
         raise RefusedError(f"{child.path} must be an object, not {_short(item)}")
 
 
-def _collect_leaf(leaf: Leaf, item: object, found: dict[str, list[Value]]) -> None:
-    if isinstance(item, dict):
-        raise RefusedError(f"{leaf.path} must be a value, not an object")
-    if isinstance(item, _LISTS):
-        for element in item:
-            _collect_leaf(leaf, element, found)
-        return
+def _collect_leaf(leaf: Leaf, item: object, found: Values) -> None:
+    if type(item) not in _SCALARS:
+        if isinstance(item, dict):
+            raise RefusedError(f"{leaf.path} must be a value, not an object")
+        if isinstance(item, _LISTS):
+            for element in item:
+                _collect_leaf(leaf, element, found)
+            return
     value = leaf.convert(item)
     if value is None or (type(value) is str and len(value) > leaf.ignore_above):
         return
-    if leaf.path in found:
-        found[leaf.path].append(value)
+    before = found.get(leaf.path)
+    if before is None:
+        found[leaf.path] = value
+    elif isinstance(before, list):
+        before.append(value)
     else:
-        found[leaf.path] = [value]
+        found[leaf.path] = [before, value]
 
 
 def _short(item: object) -> str:
@@ -267,11 +297,12 @@ def _to_double(item: object) -> float | None:
 
 def _to_long(item: object) -> int | None:
     number = whole_number(item) if isinstance(item, str) else item
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        return None
-    if isinstance(number, float) and not math.isfinite(number):
-        return None
-    number = int(number)  # `coerce` truncates 500.7 to 500
+    if type(number) is not int:  # the usual case
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            return None
+        if not math.isfinite(number):
+            return None
+        number = int(number)  # `coerce` truncates 500.7 to 500
     return number if LONG_MIN <= number <= LONG_MAX else None
 
 

@@ -18,16 +18,14 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from tidegate.events.event import Event
-from tidegate.store.fields import Branch, Leaf, catalogue, mapping, whole_number
+from tidegate.store.fields import OWN_FIELDS, catalogue, others, whole_number
 from tidegate.store.query import tree
 
-PARENT: Final = "tidegate.own_fields"
-NAMES: Final = f"{PARENT}.names"
-VALUES: Final = f"{PARENT}.values"
-MISFITS: Final = "tidegate.misfits"
+NAMES: Final = f"{OWN_FIELDS}.names"
+VALUES: Final = f"{OWN_FIELDS}.values"
 MAX_FIELDS: Final = 64
 MAX_VALUES: Final = 256
 MAX_NAME: Final = 200
@@ -107,7 +105,7 @@ def ignore(event: Event, left_out: int) -> None:
 def own_fields(event: Event, report: LeftOut = ignore) -> OwnFields:
     """Return the fields of an event that are not in the mapping."""
     found = OwnFields()
-    _walk(mapping(), event, found)
+    others(event, found.add)
     if found.left_out:
         report(event, found.left_out)
     return found
@@ -128,41 +126,6 @@ def without_own_fields(event: Event) -> Event:
     if isinstance(own, dict) and own.pop("own_fields", None) and not own:
         del event["tidegate"]
     return event
-
-
-def _walk(branch: Branch, value: Mapping[str, Any], found: OwnFields) -> None:
-    children = branch.children
-    for key, item in value.items():
-        child = children.get(key)
-        if child is None and "." in key:
-            child = _resolve(branch, key)
-        if isinstance(child, Leaf):
-            continue
-        if child is None:
-            found.add(f"{branch.path}.{key}" if branch.path else key, item)
-        elif type(item) is dict and not child.opaque:  # nearly all of them
-            if child.path != PARENT:
-                _walk(child, item, found)
-        else:
-            _walk_other(child, item, found)
-
-
-def _walk_other(branch: Branch, item: object, found: OwnFields) -> None:
-    if branch.path == MISFITS:
-        for moved, one in item.items() if isinstance(item, Mapping) else ():
-            found.add(moved, one)
-    elif not branch.opaque and branch.path != PARENT:
-        for one in item if isinstance(item, list) else (item,):
-            if isinstance(one, Mapping):
-                _walk(branch, one, found)
-
-
-def _resolve(branch: Branch, key: str) -> Branch | Leaf | None:
-    """`{"log.level": …}` means `{"log": {"level": …}}`."""
-    node: Branch | Leaf | None = branch
-    for part in key.split("."):
-        node = node.children.get(part) if isinstance(node, Branch) else None
-    return node
 
 
 def _bytes(text: str) -> int:

@@ -17,6 +17,7 @@ from tidegate.store import own_fields
 from tidegate.store.base import (
     StoreUnavailableError,
 )
+from tidegate.store.embedded import index
 from tidegate.store.embedded.store import EmbeddedStore
 
 
@@ -194,7 +195,7 @@ def test_the_own_fields_of_an_event_are_computed_once(
             super().__init__()
             computed.append(self)
 
-    monkeypatch.setattr(own_fields, "OwnFields", Counted)
+    monkeypatch.setattr(index, "OwnFields", Counted)
     for _ in range(3):
         writer.write(event("a", tidegate={"city": "Kyiv"}))
     with closing(harness.collector()) as delivery:

@@ -104,7 +104,7 @@ def test_repeated_values_count_once_and_sizes_are_bytes_with_the_names() -> None
 @pytest.mark.parametrize(
     "encoded",
     [
-        lambda event, report: index.document(event, index.schema(), report),
+        index.document,
         elasticsearch._operation,
         logstash._line,
     ],

@@ -20,7 +20,8 @@ from tidegate.store.base import QueryError
 from tidegate.store.fields import DEFAULT_FIELD, LONG_MAX, LONG_MIN, Kind, Leaf, whole_number
 from tidegate.store.query import time_ranges, tree
 
-NAMES_FIELD: Final = "_fields"
+# The names of an event's texts, which have no column.
+NAMES_FIELD: Final = "_texts"
 # Terms that a range over texts may list, as does a range of numbers of a field that is not in the mapping.
 # 300,000 took 5 s and 50 MB.
 MAX_TERMS: Final = 500_000
@@ -55,7 +56,7 @@ class Compiler:
         if isinstance(node, tree.Everything):
             return Query.all_query()
         if isinstance(node, tree.Exists):
-            return Query.term_query(self.schema, NAMES_FIELD, node.field, "basic")
+            return self._exists(node.field)
         if isinstance(node, tree.Group):
             return self._group(node)
         leaf = self.catalogue.get(node.field or DEFAULT_FIELD)
@@ -70,6 +71,17 @@ class Compiler:
             tree.Fuzzy: self._fuzzy,
         }
         return compilers[type(node)](leaf, node)
+
+    def _exists(self, name: str) -> Query:
+        """Match events with this field, or with any field below it."""
+        found = [
+            Query.term_query(self.schema, NAMES_FIELD, leaf.path, "basic")
+            if leaf.kind is Kind.TEXT
+            else Query.exists_query(leaf.path)
+            for leaf in self.catalogue.values()
+            if leaf.path == name or leaf.path.startswith(f"{name}.")
+        ]
+        return Query.boolean_query([(Occur.Should, one) for one in found])
 
     def _group(self, group: tree.Group) -> Query:
         parts = [(Occur.Must, self.compile(node)) for node in group.must]
@@ -184,7 +196,7 @@ class Compiler:
             for bound in (bounds.low, bounds.high)
         )
         if low is None and high is None:
-            return Query.term_query(self.schema, NAMES_FIELD, leaf.path, "basic")
+            return self._exists(leaf.path)
         return Query.range_query(
             self.schema,
             leaf.path,

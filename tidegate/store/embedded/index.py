@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,21 +11,25 @@ import tantivy
 
 from tidegate.events.event import Event, encode
 from tidegate.store.embedded.compiler import NAMES_FIELD
-from tidegate.store.embedded.text_analysis import analyzer
+from tidegate.store.embedded.text_analysis import joined_tokens
 from tidegate.store.fields import Kind, catalogue, document_address, project
-from tidegate.store.own_fields import NAMES, VALUES, LeftOut, ignore, own_fields
+from tidegate.store.own_fields import NAMES, VALUES, LeftOut, OwnFields, ignore
 
-ID_FIELD: Final = "_id"
+ID_FIELD: Final = "event.id"
 SOURCE_FIELD: Final = "_source"
-_TOKENIZER: Final = "words"
-_MAX_NAMES: Final = 1024
+# Of texts, which are split before, and of the line, which is only stored: tantivy indexes each text field.
+_TOKENS: Final = "tokens"
+_NOTHING: Final = "nothing"
 
 
 def schema() -> tantivy.Schema:
-    """Return the schema: the mapped fields, the id, the event line, and the names of the event's fields."""
+    """Return the schema: the mapped fields, the event line, and the names of the event's texts.
+
+    Keywords are in an index and in a column, numbers and dates in a column alone: an index of values of which
+    nearly each is unique would cost more than everything else.
+    """
     builder = tantivy.SchemaBuilder()
-    builder.add_text_field(ID_FIELD, tokenizer_name="raw", index_option="basic")
-    builder.add_bytes_field(SOURCE_FIELD, stored=True)
+    builder.add_text_field(SOURCE_FIELD, stored=True, tokenizer_name=_NOTHING, index_option="basic")
     builder.add_text_field(NAMES_FIELD, tokenizer_name="raw", index_option="basic")
     for leaf in catalogue().values():
         match leaf.kind:
@@ -34,11 +38,11 @@ def schema() -> tantivy.Schema:
                     leaf.path, tokenizer_name="raw", index_option="basic", fast=True
                 )
             case Kind.TEXT:
-                builder.add_text_field(leaf.path, tokenizer_name=_TOKENIZER)
+                builder.add_text_field(leaf.path, tokenizer_name=_TOKENS)
             case Kind.LONG | Kind.DATE:
-                builder.add_integer_field(leaf.path, fast=True, indexed=True)
+                builder.add_integer_field(leaf.path, fast=True)
             case Kind.DOUBLE:
-                builder.add_float_field(leaf.path, fast=True, indexed=True)
+                builder.add_float_field(leaf.path, fast=True)
             case Kind.BOOLEAN:
                 builder.add_boolean_field(leaf.path, fast=True, indexed=True)
     return builder.build()
@@ -69,10 +73,8 @@ def state(folder: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ino
 
 
-def document(
-    event: Event, to: tantivy.Schema, report: LeftOut = ignore
-) -> tuple[str, tantivy.Document]:
-    """Return the event's id and document.
+def document(event: Event, report: LeftOut = ignore) -> tuple[str, str]:
+    """Return the event's id, and its document as the JSON that tantivy reads.
 
     Raises:
         RefusedError: The event can never be stored.
@@ -80,29 +82,36 @@ def document(
     identity = document_address(event).id
     line = encode(event)[:-1]
     try:
-        return identity, _document(identity, line, event, to, report)
+        return identity, _document(identity, line, event, report)
     except (TypeError, ValueError, OverflowError, RecursionError):
         # The event has a value that JSON does not have (a lone surrogate, a number type of a library):
         # index the value that was encoded instead.
-        return identity, _document(identity, line, orjson.loads(line), to, report)
+        return identity, _document(identity, line, orjson.loads(line), report)
 
 
-def _document(
-    identity: str, line: bytes, event: Event, to: tantivy.Schema, report: LeftOut
-) -> tantivy.Document:
-    values = project(event)
-    own = own_fields(event, report)
+def _document(identity: str, line: bytes, event: Event, report: LeftOut) -> str:
+    own = OwnFields()
+    values = project(event, own.add)
+    if own.left_out:
+        report(event, own.left_out)
     if own.names:
         values[NAMES], values[VALUES] = list(own.names), list(own.values)
-    names = _names(tuple(values))
-    fields = {ID_FIELD: identity, SOURCE_FIELD: line, NAMES_FIELD: names, **values}
-    return tantivy.Document.from_dict(fields, to)
+    fields: dict[str, object] = {**values, ID_FIELD: identity, SOURCE_FIELD: line.decode()}
+    if names := [*(_texts() & values.keys())]:
+        fields[NAMES_FIELD] = names
+        for name in names:
+            fields[name] = joined_tokens(values[name])
+    return orjson.dumps(fields).decode()
+
+
+@cache
+def _texts() -> frozenset[str]:
+    return frozenset(leaf.path for leaf in catalogue().values() if leaf.kind is Kind.TEXT)
 
 
 def event(document: tantivy.Document) -> Event:
     """Return the event of a document."""
-    line = document.get_first(SOURCE_FIELD)
-    return dict(orjson.loads(bytes(line or b"{}")))
+    return dict(orjson.loads(document.get_first(SOURCE_FIELD) or b"{}"))
 
 
 def count(found: Any) -> int:
@@ -111,17 +120,10 @@ def count(found: Any) -> int:
 
 
 def _configure(index: tantivy.Index) -> tantivy.Index:
-    index.register_tokenizer(_TOKENIZER, analyzer())
+    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+    whole = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.raw())
+    index.register_tokenizer(_TOKENS, words)
+    index.register_tokenizer(_NOTHING, whole.filter(tantivy.Filter.remove_long(1)).build())
     # A search reloads a changed index: no thread watches the folder.
     index.config_reader("manual")
     return index
-
-
-@lru_cache(_MAX_NAMES)
-def _names(paths: tuple[str, ...]) -> list[str]:
-    """Return the fields and their parent objects: `_exists_:http` matches events with any field of it."""
-    names = set(paths)
-    for path in paths:
-        parts = path.split(".")
-        names.update(".".join(parts[:depth]) for depth in range(1, len(parts)))
-    return sorted(names)

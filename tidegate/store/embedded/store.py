@@ -240,12 +240,12 @@ class EmbeddedStore(EmbeddedReader):
             before, now = self._written.searcher(), set[str]()
             for number, event in enumerate(events):
                 try:
-                    identity, document = index.document(event, self._written.schema, self._left_out)
+                    identity, document = index.document(event, self._left_out)
                 except RefusedError as error:
                     rejected.append(Rejected(number, str(error)))
                     continue
                 if identity not in now and not before.doc_freq(index.ID_FIELD, identity):
-                    writer.add_document(document)
+                    writer.add_json(document)
                     now.add(identity)
             writer.commit()
             self._events = before.num_docs + len(now)
@@ -327,7 +327,7 @@ def _build(root: Path, previous: Layout | None) -> Layout:
                 for event in events:
                     # Events that conflict with the new mapping are dropped.
                     with suppress(RefusedError):
-                        writer.add_document(index.document(event, new.schema)[1])
+                        writer.add_json(index.document(event)[1])
                 writer.commit()
             writer.wait_merging_threads()
         sync_folder(root)

@@ -7,6 +7,7 @@ and `;` between digits. So `flights_2`, `don't`, `10.0.0.1` and `tidegate.store`
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Final
 
@@ -30,6 +31,10 @@ _WORD: Final = (
     rf"(?:{_JOINED})+{_ANY}*|{_ANY}+|\p{{Katakana}}+|[\p{{Han}}\p{{Hiragana}}]"
     r"|[\p{Extended_Pictographic}--\p{ASCII}]"
 )
+# The same for lower-case ASCII, which nearly all texts are.
+_ASCII_WORD: Final = re.compile(
+    r"(?:\w|(?<=[a-z])[:.'](?=[a-z])|(?<=[0-9])[.,;'](?=[0-9]))+", re.ASCII
+)
 
 
 @cache
@@ -41,4 +46,11 @@ def analyzer() -> tantivy.TextAnalyzer:
 
 def tokenize(text: str) -> list[str]:
     """Return the tokens of a text, in order."""
-    return analyzer().analyze(text)
+    return _ASCII_WORD.findall(text.lower()) if text.isascii() else analyzer().analyze(text)
+
+
+def joined_tokens(item: object) -> object:
+    """Return a text, or each of a list, as its tokens with spaces between: no token contains white space."""
+    if isinstance(item, list):
+        return [joined_tokens(one) for one in item]
+    return " ".join(tokenize(str(item)))

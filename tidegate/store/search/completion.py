@@ -73,7 +73,8 @@ def _texts(event: Event, name: str) -> set[str]:
     """Return the values of a field as they are written in a query."""
     if name in catalogue():
         with suppress(RefusedError):
-            values = project(event).get(name, [])
+            found = project(event).get(name, [])
+            values = found if isinstance(found, list) else [found]
             return {str(one).lower() if isinstance(one, bool) else str(one) for one in values}
     return {
         number_of(typed) if typed[0] == "n" else typed[1:]

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError, Terms
-from tidegate.store.fields import catalogue
-from tidegate.store.own_fields import NAMES, PARENT
+from tidegate.store.fields import OWN_FIELDS, catalogue
+from tidegate.store.own_fields import NAMES
 from tidegate.store.query import parser, tree
 
 MAX_NAMES: Final = 500
@@ -34,7 +34,7 @@ _SYNONYMS: Final = {
 
 def mapped_names() -> list[str]:
     """Return the names of the fields that every event may have."""
-    return [name for name in catalogue() if not name.startswith(f"{PARENT}.")]
+    return [name for name in catalogue() if not name.startswith(f"{OWN_FIELDS}.")]
 
 
 def own_names(store: EventStore) -> list[str]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tidegate.store.embedded.text_analysis import tokenize
+from tidegate.store.embedded.text_analysis import analyzer, tokenize
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,8 @@ def test_text_is_split_into_the_tokens_of_the_standard_analyzer(
     text: str, expected: list[str]
 ) -> None:
     assert tokenize(text) == expected
+
+
+@given(st.text("aZ09_.:',;- /\n", max_size=12) | st.text(st.characters(max_codepoint=127)))
+def test_ascii_is_split_as_the_analyzer_splits_it(text: str) -> None:
+    assert tokenize(text) == analyzer().analyze(text)
