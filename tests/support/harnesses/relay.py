@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -14,10 +15,16 @@ class Relay:
 
     target: int
     passes: asyncio.Event = field(default_factory=asyncio.Event)
+    _closed: bool = False
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    _accepting: set[asyncio.Task[Any] | None] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:
+            writer.close()
+            return
+        self._accepting.add(asyncio.current_task())
         there, back = await asyncio.open_connection("127.0.0.1", self.target)
         self._writers += [writer, back]
         for source, sink in ((reader, back), (there, writer)):
@@ -25,7 +32,9 @@ class Relay:
             self._tasks.add(task)
 
     async def close(self) -> None:
-        """Break every connection."""
+        """Break every connection, also one that is being accepted now."""
+        self._closed = True
+        await asyncio.gather(*filter(None, self._accepting), return_exceptions=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
