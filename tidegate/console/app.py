@@ -22,7 +22,7 @@ from tidegate.runtime.event_log import EventLog
 Routes = Callable[[Site], Sequence[BaseRoute]]
 """The routes of a page, and of what its script asks for."""
 
-# The navigation: each page is a module, a template and a script of the same name.
+# The navigation: each page is a module and a template of the same name.
 PAGES: Final[tuple[tuple[Page, Routes], ...]] = (
     (overview.PAGE, overview.routes),
     (search.PAGE, search.routes),

@@ -24,7 +24,7 @@ class Page:
     """An entry of the navigation.
 
     Attributes:
-        name: of the template, `<name>.html.j2`, and of the module, `static/<name>.js`.
+        name: of the template, `<name>.html.j2`.
         path: of its URL.
         title: what a person reads.
     """

@@ -22,5 +22,5 @@ async def test_its_requests_are_the_events_of_the_gateway(
 ) -> None:
     del store
     page = (await client.get("/")).text
-    assert '<body data-requests="tidegate.access">' in page
+    assert '<body data-requests="tidegate.access"' in page
     assert "The program of <code>replicas.command</code> wrote no event" in page

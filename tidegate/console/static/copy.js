@@ -1,4 +1,6 @@
 // @ts-check
+import "./live.js";
+
 /** Buttons that copy the text in their `data-copy`. */
 
 /** @param {ParentNode} root */

@@ -53,30 +53,67 @@ export function localTimes(root) {
   }
 }
 
+/** Connections for the streams of all tabs together: a browser has six to a host, and pages need some. */
+const STREAMS = 4;
+const TURN_MILLISECONDS = 2000;
+/** Of this machine, or with TLS; elsewhere each tab has a connection of its own. */
+const locks = /** @type {LockManager | undefined} */ (navigator.locks);
+
+/** The connection for which the fewest tabs wait. */
+async function leastUsed() {
+  const { held = [], pending = [] } = (await locks?.query()) ?? {};
+  const tabs = new Array(STREAMS).fill(0);
+  for (const { name } of [...held, ...pending]) tabs[Number(name?.slice("stream ".length))] += 1;
+  return `stream ${tabs.indexOf(Math.min(...tabs))}`;
+}
+
 /**
- * Follow a stream while a person sees the page: a browser has six connections to a host, for all tabs together.
- * It connects again by itself; the banner tells while it cannot.
+ * Follow a stream while a person sees the page. If more tabs follow one than there are connections, they take
+ * turns. It connects again by itself; the banner tells while it cannot.
  * @param {string} url
  * @param {(update: Update) => void} [show] called with each update that has what the page shows
  */
 export function follow(url, show) {
-  /** @type {EventSource | undefined} */
-  let source;
-  const connect = () => {
-    source?.close();
-    if (document.hidden) return;
-    source = new EventSource(url);
-    source.onmessage = (event) => {
-      const update = /** @type {Update} */ (JSON.parse(event.data));
-      banner(update.problems);
-      if (!update.blocks) return;
-      replace(update.blocks);
-      show?.(update);
-    };
-    source.onerror = () => {
-      banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
-      if (source?.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
-    };
+  let visit = new AbortController();
+  /** @param {MessageEvent} event */
+  const receive = (event) => {
+    const update = /** @type {Update} */ (JSON.parse(event.data));
+    banner(update.problems);
+    if (!update.blocks) return;
+    replace(update.blocks);
+    show?.(update);
+  };
+  /**
+   * Follow it until nobody sees the page, the connection fails, or another tab waits for this one.
+   * @param {AbortSignal} signal
+   * @param {string} name of the connection
+   * @returns {Promise<void>}
+   */
+  const turn = (signal, name) =>
+    new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const source = new EventSource(url);
+      let received = false;
+      const end = () => (source.close(), clearInterval(timer), resolve());
+      const timer = setInterval(async () => {
+        const waiting = (await locks?.query())?.pending?.some((one) => one.name === name);
+        if (source.readyState === EventSource.CLOSED || (received && waiting)) end();
+      }, TURN_MILLISECONDS);
+      source.onmessage = (event) => (receive(event), (received = true));
+      source.onerror = () => {
+        received = true; // no turn is longer for it
+        banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
+      };
+      signal.addEventListener("abort", end);
+    });
+  const connect = async () => {
+    visit.abort();
+    const { signal } = (visit = new AbortController());
+    while (!document.hidden && !signal.aborted) {
+      const name = await leastUsed();
+      if (locks) await locks.request(name, { signal }, () => turn(signal, name)).catch(() => {}); // aborted
+      else await turn(signal, name);
+    }
   };
   document.addEventListener("visibilitychange", connect);
   connect();

@@ -3,4 +3,4 @@ import { Charts } from "./chart.js";
 import { follow } from "./live.js";
 
 const charts = new Charts(document);
-follow(`/model/live${location.search}`, (update) => charts.show(update.chart));
+follow(`/${document.body.dataset.page}/live${location.search}`, (update) => charts.show(update.chart));

@@ -1,6 +1,0 @@
-// @ts-check
-import { Charts } from "./chart.js";
-import { follow } from "./live.js";
-
-const charts = new Charts(document);
-follow(`/overview/live${location.search}`, (update) => charts.show(update.chart));

@@ -1,6 +1,0 @@
-// @ts-check
-import { Charts } from "./chart.js";
-import { follow } from "./live.js";
-
-const charts = new Charts(document);
-follow(`/scaling/live${location.search}`, (update) => charts.show(update.chart));

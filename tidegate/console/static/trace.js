@@ -1,3 +1,0 @@
-// @ts-check
-import "./live.js";
-import "./copy.js";
