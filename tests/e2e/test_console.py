@@ -9,14 +9,20 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import HttpCredentials, Page, expect
 
 from support.browser import DEADLINE_MS, browser_page, failures_of
+from support.checkout import ROOT
 from support.eventually import eventually
+from support.ports import free_ports
 from support.processes.running_stack import Stack, running
 
 pytestmark = pytest.mark.e2e
@@ -60,6 +66,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[
             lambda: stack.run("tidegate", "search", changes).returncode == 0, "it has scaled up"
         )
         yield stack
+
+
+def get_status(url: str) -> int:
+    """The status of the response; 0 if there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +205,36 @@ def test_the_page_of_the_gateway_leads_to_the_console(
     assert page.url == f"{address}/"
     opened = stack.run("tidegate", "open")
     assert (opened.returncode, opened.stdout.strip()) == (0, address)
+
+
+def test_without_a_supervisor_prometheus_tells_what_runs(
+    stack: Stack, tmp_path: Path, artefact: Path
+) -> None:
+    """As in Docker Compose, where it needs a token, too."""
+    token, port = tmp_path / "token", free_ports(1)
+    token.write_text("sesame-sesame\n", encoding="utf-8")
+    variables = {"CONSOLE__PORT": str(port), "CONSOLE__TOKEN_FILE": str(token)}
+    environment = stack.environment | {f"TIDEGATE_{name}": one for name, one in variables.items()}
+    argv = [*(sys.executable, "-m", "tidegate", "console"), "--prometheus", stack.prometheus]
+    login = HttpCredentials(username="anyone", password=token.read_text().strip())
+    address = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(argv, env=environment, cwd=ROOT) as console:
+        try:
+            eventually(lambda: get_status(f"{address}/live") == 200, "the console answers")
+            assert get_status(address) == 401
+            with browser_page(http_credentials=login) as page:
+                failures = failures_of(page)
+                page.goto(address)
+                expect(page.locator("[data-block=state]")).to_have_text("ready")
+                for name in ("gateway", "prometheus", "autoscaler", "flights-1"):
+                    expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+                version = json.loads((artefact / "manifest.json").read_text("utf-8"))["version"]
+                expect(page.locator("[data-block=model]")).to_contain_text(version[:12])
+                expect(page.locator("[data-block=why] li").first).to_contain_text(REASON)
+                assert failures == []
+        finally:
+            console.terminate()
+    assert console.returncode == 0
 
 
 def test_a_person_sets_bounds_and_ends_them(address: str, stack: Stack, page: Page) -> None:

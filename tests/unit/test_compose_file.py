@@ -23,6 +23,7 @@ from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 from tidegate.settings import Settings, load, setting_names
 from tidegate.stack.prometheus import CORS_ORIGIN
+from tools.generate.kibana.links import CONSOLE
 
 PROGRAMS = Path(sys.executable).parent
 DATA_DIR = "TIDEGATE_STACK__DATA_DIR"
@@ -130,7 +131,15 @@ def test_ports_are_published_on_the_loopback_interface_only(
     assert set(published.values()) == {"127.0.0.1"}
     # Not Alertmanager: its API allows every origin and has no option to restrict it
     # (prometheus/alertmanager, api/v2/api.go: cors.Default()).
-    assert {port for _, port in published} == {8000, 9090, 9200, 5601, 3000}
+    assert {port for _, port in published} == {8000, 8080, 9090, 9200, 5601, 3000}
+
+
+def test_the_links_to_the_console_lead_to_its_published_port(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    (port,) = services["console"]["ports"]
+    assert f"http://{port['host_ip']}:{port['published']}" == CONSOLE
+    assert services["console"]["environment"]["TIDEGATE_CONSOLE__PORT"] == str(port["target"])
 
 
 def test_prometheus_allows_no_other_origin(
@@ -192,10 +201,10 @@ def test_each_volume_of_the_data_folder_is_mounted_where_its_service_expects_it(
         if name != "secrets"
     }
     data, logs = settings.stack.data_dir, str(settings.log_dir)
-    for writer in ("model", "gateway", "collector", "exporter", "watch", "autoscaler"):
+    for writer in ("model", "gateway", "collector", "exporter", "console", "watch", "autoscaler"):
         assert logs in mounted[writer], writer
     assert mounted["collector"] == {logs, str(data / "collector")}
-    for one in ("autoscaler", "tidegate"):
+    for one in ("autoscaler", "console", "tidegate"):
         assert str(settings.control_file.parent) in mounted[one], one
     assert mounted["first-requests"] == {str((data / MARKER).parent)}
     assert mounted["adopt"] == {str(data / "artefacts")}

@@ -107,7 +107,11 @@ def exporter() -> None:
 @commands.command(rich_help_panel=PANEL)
 def console(
     prometheus: Annotated[
-        str, typer.Option(help="The URL of Prometheus; default: that of the stack.")
+        str,
+        typer.Option(
+            help="The URL of Prometheus, which also tells the status where no supervisor runs, as in Compose;"
+            " default: those of the stack on this machine."
+        ),
     ] = "",
 ) -> None:
     """Run the web console alone (the stack runs it for you)."""

@@ -20,7 +20,7 @@ from tidegate.runtime.event_log import APP, EventLog
 from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
-from tidegate.stack.supervisor.programs import token_problem, url
+from tidegate.stack.supervisor.programs import token_problem
 
 NAME: Final = "console"
 SETTING: Final = "console.port"
@@ -34,7 +34,7 @@ def run(settings: Settings, *, prometheus: str = "") -> int:
 
     Args:
         settings: those of the stack.
-        prometheus: the URL of Prometheus; empty means that of the stack.
+        prometheus: as of `open_sources`.
 
     Returns:
         The exit code: 0, or 2 if it cannot start (and the reason is on stderr).
@@ -43,7 +43,6 @@ def run(settings: Settings, *, prometheus: str = "") -> int:
         # What the threads of searches have freed, all can use again: 6 MB less with the page of scaling open.
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     settings = with_absolute_paths(settings, Path.cwd())
-    prometheus = prometheus or url(settings.stack.host, settings.prometheus.port)
     return run_async_daemon(NAME, lambda: _serve(settings, prometheus), (SecretFileError,))
 
 

@@ -11,11 +11,13 @@ from typing import Final, TypeVar
 
 import aiohttp
 
+from tidegate.console.remote_status import read_status
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.snapshot import Snapshot, take_snapshot
+from tidegate.stack.snapshot import Snapshot, fetch_headline, take_snapshot
 from tidegate.stack.supervisor.control_client import fetch_status
+from tidegate.stack.supervisor.programs import url
 from tidegate.store.base import EventStore, SearchRequest, SearchResult
 from tidegate.store.open_store import open_store
 
@@ -39,6 +41,7 @@ class Sources:
         store: open for reading; use `search`, which does not block the event loop.
         threads: for searches of a query that a person wrote, and other calls that may take long.
         short_threads: for searches that the pages themselves need.
+        supervised: whether a supervisor runs the stack; otherwise Prometheus tells its status.
         exporting: held while a page of an export is read.
     """
 
@@ -50,6 +53,7 @@ class Sources:
     threads: ThreadPoolExecutor
     short_threads: ThreadPoolExecutor
     exporting: asyncio.Lock
+    supervised: bool
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """The result of a call that blocks."""
@@ -75,19 +79,25 @@ class Sources:
 
         Raises:
             ControlError: the supervisor does not answer.
+            HttpError: there is none, and Prometheus does not answer.
         """
+        if not self.supervised:
+            status = await read_status(self.prometheus, self.settings)
+            return Snapshot(status, await fetch_headline(self.session, self.prometheus.url), ())
         status = await asyncio.to_thread(fetch_status, self.layout.socket)
         return await take_snapshot(status, self.session, self.layout.logs)
 
 
 @asynccontextmanager
-async def open_sources(settings: Settings, prometheus: str) -> AsyncIterator[Sources]:
+async def open_sources(settings: Settings, prometheus: str = "") -> AsyncIterator[Sources]:
     """The sources inside the block.
 
     Args:
         settings: those of the stack, with absolute paths.
-        prometheus: the URL of Prometheus.
+        prometheus: the URL of Prometheus of a stack without a supervisor; empty means that one runs on this
+            machine.
     """
+    address = prometheus or url(settings.stack.host, settings.prometheus.port)
     with (
         ThreadPoolExecutor(THREADS, thread_name_prefix="console") as threads,
         ThreadPoolExecutor(SHORT_THREADS, thread_name_prefix="console-short") as short_threads,
@@ -98,9 +108,10 @@ async def open_sources(settings: Settings, prometheus: str) -> AsyncIterator[Sou
                 settings,
                 Layout(settings.stack.data_dir),
                 session,
-                Prometheus(session, prometheus, PROMETHEUS_SECONDS),
+                Prometheus(session, address, PROMETHEUS_SECONDS),
                 store,
                 threads,
                 short_threads,
                 asyncio.Lock(),
+                supervised=not prometheus,
             )

@@ -14,7 +14,7 @@ from tidegate.provision.errors import ProvisionError, reason
 MIN_MAP_COUNT: Final = 262_144
 RECOMMENDED_MAP_COUNT: Final = 1_048_576
 MAP_COUNT_FILE: Final = Path("/proc/sys/vm/max_map_count")
-# The memory limits of docker-compose.yml with one replica sum up to 5.9 GiB. A machine of 7 GiB reports more
+# The memory limits of docker-compose.yml with one replica sum up to 6 GiB. A machine of 7 GiB reports more
 # than 6: its firmware and kernel reserve the rest.
 REQUIRED_MEMORY: Final = 7 * GIB
 MIN_MEMORY: Final = 6 * GIB

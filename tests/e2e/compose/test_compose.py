@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from functools import partial
@@ -119,6 +121,25 @@ def test_verify_passes_for_every_component(compose: Compose) -> None:
     assert "Always" in checks["Prometheus: alerts"]["text"], "a custom rule may fire"
     for service in ("model", "gateway", "elasticsearch", "prometheus", "resizer"):
         assert re.fullmatch(r"peak \d+ of \d+ MiB, \d+%", checks[f"Memory: {service}"]["text"])
+
+
+def test_the_console_asks_for_its_secret_and_shows_what_runs(compose: Compose) -> None:
+    def page(password: str) -> tuple[int, str]:
+        request = urllib.request.Request(compose.url("CONSOLE"))
+        login = base64.b64encode(f"anyone:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+
+    assert page("guessed")[0] == 401
+    code, text = page(compose.secrets("console")["console"])
+    assert code == 200
+    for name in ("gateway", "elasticsearch", "autoscaler", "resizer", "watch"):
+        assert f'<th scope="row">{name}</th>' in text
+    assert 'href="/traces/' in text, "a slowest request of the event store"
 
 
 def test_the_collector_follows_no_link_that_a_replica_creates(compose: Compose) -> None:

@@ -20,7 +20,7 @@ from support.checkout import ROOT
 from support.components import unavailable
 from support.eventually import eventually
 
-PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS")
+PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS", "CONSOLE")
 FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")
 IMAGES: Final = (
     *("tidegate/tidegate:0.1.0", "tidegate/service:0.1.0", "tidegate/model:0.1.0"),

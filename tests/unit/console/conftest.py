@@ -21,7 +21,7 @@ ROOT = "http://127.0.0.1:8080"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load(stack={"data_dir": tmp_path})
+    return load(stack={"data_dir": tmp_path}, prometheus={"port": 9})
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """The console; what it reports as a fault fails the test."""
     event_log = EventLog.to_files(settings, "console", APP)
     async with AsyncExitStack() as stack:
-        sources = await stack.enter_async_context(open_sources(settings, "http://127.0.0.1:9"))
+        sources = await stack.enter_async_context(open_sources(settings))
         app, polls = create_app(sources, event_log)
         stack.callback(polls.close)
         transport = httpx.ASGITransport(app)

@@ -50,7 +50,7 @@ async def test_the_page_does_not_wait_for_the_searches_of_others(
         assert end.wait(60)
 
     event_log = EventLog.to_files(settings, "console", APP)
-    async with open_sources(settings, "http://127.0.0.1:9") as sources:
+    async with open_sources(settings) as sources:
         app, _ = create_app(sources, event_log)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080"
@@ -74,7 +74,7 @@ async def test_an_unexpected_exception_is_recorded_and_answered_with_all_headers
 
     monkeypatch.setattr(Overview, "values", values)
     event_log = EventLog.to_files(settings, "console", APP)
-    async with open_sources(settings, "http://127.0.0.1:9") as sources:
+    async with open_sources(settings) as sources:
         app, _ = create_app(sources, event_log)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(
@@ -91,7 +91,7 @@ async def test_every_range_is_read_as_often(
 ) -> None:
     del store
     event_log = EventLog.to_files(settings, "console", APP)
-    async with open_sources(settings, "http://127.0.0.1:9") as sources:
+    async with open_sources(settings) as sources:
         seen: list[float] = []
 
         class Seen(Polls):

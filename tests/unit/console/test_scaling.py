@@ -56,7 +56,7 @@ async def test_a_change_says_its_direction_by_replicas_and_then_slots(
         recorded.record("surge(sloq)", {}, signals, 0.0, decision)
     recorded.writer.close()
     store.append(recorded.events("decision"))
-    async with open_sources(settings, "http://127.0.0.1:9") as sources:
+    async with open_sources(settings) as sources:
         changes = await read_changes(sources, 0.0)
     assert {change.sentence: change.up for change in changes} == {
         "2 of 2": False,

@@ -68,6 +68,7 @@ def test_each_consumer_has_its_own_secrets_only(tmp_path: Path) -> None:
         "setup": {"elastic", "kibana_system", "writer", "reader", "viewer"},
         "grafana": {"grafana_admin", "reader"},
         "exporter": {"reader"},
+        "console": {"console", "reader"},
         "verify": {"reader", "viewer", "grafana_admin"},
         "control": {"resizer_token"},
         "model": {"prediction_key"},

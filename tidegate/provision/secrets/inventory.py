@@ -89,6 +89,7 @@ CONSUMERS: Final = {
         Consumer("setup", APPLICATION_UID),
         Consumer("collector", APPLICATION_UID),
         Consumer("exporter", APPLICATION_UID),
+        Consumer("console", APPLICATION_UID),
         Consumer("verify", APPLICATION_UID),
         Consumer("model", APPLICATION_UID),
         # Read by the autoscaler (as APPLICATION_UID) and by the resizer: root without capabilities, which
@@ -109,7 +110,12 @@ SECRETS: Final = (
         "kibana_system", ("kibana", "setup"), "Kibana's own account in Elasticsearch", _BY_SETUP
     ),
     Secret("writer", ("logstash", "setup"), "user tidegate_writer", _BY_SETUP),
-    Secret("reader", ("grafana", "exporter", "verify", "setup"), "user tidegate_reader", _BY_SETUP),
+    Secret(
+        "reader",
+        ("grafana", "exporter", "console", "verify", "setup"),
+        "user tidegate_reader",
+        _BY_SETUP,
+    ),
     Secret("viewer", ("verify", "setup"), "user tidegate_viewer; login in Kibana", _BY_SETUP),
     Secret(
         "collector",
@@ -122,6 +128,12 @@ SECRETS: Final = (
         ("grafana", "verify"),
         "user admin of Grafana",
         "Grafana reads it only at its first start: afterwards change it in Grafana too",
+    ),
+    Secret(
+        "console",
+        ("console",),
+        "login in the console, with any user name",
+        "nothing else: the console reads it again",
     ),
     Secret(
         "kibana_encryption_key",

@@ -1,0 +1,109 @@
+"""The status of a stack without a supervisor, as in Docker Compose: what Prometheus scrapes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from tidegate.runtime.http_client import HttpClient
+from tidegate.runtime.prometheus import Prometheus
+from tidegate.settings import Settings
+from tidegate.stack.processes.process_supervisor import State
+from tidegate.stack.prometheus import REPLICA_JOB
+from tidegate.stack.supervisor.programs import url
+from tidegate.stack.supervisor.prometheus_monitor import firing_alerts
+from tidegate.stack.supervisor.status import (
+    ProgramStatus,
+    StackStatus,
+    pause_status,
+    stack_state,
+)
+
+STARTED: Final = "process_start_time_seconds"
+NODE: Final = "tidegate_replica_info"
+# Each replica of the model service has one of them.
+VERSIONS: Final = ("ml_prediction_reference_samples", "ml_reference_absolute_error")
+# What the exporter watches.
+BACKENDS: Final = {"tidegate_elasticsearch_up": "elasticsearch", "tidegate_logstash_up": "logstash"}
+REPLICAS: Final = "tidegate_replicas"
+QUERY: Final = f'{{__name__=~"up|{STARTED}|{NODE}|{"|".join((*VERSIONS, *BACKENDS, REPLICAS))}"}}'
+
+
+async def read_status(prometheus: Prometheus, settings: Settings) -> StackStatus:
+    """The status now; what only a supervisor knows is empty.
+
+    Raises:
+        HttpError: Prometheus does not answer.
+    """
+    found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+    for one in await prometheus.query(QUERY):
+        found.setdefault(one.labels["__name__"], []).append((one.labels, one.samples[-1][1]))
+
+    def of_targets(*names: str, label: str) -> dict[str, str]:
+        return {
+            labels["instance"]: labels.get(label, "")
+            for name in names
+            for labels, _ in found.get(name, ())
+        }
+
+    started = defaultdict(
+        float, {labels["instance"]: value for labels, value in found.get(STARTED, ())}
+    )
+    nodes = of_targets(NODE, label="node")
+    versions = of_targets(*VERSIONS, label="version")
+    components, replicas = [], []
+    for labels, up in sorted(found.get("up", ()), key=lambda one: one[0]["instance"]):
+        target = labels["instance"]
+        if labels["job"] == REPLICA_JOB:
+            name, version = nodes.get(target, target), versions.get(target, "")
+            # A new replica is a target before it answers.
+            replicas.append(_program(name, "ready" if up else "starting", started[target], version))
+        else:
+            components.append(_program(labels["job"], "ready" if up else "failed", started[target]))
+    for name, program in BACKENDS.items():
+        components += [
+            _program(program, "ready" if up else "failed") for _, up in found.get(name, ())
+        ]
+    sizes = {labels.get("state"): int(value) for labels, value in found.get(REPLICAS, ())}
+    ready = sum(one.state == "ready" for one in replicas)
+    client = HttpClient(prometheus.session, prometheus.url, seconds=prometheus.seconds)
+    alerts = firing_alerts((await client.call("GET", "/api/v1/alerts")).decode())
+    return StackStatus(
+        state=stack_state(components, replicas, settings.replicas.min),
+        pid=0,
+        started_at=0.0,
+        data_dir="",
+        service=settings.service.name,
+        gateway=url(settings.stack.host, settings.gateway.port),
+        prometheus=prometheus.url,
+        store=settings.store.kind,
+        simulated_device=settings.device.simulated,
+        objective_seconds=settings.slo.latency_seconds,
+        components=components,
+        min=settings.replicas.min,
+        max=settings.replicas.max,
+        desired=sizes.get("desired", ready),
+        running=sizes.get("running", len(replicas)),
+        ready=ready,
+        slots=settings.slots.per_replica,
+        own_slots=settings.slots.per_replica,
+        replicas=replicas,
+        recent=[],
+        pause=pause_status(settings),
+        alerts=alerts or [],
+    )
+
+
+def _program(name: str, state: State, started_at: float = 0.0, version: str = "") -> ProgramStatus:
+    return ProgramStatus(
+        id=name,
+        state=state,
+        pid=None,
+        started_at=started_at,
+        ready_at=None,
+        restarts=0,
+        address="",
+        problem="it does not answer" if state == "failed" else "",
+        version=version,
+    )
