@@ -33,8 +33,8 @@ from prometheus_client import generate_latest
 from starlette.types import Message
 
 from tidegate.monitoring.counting.bin_counter import BinCounter
-from tidegate.monitoring.counting.psi import critical_value
-from tidegate.monitoring.counting.reference import Reference, load_reference, smoothed_ratios
+from tidegate.monitoring.counting.drift_test import critical_value, smoothed_ratios
+from tidegate.monitoring.counting.reference import Reference, load_reference
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import REFERENCE, SAMPLES, load
 from tidegate.service.model.features import Matrix, Schema
@@ -123,7 +123,7 @@ def evaluate(
     size = len(reference)
     counts = np.bincount(steps * size + bins, minlength=count * size).reshape(count, size)
     total = np.vstack([np.zeros((1, size), np.int64), counts.cumsum(axis=0)])
-    expected, m = smoothed_ratios(reference), float(sum(reference))
+    expected, m = np.array(smoothed_ratios(reference)), float(sum(reference))
     values = RuleValues({}, {}, {}, critical_value(size, features, DRIFT.significance))
     now = np.arange(1, count + 1)
     for window, length in STEPS.items():

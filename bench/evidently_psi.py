@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.monitoring.counting.bin_counter import BinCounter
-from tidegate.monitoring.counting.psi import psi
+from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.reference import load_reference
 from tidegate.service.model.artefact import REFERENCE, load
 from tidegate.service.training import flights as dataset

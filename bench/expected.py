@@ -29,8 +29,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.expectation import Expectation
-from tidegate.monitoring.counting.psi import psi
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model.features import Matrix

@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tidegate.monitoring.counting.drift_test import (
+    index_expression,
+    ratio_expression,
+    statistic_expression,
+)
 from tidegate.rules.promql import number
 from tidegate.rules.recording import Group, Recording
 from tidegate.settings import Drift
@@ -155,16 +160,13 @@ def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recor
     yield Recording(samples, f"sum by ({by}) ({observed})", f"total number of rows, over {window}")
     yield Recording(
         ratio,
-        f"({observed} + 0.5)\n"
-        f"/ on ({by}) group_left ()\n"
-        f"({samples} + 0.5 * count by ({by}) ({observed}))",
+        ratio_expression(observed, samples, by),
         f"smoothed fractions of {of.description}, over {window}",
     )
     expected = now(f"{name}_reference_ratio")
     yield Recording(
         index,
-        f"sum by ({by}) (\n  ({ratio} - {expected})\n  * ln({ratio} / {expected})\n)\n"
-        f"and {samples} > 0",
+        f"{index_expression(ratio, expected, by)}\nand {samples} > 0",
         f"population stability index of {of.description}, over {window}",
     )
     rows, limit = now(f"{name}_reference_samples"), now(f"{name}_critical_value")
@@ -172,7 +174,7 @@ def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recor
         f"{name}_drift:{window}",
         f"{index}\n"
         f"and {samples} >= {_min_rows(window, drift)}\n"
-        f"and {index} * {samples} * {rows}\n/ ({samples} + {rows})\n> {limit}",
+        f"and {statistic_expression(index, samples, rows)}\n> {limit}",
         f"that index, if there are at least {_min_rows(window, drift)} rows and it is significant",
     )
 

@@ -24,8 +24,8 @@ import yaml
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from support.ports import free_port
+from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
-from tidegate.monitoring.counting.psi import psi
 from tidegate.monitoring.counting.reference import count_numbers
 from tidegate.rules.drift_rules import FAST, SECONDS, drift_groups
 from tidegate.rules.rule_files import recording_rules

@@ -19,8 +19,7 @@ import pytest
 import yaml
 
 from support.components import AT_NIGHT, unavailable
-from tidegate.monitoring.counting.psi import psi
-from tidegate.monitoring.counting.reference import smoothed_ratios
+from tidegate.monitoring.counting.drift_test import psi, smoothed_ratios
 from tidegate.observability_files.paths import observability_folder
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.features import Feature
@@ -149,7 +148,7 @@ def input_series(
         for index, column in enumerate(values[1:]):
             counter = f'ml_feature_observations_total{{{labels},bin="{index}"}}'
             yield {"series": counter, "values": " ".join(column)}
-        for index, ratio in enumerate(smoothed_ratios(REFERENCE.counts).tolist()):
+        for index, ratio in enumerate(smoothed_ratios(REFERENCE.counts)):
             gauge = f'ml_feature_reference_ratio{{{labels},bin="{index}"}}'
             yield {"series": gauge, "values": f"{ratio!r}x{end // scrape}"}
 

@@ -16,7 +16,7 @@ from tidegate.drift.concept.detectors import Adwin
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.bin_counter import BinCounter
-from tidegate.monitoring.counting.psi import critical_value, psi, statistic
+from tidegate.monitoring.counting.drift_test import DriftTest
 from tidegate.monitoring.counting.reference import Counts
 from tidegate.rules.drift_rules import FAST, SECONDS
 from tidegate.rules.model_alerts import TIERS
@@ -70,6 +70,11 @@ class GroundTruth:
     ) -> None:
         self._model, self._drift = model, drift
         self._features = model.reference.features
+        self._tests = [
+            DriftTest(each.counts, len(self._features), drift.significance)
+            for each in self._features
+        ]
+        self._label_test = DriftTest(model.reference.predictions, 1, drift.significance)
         batches = record.batches
         matrix = np.concatenate([periods[b.period].matrix[list(b.rows)] for b in batches])
         self._bins = BinCounter(self._features, categories).bins(matrix)
@@ -84,7 +89,7 @@ class GroundTruth:
     def psi(self, feature: str, rows: Mask) -> float:
         """A feature's PSI over some rows."""
         at = self._names.index(feature)
-        return psi(self._counts(at, rows), self._features[at].counts)
+        return self._tests[at].index(self._counts(at, rows))
 
     def expected_accuracy(self, rows: Mask) -> float:
         """The expected fraction of correct predictions for these rows; NaN without a calibration."""
@@ -120,37 +125,35 @@ class GroundTruth:
         n, found = int(rows.sum()), dict[Subject, float]()
         if n < self._min_samples(window):
             return found
-        significance = self._drift.significance
-        for number, feature in enumerate(self._features):
-            limit = critical_value(len(feature.counts), len(self._features), significance)
-            if index := self._certain_psi(self._counts(number, rows), feature.counts, limit):
-                found["DriftFeatureCritical", feature.name] = index
-        limit = critical_value(len(self._model.labels), 1, significance)
-        reference = self._model.reference.predictions
-        if index := self._certain_psi(self._label_counts(rows), reference, limit):
-            found["DriftPredictionCritical", ""] = index
+        compared: list[tuple[Subject, DriftTest, Counts]] = [
+            (("DriftFeatureCritical", name), self._tests[number], self._counts(number, rows))
+            for number, name in enumerate(self._names)
+        ]
+        labels = self._label_counts(rows)
+        compared.append((("DriftPredictionCritical", ""), self._label_test, labels))
+        for subject, test, counts in compared:
+            if test.drifted(counts, self._drift.psi_critical, factor=CERTAINTY_FACTOR):
+                found[subject] = test.index(counts)
         return found
 
     def feature(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
         """Check an alert about one feature."""
         at = self._names.index(alert.subject)
-        reference = np.array(self._features[at].counts)
-        limit = critical_value(len(reference), len(self._features), self._drift.significance)
         for window, rows in self._windows(alert, self.answered_in):
-            yield self._drifted(alert, window, self._counts(at, rows), reference, limit)
+            yield self._drifted(alert, window, self._counts(at, rows), self._tests[at])
 
     def prediction(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
         """Check an alert about the predicted labels."""
-        reference = np.array(self._model.reference.predictions)
-        limit = critical_value(len(self._model.labels), 1, self._drift.significance)
         for window, rows in self._windows(alert, self.answered_in):
-            yield self._drifted(alert, window, self._label_counts(rows), reference, limit)
+            yield self._drifted(alert, window, self._label_counts(rows), self._label_test)
 
     def dataset(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
         """Check the alert that a large fraction of the features has drifted."""
         for window, rows in self._windows(alert, self.answered_in):
             n, limit = int(rows.sum()), self._drift.psi_warning
-            drifted = sum(self._is_drift(at, rows, limit) for at in range(len(self._names)))
+            drifted = sum(
+                test.drifted(self._counts(at, rows), limit) for at, test in enumerate(self._tests)
+            )
             share = drifted / len(self._names)
             text = (
                 f"{drifted} of {len(self._names)} features have drifted over {window} ({n:,} rows)"
@@ -236,29 +239,12 @@ class GroundTruth:
         return inside
 
     def _drifted(
-        self, alert: FiredAlert, window: str, counts: Counts, reference: Counts, limit: float
+        self, alert: FiredAlert, window: str, counts: Counts, test: DriftTest
     ) -> tuple[str, bool]:
-        n, index = int(counts.sum()), psi(counts, reference)
+        n = int(counts.sum())
         threshold = _threshold(alert, self._drift.psi_warning, self._drift.psi_critical)
-        significant = statistic(index, n, float(reference.sum())) > limit
-        text = f"PSI {index:.2f} over {window} ({n:,} rows)"
-        return text, n >= self._min_samples(window) and index > threshold and significant
-
-    def _is_drift(self, at: int, rows: Mask, threshold: float) -> bool:
-        reference = np.array(self._features[at].counts)
-        counts = self._counts(at, rows)
-        index = psi(counts, reference)
-        limit = critical_value(len(reference), len(self._features), self._drift.significance)
-        significant = statistic(index, float(counts.sum()), float(reference.sum())) > limit
-        return index > threshold and significant
-
-    def _certain_psi(self, counts: Counts, reference: Sequence[int], limit: float) -> float:
-        """The PSI if it is critical with the margin of `CERTAINTY_FACTOR`, else 0."""
-        index = psi(counts, reference)
-        x2 = statistic(index, float(counts.sum()), float(sum(reference)))
-        threshold = self._drift.psi_critical
-        certain = index > CERTAINTY_FACTOR * threshold and x2 > CERTAINTY_FACTOR * limit
-        return index if certain else 0.0
+        text = f"PSI {test.index(counts):.2f} over {window} ({n:,} rows)"
+        return text, test.drifted(counts, threshold, self._min_samples(window))
 
     def _label_counts(self, rows: Mask) -> Counts:
         predicted = self._predicted[rows]

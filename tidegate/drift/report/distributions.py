@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tidegate.drift.report.counter_increases import Floats
-from tidegate.monitoring.counting.psi import critical_value, psi, statistic
-from tidegate.monitoring.counting.reference import Counts, FeatureReference, Reference
+from tidegate.monitoring.counting.drift_test import DriftTest
+from tidegate.monitoring.counting.reference import Counts, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,19 @@ class Distribution:
     Attributes:
         name: the feature's, or `predictions`.
         bins: the bins' names.
-        reference: rows in each bin at training.
+        test: its test, with the rows in each bin at training.
         counts: rows in each bin since; [periods, bins].
-        critical_value: X² above this is significant.
     """
 
     name: str
     bins: tuple[str, ...]
-    reference: Counts
+    test: DriftTest
     counts: Floats
-    critical_value: float
+
+    @property
+    def reference(self) -> Counts:
+        """Rows in each bin at training."""
+        return np.array(self.test.reference, np.int64)
 
     @property
     def total(self) -> Floats:
@@ -39,19 +42,18 @@ class Distribution:
     @property
     def psi(self) -> float | None:
         """The PSI over all periods; None without rows."""
-        return _psi(self.total, self.reference)
+        return self._psi(self.total)
 
     def psi_by_period(self) -> list[float | None]:
         """The PSI of each period; None for a period without rows."""
-        return [_psi(counts, self.reference) for counts in self.counts]
+        return [self._psi(counts) for counts in self.counts]
 
     def drifted(self, threshold: float, samples: int) -> bool:
         """Whether the PSI over all periods is above the threshold, on enough rows, and significant."""
-        rows = float(self.total.sum())
-        index = self.psi
-        if index is None or rows < samples or index <= threshold:
-            return False
-        return statistic(index, rows, float(self.reference.sum())) > self.critical_value
+        return self.test.drifted(self.total, threshold, max(1, samples))
+
+    def _psi(self, counts: Floats) -> float | None:
+        return self.test.index(counts) if counts.sum() else None
 
 
 def feature_distributions(
@@ -68,9 +70,14 @@ def feature_distributions(
         periods: the number of periods.
         significance: the accepted probability of a false finding, over all features together.
     """
-    comparisons = len(reference.features)
     return [
-        _distribution(feature, observed, periods, comparisons, significance)
+        _distribution(
+            feature.name,
+            feature.labels,
+            DriftTest(feature.counts, len(reference.features), significance),
+            {label: observed[of, label] for of, label in observed if of == feature.name},
+            periods,
+        )
         for feature in reference.features
     ]
 
@@ -91,31 +98,22 @@ def prediction_distribution(
         periods: the number of periods.
         significance: the accepted probability of a false finding.
     """
-    counts: Sequence[int] = reference.predictions
+    counts = reference.predictions
     if reference.prediction is not None:
         labels, counts = reference.prediction.labels, reference.prediction.counts
     if not counts:
         return None
-    columns = [observed.get((label,), np.zeros(periods)) for label in labels]
-    limit = critical_value(len(labels), 1, significance)
-    at_training = np.array(counts, np.int64)
-    return Distribution("predictions", tuple(labels), at_training, np.stack(columns, axis=1), limit)
+    test = DriftTest(counts, 1, significance)
+    by_label = {label: rows for (label,), rows in observed.items()}
+    return _distribution("predictions", tuple(labels), test, by_label, periods)
 
 
 def _distribution(
-    feature: FeatureReference,
-    observed: Mapping[tuple[str, ...], Floats],
+    name: str,
+    bins: tuple[str, ...],
+    test: DriftTest,
+    observed: Mapping[str, Floats],
     periods: int,
-    comparisons: int,
-    significance: float,
 ) -> Distribution:
-    empty = np.zeros(periods)
-    columns = [observed.get((feature.name, label), empty) for label in feature.labels]
-    at_training = np.array(feature.counts, np.int64)
-    limit = critical_value(len(feature.bins), comparisons, significance)
-    counts = np.stack(columns, axis=1)
-    return Distribution(feature.name, feature.labels, at_training, counts, limit)
-
-
-def _psi(counts: Floats, reference: Counts) -> float | None:
-    return psi(counts.astype(np.int64), reference) if counts.sum() else None
+    columns = [observed.get(label, np.zeros(periods)) for label in bins]
+    return Distribution(name, bins, test, np.stack(columns, axis=1))

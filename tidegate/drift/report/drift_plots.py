@@ -18,7 +18,7 @@ from tidegate.drift.report.plot_style import bare, figure, name_periods
 from tidegate.loadgen.report.plot_style import STYLE
 from tidegate.loadgen.report.plots import percent_label
 from tidegate.loadgen.report.theme import Theme
-from tidegate.monitoring.counting.reference import smoothed_ratios
+from tidegate.monitoring.counting.drift_test import smoothed_ratios
 
 COLUMNS: Final = 3
 # The colour scale of the heat map ends at this multiple of the critical PSI.

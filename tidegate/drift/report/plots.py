@@ -21,7 +21,7 @@ from tidegate.drift.report.wording import MAX_POINTS, unit
 from tidegate.loadgen.report.plot_style import STYLE
 from tidegate.loadgen.report.plots import WIDTH_INCHES, percent_label
 from tidegate.loadgen.report.theme import Theme
-from tidegate.monitoring.counting.reference import smoothed_ratios
+from tidegate.monitoring.counting.drift_test import smoothed_ratios
 
 Plot: TypeAlias = Callable[[Findings, Theme], Figure]
 
@@ -186,7 +186,7 @@ def _predictions(axes: Axes, predictions: Distribution, theme: Theme) -> None:
         predictions.counts, rows, out=np.full(predictions.counts.shape, np.nan), where=rows > 0
     )
     colours = (theme.p95, theme.queue, theme.replicas, theme.bad)
-    base = smoothed_ratios(predictions.reference)
+    base = np.array(smoothed_ratios(predictions.reference))
     frequencies = predictions.reference + predictions.total
     occurring = np.flatnonzero(frequencies)
     # Of two labels, one determines the other.

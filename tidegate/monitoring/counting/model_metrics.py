@@ -12,13 +12,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tidegate.monitoring.counting.bin_counter import BinCounter, Matrix
+from tidegate.monitoring.counting.drift_test import DriftTest, smoothed_ratios
 from tidegate.monitoring.counting.expectation import Expectation
-from tidegate.monitoring.counting.psi import critical_value
 from tidegate.monitoring.counting.reference import (
     BadReferenceError,
     Reference,
     Residuals,
-    smoothed_ratios,
 )
 
 _MODEL = ("model", "version")
@@ -159,11 +158,11 @@ class ModelMonitor(Collector):
         )
         for feature, bins in zip(reference.features, self._labels, strict=True):
             of = (*self._model, feature.name)
-            for label, ratio in zip(bins, smoothed_ratios(feature.counts).tolist(), strict=True):
+            for label, ratio in zip(bins, smoothed_ratios(feature.counts), strict=True):
                 ratios.add_metric((*of, label), ratio)
             samples.add_metric(of, sum(feature.counts))
-            limit = critical_value(len(bins), len(self._names), significance)
-            critical.add_metric(of, limit)
+            test = DriftTest(feature.counts, len(self._names), significance)
+            critical.add_metric(of, test.critical_value)
         yield from (ratios, samples, critical)
 
     def _prediction_constants(
@@ -174,7 +173,7 @@ class ModelMonitor(Collector):
             "Share of a label among the predictions at training, smoothed.",
             labels=(*_MODEL, "label"),
         )
-        for label, ratio in zip(labels, smoothed_ratios(counts).tolist(), strict=True):
+        for label, ratio in zip(labels, smoothed_ratios(counts), strict=True):
             ratios.add_metric((*self._model, label), ratio)
         yield ratios
         yield self._gauge(
@@ -183,7 +182,7 @@ class ModelMonitor(Collector):
         yield self._gauge(
             "ml_prediction_critical_value",
             "As ml_feature_critical_value, for the predicted labels.",
-            critical_value(len(counts), 1, significance),
+            DriftTest(tuple(counts), 1, significance).critical_value,
         )
 
 

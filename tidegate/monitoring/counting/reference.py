@@ -128,13 +128,6 @@ def load_reference(file: Path) -> Reference:
         raise BadReferenceError(f"{file} cannot be read: {error}") from error
 
 
-def smoothed_ratios(counts: Sequence[int] | Counts) -> npt.NDArray[np.float64]:
-    """Shares of the bins, (count + ½) / (n + B/2): with Jeffreys' prior no share is 0."""
-    rows = np.asarray(counts, dtype=np.float64)
-    ratios: npt.NDArray[np.float64] = (rows + 0.5) / (rows.sum() + len(rows) / 2)
-    return ratios
-
-
 def count_numbers(edges: Sequence[float], values: npt.NDArray[np.floating[Any]]) -> Counts:
     """The number of values under the edges, in each bin, over the edges, and missing."""
     missing = np.isnan(values)

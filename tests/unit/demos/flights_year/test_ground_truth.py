@@ -11,7 +11,7 @@ from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.task import Model
-from tidegate.monitoring.counting.psi import psi
+from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.reference import count_numbers
 from tidegate.settings import Drift
 

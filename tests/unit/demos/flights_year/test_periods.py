@@ -7,7 +7,7 @@ import pytest
 
 from tidegate.demos.flights_year.periods import rake, replay_periods
 from tidegate.monitoring.counting.bin_counter import BinCounter
-from tidegate.monitoring.counting.psi import psi
+from tidegate.monitoring.counting.drift_test import psi
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.features import Feature
 from tidegate.service.training.flights import Flights

@@ -9,7 +9,7 @@ from tidegate.drift.report.alerts import FiredAlert, fired_alerts
 from tidegate.drift.report.counter_increases import Floats, Series
 from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
 from tidegate.drift.report.task import Model
-from tidegate.monitoring.counting.psi import psi
+from tidegate.monitoring.counting.drift_test import psi
 
 OBSERVED: dict[tuple[str, ...], Floats] = {
     ("x", "0"): np.array([900.0, 10.0]),

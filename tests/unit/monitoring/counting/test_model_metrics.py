@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tidegate.monitoring.counting.drift_test import critical_value
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.monitoring.counting.number_bins import predicted_value_bins
-from tidegate.monitoring.counting.psi import critical_value
 from tidegate.monitoring.counting.reference import (
     BadReferenceError,
     Calibration,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from tidegate.monitoring.counting.psi import critical_value, psi, statistic
+from tidegate.monitoring.counting.drift_test import critical_value, psi, statistic
 
 COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=25)
 
