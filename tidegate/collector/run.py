@@ -31,6 +31,7 @@ from tidegate.runtime.identity import event_origin
 from tidegate.runtime.locks import LockedError, exclusive_lock
 from tidegate.runtime.private_files import UMASK, make_private_folder
 from tidegate.settings import Settings
+from tidegate.store.kinds import store_folder
 from tidegate.store.query import time_ranges
 
 NOT_ALL_DELIVERED: Final = 1
@@ -68,7 +69,7 @@ def deliver_now(settings: Settings) -> None:
     This makes the events of an instrumented application searchable without a collector. Events that are not
     delivered within `SEARCH_SECONDS` stay in their files.
     """
-    if settings.store.kind != "embedded" or settings.collector.sink != "store":
+    if store_folder(settings) is None or settings.collector.sink != "store":
         return
     if not settings.log_dir.is_dir():
         return

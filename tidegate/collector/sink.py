@@ -7,8 +7,8 @@ from typing import Protocol
 
 from tidegate.events.event import Event
 from tidegate.settings import Settings
-from tidegate.store import open_store
 from tidegate.store.base import Rejected
+from tidegate.store.kinds import open_store, store_server
 from tidegate.store.own_fields import LeftOut
 
 
@@ -50,6 +50,5 @@ def sink_name(settings: Settings) -> str:
     """Return the name of the sink for messages."""
     if settings.collector.sink == "logstash":
         return settings.collector.logstash.url
-    if settings.store.kind == "elasticsearch":
-        return settings.store.elasticsearch.url
-    return "the embedded store"
+    server = store_server(settings)
+    return server.url if server else f"the {settings.store.kind} store"

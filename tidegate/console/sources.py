@@ -19,7 +19,7 @@ from tidegate.stack.snapshot import Snapshot, fetch_headline, take_snapshot
 from tidegate.stack.supervisor.control_client import fetch_status
 from tidegate.stack.supervisor.programs import url
 from tidegate.store.base import EventStore, SearchRequest, SearchResult
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store
 
 T = TypeVar("T")
 # A search of the embedded store uses a processor: two leave the others to the service.

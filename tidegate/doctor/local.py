@@ -24,6 +24,7 @@ from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.gateway import haproxy
 from tidegate.store.embedded import folder
 from tidegate.store.embedded.repair import problem as store_damage
+from tidegate.store.kinds import store_folder, store_server
 
 # The memory of a stack of six replicas, measured: about 100 MiB per Python program.
 MEMORY_BYTES: Final = 1024 * MIB
@@ -59,7 +60,7 @@ async def checks(settings: Settings) -> list[Result]:
         _ports(settings),
         *_embedded_store(settings),
         memory_check(psutil.virtual_memory().available),
-        *(await _elasticsearch(settings)),
+        *(await _store_server(settings)),
         *(await replica_checks(settings, Path.cwd())),
     ]
 
@@ -172,8 +173,8 @@ def memory_check(free: int) -> Result:
 
 
 def _embedded_store(settings: Settings) -> list[Result]:
-    root = settings.stack.data_dir / "store"
-    if settings.store.kind != "embedded" or not root.is_dir():
+    root = store_folder(settings)
+    if root is None or not root.is_dir():
         return []
     if problem := store_damage(root, content=True):
         return [failed("store", problem)]
@@ -183,8 +184,8 @@ def _embedded_store(settings: Settings) -> list[Result]:
     return [ok("store", f"all files in {root} are undamaged")]
 
 
-async def _elasticsearch(settings: Settings) -> list[Result]:
-    if settings.store.kind != "elasticsearch":
+async def _store_server(settings: Settings) -> list[Result]:
+    if (server := store_server(settings)) is None:
         return []
-    url = settings.store.elasticsearch.url
-    return [_check("elasticsearch", await store_problem(settings), f"{url} answers")]
+    name = settings.store.kind
+    return [_check(name, await store_problem(settings), f"{server.url} answers")]

@@ -13,6 +13,7 @@ from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server
 from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
+from tidegate.store.kinds import store_server
 
 NODE: Final = "exporter"
 # The fraction of Prometheus' scrape timeout that the backends may take; the rest is for the response.
@@ -61,8 +62,8 @@ def _backends(settings: Settings, event_log: EventLog) -> list[Backend]:
         from tidegate.exporter.logstash import Logstash  # noqa: PLC0415
 
         backends.append(Logstash(settings.exporter.logstash_url))
-    if settings.store.kind == "elasticsearch":
+    if server := store_server(settings):
         from tidegate.exporter.elasticsearch import Elasticsearch  # noqa: PLC0415
 
-        backends.append(Elasticsearch(settings.store.elasticsearch, event_log))
+        backends.append(Elasticsearch(server, event_log))
     return backends

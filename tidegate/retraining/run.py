@@ -28,7 +28,7 @@ from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store
 from tidegate.store.query import time_ranges
 from tidegate.store.search.follower import Follower
 from tidegate.terminal_console import Console

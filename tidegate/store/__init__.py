@@ -1,5 +1,5 @@
 """The event store: an embedded one (tantivy), or Elasticsearch."""
 
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store
 
 __all__ = ["open_store"]

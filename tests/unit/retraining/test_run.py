@@ -35,7 +35,7 @@ from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError, load
 from tidegate.service.model.predictor import load_predictor
 from tidegate.settings import Settings
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store
 
 ORIGIN = Origin("flights", "1", "local", "flights-1", "default")
 

@@ -21,7 +21,7 @@ from tidegate.autoscaler.decision_event import format_size
 from tidegate.events.event import Event
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store
 from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search.event_lines import text_of

@@ -15,7 +15,7 @@ from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store
 from tidegate.store.search.follower import Follower
 
 NODE: Final = "watch"

@@ -24,7 +24,7 @@ from tidegate.drift.report.task import Model
 from tidegate.drift.report.wording import badge
 from tidegate.settings import Settings
 from tidegate.store.base import StoreUnavailableError
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store, store_server
 from tidegate.store.query import time_ranges
 
 EXIT_ERROR: Final = 2
@@ -146,4 +146,4 @@ def truncation_note(labels: int) -> str:
 
 def kibana_url(settings: Settings) -> str:
     """The URL of Kibana; empty for the embedded store, which has none."""
-    return settings.kibana.url if settings.store.kind == "elasticsearch" else ""
+    return settings.kibana.url if store_server(settings) else ""

@@ -12,9 +12,11 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets.version_stamp import Version, parse_version
+from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
+from tidegate.store.elasticsearch.authorities import authority_options
 
 REQUEST_SECONDS: Final = 30.0
 # Data stream options (the failure store) exist since 9.1; the tests run 9.2.
@@ -45,11 +47,10 @@ def connect(settings: Settings) -> Iterator[Elasticsearch]:
         ProvisionError: the password or the certificate authority cannot be read.
     """
     server = settings.store.elasticsearch
-    options: dict[str, Any] = {}
-    if server.ca_file is not None:
-        if not server.ca_file.is_file():
-            raise ProvisionError(f"store.elasticsearch.ca_file: {server.ca_file} does not exist")
-        options["ca_certs"] = str(server.ca_file)
+    try:
+        authorities = authority_options(server)
+    except HttpError as error:
+        raise ProvisionError(str(error)) from error
     password = read_password(settings.provision.secrets_dir, "elastic")
     with Elasticsearch(
         server.url,
@@ -57,7 +58,7 @@ def connect(settings: Settings) -> Iterator[Elasticsearch]:
         request_timeout=REQUEST_SECONDS,
         max_retries=0,
         retry_on_timeout=False,
-        **options,
+        **authorities,
     ) as client:
         yield client
 

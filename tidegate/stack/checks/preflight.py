@@ -16,6 +16,7 @@ from tidegate.stack.checks.ports import port_problems, required_ports
 from tidegate.stack.disk import folder_problem
 from tidegate.stack.gateway import haproxy
 from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_problem
+from tidegate.store.kinds import store_server
 
 DEFAULT_MODEL: Final = Model().path
 
@@ -121,10 +122,10 @@ def policy_problem(settings: Settings) -> str:
 
 async def store_problem(settings: Settings) -> str:
     """Why the store cannot be used; empty if it can."""
-    if settings.store.kind != "elasticsearch":
+    if (server := store_server(settings)) is None:
         return ""
-    problem = await elasticsearch_problem(settings.store.elasticsearch)
-    return f"elasticsearch: {problem}; start it, or use --store embedded" if problem else ""
+    problem = await elasticsearch_problem(server)
+    return f"{settings.store.kind}: {problem}; start it, or use --store embedded" if problem else ""
 
 
 async def start_problems(settings: Settings) -> list[str]:

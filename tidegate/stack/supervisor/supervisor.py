@@ -57,6 +57,7 @@ from tidegate.stack.supervisor.status import (
     stack_state,
 )
 from tidegate.store.embedded.repair import problem as store_damage
+from tidegate.store.kinds import store_folder, store_server
 
 NODE: Final = "stack"
 TRUNCATE_SECONDS: Final = 5.0
@@ -162,10 +163,8 @@ class Supervisor:
             if output != self._layout.output("supervisor"):
                 truncate_output(output, 0)  # so that after a failure it contains only this start
         self.event_log.record("start", f"starting in {self._layout.data}", component=NODE)
-        if self.settings.store.kind == "elasticsearch":
-            self._elasticsearch = ElasticsearchMonitor(
-                self.settings.store.elasticsearch, self.event_log
-            )
+        if server := store_server(self.settings):
+            self._elasticsearch = ElasticsearchMonitor(server, self.event_log)
             self._background("elasticsearch", self._elasticsearch.run)
         self._background("outputs", self._truncate_outputs)
         self._background("processors", self._processors.run)
@@ -253,8 +252,8 @@ class Supervisor:
         ready = sum(one.state == "ready" for one in replicas)
         settings = self.settings
         problem = folder_problem(self._layout.data)
-        if not problem and settings.store.kind == "embedded":
-            problem = store_damage(self._layout.data / "store", content=False)
+        if not problem and (folder := store_folder(settings)):
+            problem = store_damage(folder, content=False)
         return StackStatus(
             state=stack_state(components, replicas, settings.replicas.min, problem=problem)
             if self._state == "ready"

@@ -31,6 +31,7 @@ from tidegate.stack.supervisor.programs import console_problem, console_url, sto
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
 from tidegate.stack.terminal.status_view import line
+from tidegate.store.kinds import KINDS
 from tidegate.terminal_console import Console
 
 BAD_ARGUMENT: Final = 2
@@ -50,8 +51,8 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
         The exit code: 0, 1 if it could not start, 2 if the kind of store is unknown.
     """
     console, errors = Console(), Console(stderr=True)
-    if store not in {None, "embedded", "elasticsearch"}:
-        errors.print(f"--store {store}: unknown store; use embedded or elasticsearch")
+    if store not in {None, *KINDS}:
+        errors.print(f"--store {store}: unknown store; use {' or '.join(KINDS)}")
         return BAD_ARGUMENT
     settings = with_program_name(with_absolute_paths(_with_store(settings, store), Path.cwd()))
     layout = Layout(settings.stack.data_dir)

@@ -27,7 +27,7 @@ from tidegate.store.base import (
     SearchRequest,
     StoreUnavailableError,
 )
-from tidegate.store.open_store import open_store
+from tidegate.store.kinds import open_store
 from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import event_lines, waterfall

@@ -21,6 +21,7 @@ from tidegate.runtime.check_results import Result, count, failed, ok, skipped
 from tidegate.runtime.http_client import HttpClient
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
+from tidegate.store.kinds import store_server
 from tidegate.verify.target import Target
 
 Counter = Callable[[DataView, str], Awaitable[int]]
@@ -41,7 +42,7 @@ WITHOUT_EVENTS: Final = "no event; replicas.command writes its own only with tid
 
 async def check(target: Target) -> list[Result]:
     """Check the store's health, then count the events of each data view and each search."""
-    if target.settings.store.kind == "elasticsearch":
+    if store_server(target.settings):
         server = target.elasticsearch()
         return [await _health(server), *(await _counts(target, _elasticsearch(server)))]
     with closing(open_store(target.settings, read_only=True)) as store:

@@ -17,6 +17,7 @@ import orjson
 from tidegate.observability_files.kibana_dashboards import Dashboard, Panel, dashboards
 from tidegate.runtime.check_results import Result, count, failed, ok, result_from, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
+from tidegate.store.kinds import store_server
 from tidegate.verify.checks.events import WITHOUT_EVENTS, skip_reason
 from tidegate.verify.checks.lens_search import has_data, search_body
 from tidegate.verify.target import Target
@@ -135,8 +136,9 @@ def _difference(panel: Panel, shown: list[_Shown]) -> str:
 
 async def _data(target: Target, dashboard: Dashboard) -> Result:
     name = f"data of {dashboard.title}"
-    if target.settings.store.kind != "elasticsearch":
-        return skipped(name, "store.kind is embedded: Kibana shows another store")
+    if store_server(target.settings) is None:
+        kind = target.settings.store.kind
+        return skipped(name, f"store.kind is {kind}: Kibana shows another store")
     server = target.elasticsearch_of_viewer()
     semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
