@@ -14,22 +14,10 @@ import orjson
 import pytest
 
 from support.eventually import eventually
-from support.processes.service_process import Service, service
+from support.processes.service_process import service
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration
-
-
-async def send_requests(
-    found: Service, body: bytes, stop: asyncio.Event, statuses: list[int]
-) -> None:
-    """Send requests in turn on one connection, as the gateway does, until `stop` is set."""
-    headers = {"content-type": "application/json"}
-    async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
-        while not stop.is_set():
-            statuses.append(
-                (await client.post("/predict", content=body, headers=headers)).status_code
-            )
 
 
 async def wait_for_responses(statuses: list[int], number: int) -> None:
@@ -37,43 +25,6 @@ async def wait_for_responses(statuses: list[int], number: int) -> None:
     async with asyncio.timeout(60):
         while len(statuses) < number:  # noqa: ASYNC110  another process sends them
             await asyncio.sleep(0.01)
-
-
-async def check_health(found: Service, failed: asyncio.Event) -> None:
-    """Poll /ready as the gateway does, only more often, and set `failed` when it fails."""
-    async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
-        while (await client.get("/ready")).status_code == 200:  # noqa: ASYNC110 (a gateway polls, too)
-            await asyncio.sleep(0.05)
-    failed.set()
-
-
-def test_no_request_fails_when_a_replica_shuts_down_under_load(
-    flights: Artefact, samples: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    body = orjson.dumps({"instances": samples[:1]})
-    device = {"TIDEGATE_DEVICE__SIMULATED": "true", "TIDEGATE_DEVICE__LIGHT_SECONDS": "0.05"}
-    with service(tmp_path, flights.path, **device) as found:
-        eventually(lambda: found.ready() == 200, "ready")
-
-        statuses: list[int] = []
-
-        async def load_and_shut_down() -> None:
-            stop = asyncio.Event()
-            clients = [send_requests(found, body, stop, statuses) for _ in range(8)]
-            checking = asyncio.create_task(check_health(found, stop))
-            working = asyncio.gather(*clients)
-            await wait_for_responses(statuses, 8 * 2)
-            found.process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(working, 60)
-            await checking
-
-        asyncio.run(load_and_shut_down())
-        assert found.process.wait(60) == 0
-        assert found.ready() is None
-        events = found.events()
-    assert set(statuses) == {200}
-    assert len(events) == len(statuses)
-    assert {event["event"]["outcome"] for event in events} == {"success"}
 
 
 def test_requests_that_run_or_wait_when_the_listener_closes_get_a_response(
