@@ -63,20 +63,6 @@ def found(store: ElasticsearchStore, namespace: str) -> list[str]:
     return [hit["message"] for hit in store.search(request).hits]
 
 
-def test_a_cluster_at_its_shard_limit_is_unavailable(
-    store: ElasticsearchStore, client: Elasticsearch, namespace: str
-) -> None:
-    one = event(namespace)
-    client.cluster.put_settings(persistent={"cluster.max_shards_per_node": 1})
-    try:
-        with pytest.raises(StoreUnavailableError, match="maximum normal shards"):
-            store.append([one])
-    finally:
-        client.cluster.put_settings(persistent={"cluster.max_shards_per_node": None})
-    assert store.append([one]) == []
-    assert found(store, namespace) == ["hello"]
-
-
 def test_events_are_stored_in_the_data_stream_of_their_dataset_and_namespace(
     store: ElasticsearchStore, client: Elasticsearch, namespace: str
 ) -> None:

@@ -43,10 +43,3 @@ def test_components_that_do_not_run_are_not_scraped() -> None:
         {"autoscaler": {"enabled": False}, "drift": {"watch": False}}
     )
     assert not {"autoscaler", "watch"} & jobs(render_config(settings)).keys()
-
-
-def test_in_compose_the_replicas_are_discovered_by_dns() -> None:
-    found = jobs(render_config(Settings(), dns_name="model", hosts={"gateway": "gateway"}))
-    (names,) = found["model"]["dns_sd_configs"]
-    assert names == {"names": ["model"], "type": "A", "port": 18001, "refresh_interval": "2s"}
-    assert found["gateway"]["static_configs"] == [{"targets": ["gateway:8405"]}]

@@ -6,11 +6,8 @@ import asyncio
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from support.components import examples
 from tidegate.serving import NoSlotError, Slot, SlotMetrics, Slots
 from tidegate.settings import Slo
 
@@ -208,50 +205,6 @@ async def test_a_new_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> 
         await cancelled
     harness.slots.release(first)
     assert harness.slots.busy == 0
-
-
-@settings(max_examples=examples(200))
-@given(
-    first=st.integers(1, 4),
-    steps=st.lists(
-        st.one_of(
-            st.just(("acquire", 0)),
-            st.tuples(st.just("resize"), st.integers(1, 6)),
-            st.tuples(st.sampled_from(["release", "cancel"]), st.integers(0, 20)),
-        ),
-        max_size=40,
-    ),
-)
-def test_no_slot_is_lost_or_assigned_twice(first: int, steps: list[tuple[str, int]]) -> None:
-    async def run_steps() -> None:
-        harness = Harness(first, length=100)
-        tasks: list[asyncio.Task[Slot]] = []
-        for step, number in steps:
-            before = harness.slots.busy
-            if step == "acquire":
-                tasks.append(asyncio.create_task(harness.slots.acquire()))
-            elif step == "resize":
-                harness.slots.resize(number)
-            elif tasks:
-                task = tasks[number % len(tasks)]
-                if step == "release" and task.done() and not task.cancelled():
-                    tasks.remove(task)
-                    harness.slots.release(task.result())
-                elif step == "cancel" and not task.done():
-                    tasks.remove(task)
-                    task.cancel()
-            await run_tasks()
-            acquired = sum(task.done() for task in tasks)
-            assert harness.slots.busy == acquired
-            assert harness.slots.waiting == len(tasks) - acquired
-            # After a reduction, busy slots remain until their requests end.
-            assert acquired <= max(harness.slots.count, before)
-            assert not (harness.slots.waiting and harness.slots.has_free)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    asyncio.run(run_steps())
 
 
 async def test_the_first_byte_of_a_response_is_measured_once_with_an_objective_for_it() -> None:

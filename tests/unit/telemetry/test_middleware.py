@@ -10,46 +10,11 @@ from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import Message
-from starlette.websockets import WebSocket
+from starlette.routing import Route
 
 from support.harnesses.telemetry_harness import Harness, duration_sample
-from support.samples.asgi_apps import app_with, http_scope, ok
+from support.samples.asgi_apps import app_with, ok
 from tidegate.telemetry import annotate, fail, outgoing_headers, span
-
-
-async def test_a_websocket_is_passed_through(harness: Harness) -> None:
-    async def echo(socket: WebSocket) -> None:
-        await socket.accept()
-        annotate(ignored=True)
-        assert outgoing_headers() == {}
-        await socket.send_text(await socket.receive_text())
-        await socket.close()
-
-    app = Starlette(routes=[WebSocketRoute("/ws", echo)])
-    harness.instrument(app, sample_ratio=1)
-    incoming: list[Message] = [
-        {"type": "websocket.connect"},
-        {"type": "websocket.receive", "text": "hello"},
-    ]
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return incoming.pop(0)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = {**http_scope("/ws"), "type": "websocket", "subprotocols": []}
-    await app(scope, receive, send)
-    assert [message["type"] for message in sent] == [
-        "websocket.accept",
-        "websocket.send",
-        "websocket.close",
-    ]
-    assert sent[1]["text"] == "hello"
-    assert harness.events() == []
 
 
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError
@@ -145,25 +145,6 @@ def test_the_id_of_a_class_is_not_one_of_a_value() -> None:
         RegressorFeedback().accept(text, 1.0)
     assert caught.value.reason == "foreign_version"
     assert classes_digest("m", ()) != target_digest("m")
-
-
-def test_only_the_first_label_of_a_prediction_is_counted() -> None:
-    feedback = RegressorFeedback()
-    feedback.accept(id_of(1.0), 2.0)
-    with pytest.raises(OutcomeRefusedError, match="already been counted"):
-        feedback.accept(id_of(1.0), 3.0)
-    assert feedback.errors() == (0, 0, 1, 1, 1)
-
-
-def test_labels_of_another_version_are_counted_after_the_first_scrape_of_its_series() -> None:
-    feedback = RegressorFeedback()
-    texts = EARLIER_VERSION.make_values(AT_US, REQUEST, [1.0] * 5, 2.0)
-    for text in texts:
-        feedback.accept(text, 4.0)
-    first = generate_latest(feedback.registry).decode()
-    assert 'ml_absolute_error_total{model="m",version="0"} 0.0' in first
-    assert feedback.errors("0") == (0, 5, 0, 15, 45)
-    assert feedback.errors() == (0, 0, 0, 0, 0)
 
 
 def test_a_label_in_a_wrong_unit_does_not_hide_later_errors() -> None:

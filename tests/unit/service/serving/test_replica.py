@@ -48,27 +48,6 @@ async def test_the_simulated_device_uses_the_slot_for_its_time_and_is_in_the_res
     assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
 
 
-async def test_requests_beyond_the_slots_wait_in_order(
-    serve: Serve, samples: list[dict[str, Any]]
-) -> None:
-    device = {"simulated": True, "light_seconds": 0.04}
-    async with serve(device=device, slots={"per_replica": 2}) as served:
-        body, slots = {"instances": samples[:1]}, served.replica.slots
-        acquired = [await slots.acquire() for _ in range(2)]
-        requests = [
-            asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(6)
-        ]
-        await eventually_async(lambda: slots.waiting == 6)
-        for slot in acquired:
-            slots.release(slot)
-        responses = await asyncio.gather(*requests)
-        waits = sorted(event["tidegate"]["queue_ns"] for event in served.events())
-    assert [response.status_code for response in responses] == [200] * 6
-    assert waits[2] > 40e6, "all but the first two requests wait for 40 ms"
-    assert waits[4] > 80e6, "and the last two for 40 ms more"
-    assert served.service.recorder.statistics.queue_ns == sum(waits)
-
-
 async def test_a_full_queue_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
     async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
         body = {"instances": samples[:1]}

@@ -64,25 +64,3 @@ async def test_without_a_file_the_slots_do_not_change(serve: Serve) -> None:
     async with serve(slots={"per_replica": 3}, loaded=False) as served:
         await asyncio.wait_for(served.replica.slots_follower.run(), 5)
         assert served.replica.slots.count == 3
-
-
-async def test_running_requests_succeed_while_the_slots_change(
-    serve: Serve, tmp_path: Path, samples: list[dict[str, object]]
-) -> None:
-    file = SlotsFile(tmp_path / "slots", max_slots=4)
-    slots_section = {"per_replica": 2, "max": 4, "file": file.path}
-    device = {"simulated": True, "light_seconds": 0.5}
-    async with serve(slots=slots_section, device=device) as served:
-        slots = served.replica.slots
-        body = {"instances": samples[:1]}
-        requests = [
-            asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(5)
-        ]
-        await eventually_async(lambda: slots.busy == 2)
-        file.write(4)
-        await eventually_async(lambda: slots.busy == 4)
-        file.write(1)
-        await eventually_async(lambda: slots.count == 1)
-        responses = await asyncio.gather(*requests)
-        assert [response.status_code for response in responses] == [200] * 5
-        assert slots.busy == 0
