@@ -58,7 +58,7 @@ def recording_rules(groups: Iterable[Group]) -> str:
     return to_yaml({"groups": [_group(group) for group in groups]})
 
 
-def alerting_rules(alerts: Iterable[Alert]) -> str:
+def alerting_rules(of: Iterable[Alert]) -> str:
     """The text of the file of alerts."""
     rules = [
         {
@@ -68,7 +68,7 @@ def alerting_rules(alerts: Iterable[Alert]) -> str:
             "labels": {"severity": alert.severity},
             "annotations": alert.annotations,
         }
-        for alert in alerts
+        for alert in of
     ]
     group = {"name": ALERT_GROUP, "interval": duration(ALERT_INTERVAL_SECONDS), "rules": rules}
     return to_yaml({"groups": [group]})

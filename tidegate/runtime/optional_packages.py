@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import requires
+from traceback import walk_tb
 from typing import Final
 
 OWN_PACKAGES: Final = frozenset({"tidegate"})
@@ -16,12 +17,19 @@ FURTHER_EXTRAS: Final = ("train", "kubernetes", "parquet")
 _DISTRIBUTIONS: Final = {"sklearn": "scikit-learn", "grpc": "grpcio", "google": "protobuf"}
 
 
-def extra_with(module: str) -> str:
-    """The extra that installs the package of a module; `all` if it is in none of the further ones."""
+def extra_with(module: str, importers: Iterable[str] = ()) -> str:
+    """The extra that installs the package of a module; `all` if it is in none of the further ones.
+
+    Args:
+        module: the module that is missing.
+        importers: the modules that were being imported; those of the laboratory have an extra of their own.
+    """
+    of_lab = any(name.startswith("tidegate.lab.") for name in importers)
+    extras = (*FURTHER_EXTRAS, "lab") if of_lab else FURTHER_EXTRAS
     name = _DISTRIBUTIONS.get(module, module)
     for requirement in requires("tidegate") or ():
         found = re.match(rf"{re.escape(name)}\b.*extra == ['\"](\w+)['\"]", requirement)
-        if found and found[1] in FURTHER_EXTRAS:
+        if found and found[1] in extras:
             return found[1]
     return "all"
 
@@ -35,8 +43,10 @@ def exit_if_package_missing() -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if not package or package in OWN_PACKAGES:
             raise
+        frames = walk_tb(error.__traceback__)
+        extra = extra_with(package, [frame.f_globals.get("__name__", "") for frame, _ in frames])
         sys.stderr.write(
             f"this command needs the package {package}, which is not installed: pip install"
-            f" 'tidegate[{extra_with(package)}]'\n"
+            f" 'tidegate[{extra}]'\n"
         )
         sys.exit(EXIT_USAGE)
