@@ -108,12 +108,8 @@ def need(load: Load, costs: dict[str, float]) -> Need:
     replicas = max(1, math.ceil(slots / load.slots), math.ceil(serving / BUSY_SHARE))
 
     spans = load.sampling * costs["event: spans of a recorded trace"]
-    events = load.rate * (2 + spans)
-    bytes_each = (
-        costs["event: bytes of a request event"]
-        + costs["event: bytes of an access event"]
-        + spans * costs["event: bytes of a span"]
-    )
+    events = load.rate * (1 + spans)
+    bytes_each = costs["event: bytes of a request event"] + spans * costs["event: bytes of a span"]
     per_replica = costs["series of a replica, without a model"] + (
         costs["series of a replica, of its model"] if load.model else 0
     )

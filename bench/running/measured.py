@@ -36,7 +36,7 @@ class LiveRun:
         arrivals: the planned send time of each request.
         kinds: the kind of each request.
         responses: the response time of each request at the client; 60 s if it failed.
-        services: the times in a slot as measured at the gateway, by kind.
+        services: the times in a slot, by kind.
         replicas: time, existing replicas (including starting and draining ones; one with twice its base
             slots counts as two), and ready ones.
         decisions: time, the decided change of the number, and the age of the signals.
@@ -151,20 +151,15 @@ def _events(logs: Path) -> Iterator[dict[str, Any]]:
 
 
 def _services(events: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """By kind, the time of each request at the gateway without its wait there.
+    """By kind, the time of each request without its wait at the gateway.
 
     The gateway sends a replica no more requests than it has slots, so this is the time in a slot.
     """
-    kinds = {
-        event["trace"]["id"]: event["tidegate"]["work"]
-        for event in events
-        if event["event"].get("dataset") == "tidegate.request"
-    }
     found: dict[str, list[float]] = {}
     for event in events:
-        if event["event"].get("dataset") != "tidegate.access":
-            continue
-        if kind := kinds.get(event["trace"].get("id")):
+        if event["event"].get("dataset") == "tidegate.request" and (
+            kind := event["tidegate"].get("work")
+        ):
             held = event["event"]["duration"] - event["tidegate"]["gateway"]["queue_ns"]
             found.setdefault(kind, []).append(held / 1e9)
     return found

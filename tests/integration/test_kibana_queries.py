@@ -130,7 +130,7 @@ def access(settings: Settings, folder: Path) -> list[Event]:
         process.wait()
     constant = constant_fields(settings, ACCESS)
     lines = output.read_bytes().splitlines()
-    return [json.loads(access_event(line, constant)) for line in lines]
+    return [json.loads(access_event(line, constant) or b"") for line in lines]
 
 
 def alerts(origin: Origin) -> list[Event]:

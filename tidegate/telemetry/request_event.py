@@ -73,6 +73,8 @@ def request_event(origin: Origin, record: RequestRecord, route: str, end_ns: int
         "span": {"id": record.span_id},
         "tidegate": {"route": route, **record.fields},
     }
+    if record.received_ns > record.arrived_ns:
+        fields["tidegate"]["gateway"] = {"queue_ns": record.received_ns - record.arrived_ns}
     if record.parent is not None:
         fields["parent"] = {"id": record.parent.span_id}
     if error := _error(record):

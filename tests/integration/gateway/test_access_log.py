@@ -258,7 +258,20 @@ def test_a_flood_of_long_lines_does_not_fill_the_pipe(
     tmp_path: Path,
 ) -> None:
     settings = Settings.model_validate({"stack": {"data_dir": tmp_path}})
-    fields = ["access", 2_000_000, 1_500_000, 404, "GET", "/" + "a" * 2047, "-", None, -1, "m", "0"]
+    fields = [
+        "access",
+        2_000_000,
+        1_500_000,
+        404,
+        "GET",
+        "/" + "a" * 2047,
+        "-",
+        "-",
+        None,
+        -1,
+        "m",
+        "0",
+    ]
     line = json.dumps([*fields, "LR--"]).encode() + b"\n"
     command = access_log.argv(settings)
     with subprocess.Popen(command, stdin=subprocess.PIPE, pipesize=PIPE_BYTES) as program:

@@ -192,7 +192,7 @@ class Gateway:
         await eventually_async(reached)
         whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # the last line may be incomplete
         constant = constant_fields(Settings(), ACCESS)
-        return [json.loads(access_event(line, constant)) for line in whole.splitlines()]
+        return [json.loads(access_event(line, constant) or b"") for line in whole.splitlines()]
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

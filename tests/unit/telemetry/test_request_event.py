@@ -88,9 +88,11 @@ async def test_the_duration_counts_from_the_arrival_at_the_gateway(harness: Harn
     async with harness.client(app) as client:
         await client.get("/", headers={"x-request-start": stamp})
 
-    event = harness.event("request")["event"]
+    written = harness.event("request")
+    event = written["event"]
     assert event["duration"] == 400_000_000
     assert event["start"] == "2023-11-14T22:13:19.700000Z"
+    assert written["tidegate"]["gateway"] == {"queue_ns": 300_000_000}
     assert duration_sample(telemetry.registry, "_sum", http_route="/") == pytest.approx(0.4)
 
 

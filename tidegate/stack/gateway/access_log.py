@@ -57,15 +57,17 @@ LEFT: Final = re.compile("[Cc][QCHDL]")
 
 
 def argv(settings: Settings) -> tuple[str, ...]:
-    """The command of the program; its arguments are those of the `EventWriter`, and the constant fields.
+    """The command of the program; its arguments are those of the `EventWriter` and of `copy_events`.
 
-    The folder is absolute, as the program's working directory is another one.
+    The folder is absolute, as the program's working directory is another one. A program of
+    `replicas.command` may send a `traceresponse` without writing an event.
     """
     telemetry = settings.telemetry
     limits = (str(telemetry.file_bytes), str(telemetry.file_seconds))
+    every = "every" if settings.replicas.command else ""
     module = "tidegate.stack.gateway.access_log"
     folder, constant = str(settings.log_dir.absolute()), constant_fields(settings, ACCESS).decode()
-    return (sys.executable, "-P", "-m", module, folder, *limits, constant)
+    return (sys.executable, "-P", "-m", module, folder, *limits, constant, every)
 
 
 def constant_fields(settings: Settings, dataset: str) -> bytes:
@@ -81,20 +83,27 @@ def constant_fields(settings: Settings, dataset: str) -> bytes:
     return orjson.dumps({name: template[name] for name in ("ecs", "service", "data_stream")})[1:-1]
 
 
-def copy_events(lines: BinaryIO, writer: EventWriter, output: BinaryIO, constant: bytes) -> None:
+def copy_events(
+    lines: BinaryIO, writer: EventWriter, output: BinaryIO, constant: bytes, *, every: bool
+) -> None:
     """Write events to event files, and other lines (HAProxy's warnings) to the output, until the input ends.
+
+    A request that ended well leaves no event here if its replica has recorded it: that event is written
+    before the end of the response, so a kill loses none.
 
     Args:
         lines: HAProxy's output.
         writer: of the event files.
         output: where other lines go.
         constant: the constant fields.
+        every: whether also requests that a replica has recorded leave an event here.
     """
     for chunk in _chunks(lines):
         events: list[bytes] = []
         size = 0
         for line in chunk.splitlines(keepends=True):
-            if event := access_event(line, constant):
+            event = access_event(line, constant, every=every)
+            if event is not None:
                 events.append(event)
                 size += len(event)
                 if size >= WRITE_BYTES:
@@ -142,17 +151,29 @@ def _unread_bytes(lines: BinaryIO) -> int:
     return number[0]
 
 
-def access_event(line: bytes, constant: bytes) -> bytes:
-    """The event of a line of HAProxy's output, with its line end; empty if the line is no event."""
+def access_event(line: bytes, constant: bytes, *, every: bool = True) -> bytes | None:
+    """The event of a line of HAProxy's output, with its line end; empty if its replica's event suffices.
+
+    None if the line is no event.
+    """
     try:
         found = orjson.loads(line)
         if isinstance(found, dict):  # about a replica (ejection.lua): it is an event already
-            return line.rstrip(b"\n") + b"\n" if "event" in found else b""
+            return line.rstrip(b"\n") + b"\n" if "event" in found else None
         kind, *fields = found
+        if not every and kind == ACCESS and _is_recorded(fields):
+            return b""
         event = _EVENTS[kind](fields)
     except (LookupError, TypeError, ValueError):  # of JSON, too
-        return b""
+        return None
     return orjson.dumps(event)[:-1] + b"," + constant + b"}\n"
+
+
+def _is_recorded(fields: list[Any]) -> bool:
+    """Whether a replica has recorded the request, and the gateway knows no more about it than the times."""
+    _, _, status, _, _, _, recorded, _, _, _, retries, state = fields
+    ended_well = status is not None and status < 500 and retries == "0" and state.startswith("--")
+    return ended_well and bool(_TRACE.match(recorded))
 
 
 def _access(fields: list[Any]) -> dict[str, Any]:
@@ -160,12 +181,15 @@ def _access(fields: list[Any]) -> dict[str, Any]:
 
     Args:
         fields: times of its end and its start, in microseconds since 1970; the status, null if the client
-            left before there was one; the method and the path, cut; the valid `traceresponse` of the replica,
-            else the valid `traceparent` of the client; why the gateway refused the request; milliseconds in
-            the queue, negative if it was never there; HAProxy's name of the replica; its number of retries,
-            with a + in front if the request went to another replica; its termination state.
+            left before there was one; the method and the path, cut; the valid `traceparent` of the client and
+            `traceresponse` of the replica; why the gateway refused the request; milliseconds in the queue,
+            negative if it was never there; HAProxy's name of the replica; its number of retries, with a +
+            in front if the request went to another replica; its termination state.
     """
-    now_us, start_us, status, method, path, trace, reason, queue_ms, server, retries, state = fields
+    now_us, start_us, status, method, path, *traces, reason, queue_ms, server, retries, state = (
+        fields
+    )
+    trace = next(filter(_TRACE.match, reversed(traces)), None)
     end = ""
     if LEFT.match(state):
         outcome, level, end = "unknown", "warn", ", the client left"
@@ -192,7 +216,7 @@ def _access(fields: list[Any]) -> dict[str, Any]:
         },
         "http": {"request": {"method": method}, "response": {"status_code": status}},
         "url": {"path": path},
-        "trace": {"id": trace[3:35]} if _TRACE.match(trace) else {},
+        "trace": {"id": trace[3:35]} if trace else {},
         "tidegate": {
             "gateway": {
                 "queue_ns": max(0, queue_ms) * 1_000_000 if answered else None,
@@ -226,10 +250,10 @@ _EVENTS: Final[dict[str, Callable[[list[Any]], dict[str, Any]]]] = {
 
 def main() -> None:
     """Run until HAProxy has closed its output."""
-    directory, file_bytes, file_seconds, constant = sys.argv[1:]
+    directory, file_bytes, file_seconds, constant, every = sys.argv[1:]
     writer = EventWriter(Path(directory), NODE, int(file_bytes), float(file_seconds))
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
-        copy_events(lines, writer, sys.stderr.buffer, constant.encode())
+        copy_events(lines, writer, sys.stderr.buffer, constant.encode(), every=bool(every))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,19 @@ from tidegate.stack.gateway.access_log import access_event, argv, copy_events
 CONSTANT = b'"service":{"name":"shop"}'
 
 
-def line(state: str = "----", *, path: str = "/x", status: int | None = 200) -> bytes:
-    fields = ["access", 2_000_000, 1_500_000, status, "GET", path, "-", None, 0, "m1", "+1", state]
-    return json.dumps(fields).encode() + b"\n"
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
+def line(
+    state: str = "----",
+    *,
+    path: str = "/x",
+    status: int | None = 200,
+    recorded: str = "-",
+    retries: str = "0",
+) -> bytes:
+    request = [2_000_000, 1_500_000, status, "GET", path, "-", recorded]
+    return json.dumps(["access", *request, None, 0, "m1", retries, state]).encode() + b"\n"
 
 
 def copy(
@@ -33,7 +43,9 @@ def copy(
     with read_as(reading) as lines:
         with io.FileIO(writing, "w") as pipe:
             pipe.write(written)
-        copy_events(lines, EventWriter(folder, "gateway"), output or io.BytesIO(), CONSTANT)
+        copy_events(
+            lines, EventWriter(folder, "gateway"), output or io.BytesIO(), CONSTANT, every=False
+        )
 
 
 def events_in(folder: Path) -> list[dict[str, Any]]:
@@ -63,7 +75,7 @@ def test_an_event_about_a_replica_is_written_as_it_is(tmp_path: Path) -> None:
 
 def test_events_go_to_the_data_folder_whatever_the_programs_working_directory_is() -> None:
     settings = Settings.model_validate({"stack": {"data_dir": "data"}})
-    assert argv(settings)[-4] == str(Path.cwd() / "data" / "logs")
+    assert argv(settings)[-5] == str(Path.cwd() / "data" / "logs")
 
 
 def test_lines_that_come_in_pieces_are_put_together(tmp_path: Path) -> None:
@@ -107,15 +119,40 @@ def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Pat
 def test_a_response_that_did_not_end_is_no_success(
     state: str, outcome: str, level: str, message: str
 ) -> None:
-    event = json.loads(access_event(line(state), CONSTANT))
+    event = json.loads(access_event(line(state), CONSTANT) or b"")
     assert event["event"]["outcome"] == outcome
     assert event["log"]["level"] == level
     assert event["message"] == message
 
 
 def test_a_request_without_an_answer_has_no_status_and_no_time_in_the_queue() -> None:
-    event = json.loads(access_event(line("CQ--", status=None), CONSTANT))
+    event = json.loads(access_event(line("CQ--", status=None), CONSTANT) or b"")
     assert event["message"] == "GET /x unanswered, the client left"
     assert event["http"]["response"] == {"status_code": None}
     assert event["tidegate"]["gateway"]["queue_ns"] is None
     assert event["event"]["duration"] == 500_000_000
+
+
+def test_a_request_that_its_replica_has_recorded_leaves_no_second_event(tmp_path: Path) -> None:
+    told = [line(recorded=TRACE), line(recorded=TRACE, status=404, path="/told")]
+    others = [
+        line(path="/no-event"),
+        line(path="/invalid", recorded=f"00-{'0' * 32}-{'b' * 16}-01"),
+        line(path="/failed", recorded=TRACE, status=500),
+        line(path="/repeated", recorded=TRACE, retries="+1"),
+        line("CD--", path="/left", recorded=TRACE),
+        line("SD--", path="/cut", recorded=TRACE),
+        line("CQ--", path="/unanswered", status=None),
+    ]
+    output = io.BytesIO()
+    copy(b"".join(told + others), tmp_path, output)
+    written = [event["url"]["path"] for event in events_in(tmp_path)]
+    assert written == [json.loads(one)[5] for one in others]
+    assert not output.getvalue()
+    assert access_event(told[0], CONSTANT, every=True)
+
+
+def test_each_request_of_a_program_leaves_an_event() -> None:
+    assert not argv(Settings())[-1]
+    command = Settings.model_validate({"replicas": {"command": ["shop", "{port}"]}})
+    assert argv(command)[-1] == "every"
