@@ -36,7 +36,8 @@ class ShadowMetrics:
         self.agree, self.differ = (rows.labels(*of, agree) for agree in ("true", "false"))
         dropped = Counter(
             "ml_shadow_dropped_total",
-            "Rows selected for the shadow that it did not score.",
+            "Rows selected for the shadow that it did not score: full (its queue was full), "
+            "failed (it raised an error).",
             (*_LABELS, "reason"),
             registry=registry,
         )

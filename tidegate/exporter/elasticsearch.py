@@ -111,7 +111,7 @@ def health(body: Mapping[str, Any]) -> Metric:
     """The metric from `GET /_cluster/health`."""
     family = GaugeMetricFamily(
         "tidegate_elasticsearch_cluster_status",
-        "1 for the current status of the cluster, else 0.",
+        "1 for the status that the cluster has (green, yellow, red), else 0.",
         labels=["status"],
     )
     for status in STATUSES:

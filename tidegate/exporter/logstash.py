@@ -141,7 +141,7 @@ def _dropped(pipelines: Mapping[str, Any]) -> Metric:
 def _events(pipelines: Mapping[str, Any]) -> Metric:
     family = CounterMetricFamily(
         "tidegate_logstash_events_total",
-        "Events by stage: in, filtered, out.",
+        "Events received (in), filtered and sent (out).",
         labels=["pipeline", "stage"],
     )
     for stage in STAGES:
@@ -153,7 +153,9 @@ def _events(pipelines: Mapping[str, Any]) -> Metric:
 def _documents(pipelines: Mapping[str, Any]) -> Metric:
     family = CounterMetricFamily(
         "tidegate_logstash_documents_total",
-        "Documents sent to Elasticsearch, by output and outcome.",
+        "Documents sent to Elasticsearch: successes, non_retryable_failures (mostly "
+        "duplicates sent a second time), retryable_failures (each attempt counts), "
+        "dlq_routed (rejected).",
         labels=["pipeline", "output", "outcome"],
     )
     for pipeline, name, output in _outputs(pipelines):

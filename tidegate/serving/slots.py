@@ -60,7 +60,8 @@ class SlotMetrics:
         self.first_byte_seconds: Final = (
             Histogram(
                 "tidegate_slot_first_byte_seconds",
-                "Time a request spent in a slot until the first byte of its response's body.",
+                "With slo.until = first_byte: time a request spent in a slot until the first byte "
+                "of its response's body.",
                 buckets=buckets,
                 registry=registry,
             )

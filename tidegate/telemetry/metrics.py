@@ -97,7 +97,9 @@ class RequestMetrics:
         self.registry.register(_ReplicaInfo(node))
         self._durations = _by_route(
             "http_server_request_duration_seconds",
-            "Time from a request's arrival at the gateway to the end of its response.",
+            "Time from a request's arrival at the gateway to the end of its response, without "
+            "probes and scrapes; one bucket's bound is the objective, and exemplars have the "
+            "ids of sampled traces.",
             slo,
             self.registry,
         )
@@ -105,7 +107,8 @@ class RequestMetrics:
         self._first_bytes = (
             _by_route(
                 "tidegate_first_byte_seconds",
-                "Time from a request's arrival at the gateway to the first byte of its response's body.",
+                "With slo.until = first_byte: time from a request's arrival at the gateway to the "
+                "first byte of its response's body; else as http_server_request_duration_seconds.",
                 slo,
                 self.registry,
             )

@@ -30,7 +30,8 @@ class _DesiredReplicas(Collector):
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
             "tidegate_autoscaler_desired_replicas",
-            "The number last decided, which an HPA or KEDA may follow; absent while there is none.",
+            "The number of replicas last decided, which an HPA or KEDA may follow; absent "
+            "before the first decision, and when none was made for 4 ticks.",
         )
         with suppress(NoNumberError):
             family.add_metric((), self._decided.get(accept_dry_run=self._show_dry_run))
@@ -88,7 +89,7 @@ class Metrics:
         self._slots.set(math.nan)
         self._paused = Gauge(
             "tidegate_autoscaler_paused",
-            "1 while a person holds or bounds the number of replicas, else 0.",
+            "1 while a person holds or bounds the number of replicas (tidegate pause), else 0.",
             registry=self.registry,
         )
         self._dry_run = Gauge(
@@ -98,7 +99,8 @@ class Metrics:
         )
         self._machine_full = Gauge(
             "tidegate_autoscaler_machine_full",
-            "1 while requests queue and more replicas do not complete more of them, else 0.",
+            "1 while requests queue and more replicas do not complete more of them (policy "
+            "sloq), else 0.",
             registry=self.registry,
         )
         # A counter that begins at 1 hides its first increase from rate().

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class ModelMonitor(Collector):
         self._names = [feature.name for feature in reference.features] if reference.samples else []
         self._labels = [feature.labels for feature in reference.features]
         self._counter = BinCounter(reference.features, categories) if self._names else None
-        self._expectation, self._expected_name, self._expected_help = _expectation(reference)
+        self._expectation, self._expected_family = _expectation(reference)
         self._expected = 0.0
         self._constant = [*self._constants(reference, labels, significance, accuracy)]
 
@@ -85,7 +85,8 @@ class ModelMonitor(Collector):
         """The counts and the reference."""
         observed = CounterMetricFamily(
             "ml_feature_observations",
-            "Rows by the bin of a feature's value.",
+            "Predicted rows by the bin of a feature's value; bins are not cumulative and start "
+            "at 0.",
             labels=(*_FEATURE, "bin"),
         )
         if self._counter is not None:
@@ -96,7 +97,7 @@ class ModelMonitor(Collector):
                     observed.add_metric((*self._model, name, label), count)
         yield observed
         if self._expectation is not None:
-            expected = CounterMetricFamily(self._expected_name, self._expected_help, labels=_MODEL)
+            expected = self._expected_family()
             expected.add_metric(self._model, self._expected)
             yield expected
         yield from self._constant
@@ -123,7 +124,7 @@ class ModelMonitor(Collector):
     def _residual_constants(self, residuals: Residuals) -> Iterator[Metric]:
         yield self._gauge(
             "ml_reference_absolute_error",
-            "Mean absolute error on held-out rows.",
+            "Mean absolute error of a regressor on held-out rows.",
             residuals.mean_absolute_error,
         )
         yield self._gauge(
@@ -145,15 +146,16 @@ class ModelMonitor(Collector):
     def _feature_constants(self, reference: Reference, significance: float) -> Iterator[Metric]:
         ratios = GaugeMetricFamily(
             "ml_feature_reference_ratio",
-            "Share of a bin at training, smoothed.",
+            "Share of a bin at training, (count + ½) / (m + B/2).",
             labels=(*_FEATURE, "bin"),
         )
         samples = GaugeMetricFamily(
-            "ml_feature_reference_samples", "Rows counted at training.", labels=_FEATURE
+            "ml_feature_reference_samples", "m, the rows counted at training.", labels=_FEATURE
         )
         critical = GaugeMetricFamily(
             "ml_feature_critical_value",
-            "X² = PSI·n·m/(n + m) above this is significant at drift.significance.",
+            "X² = PSI·n·m/(n + m) above this is significant at drift.significance, over all "
+            "features together.",
             labels=_FEATURE,
         )
         for feature, bins in zip(reference.features, self._labels, strict=True):
@@ -170,14 +172,14 @@ class ModelMonitor(Collector):
     ) -> Iterator[Metric]:
         ratios = GaugeMetricFamily(
             "ml_prediction_reference_ratio",
-            "Share of a label among the predictions at training, smoothed.",
+            "Share of a label among the predictions for held-out rows, smoothed likewise.",
             labels=(*_MODEL, "label"),
         )
         for label, ratio in zip(labels, smoothed_ratios(counts), strict=True):
             ratios.add_metric((*self._model, label), ratio)
         yield ratios
         yield self._gauge(
-            "ml_prediction_reference_samples", "Predictions counted at training.", sum(counts)
+            "ml_prediction_reference_samples", "Number of those predictions.", sum(counts)
         )
         yield self._gauge(
             "ml_prediction_critical_value",
@@ -186,17 +188,20 @@ class ModelMonitor(Collector):
         )
 
 
-def _expectation(reference: Reference) -> tuple[Expectation | None, str, str]:
-    """What is expected of the predictions, with the name and the help text of its counter."""
+def _expectation(
+    reference: Reference,
+) -> tuple[Expectation | None, Callable[[], CounterMetricFamily]]:
+    """What is expected of the predictions, and its counter."""
     if reference.residuals is not None:
-        return (
-            Expectation.of_values(reference.residuals),
+        return Expectation.of_values(reference.residuals), lambda: CounterMetricFamily(
             "ml_expected_absolute_error",
             "Expected sum of absolute errors, by the predicted values.",
+            labels=_MODEL,
         )
     curve = reference.calibration
-    return (
-        None if curve is None else Expectation.of_confidence(curve),
+    expectation = None if curve is None else Expectation.of_confidence(curve)
+    return expectation, lambda: CounterMetricFamily(
         "ml_expected_correct",
         "Expected number of correct predictions: the sum of calibrated confidence.",
+        labels=_MODEL,
     )

@@ -118,14 +118,14 @@ def label_counters(
     return (
         OutcomeCounter(
             "ml_outcomes_total",
-            "Accepted labels, by whether the prediction was correct.",
+            "Labels accepted at /feedback, by whether the prediction was correct.",
             ("correct",),
             [("true",), ("false",)],
             lambda outcome: (("true" if outcome.correct else "false",), 1),
         ),
         OutcomeCounter(
             "ml_outcome_labels_total",
-            "Accepted labels, by the predicted and the actual label.",
+            "Labels accepted at /feedback, by the predicted and the actual label.",
             ("predicted", "actual"),
             pairs,
             lambda outcome: ((name(outcome.predicted), name(outcome.actual)), 1),

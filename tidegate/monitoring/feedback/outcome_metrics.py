@@ -15,6 +15,7 @@ LAG_EDGES: Final = (
     1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 172_800.0, 345_600.0, 604_800.0,
 )  # fmt: skip
 # If nothing scrapes the metrics, further outcomes are counted immediately.
+_MODEL: Final = ("model", "version")
 _MAX_BUFFERED: Final = 20_000
 
 
@@ -35,23 +36,23 @@ class OutcomeMetrics(Collector, Generic[OutcomeT]):
     def __init__(
         self, registry: CollectorRegistry, model: str, version: str, truth: Truth[OutcomeT]
     ) -> None:
-        names = ("model", "version")
         self._model = model
         self._counters = [
-            (Counter(each.name, each.text, (*names, *each.labels), registry=registry), each)
+            (Counter(each.name, each.text, (*_MODEL, *each.labels), registry=registry), each)
             for each in truth.counters()
         ]
         self._lag = Histogram(
             "ml_label_lag_seconds",
             "Time from a response to its label.",
-            names,
+            _MODEL,
             buckets=LAG_EDGES,
             registry=registry,
         )
         refused = Counter(
             "ml_feedback_refused_total",
-            "Refused labels, by reason.",
-            (*names, "reason"),
+            "Labels refused, by reason: malformed, forged, expired, replayed, foreign_version, "
+            "unknown_label.",
+            (*_MODEL, "reason"),
             registry=registry,
         )
         self._refused = {reason: refused.labels(model, version, reason) for reason in REASONS}

@@ -103,21 +103,22 @@ class ValueTruth:
         return (
             OutcomeCounter(
                 "ml_residuals_total",
-                "Accepted true values, by whether they are inside the predicted interval.",
+                "True values accepted for a regressor, by whether they are inside the predicted "
+                "interval: true, false, or unknown if the version had none.",
                 ("inside",),
                 [(inside,) for inside in _INSIDE.values()],
                 lambda outcome: ((_INSIDE[outcome.inside],), 1),
             ),
             OutcomeCounter(
                 "ml_absolute_error_total",
-                "Sum of |true - predicted|.",
+                "Sum of |true - predicted| of these, in the unit of the target.",
                 (),
                 [()],
                 lambda outcome: ((), _error(outcome)),
             ),
             OutcomeCounter(
                 "ml_squared_error_total",
-                "Sum of (true - predicted)².",
+                "Sum of (true - predicted)² of these.",
                 (),
                 [()],
                 lambda outcome: ((), _error(outcome) ** 2),

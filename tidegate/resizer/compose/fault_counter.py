@@ -21,6 +21,7 @@ class FaultCounter(Collector):
         """The number now."""
         yield CounterMetricFamily(
             "tidegate_resizer_faults",
-            "Unexpected errors in loops of the resizer, which then run again.",
+            "Unexpected errors in loops of the resizer, which then run again; each is an event "
+            "fault.",
             value=self.event_log.faults,
         )

@@ -98,12 +98,13 @@ class MemorySampler(Collector):
         """The last samples."""
         used = GaugeMetricFamily(
             "tidegate_container_memory_bytes",
-            "Memory of a container, without file cache that can be dropped.",
+            "Memory of a container of the project, sampled every 5 s, without file cache that "
+            "can be dropped.",
             labels=["service", "container"],
         )
         limit = GaugeMetricFamily(
             "tidegate_container_memory_limit_bytes",
-            "Memory that a container may use.",
+            "Memory that the container may use; above it the kernel kills a process.",
             labels=["service", "container"],
         )
         for one in self.samples:

@@ -12,7 +12,7 @@ from tidegate.rules.recording import Recording
 from tidegate.rules.service_rules import service_groups
 from tidegate.rules.yaml_text import NOTE
 from tidegate.settings import Settings
-from tools.generate.metrics.components import SECTIONS
+from tools.generate.metrics import SECTIONS
 
 INTRODUCTION: Final = (
     "Names follow OpenTelemetry's conventions where there is one, units are base units. Each Python program "

@@ -27,7 +27,7 @@ from tools.generate.grafana.dashboard import Encoder
 from tools.generate.grafana.runbook_text import runbook_names, runbook_text, runbook_url
 from tools.generate.kibana.data_views import DATA_VIEWS
 from tools.generate.kibana.links import CONSOLE
-from tools.generate.metrics.components import SECTIONS
+from tools.generate.metrics import SECTIONS
 
 SETTINGS = load()
 RECORDED = [

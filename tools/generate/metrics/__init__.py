@@ -1,1 +1,0 @@
-"""The name, type, labels and meaning of every exported metric, for docs/reference/metrics.md."""
