@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tidegate.loadgen.plan.durations import duration_text
 from tidegate.loadgen.report.plots import OVERVIEW, PANELS, as_bytes, draw
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.results import REPORT
-from tidegate.loadgen.report.series import RunSeries, narrative, run_series
+from tidegate.loadgen.report.results import REPORT, SERIES
+from tidegate.loadgen.report.series import RunSeries, as_json, narrative, run_series
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
 from tidegate.loadgen.report.verdict import verdict
@@ -26,8 +26,9 @@ FIGURES: Final[dict[str, tuple[str, ...]]] = {
 
 
 def write_report(folder: Path, summary: Summary, recording: Recording, series: Signals) -> Path:
-    """Write the plots and the report; return the path of the report."""
+    """Write the plots, their series and the report; return the path of the report."""
     run = run_series(recording, series, summary)
+    (folder / SERIES).write_text(as_json(run), encoding="utf-8")
     for name, panels in FIGURES.items():
         head = headline(summary) if len(panels) > 1 else ""
         (folder / f"{name}.png").write_bytes(as_bytes(draw(panels, run, LIGHT, head), "png"))

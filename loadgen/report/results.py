@@ -21,6 +21,7 @@ SUMMARY: Final = "summary.json"
 REQUESTS: Final = "requests.csv"
 SIGNALS: Final = "signals.csv"
 REPORT: Final = "report.html"
+SERIES: Final = "series.json"
 LATEST: Final = "latest"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -94,6 +96,20 @@ def run_series(recording: Recording, signals: Signals, summary: Summary) -> RunS
         breaches=tuple(spans_over(middle, by_quantile["p95"], slo, width)) if slo else (),
         signals=signals,
     )
+
+
+def as_json(run: RunSeries) -> str:
+    """Return the series for another program: the width of a bin in seconds, and a value for each bin.
+
+    Rates are in requests per second, quantiles in seconds; None is a bin without requests, or a quantile
+    within the failed ones.
+    """
+    columns = {name: getattr(run, name) for name in ("planned", "sent", "answered", "failed")}
+    values = {
+        name: [round(value, 6) if math.isfinite(value) else None for value in column.tolist()]
+        for name, column in {**columns, **run.quantiles}.items()
+    }
+    return json.dumps({"width": run.width, **values}) + "\n"
 
 
 def bin_width(end: float, requests: int) -> float:

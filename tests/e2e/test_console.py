@@ -32,6 +32,19 @@ EMPTY = """() => {
     const block = document.querySelector("[data-block=tiles]");
     block.innerHTML = block.dataset.html = "";
 }"""
+PATHS = ("/", "/search", "/traces", "/scaling", "/model", "/load")
+# A name of an element that an update, which replaces it, does not change: its place among its siblings.
+NAME = """(element) => {
+    const names = [];
+    for (let at = element; at?.parentElement; at = at.parentElement)
+        names.unshift(`${at.localName}:${[...at.parentElement.children].indexOf(at)}`);
+    return names.join(" ");
+}"""
+# What a mouse can use, and is seen: a rectangle of it, and no other state than enabled.
+CONTROLS = f"""() => [...document.querySelectorAll(
+    "a[href], button, input, select, textarea, summary, [tabindex], [onclick], [role=button]"
+)].filter((one) => one.checkVisibility({{ visibilityProperty: true }}) && !one.disabled
+    && one.getAttribute("tabindex") !== "-1" && one.type !== "hidden").map({NAME})"""
 REASON = re.compile(r"\d → \d: .*requests/s")
 
 SCENARIO = """
@@ -50,7 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[
     with running(
         folder,
         artefact,
-        console={"enabled": True, "control": True},
+        console={"enabled": True, "control": True, "runs_dir": str(folder / "runs")},
         device={"simulated": True},
         autoscaler={"tick_seconds": 2},
     ) as stack:
@@ -130,15 +143,22 @@ def test_every_decision_and_what_other_policies_would_have_done_are_shown(
     assert failures == []
 
 
-def test_a_slow_request_leads_to_its_trace_and_names_the_model_that_answered(
-    address: str, page: Page, artefact: Path
-) -> None:
+def test_why_a_request_was_slow_is_one_click_away(address: str, page: Page, artefact: Path) -> None:
+    failures = failures_of(page)
     page.goto(address)
     version = json.loads((artefact / "manifest.json").read_text("utf-8"))["version"][:12]
     row = page.locator("[data-block=slow] tbody tr").first
     expect(row).to_contain_text(version)
-    expect(row.get_by_role("link")).to_have_attribute("href", re.compile("^/traces/[0-9a-f]{32}$"))
     expect(page.locator("[data-block=model]")).to_contain_text(version)
+    took = row.locator("td").nth(2).inner_text()
+    row.get_by_role("link").click()
+    expect(page.get_by_role("heading", name="POST /predict")).to_be_visible()
+    expect(page.locator(".sum")).to_contain_text(took.partition(" ")[0][:3])
+    # Where the time went: in the queue of the gateway, or in the model.
+    names = page.locator("td.name").all_inner_texts()
+    for part in ("gateway wait", "model.predict"):
+        assert any(part in one for one in names), names
+    assert failures == []
 
 
 def test_the_drift_of_each_feature_is_one_click_away(address: str, page: Page) -> None:
@@ -176,17 +196,22 @@ def test_a_source_that_is_away_is_named_and_comes_back_without_a_reload(
     expect(banner).to_be_hidden()
 
 
-def test_the_keyboard_alone_reaches_every_control(address: str, page: Page) -> None:
-    page.goto(address)
-    expect(page.locator(".marks button").first).to_be_attached()
-    wanted = page.locator("a, button, summary").count()
-    seen = set()
-    for _ in range(2 * wanted):
+@pytest.mark.parametrize("path", PATHS)
+def test_the_keyboard_alone_reaches_all_that_a_mouse_does(
+    address: str, page: Page, path: str
+) -> None:
+    page.goto(address + path)
+    page.wait_for_function(
+        "document.querySelectorAll('canvas').length || !document.body.dataset.live"
+    )
+    wanted: list[str] = page.evaluate(CONTROLS)
+    assert len(wanted) > 10
+    page.locator("main").focus()
+    reached = set()
+    for _ in range(2 * len(wanted)):
         page.keyboard.press("Tab")
-        seen.add(page.evaluate("document.activeElement.outerHTML"))
-    for name in ("Skip to the content", 'href="?range=1h"', "Table: Errors", 'href="/traces/'):
-        assert any(name in one for one in seen), name
-    assert any('id="mark-' in one for one in seen)
+        reached.add(page.evaluate(f"({NAME})(document.activeElement)"))
+    assert set(wanted) <= reached, set(wanted) - reached
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -260,3 +285,40 @@ def test_more_tabs_than_a_browser_has_connections_are_all_live(address: str, pag
             for tab in tabs:
                 expect(tab.locator("[data-block=tiles]")).to_contain_text("Objective")
                 expect(tab.locator("canvas")).to_have_count(5)
+
+
+def test_a_load_test_is_started_watched_compared_and_stopped(
+    address: str, stack: Stack, page: Page
+) -> None:
+    failures = failures_of(page)
+    page.goto(address)
+    page.get_by_role("link", name="Load", exact=True).click()
+    expect(page.locator("[data-block=runs] tbody tr")).to_have_count(1)
+    page.get_by_label("Constant rate").fill("5")
+    page.get_by_role("spinbutton", name="for").fill("4")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".tile", has_text="planned")).to_contain_text("/")
+    expect(page.locator("[data-block=runs] tbody tr")).to_have_count(2)
+    runs = page.get_by_label("with").locator("option").all_inner_texts()
+    page.get_by_label("with").select_option(runs[-1])
+    page.get_by_role("button", name="Compare").click()
+    for name in ("1: constant", "2: console"):
+        expect(page.get_by_role("columnheader", name=name)).to_be_visible()
+    expect(page.locator("canvas")).to_have_count(5)
+    page.get_by_text("Table: Latency p95 since the start").click()
+    for name in ("p95: 1 constant", "p95: 2 console"):
+        expect(page.get_by_role("columnheader", name=name)).to_be_visible()
+    page.get_by_label("Constant rate").fill("1")
+    page.get_by_role("spinbutton", name="for").fill("600")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".tile", has_text="planned")).to_contain_text("/")
+    page.get_by_role("button", name="Stop it").click()
+    expect(page.locator("[data-block=runs] tbody tr").first).to_contain_text("invalid")
+    page.get_by_role("link", name="Report").first.click()
+    expect(page.get_by_role("heading", name="constant")).to_be_visible()
+    expect(page.get_by_role("img").first).to_be_visible()
+    assert failures == []
+    events = "service.node.name:console AND event.action:load"
+    eventually(
+        lambda: stack.run("tidegate", "search", events).stdout.count("load test") == 3, events
+    )

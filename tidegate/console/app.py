@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from tidegate.console.live import Polls
-from tidegate.console.pages import model, overview, scaling, search, traces
+from tidegate.console.pages import load, model, overview, scaling, search, traces
 from tidegate.console.security import PUBLIC, Security
 from tidegate.console.site import FOLDER, Page, Site
 from tidegate.console.sources import Sources
@@ -29,6 +29,7 @@ PAGES: Final[tuple[tuple[Page, Routes], ...]] = (
     (traces.PAGE, traces.routes),
     (scaling.PAGE, scaling.routes),
     (model.PAGE, model.routes),
+    (load.PAGE, load.routes),
 )
 
 FAULT: Final = (

@@ -18,4 +18,6 @@ class Console(Section):
     """File with the token that a browser asks for as a password, with any user name. Needed if `stack.host`
     is not a loopback address; there is no login without it."""
     control: bool = False
-    """Whether the pages may pause the autoscaler and set its bounds. Every such change is recorded."""
+    """Whether the pages may pause the autoscaler, set its bounds and start a load test. Each is recorded."""
+    runs_dir: Path = Path("runs")
+    """Folder of the load generator's runs (its `--out`), which the page *Load* shows."""

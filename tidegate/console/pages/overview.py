@@ -47,7 +47,7 @@ CHART_LINES: Final = (
 MEAN_RUNNING: Final = 'max(avg_over_time(tidegate_replicas{job="autoscaler",state="running"}[1h]))'
 DRIFT_FEATURES: Final = 3
 SLOW_MINUTES: Final = 15
-SLOW: Final = SearchRequest("event.dataset:tidegate.request", sort="event.duration", size=8)
+SLOW: Final = SearchRequest(sort="event.duration", size=8)
 WHY_SECONDS: Final = 86_400.0
 
 
@@ -80,6 +80,7 @@ class Overview:
         """Prepare it."""
         self._sources = site.sources
         self._slo = site.sources.settings.slo
+        self._requests = site.requests
         self._slow: Held[list[SlowRequest]] = Held(10.0)
         self._drift: Held[list[Distribution]] = Held(15.0)
         self._cost: Held[float] = Held(15.0)
@@ -149,7 +150,8 @@ class Overview:
 
     async def _slowest(self) -> list[SlowRequest]:
         since = datetime.now(UTC) - timedelta(minutes=SLOW_MINUTES)
-        found = map(_slow, (await self._sources.search(replace(SLOW, since=since))).hits)
+        request = replace(SLOW, query=f"event.dataset:{self._requests}", since=since)
+        found = map(_slow, (await self._sources.search(request)).hits)
         return [one for one in found if one.seconds]  # without those whose duration is no number
 
 
@@ -172,7 +174,7 @@ def _slow(event: Event) -> SlowRequest:
         trace=text_of(event, "trace.id"),
         path=f"{text_of(event, 'http.request.method')} {text_of(event, 'url.path')}",
         seconds=seconds("event.duration"),
-        queued=seconds("tidegate.queue_ns"),
+        queued=seconds("tidegate.queue_ns") or seconds("tidegate.gateway.queue_ns"),
         status=text_of(event, "http.response.status_code"),
         version=text_of(event, "tidegate.model.version"),
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import Request
@@ -23,6 +22,7 @@ from tidegate.autoscaler.decision_event import format_size
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.pause_command import make_override
 from tidegate.console.decisions import seconds_of
+from tidegate.console.forms import read_form
 from tidegate.console.live import Held
 from tidegate.console.problems import Problems
 from tidegate.console.series import DEFAULT, RANGES, Line, Range, chosen_range, read_lines
@@ -44,7 +44,6 @@ SPANS: Final = RANGES[:3]
 MAX_DECISIONS: Final = 1000
 PAGE_SIZE: Final = 100
 LOG_LINES: Final = 30
-MAX_BODY: Final = 10_000
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
 LINES: Final = (
     Line(ARRIVALS),
@@ -222,13 +221,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 async def _change(site: Site, request: Request) -> Response:
     """Pause the autoscaler, set its bounds or let it decide again; the event says that it was done here."""
-    settings, body = site.sources.settings, bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return PlainTextResponse(f"a form has at most {MAX_BODY} bytes", 413)
-    # Like its percent-encoded bytes, what is not UTF-8 is replaced, and refused as a value.
-    fields = dict(parse_qsl(body.decode(errors="replace")))
+    settings, fields = site.sources.settings, await read_form(request)
     file = OverrideFile(settings.control_file)
     if fields.get("do") == "resume":
         file.remove()

@@ -2,9 +2,10 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, lead?: boolean, height?: number, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, lead?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
  * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[]}} Data
+ *   `data` names others than those of the page, whose times are seconds since a start
  */
 
 const SYNC = "page";
@@ -28,7 +29,7 @@ export function text(value, unit) {
 }
 
 /** @param {number} seconds */
-const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
+const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
 
 /**
  * A model and its version, which is a hash.
@@ -70,12 +71,18 @@ class Chart {
     return /** @type {HTMLElement} */ (this.figure.querySelector(selector));
   }
 
+  /** @param {number} seconds */
+  time(seconds) {
+    return this.spec.data ? `${seconds} s` : clock(seconds);
+  }
+
   size() {
     return { width: Math.max(200, this.figure.clientWidth), height: this.spec.height ?? 190 };
   }
 
   /** @param {Data} data */
   show(data) {
+    if (this.spec.data) this.figure.hidden = !data.lines;
     if (!data.lines) return;
     const { times, values } = data.lines;
     this.marks = data.marks ?? [];
@@ -112,17 +119,17 @@ class Chart {
     this.plot = new uPlot(
       {
         ...this.size(),
-        cursor: { sync: { key: SYNC }, drag: { x: false, y: false }, points: { size: 6 } },
+        cursor: { sync: { key: SYNC + (this.spec.data ?? "") }, drag: { x: false, y: false }, points: { size: 6 } },
         legend: { live: true },
         scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max((high ?? 0) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
         axes: [{ ...axis, space: 70, values: this.times() }, { ...axis, size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => (this.spec.steps && !Number.isInteger(tick) ? "" : text(tick, unit))) }],
-        series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
+        series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => this.time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
         hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)] },
       },
       this.data,
       this.part(".plot"),
     );
-    this.plot.over.addEventListener("dblclick", () => location.assign(this.requests(this.plot.cursor.idx ?? 0)));
+    if (!this.spec.data) this.plot.over.addEventListener("dblclick", () => location.assign(this.requests(this.plot.cursor.idx ?? 0)));
   }
 
   /**
@@ -138,6 +145,7 @@ class Chart {
 
   /** The labels of the time axis: with the date where the range is longer than a day. */
   times() {
+    if (this.spec.data) return (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => this.time(tick));
     const [begin, end] = [this.data?.[0][0] ?? 0, this.data?.[0].at(-1) ?? 0];
     /** @type {Intl.DateTimeFormatOptions} */
     const format = end - begin > 90_000 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", ...(end - begin < 1200 ? { second: "2-digit" } : {}) };
@@ -183,8 +191,8 @@ class Chart {
         button = document.createElement("button");
         button.id = id;
         button.textContent = mark.up ? "▲" : "▼";
-        button.setAttribute("aria-label", `${time(mark.at)} ${mark.label}`);
-        const say = () => (this.part(".sentence").textContent = `${time(mark.at)}  ${mark.label}: ${mark.text}`);
+        button.setAttribute("aria-label", `${clock(mark.at)} ${mark.label}`);
+        const say = () => (this.part(".sentence").textContent = `${clock(mark.at)}  ${mark.label}: ${mark.text}`);
         for (const event of ["mouseenter", "focus", "click"]) button.addEventListener(event, say);
         strip.append(button);
       }
@@ -211,9 +219,9 @@ class Chart {
     const body = table.createTBody();
     for (let index = times.length - 1; index >= 0; index -= every) {
       const row = body.insertRow();
-      const link = document.createElement("a");
-      link.href = this.requests(index);
-      link.textContent = time(times[index] ?? 0);
+      const link = document.createElement(this.spec.data ? "span" : "a");
+      if (link instanceof HTMLAnchorElement) link.href = this.requests(index);
+      link.textContent = this.time(times[index] ?? 0);
       row.insertCell().append(link);
       for (const column of columns) row.insertCell().textContent = text(column[index], this.spec.unit);
     }
@@ -229,8 +237,8 @@ export class Charts {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((one) => one.draw()));
   }
 
-  /** @param {Data} data */
+  /** @param {Data & Record<string, any>} data */
   show(data) {
-    for (const chart of this.charts) chart.show(data);
+    for (const chart of this.charts) chart.show(chart.spec.data ? data[chart.spec.data] : data);
   }
 }

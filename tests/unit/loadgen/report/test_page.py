@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -48,6 +49,9 @@ def test_a_report_is_a_self_contained_file_and_plots(
     assert f"tidegate trace {50:032x}" in html
     assert "prefers-color-scheme: dark" in html
     assert "From 15 s on, p95 stayed within the objective" in html
+    series = json.loads((tmp_path / "series.json").read_text())
+    assert {len(one) for name, one in series.items() if name != "width"} == {len(series["p95"])}
+    assert max(one for one in series["p95"] if one is not None) > 0
     images = sorted(one.name for one in tmp_path.glob("*.png"))
     assert images == sorted([*(f"{name}.png" for name in PANELS), "overview.png"])
     assert all((tmp_path / name).read_bytes().startswith(PNG) for name in images)

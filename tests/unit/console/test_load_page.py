@@ -1,0 +1,177 @@
+"""The page of load tests: its runs, two of them side by side, their reports, and what it refuses to start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tidegate.settings import Settings, load
+
+ROOT = "http://127.0.0.1:8080"
+FIRST, SECOND, BROKEN = (f"2026-11-29T10-0{number}-00Z" for number in range(3))
+
+
+def summary(**values: Any) -> dict[str, Any]:
+    times = {f"response_p{one}_seconds": one / 1000 for one in (50, 95, 99)}
+    return {
+        "scenario": "seed",
+        "url": "http://127.0.0.1:8000",
+        "duration_seconds": 10.0,
+        "started_at": "2026-11-29T10:00:00Z",
+        "slo_seconds": 0.5,
+        "replicas_max": None,
+        "planned": 100,
+        "sent": 100,
+        "answered": 100,
+        "failed": 0,
+        "lag_p99_seconds": 0.001,
+        "valid": True,
+        "invalid_reasons": [],
+        "slowest": [],
+        "other": "field",
+        **times,
+        **values,
+    }
+
+
+def write(folder: Path, name: str, **values: Any) -> None:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "summary.json").write_text(json.dumps(summary(**values)))
+    (folder / name / "report.html").write_text("<style>p {}</style><p>report")
+    width = values.get("duration_seconds", 10.0) / 10
+    columns = {"answered": [10.0] * 10, "p95": [None, *[0.1] * 9]}
+    (folder / name / "series.json").write_text(json.dumps({"width": width, **columns}))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, runs: Path) -> Settings:
+    return load(stack={"data_dir": tmp_path}, console={"runs_dir": runs})
+
+
+async def test_without_a_run_it_says_what_to_paste(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/load")).text
+    assert page.count("tidegate loadgen run seed --url http://127.0.0.1:8000") == 2
+    assert "<form" not in page
+    assert "console.control is false" in page
+    changed = await client.post("/load/test", headers={"Origin": ROOT})
+    assert changed.status_code == 404
+
+
+async def test_it_compares_the_last_run_with_the_one_before_of_its_scenario(
+    client: httpx.AsyncClient, runs: Path
+) -> None:
+    write(runs, FIRST, response_p95_seconds=0.2)
+    write(runs, SECOND, response_p95_seconds=0.6, failed=2, duration_seconds=20.0)
+    write(runs, BROKEN, scenario="steps")
+    compared = (await client.get("/load", params={"run": SECOND})).text
+    for text in ("missed: p95 within 500 ms", "kept: p95", "+200%", "5.0</td>", "10.0</td>"):
+        assert text in compared
+    last = (await client.get("/load")).text
+    assert "1: steps" in last
+    assert "2: " not in last
+    named = (await client.get("/load", params={"with": FIRST})).text
+    assert "2: seed" in named
+    assert "2: " not in (await client.get("/load", params={"run": SECOND, "with": "-"})).text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "Invalid JSON"),
+        (json.dumps(summary(sent=-1)), "sent: Input should be"),
+        (json.dumps(summary(slowest=[{}])), "slowest.0.trace_id: Field required"),
+        ("0" * 1_000_001, "larger than"),
+    ],
+)
+async def test_a_summary_that_cannot_be_read_is_named(
+    client: httpx.AsyncClient, runs: Path, text: str, problem: str
+) -> None:
+    write(runs, FIRST)
+    (runs / FIRST / "summary.json").write_text(text)
+    page = await client.get("/load")
+    assert page.status_code == 200
+    assert f"summary.json: {problem}" in page.text
+
+
+async def test_a_folder_that_is_no_run_or_has_not_ended_is_left_out(
+    client: httpx.AsyncClient, runs: Path
+) -> None:
+    write(runs, FIRST)
+    (runs / SECOND).mkdir()
+    (runs / BROKEN).symlink_to(runs / FIRST)
+    write(runs, "<b>")
+    page = (await client.get("/load")).text
+    assert page.count('id="report-') == 1
+
+
+async def test_a_report_has_a_policy_of_its_own_and_runs_nothing(
+    client: httpx.AsyncClient, runs: Path
+) -> None:
+    write(runs, FIRST)
+    answer = await client.get(f"/load/{FIRST}/report")
+    assert answer.text.endswith("report")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox" in policy
+    (runs / SECOND).symlink_to(runs / FIRST)
+    for name in (SECOND, BROKEN, "..", "%2e%2e", "latest"):
+        assert (await client.get(f"/load/{name}/report")).status_code == 404
+
+
+class TestControl:
+    @pytest.fixture
+    def settings(self, tmp_path: Path, runs: Path) -> Settings:
+        (tmp_path / "samples.ndjson").write_text("{}\n")
+        return load(
+            stack={"data_dir": tmp_path},
+            console={"runs_dir": runs, "control": True},
+            model={"path": tmp_path},
+        )
+
+    @pytest.mark.parametrize(
+        ("fields", "problem"),
+        [
+            ({}, "scenario: expected constant or one of"),
+            ({"scenario": "/etc/passwd"}, "scenario: expected"),
+            ({"scenario": "constant", "rate": "201", "seconds": "1"}, "rate: expected a whole"),
+            ({"scenario": "constant", "rate": "1", "seconds": "²"}, "seconds: expected a whole"),
+        ],
+    )
+    async def test_it_starts_only_what_is_bounded(
+        self, client: httpx.AsyncClient, fields: dict[str, str], problem: str
+    ) -> None:
+        assert "<select" in (await client.get("/load")).text
+        answer = await client.post("/load/test", data=fields, headers={"Origin": ROOT})
+        assert answer.status_code == 422
+        assert problem in answer.text
+
+    async def test_a_form_of_another_page_starts_nothing(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/load/test", headers={"Origin": "http://127.0.0.1:9"})
+        assert answer.status_code == 403
+
+
+class TestAnotherMachine:
+    @pytest.fixture
+    def settings(self, tmp_path: Path, runs: Path) -> Settings:
+        (tmp_path / "samples.ndjson").write_text("{}\n")
+        return load(
+            stack={"data_dir": tmp_path, "host": "192.0.2.1"},
+            console={"runs_dir": runs, "control": True},
+            model={"path": tmp_path},
+        )
+
+    async def test_no_other_machine_is_loaded(self, client: httpx.AsyncClient) -> None:
+        assert "stack.host is 192.0.2.1" in (await client.get("/load")).text
+        answer = await client.post(
+            "/load/test", data={"scenario": "seed"}, headers={"Origin": ROOT}
+        )
+        assert answer.status_code == 422
