@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import gc
 import os
 import platform
 import random
@@ -27,6 +28,7 @@ from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.run import GARBAGE_OBJECTS
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events.event import Event, Origin, make_event, timestamp
 from tidegate.events.writer import EventWriter
@@ -203,6 +205,7 @@ def main() -> None:
     options.add_argument("--batches", type=int, nargs="+", default=[1000, 4000])
     options.add_argument("--elasticsearch", default="", help="URL of a running Elasticsearch")
     arguments = options.parse_args()
+    gc.set_threshold(GARBAGE_OBJECTS)
     stores = {"embedded": Settings.model_validate({"store": {"kind": "embedded"}})}
     if arguments.elasticsearch:
         stores["elasticsearch"] = Settings.model_validate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -66,6 +67,20 @@ def test_event_ids_are_unique() -> None:
     ids = {new_event_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(one) for one in ids} == {32}
+
+
+def test_a_forked_process_has_ids_of_its_own() -> None:
+    reading, writing = os.pipe()
+    if child := os.fork():
+        os.close(writing)
+        ids = os.read(reading, 1000).decode().split()
+        os.close(reading)
+        assert os.waitpid(child, 0) == (child, 0)
+        assert len({*ids, new_event_id(), new_event_id()}) == 4
+        assert len(ids) == 2
+    else:
+        os.write(writing, f"{new_event_id()} {new_event_id()}".encode())
+        os._exit(0)
 
 
 class Unprintable:
