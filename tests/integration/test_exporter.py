@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,48 +103,6 @@ def exporter(folder: Path, **settings: object) -> Iterator[RunningExporter]:
         process.wait()
 
 
-@contextmanager
-def logstash_api(stats: dict[str, Any], hangs: threading.Event) -> Iterator[str]:
-    """A monitoring API with these statistics, which does not respond while `hangs` is set."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            assert self.path == "/_node/stats/pipelines"
-            if hangs.is_set():
-                time.sleep(5)
-            body = json.dumps(stats).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            with suppress(OSError):  # the client has disconnected
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-    server = Server(("127.0.0.1", free_port()), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def stats(out: int) -> dict[str, Any]:
-    documents = {"successes": out, "non_retryable_failures": 0}
-    outputs = [{"id": "events", "name": "elasticsearch", "documents": documents}]
-    queue = {"events_count": 0, "queue_size_in_bytes": 1, "max_queue_size_in_bytes": 1000}
-    main = {"events": {"in": out, "out": out}, "queue": queue, "plugins": {"outputs": outputs}}
-    return {"pipelines": {"main": main}}
-
-
 def notification(status: str = "firing") -> bytes:
     alert = {
         "status": status,
@@ -230,35 +185,6 @@ def test_the_reader_account_may_read_every_metric_of_elasticsearch(
         assert 0 < free <= size
         assert "tidegate_logstash" not in running.metrics(), "no Logstash is configured"
         assert "not exported" not in running.output.read_text()
-
-
-@pytest.mark.integration
-def test_a_hanging_logstash_does_not_affect_elasticsearch(
-    reader: dict[str, Any], tmp_path: Path
-) -> None:
-    hangs = threading.Event()
-    numbers = stats(110)
-    with (
-        logstash_api(numbers, hangs) as url,
-        exporter(
-            tmp_path, **reader, EXPORTER__LOGSTASH_URL=url, PROMETHEUS__SCRAPE_SECONDS=5
-        ) as running,
-    ):
-        out = partial(
-            running.metric, "tidegate_logstash_events_total", pipeline="main", stage="out"
-        )
-        running.until(lambda: out() == 110, "Logstash is read")
-        numbers["pipelines"] = stats(3)["pipelines"]
-        running.until(lambda: out() == 3, "its counters are reset")
-        hangs.set()
-        found = running.metrics()
-        assert "tidegate_logstash_up 0.0" in found
-        assert "tidegate_elasticsearch_up 1.0" in found
-        hangs.clear()
-        running.until(lambda: running.metric("tidegate_logstash_up") == 1, "Logstash is read again")
-    output = running.output.read_text()
-    assert output.count("logstash: no response") == 1
-    assert output.count("logstash: available again") == 1
 
 
 def test_a_repeated_alert_is_stored_once(tmp_path: Path) -> None:

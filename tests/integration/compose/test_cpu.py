@@ -75,18 +75,6 @@ def test_a_lent_quota_survives_a_restart_of_the_resizer(project: Project, tmp_pa
         eventually(lambda: quotas(project) == [500_000_000])
 
 
-def test_slots_are_refused_for_a_service_without_a_cpu_limit(
-    project: Project, tmp_path: Path
-) -> None:
-    project.run("up", "--detach")
-    with running_resizer(project.name, tmp_path, **LENDING) as resizer:
-        eventually(lambda: resizer.has(1))
-        assert resizer.call()["slots"] is None
-        assert "has no CPU limit that could be raised" in refusal(resizer, 4)
-    with running_resizer(project.name, tmp_path) as resizer:
-        assert "cannot be set: see slots.max" in refusal(resizer, 4)
-
-
 def refusal(resizer: ResizerProcess, slots: int) -> str:
     with pytest.raises(urllib.error.HTTPError) as caught:
         resizer.call(1, slots)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
 from pathlib import Path
 
 import pytest
@@ -114,15 +112,6 @@ def test_killed_replicas_are_restarted_and_removed_replicas_are_recreated(
     assert unchanged == {(project.replica(2), before[project.replica(2)])}
 
 
-def test_the_last_replica_is_recreated_after_a_forced_removal(
-    project: Project, resizer: ResizerProcess
-) -> None:
-    before = project.ids()
-    docker("rm", "--force", project.replica(1))
-    eventually(lambda: project.ids() and project.ids() != before)
-    eventually(lambda: resizer.has(1))
-
-
 def test_a_manually_stopped_service_stays_stopped_until_it_is_started(
     project: Project, resizer: ResizerProcess
 ) -> None:
@@ -190,19 +179,6 @@ def test_a_copy_of_an_old_definition_is_replaced_once_its_successor_is_ready(
         )
 
 
-def test_a_replica_that_is_not_ready_for_start_seconds_is_replaced(
-    project: Project, tmp_path: Path
-) -> None:
-    project.run("up", "--detach")
-    settings = {"TIDEGATE_REPLICAS__START_SECONDS": "20"}
-    with running_resizer(project.name, tmp_path, **settings) as resizer:
-        resizer.scale(2)
-        before = project.ids()
-        project.put(2, "/ready/no")
-        eventually(lambda: project.ids().get(project.replica(3)) and resizer.has(2))
-        assert project.ids()[project.replica(1)] == before[project.replica(1)]
-
-
 def test_replicas_of_another_project_are_unchanged(
     project: Project, resizer: ResizerProcess, image: str, tmp_path: Path
 ) -> None:
@@ -215,12 +191,6 @@ def test_replicas_of_another_project_are_unchanged(
         assert {name: (one["Id"], one["State"]["StartedAt"]) for name, one in after.items()} == {
             name: (one["Id"], one["State"]["StartedAt"]) for name, one in theirs.items()
         }
-
-
-def test_numbers_out_of_bounds_are_refused(resizer: ResizerProcess) -> None:
-    with pytest.raises(urllib.error.HTTPError, match="409") as refused:
-        resizer.call(7)
-    assert "outside [1, 6]" in json.load(refused.value)["error"]
 
 
 def test_repeated_ups_end_at_the_requested_number(

@@ -19,7 +19,6 @@ from support.processes.compose_project import (
     Project,
     docker,
     failing_resizer,
-    running_resizer,
 )
 from tidegate.runtime.metrics_text import sample_value
 
@@ -123,13 +122,6 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
     assert project.containers() == project.containers("resizer") == {}
 
 
-def test_without_any_replica_it_does_not_start(project: Project, tmp_path: Path) -> None:
-    assert failing_resizer(project.name, tmp_path) == (
-        f"resizer: resizer.service: project {project.name} has no container of service model; "
-        "start it first: docker compose up --detach model\n"
-    )
-
-
 def test_a_fixed_name_and_a_fixed_port_are_both_reported(project: Project, tmp_path: Path) -> None:
     name, port = f"{project.name}-only", free_port()
     project.write(f'    container_name: {name}\n    ports: ["127.0.0.1:{port}:8000"]\n')
@@ -155,12 +147,3 @@ def test_a_taken_port_is_reported(project: Project, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", port)):
         error = failing_resizer(project.name, tmp_path, TIDEGATE_RESIZER__PORT=str(port))
     assert error.startswith(f"resizer: resizer.port: port {port} is taken")
-
-
-def test_the_running_number_is_desired_at_first(project: Project, tmp_path: Path) -> None:
-    project.run("up", "--detach", "--scale", "model=2")
-    before = project.ids()
-    with running_resizer(project.name, tmp_path) as resizer:
-        eventually(lambda: resizer.has(2))
-        assert resizer.call()["desired"] == 2
-    assert project.ids() == before

@@ -197,35 +197,6 @@ async def test_a_zero_stays_over_a_restart_only_if_a_person_set_it(
         assert (model.replicas, len(one.logged("held"))) == ((0, 1) if held else (3, 0))
 
 
-async def test_another_controller_of_the_same_deployment_is_named_once(
-    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model.create(replicas=2)
-    async with scene(model, monkeypatch) as one:
-        await one.resizer.tick()
-        for number in (3, 4, 3, 4, 3):
-            model.kubectl("scale", "deployment/model", f"--replicas={number}")
-            await one.resizer.tick()
-            await one.resizer.tick()
-        assert len(one.logged("corrected")) == 2
-        (message,) = one.logged("contested")
-        assert message.startswith("another controller scales the same Deployment")
-
-
-async def test_it_scales_to_zero_and_back_where_the_bounds_allow_it(
-    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model.create(replicas=1)
-    async with scene(model, monkeypatch, bounds=Replicas(min=0, max=MAX)) as one:
-        await one.resizer.tick()
-        for number in (0, 1):
-            await one.resizer.resize(number)
-            await one.resizer.tick()
-            await one.resizer.tick()
-            assert model.replicas == number
-        assert one.logged("held") == []
-
-
 async def test_a_missing_deployment_and_right_are_logged_once_and_waited_for(
     model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ use of that API is tested with recorded responses in tests/unit/provision/elasti
 from __future__ import annotations
 
 import json
-import re
 import time
 import uuid
 from dataclasses import asdict
@@ -23,7 +22,6 @@ from support.processes.elasticsearch_server import ElasticsearchServer
 from support.samples.elasticsearch_accounts import Prepare, add_roles, add_user, superuser_client
 from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision.commands import setup_elasticsearch
-from tidegate.provision.elasticsearch import wait
 from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.provision.elasticsearch.setup import set_up
@@ -228,40 +226,6 @@ def test_a_read_only_cluster_is_reported(settings: Settings, superuser: Elastics
         assert error_of(settings).startswith("Elasticsearch accepts no changes: cluster read-only")
     finally:
         superuser.cluster.put_settings(persistent={"cluster.blocks.read_only": None})
-
-
-def test_a_red_cluster_is_waited_for_and_then_reported(
-    settings: Settings, superuser: Elasticsearch
-) -> None:
-    superuser.indices.create(
-        index="nowhere",
-        settings={"index.routing.allocation.require._name": "another-node"},
-        wait_for_active_shards=0,
-    )
-    short = load(
-        store=settings.store,
-        provision=settings.provision.model_copy(update={"start_seconds": 1.5}),
-    )
-    lines: list[str] = []
-    try:
-        with pytest.raises(
-            ProvisionError, match=r"is red, 1 of its primary shards are not available"
-        ):
-            set_up(short, "given", lines.append)
-    finally:
-        superuser.indices.delete(index="nowhere")
-    assert re.match(r"waiting, \d s: Elasticsearch at ", lines[0])
-
-
-def test_a_wrong_password_of_the_superuser_is_reported(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wait, "REFUSED_TIMEOUT_SECONDS", 0)
-    file = settings.provision.secrets_dir / "elastic"
-    file.write_text("not-its-password")
-    assert f"refuses elastic with 401: the password in {file} is not the password" in error_of(
-        settings
-    )
 
 
 def test_a_field_of_another_type_in_an_existing_stream_is_reported(

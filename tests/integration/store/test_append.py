@@ -7,9 +7,8 @@ from contextlib import closing
 import pytest
 
 from support.harnesses.store_scene import Scene
-from tidegate.settings import Settings
 from tidegate.store import open_store
-from tidegate.store.base import EventStore, StoreUnavailableError
+from tidegate.store.base import StoreUnavailableError
 
 
 def test_an_appended_event_is_found_unchanged(scene: Scene) -> None:
@@ -33,10 +32,6 @@ def test_an_event_appended_twice_is_stored_once(scene: Scene) -> None:
     assert scene.store.append([event, event]) == []
     assert scene.store.append([event]) == []
     assert scene.search().total == 1
-
-
-def test_appending_no_events_does_nothing(scene: Scene) -> None:
-    assert scene.store.append([]) == []
 
 
 def test_a_reader_sees_what_a_writer_appends(scene: Scene) -> None:
@@ -71,9 +66,3 @@ def test_a_large_event_is_stored(scene: Scene) -> None:
     event = scene.event("word " * 200_000)
     assert scene.store.append([event]) == []
     assert scene.search("message:word").hits == [event]
-
-
-def test_closing_twice_is_allowed(settings: Settings) -> None:
-    store: EventStore = open_store(settings, read_only=True)
-    store.close()
-    store.close()
