@@ -281,6 +281,8 @@ def _short(item: object) -> str:
 def _to_text(item: object) -> str | None:
     if isinstance(item, str) or item is None:
         return item
+    if type(item) is int:  # orjson has none above 64 bits
+        return str(item)
     return orjson.dumps(item, default=str).decode().strip('"')
 
 

@@ -72,6 +72,10 @@ def test_templates_use_core_types_and_settings_only(path: Path) -> None:
         assert template["template"]["lifecycle"]["data_retention"]
 
 
+def test_a_keyword_may_be_a_number_of_more_than_64_bits() -> None:
+    assert project({"@timestamp": 0, "tags": [2**70, 5]})["tags"] == [str(2**70), "5"]
+
+
 def test_a_number_out_of_range_is_not_a_double() -> None:
     leaf = catalogue()["tidegate.prediction.probability"]
     assert isinstance(leaf, Leaf)
