@@ -100,7 +100,7 @@ def build(root: Path, count: int) -> None:
     writer = opened.writer(HEAP_BYTES, 1)
     began = time.monotonic()
     for number, event in enumerate(events(count, time.time_ns() - WEEK_MS * 1_000_000), 1):
-        writer.add_json(index.document(event)[1])
+        index.add(writer, index.document(event)[1])
         if number % COMMIT_EVENTS == 0:
             writer.commit()
             print(f"{number:,} events after {time.monotonic() - began:.0f} s", flush=True)

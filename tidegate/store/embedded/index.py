@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 import tantivy
@@ -20,8 +20,13 @@ SOURCE_FIELD: Final = "_source"
 # Of texts, which are split before, and of the line, which is only stored: tantivy indexes each text field.
 _TOKENS: Final = "tokens"
 _NOTHING: Final = "nothing"
+# Characters of a number that has at most 15 digits.
+_EXACT: Final = 16
+Document: TypeAlias = str | tantivy.Document
+"""The JSON that tantivy reads, or what it reads more slowly."""
 
 
+@cache
 def schema() -> tantivy.Schema:
     """Return the schema: the mapped fields, the event line, and the names of the event's texts.
 
@@ -73,8 +78,8 @@ def state(folder: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ino
 
 
-def document(event: Event, report: LeftOut = ignore) -> tuple[str, str]:
-    """Return the event's id, and its document as the JSON that tantivy reads.
+def document(event: Event, report: LeftOut = ignore) -> tuple[str, Document]:
+    """Return the event's id, and its document for `add`.
 
     Raises:
         RefusedError: The event can never be stored.
@@ -89,7 +94,7 @@ def document(event: Event, report: LeftOut = ignore) -> tuple[str, str]:
         return identity, _document(identity, line, orjson.loads(line), report)
 
 
-def _document(identity: str, line: bytes, event: Event, report: LeftOut) -> str:
+def _document(identity: str, line: bytes, event: Event, report: LeftOut) -> Document:
     own = OwnFields()
     values = project(event, own.add)
     if own.left_out:
@@ -97,16 +102,28 @@ def _document(identity: str, line: bytes, event: Event, report: LeftOut) -> str:
     if own.names:
         values[NAMES], values[VALUES] = list(own.names), list(own.values)
     fields: dict[str, object] = {**values, ID_FIELD: identity, SOURCE_FIELD: line.decode()}
-    if names := [*(_texts() & values.keys())]:
+    if names := [*(_fields(Kind.TEXT) & values.keys())]:
         fields[NAMES_FIELD] = names
         for name in names:
             fields[name] = joined_tokens(values[name])
+    # tantivy reads a number of more digits, or with an exponent, as one next to it, one of nine times.
+    numbers = (repr(values[name]) for name in _fields(Kind.DOUBLE) & values.keys())
+    if any(len(number) > _EXACT or "e" in number for number in numbers):
+        return tantivy.Document.from_dict(fields, schema())
     return orjson.dumps(fields).decode()
 
 
+def add(writer: tantivy.IndexWriter, document: Document) -> None:
+    """Add a document to an index."""
+    if isinstance(document, str):
+        writer.add_json(document)
+    else:
+        writer.add_document(document)
+
+
 @cache
-def _texts() -> frozenset[str]:
-    return frozenset(leaf.path for leaf in catalogue().values() if leaf.kind is Kind.TEXT)
+def _fields(kind: Kind) -> frozenset[str]:
+    return frozenset(leaf.path for leaf in catalogue().values() if leaf.kind is kind)
 
 
 def event(document: tantivy.Document) -> Event:

@@ -245,7 +245,7 @@ class EmbeddedStore(EmbeddedReader):
                     rejected.append(Rejected(number, str(error)))
                     continue
                 if identity not in now and not before.doc_freq(index.ID_FIELD, identity):
-                    writer.add_json(document)
+                    index.add(writer, document)
                     now.add(identity)
             writer.commit()
             self._events = before.num_docs + len(now)
@@ -327,7 +327,7 @@ def _build(root: Path, previous: Layout | None) -> Layout:
                 for event in events:
                     # Events that conflict with the new mapping are dropped.
                     with suppress(RefusedError):
-                        writer.add_json(index.document(event)[1])
+                        index.add(writer, index.document(event)[1])
                 writer.commit()
             writer.wait_merging_threads()
         sync_folder(root)

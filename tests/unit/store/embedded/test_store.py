@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -34,6 +35,28 @@ from tidegate.store.embedded.execution import within_time
 from tidegate.store.embedded.folder import Layout
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
 from tidegate.store.query.tree import Node
+
+
+def test_a_double_is_found_by_each_of_its_digits(store: EmbeddedStore) -> None:
+    chance = random.Random(1)
+    values = [chance.random() for _ in range(100)]
+    values += [
+        1e-5,
+        1e-23,
+        1e23,
+        5e-324,
+        1.7976931348623157e308,
+        -(2.0**70),
+        0.1,
+        -0.05,
+        4503599627370497.5,
+    ]
+    store.append(
+        [event(n, tidegate={"prediction": {"value": one}}) for n, one in enumerate(values)]
+    )
+    for number, one in enumerate(values):
+        found = messages(store, f'tidegate.prediction.value:["{one!r}" TO "{one!r}"]')
+        assert found == [f"number {number}"], one
 
 
 def test_a_second_writer_is_refused_until_the_first_is_closed(
