@@ -1,6 +1,6 @@
 """The folder layout of the embedded store, and its format version.
 
-    store/format.json     {"format": 1, "fields": "<digest>", "folder": "index-<digest>-<n>"}
+    store/format.json     {"format": 2, "fields": "<digest>", "folder": "index-<digest>-<n>"}
     store/index-…/        tantivy's files
     store/damaged-<n>/    what was damaged and set aside
     store/damage.json     {"reason": …, "events": …, "created": …}, until its events are delivered again
@@ -21,7 +21,9 @@ from typing import Final
 from tidegate.runtime.atomic_files import write_atomically
 from tidegate.store.base import Damage, StoreUnavailableError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+# An index of format 1, where an event is stored as bytes and not as text, is rebuilt.
+READABLE: Final = (1, FORMAT)
 # Damaged parts that are kept for a person to examine.
 KEPT_ASIDE: Final = 3
 _ASIDE: Final = re.compile(r"damaged-[0-9]+")
@@ -64,7 +66,7 @@ def read(root: Path) -> Layout | None:
         raise DamagedLayoutError(
             f"{path} cannot be read ({error}): a running collector repairs it"
         ) from error
-    if number != FORMAT:
+    if number not in READABLE:
         raise StoreUnavailableError(
             f"{root} is in format {number}, and this version of Tidegate supports format {FORMAT}: "
             "use the version that wrote it, or remove the folder to create a new store"

@@ -129,8 +129,8 @@ class EmbeddedReader:
             )
         if current.fields != digest():
             raise StoreUnavailableError(
-                f"{self._root} was written by another version of Tidegate: "
-                "restart the stack to upgrade it"
+                f"{self._root} was written by another version of Tidegate: the collector rebuilds it when the"
+                " stack is started, in a minute for 300,000 events"
             )
         return current
 
@@ -319,6 +319,8 @@ def _fields(root: Path) -> str:
 def _build(root: Path, previous: Layout | None) -> Layout:
     """Create an index with the events of the previous one, if any, and activate it."""
     built = Layout(digest(), layout.new_folder(root, digest()))
+    # What an earlier attempt left takes the room that this one needs.
+    layout.remove_others(root, previous.folder if previous else "")
     try:
         new = index.create(root / built.folder)
         if previous is not None:
@@ -328,7 +330,7 @@ def _build(root: Path, previous: Layout | None) -> Layout:
                     # Events that conflict with the new mapping are dropped.
                     with suppress(RefusedError):
                         index.add(writer, index.document(event)[1])
-                writer.commit()
+            writer.commit()
             writer.wait_merging_threads()
         sync_folder(root)
         layout.write(root, built)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from support.components import examples
 from support.samples.numbered_events import START, event, messages
+from tidegate.events.event import encode
 from tidegate.store import fields
 from tidegate.store.base import (
     QueryError,
@@ -119,7 +120,7 @@ def test_a_newer_format_is_refused_with_a_message(root: Path) -> None:
     (root / "format.json").write_text('{"format": 99, "fields": "x", "folder": "y"}')
     for open_it in (EmbeddedStore, lambda path: EmbeddedReader(path).search(SearchRequest())):
         with pytest.raises(
-            StoreUnavailableError, match=r"format 99, and this version .* supports format 1"
+            StoreUnavailableError, match=r"format 99, and this version .* supports format 2"
         ):
             open_it(root)
 
@@ -149,6 +150,44 @@ def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
         assert messages(new, "log.level:info") == ["number 0", "number 1", "number 2"]
         assert messages(reader) == ["number 0", "number 1", "number 2"]
         assert not (root / before.folder).exists()
+
+
+def test_an_index_of_format_1_is_rebuilt_and_older_versions_refuse_the_new_one(root: Path) -> None:
+    (root / "index-old-0").mkdir(parents=True)
+    builder = tantivy.SchemaBuilder()
+    builder.add_bytes_field("_source", stored=True)
+    writer = tantivy.Index(builder.build(), str(root / "index-old-0")).writer()
+    for number in range(3):
+        document = tantivy.Document()
+        document.add_bytes("_source", encode(event(number)))
+        writer.add_document(document)
+    writer.commit()
+    writer.wait_merging_threads()
+    (root / "format.json").write_text('{"format": 1, "fields": "old", "folder": "index-old-0"}')
+    with closing(EmbeddedStore(root)) as store:
+        assert messages(store) == ["number 0", "number 1", "number 2"]
+    assert json.loads((root / "format.json").read_text())["format"] == 2
+
+
+def test_a_rebuild_that_fails_again_and_again_leaves_one_torso(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(EmbeddedStore(root)) as old:
+        old.append([event(1)])
+    for module in (fields, embedded):
+        monkeypatch.setattr(module, "digest", lambda: "0123456789abcdef")
+    with monkeypatch.context() as patched:
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        patched.setattr("tidegate.store.embedded.index.document", full)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError, match="No space left"):
+                EmbeddedStore(root)
+    assert len([*root.glob("index-*")]) == 2
+    with closing(EmbeddedStore(root)) as new:
+        assert messages(new) == ["number 1"]
 
 
 def test_files_of_an_unfinished_rebuild_are_removed(root: Path) -> None:
