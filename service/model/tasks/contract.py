@@ -134,18 +134,18 @@ class Task(ABC, Generic[PredictionT]):
     def counts(self, prediction: PredictionT) -> list[int]:
         """The number of rows of each of `labels`."""
 
-    @abstractmethod
     def event_fields(self, prediction: PredictionT, counts: Sequence[int]) -> dict[str, Any]:
-        """The fields `prediction.*` of a request's event.
+        """The fields `prediction.*` of a request's event; none if nothing is known to be worth a field.
 
         Args:
             prediction: the prediction.
             counts: its `counts`.
         """
+        return {}
 
-    @abstractmethod
     def scores(self, prediction: PredictionT) -> npt.NDArray[np.floating[Any]]:
         """What the drift monitor expects the accuracy or the error of: a score of each row; empty if none."""
+        return np.empty(0)
 
     def truth(self, manifest: Manifest) -> Truth[Any] | None:
         """What a true label is; None if `no_feedback` says why there is none."""
@@ -172,9 +172,9 @@ class Task(ABC, Generic[PredictionT]):
         """
         raise IncomparableError(f"has the task {shadow.task}, whose predictions are not compared")
 
-    @abstractmethod
     def differences(self, other: Signature) -> list[str]:
         """What a client of this model would notice of the answers of another one of the same task."""
+        return []
 
     @abstractmethod
     def answer_type(self) -> type[BaseModel]:

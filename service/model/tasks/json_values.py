@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 from pydantic import BaseModel, Field, create_model
 
@@ -51,18 +49,6 @@ class JsonValuesTask(Task[JsonValues]):
     def counts(self, prediction: JsonValues) -> list[int]:
         """The number of rows."""
         return [len(prediction.texts)]
-
-    def event_fields(self, prediction: JsonValues, counts: Sequence[int]) -> dict[str, Any]:
-        """None: nothing of the values is known to be worth a field."""
-        return {}
-
-    def scores(self, prediction: JsonValues) -> npt.NDArray[np.floating[Any]]:
-        """None."""
-        return np.empty(0)
-
-    def differences(self, other: Signature) -> list[str]:
-        """None that is known."""
-        return []
 
     def answer_type(self) -> type[BaseModel]:
         """An object with any value."""

@@ -84,14 +84,6 @@ class ValuesTask(Task[Values]):
         """The number of rows."""
         return [len(next(iter(prediction.outputs.values())))]
 
-    def event_fields(self, prediction: Values, counts: Sequence[int]) -> dict[str, Any]:
-        """None: nothing of any output is known to be worth a field."""
-        return {}
-
-    def scores(self, prediction: Values) -> npt.NDArray[np.floating[Any]]:
-        """None."""
-        return np.empty(0)
-
     def differences(self, other: Signature) -> list[str]:
         """Outputs that the other model lacks, or whose type or shape differs."""
         others = {spec.name: spec for spec in other.outputs}

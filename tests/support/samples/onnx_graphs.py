@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from tidegate.service.model.artefact import Artefact
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictions import Classification, Regression
+
 FLOAT = TensorProto.FLOAT
 RANDOM = np.random.default_rng(0)
 WEIGHTS = RANDOM.normal(size=(4, 3)).astype(np.float32)
@@ -59,3 +63,13 @@ def one_node(operator: str, shape: Any, kind: int = FLOAT, **attributes: Any) ->
     """y = operator(x), with both of the same shape and type."""
     node = helper.make_node(operator, ["x"], ["y"], **attributes)
     return make_model([node], [("x", kind, shape)], [("y", kind, shape)])
+
+
+def values_of(found: Artefact, rows: Any) -> Any:
+    """What the graph of an artefact predicts: probabilities of [rows, classes], or values of [rows]."""
+    graph = (found.path / "model.onnx").read_bytes()
+    prediction = open_graph(graph, found.manifest).predict(np.asarray(rows, dtype=np.float32))
+    if isinstance(prediction, Classification):
+        return prediction.probabilities
+    assert isinstance(prediction, Regression)
+    return prediction.values

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -13,9 +11,8 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from support.samples.onnx_graphs import values_of
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.predictions import Classification, Regression
 
 QUIET = {"verbose": -1, "num_threads": 1, "num_leaves": 7}
 
@@ -23,15 +20,6 @@ QUIET = {"verbose": -1, "num_threads": 1, "num_leaves": 7}
 def train(rows: Any, truth: Any, objective: Any, *, group: Any = None, **extra: Any) -> Any:
     dataset = lightgbm.Dataset(rows, truth, group=group)
     return lightgbm.train({"objective": objective, **QUIET, **extra}, dataset, 6)
-
-
-def values_of(found: Any, rows: Any) -> Any:
-    graph = (found.path / "model.onnx").read_bytes()
-    prediction = open_graph(graph, found.manifest).predict(rows.astype(np.float32))
-    if isinstance(prediction, Classification):
-        return prediction.probabilities
-    assert isinstance(prediction, Regression)
-    return prediction.values
 
 
 @pytest.mark.parametrize(
@@ -176,37 +164,3 @@ def test_an_estimator_in_a_pipeline_is_converted(data: Any, imported: Any) -> No
     assert found.manifest.description.startswith("Pipeline of StandardScaler, LGBMRegressor")
     expected = model.predict(data.rows.astype(np.float32))
     np.testing.assert_allclose(values_of(found, data.rows), expected, rtol=0, atol=1e-4)
-
-
-def test_an_estimator_that_is_not_fitted_is_refused(imported: Any) -> None:
-    with pytest.raises(ImportModelError, match="LGBMRegressor is not a fitted model"):
-        imported("new.joblib", lightgbm.LGBMRegressor())
-
-
-def test_a_file_without_the_package_is_refused_with_the_command_to_install_it(
-    data: Any, imported: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    booster = train(data.rows, data.value, "regression")
-    monkeypatch.setitem(sys.modules, "lightgbm", None)
-    with pytest.raises(ImportModelError, match=r"needs the package lightgbm.*pip install"):
-        imported("price.txt", booster.save_model)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"hello", "not a LightGBM model file"),
-        (b"tree\nversion=v4\n\nend of trees\n", "LightGBM cannot read it"),
-    ],
-)
-def test_a_damaged_file_is_refused(imported: Any, content: bytes, message: str) -> None:
-    with pytest.raises(ImportModelError, match=message):
-        imported("price.txt", content)
-
-
-def test_a_truncated_file_is_refused(data: Any, imported: Any, tmp_path: Path) -> None:
-    whole = tmp_path / "whole.txt"
-    train(data.rows, data.value, "regression").save_model(whole)
-    text = whole.read_bytes()
-    with pytest.raises(ImportModelError, match="it is incomplete"):
-        imported("price.txt", text[: len(text) // 2])

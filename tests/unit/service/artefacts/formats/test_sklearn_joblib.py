@@ -42,22 +42,14 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
+from support.samples.onnx_graphs import values_of
 from tidegate.monitoring.counting.reference import load_reference
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.parity import ExportError
 from tidegate.service.model.artefact import REFERENCE
-from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.predictions import Regression
 
 ROWS, VALUES = make_regression(200, 4, noise=5, random_state=0)
 COUNTS = np.abs(VALUES) / 50
-
-
-def values_of(found: Any, rows: Any) -> Any:
-    graph = (found.path / "model.onnx").read_bytes()
-    prediction = open_graph(graph, found.manifest).predict(np.asarray(rows, dtype=np.float32))
-    assert isinstance(prediction, Regression)
-    return prediction.values
 
 
 @pytest.mark.parametrize(

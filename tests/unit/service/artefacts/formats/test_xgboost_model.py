@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,9 @@ import xgboost
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from support.samples.onnx_graphs import values_of
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.parity import ExportError
-from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.predictions import Classification, Regression
 
 
 def train(
@@ -27,15 +24,6 @@ def train(
         matrix.set_group(group)
     parameters = {"objective": objective, "max_depth": 3, "nthread": 1, "verbosity": 0, **extra}
     return xgboost.train(parameters, matrix, 6)
-
-
-def values_of(found: Any, rows: Any) -> Any:
-    graph = (found.path / "model.onnx").read_bytes()
-    prediction = open_graph(graph, found.manifest).predict(rows.astype(np.float32))
-    if isinstance(prediction, Classification):
-        return prediction.probabilities
-    assert isinstance(prediction, Regression)
-    return prediction.values
 
 
 @pytest.mark.parametrize(
@@ -179,39 +167,3 @@ def test_another_missing_value_than_nan_is_refused(data: Any, imported: Any) -> 
     )
     with pytest.raises(ImportModelError, match="its `missing` is -1; in ONNX only NaN"):
         imported("price.joblib", model)
-
-
-def test_an_estimator_that_is_not_fitted_is_refused(imported: Any) -> None:
-    with pytest.raises(ImportModelError, match="XGBRegressor is not a fitted model"):
-        imported("new.joblib", xgboost.XGBRegressor())
-
-
-def test_a_file_without_the_package_is_refused_with_the_command_to_install_it(
-    data: Any, imported: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    booster = train(data.rows, data.value, "reg:squarederror")
-    monkeypatch.setitem(sys.modules, "xgboost", None)
-    with pytest.raises(ImportModelError, match=r"needs the package xgboost.*pip install"):
-        imported("price.json", booster.save_model)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("m.json", b"hello", "not an XGBoost model file"),
-        ("m.json", b'{"a": 1}', "XGBoost cannot read it"),
-        ("m.json", b'{"learner": {', "XGBoost cannot read it"),
-        ("m.ubj", b"{L\x00\x00", "XGBoost cannot read it"),
-    ],
-)
-def test_a_damaged_file_is_refused(imported: Any, name: str, content: bytes, message: str) -> None:
-    with pytest.raises(ImportModelError, match=message):
-        imported(name, content)
-
-
-def test_a_truncated_file_is_refused(data: Any, imported: Any, tmp_path: Path) -> None:
-    whole = tmp_path / "whole.ubj"
-    train(data.rows, data.value, "reg:squarederror").save_model(whole)
-    text = whole.read_bytes()
-    with pytest.raises(ImportModelError, match="XGBoost cannot read it"):
-        imported("price.ubj", text[: len(text) // 2])
