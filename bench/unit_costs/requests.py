@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import re
 import tempfile
 import time
@@ -14,11 +15,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import orjson
-import psutil
 
+from bench.engines import client
 from bench.running.stack import ROWS, own_stack
+from bench.stack.sides import by_part
 from bench.unit_costs.cpu import cpu_seconds
 from bench.unit_costs.record import Cost, measured
 from tidegate.loadgen.plan.bodies import Bodies, read_rows
@@ -39,12 +40,12 @@ ACCESS_LINE: Final = (
     b'["access",1700000000002000,1700000000000000,200,"POST","\\/predict",'
     b'"-","00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",null,0,"model1","0","----"]\n'
 )
-# Words of the command lines by which the programs of a stack are told apart.
+# The programs of a stack, as `bench.stack` calls them.
 PROGRAMS: Final = {
-    "replica": "tidegate.service",
-    "gateway": "haproxy",
-    "collector, embedded store": " collector",
-    "prometheus": "prometheus.yml",
+    "replica": "replica",
+    "gateway": "gateway",
+    "collector, embedded store": "collector",
+    "prometheus": "Prometheus",
 }
 
 
@@ -60,9 +61,8 @@ async def measure() -> list[Cost]:
     async with own_stack(0, **sections) as supervisor:
         await send(supervisor, "light", WARM_UP)
         logs = supervisor.settings.stack.data_dir / "logs"
-        bytes_before, seen = size(logs), offsets(logs)
+        seen = offsets(logs)
         spent = await cpu_of(supervisor, "light", REQUESTS)
-        written = size(logs) - bytes_before
         events = new_events(logs, seen)
         heavy = await cpu_of(supervisor, "heavy", HEAVY_REQUESTS)
         settings = supervisor.settings
@@ -72,7 +72,7 @@ async def measure() -> list[Cost]:
         ]
         per_row = (heavy["replica"] - spent["replica"]) / (HEAVY_ROWS - 1)
         costs.append(measured(PART, "replica: CPU of a further row", per_row * 1e6, "µs/row"))
-        costs += event_costs(events, written, settings)
+        costs += event_costs(events, settings)
         costs += series(settings)
         costs.append(access_writer(settings))
         return costs
@@ -83,18 +83,7 @@ async def send(supervisor: Supervisor, kind: str, count: int) -> None:
     bodies = Bodies(read_rows(ROWS), [kind])  # type: ignore[list-item]
     pool = bodies._pools[kind]  # type: ignore[index]  # noqa: SLF001
     url = f"http://127.0.0.1:{supervisor.settings.gateway.port}/predict"
-    numbers = iter(range(count))
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        for number in numbers:
-            headers = {"content-type": "application/json"}
-            body = pool[number % len(pool)]
-            async with session.post(url, data=body, headers=headers) as answer:
-                await answer.read()
-                assert answer.status == 200, await answer.text()
-
-    async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
+    await client.send(url, pool, count, CLIENTS)
 
 
 async def cpu_of(supervisor: Supervisor, kind: str, count: int) -> dict[str, float]:
@@ -116,20 +105,8 @@ async def cpu_of(supervisor: Supervisor, kind: str, count: int) -> dict[str, flo
 
 def by_program() -> dict[str, list[int]]:
     """The processes of each program of the stack."""
-    found: dict[str, list[int]] = {name: [] for name in PROGRAMS}
-    for child in psutil.Process().children(recursive=True):
-        command = " ".join(child.cmdline())
-        for name, word in PROGRAMS.items():
-            if word in command:
-                found[name].append(child.pid)
-                break
-    assert all(found.values()), found
-    return found
-
-
-def size(logs: Path) -> int:
-    """Bytes of the event files."""
-    return sum(path.stat().st_size for path in logs.glob("*.ndjson"))
+    parts = by_part(os.getpid())
+    return {name: parts[part] for name, part in PROGRAMS.items()}
 
 
 def offsets(logs: Path) -> dict[Path, int]:
@@ -146,9 +123,8 @@ def new_events(logs: Path, seen: dict[Path, int]) -> list[dict[str, Any]]:
     ]
 
 
-def event_costs(events: list[dict[str, Any]], written: int, settings: Settings) -> list[Cost]:
+def event_costs(events: list[dict[str, Any]], settings: Settings) -> list[Cost]:
     """Events of a request and their size; spans of a request whose trace is recorded."""
-    del written
     datasets: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     traces = set()

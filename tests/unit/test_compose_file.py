@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from tidegate.provision.preflight import MIN_MEMORY, REQUIRED_MEMORY
 from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 from tidegate.settings import Settings, load, setting_names
-from tidegate.stack.prometheus import CORS_ORIGIN
 from tools.generate.kibana.links import CONSOLE
 
 PROGRAMS = Path(sys.executable).parent
@@ -68,12 +66,6 @@ def long_running(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any
     return {name: one for name, one in services.items() if one["restart"] != "no"}
 
 
-def started_before(services: dict[str, dict[str, Any]], name: str) -> set[str]:
-    """All services that Compose starts before a service."""
-    before: list[str] = list(services[name].get("depends_on", []))
-    return set(before).union(*(started_before(services, each) for each in before))
-
-
 def test_compose_accepts_it() -> None:
     for files in ((), ("-f", "docker-compose.yml", "-f", "tests/e2e/compose/compose.test.yml")):
         done = compose(*files, "config", "--quiet")
@@ -86,23 +78,6 @@ def test_hadolint_finds_nothing(path: str) -> None:
         [PROGRAMS / "hadolint", path], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
-
-
-def test_every_long_running_service_has_a_health_check_limits_and_no_privileges(
-    services: dict[str, dict[str, Any]],
-) -> None:
-    for name, one in long_running(services).items():
-        assert "test" in one["healthcheck"], name
-        assert int(one["mem_limit"]) > 0, name
-        assert one["restart"] == "unless-stopped", name
-        # Kibana's image has its own init.
-        assert one["init"] is (name != "kibana"), name
-        assert one["security_opt"] == ["no-new-privileges:true"], name
-        assert one["cap_drop"] == ["ALL"], name
-        assert "cap_add" not in one, name
-        assert one["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
-        assert set(one.get("networks", [])) <= {"front", "telemetry", "control"}, name
-        assert ("networks" in one) is (name != "ready"), name
 
 
 def test_the_memory_limits_with_one_replica_match_the_preflight_check(
@@ -140,23 +115,6 @@ def test_the_links_to_the_console_lead_to_its_published_port(
     (port,) = services["console"]["ports"]
     assert f"http://{port['host_ip']}:{port['published']}" == CONSOLE
     assert services["console"]["environment"]["TIDEGATE_CONSOLE__PORT"] == str(port["target"])
-
-
-def test_prometheus_allows_no_other_origin(
-    services: dict[str, dict[str, Any]],
-) -> None:
-    # Compose escapes a dollar sign by doubling it.
-    escaped = CORS_ORIGIN.replace("$", "$$")
-    assert f"--web.cors.origin={escaped}" in services["prometheus"]["command"]
-
-
-def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
-    for name, one in services.items():
-        _, _, tag = one["image"].rpartition(":")
-        assert tag, name
-        assert tag != "latest", name
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert services["adopt"]["image"] == f"tidegate/service:{version}"
 
 
 def test_only_the_resizer_reaches_docker(services: dict[str, dict[str, Any]]) -> None:
@@ -245,68 +203,6 @@ def test_the_elastic_stack_has_one_version(variables: dict[str, str]) -> None:
 
 def test_the_client_has_the_minor_version_of_the_server_in_compose() -> None:
     assert elasticsearch.__version__[:2] == tuple(map(int, ELASTIC_VERSION.split(".")[:2]))
-
-
-def test_each_own_image_is_built_by_one_service_and_never_pulled(
-    services: dict[str, dict[str, Any]],
-) -> None:
-    own = {n: one for n, one in services.items() if one["image"].startswith("tidegate/")}
-    builders = {n: one["image"] for n, one in own.items() if "build" in one}
-    assert sorted(builders.values()) == sorted({one["image"] for one in own.values()})
-    # tests/integration/compose/test_stack_file.py shows what Compose does at each start with `build`.
-    for name, one in own.items():
-        assert one["pull_policy"] == ("build" if name in builders else "never"), name
-    # So a build needs no network: its base image is in the store of the engine.
-    (base,) = re.findall(
-        r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE
-    )
-    assert services["ready"]["image"] == base
-
-    # A service that is started alone starts the builder of its image; `tidegate` needs the stack anyway.
-    for name, one in own.items():
-        if name != "tidegate":
-            assert one["image"] in {
-                builders.get(each) for each in {name} | started_before(services, name)
-            }, name
-
-
-def test_another_service_waits_for_each_one_shot(services: dict[str, dict[str, Any]]) -> None:
-    # Otherwise `up --wait` treats its exit as a failure.
-    awaited = {
-        name
-        for one in services.values()
-        for name, how in one.get("depends_on", {}).items()
-        if how["condition"] == "service_completed_successfully"
-    }
-    manual = {name for name, one in services.items() if "profiles" in one}
-    assert awaited == services.keys() - long_running(services).keys() - manual
-    # It waits for Kibana itself: started after a healthy Kibana, it could not report that Kibana is missing.
-    assert services["kibana-setup"]["depends_on"]["kibana"]["condition"] == "service_started"
-
-
-def test_no_view_depends_on_another(services: dict[str, dict[str, Any]]) -> None:
-    views = {"grafana", "kibana", "prometheus", "kibana-setup", "first-requests"}
-    for view in ("grafana", "kibana", "prometheus"):
-        assert views & started_before(services, view) == set(), view
-    assert {"kibana-setup", "first-requests"} <= services["ready"]["depends_on"].keys()
-    needed = {name for one in services.values() for name in one.get("depends_on", {})}
-    assert "ready" not in needed
-
-
-@pytest.mark.parametrize(
-    ("variables", "address"),
-    [
-        ({}, "http://127.0.0.1:5601"),
-        ({"KIBANA_PORT": "5602"}, "http://127.0.0.1:5602"),
-        ({"KIBANA_PUBLIC_URL": "https://kibana.example.org"}, "https://kibana.example.org"),
-    ],
-)
-def test_links_to_kibana_use_its_published_address(variables: dict[str, str], address: str) -> None:
-    done = compose("--profile", "*", "config", "--format", "json", **variables)
-    found = json.loads(done.stdout)["services"]
-    assert found["kibana"]["environment"]["KIBANA_PUBLIC_URL"] == address
-    assert found["grafana"]["environment"]["KIBANA_PUBLIC_URL"] == address
-    assert found["tidegate"]["environment"]["TIDEGATE_KIBANA__URL"] == address
 
 
 def test_every_tidegate_variable_is_a_setting() -> None:

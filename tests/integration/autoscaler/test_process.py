@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 import time
 from collections.abc import Callable
@@ -25,7 +24,6 @@ from support.processes.autoscaler_process import (
 )
 from tidegate.lab.replay.replay import replay
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix
-from tidegate.runtime.metrics_text import sample_value
 
 pytestmark = pytest.mark.integration
 
@@ -73,36 +71,6 @@ async def test_a_service_without_a_request_is_idle_not_unknown(
 
     await eventually_async(is_idle)
     assert sidecar.said() == []
-
-
-async def test_frozen_metrics_keep_the_number(sidecar: Sidecar, plant: Plant) -> None:
-    plant.count = 3
-    plant.frozen_at, plant.in_system = time.time(), 0.0
-    old = f"signals: the metrics behind the signals are older than {STALE_SECONDS:g} s"
-    await eventually_async(lambda: old in sidecar.said())
-    held = sidecar.last()["desired"]
-    await sidecar.ticks(3)
-    assert sidecar.last()["desired"] == held
-
-    plant.frozen_at, plant.in_system = None, 1.4
-    await sidecar.sees()
-    assert [line for line in sidecar.said() if line.startswith("signals")] == [
-        old,
-        "signals: resolved",
-    ]
-
-
-async def test_a_nan_signal_keeps_the_number(sidecar: Sidecar, plant: Plant) -> None:
-    plant.in_system = math.nan
-    await eventually_async(sidecar.said)
-    await sidecar.ticks(3)
-    assert sidecar.last()["desired"] == 1
-    assert len(sidecar.said()) == 1
-    assert sidecar.said()[0].startswith("signals: not a number: ")
-    assert "service:requests_in_system:now" in sidecar.said()[0]
-    age = sample_value(await sidecar.metrics(), "tidegate_autoscaler_signal_age_seconds")
-    assert age is not None
-    assert 0 <= age < STALE_SECONDS
 
 
 async def test_a_stopped_prometheus_keeps_the_number_until_it_returns(

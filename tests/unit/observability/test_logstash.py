@@ -21,9 +21,8 @@ from support import logstash_pipeline
 from support.checkout import ROOT
 from support.components import unavailable
 from support.logstash_pipeline import FOLDER, IN_IMAGE, NAMES, SECTIONS, TEXTS
-from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.rules.alerts import alerts
-from tidegate.settings import Logstash, Settings
+from tidegate.settings import Settings
 from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store import fields
 
@@ -73,29 +72,6 @@ def test_the_events_in_memory_at_once_fit_the_heaps() -> None:
         batch_bytes = events * Settings().collector.line_bytes
         assert 4 * batch_bytes < logstash / 4
         assert batch_bytes < elasticsearch / 10
-
-
-def test_the_input_leaves_events_unchanged_and_accepts_what_the_collector_sends() -> None:
-    (http,) = SECTIONS["main"]["input"].plugins()
-    limit = http.settings["max_content_length"]
-    assert limit > LOGSTASH_BYTES
-    assert http.head == "http"
-    assert http.settings == {
-        "id": "collector",
-        "host": "0.0.0.0",
-        "port": 8080,
-        "user": Logstash().username,
-        "password": "${LOGSTASH_COLLECTOR_PASSWORD}",
-        "ecs_compatibility": "disabled",
-        "remote_host_target_field": "[@metadata][http]",
-        "request_headers_target_field": "[@metadata][http]",
-        "additional_codecs": {},
-        "max_content_length": limit,
-    }
-    assert Logstash().url.endswith(":8080")
-    (codec,) = http.blocks
-    assert codec.head == "codec => json_lines"
-    assert codec.settings == {"ecs_compatibility": "disabled", "decode_size_limit_bytes": limit}
 
 
 def test_no_filter_writes_to_the_event_and_each_event_gets_an_id() -> None:
@@ -170,22 +146,6 @@ def test_an_event_and_a_request_are_bounded() -> None:
     assert Settings().collector.line_bytes < LOGSTASH_BYTES < 2**20
 
 
-def test_no_text_of_an_event_reaches_the_log() -> None:
-    text = (FOLDER / "log4j2.properties").read_text()
-    levels = dict(
-        re.findall(r"^logger\.\w+\.name = (\S+)\nlogger\.\w+\.level = (\w+)$", text, re.MULTILINE)
-    )
-    # logstash-output-elasticsearch 12, plugin_mixins/elasticsearch/common.rb: "Retrying failed action" at
-    # info, "routing to DLQ" at warn; logstash-codec-json_lines 3, "JSON parse error" (warn).
-    assert levels == {
-        "logstash.outputs.elasticsearch": "error",
-        "logstash.codecs.jsonlines": "error",
-    }
-    mounts = SERVICES["logstash"]["volumes"]
-    name = "log4j2.properties"
-    assert f"./observability/logstash/{name}:{IN_IMAGE}/config/{name}:ro" in mounts
-
-
 REJECTED = {
     "dead_letter_queue": {
         "reason": "Could not index event to Elasticsearch. status: 400, "
@@ -249,35 +209,6 @@ def test_the_route_of_an_event_follows_the_rules_for_names_of_data_streams() -> 
     assert '[data_stream][type] not in ["logs", "traces"]' in TEXTS["main"]
 
 
-DEAD_LETTERS_STREAM = {
-    "data_stream_type": "logs",
-    "data_stream_dataset": "tidegate.dead_letter",
-    "data_stream_namespace": "${TIDEGATE_SERVICE__NAMESPACE:default}",
-    # With auto routing it would go where its event was rejected.
-    "data_stream_auto_routing": False,
-}
-
-
-def test_every_output_creates_documents_by_id_as_the_writer() -> None:
-    outputs = [plugin.settings for plugin in plugins("output")]
-    assert [settings["id"] for settings in outputs] == ["dead_letters", "events", "dead_letters"]
-    for settings in outputs:
-        stream = DEAD_LETTERS_STREAM if settings["id"] == "dead_letters" else {}
-        assert settings == {
-            "id": settings["id"],
-            "hosts": ["${ELASTICSEARCH_URL:http://elasticsearch:9200}"],
-            "user": "tidegate_writer",
-            "password": "${LOGSTASH_WRITER_PASSWORD}",
-            "data_stream": "true",
-            **stream,
-            "document_id": "%{[@metadata][docid]}",
-            "manage_template": False,
-            "silence_errors_in_log": ["version_conflict_engine_exception"],
-            "retry_max_interval": 5,
-        }
-    assert "tidegate_writer" in {role.name for role in ROLES if role.secret == "writer"}
-
-
 def test_dead_letters_have_their_own_stream_for_any_content() -> None:
     stream = {"type": "logs", "dataset": "tidegate.dead_letter", "namespace": "default"}
     address = fields.document_address({"event": {"id": "x"}, "data_stream": stream})
@@ -285,8 +216,3 @@ def test_dead_letters_have_their_own_stream_for_any_content() -> None:
     assert '"dataset" => "tidegate.dead_letter"' in DEAD_LETTER_SCRIPT
     (alert,) = (one for one in alerts(Settings()) if one.name == "LogstashDeadLetters")
     assert 'output="dead_letters"' in alert.expression
-
-
-def test_a_dead_letter_has_only_fields_of_the_mapping() -> None:
-    written = set(re.findall(r'^    "(\w+)" =>', DEAD_LETTER_SCRIPT, re.MULTILINE))
-    assert written == {"message", "log", "ecs", "event", "error", "service"}

@@ -1,16 +1,14 @@
 """Properties of the HPA v2 policy."""
 
-import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
-import orjson
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tidegate.autoscaler.policies.hpa import hpa
-from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.autoscaler.types import Bounds, Signals
 
 MEASURED = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 COUNTS = st.integers(-1, 40)
@@ -55,37 +53,6 @@ def is_bad(value: float | None) -> bool:
     return value is None or not math.isfinite(value) or value < 0
 
 
-@given(BOUNDS, RUNS)
-def test_any_signals_give_a_decision_within_bounds(
-    bounds: Bounds, steps: list[tuple[float, Signals]]
-) -> None:
-    decide, state, now = hpa(bounds), dict[str, Any](), 0.0
-    for step, signals in steps:
-        now += step
-        decision = decide(state, signals, now)
-        assert bounds.min <= decision.desired <= bounds.max
-        assert decision.explanation
-        state = decision.state
-
-
-@given(BOUNDS, RUNS, SIGNALS | SEEN)
-def test_a_decision_replays_byte_for_byte_after_json(
-    bounds: Bounds, steps: list[tuple[float, Signals]], signals: Signals
-) -> None:
-    state, now = run(bounds, steps)
-
-    def encoded(decision: Decision) -> bytes:
-        return orjson.dumps(decision)
-
-    first = hpa(bounds)(state, signals, now)
-    again = hpa(bounds)(
-        orjson.loads(orjson.dumps(state)), Signals(**orjson.loads(orjson.dumps(signals))), now
-    )
-    assert encoded(first) == encoded(hpa(bounds)(state, signals, now)) == encoded(again)
-    # The decision itself is JSON of the strict kind: no NaN that would come back as null.
-    assert json.loads(json.dumps(asdict(first), allow_nan=False)) == asdict(first)
-
-
 @given(BOUNDS, RUNS, SIGNALS)
 def test_bad_data_changes_the_number_only_to_keep_the_bounds(
     bounds: Bounds, steps: list[tuple[float, Signals]], signals: Signals
@@ -102,17 +69,6 @@ def test_bad_data_changes_the_number_only_to_keep_the_bounds(
     decision = hpa(bounds)(state, signals, now)
     assert decision.desired == bounds.clamp(signals.desired)
     assert decision.reason in {"no-signal", "hold", "limited", "up", "down"}
-
-
-@given(BOUNDS, RUNS, SEEN, st.floats(0, 500))
-def test_more_requests_in_the_system_never_lead_to_fewer_replicas(
-    bounds: Bounds, steps: list[tuple[float, Signals]], signals: Signals, more: float
-) -> None:
-    state, now = run(bounds, steps)
-    decide = hpa(bounds)
-    assert signals.in_system is not None
-    fuller = replace(signals, in_system=signals.in_system + more)
-    assert decide(state, signals, now).desired <= decide(state, fuller, now).desired
 
 
 @given(BOUNDS, RUNS, SEEN)

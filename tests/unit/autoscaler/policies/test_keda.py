@@ -85,10 +85,6 @@ def test_keda_gives_the_hand_derived_number(case: Case) -> None:
     assert (decision.desired, decision.reason) == (case.desired, case.reason)
 
 
-def test_at_least_the_required_number_of_cases_exists() -> None:
-    assert len(CASES) >= 30
-
-
 def test_a_recovered_metric_resets_the_failures() -> None:
     seen = Signals(None, None, 6.0, 4, 3, 3, 3, None, 1.0)
     decision = keda(KedaParameters(1, 30, fallback=6))({"failures": 9}, seen, NOW)

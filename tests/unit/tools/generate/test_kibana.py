@@ -19,11 +19,10 @@ from tidegate.store.query import parser
 from tidegate.store.query.tree import fields
 from tools.generate.checkout import ROOT
 from tools.generate.kibana import data_views
-from tools.generate.kibana.columns import DateHistogram
 from tools.generate.kibana.dashboard import OVERVIEW
 from tools.generate.kibana.kibana_files import kibana_files, saved_objects
 from tools.generate.kibana.links import CONSOLE, TRACE_COLUMNS, trace_path
-from tools.generate.kibana.panels import LAYER, LensPanel, SavedSearchPanel, TextPanel
+from tools.generate.kibana.panels import LAYER, LensPanel, TextPanel
 from tools.generate.kibana.searches import searches
 
 SETTINGS = Settings()
@@ -197,15 +196,6 @@ def test_slow_requests_are_slower_than_the_objective() -> None:
     )
     assert slow.query.endswith("event.duration:>300000000")
     assert "0.3 s" in slow.description
-
-
-def test_the_dashboard_shows_the_last_day_and_refreshes_itself() -> None:
-    attributes = DASHBOARD["attributes"]
-    assert attributes["timeRestore"] is True
-    assert (attributes["timeFrom"], attributes["timeTo"]) == ("now-24h", "now")
-    assert attributes["refreshInterval"] == {"pause": False, "value": 60_000}
-    assert isinstance(OVERVIEW.panels[-1], SavedSearchPanel)
-    assert sum(DateHistogram() in panel.columns for panel in LENSES) == 4
 
 
 def test_data_views_match_our_streams_and_format_existing_fields() -> None:
