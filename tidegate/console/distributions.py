@@ -26,7 +26,8 @@ class Distribution:
         version: of the model.
         name: of the feature; `PREDICTIONS` for the predicted labels.
         psi: the population stability index in the window; None without rows.
-        drifted: whether that is significant and above `drift.psi_warning`.
+        rows: the rows in the window.
+        drifted: whether the index is significant and above `drift.psi_warning`.
         reference: the fraction of the rows at training, by bin.
         current: the same in the window.
     """
@@ -35,6 +36,7 @@ class Distribution:
     version: str
     name: str
     psi: float | None = None
+    rows: int = 0
     drifted: bool = False
     reference: dict[str, float] = field(default_factory=dict)
     current: dict[str, float] = field(default_factory=dict)
@@ -66,7 +68,7 @@ async def read_distributions(
     Raises:
         HttpError: Prometheus does not answer.
     """
-    what = [f"{name}:{window}" for name in ("psi", "drift")]
+    what = [f"{name}:{window}" for name in ("psi", "drift", "samples")]
     what += [f"ratio:{window}", "reference_ratio:now"] if with_bins else []
     names = "|".join(f"model:(feature|prediction)_{one}" for one in what)
     found: dict[tuple[str, str, str], Distribution] = {}
@@ -77,6 +79,8 @@ async def read_distributions(
         series, part = labels["__name__"], labels.get("bin", labels.get("label", ""))
         if "_psi:" in series:
             each.psi = value
+        elif "_samples:" in series:
+            each.rows = round(value)
         elif "_drift:" in series:
             each.drifted = value > warning
         elif "_reference_ratio:" in series:

@@ -138,7 +138,7 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
     for of in DISTRIBUTIONS:
         yield from _distribution(of, window, drift)
     # Only features with enough rows; a service without load has no ratio.
-    known = f"model:feature_samples:{window} >= {_min_rows(window, drift)}"
+    known = f"model:feature_samples:{window} >= {min_rows(window, drift)}"
     drifted = f"model:feature_drift:{window} > {number(drift.psi_warning)}"
     yield Recording(
         f"model:drifted_features_ratio:{window}",
@@ -173,11 +173,12 @@ def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recor
     yield Recording(
         f"{name}_drift:{window}",
         f"{index}\n"
-        f"and {samples} >= {_min_rows(window, drift)}\n"
+        f"and {samples} >= {min_rows(window, drift)}\n"
         f"and {statistic_expression(index, samples, rows)}\n> {limit}",
-        f"that index, if there are at least {_min_rows(window, drift)} rows and it is significant",
+        f"that index, if there are at least {min_rows(window, drift)} rows and it is significant",
     )
 
 
-def _min_rows(window: str, drift: Drift) -> int:
+def min_rows(window: str, drift: Drift) -> int:
+    """The number of rows in a window, without which a difference is no drift."""
     return drift.fast_samples if window == FAST else drift.samples

@@ -1,4 +1,4 @@
-"""The page of the model: drift by feature, its predictions, and its quality where labels come."""
+"""The page of the model: drift by feature, its predictions, its shadow, and its quality where labels come."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from tidegate.console.distributions import (
 from tidegate.console.live import Held
 from tidegate.console.problems import Problems
 from tidegate.console.series import Line, Range, read_lines
+from tidegate.console.shadows import Shadow, read_shadows
 from tidegate.console.site import Page, Site
+from tidegate.rules.drift_rules import min_rows
 
 PAGE: Final = Page("model", "/model", "Model")
 BLOCKS: Final = ("versions",)
@@ -41,8 +43,10 @@ SPANS: Final = dict(
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     prometheus = site.sources.prometheus
-    warning = site.sources.settings.drift.psi_warning
+    settings = site.sources.settings
+    warning = settings.drift.psi_warning
     held: dict[str, Held[list[Distribution]]] = {window: Held(SECONDS) for window in WINDOWS}
+    held_shadows: dict[str, Held[list[Shadow]]] = {window: Held(SECONDS) for window in WINDOWS}
 
     def window_of(request: Request) -> str:
         window = request.query_params.get("window", "")
@@ -51,11 +55,19 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     async def values(window: str) -> dict[str, Any]:
         problems = Problems()
         read = partial(read_distributions, prometheus, window, warning, with_bins=True)
-        found: list[Distribution] = await problems.of(held[window].get(read), [])
+        found: list[Distribution]
+        shadows: list[Shadow]
+        found, shadows = await asyncio.gather(
+            problems.of(held[window].get(read), []),
+            problems.of(held_shadows[window].get(partial(read_shadows, prometheus, window)), []),
+        )
         return {
+            "shadows": shadows,
+            "shadow_path": settings.model.shadow_path,
             "versions": by_version(found),
             "window": window,
             "warning": warning,
+            "min_rows": min_rows(window, settings.drift),
             "problems": problems.found,
         }
 

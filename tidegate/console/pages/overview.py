@@ -23,6 +23,7 @@ from tidegate.console.runbooks import runbooks
 from tidegate.console.series import DEFAULT, RANGES, Line, Range, chosen_range, read_lines, read_now
 from tidegate.console.site import Page, Site
 from tidegate.events.event import Event
+from tidegate.rules.drift_rules import min_rows
 from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE
 from tidegate.stack.supervisor.status import FiringAlert
 from tidegate.stack.terminal.status_view import duration
@@ -116,6 +117,7 @@ class Overview:
             "slow_minutes": SLOW_MINUTES,
             "drift": drift,
             "drift_warning": settings.drift.psi_warning,
+            "drift_rows": min_rows(WINDOWS[0], settings.drift),
             "alerts": _grouped(snapshot.status.alerts) if snapshot else [],
             "runbooks": runbooks(),
             "settings": settings,

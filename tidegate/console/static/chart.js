@@ -2,7 +2,7 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, lead?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
  * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[]}} Data
  *   `data` names others than those of the page, whose times are seconds since a start
@@ -44,6 +44,16 @@ const shorter = (name) => name.replace(/[0-9a-f]{13,}/, (hash) => hash.slice(0, 
  * @returns {number | null}
  */
 const last = (plot, index) => (plot.cursor.idx == null ? (plot.data[index].findLast((/** @type {any} */ one) => one != null) ?? null) : null);
+
+/**
+ * The samples without a neighbour, which no line shows.
+ * @param {any} plot
+ * @param {number} index of the series
+ */
+function alone(plot, index) {
+  const values = plot.data[index];
+  return values.flatMap((/** @type {any} */ one, /** @type {number} */ at) => (one != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
+}
 
 class Chart {
   /** @param {HTMLElement} figure */
@@ -93,6 +103,7 @@ class Chart {
     });
     /** @type {(number | null)[][]} */
     this.data = [times, ...this.series.map(([key]) => values[key] ?? times.map(() => null))];
+    if (this.spec.optional) this.figure.hidden = this.series.every(([key]) => !values[key]?.some((one) => one !== null));
     if (this.spec.limit) this.data.push(times.map(() => this.spec.limit ?? null));
     if (this.plot && before === this.series.join()) this.plot.setData(this.data);
     else this.draw();
@@ -110,7 +121,7 @@ class Chart {
       stroke: color(`--s${(index % COLORS) + 1}`),
       width: this.spec.lead ? (index ? 1 : 2.5) : 1.75,
       fill: index === 0 && this.series.length < 3 ? `${color("--s1")}1f` : undefined,
-      points: { show: false },
+      points: { show: true, size: 4, filter: alone },
       paths: this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
       value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
