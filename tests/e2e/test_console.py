@@ -22,8 +22,10 @@ from playwright.sync_api import HttpCredentials, Page, expect
 from support.browser import DEADLINE_MS, browser_page, failures_of
 from support.checkout import ROOT
 from support.eventually import eventually
+from support.npm import npm_package
 from support.ports import free_ports
 from support.processes.running_stack import Stack, running
+from tidegate.console.app import PAGES
 
 pytestmark = pytest.mark.e2e
 expect.set_options(timeout=DEADLINE_MS)
@@ -220,6 +222,22 @@ def test_a_telephone_shows_it_without_scrolling_sideways(address: str, scheme: s
         page.goto(address)
         expect(page.locator("canvas").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_on_any_page(address: str, scheme: str) -> None:
+    axe = (npm_package("axe-core") / "axe.min.js").read_text("utf-8")
+    with browser_page(color_scheme=scheme) as page:
+        page.goto(address)
+        trace = page.locator("[data-block=slow] a").first.get_attribute("href")
+        for path in (*(one.path for one, _ in PAGES), trace):
+            page.goto(f"{address}{path}")
+            if page.locator("figure[data-chart]").count():
+                expect(page.locator("canvas").first).to_be_attached()
+            page.evaluate(axe)
+            found = page.evaluate("axe.run()")["violations"]
+            serious = [one for one in found if one["impact"] in {"serious", "critical"}]
+            assert serious == [], path
 
 
 def test_the_page_of_the_gateway_leads_to_the_console(
