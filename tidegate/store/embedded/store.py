@@ -45,7 +45,8 @@ LOCK: Final = "writer.lock"
 HEAP_BYTES: Final = 64_000_000
 # Two threads would write two segments per commit, and use a second core.
 WRITER_THREADS: Final = 1
-COPY_EVENTS: Final = 1000
+# A list of the places of all events would take 185 bytes each.
+COPY_EVENTS: Final = 100_000
 # The messages of tantivy about damaged files; others are about the query.
 DAMAGE: Final = ("An IO error occurred", "Data corrupted")
 
@@ -325,11 +326,10 @@ def _build(root: Path, previous: Layout | None) -> Layout:
         new = index.create(root / built.folder)
         if previous is not None:
             writer = new.writer(HEAP_BYTES, WRITER_THREADS)
-            for events in _all_events(root / previous.folder):
-                for event in events:
-                    # Events that conflict with the new mapping are dropped.
-                    with suppress(RefusedError):
-                        index.add(writer, index.document(event)[1])
+            for event in _all_events(root / previous.folder):
+                # Events that conflict with the new mapping are dropped.
+                with suppress(RefusedError):
+                    index.add(writer, index.document(event)[1])
             writer.commit()
             writer.wait_merging_threads()
         sync_folder(root)
@@ -339,12 +339,11 @@ def _build(root: Path, previous: Layout | None) -> Layout:
     return built
 
 
-def _all_events(folder: Path) -> Iterator[list[Event]]:
+def _all_events(folder: Path) -> Iterator[Event]:
     old = index.open_index(folder)
     old.reload()
     searcher = old.searcher()
-    hits = searcher.search(Query.all_query(), max(1, searcher.num_docs), count=False).hits
-    for start in range(0, len(hits), COPY_EVENTS):
-        yield [
-            index.event(searcher.doc(address)) for _, address in hits[start : start + COPY_EVENTS]
-        ]
+    for start in range(0, searcher.num_docs, COPY_EVENTS):
+        found = searcher.search(Query.all_query(), COPY_EVENTS, count=False, offset=start)
+        for _, address in found.hits:
+            yield index.event(searcher.doc(address))

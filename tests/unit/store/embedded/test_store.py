@@ -134,9 +134,11 @@ def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
 def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(embedded, "COPY_EVENTS", 2)
     with closing(EmbeddedStore(root)) as old:
-        old.append([event(number) for number in range(3)])
+        old.append([event(number) for number in range(-2, 3)])
         old.append([event(1)])
+        old.prune(START)
     before = layout.read(root)
     assert before is not None
     reader = EmbeddedReader(root)
