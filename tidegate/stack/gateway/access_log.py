@@ -32,11 +32,11 @@ NODE: Final = "gateway"
 LINE_BYTES: Final = 2**20
 # To read each line at once would cost both programs more than the line: this program reads when so much is
 # there, at the latest after so many looks. HAProxy drops what the pipe has no room for, and a line of more
-# than 2 KiB takes one of its 256 pages for itself: between two looks there is room for 50,000 such lines a
-# second.
+# than 2 KiB takes one of its 256 pages for itself: between two looks there is room for 12,800 such lines a
+# second, and HAProxy answers at most 8,000 requests with its one thread (120 µs each).
 MUCH_BYTES: Final = 2**14
-LOOKS: Final = 10
-LOOK_SECONDS: Final = 0.005
+LOOKS: Final = 3
+LOOK_SECONDS: Final = 0.02
 # Lines that are read, and written, together.
 WRITE_BYTES: Final = 2**16
 # So many of these are read before they are written, if HAProxy is faster than this program: 16 MiB at most.
