@@ -12,7 +12,6 @@ from support.checkout import ROOT
 from support.kubernetes.chart import (
     CHART,
     FULL,
-    NAMESPACE,
     TABLE,
     URL,
     Object,
@@ -317,19 +316,6 @@ def test_the_startup_probe_lasts_as_long_as_a_replica_may_start() -> None:
     probe = model["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] == 240
     assert probe["httpGet"]["path"] == "/ready"
-
-
-def test_the_gateway_asks_the_api_server_for_every_pod() -> None:
-    gateway = container(pods(render({}))["gateway"], "gateway")
-    assert gateway["args"] == [
-        "gateway",
-        "--dns-name",
-        f"{FULL}-replicas.{NAMESPACE}.svc.cluster.local:8000",
-        "--service",
-        f"{FULL}-replicas",
-    ]
-    replicas = of_kind(render({}), "Service")["replicas"]["spec"]
-    assert (replicas["clusterIP"], replicas["publishNotReadyAddresses"]) == ("None", True)
 
 
 def test_your_own_image() -> None:

@@ -15,78 +15,29 @@ NO_KEDA = (
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("values", "place", "reason"),
     [
-        ({"replicas": 3}, "at '': additional properties 'replicas' not allowed"),
-        (
-            {"gateway": {"replicas": 2}},
-            "at '/gateway': additional properties 'replicas' not allowed",
-        ),
-        (
-            {"settings": {"slo": {"latency": 0.3}}},
-            "at '/settings/slo': additional properties 'latency' not allowed",
-        ),
+        ({"replicas": 3}, "''", "'replicas' not allowed"),
+        ({"gateway": {"replicas": 2}}, "'/gateway'", "'replicas' not allowed"),
+        ({"settings": {"slo": {"latency": 0.3}}}, "'/settings/slo'", "'latency' not allowed"),
         # The chart sets it itself.
-        (
-            {"settings": {"gateway": {"port": 9}}},
-            "at '/settings/gateway': additional properties 'port' not allowed",
-        ),
-        (
-            {"settings": {"slo": {"latency_seconds": "fast"}}},
-            "at '/settings/slo/latency_seconds': got string, want number",
-        ),
-        (
-            {"settings": {"replicas": {"max": 0}}},
-            "at '/settings/replicas/max': minimum: got 0, want 1",
-        ),
-        (
-            {"scaling": {"mode": "keda"}},
-            (
-                "at '/scaling/mode': value must be one of 'auto', 'keda-external', 'keda-metrics-api', 'hpa',"
-                " 'resizer', 'none'"
-            ),
-        ),
-        (
-            {"elasticsearch": {"url": "elasticsearch:9200"}},
-            "at '/elasticsearch/url': 'elasticsearch:9200' does not match pattern '^(https?://.+)?$'",
-        ),
-        (
-            {"settings": {"replicas": {"ready_path": "ready"}}},
-            "at '/settings/replicas/ready_path': 'ready' does not match pattern '^(/[A-Za-z0-9._~/-]*)$'",
-        ),
-        (
-            {"nameOverride": "Shop"},
-            "at '/nameOverride': 'Shop' does not match pattern '^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$'",
-        ),
-        (
-            {"model": {"maxUnavailable": -1}},
-            "at '/model/maxUnavailable': minimum: got -1, want 0",
-        ),
-        (
-            {"networkPolicy": {"modelEgress": [{"to": []}]}},
-            (
-                "networkPolicy.modelEgress is set, and it holds for the whole pod, with its collector: set"
-                " networkPolicy.collectorEgress to the egress rules for your Elasticsearch or Logstash"
-            ),
-        ),
-        (
-            {"elasticsearch": {"setup": {"secret": "admin"}}},
-            (
-                "elasticsearch.setup.secret is set, but elasticsearch.credentials.secret is empty: name the"
-                " Secret with the passwords of the accounts, under the keys writer and reader"
-            ),
-        ),
-        (
-            {"prometheus": {"mode": "external"}},
-            (
-                "prometheus.url is empty: with prometheus.mode external, set it to the URL of your"
-                " Prometheus, which the scaling reads"
-            ),
-        ),
+        ({"settings": {"gateway": {"port": 9}}}, "'/settings/gateway'", "'port' not allowed"),
+        ({"settings": {"slo": {"latency_seconds": "fast"}}}, "'/settings/slo/latency_seconds'", "got string"),
+        ({"settings": {"replicas": {"max": 0}}}, "'/settings/replicas/max'", "got 0, want 1"),
+        ({"scaling": {"mode": "keda"}}, "'/scaling/mode'", "'keda-metrics-api', 'hpa', 'resizer', 'none'"),
+        ({"elasticsearch": {"url": "host:9200"}}, "'/elasticsearch/url'", "'host:9200' does not match"),
+        ({"settings": {"replicas": {"ready_path": "r"}}}, "replicas/ready_path'", "'r' does not match"),
+        ({"nameOverride": "Shop"}, "'/nameOverride'", "'Shop' does not match"),
+        ({"model": {"maxUnavailable": -1}}, "'/model/maxUnavailable'", "got -1, want 0"),
+        ({"networkPolicy": {"modelEgress": [{"to": []}]}}, "modelEgress is set", "collectorEgress"),
+        ({"elasticsearch": {"setup": {"secret": "a"}}}, "credentials.secret is empty", "writer and reader"),
+        ({"prometheus": {"mode": "external"}}, "prometheus.url is empty", "the URL of your Prometheus"),
     ],
-)
-def test_a_wrong_value_is_named(values: dict[str, Any], sentence: str) -> None:
-    assert refusal(with_url(values)) == sentence
+)  # fmt: skip
+def test_a_wrong_value_is_named(values: dict[str, Any], place: str, reason: str) -> None:
+    sentence = refusal(with_url(values))
+    assert place in sentence
+    assert reason in sentence
 
 
 def test_the_url_of_elasticsearch_is_required() -> None:
