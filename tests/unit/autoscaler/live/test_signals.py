@@ -93,30 +93,18 @@ def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule(
 @pytest.mark.parametrize(
     ("changes", "signal", "problem"),
     [
-        (
-            {"in_system": None},
-            "in_system",
-            "no sample within the last 15 s: service:requests_in_system:now",
-        ),
+        ({"in_system": None}, "in_system", "no sample within the last 15 s: service:requests_in_system:now"),
         ({"in_system": "NaN"}, "in_system", "not a number: service:requests_in_system:now"),
         ({"in_system": "+Inf"}, "in_system", "not a number: service:requests_in_system:now"),
         ({"in_system": "-Inf"}, "in_system", "not a number: service:requests_in_system:now"),
         ({"in_system": -1}, "in_system", "impossible value: service:requests_in_system:now"),
-        (
-            {"slots_per_replica": 0},
-            "slots_per_replica",
-            "impossible value: service:slots_per_replica:now",
-        ),
+        ({"slots_per_replica": 0}, "slots_per_replica", "impossible value: service:slots_per_replica:now"),
         (
             {"slots_per_replica": 1e300},
             "slots_per_replica",
             "impossible value: service:slots_per_replica:now",
         ),
-        (
-            {"arrival_rate": None},
-            "arrival_rate",
-            "no sample within the last 15 s: service:arrival_rate:15s",
-        ),
+        ({"arrival_rate": None}, "arrival_rate", "no sample within the last 15 s: service:arrival_rate:15s"),
         (
             {"scrape_age": None},
             "age_seconds",
@@ -130,7 +118,7 @@ def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule(
         ({"latency_seconds": None}, "latency_seconds", ""),
         ({"latency_seconds": "NaN"}, "latency_seconds", ""),
     ],
-)
+)  # fmt: skip
 def test_a_missing_or_invalid_value_is_none_and_a_required_series_is_named(
     changes: dict[str, Any], signal: str, problem: str
 ) -> None:

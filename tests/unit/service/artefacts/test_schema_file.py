@@ -47,10 +47,7 @@ def test_an_edited_schema_gives_another_artefact(tmp_path: Path) -> None:
         ("classes = [1.5, 2]", "`classes.0"),
         ('activation = "relu"\nclasses = ["a", "b"]', "`activation`: Input should be 'softmax'"),
         ('activation = "softmax"', "`activation` needs `classes`"),
-        (
-            'task = "regression"\nclasses = ["a", "b"]',
-            "are of the task classification, not regression",
-        ),
+        ('task = "regression"\nclasses = ["a", "b"]', "are of the task classification, not regression"),
         ('[target]\nnmae = "x"', "unknown key `target.nmae`; expected name, unit, description"),
         ('[target]\nname = ""', "`target.name`: String should have at least 1 character"),
         ('[[features]]\nunit = "m"', "`features.0.name`: Field required"),
@@ -58,34 +55,22 @@ def test_an_edited_schema_gives_another_artefact(tmp_path: Path) -> None:
             '[[features]]\nname = "a"\nmin = 0',
             "unknown key `features.0.min`; expected name, kind, minimum, maximum, categories",
         ),
-        (
-            '[[features]]\nname = "a"\nminimum = "0"',
-            "`features.0.minimum`: Input should be a valid number",
-        ),
+        ('[[features]]\nname = "a"\nminimum = "0"', "`features.0.minimum`: Input should be a valid number"),
         ('[[features]]\nname = "a"\nminimum = true', "`features.0.minimum`"),
-        (
-            '[[features]]\nname = "a"\nmissing = 1',
-            "`features.0.missing`: Input should be a valid boolean",
-        ),
+        ('[[features]]\nname = "a"\nmissing = 1', "`features.0.missing`: Input should be a valid boolean"),
         (
             '[[features]]\nname = "a"\nminimum = 2\nmaximum = 1',
             "`features.0`: `minimum` 2 is above `maximum` 1",
         ),
-        (
-            '[[features]]\nname = "a"\ncategories = []',
-            "`categories` should be one or more different",
-        ),
+        ('[[features]]\nname = "a"\ncategories = []', "`categories` should be one or more different"),
         (
             '[[features]]\nname = "a"\nkind = "number"\ncategories = ["x"]',
             "`categories` needs the kind category, not number",
         ),
-        (
-            '[[features]]\nname = "a"\nminimum = 0\ncategories = ["x"]',
-            "a category has no `minimum`",
-        ),
+        ('[[features]]\nname = "a"\nminimum = 0\ncategories = ["x"]', "a category has no `minimum`"),
         ('[[features]]\nname = "a"\n[[features]]\nname = "a"', "two `features` have the name a"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_is_one_sentence_with_the_file_and_the_key(
     tmp_path: Path, text: str, message: str
 ) -> None:

@@ -93,13 +93,7 @@ WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"
         (b'{"instances":[{}],"x":1}', JSON, 422, ["body", "x"], "extra_forbidden"),
         (b'{"instances":[{}],"work":"huge"}', JSON, 422, ["body", "work"], "literal_error"),
         (b'{"instances":[{}],"work":[]}', JSON, 422, ["body", "work"], "literal_error"),
-        (
-            orjson.dumps({"instances": [WITHOUT_DEST]}),
-            JSON,
-            422,
-            ["body", "instances", 0, "dest"],
-            "missing",
-        ),
+        (orjson.dumps({"instances": [WITHOUT_DEST]}), JSON, 422, ["body", "instances", 0, "dest"], "missing"),
         (body_of({"hour": "5"}), JSON, 422, ["body", "instances", 0, "hour"], "float_type"),
         (body_of({"dest": "XXX"}), JSON, 422, ["body", "instances", 0, "dest"], "literal_error"),
         (
@@ -109,23 +103,11 @@ WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"
             ["body", "instances", 0, "distance"],
             "finite_number",
         ),
-        (
-            b'{"instances":[' + b"0," * 400_000 + b"0]}",
-            JSON,
-            422,
-            ["body", "instances"],
-            "too_long",
-        ),
+        (b'{"instances":[' + b"0," * 400_000 + b"0]}", JSON, 422, ["body", "instances"], "too_long"),
         (b" " * 5_000_000, JSON, 413, ["body"], "body_too_large"),
-        (
-            body_of({}),
-            {"content-type": "text/csv"},
-            415,
-            ["header", "content-type"],
-            "content_type",
-        ),
+        (body_of({}), {"content-type": "text/csv"}, 415, ["header", "content-type"], "content_type"),
     ],
-)
+)  # fmt: skip
 async def test_the_error_of_an_invalid_body_names_the_field_and_writes_an_event(
     serve: Serve, *, content: bytes, headers: dict[str, str], status: int, loc: list[Any], kind: str
 ) -> None:
