@@ -315,7 +315,7 @@ def test_the_numbers_match_the_events(scenario: Scenario) -> None:
 
 def test_bars_and_tables_match_the_events(scenario: Scenario) -> None:
     assert counts(scenario, "Requests by outcome") == {"success": 4, "failure": 2}
-    assert counts(scenario, "Gateway responses by status") == {503: 2, 413: 1}
+    assert counts(scenario, "Responses by status") == {200: 4, 503: 2, 413: 1}
     assert counts(scenario, "Top errors") == {"ValueError": 2}
     assert counts(scenario, "Slowest routes") == {"/predict/{outcome}": 6}
     assert list(counts(scenario, "Nodes").values()) == [6]
