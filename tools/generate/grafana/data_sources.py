@@ -11,7 +11,7 @@ from tidegate.rules.promql import duration
 from tidegate.rules.yaml_text import NOTE
 from tidegate.settings import Settings
 from tools.generate.kibana import data_views
-from tools.generate.kibana.links import trace_path
+from tools.generate.kibana.links import CONSOLE, trace_path
 
 FILE: Final = Path("observability/grafana/provisioning/datasources/tidegate.yml")
 PROMETHEUS_UID: Final = "prometheus"
@@ -23,7 +23,11 @@ READER_USER: Final = "tidegate_reader"
 TRACE_TIME_RANGE: Final = "7d"
 # Kibana's URL for browsers; Compose sets the variable, because the published port is configurable.
 KIBANA: Final = "${KIBANA_PUBLIC_URL}"
-TRACE_IN_KIBANA: Final = KIBANA + trace_path(VALUE, data_views.EVENTS.id, TRACE_TIME_RANGE)
+# What leads to a trace, by its label. Grafana shows each of them at an exemplar.
+TRACE_URLS: Final = {
+    "Trace in the console": f"{CONSOLE}/traces/{VALUE}",
+    "Trace in Kibana": KIBANA + trace_path(VALUE, data_views.EVENTS.id, TRACE_TIME_RANGE),
+}
 
 
 def data_sources_yaml(settings: Settings) -> str:
@@ -37,7 +41,10 @@ def data_sources_yaml(settings: Settings) -> str:
 
 
 def _prometheus(settings: Settings) -> dict[str, Any]:
-    trace = {"name": "trace_id", "url": TRACE_IN_KIBANA, "urlDisplayLabel": "Trace in Kibana"}
+    traces = [
+        {"name": "trace_id", "url": url, "urlDisplayLabel": label}
+        for label, url in TRACE_URLS.items()
+    ]
     return {
         "name": "Prometheus",
         "uid": PROMETHEUS_UID,
@@ -49,14 +56,14 @@ def _prometheus(settings: Settings) -> dict[str, Any]:
             # $__rate_interval is at least four times this.
             "timeInterval": duration(settings.prometheus.scrape_seconds),
             # A URL: Grafana would query a linked data source in TraceQL.
-            "exemplarTraceIdDestinations": [trace],
+            "exemplarTraceIdDestinations": traces,
         },
     }
 
 
 def _logs() -> dict[str, Any]:
     links = [
-        _link("Trace in Kibana", TRACE_IN_KIBANA),
+        *(_link(label, url) for label, url in TRACE_URLS.items()),
         _link("Spans", f'trace.id:"{VALUE}"', TRACES_UID),
         _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
     ]
@@ -65,7 +72,7 @@ def _logs() -> dict[str, Any]:
 
 def _traces() -> dict[str, Any]:
     links = [
-        _link("Trace in Kibana", TRACE_IN_KIBANA),
+        *(_link(label, url) for label, url in TRACE_URLS.items()),
         _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
     ]
     return _elasticsearch("traces", TRACES_UID, data_views.TRACES.pattern, links)

@@ -156,7 +156,7 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
                     title,
                     "From the arrival at the gateway, including the time in the queue. The "
                     f"dashed line is the objective, {number(seconds)} s. Each dot is a "
-                    "sampled trace: click it, then Trace in Kibana.",
+                    "sampled trace: click it, then Trace in the console.",
                     range_query("service:latency_seconds_p50:15s", "p50"),
                     range_query("service:latency_seconds_p95:15s", "p95"),
                     range_query("service:latency_seconds_p99:15s", "p99"),

@@ -233,9 +233,11 @@ def test_grafana_expands_only_the_intended_variables_in_the_data_sources() -> No
 
 def test_links_lead_from_an_exemplar_to_its_trace_and_from_a_log_line_to_its_spans() -> None:
     prometheus, logs, traces = provisioned_data_sources()
-    (exemplar,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
-    assert exemplar["name"] == "trace_id"
-    kibana = exemplar["url"].replace("$$", "$")
+    # grafana/grafana, packages/grafana-prometheus/src/result_transformer.ts: the links of all are shown.
+    exemplars = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    assert {each["name"] for each in exemplars} == {"trace_id"}
+    console, kibana = (each["url"].replace("$$", "$") for each in exemplars)
+    assert console == f"{CONSOLE}/traces/${{__value.raw}}"
     assert kibana.startswith("${KIBANA_PUBLIC_URL}/app/discover#/?_g=")
     assert "query:'trace.id:%22${__value.raw}%22'" in kibana
     (view,) = (each for each in DATA_VIEWS if f"dataViewId:{each.id}," in kibana)
@@ -252,7 +254,7 @@ def test_links_lead_from_an_exemplar_to_its_trace_and_from_a_log_line_to_its_spa
             "elasticsearch-logs",
             "elasticsearch-traces",
         }
-        assert links[0]["url"] == exemplar["url"]
+        assert [link["url"] for link in links[:2]] == [each["url"] for each in exemplars]
 
 
 def test_the_time_interval_is_the_scrape_interval() -> None:
