@@ -1,4 +1,4 @@
-"""Replay of invalid events. Valid ones are in autoscaler/live/test_simulation.py."""
+"""Replay of invalid events. Valid ones are in test_command.py."""
 
 from pathlib import Path
 from typing import Any
