@@ -13,7 +13,7 @@ import pytest
 from support.ports import free_ports
 
 pytestmark = pytest.mark.integration
-PUBLISHED = ("GATEWAY", "ELASTICSEARCH", "KIBANA", "PROMETHEUS", "GRAFANA")
+PUBLISHED = ("GATEWAY", "CONSOLE", "ELASTICSEARCH", "KIBANA", "PROMETHEUS", "GRAFANA")
 
 
 @pytest.mark.usefixtures("docker_engine")
