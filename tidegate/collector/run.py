@@ -36,7 +36,7 @@ from tidegate.store.kinds import store_folder
 from tidegate.store.query import time_ranges
 
 NOT_ALL_DELIVERED: Final = 1
-# A commit costs the embedded store 20 to 60 ms of CPU for any number of events, so the pause after it grows
+# A commit costs the embedded store 10 to 15 ms of CPU for any number of events, so the pause after it grows
 # with its duration: commits take at most about a tenth of the time.
 PAUSE_FACTOR: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 1.0
