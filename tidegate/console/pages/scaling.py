@@ -109,13 +109,13 @@ async def read_replays(sources: Sources, span: Range) -> Replays:
 
 
 def _decisions(store: EventStore, request: SearchRequest) -> list[Event]:
-    """The decisions, oldest first. Whole, those of an hour would take 30 MB of memory."""
+    """The decisions, newest first. Whole, those of an hour would take 30 MB of memory."""
     found: list[Event] = []
     for event in pages.events(store, request, MAX_DECISIONS):
         if found:
             found[-1] = _shortened(found[-1])
         found.append(event)
-    return found[::-1]
+    return found
 
 
 def _shortened(event: Event) -> Event:
@@ -130,10 +130,12 @@ def _shortened(event: Event) -> Event:
     }
 
 
-def _replays(events: Sequence[Mapping[str, Any]], settings: Settings) -> Replays:
-    log = [_entry(one) for one in merge_unchanged(map(dict, events))][::-1][:LOG_LINES]
+def _replays(events: list[Event], settings: Settings) -> Replays:
+    """The log and the replays of these decisions, which it takes out of the list."""
+    log = [_entry(one) for one in merge_unchanged(reversed(events))][::-1][:LOG_LINES]
     problems: list[str] = []
-    decisions = list(read_decisions(map(orjson.dumps, events), lambda _, why: problems.append(why)))
+    lines = (orjson.dumps(events.pop()) for _ in range(len(events)))
+    decisions = list(read_decisions(lines, lambda _, why: problems.append(why)))
     times = [seconds_of(one.event) for one in decisions]
     numbers: dict[str, list[int]] = {}
     sums: dict[str, Totals] = {}
