@@ -34,7 +34,8 @@ EMPTY = """() => {
     const block = document.querySelector("[data-block=tiles]");
     block.innerHTML = block.dataset.html = "";
 }"""
-PATHS = ("/", "/search", "/traces", "/scaling", "/model", "/load")
+SLOWEST = "/traces?sort=slowest"
+PATHS = ("/", "/search", "/traces", SLOWEST, "/scaling", "/model", "/load")
 # A name of an element that an update, which replaces it, does not change: its place among its siblings.
 NAME = """(element) => {
     const names = [];

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlencode
@@ -24,7 +24,31 @@ SIZE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Address:
+    """What the address of a page says: each field is a parameter, a tuple one with commas."""
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Self:
+        """Return what the parameters of an address say; missing or empty ones have their default."""
+        given: dict[str, Any] = {}
+        for one in fields(cls):
+            if value := parameters.get(one.name, "").strip():
+                given[one.name] = _listed(value) if isinstance(one.default, tuple) else value
+        return cls(**given)
+
+    def at(self, path: str, **changes: Any) -> str:
+        """Return the address with changes."""
+        changed = replace(self, **changes)
+        parts = {
+            one.name: ",".join(value) if isinstance(value, tuple) else value
+            for one in fields(self)
+            if (value := getattr(changed, one.name)) != one.default
+        }
+        return f"{path}?{urlencode(parts)}" if parts else path
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted(Address):
     """A search as its address has it. Times are as a person wrote them."""
 
     q: str = ""
@@ -35,25 +59,9 @@ class Wanted:
     after: str = ""
     live: str = ""
 
-    @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Self:
-        """Return what the parameters of an address say; missing or empty ones have their default."""
-        given: dict[str, Any] = {}
-        for name in _NAMES:
-            if value := parameters.get(name, "").strip():
-                listed = isinstance(getattr(DEFAULT, name), tuple)
-                given[name] = _listed(value) if listed else value
-        return cls(**given)
-
     def url(self, path: str = PATH, **changes: Any) -> str:
         """Return the address of this search with changes; another search begins at its first page."""
-        changed = replace(self, **{"after": "", **changes})
-        parts = {
-            name: ",".join(value) if isinstance(value, tuple) else value
-            for name in _NAMES
-            if (value := getattr(changed, name)) != getattr(DEFAULT, name)
-        }
-        return f"{path}?{urlencode(parts)}" if parts else path
+        return self.at(path, **{"after": "", **changes})
 
     def with_condition(self, condition: str, sign: Literal["", "NOT "] = "") -> str:
         """Return the address of the search with one more condition."""
@@ -80,7 +88,6 @@ class Wanted:
         )
 
 
-DEFAULT: Final = Wanted()
 # Conditions that AND joins: another one can follow without parentheses. Each query has one reading, as no
 # bare word has a colon: with several readings of each term, the time would double with each term.
 _TERM: Final = r'(?:NOT )?(?:[^\s"():]+:)?(?:"(?:[^"\\]|\\.)*"|[^\s"():]+|\([^()]*\))'
@@ -89,6 +96,3 @@ _CHAIN: Final = re.compile(f"{_TERM}(?: AND {_TERM})*")
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-
-
-_NAMES: Final = ("q", "since", "until", "columns", "facets", "after", "live")

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.requests import Request
+
 from tidegate.runtime.prometheus import Prometheus, Series
 
 # Prometheus forgets a sample early (`--query.lookback-delta`), and some rules run each 15 s only.
@@ -33,8 +35,9 @@ RANGES: Final = (
 DEFAULT: Final = RANGES[1]
 
 
-def chosen_range(name: str | None) -> Range:
-    """The range of this name, or the default."""
+def chosen_range(request: Request) -> Range:
+    """The range that an address names, or the default."""
+    name = request.query_params.get("range")
     return next((one for one in RANGES if one.name == name), DEFAULT)
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from tidegate.console.live import Polls
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
 
 FOLDER: Final = Path(__file__).parent
-LAYOUT: Final = "layout.html.j2"
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,34 @@ class Site:
         template = self.templates.get_template(f"{page.name}.html.j2")
         context = template.new_context({"page": page, "service": self.service, **values})
         return {name: "".join(template.blocks[name](context)).strip() for name in blocks}
+
+    def live_page(
+        self,
+        page: Page,
+        choice: Callable[[Request], C],
+        show: Callable[[C], Awaitable[Response]],
+        read: Callable[[C], Awaitable[Mapping[str, Any]]],
+        seconds: float,
+    ) -> list[Route]:
+        """The routes of a page and of its updates.
+
+        Args:
+            page: it.
+            choice: what an address chooses, such as a range of time; tabs with the same choice share updates.
+            show: the page.
+            read: what an update shows.
+            seconds: between two updates.
+        """
+
+        async def shown(request: Request) -> Response:
+            return await show(choice(request))
+
+        async def live(request: Request) -> Response:
+            chosen = choice(request)
+            poll = self.polls.poll(f"{page.name} {chosen}", partial(read, chosen), seconds)
+            return poll.response()
+
+        return [Route(page.path, shown), Route(f"/{page.name}/live", live)]
 
     @property
     def service(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from starlette.requests import Request
 
 from tidegate.console.series import Line, Range, chosen_range, read_lines
 from tidegate.runtime.prometheus import Prometheus
@@ -68,5 +69,9 @@ async def test_each_version_of_a_model_has_its_line_and_a_sample_may_be_as_old_a
 
 
 def test_an_unknown_range_is_the_default() -> None:
-    assert chosen_range("1h").seconds == 3600
-    assert chosen_range("'; drop").name == chosen_range(None).name == "15m"
+    assert asked("range=1h").seconds == 3600
+    assert asked("range='; drop").name == asked("").name == "15m"
+
+
+def asked(query: str) -> Range:
+    return chosen_range(Request({"type": "http", "query_string": query.encode()}))

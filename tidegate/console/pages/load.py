@@ -73,7 +73,8 @@ class Load:
             "bounds": (MAX_RATE, MAX_SECONDS),
         }
 
-    async def _read(self, pair: Pair) -> Mapping[str, Any]:
+    async def read(self, pair: Pair) -> Mapping[str, Any]:
+        """What an update shows."""
         problems, prometheus = Problems(), self._site.sources.prometheus
         recorded = partial(read_recorded, prometheus, LINES, SPAN, time.time())
         shown, lines = await asyncio.gather(
@@ -86,16 +87,10 @@ class Load:
             "chart": {"lines": lines, "compared": {"lines": compared}},
         }
 
-    async def show(self, request: Request) -> Response:
+    async def show(self, pair: Pair) -> Response:
         """The page; charts come with the first update."""
-        pair, limit = _pair(request), self._settings.slo.latency_seconds
+        limit = self._settings.slo.latency_seconds
         return self._site.render(PAGE, pair=pair, limit=limit, **await self._values(pair))
-
-    async def live(self, request: Request) -> Response:
-        """Its updates."""
-        pair = _pair(request)
-        name = f"load {pair.run} {pair.other}"
-        return self._site.polls.poll(name, partial(self._read, pair), SECONDS).response()
 
     async def report(self, request: Request) -> Response:
         """The report of a run, as the load generator wrote it."""
@@ -127,11 +122,8 @@ def _pair(request: Request) -> Pair:
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     page = Load(site)
-    found = [
-        Route(PAGE.path, page.show),
-        Route("/load/live", page.live),
-        Route("/load/{name}/report", page.report),
-    ]
+    found = site.live_page(PAGE, _pair, page.show, page.read, SECONDS)
+    found.append(Route("/load/{name}/report", page.report))
     if site.sources.settings.console.control:
         found.append(Route("/load/test", page.change, methods=["POST"]))
     return found

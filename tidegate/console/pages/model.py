@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from tidegate.console.distributions import (
     LAST,
@@ -84,14 +84,9 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "chart": {"lines": chart},
         }
 
-    async def show(request: Request) -> Response:
-        window = window_of(request)
+    async def show(window: str) -> Response:
         shown = await values(window)
         keys = {name: line.key() for name, line in quality_lines(window).items()}
         return site.render(PAGE, windows=WINDOWS, keys=keys, **shown)
 
-    async def live(request: Request) -> Response:
-        window = window_of(request)
-        return site.polls.poll(f"model {window}", partial(read, window), SECONDS).response()
-
-    return [Route(PAGE.path, show), Route("/model/live", live)]
+    return site.live_page(PAGE, window_of, show, read, SECONDS)

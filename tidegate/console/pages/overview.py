@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from tidegate.console import objective
 from tidegate.console.decisions import Change, read_changes, seconds_of
@@ -194,13 +193,8 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         blocks = site.blocks(PAGE, BLOCKS, **values)
         return {"blocks": blocks, "problems": values["problems"], "chart": chart}
 
-    async def show(request: Request) -> Response:
-        span = chosen_range(request.query_params.get("range"))
+    async def show(span: Range) -> Response:
         values = await held.get(overview.values)
         return site.render(PAGE, span=span, ranges=RANGES, default=DEFAULT, **values)
 
-    async def live(request: Request) -> Response:
-        span = chosen_range(request.query_params.get("range"))
-        return site.polls.poll(f"overview {span.name}", partial(read, span), SECONDS).response()
-
-    return [Route(PAGE.path, show), Route("/overview/live", live)]
+    return site.live_page(PAGE, chosen_range, show, read, SECONDS)

@@ -172,7 +172,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     nothing = Replays([], [], {}, {})
 
     def span_of(request: Request) -> Range:
-        span = chosen_range(request.query_params.get("range"))
+        span = chosen_range(request)
         return span if span in SPANS else DEFAULT
 
     async def values(span: Range) -> dict[str, Any]:
@@ -204,17 +204,13 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "chart": {"lines": lines},
         }
 
-    async def show(request: Request) -> Response:
-        shown = await values(span_of(request))
+    async def show(span: Range) -> Response:
+        shown = await values(span)
         settings = site.sources.settings
         control, compared = settings.console.control, others(settings)
         return site.render(PAGE, ranges=SPANS, others=compared, control=control, **shown)
 
-    async def live(request: Request) -> Response:
-        span = span_of(request)
-        return site.polls.poll(f"scaling {span.name}", partial(read, span), SECONDS).response()
-
-    found = [Route(PAGE.path, show), Route("/scaling/live", live)]
+    found = site.live_page(PAGE, span_of, show, read, SECONDS)
     if site.sources.settings.console.control:
         change = partial(_change, site)
         found.append(Route("/scaling/override", change, methods=["POST"]))

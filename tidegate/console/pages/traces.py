@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Self
-from urllib.parse import urlencode
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from tidegate.console import event_view, trace_view
 from tidegate.console.results import problem_of
-from tidegate.console.search_request import RANGES, Wanted
+from tidegate.console.search_request import RANGES, Address, Wanted
 from tidegate.console.site import Page, Site
 from tidegate.events.event import Event
 from tidegate.store.base import (
@@ -38,7 +37,7 @@ _SERVICES: Final = Terms("service.name", 50)
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(Address):
     """What the address of the list says; `ms` is the shortest duration, `with` a trace to compare with."""
 
     service: str = ""
@@ -48,19 +47,9 @@ class Filters:
     sort: str = "newest"
     other: str = ""
 
-    @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Self:
-        """Return what the parameters of an address say."""
-        names = [one.name for one in fields(cls)]
-        return cls(**{name: parameters[name].strip() for name in names if parameters.get(name)})
-
     def url(self, **changes: str) -> str:
         """Return the address of the list with changes."""
-        given = {one.name: getattr(self, one.name) for one in fields(self)}
-        parts = {
-            name: value for name, value in {**given, **changes}.items() if value != _DEFAULTS[name]
-        }
-        return f"{PAGE.path}?{urlencode(parts)}" if parts else PAGE.path
+        return self.at(PAGE.path, **changes)
 
     def request(self, now: datetime) -> SearchRequest:
         """Return it as a request to the store.
@@ -87,9 +76,6 @@ class Filters:
             size=SIZE,
             aggregations={"services": _SERVICES},
         )
-
-
-_DEFAULTS: Final = {one.name: one.default for one in fields(Filters)}
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
