@@ -107,7 +107,7 @@ def make_request_event(origin: Origin, number: int, chance: random.Random, start
                 "rows": 1,
                 "work": chance.choice(("light", "medium", "heavy")),
                 "queue_ns": chance.randrange(5_000_000),
-                "prediction": {"label": "on time", "probability": chance.random()},
+                "prediction": {"label": "on time", "probability": round(chance.random(), 6)},
             },
         },
     )
