@@ -39,7 +39,7 @@ NOT_ALL_DELIVERED: Final = 1
 # A commit costs the embedded store 10 to 15 ms of CPU for any number of events, so the pause after it grows
 # with its duration: commits take at most about a tenth of the time.
 PAUSE_FACTOR: Final = 10.0
-LONGEST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 0.7
 # An event is a dozen objects without cycles: at the default of 700 the garbage collector would go through the
 # objects of a batch again and again, for 6 % of the CPU.
 GARBAGE_OBJECTS: Final = 100_000
