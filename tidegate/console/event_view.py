@@ -140,10 +140,15 @@ def command(query: str, since: str, until: str) -> str:
     return shlex.join(["tidegate", "search", *options, "--", query])
 
 
-def load(settings: Settings) -> str:
-    """Return the command that sends requests to the service for 40 seconds."""
+def load(settings: Settings, scenario: str) -> str:
+    """Return the command that sends requests to the service."""
     gateway = url(settings.stack.host, settings.gateway.port)
-    return shlex.join(["tidegate", "loadgen", "run", "seed", "--url", gateway])
+    words = ["tidegate", "loadgen", "run", scenario, "--url", gateway]
+    if settings.replica_program:
+        words += ["--method", "GET", "--path", "/"]
+    elif (rows := settings.model.path / "samples.ndjson").is_file():
+        words += ["--rows", str(rows)]
+    return shlex.join(words)
 
 
 def pretty(value: object) -> str:

@@ -123,10 +123,12 @@ class LoadTest:
         self._child = Child.start(self._command(name), self._output)
         return words
 
-    async def stop(self) -> None:
-        """End it; its report covers what was sent."""
-        if self._child:
-            await self._child.stop(signal.SIGTERM, STOP_SECONDS)
+    async def stop(self) -> bool:
+        """End it; its report covers what was sent. Return whether one ran."""
+        if not self._child or not self.running:
+            return False
+        await self._child.stop(signal.SIGTERM, STOP_SECONDS)
+        return True
 
     def _command(self, scenario: str) -> Command:
         settings = self._settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
@@ -42,10 +41,9 @@ class Summary(_File):
     """The summary of a run. Times in seconds; None is one that failed requests leave unknown."""
 
     scenario: str
-    started_at: datetime
+    interrupted: bool
     duration_seconds: float = Field(gt=0)
     slo_seconds: float | None
-    planned: Count
     sent: Count
     failed: Count
     response_p50_seconds: float | None
@@ -58,9 +56,9 @@ class Summary(_File):
     slowest: list[SlowRequest]
 
     @property
-    def rate(self) -> float:
-        """The requests sent per second."""
-        return self.sent / self.duration_seconds
+    def rate(self) -> float | None:
+        """The requests sent per second; None if the run did not take its time."""
+        return None if self.interrupted else self.sent / self.duration_seconds
 
     @property
     def kept(self) -> bool | None:
@@ -84,6 +82,11 @@ class Run:
     name: str
     summary: Summary | None
     problem: str = ""
+
+    @property
+    def started(self) -> str:
+        """When it was started, from its name: a summary may say anything."""
+        return f"{self.name[:10]}T{self.name[11:19].replace('-', ':')}Z"
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -184,7 +187,7 @@ def figures(chosen: Sequence[Run]) -> list[tuple[str, list[str], str]]:
         return []
     rows = [
         ("Objective", [_objective(one) for one in found], ""),
-        _row("Requests", [one.planned for one in found], "{:,.0f}"),
+        _row("Requests", [one.sent for one in found], "{:,.0f}"),
         _row("Sent per second", [one.rate for one in found], "{:.1f}"),
         _row("Failed", [one.failed for one in found], "{:,.0f}"),
     ]

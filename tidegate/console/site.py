@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from tidegate.console.event_view import load
 from tidegate.console.live import Polls
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
@@ -67,6 +68,10 @@ class Site:
     event_log: EventLog
     pages: tuple[Page, ...]
     templates: Environment = field(default_factory=environment)
+
+    def __post_init__(self) -> None:
+        """Let the templates say how to send requests."""
+        self.templates.globals["load"] = partial(load, self.sources.settings)
 
     def render(self, page: Page, /, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, or one below it, such as a trace."""

@@ -28,6 +28,9 @@ async def test_its_requests_are_the_events_of_the_gateway(
     slow = event("slow", dataset="access", trace={"id": "a" * 32}, **about)
     store.append([slow, event("not traced", dataset="access", **about)])
     page = (await client.get("/")).text
+    assert (
+        "tidegate loadgen run steps --url http://127.0.0.1:8000 --method GET --path /</pre>" in page
+    )
     assert '<body data-requests="tidegate.access"' in page
     assert f'href="/traces/{"a" * 32}">GET /quote</a></td>' in page
     assert "<td>GET /quote</td>" in page

@@ -21,10 +21,9 @@ def summary(**values: Any) -> dict[str, Any]:
         "scenario": "seed",
         "url": "http://127.0.0.1:8000",
         "duration_seconds": 10.0,
-        "started_at": "2026-11-29T10:00:00Z",
+        "interrupted": False,
         "slo_seconds": 0.5,
         "replicas_max": None,
-        "planned": 100,
         "sent": 100,
         "answered": 100,
         "failed": 0,
@@ -81,6 +80,16 @@ async def test_it_compares_the_last_run_with_the_one_before_of_its_scenario(
     named = (await client.get("/load", params={"with": FIRST})).text
     assert "2: seed" in named
     assert "2: " not in (await client.get("/load", params={"run": SECOND, "with": "-"})).text
+
+
+async def test_an_interrupted_run_has_the_requests_it_sent_and_no_rate(
+    client: httpx.AsyncClient, runs: Path
+) -> None:
+    write(runs, FIRST, planned=1500, sent=39, interrupted=True, started_at="0001-01-01T00:00:00")
+    page = (await client.get("/load")).text
+    assert "1,500" not in page
+    assert "3.9" not in page
+    assert f'<time datetime="2026-11-29T10:00:00Z">{FIRST}</time>' in page
 
 
 @pytest.mark.parametrize(
@@ -153,6 +162,20 @@ class TestControl:
         answer = await client.post("/load/test", data=fields, headers={"Origin": ROOT})
         assert answer.status_code == 422
         assert problem in answer.text
+
+    async def test_to_stop_what_does_not_run_is_no_event(
+        self, client: httpx.AsyncClient, settings: Settings
+    ) -> None:
+        answer = await client.post("/load/test", data={"do": "stop"}, headers={"Origin": ROOT})
+        assert answer.status_code == 303
+        logs = settings.stack.data_dir.rglob("*.ndjson")
+        assert not any("stopped the load test" in one.read_text() for one in logs)
+
+    async def test_the_commands_send_the_rows_of_the_model(
+        self, client: httpx.AsyncClient, tmp_path: Path
+    ) -> None:
+        for path in ("/", "/load"):
+            assert f" --rows {tmp_path}/samples.ndjson</pre>" in (await client.get(path)).text
 
     async def test_a_form_of_another_page_starts_nothing(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/load/test", headers={"Origin": "http://127.0.0.1:9"})

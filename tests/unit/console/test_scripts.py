@@ -1,10 +1,13 @@
-"""The scripts of the pages have no build step, so a test checks their types."""
+"""The scripts of the pages: their types, as they have no build step, and what a page says of a silence."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 
+from playwright.sync_api import Route
+
+from support.browser import browser_page
 from support.components import unavailable
 from support.npm import npm_package
 from tidegate.console.site import FOLDER
@@ -14,6 +17,8 @@ OPTIONS = (
     *("--target", "es2023", "--lib", "es2023,dom,dom.iterable"),
     *("--module", "esnext", "--moduleResolution", "bundler"),
 )
+PAGE = """<div id="banner" hidden></div>
+<script type="module">import { follow } from "/static/live.js"; follow("/silent");</script>"""
 
 
 def test_their_types_are_right() -> None:
@@ -25,3 +30,22 @@ def test_their_types_are_right() -> None:
         [node, compiler, *OPTIONS, *scripts], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_a_page_says_that_the_console_is_silent_and_connects_again() -> None:
+    def answer(route: Route) -> None:
+        path = route.request.url.removeprefix("http://127.0.0.1/")
+        if path.startswith("static/"):
+            route.fulfill(path=FOLDER / path)
+        elif not path:
+            route.fulfill(body=PAGE, content_type="text/html")
+
+    with browser_page() as page:
+        page.clock.install()
+        page.route("**/*", answer)
+        with page.expect_request("**/silent"):
+            page.goto("http://127.0.0.1/")
+        assert not page.locator("#banner").is_visible()
+        with page.expect_request("**/silent"):
+            page.clock.fast_forward(50_000)
+        assert "does not answer" in page.inner_text("#banner")

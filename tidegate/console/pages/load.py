@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tidegate.console.event_view import load
 from tidegate.console.forms import read_form
 from tidegate.console.live import Held
 from tidegate.console.load_test import (
@@ -68,7 +67,6 @@ class Load:
             "chosen": chosen,
             "figures": figures(chosen),
             "folder": self._folder,
-            "command": load(self._settings),
             "scenarios": scenarios(),
             "bounds": (MAX_RATE, MAX_SECONDS),
         }
@@ -103,8 +101,8 @@ class Load:
         """Start a load test, or stop the one that runs; the event says that it was done here."""
         fields, record = await read_form(request), self._site.event_log.record
         if fields.get("do") == "stop":
-            await self._test.stop()
-            record("load", "a person stopped the load test in the console")
+            if await self._test.stop():
+                record("load", "a person stopped the load test in the console")
             return RedirectResponse(PAGE.path, 303)
         asked = (fields.get(name, "") for name in ("scenario", "rate", "seconds"))
         try:

@@ -88,7 +88,6 @@ async def _values(site: Site, wanted: Wanted, *, facets: bool = True) -> dict[st
         "ranges": RANGES,
         "command": event_view.command(wanted.q, wanted.since, wanted.until),
         "limit": EXPORT_EVENTS,
-        "load": event_view.load(site.sources.settings),
     }
     try:
         found = await site.sources.in_thread(lambda: find(store, wanted, now, facets=facets))

@@ -141,7 +141,6 @@ async def _list(site: Site, filters: Filters) -> Response:
         services=[str(one.key) for one in services if isinstance(one, Bucket)],
         total=found.total,
         rows=rows,
-        load=event_view.load(site.sources.settings),
         problem=problem,
         sample_ratio=site.sources.settings.telemetry.sample_ratio,
     )

@@ -56,6 +56,8 @@ export function localTimes(root) {
 /** Connections for the streams of all tabs together: a browser has six to a host, and pages need some. */
 const STREAMS = 4;
 const TURN_MILLISECONDS = 2000;
+/** Longer than the interval of each page: the console hangs, or the network between lost the connection. */
+const SILENT_MILLISECONDS = 45_000;
 /** Of this machine, or with TLS; elsewhere each tab has a connection of its own. */
 const locks = /** @type {LockManager | undefined} */ (navigator.locks);
 
@@ -94,16 +96,17 @@ export function follow(url, show) {
       if (signal.aborted) return resolve();
       const source = new EventSource(url);
       let received = false;
+      let heard = Date.now();
+      const lost = () => banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
       const end = () => (source.close(), clearInterval(timer), resolve());
       const timer = setInterval(async () => {
         const waiting = (await locks?.query())?.pending?.some((one) => one.name === name);
-        if (source.readyState === EventSource.CLOSED || (received && waiting)) end();
+        const silent = Date.now() - heard > SILENT_MILLISECONDS;
+        if (silent) lost();
+        if (silent || source.readyState === EventSource.CLOSED || (received && waiting)) end();
       }, TURN_MILLISECONDS);
-      source.onmessage = (event) => (receive(event), (received = true));
-      source.onerror = () => {
-        received = true; // no turn is longer for it
-        banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
-      };
+      source.onmessage = (event) => (receive(event), (received = true), (heard = Date.now()));
+      source.onerror = () => ((received = true), lost()); // no turn is longer for it
       signal.addEventListener("abort", end);
     });
   const connect = async () => {
