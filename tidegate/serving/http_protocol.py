@@ -36,7 +36,9 @@ class JoinedWrites:
             lines, self._head = (self._head, data), b""
             self._transport.writelines(lines)
             return
-        if data.startswith(b"HTTP/1.1 "):
+        if (
+            data[:9] == b"HTTP/1.1 "
+        ):  # a chunk of a body may be a memoryview, which has no `startswith`
             self._head = data
             self._loop.call_soon(self._flush)
             return
@@ -50,7 +52,10 @@ class JoinedWrites:
     def _flush(self) -> None:
         if self._head:
             data, self._head = self._head, b""
-            self._transport.write(data)
+            if (
+                not self._transport.is_closing()
+            ):  # else the client has reset the connection meanwhile
+                self._transport.write(data)
 
 
 class HttpProtocol(HttpToolsProtocol):

@@ -96,7 +96,7 @@ async def app(scope, receive, send):
     elif scope["path"] == "/opens":
         time.sleep(0.05)  # work between the head and the body, in one turn of the loop
         opened.set()
-    await send({"type": "http.response.body", "body": b"c" * size})
+    await send({"type": "http.response.body", "body": memoryview(b"c" * size)})  # Starlette sends these, too
 """
 
 
