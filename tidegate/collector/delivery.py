@@ -7,6 +7,7 @@ and the quarantine its lines.
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -293,6 +294,9 @@ class Delivery:
                 )
 
     def _sink_failed(self, error: Exception) -> float:
+        # urllib3's exceptions are in cycles with their frames, and so with a batch of megabytes. At the
+        # threshold of run.py a hundred of them would wait.
+        gc.collect()
         self._checked = -math.inf  # it may be damaged
         self.metrics.sink_up.set(0)
         self.metrics.retried.inc()

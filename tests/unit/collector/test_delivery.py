@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -123,6 +125,32 @@ def test_an_unavailable_store_is_retried_with_backoff_and_logged_once(
         "the sink is unavailable, retrying: gone for lunch",
         "the sink is available again",
     ]
+
+
+def test_what_failed_attempts_hold_in_cycles_is_freed(
+    harness: Harness, writer: EventWriter
+) -> None:
+    errors: list[weakref.ref[StoreUnavailableError]] = []
+
+    def away(_: Sequence[Event]) -> None:
+        error = StoreUnavailableError("gone for lunch")
+        error.__context__ = error.__cause__ = OSError(error)  # as urllib3's
+        errors.append(weakref.ref(error))
+        raise error
+
+    with closing(harness.collector()) as delivery:
+        writer.write(event("a"))
+        delivery.step()
+        harness.sinks[0].fault = away
+        writer.write(event("b"))
+        gc.disable()
+        try:
+            for _ in range(4):
+                delivery.step()
+        finally:
+            gc.enable()
+    assert len(errors) == 4
+    assert sum(error() is not None for error in errors) <= 1
 
 
 def test_opening_the_store_is_retried(harness: Harness, writer: EventWriter) -> None:
