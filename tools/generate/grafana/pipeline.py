@@ -197,8 +197,8 @@ def _events() -> list[PanelRow]:
             [
                 time_series_panel(
                     "Stored events by dataset",
-                    "Counted at the time of the event. Request events without access events, "
-                    "or the reverse, are a gap.",
+                    "Counted at the time of the event. Access events are of requests "
+                    "that no replica has recorded or that did not end well.",
                     count_query("*", by="event.dataset"),
                     unit="short",
                     stacked=True,
