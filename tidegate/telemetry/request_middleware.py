@@ -193,6 +193,8 @@ class Exchange:
         if not self._disconnected:  # otherwise nobody receives it
             record.status = self._status
         record.response_headers = headers
+        if record.quiet:
+            return message  # the header says that there is an event
         if record.parent is not None and not record.parent.remote:
             return message  # the outer application sends the header
         sampled = self._telemetry.is_sampled(record)

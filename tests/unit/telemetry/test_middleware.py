@@ -28,7 +28,7 @@ async def test_nothing_is_recorded_of_quiet_paths(harness: Harness, tracing: str
     telemetry = harness.instrument(app, sample_ratio=1, tracing=tracing, quiet_paths=["/ready"])
     async with harness.client(app) as client:
         response = await client.get("/ready")
-    assert response.headers["traceresponse"].endswith("-00")
+    assert "traceresponse" not in response.headers
     assert harness.events() == []
     assert duration_sample(telemetry.registry, "_count") is None
 
