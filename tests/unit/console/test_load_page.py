@@ -171,10 +171,11 @@ class TestControl:
         logs = settings.stack.data_dir.rglob("*.ndjson")
         assert not any("stopped the load test" in one.read_text() for one in logs)
 
+    @pytest.mark.usefixtures("store")
     async def test_the_commands_send_the_rows_of_the_model(
         self, client: httpx.AsyncClient, tmp_path: Path
     ) -> None:
-        for path in ("/", "/load"):
+        for path in ("/", "/load", "/search", "/traces"):
             assert f" --rows {tmp_path}/samples.ndjson</pre>" in (await client.get(path)).text
 
     async def test_a_form_of_another_page_starts_nothing(self, client: httpx.AsyncClient) -> None:

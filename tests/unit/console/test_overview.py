@@ -104,3 +104,13 @@ async def test_every_range_is_read_as_often(
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             await client.head("/overview/live", params={"range": span.name})
     assert seen == [2.0]
+
+
+@pytest.mark.parametrize("path", ["/", "/scaling", "/model"])
+async def test_what_a_source_does_not_tell_is_not_said_to_be_nothing(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    page = (await client.get(path)).text
+    assert "Nothing is known now: the banner says why." in page
+    for text in ("No request in", "did not change", "Drift needs", "decided nothing", "is counted"):
+        assert text not in page

@@ -20,6 +20,7 @@ from tidegate.store.base import EventStore
 ROOT = "http://127.0.0.1:8080"
 
 
+@pytest.mark.usefixtures("store")
 async def test_without_the_setting_no_page_changes_anything(client: httpx.AsyncClient) -> None:
     page = (await client.get("/scaling")).text
     assert "tidegate explain" in page  # nothing was decided yet
