@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+import orjson
 from playwright.sync_api import Route
 
 from support.browser import browser_page
@@ -49,3 +50,28 @@ def test_a_page_says_that_the_console_is_silent_and_connects_again() -> None:
         with page.expect_request("**/silent"):
             page.clock.fast_forward(50_000)
         assert "does not answer" in page.inner_text("#banner")
+
+
+def test_the_first_update_leaves_what_a_person_has_written() -> None:
+    field = '<p><input value="30"></p>'
+    update = orjson.dumps({"blocks": {"now": field}, "problems": []}).decode()
+
+    def answer(route: Route) -> None:
+        path = route.request.url.removeprefix("http://127.0.0.1/")
+        if path.startswith("static/"):
+            route.fulfill(path=FOLDER / path)
+        elif path:
+            route.fulfill(body=f"data: {update}\n\n", content_type="text/event-stream")
+        else:
+            body = f'<div data-block="now">\n{field}\n</div>'
+            route.fulfill(body=body, content_type="text/html")
+
+    with browser_page() as page:
+        page.route("**/*", answer)
+        page.goto("http://127.0.0.1/")
+        page.fill("input", "77")
+        page.evaluate(
+            "async () => (await import('/static/live.js')).follow('/u', () => { globalThis.shown = 1; })"
+        )
+        page.wait_for_function("globalThis.shown")
+        assert page.input_value("input") == "77"

@@ -24,6 +24,10 @@ function replace(blocks) {
   for (const [name, html] of Object.entries(blocks)) {
     const element = document.querySelector(`[data-block="${name}"]`);
     if (!(element instanceof HTMLElement) || element.dataset.html === html) continue;
+    const parsed = document.createElement("template");
+    parsed.innerHTML = html;
+    // As the page came: what a person has written in it meanwhile stays.
+    if (element.innerHTML.trim() === parsed.innerHTML) continue;
     const focused = document.activeElement;
     const id = focused && element.contains(focused) ? focused.id : "";
     const open = [...element.querySelectorAll("details[open][id]")].map((one) => one.id);
