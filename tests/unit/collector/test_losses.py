@@ -18,6 +18,7 @@ from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
 from tidegate.store.base import StoreUnavailableError
+from tidegate.store.embedded.folder import FORMAT
 
 
 def away(_: Sequence[Event]) -> None:
@@ -331,4 +332,4 @@ def test_a_first_start_is_no_damage(harness: Harness, writer: EventWriter) -> No
         harness.now += CHECK_SECONDS
         until_done(delivery)
     assert harness.metric("store_damages_total") == 0
-    assert json.loads((harness.root / "store" / "format.json").read_text())["format"] == 1
+    assert json.loads((harness.root / "store" / "format.json").read_text())["format"] == FORMAT
