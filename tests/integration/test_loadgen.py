@@ -174,7 +174,7 @@ async def test_a_run_writes_figures_plots_and_report(workspace: Workspace) -> No
     assert len({line["trace_id"] for line in lines}) == 120
     assert all(float(line["response_s"]) >= float(line["service_s"]) for line in lines)
     assert {path.name for path in workspace.latest.iterdir()} == {
-        *("report.html", "requests.csv", "signals.csv", "summary.json"),
+        *("report.html", "requests.csv", "series.json", "signals.csv", "summary.json"),
         *("overview.png", "requests.png", "latency.png", "latency-by-kind.png"),
         *("errors.png", "replicas.png"),
     }

@@ -115,16 +115,26 @@ def test_the_size_of_a_queue_may_be_in_any_unit(container: Path) -> None:
     assert f"its queues may need {999999 * 1024} MiB more" in done.stderr
 
 
+ENDED = 'while kill -0 "$logstash" 2>/dev/null; do :; done'
+
+
+def changed(container: Path, old: str, new: str) -> Path:
+    """The start script with a part of it replaced."""
+    text = (FOLDER / "start").read_text()
+    assert text.count(old) == 1
+    script = container / "start"
+    script.write_text(text.replace(old, new))
+    script.chmod(0o755)
+    return script
+
+
 def test_the_exit_code_of_a_logstash_that_ends_at_once_is_that_of_the_script(
     container: Path,
 ) -> None:
     (container / "entry").write_text("#!/bin/sh\nexit 7\n")
-    # The shell learns of the end before it waits.
-    ended = 'while kill -0 "$logstash" 2>/dev/null; do :; done'
-    script = (FOLDER / "start").read_text().replace("watcher=$!", f"watcher=$!; {ended}")
-    (container / "start").write_text(script)
     done = subprocess.run(
-        ["/bin/bash", container / "start"],
+        # The shell learns of the end before it waits.
+        ["/bin/bash", changed(container, "watcher=$!", f"watcher=$!; {ENDED}")],
         env=environment(container),
         capture_output=True,
         timeout=60,
@@ -146,14 +156,16 @@ signal.pause()
 """
 
 
-def listener(container: Path, *, patience: float, main: bool) -> subprocess.Popen[str]:
+def listener(
+    container: Path, *, patience: float, main: bool, script: Path = FOLDER / "start"
+) -> subprocess.Popen[str]:
     """The start script around a process that listens."""
     first = free_ports(2)
     ports = [str(first), *([str(first + 1)] if main else [])]
     (container / "entry").write_text(LISTENER.format(python=sys.executable))
     running = {"MONITORING_PORT": str(first), "INPUT_PORT": str(first + 1)}
     return subprocess.Popen(
-        [FOLDER / "start", *ports],
+        [script, *ports],
         env=environment(container) | running | {"PATIENCE_SECONDS": str(patience)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -169,7 +181,9 @@ def test_logstash_is_ended_if_its_main_pipeline_is_missing(container: Path) -> N
 
 
 def test_logstash_with_its_main_pipeline_runs_until_it_is_asked_to_stop(container: Path) -> None:
-    with listener(container, patience=60, main=True) as process:
+    # The shell learns of the end between the `wait` that the signal ended and its next look.
+    script = changed(container, '"$logstash" || true\n', f'"$logstash" || true\n    {ENDED}\n')
+    with listener(container, patience=60, main=True, script=script) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
         process.terminate()
