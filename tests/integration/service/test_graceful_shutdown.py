@@ -79,6 +79,7 @@ def test_a_new_connection_is_served_or_refused_and_never_reset(
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
             statuses.append(200)
             writer.close()
+            await writer.wait_closed()
 
     with service(tmp_path, flights.path) as found:
         eventually(lambda: found.ready() == 200, "ready")
