@@ -9,7 +9,7 @@ converter reads its dump, which changes between versions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,29 @@ from tidegate.service.artefacts.synthetic_rows import random_rows
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.inputs.matrix import MATRIX_INPUT
 from tidegate.service.model.signature import Signature
+
+
+def refuse_objective(objective: str, supported: Set[str], *, ranks: bool) -> None:
+    """Refuse a booster by its objective.
+
+    Args:
+        objective: the name of it.
+        supported: those that are converted.
+        ranks: whether it is one of a ranking model.
+
+    Raises:
+        ImportModelError: it is none of those; the text names them.
+    """
+    if ranks:
+        raise ImportModelError(
+            f"its objective is {objective}: a ranking model's scores compare rows of one query only; "
+            'export it to ONNX and serve that with task = "values" in schema.toml'
+        )
+    if objective not in supported:
+        accepted = ", ".join(sorted(supported))
+        raise ImportModelError(
+            f"its objective `{objective}` is not supported; supported are {accepted}"
+        )
 
 
 def booster_features(

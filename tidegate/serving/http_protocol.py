@@ -36,9 +36,8 @@ class JoinedWrites:
             lines, self._head = (self._head, data), b""
             self._transport.writelines(lines)
             return
-        if (
-            data[:9] == b"HTTP/1.1 "
-        ):  # a chunk of a body may be a memoryview, which has no `startswith`
+        # A chunk of a body may be a memoryview, which has no `startswith`.
+        if data[:9] == b"HTTP/1.1 ":
             self._head = data
             self._loop.call_soon(self._flush)
             return
@@ -52,9 +51,8 @@ class JoinedWrites:
     def _flush(self) -> None:
         if self._head:
             data, self._head = self._head, b""
-            if (
-                not self._transport.is_closing()
-            ):  # else the client has reset the connection meanwhile
+            # The client may have reset the connection meanwhile.
+            if not self._transport.is_closing():
                 self._transport.write(data)
 
 

@@ -152,17 +152,11 @@ def _source(
 
 def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> None:
     """Refuse what the converter writes a different model for, or cannot write."""
+    from tidegate.service.artefacts.tree_boosters import refuse_objective
+
     kind = objective[0]
-    if kind in {"lambdarank", "rank_xendcg"}:
-        raise ImportModelError(
-            f"its objective is {kind}: a ranking model's scores compare rows of one query only; "
-            'export it to ONNX and serve that with task = "values" in schema.toml'
-        )
-    if kind not in CLASSIFICATION | REGRESSION:
-        accepted = ", ".join(sorted(CLASSIFICATION | REGRESSION))
-        raise ImportModelError(
-            f"its objective `{kind or 'custom'}` is not supported; supported are {accepted}"
-        )
+    ranks = kind in {"lambdarank", "rank_xendcg"}
+    refuse_objective(kind or "custom", CLASSIFICATION | REGRESSION, ranks=ranks)
     for reason, found in (
         ("objective has sqrt (reg_sqrt)", "sqrt" in objective),
         (

@@ -173,6 +173,8 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
 
 def _refuse_unsupported(objective: str, learner: dict[str, Any]) -> None:
     """Refuse what the converter writes a different model for, or cannot write."""
+    from tidegate.service.artefacts.tree_boosters import refuse_objective
+
     booster = learner["gradient_booster"]["name"]
     if booster != "gbtree":
         raise ImportModelError(
@@ -183,16 +185,8 @@ def _refuse_unsupported(objective: str, learner: dict[str, Any]) -> None:
         raise ImportModelError(
             "it predicts several values per row: train one model per value, and serve each"
         )
-    if objective.startswith("rank:"):
-        raise ImportModelError(
-            f"its objective is {objective}: a ranking model's scores compare rows of one query only; "
-            'export it to ONNX and serve that with task = "values" in schema.toml'
-        )
-    if objective not in CLASSIFICATION | REGRESSION:
-        accepted = ", ".join(sorted(CLASSIFICATION | REGRESSION))
-        raise ImportModelError(
-            f"its objective `{objective}` is not supported; supported are {accepted}"
-        )
+    ranks = objective.startswith("rank:")
+    refuse_objective(objective, CLASSIFICATION | REGRESSION, ranks=ranks)
 
 
 def _categories(booster: Any, types: Sequence[str] | None) -> dict[int, Sequence[object]]:
