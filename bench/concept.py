@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from river.drift import PageHinkley
 
-from tidegate.drift.concept.detectors import DELTA, Adwin, Change, Detector, ZTest
+from tidegate.monitoring.concept.detectors import DELTA, Adwin, Change, Detector, ZTest
 from tidegate.settings import Drift
 
 

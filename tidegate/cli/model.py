@@ -110,8 +110,8 @@ def retrain(
     ] = False,
 ) -> None:
     """Train a candidate on newer rows; exit 0 if it is better than the current model, else 1."""
-    from tidegate.retraining.run import RetrainOptions
-    from tidegate.retraining.run import retrain as run
+    from tidegate.monitoring.retraining.run import RetrainOptions
+    from tidegate.monitoring.retraining.run import retrain as run
 
     options = RetrainOptions(out, since=since, months=from_dataset, min_rows=min_rows, keep=keep)
     raise typer.Exit(run(model_service_settings(), options))
@@ -168,8 +168,8 @@ def monitor_report(
     ] = "",
 ) -> None:
     """Write a report on the model: drift, accuracy or errors, and its worst predictions."""
-    from tidegate.drift.report.run import choose_watched_model
-    from tidegate.drift.report.run import report as run
+    from tidegate.monitoring.report.run import choose_watched_model
+    from tidegate.monitoring.report.run import report as run
     from tidegate.stack.terminal.served_model import choose_model
 
     if reference is not None and model is not None:
@@ -193,6 +193,6 @@ def monitor_report(
 @monitor.command("watch", epilog="Example: `tidegate monitor watch`")
 def monitor_watch() -> None:
     """Read labels from the store as they arrive, and report changes of the error rate."""
-    from tidegate.drift.concept.run import run
+    from tidegate.monitoring.concept.run import run
 
     raise typer.Exit(run(settings()))

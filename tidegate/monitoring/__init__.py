@@ -1,1 +1,1 @@
-"""What a replica records about its model: rows counted in the bins of the reference, and true labels."""
+"""The model's monitoring: what a replica records, and what is concluded from it."""

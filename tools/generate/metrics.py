@@ -36,12 +36,12 @@ FOLDERS: Final = {
         *("tidegate/telemetry", "service/model"),
     ),
     "The model (job `model`; see [drift](../explanation/drift.md))": (
-        *("tidegate/monitoring", "service/serving"),
+        *("tidegate/monitoring/counting", "tidegate/monitoring/feedback", "service/serving"),
     ),
     "Gateway (job `gateway`)": (),
     "Autoscaler (job `autoscaler`)": ("tidegate/autoscaler",),
     "Collector (job `collector`)": ("tidegate/collector",),
-    "Watcher of labels (job `watch`)": ("tidegate/drift",),
+    "Watcher of labels (job `watch`)": ("tidegate/monitoring/concept",),
     "Exporter (job `exporter`; Compose only)": ("tidegate/exporter",),
     "Resizer (job `resizer`; Compose only)": ("tidegate/resizer",),
 }

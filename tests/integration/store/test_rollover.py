@@ -11,13 +11,13 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from support.store_refresh import refresh
-from tidegate.drift.concept.watch import QUERY, Watcher, WatcherMetrics
-from tidegate.drift.report.labelled_rows import read_labelled_rows
 from tidegate.events.event import Event, Origin, make_event
+from tidegate.monitoring.concept.watch import QUERY, Watcher, WatcherMetrics
 from tidegate.monitoring.feedback.class_outcomes import ClassOutcome
 from tidegate.monitoring.feedback.prediction_ids import ClassPrediction, PredictionIds
 from tidegate.monitoring.feedback.retained_rows import row_events
-from tidegate.retraining.run import read_rows
+from tidegate.monitoring.report.labelled_rows import read_labelled_rows
+from tidegate.monitoring.retraining.run import read_rows
 from tidegate.settings import Drift
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest

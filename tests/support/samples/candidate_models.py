@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tidegate.retraining.candidate import train_candidate
-from tidegate.retraining.training_rows import TrainingRows, from_dataset
+from tidegate.monitoring.retraining.candidate import train_candidate
+from tidegate.monitoring.retraining.training_rows import TrainingRows, from_dataset
 from tidegate.service.model.artefact import Artefact, Manifest, load, staged
 
 ROWS = 6000

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from support.samples.model_artefacts import calibrated_model, regressor
-from tidegate.drift.report.alerts import FiredAlert
-from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
-from tidegate.drift.report.findings import Counters, Findings, build_findings
-from tidegate.drift.report.labelled_rows import Floats, LabelledRows
-from tidegate.drift.report.periods import Period
-from tidegate.drift.report.task import Model
 from tidegate.events.event import Event, Origin
+from tidegate.monitoring.report.alerts import FiredAlert
+from tidegate.monitoring.report.distributions import feature_distributions, prediction_distribution
+from tidegate.monitoring.report.findings import Counters, Findings, build_findings
+from tidegate.monitoring.report.labelled_rows import Floats, LabelledRows
+from tidegate.monitoring.report.periods import Period
+from tidegate.monitoring.report.task import Model
 from tidegate.settings import Drift
 
 PERIODS = [Period("Mar", 0, 10), Period("<Apr>", 10, 20)]

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Final
 
-from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.reference import (
     Calibration,
     FeatureReference,
     Reference,
     Residuals,
 )
+from tidegate.monitoring.report.task import Model
 
 HELD_OUT: Final = Residuals(
     mean_absolute_error=4.0,

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from tidegate.demos.flights_year.ground_truth import DELAY_SECONDS, GroundTruth, Subject
-from tidegate.drift.report.alerts import FiredAlert
+from tidegate.monitoring.report.alerts import FiredAlert
 from tidegate.rules.model_alerts import TIERS
 
 STEP_SECONDS: Final = 5.0

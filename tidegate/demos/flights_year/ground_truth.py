@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
-from tidegate.drift.concept.detectors import Adwin
-from tidegate.drift.report.alerts import FiredAlert
-from tidegate.drift.report.task import Model
+from tidegate.monitoring.concept.detectors import Adwin
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.drift_test import DriftTest
 from tidegate.monitoring.counting.reference import Counts
+from tidegate.monitoring.report.alerts import FiredAlert
+from tidegate.monitoring.report.task import Model
 from tidegate.rules.drift_rules import FAST, SECONDS
 from tidegate.rules.model_alerts import TIERS
 from tidegate.settings import Drift

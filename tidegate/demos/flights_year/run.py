@@ -34,17 +34,17 @@ from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import alert_table, checks, period_results, period_table
 from tidegate.demos.output import heading, result
-from tidegate.drift.report.counter_increases import (
+from tidegate.monitoring.report.counter_increases import (
     TIMEOUT_SECONDS,
     Floats,
     increases_by,
     query_range,
 )
-from tidegate.drift.report.findings import Findings
-from tidegate.drift.report.page import to_html
-from tidegate.drift.report.periods import Period
-from tidegate.drift.report.run import collect_findings
-from tidegate.drift.report.task import Model
+from tidegate.monitoring.report.findings import Findings
+from tidegate.monitoring.report.page import to_html
+from tidegate.monitoring.report.periods import Period
+from tidegate.monitoring.report.run import collect_findings
+from tidegate.monitoring.report.task import Model
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.service.model.artefact import load
 from tidegate.service.model.features import Schema

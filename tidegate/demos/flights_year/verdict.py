@@ -11,9 +11,9 @@ from rich.table import Table
 
 from tidegate.demos.flights_year.expected_alerts import ExpectedAlert, missing
 from tidegate.demos.flights_year.ground_truth import Explanation, GroundTruth
-from tidegate.drift.report.alerts import FiredAlert
-from tidegate.drift.report.counter_increases import Floats
-from tidegate.drift.report.findings import Findings
+from tidegate.monitoring.report.alerts import FiredAlert
+from tidegate.monitoring.report.counter_increases import Floats
+from tidegate.monitoring.report.findings import Findings
 
 PSI_TOLERANCE: Final = 0.02
 """Relative difference of a PSI between Prometheus and numpy; a PSI below 0.1 is compared relative to 0.1."""

@@ -1,4 +1,4 @@
-"""Request rows as events, which retraining reads (`tidegate.retraining.stored_rows`).
+"""Request rows as events, which retraining reads (`tidegate.monitoring.retraining.stored_rows`).
 
 Rows are only stored if `drift.keep_rows_share` is set: they may contain personal data, and they need space. A
 row is stored with the id of its outcome, not with its prediction id, which would allow anyone to send its

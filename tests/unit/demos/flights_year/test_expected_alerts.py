@@ -11,8 +11,8 @@ from tidegate.demos.flights_year.expected_alerts import ExpectedAlert, expected_
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
-from tidegate.drift.report.alerts import FiredAlert
-from tidegate.drift.report.task import Model
+from tidegate.monitoring.report.alerts import FiredAlert
+from tidegate.monitoring.report.task import Model
 from tidegate.settings import Drift
 
 HOLD = 15.0

@@ -9,10 +9,10 @@ from support.samples.flights_replay import CATEGORIES, ROWS, START
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
-from tidegate.drift.report.alerts import FiredAlert
-from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.reference import count_numbers
+from tidegate.monitoring.report.alerts import FiredAlert
+from tidegate.monitoring.report.task import Model
 from tidegate.settings import Drift
 
 # The rules' tiles end every five minutes; at this time all rows are in the longer windows.

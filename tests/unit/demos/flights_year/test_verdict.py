@@ -22,14 +22,14 @@ from tidegate.demos.flights_year.verdict import (
     period_results,
     period_table,
 )
-from tidegate.drift.report.alerts import FiredAlert
-from tidegate.drift.report.counter_increases import Floats
-from tidegate.drift.report.distributions import feature_distributions
-from tidegate.drift.report.findings import Counters, Findings, build_findings
-from tidegate.drift.report.labelled_rows import LabelledRows
-from tidegate.drift.report.periods import Period
-from tidegate.drift.report.task import Model
 from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.report.alerts import FiredAlert
+from tidegate.monitoring.report.counter_increases import Floats
+from tidegate.monitoring.report.distributions import feature_distributions
+from tidegate.monitoring.report.findings import Counters, Findings, build_findings
+from tidegate.monitoring.report.labelled_rows import LabelledRows
+from tidegate.monitoring.report.periods import Period
+from tidegate.monitoring.report.task import Model
 from tidegate.settings import Drift
 from tidegate.terminal_console import Console
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.harnesses.served_app import Serve
-from tidegate.drift.report.labelled_rows import join_outcomes
+from tidegate.monitoring.report.labelled_rows import join_outcomes
 from tidegate.service.model.features import Feature
 from tidegate.service.model.prediction_recorder import segments_of
 

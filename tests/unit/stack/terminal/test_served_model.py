@@ -13,7 +13,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from support.samples.model_artefacts import calibrated_model, write_artefact
-from tidegate.drift.report.model_choice import NoModelError
+from tidegate.monitoring.report.model_choice import NoModelError
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.replicas.release import Release

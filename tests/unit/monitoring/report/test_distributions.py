@@ -1,0 +1,74 @@
+"""Distributions are compared with those at training, and samples of alerts become episodes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tidegate.monitoring.counting.drift_test import psi
+from tidegate.monitoring.report.alerts import FiredAlert, fired_alerts
+from tidegate.monitoring.report.counter_increases import Floats, Series
+from tidegate.monitoring.report.distributions import feature_distributions, prediction_distribution
+from tidegate.monitoring.report.task import Model
+
+OBSERVED: dict[tuple[str, ...], Floats] = {
+    ("x", "0"): np.array([900.0, 10.0]),
+    ("x", "1"): np.array([900.0, 1500.0]),
+    ("carrier", "AA"): np.array([1260.0, 0.0]),
+    ("carrier", "UA"): np.array([540.0, 0.0]),
+}
+
+
+def test_the_psi_of_a_feature_is_computed_from_its_counts(model: Model) -> None:
+    x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
+    stable, drifted = x.psi_by_period()
+    assert stable == pytest.approx(psi([0, 900, 900, 0, 0], [0, 500, 500, 0, 0]))
+    assert drifted == pytest.approx(psi([0, 10, 1500, 0, 0], [0, 500, 500, 0, 0]))
+    assert x.total.tolist() == [0, 910, 2400, 0, 0]
+    assert carrier.psi_by_period()[1] is None
+
+
+def test_drift_needs_a_psi_above_the_threshold_enough_rows_and_significance(
+    model: Model,
+) -> None:
+    x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
+    assert x.drifted(0.1, 1000)
+    assert not x.drifted(0.1, 10_000)
+    assert not x.drifted(5.0, 1000)
+    assert not carrier.drifted(0.1, 1000)
+    few: dict[tuple[str, ...], Floats] = {("x", "0"): np.array([1.0]), ("x", "1"): np.array([7.0])}
+    chance, nothing = feature_distributions(model.reference, few, 1, 0.01)
+    assert chance.psi is not None
+    assert chance.psi > 0.1
+    assert not chance.drifted(0.1, 1)
+    assert nothing.psi is None
+    assert not nothing.drifted(0.1, 1)
+
+
+def test_predicted_labels_are_a_distribution(model: Model) -> None:
+    found = prediction_distribution(
+        model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01
+    )
+    assert found is not None
+    assert found.counts.tolist() == [[5, 0]]
+    without = model.reference.model_copy(update={"predictions": ()})
+    assert prediction_distribution(without, model.labels, {}, 1, 0.01) is None
+
+
+def test_a_gap_of_a_minute_separates_two_episodes_of_an_alert() -> None:
+    def series(times: list[float], **labels: str) -> Series:
+        return Series(labels, np.array(times), np.ones(len(times)))
+
+    named = {"alertname": "DriftFeatureWarning", "severity": "warning"}
+    found = fired_alerts(
+        [
+            series([100, 105, 110, 300, 305], feature="x", **named),
+            series([50], alertname="ModelConceptDrift", severity="critical"),
+            series([]),
+        ]
+    )
+    assert found == [
+        FiredAlert("ModelConceptDrift", "", "critical", 50, 50),
+        FiredAlert("DriftFeatureWarning", "x", "warning", 100, 110),
+        FiredAlert("DriftFeatureWarning", "x", "warning", 300, 305),
+    ]

@@ -1,0 +1,261 @@
+"""The page is one file with every finding on a classifier or a regressor, in both themes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.samples.drift_report import (
+    CLASSIFIER,
+    PERIODS,
+    REGRESSOR,
+    Tags,
+    counters,
+    findings,
+    labels,
+    rows_of,
+    values,
+    values_of,
+)
+from tidegate.loadgen.report.plots import as_bytes
+from tidegate.loadgen.report.theme import DARK, LIGHT
+from tidegate.monitoring.report.distributions import prediction_distribution
+from tidegate.monitoring.report.findings import Counters, Findings, NewerVersion
+from tidegate.monitoring.report.page import kibana_trace_url, to_html
+from tidegate.monitoring.report.periods import Period
+from tidegate.monitoring.report.plots import PLOTS
+
+FINDINGS = {
+    "classifier": findings(CLASSIFIER, labels()),
+    "regressor": findings(REGRESSOR, values(2.0), counters(REGRESSOR, drifted=False)),
+}
+
+
+@pytest.fixture
+def found() -> Findings:
+    return FINDINGS["classifier"]
+
+
+def text_of(html: str) -> str:
+    return " ".join(Tags(html).text.split())
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "absent"),
+    [
+        (
+            "classifier",
+            (
+                "flights v1",
+                "2,100 rows answered",
+                "200 known labels",
+                "70.0% accuracy",
+                "80.0% accuracy on held-out rows",
+                "1 of 2 features drifted",
+                "feature PSI rows",
+                "carrier AA 100.0% 20.0% 50 significant",
+                f"late on_time 90.0% 00:00:05 80 UA FOLDER='a b' tidegate trace {80:032x}",
+                "3,310 drift",
+            ),
+            "residual",
+        ),
+        (
+            "regressor",
+            (
+                "durations v1 error up 100 %",
+                "1,000 known actual values",
+                "6.00 mean absolute error (min)",
+                "4.00 error on held-out rows (min)",
+                "it has risen by 100 %, which chance does not explain.",
+                "The distribution of the predicted values has drifted",
+                "Mar 500 4.00",
+                "predicted value",
+                "carrier UA",
+                "significant",
+                f"tidegate trace {'0' * 29}",
+                "outside",
+            ),
+            "accuracy",
+        ),
+    ],
+)
+def test_the_page_needs_no_other_file_and_shows_every_finding(
+    kind: str, texts: tuple[str, ...], absent: str
+) -> None:
+    html = to_html(
+        FINDINGS[kind], model_source="models/v1", note="A note.", command_prefix="FOLDER='a b' "
+    )
+    tags = Tags(html)
+    assert tags.urls
+    assert all(url.startswith("data:") for url in tags.urls)
+    text = " ".join(tags.text.split())
+    alert = "DriftFeatureCritical x critical 00:00:12 00:00:15 PSI 1.23 of 1,510 rows over 5m"
+    # A period's name is text, not a tag.
+    for expected in (*texts, alert, "A note.", "Model: models/v1.", "<Apr>"):
+        assert expected in text, expected
+    assert absent not in text.lower()
+    assert "Kibana" not in text
+
+
+def test_examples_link_to_kibana_if_configured(found: Findings) -> None:
+    html = to_html(found, kibana="http://127.0.0.1:5601/")
+    url = kibana_trace_url("http://127.0.0.1:5601", f"{80:032x}")
+    assert url.replace("&", "&amp;").replace("'", "&#39;") in html
+    assert url.startswith("http://127.0.0.1:5601/app/discover#/")
+    assert f"trace.id:%22{80:032x}%22" in url
+
+
+def test_the_link_is_the_documented_one() -> None:
+    page = Path(__file__).parents[4] / "docs" / "reference" / "kibana.md"
+    assert kibana_trace_url("http://127.0.0.1:5601", "ID") in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("empty", "texts"),
+    [
+        (
+            findings(CLASSIFIER, rows_of([], [], []), Counters(error="it does not respond")),
+            ("There are no labels yet", "no wrong prediction is known"),
+        ),
+        (
+            findings(REGRESSOR, values_of([], [], []), Counters(error="it does not respond")),
+            (
+                "No actual value is known",
+                "There are no actual values yet",
+                "no actual value is known",
+            ),
+        ),
+    ],
+    ids=["classifier", "regressor"],
+)
+def test_without_labels_and_prometheus_the_page_says_so(
+    empty: Findings, texts: tuple[str, ...]
+) -> None:
+    html = to_html(empty)
+    text = text_of(html)
+    for expected in (*texts, "No distributions: it does not respond.", "Segments are not recorded"):
+        assert expected in text, expected
+    # Drift and alerts are unknown, not absent.
+    assert "drift unknown" in text
+    assert "unknown features drifted" in text
+    assert text.count("unknown") == 1 + 1 + len(PERIODS) + 1
+    assert ">none<" not in html
+    assert "no drift found" not in text
+    assert "Drift by period" not in text
+
+
+def test_an_unknown_confidence_is_not_shown_as_a_number() -> None:
+    html = to_html(findings(CLASSIFIER, rows_of([5.0], [False], [np.nan])))
+    assert "late on_time - 00:00:05" in text_of(html)
+    assert "nan" not in re.sub(r"base64,[^\"]+", "", html)
+
+
+def test_a_reference_without_held_out_errors_has_no_comparison() -> None:
+    reference = REGRESSOR.reference.model_copy(update={"residuals": None})
+    found = findings(replace(REGRESSOR, reference=reference), values(2.0))
+    assert found.worsening == 0
+    text = text_of(to_html(found))
+    assert "there are no held-out errors to compare with" in text
+    assert "- error on held-out rows" in text
+
+
+def test_a_period_without_counted_rows_is_not_shown_as_one_without_drift() -> None:
+    counted = counters(CLASSIFIER)
+    for each in counted.features:
+        each.counts[0] = 0
+    html = to_html(findings(CLASSIFIER, labels(), counted))
+    assert html.count(">no rows counted<") == 1
+    assert ">none<" not in html
+
+
+def test_the_page_names_its_model_and_the_newer_version(found: Findings) -> None:
+    plain = to_html(found, model_source="models/v1, from model.path")
+    assert "Model: models/v1, from model.path." in plain
+    assert "answers now" not in plain
+    text = text_of(to_html(replace(found, newer=NewerVersion("v2", 19.0))))
+    assert "Version v2 answers now (last at 1970-01-01 00:00:19 UTC)" in text
+    assert "this report is on version v1" in text
+
+
+@pytest.mark.parametrize("kind", FINDINGS)
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_is_drawn_in_both_themes(name: str, kind: str) -> None:
+    found = FINDINGS[kind]
+    changes = {"calibration": None, "residuals": None}
+    unmeasured = replace(
+        found.model, accuracy=None, reference=found.model.reference.model_copy(update=changes)
+    )
+    plain = replace(found, model=unmeasured, counters=Counters(found.counters.features))
+    for theme in (LIGHT, DARK):
+        assert PLOTS[name](found, theme).axes
+        assert PLOTS[name](plain, theme).axes
+
+
+@pytest.mark.parametrize(
+    ("kind", "titles"),
+    [
+        (
+            "classifier",
+            ["Accuracy, by the time of the response", "Fraction of rows predicted as late (dotted"],
+        ),
+        (
+            "regressor",
+            [
+                "Mean absolute error (min), by the time of the response",
+                "Fraction of actual values inside the predicted interval",
+            ],
+        ),
+    ],
+)
+def test_below_the_measure_are_predicted_labels_or_coverage(kind: str, titles: list[str]) -> None:
+    axes = PLOTS["quality"](FINDINGS[kind], LIGHT).axes
+    for each, title in zip(axes, titles, strict=True):
+        assert each.get_title(loc="left").startswith(title)
+
+
+@pytest.mark.parametrize("name", ["drift", "features", "quality"])
+def test_names_are_text_and_no_formulas_in_a_plot(name: str) -> None:
+    formula = "$x_{$"
+    counted = counters(CLASSIFIER)
+    assert counted.predictions
+    predictions = replace(counted.predictions, bins=(formula, "on_time"))
+    features = [replace(each, name=formula) for each in counted.features]
+    changed = replace(counted, features=features, predictions=predictions)
+    # matplotlib writes each text beside its outlines as a comment.
+    shown = findings(CLASSIFIER, labels(), changed)
+    drawn = as_bytes(PLOTS[name](shown, LIGHT), "svg").decode("utf-8")
+    assert formula in "".join(re.findall(r"<!-- (.*?) -->", drawn))
+
+
+def test_without_explanations_their_column_is_absent(found: Findings) -> None:
+    assert ">explanation" in to_html(found)
+    assert ">explanation" not in to_html(replace(found, explanations={}))
+
+
+def test_times_have_a_date_if_the_report_spans_a_day(found: Findings) -> None:
+    assert "<td>00:00:12</td>" in to_html(found)
+    long = replace(found, span=Period("all", 0, 86_400))
+    assert "<td>1970-01-01 00:00:12</td>" in to_html(long)
+
+
+def test_each_of_three_labels_has_a_line() -> None:
+    reference = CLASSIFIER.reference.model_copy(update={"predictions": (1, 2, 3)})
+    three = prediction_distribution(
+        reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01
+    )
+    found = findings(CLASSIFIER, labels(), replace(counters(CLASSIFIER), predictions=three))
+    shares = PLOTS["quality"](found, LIGHT).axes[1]
+    assert shares.get_title(loc="left").startswith("Fraction of rows predicted as each label")
+
+
+def test_close_ticks_have_different_labels() -> None:
+    many = rows_of([15.0] * 4000, [True] * 3200 + [False] * 800, [0.8] * 4000)
+    figure = PLOTS["quality"](findings(CLASSIFIER, many), LIGHT)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        shown = [each.get_text() for each in axes.get_yticklabels()]
+        assert len(set(shown)) == len(shown) > 2, shown

@@ -1,0 +1,142 @@
+"""The level and the sentences of a report, and its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from support.samples.drift_report import (
+    CLASSIFIER,
+    REGRESSOR,
+    counters,
+    findings,
+    rows_of,
+    values,
+    values_of,
+)
+from tidegate.monitoring.report.findings import Counters, Findings
+from tidegate.monitoring.report.number_format import number_format, percent, signed
+from tidegate.monitoring.report.wording import badge, wording
+
+DRIFTED = counters(REGRESSOR)
+MOVED = counters(REGRESSOR, drifted=False)
+STABLE = counters(REGRESSOR, drifted=False, predictions=False)
+AWAY = Counters(error="away")
+
+
+def summary(found: Findings) -> list[str]:
+    return list(wording(found.model.task).summary(found))
+
+
+@pytest.mark.parametrize(
+    ("correct", "counted", "expected"),
+    [
+        # of 400 labels; accuracy on held-out rows is 80 %
+        (320, Counters(), ("no drift found", "good")),
+        (320, counters(CLASSIFIER), ("1 feature drifted", "doubtful")),
+        (304, Counters(), ("accuracy down 4.0 percentage points", "doubtful")),
+        (288, counters(CLASSIFIER), ("accuracy down 8.0 percentage points", "bad")),
+        (320, AWAY, ("drift unknown", "doubtful")),
+        (304, AWAY, ("accuracy down 4.0 percentage points, drift unknown", "doubtful")),
+        (288, AWAY, ("accuracy down 8.0 percentage points, drift unknown", "bad")),
+    ],
+)
+def test_the_badge_of_a_classifier_shows_the_worst_finding(
+    correct: int, counted: Counters, expected: tuple[str, str]
+) -> None:
+    rows = rows_of([15.0] * 400, [True] * correct + [False] * (400 - correct), [0.8] * 400)
+    assert badge(findings(CLASSIFIER, rows, counted)) == expected
+    assert summary(findings(CLASSIFIER, rows, counted)) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "counted", "expected"),
+    [
+        # the error relative to that on held-out rows
+        (1.0, STABLE, ("no drift found", "good")),
+        (1.0, DRIFTED, ("1 feature drifted", "doubtful")),
+        (1.0, MOVED, ("predicted values drifted", "doubtful")),
+        (1.25, MOVED, ("predicted values drifted", "doubtful")),
+        (1.25, STABLE, ("error up 25 %", "doubtful")),
+        (2.0, DRIFTED, ("error up 100 %", "bad")),
+        (1.0, AWAY, ("drift unknown", "doubtful")),
+        (1.25, AWAY, ("error up 25 %, drift unknown", "doubtful")),
+        (2.0, AWAY, ("error up 100 %, drift unknown", "bad")),
+    ],
+)
+def test_the_badge_of_a_regressor_shows_the_worst_finding(
+    factor: float, counted: Counters, expected: tuple[str, str]
+) -> None:
+    assert badge(findings(REGRESSOR, values(factor), counted)) == expected
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        findings(CLASSIFIER, rows_of([15.0] * 10, [False] * 10, [0.8] * 10), Counters()),
+        findings(
+            replace(CLASSIFIER, accuracy=None),
+            rows_of([15.0] * 400, [False] * 400, [0.8] * 400),
+            Counters(),
+        ),
+        findings(REGRESSOR, values_of([15.0] * 40, [0.0] * 40, [100.0] * 40), Counters()),
+    ],
+    ids=["few labels", "accuracy not measured", "few values"],
+)
+def test_without_enough_to_compare_nothing_is_worse(found: Findings) -> None:
+    assert badge(found) == ("no drift found", "good")
+
+
+def test_the_sentences_say_how_the_error_compares() -> None:
+    few = findings(REGRESSOR, values_of([15.0] * 40, [0.0] * 40, [100.0] * 40), STABLE)
+    assert "fewer than 300 values are too few to compare them." in summary(few)[0]
+    assert summary(findings(REGRESSOR, values(2.0)))[0].endswith(
+        "(<Apr>) the mean absolute error is 8.00 min, on held-out rows 4.00 min: it has risen by 100 %, "
+        "which chance does not explain."
+    )
+    assert (
+        "chance may explain the difference of 2 %"
+        in summary(findings(REGRESSOR, values(1.02), STABLE))[0]
+    )
+    assert "it has not risen" in summary(findings(REGRESSOR, values(0.5)))[0]
+
+
+def test_the_sentences_name_a_bias() -> None:
+    biased = " ".join(summary(findings(REGRESSOR, values(1.0, bias=3.0), STABLE)))
+    assert "On average the model predicts 3." in biased
+    assert "min too little." in biased
+    negative = " ".join(summary(findings(REGRESSOR, values(1.0, bias=-3.0), STABLE)))
+    assert "min too much." in negative
+    assert "On average" not in " ".join(summary(findings(REGRESSOR, values(0.5))))
+
+
+def test_the_sentences_compare_coverage_and_predicted_values() -> None:
+    *_, coverage, predictions = summary(findings(REGRESSOR, values(1.0)))
+    assert "of the actual values are inside the predicted interval, 91.0%" in coverage
+    assert predictions.startswith("The distribution of the predicted values has drifted (PSI ")
+
+
+@pytest.mark.parametrize(
+    ("typical", "value", "text"),
+    [
+        (4.0, 5.678, "5.68"),
+        (0.01234, 0.5, "0.5000"),
+        (1234.5, 98765.4, "98,765"),
+        (1e-9, 2.5e-9, "2.5e-09"),
+        (4.0, 1e12, "1e+12"),
+        (4.0, None, "-"),
+        (None, 1.0, "1.00"),
+        (0.0, -1.0, "-1.00"),
+    ],
+)
+def test_numbers_have_the_decimals_of_the_typical_one(
+    typical: float | None, value: float | None, text: str
+) -> None:
+    assert number_format(typical)(value) == text
+
+
+def test_a_sign_or_a_percent_sign_is_shown() -> None:
+    text = signed(number_format(4.0))
+    assert (text(1.0), text(-1.0), text(None)) == ("+1.00", "-1.00", "-")
+    assert (percent(0.125), percent(None), percent(float("nan"))) == ("12.5%", "-", "-")

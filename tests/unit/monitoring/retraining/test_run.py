@@ -1,0 +1,330 @@
+"""`tidegate retrain`: the rows that it reads, its errors, and that only a better model is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from support.samples.candidate_models import first_week_of_march, oldest
+from support.samples.served_models import write_regressor
+from tidegate.events.event import Origin, make_event
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.feedback.retained_rows import row_events
+from tidegate.monitoring.retraining import candidate
+from tidegate.monitoring.retraining import run as retraining
+from tidegate.monitoring.retraining.candidate import newest, train_candidate
+from tidegate.monitoring.retraining.comparison import compare
+from tidegate.monitoring.retraining.run import RetrainOptions, refuse_other_tasks, retrain
+from tidegate.monitoring.retraining.stored_rows import StoredRow
+from tidegate.monitoring.retraining.training_rows import (
+    NoRowsError,
+    TrainingRows,
+    from_dataset,
+    from_events,
+    months_of,
+)
+from tidegate.service.artefacts.import_model import import_model
+from tidegate.service.model import artefact
+from tidegate.service.model.artefact import Artefact, ArtefactError, load
+from tidegate.service.model.predictor import load_predictor
+from tidegate.settings import Settings
+from tidegate.store.kinds import open_store
+
+ORIGIN = Origin("flights", "1", "local", "flights-1", "default")
+
+
+@pytest.fixture(scope="session")
+def march(flights: Artefact) -> TrainingRows:
+    return first_week_of_march(flights.manifest)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few resamples: these tests are not about the interval."""
+
+    def compare_few(*arguments: Any) -> Any:
+        return compare(*arguments, resamples=30)
+
+    monkeypatch.setattr(candidate, "compare", compare_few)
+
+
+def settings(flights: Artefact, folder: Path) -> Settings:
+    return Settings(model={"path": flights.path}, stack={"data_dir": folder / "data"})
+
+
+@pytest.mark.parametrize(("text", "months"), [("3-6", (3, 4, 5, 6)), ("3", (3,)), ("1-1", (1,))])
+def test_a_range_of_months_is_parsed(text: str, months: tuple[int, ...]) -> None:
+    assert months_of(text) == months
+
+
+@pytest.mark.parametrize("text", ["0-3", "6-3", "3-13", "march", "3-", ""])
+def test_an_invalid_range_of_months_is_refused(text: str) -> None:
+    if text == "3-":
+        assert months_of(text) == (3,)
+        return
+    with pytest.raises(ValueError, match="such as 3 or 3-6"):
+        months_of(text)
+
+
+def test_the_held_out_rows_are_newer_than_the_training_rows(march: TrainingRows) -> None:
+    held_out = newest(march)
+    assert march.block[~held_out].max() < march.block[held_out].min()
+    assert 0.2 < held_out.mean() < 0.35
+    with pytest.raises(NoRowsError, match="all rows are from the same time"):
+        newest(oldest(march, 100))
+
+
+def test_the_candidate_is_a_complete_artefact_that_names_its_parent(
+    flights: Artefact, march: TrainingRows, tmp_path: Path, quick: None
+) -> None:
+    with artefact.staged(tmp_path / "next") as folder:
+        made = train_candidate(flights, march, folder, lambda _: None)
+    loaded = artefact.load(tmp_path / "next")
+    manifest = loaded.manifest
+    assert manifest == made.manifest
+    assert manifest.trained["parent"] == flights.manifest.version != manifest.version
+    assert manifest.trained["window"] == list(march.window)
+    assert manifest.trained["rows"] + manifest.trained["held_out_rows"] == 6000
+    assert [f.name for f in manifest.features] == [f.name for f in flights.manifest.features]
+    assert manifest.classes == flights.manifest.classes
+    assert manifest.parity["rows_apart"] == 0
+    held_out = newest(march)
+    predicted = load_predictor(loaded).predict(march.matrix[held_out])
+    accuracy = float((predicted.labels == march.truth[held_out]).mean())
+    assert manifest.metrics["held_out"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_too_few_rows_of_a_class_are_refused(
+    flights: Artefact, march: TrainingRows, tmp_path: Path
+) -> None:
+    always_on_time = dataclasses.replace(march, truth=np.ones_like(march.truth))
+    with pytest.raises(NoRowsError, match="only 0 of the older rows are late; 20 are needed"):
+        train_candidate(flights, always_on_time, tmp_path, lambda _: None)
+
+
+def test_an_imported_model_of_numbers_can_be_retrained(tmp_path: Path, quick: None) -> None:
+    random = np.random.default_rng(1)
+    x = random.normal(size=(400, 3)).astype(np.float32)
+    joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
+    import_model(tmp_path / "small.joblib", tmp_path / "small")
+    current = artefact.load(tmp_path / "small")
+    truth = (x[:, 1] > 0).astype(np.intp)  # drift: another feature decides
+    rows = TrainingRows(x, truth, np.arange(400) // 10, ("a", "b"), "events")
+    with artefact.staged(tmp_path / "next") as folder:
+        made = train_candidate(current, rows, folder, lambda _: None)
+    assert {each.measure: each.verdict for each in made.differences}["auc"] == "better"
+
+
+def test_an_error_names_the_file_of_a_current_model_that_cannot_be_loaded(
+    flights: Artefact, march: TrainingRows, tmp_path: Path
+) -> None:
+    elsewhere = dataclasses.replace(flights, path=tmp_path)
+    with pytest.raises(ArtefactError, match=r"model\.joblib cannot be loaded"):
+        train_candidate(elsewhere, march, tmp_path, lambda _: None)
+
+
+def test_a_model_that_is_not_from_a_joblib_file_is_refused(flights: Artefact) -> None:
+    refuse_other_tasks(flights)
+    manifest = flights.manifest.model_copy(update={"files": {"model.onnx": "sha256:0"}})
+    with pytest.raises(
+        ArtefactError, match="fits the model in a joblib file again, and flights is"
+    ):
+        refuse_other_tasks(dataclasses.replace(flights, manifest=manifest))
+
+
+def labelled(rows: list[dict[str, Any]]) -> list[StoredRow]:
+    return [StoredRow(number, row, "late") for number, row in enumerate(rows)]
+
+
+def test_rows_that_do_not_fit_the_model_are_refused(
+    flights: Artefact, samples: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(NoRowsError, match=r"a row does not fit the model: .*hour"):
+        from_events(labelled([{**samples[0], "hour": 99}]), flights.manifest)
+    with pytest.raises(NoRowsError, match="labels that are not classes of the model: early"):
+        from_events([StoredRow(1, samples[0], "early")], flights.manifest)
+    with pytest.raises(NoRowsError, match="no row with a label"):
+        from_events([], flights.manifest)
+
+
+def test_rows_from_events_are_in_the_order_of_time_in_blocks(
+    flights: Artefact, samples: list[dict[str, Any]]
+) -> None:
+    rows = from_events(list(reversed(labelled(samples[:100]))), flights.manifest)
+    assert (np.diff(rows.block) >= 0).all()
+    assert 40 <= len(np.unique(rows.block)) <= 50
+    assert (len(rows), set(rows.truth.tolist())) == (100, {0})
+
+
+def test_a_model_with_other_features_is_not_retrained_on_the_flights(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
+    joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
+    import_model(tmp_path / "small.joblib", tmp_path / "small")
+    with pytest.raises(NoRowsError, match="is not a model of the flights"):
+        from_dataset([3], artefact.load(tmp_path / "small").manifest)
+
+
+def fill(settings: Settings, rows: list[dict[str, Any]], *, labels: bool) -> None:
+    """Append rows, and their labels, to the store: a request of ten rows per second."""
+    ids = PredictionIds(b"a key of enough bytes", "v1", b"1234")
+    names = list(rows[0])
+    now = datetime.now(UTC)
+    events = []
+    for number, start in enumerate(range(0, len(rows), 10)):
+        part = rows[start : start + 10]
+        at = now - timedelta(seconds=3000 - number)
+        at_ns = int(at.timestamp() * 1e9)
+        trace = f"{number + 1:032x}"
+        prediction_ids = ids.make(
+            at_ns // 1000, (trace, trace[16:]), [0] * len(part), [0.75] * len(part)
+        )
+        values = [list(row.values()) for row in part]
+        of = {"trace_id": trace, "model": "flights", "version": "v1"}
+        for message, fields in row_events(names, values, prediction_ids, **of):
+            events.append(make_event(ORIGIN, "rows", message, unix_ns=at_ns, fields=fields))
+        for prediction_id, row in zip(prediction_ids, part, strict=True):
+            if labels:
+                truth = "late" if row["hour"] < 12 else "on_time"
+                outcome = {"model": {"name": "flights"}, "outcome": {"actual": truth}}
+                outcome_id = ids.read(prediction_id).outcome_id
+                events.append(
+                    make_event(
+                        ORIGIN,
+                        "outcome",
+                        "a label",
+                        unix_ns=at_ns,
+                        event_id=outcome_id,
+                        fields={"tidegate": outcome},
+                    )
+                )
+    store = open_store(settings)
+    assert store.append(events) == []
+    store.close()
+
+
+def test_rows_and_labels_in_the_store_make_a_better_model(
+    flights: Artefact,
+    samples: list[dict[str, Any]],
+    tmp_path: Path,
+    quick: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configured = settings(flights, tmp_path)
+    fill(configured, samples, labels=True)
+    out = tmp_path / "next"
+    options = RetrainOptions(out, since="1h", min_rows=501)
+    assert retrain(configured, options) == retraining.NOT_COMPARED
+    assert "500 rows with a label are too few: --min-rows is 501" in capsys.readouterr().err
+    assert retrain(configured, dataclasses.replace(options, min_rows=500)) == retraining.BETTER
+    output = capsys.readouterr().out
+    assert "500 rows, 500 labels, 500 rows with a label" in output
+    assert "better: flights" in output
+    assert artefact.load(out).manifest.trained["source"] == "events"
+
+
+@pytest.mark.parametrize(
+    ("rows", "remedy"),
+    [
+        (0, "no rows are stored: set drift.keep_rows_share above 0"),
+        (20, "no labels are stored: POST them to /feedback"),
+    ],
+)
+def test_the_error_says_how_to_get_the_missing_rows_or_labels(
+    rows: int,
+    remedy: str,
+    *,
+    flights: Artefact,
+    samples: list[dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configured = settings(flights, tmp_path)
+    open_store(configured).close()
+    if rows:
+        fill(configured, samples[:rows], labels=False)
+    assert (
+        retrain(configured, RetrainOptions(tmp_path / "next", since="1h"))
+        == retraining.NOT_COMPARED
+    )
+    error = capsys.readouterr().err
+    assert remedy in error
+    assert "/feedback" in error
+    assert "drift.keep_rows_share" in error
+    assert not (tmp_path / "next").exists()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_candidate_that_is_not_better_is_written_only_with_keep(
+    keep: bool,
+    *,
+    flights: Artefact,
+    march: TrainingRows,
+    tmp_path: Path,
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(retraining, "is_better", lambda _: False)
+    monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
+    out = tmp_path / "next"
+    options = RetrainOptions(out, months="3", keep=keep)
+    assert retrain(settings(flights, tmp_path), options) == retraining.NOT_BETTER
+    assert "not better: flights" in capsys.readouterr().out
+    assert out.exists() is keep
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"months": "13"}, "invalid months"),
+        ({"since": "yesterday"}, "yesterday"),
+        ({"months": "3", "min_rows": 10**6}, "--min-rows is 1,000,000"),
+    ],
+)
+def test_an_invalid_option_is_reported_in_one_sentence(
+    options: dict[str, Any],
+    reason: str,
+    *,
+    flights: Artefact,
+    march: TrainingRows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
+    assert retrain(settings(flights, tmp_path), RetrainOptions(tmp_path / "next", **options)) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_regressor_is_refused_with_what_to_do_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_regressor(tmp_path / "progression")
+    current = load(tmp_path / "progression")
+    assert retrain(settings(current, tmp_path), RetrainOptions(tmp_path / "next")) == 2
+    found = capsys.readouterr().err
+    assert (
+        "progression has the task regression and the input matrix: train it with your own" in found
+    )
+    assert not (tmp_path / "next").exists()
+
+
+def test_a_candidate_does_not_overwrite_a_file(
+    flights: Artefact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "wine.joblib"
+    out.write_bytes(b"a model")
+    assert (
+        retrain(settings(flights, tmp_path), RetrainOptions(out, months="3"))
+        == retraining.NOT_COMPARED
+    )
+    assert "wine.joblib is not an artefact folder and is not overwritten" in capsys.readouterr().err
+    assert out.read_bytes() == b"a model"

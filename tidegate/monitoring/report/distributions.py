@@ -1,0 +1,119 @@
+"""Distributions of the features and of the predicted labels in each period, beside those at training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidegate.monitoring.counting.drift_test import DriftTest
+from tidegate.monitoring.counting.reference import Counts, Reference
+from tidegate.monitoring.report.counter_increases import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """The rows of one feature, or of the predicted labels, in the bins of its reference.
+
+    Attributes:
+        name: the feature's, or `predictions`.
+        bins: the bins' names.
+        test: its test, with the rows in each bin at training.
+        counts: rows in each bin since; [periods, bins].
+    """
+
+    name: str
+    bins: tuple[str, ...]
+    test: DriftTest
+    counts: Floats
+
+    @property
+    def reference(self) -> Counts:
+        """Rows in each bin at training."""
+        return np.array(self.test.reference, np.int64)
+
+    @property
+    def total(self) -> Floats:
+        """Rows in each bin, over all periods."""
+        sums: Floats = self.counts.sum(axis=0)
+        return sums
+
+    @property
+    def psi(self) -> float | None:
+        """The PSI over all periods; None without rows."""
+        return self._psi(self.total)
+
+    def psi_by_period(self) -> list[float | None]:
+        """The PSI of each period; None for a period without rows."""
+        return [self._psi(counts) for counts in self.counts]
+
+    def drifted(self, threshold: float, samples: int) -> bool:
+        """Whether the PSI over all periods is above the threshold, on enough rows, and significant."""
+        return self.test.drifted(self.total, threshold, max(1, samples))
+
+    def _psi(self, counts: Floats) -> float | None:
+        return self.test.index(counts) if counts.sum() else None
+
+
+def feature_distributions(
+    reference: Reference,
+    observed: Mapping[tuple[str, ...], Floats],
+    periods: int,
+    significance: float,
+) -> list[Distribution]:
+    """The distribution of each feature.
+
+    Args:
+        reference: the distributions at training.
+        observed: rows of each period, by (feature, bin).
+        periods: the number of periods.
+        significance: the accepted probability of a false finding, over all features together.
+    """
+    return [
+        _distribution(
+            feature.name,
+            feature.labels,
+            DriftTest(feature.counts, len(reference.features), significance),
+            {label: observed[of, label] for of, label in observed if of == feature.name},
+            periods,
+        )
+        for feature in reference.features
+    ]
+
+
+def prediction_distribution(
+    reference: Reference,
+    labels: Sequence[str],
+    observed: Mapping[tuple[str, ...], Floats],
+    periods: int,
+    significance: float,
+) -> Distribution | None:
+    """The distribution of the predicted labels, or values by bin; None if the reference has none.
+
+    Args:
+        reference: the distributions at training.
+        labels: the classes of a classifier, in order; else the bins' names are in the reference.
+        observed: rows of each period, by (label,).
+        periods: the number of periods.
+        significance: the accepted probability of a false finding.
+    """
+    counts = reference.predictions
+    if reference.prediction is not None:
+        labels, counts = reference.prediction.labels, reference.prediction.counts
+    if not counts:
+        return None
+    test = DriftTest(counts, 1, significance)
+    by_label = {label: rows for (label,), rows in observed.items()}
+    return _distribution("predictions", tuple(labels), test, by_label, periods)
+
+
+def _distribution(
+    name: str,
+    bins: tuple[str, ...],
+    test: DriftTest,
+    observed: Mapping[str, Floats],
+    periods: int,
+) -> Distribution:
+    columns = [observed.get(label, np.zeros(periods)) for label in bins]
+    return Distribution(name, bins, test, np.stack(columns, axis=1))

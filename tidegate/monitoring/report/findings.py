@@ -1,0 +1,221 @@
+"""Everything a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, Final
+
+import aiohttp
+
+from tidegate.monitoring.counting.reference import MISSING, FeatureReference
+from tidegate.monitoring.report.alerts import FIRING, FiredAlert, fired_alerts
+from tidegate.monitoring.report.counter_increases import (
+    TIMEOUT_SECONDS,
+    Series,
+    increases_by,
+    query_range,
+)
+from tidegate.monitoring.report.distributions import (
+    Distribution,
+    feature_distributions,
+    prediction_distribution,
+)
+from tidegate.monitoring.report.labelled_rows import LabelledRows
+from tidegate.monitoring.report.periods import Period, Quality
+from tidegate.monitoring.report.quality import (
+    Bin,
+    Example,
+    Segment,
+    by_score,
+    degraded_segments,
+    overall_quality,
+    quality_by_period,
+    worst_predictions,
+)
+from tidegate.monitoring.report.task import Model
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.prometheus import Prometheus
+from tidegate.settings import Drift
+
+EXAMPLES: Final = 12
+SEGMENTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What Prometheus has counted.
+
+    Attributes:
+        features: in the reference's order; empty if nothing was counted.
+        predictions: the predicted labels.
+        alerts: the alerts that fired.
+        error: why the counters are unknown; empty if they are known. With an error, empty features and
+            alerts do not mean that nothing has drifted or fired.
+    """
+
+    features: Sequence[Distribution] = ()
+    predictions: Distribution | None = None
+    alerts: Sequence[FiredAlert] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewerVersion:
+    """A version that answered after the one of the report, and when it last did, in seconds since 1970."""
+
+    version: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything a report shows.
+
+    Attributes:
+        model: the model.
+        drift: the thresholds.
+        span: the time of the report.
+        periods: its parts.
+        counters: what Prometheus has counted.
+        rows: the labelled rows.
+        quality: the quality of each period.
+        overall: the quality of all rows.
+        bins: the rows by score.
+        segments: those that have become worse.
+        examples: the worst predictions.
+        newer: the version that answers now, if it is not the model's.
+        explanations: why an alert fired, by the alert, where this is known.
+    """
+
+    model: Model
+    drift: Drift
+    span: Period
+    periods: Sequence[Period]
+    counters: Counters
+    rows: LabelledRows
+    quality: Sequence[Quality]
+    overall: Quality
+    bins: Sequence[Bin]
+    segments: Sequence[Segment]
+    examples: Sequence[Example]
+    newer: NewerVersion | None = None
+    explanations: Mapping[FiredAlert, str] = field(default_factory=dict)
+
+    @property
+    def drifted(self) -> list[Distribution]:
+        """The features that have drifted over the whole span."""
+        limit, rows = self.drift.psi_warning, self.drift.samples
+        return [each for each in self.counters.features if each.drifted(limit, rows)]
+
+    @property
+    def predictions_drifted(self) -> bool:
+        """Whether the predictions have drifted over the whole span."""
+        of = self.counters.predictions
+        return of is not None and of.drifted(self.drift.psi_warning, self.drift.samples)
+
+    @property
+    def distributions(self) -> Sequence[Distribution]:
+        """Those that are compared with training: of the features, and of the values of a regressor."""
+        values = self.counters.predictions
+        bins = self.model.reference.prediction
+        if not self.model.task.numbers or values is None or bins is None:
+            return self.counters.features
+        own = replace(values, name="predicted value", bins=_ranges(bins))
+        return [own, *self.counters.features]
+
+    @property
+    def newest(self) -> Quality | None:
+        """The last period that has labels."""
+        return newest(self.quality)
+
+    @property
+    def worsening(self) -> float:
+        """By how much the newest period is worse than held-out rows, in the unit of the task's limits."""
+        if self.newest is None:
+            return 0.0
+        return self.model.task.worsening(self.newest, self.model, self.drift)
+
+
+def newest(quality: Sequence[Quality]) -> Quality | None:
+    """The last period that has labels."""
+    return next((each for each in reversed(quality) if each.labels), None)
+
+
+def build_findings(
+    model: Model,
+    drift: Drift,
+    rows: LabelledRows,
+    counters: Counters,
+    *,
+    span: Period,
+    periods: Sequence[Period],
+    newer: NewerVersion | None = None,
+    explanations: Mapping[FiredAlert, str] | None = None,
+) -> Findings:
+    """The findings from labelled rows and counters, for these periods."""
+    task, expectation = model.task, model.expectation
+    quality = quality_by_period(task, rows, periods, expectation)
+    last = newest(quality)
+    return Findings(
+        model=model,
+        drift=drift,
+        span=span,
+        periods=periods,
+        counters=counters,
+        rows=rows,
+        quality=quality,
+        overall=overall_quality(task, rows, span, expectation),
+        bins=by_score(task, rows),
+        segments=degraded_segments(task, rows, last.period)[:SEGMENTS] if last else [],
+        examples=worst_predictions(task, rows, EXAMPLES),
+        newer=newer,
+        explanations=explanations or {},
+    )
+
+
+async def query_counters(
+    prometheus: str, model: Model, drift: Drift, span: Period, periods: Sequence[Period]
+) -> Counters:
+    """Query Prometheus. If it is unavailable, the result has the error."""
+    match = f'{{job="model", model="{model.name}", version="{model.version}"}}'
+    found: dict[str, Any] = {}
+    try:
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            client = Prometheus(session, prometheus, TIMEOUT_SECONDS)
+            for name in ("ml_feature_observations_total", "tidegate_predictions_total"):
+                query = name + match
+                found[name] = await query_range(client, query, span.begin, span.end)
+            seconds = max(1, round(span.end - span.begin))
+            fired = await client.query(f"{FIRING}[{seconds}s]", span.end)
+            alerts = fired_alerts(map(Series.of, fired))
+    except HttpError as error:
+        return Counters(error=str(error))
+    features, predictions = found.values()
+    if not features and not (predictions and not model.reference.features):
+        return Counters(alerts=alerts, error=_why_nothing_is_counted(model))
+    rows = increases_by(features, periods, span.begin, "feature", "bin")
+    labels = increases_by(predictions, periods, span.begin, "label")
+    reference, count, significance = model.reference, len(periods), drift.significance
+    return Counters(
+        feature_distributions(reference, rows, count, significance),
+        prediction_distribution(reference, model.labels, labels, count, significance),
+        alerts,
+    )
+
+
+def _why_nothing_is_counted(model: Model) -> str:
+    of = f"{model.name} {model.version}"
+    if not model.reference.samples:
+        return f"{of} has no drift reference: there were no training rows beside its file"
+    return f"Prometheus has no counters of {of}"
+
+
+def _ranges(bins: FeatureReference) -> tuple[str, ...]:
+    """Names of the bins of values by their edges."""
+    edges = [f"{edge:.3g}" for edge in bins.edges]
+    if not edges:
+        return bins.labels
+    between = [f"{low}-{high}" for low, high in pairwise(edges)]
+    return (f"< {edges[0]}", *between, f"> {edges[-1]}", MISSING)

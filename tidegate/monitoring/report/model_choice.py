@@ -1,0 +1,123 @@
+"""The model that a report is about, and whether another version has answered since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
+from tidegate.monitoring.report.findings import NewerVersion
+from tidegate.monitoring.report.task import Model
+from tidegate.store.base import Bucket, EventStore, SearchRequest, Terms
+from tidegate.store.query import time_ranges
+from tidegate.store.search.event_lines import text_of
+
+ANSWERED: Final = "event.dataset:tidegate.request AND _exists_:tidegate.prediction.label"
+MAX_MODELS: Final = 20
+
+
+class NoModelError(ValueError):
+    """There is no model to report on; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenModel:
+    """A model, in words where it comes from, and the option that names another version."""
+
+    model: Model
+    source: str
+    option: str = "--model"
+
+
+def watched_model(
+    store: EventStore,
+    reference: Path,
+    name: str,
+    version: str,
+    since: datetime,
+) -> ChosenModel:
+    """The model that an application watches, which has no artefact: its reference is given.
+
+    Args:
+        store: the store of the application's events.
+        reference: its reference.json.
+        name: its name; empty for the only model in the events.
+        version: its version; empty for the one that answered last.
+        since: the time from which events are searched.
+
+    Raises:
+        NoModelError: the reference cannot be read, or the events do not say which model is meant.
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    try:
+        read = load_reference(reference)
+    except BadReferenceError as error:
+        raise NoModelError(f"--reference: {error}") from error
+    name = name or _only_name(store, since)
+    if not version:
+        query = f'{ANSWERED} AND tidegate.model.name:"{_quoted(name)}"'
+        hits = store.search(SearchRequest(query=query, since=since, size=1)).hits
+        version = next((text_of(event, "tidegate.model.version") for event in hits), "")
+    if not version:
+        raise NoModelError(
+            f"no event since {since:%Y-%m-%d %H:%M} UTC is of a prediction of {name}: pass an earlier "
+            "--since, another --name, or the version as --version"
+        )
+    labels = read.prediction.labels if read.prediction is not None else ()
+    model = Model(name, version, labels, read.accuracy, read)
+    return ChosenModel(model, f"{name} {version}, with {reference}, from --reference", "--version")
+
+
+def _only_name(store: EventStore, since: datetime) -> str:
+    """The name of the only model in the events."""
+    terms = {"names": Terms("tidegate.model.name", MAX_MODELS)}
+    request = SearchRequest(query=ANSWERED, since=since, size=0, aggregations=terms)
+    buckets = store.search(request).aggregations["names"]
+    names = sorted(str(each.key) for each in buckets if isinstance(each, Bucket))
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise NoModelError(
+            f"no event since {since:%Y-%m-%d %H:%M} UTC is of a prediction: pass an earlier --since, or the "
+            "model as --name and --version"
+        )
+    raise NoModelError(
+        f"the events are of several models, {', '.join(names)}: choose one with --name"
+    )
+
+
+def _quoted(text: str) -> str:
+    """The text inside a quoted phrase of a query."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def newer_version(store: EventStore, model: Model, since: datetime) -> NewerVersion | None:
+    """The version of the model that answered last, if it is another one.
+
+    Raises:
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    query = f'{ANSWERED} AND tidegate.model.name:"{model.name}"'
+    for event in store.search(SearchRequest(query=query, since=since, size=1)).hits:
+        version = text_of(event, "tidegate.model.version")
+        at = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
+        if version != model.version:
+            return NewerVersion(version, at / 1e6)
+    return None
+
+
+def first_answer(store: EventStore, model: Model, since: datetime) -> float | None:
+    """The time of the first event of a version of a model, in seconds since 1970; None without any.
+
+    Raises:
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    name, version = _quoted(model.name), _quoted(model.version)
+    query = f'tidegate.model.name:"{name}" AND tidegate.model.version:"{version}"'
+    request = SearchRequest(query=query, since=since, order="asc", size=1)
+    for event in store.search(request).hits:
+        at = time_ranges.microseconds(text_of(event, "@timestamp"))
+        return None if at is None else at / 1e6
+    return None

@@ -1,0 +1,149 @@
+"""`tidegate monitor report`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from tidegate.monitoring.report.findings import Findings, build_findings, query_counters
+from tidegate.monitoring.report.labelled_rows import MAX_LABELS, read_labelled_rows
+from tidegate.monitoring.report.model_choice import (
+    ChosenModel,
+    first_answer,
+    newer_version,
+    watched_model,
+)
+from tidegate.monitoring.report.page import to_html
+from tidegate.monitoring.report.periods import Period, even_periods
+from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.report.wording import badge
+from tidegate.settings import Settings
+from tidegate.store.base import StoreUnavailableError
+from tidegate.store.kinds import open_store, store_server
+from tidegate.store.query import time_ranges
+
+EXIT_ERROR: Final = 2
+PERIODS: Final = 12
+
+
+def report(
+    settings: Settings, *, since: str, out: Path, choose_model: Callable[[datetime], ChosenModel]
+) -> int:
+    """Write the report on a model.
+
+    Args:
+        settings: the store, Prometheus and the thresholds.
+        since: the begin of the report, a duration such as `1d` or a time.
+        out: the file to write.
+        choose_model: returns the model, whose events are those since a time; raises `NoModelError` if there
+            is none.
+
+    Returns:
+        The exit code: 0, or 2 with an error on stderr if the model, the store or the file is unavailable.
+    """
+    now = datetime.now(UTC)
+    try:
+        begin = _begin(since, now)
+        span = Period("all", begin.timestamp(), now.timestamp())
+        chosen = choose_model(begin)
+        # The periods divide the time of this model: with a day before the first answer, all would be in one.
+        first = _first_answer(settings, chosen.model, begin)
+        periods = even_periods(first, span.end, PERIODS)
+        found = asyncio.run(collect_findings(settings, chosen.model, span, periods))
+    except (ValueError, StoreUnavailableError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_ERROR
+    note = truncation_note(found.overall.labels)
+    page = to_html(
+        found,
+        kibana=kibana_url(settings),
+        model_source=chosen.source,
+        note=note,
+        option=chosen.option,
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"--out: {out} cannot be written: {error.strerror}\n")
+        return EXIT_ERROR
+    sys.stdout.write(f"{out}: {badge(found)[0]}; {found.overall.labels} labels\n")
+    if found.counters.error:
+        sys.stderr.write(f"no distributions: {found.counters.error}\n")
+    if found.newer:
+        of = f"{found.model.name} {found.model.version}"
+        sys.stderr.write(
+            f"version {found.newer.version} answers now, but the report is on {of} ({chosen.source}): "
+            f"to report on the newer version, name it with {chosen.option}\n"
+        )
+    return 0
+
+
+async def collect_findings(
+    settings: Settings, model: Model, span: Period, periods: list[Period]
+) -> Findings:
+    """The findings over a span of time, from the labelled rows and the counters.
+
+    Raises:
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    counters = await query_counters(prometheus_url(settings), model, settings.drift, span, periods)
+    since, segments = datetime.fromtimestamp(span.begin, UTC), settings.drift.segments
+    with closing(open_store(settings, read_only=True)) as store:
+        rows = read_labelled_rows(
+            store, model.name, model.version, since, segments, numbers=model.task.numbers
+        )
+        newer = newer_version(store, model, since)
+    return build_findings(
+        model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
+    )
+
+
+def _first_answer(settings: Settings, model: Model, since: datetime) -> float:
+    """Two scrapes before the first event of a model, in seconds since 1970; `since` if there is none."""
+    with closing(open_store(settings, read_only=True)) as store:
+        at = first_answer(store, model, since)
+    begin = since.timestamp()
+    return begin if at is None else max(begin, at - 2 * settings.prometheus.scrape_seconds)
+
+
+def choose_watched_model(
+    settings: Settings, reference: Path, name: str, version: str, since: datetime
+) -> ChosenModel:
+    """The model that an application watches; see `watched_model`.
+
+    Raises:
+        NoModelError: the reference cannot be read, or the events do not say which model is meant.
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    with closing(open_store(settings, read_only=True)) as store:
+        return watched_model(store, reference, name, version, since)
+
+
+def prometheus_url(settings: Settings) -> str:
+    """The URL of the stack's Prometheus."""
+    return f"http://{settings.stack.host}:{settings.prometheus.port}"
+
+
+def _begin(since: str, now: datetime) -> datetime:
+    begin = time_ranges.when(since, now)
+    if begin >= now:
+        raise ValueError(f"--since: {since} is not in the past")
+    return begin
+
+
+def truncation_note(labels: int) -> str:
+    """A note for a report that does not contain all labels; else empty."""
+    if labels < MAX_LABELS:
+        return ""
+    return f"This report contains only the first {MAX_LABELS:,} labels: choose a later --since."
+
+
+def kibana_url(settings: Settings) -> str:
+    """The URL of Kibana; empty for the embedded store, which has none."""
+    return settings.kibana.url if store_server(settings) else ""

@@ -1,0 +1,190 @@
+"""Train a candidate: the pipeline of the current model, fitted on newer rows and written as an artefact."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import joblib
+import numpy as np
+import orjson
+from sklearn.base import clone
+from sklearn.exceptions import InconsistentVersionWarning
+
+from tidegate.monitoring.retraining.comparison import Difference, compare, measure
+from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRows
+from tidegate.service.artefacts.onnx_export import as_table, classes_of, export
+from tidegate.service.artefacts.provenance import versions, write_samples
+from tidegate.service.artefacts.reference import build_reference, calibrate
+from tidegate.service.model import artefact
+from tidegate.service.model.artefact import Artefact, Manifest
+from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.signature import Signature
+from tidegate.service.training.train import SAMPLES
+
+HELD_OUT_FRACTION: Final = 0.25
+MIN_ROWS_PER_CLASS: Final = 20
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A candidate, and its comparison with the current model.
+
+    Attributes:
+        manifest: the manifest of its artefact.
+        differences: the comparison, per measure.
+        fitted: the number of rows it was fitted on.
+        held_out: the number of rows it was compared on.
+    """
+
+    manifest: Manifest
+    differences: list[Difference]
+    fitted: int
+    held_out: int
+
+
+def train_candidate(
+    current: Artefact, rows: TrainingRows, folder: Path, report: Report
+) -> Candidate:
+    """Fit, convert and compare a candidate, and write the files of its artefact.
+
+    It is compared on rows that are newer than those it is fitted on, as in production. A block of time is
+    not split.
+
+    Args:
+        current: the artefact of the current model.
+        rows: rows with labels.
+        folder: an empty folder.
+        report: called with a line of progress after each step.
+
+    Raises:
+        NoRowsError: there are too few rows of a class.
+        ExportError: the classifier cannot be converted, or the ONNX model predicts differently.
+        ArtefactError: the classifier of the current model cannot be loaded.
+    """
+    start = time.perf_counter()
+    held_out = newest(rows)
+    _check_classes(rows, held_out, current.manifest)
+    old, new = rows.matrix[~held_out], rows.matrix[held_out]
+    columns = current.manifest.input == "columns"
+    features = tuple(_observe(*pair) for pair in zip(current.manifest.features, old.T, strict=True))
+    model = fit(current, features, old, rows.truth[~held_out])
+    joblib.dump(model, folder / artefact.MODEL, compress=3)
+    report(f"fitted on {len(old):,} rows")
+    graph, parity = export(model, features, new, columns=columns)
+    (folder / artefact.ONNX).write_bytes(graph)
+    report(f"converted to ONNX, same predictions on {parity.rows:,} rows")
+    classes = classes_of(model)
+    signature = Signature(input=current.manifest.input, features=features, classes=classes)
+    predicted = open_graph(graph, signature).predict(new)
+    truth = rows.truth[held_out]
+    differences = compare(
+        load_predictor(current).predict(new), predicted, truth, rows.block[held_out]
+    )
+    report(f"compared on the newest {len(new):,} rows")
+    reference = build_reference(
+        features,
+        rows.matrix,
+        calibrate(predicted, truth),
+        np.bincount(predicted.labels, minlength=len(classes)).tolist(),
+    )
+    text = reference.model_dump_json() + "\n"
+    (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
+    picked = np.random.default_rng(0).permutation(len(new))[:SAMPLES]
+    write_samples(folder, features, new[picked])
+    scores = {name: round(value, 4) for name, value in measure(predicted, truth).items()}
+    manifest = artefact.write_manifest(
+        folder,
+        name=current.manifest.name,
+        description=current.manifest.description,
+        input=current.manifest.input,
+        features=features,
+        classes=classes,
+        inputs=_digest(rows, current.manifest),
+        trained={
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "window": list(rows.window),
+            "source": rows.source,
+            "parent": current.manifest.version,
+            "rows": len(old),
+            "held_out_rows": len(new),
+            "seconds": round(time.perf_counter() - start, 1),
+        },
+        metrics={
+            "held_out": {"rows": len(new), **scores},
+            "against_parent": [difference.as_json() for difference in differences],
+        },
+        parity=parity.as_json(),
+        versions=versions(),
+    )
+    return Candidate(manifest, differences, len(old), len(new))
+
+
+def newest(rows: TrainingRows) -> Any:
+    """The held-out rows, as a mask: the newest blocks, about `HELD_OUT_FRACTION` of all rows.
+
+    Raises:
+        NoRowsError: all rows are of one block.
+    """
+    first = rows.block[int(len(rows) * (1 - HELD_OUT_FRACTION))]
+    if first == rows.block[0]:
+        raise NoRowsError(
+            "all rows are from the same time, so there are no newer rows to compare on"
+        )
+    return rows.block >= first
+
+
+def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: Any) -> Any:
+    """The unfitted pipeline of the current model, with its parameters, fitted on these rows.
+
+    Raises:
+        ArtefactError: its file cannot be loaded, or was saved by another version of scikit-learn.
+    """
+    file = current.path / artefact.MODEL
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            model = clone(joblib.load(file))
+    # A pickle can raise any exception.
+    except Exception as error:
+        raise artefact.ArtefactError(f"{file} cannot be loaded: {error}") from error
+    inputs: Any = as_table(features, matrix) if current.manifest.input == "columns" else matrix
+    model.fit(inputs, np.array(current.manifest.classes)[truth])
+    return model
+
+
+def _check_classes(rows: TrainingRows, held_out: Any, current: Manifest) -> None:
+    for part, picked in (("older", ~held_out), ("newest", held_out)):
+        counts = np.bincount(rows.truth[picked], minlength=len(current.classes))
+        for label, count in zip(current.classes, counts.tolist(), strict=True):
+            if count < MIN_ROWS_PER_CLASS:
+                raise NoRowsError(
+                    f"only {count} of the {part} rows are {label}; {MIN_ROWS_PER_CLASS} are needed"
+                )
+
+
+def _observe(feature: Feature, column: Any) -> Feature:
+    known = column[~np.isnan(column)]
+    if feature.kind == "category" or not known.size:
+        return feature
+    # The shortest decimal form: 12.65858, not 12.658579826354980.
+    observed = (float(str(known.min())), float(str(known.max())))
+    return feature.model_copy(update={"observed": observed})
+
+
+def _digest(rows: TrainingRows, current: Manifest) -> str:
+    digest = hashlib.sha256()
+    for part in (rows.matrix, rows.truth, rows.block):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    digest.update(orjson.dumps([current.files, versions()], option=orjson.OPT_SORT_KEYS))
+    return f"sha256:{digest.hexdigest()}"
