@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-kubernetes-sizes bench-kubernetes-replacements bench-kubernetes-first-answer bench-live bench-stack render render-check kustomize screenshots lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-live bench-stack render render-check kustomize screenshots lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,12 +61,10 @@ format:  ## Format the code.
 bench: setup  ## Run the short benchmarks, also of comparable projects.
 	@for bench in $(filter-out $(LONG_BENCHES),$(wildcard bench/*.py)); do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
 
-# A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, rollover an
-# Elasticsearch, and evidently_psi installs Evidently.
-LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover kubernetes_faults kubernetes_sizes \
-  kubernetes_replacements kubernetes_first_answer)
-bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200 scale-ins, ten minutes without metrics.
-	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
+# A quarter of an hour and more each; evidently_psi installs Evidently.
+LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in daily_rises evidently_psi kubernetes_faults)
+bench-live: setup  ## Live scaling for half an hour: compared with the simulator, and 200 scale-ins.
+	@for bench in live scale_in; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
 bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines on the same model and load, as root; ARGS=--quick is shorter.
 	@for name in bentoml mlserver ray; do scripts/environment install $$name || exit 1; done
@@ -86,15 +84,6 @@ bench-ablation: setup  ## The same on the other half of the draws, with each mec
 
 bench-kubernetes-faults: setup  ## What each way of scaling in Kubernetes does when a part of it fails (root; 25 minutes).
 	@scripts/kubernetes build && scripts/kubernetes prometheus-adapter && $(BIN)/python bench/kubernetes_faults.py $(ARGS)
-
-bench-kubernetes-sizes: setup  ## How soon the number of replicas in Kubernetes follows a decision (root; 18 minutes).
-	@scripts/kubernetes build && $(BIN)/python bench/kubernetes_sizes.py $(ARGS)
-
-bench-kubernetes-first-answer: setup artefacts/flights/manifest.json  ## How soon a new pod answers in Kubernetes, also from zero (root; 8 minutes).
-	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/python bench/kubernetes_first_answer.py $(ARGS)
-
-bench-kubernetes-replacements: setup artefacts/flights/manifest.json  ## Replace and take 200 pods under load: no request may fail (root; 12 minutes).
-	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/python bench/kubernetes_replacements.py $(ARGS)
 
 render:  ## Write the generated files.
 	@$(BIN)/python -m tools.generate

@@ -1,7 +1,6 @@
-"""The cost of drift monitoring per request, its false alarms, and how soon it detects a shift.
+"""The false alarms of drift monitoring, and how soon it detects a shift.
 
-    python bench/drift.py cost       # CPU time of the hot path and of all monitoring, paired
-    python bench/drift.py null       # 72 simulated hours without drift: false alarms of features and labels
+    python bench/drift.py null       # 72 simulated hours without drift: false alarms
     python bench/drift.py shift      # one feature shifts by one standard deviation: minutes until critical
 
 The simulations sample flights of the training window, count them in steps of 15 s as replicas do, and
@@ -11,37 +10,26 @@ evaluate at each step what the rules evaluate, vectorized over all steps. They n
 from __future__ import annotations
 
 import argparse
-import asyncio
 import datetime as dt
-import gc
 import os
 import platform
 import statistics
-import tempfile
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
-from concept import false_findings  # type: ignore[import-not-found]  # the file beside this one
-from prometheus_client import generate_latest
-from starlette.types import Message
 
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.drift_test import critical_value, smoothed_ratios
 from tidegate.monitoring.counting.reference import Reference, load_reference
-from tidegate.service.http.app import create_app
-from tidegate.service.model.artefact import REFERENCE, SAMPLES, load
-from tidegate.service.model.features import Matrix, Schema
-from tidegate.service.serving.model_service import ModelService
+from tidegate.service.model.artefact import REFERENCE, load
+from tidegate.service.model.features import Matrix
 from tidegate.service.training import flights as dataset
 from tidegate.service.training import forest
-from tidegate.settings import Drift, Settings
+from tidegate.settings import Drift
 
 ARTEFACT = Path("artefacts/flights")
 STEP = 15  # seconds between two evaluations
@@ -219,144 +207,21 @@ def shift(rates: Sequence[float], seeds: int) -> None:
         print(f"| {data.names[column]} | " + " | ".join(cells) + " |")
 
 
-def microseconds(call: Callable[[], object], calls: int) -> float:
-    """CPU time of one call."""
-    started = time.process_time()
-    for _ in range(calls):
-        call()
-    return (time.process_time() - started) / calls * 1e6
-
-
-def hot_path(rounds: int) -> None:
-    """Print the cost of counting alone, by the size of a batch."""
-    artefact = load(ARTEFACT)
-    reference = load_reference(ARTEFACT / REFERENCE)
-    features = artefact.manifest.features
-    samples = [orjson.loads(line) for line in (ARTEFACT / SAMPLES).read_bytes().splitlines()]
-    matrix = Schema(features).encode(samples)
-    counter = BinCounter(reference.features, [f.categories for f in features])
-    print(f"| rows | µs to count {len(features)} features |")
-    print("| ---: | ---: |")
-    for size in (1, 2, 32, 256):
-        part = matrix[:size]
-        taken = [microseconds(partial(counter.add, part), 4000 // size + 50) for _ in range(rounds)]
-        print(f"| {size} | {statistics.median(taken):.2f} |")
-
-
-class NoPredictionIds:
-    """Replaces `PredictionIds`, to measure /predict without ids."""
-
-    def make(
-        self, at_us: int, trace_id: str, labels: Sequence[int], confidences: Sequence[float]
-    ) -> list[str]:
-        """An empty id for each row."""
-        del at_us, trace_id, confidences
-        return [""] * len(labels)
-
-
-async def requests(app: Any, body: bytes, count: int) -> float:
-    """CPU time of one request to /predict, in microseconds."""
-
-    def channel() -> Callable[[], Awaitable[Message]]:
-        sent = False
-
-        async def receive() -> Message:
-            nonlocal sent
-            if sent:  # the client stays connected
-                await asyncio.Event().wait()
-            sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        return receive
-
-    async def send(message: Message) -> None:
-        assert message.get("status", 200) == 200
-
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    scope: dict[str, Any] = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
-    scope |= {"http_version": "1.1", "method": "POST", "scheme": "http", "root_path": ""}
-    scope |= {"path": "/predict", "raw_path": b"/predict", "query_string": b""}
-    scope |= {"client": ("127.0.0.1", 40_000), "server": ("127.0.0.1", 18_001)}
-    gc.collect()
-    started = time.process_time()
-    for _ in range(count):
-        await app({**scope, "headers": list(headers)}, channel(), send)
-    return (time.process_time() - started) / count * 1e6
-
-
-async def monitoring(rounds: int) -> None:
-    """Print the cost of whole requests with and without monitoring, measured alternately."""
-    lines = (ARTEFACT / SAMPLES).read_bytes().splitlines()
-    with tempfile.TemporaryDirectory() as folder:
-        apps: dict[str, Any] = {}
-        for name in ("with", "without"):
-            settings = Settings(model={"path": ARTEFACT}, stack={"data_dir": Path(folder) / name})
-            app = create_app(settings)
-            service: ModelService = app.state.service
-            await service.load()
-            if name == "without":
-                service.recorder.monitor = None
-                service.ids = NoPredictionIds()  # type: ignore[assignment]
-            apps[name] = app
-        print("| rows | µs without | µs with | difference | share |")
-        print("| ---: | ---: | ---: | ---: | ---: |")
-        for rows in (1, 32, 256):
-            body = b'{"instances":[' + b",".join(lines[:rows]) + b"]}"
-            taken: dict[str, list[float]] = {name: [] for name in apps}
-            for turn in range(rounds + 1):
-                for name in list(apps)[:: 1 if turn % 2 else -1]:
-                    spent = await requests(apps[name], body, max(10, 300 // rows))
-                    if turn:
-                        taken[name].append(spent)
-            own = statistics.median(
-                a - b for a, b in zip(taken["with"], taken["without"], strict=True)
-            )
-            without = statistics.median(taken["without"])
-            print(
-                f"| {rows} | {without:.0f} | {statistics.median(taken['with']):.0f} | {own:.1f}"
-                f" | {own / without:.1%} |"
-            )
-        service = apps["with"].state.service
-        registry = service.replica.telemetry.registry
-        scrape = microseconds(lambda: generate_latest(registry), 50)
-        monitor: Any = service.recorder.monitor
-        series = sum(len(family.samples) for family in monitor.collect())
-        registry.unregister(monitor)
-        bare = microseconds(lambda: generate_latest(registry), 50)
-        print(
-            f"\nA scrape takes {scrape / 1000:.1f} ms, "
-            f"{(scrape - bare) / 1000:.1f} ms of it for the {series} series."
-        )
-        for app in apps.values():
-            app.state.service.close()
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", nargs="*", choices=[[], "cost", "null", "shift"], default=[])
-    parser.add_argument("--rounds", type=int, default=41, help="rounds of each measurement")
+    parser.add_argument("what", nargs="?", choices=["null", "shift"])
     parser.add_argument("--hours", type=int, default=72, help="simulated hours without drift")
     parser.add_argument("--seeds", type=int, default=20, help="shifts of each feature")
-    parser.add_argument("--times", type=int, default=9, help="runs of that length for labels")
     arguments = parser.parse_args()
     today = dt.datetime.now(dt.UTC).date()
     print(
         f"{today}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores\n"
     )
-    if not arguments.what or "cost" in arguments.what:
-        hot_path(arguments.rounds)
-        print()
-        asyncio.run(monitoring(arguments.rounds))
-        print()
-    if not arguments.what or "null" in arguments.what:
+    if arguments.what != "shift":
         null(arguments.hours, (3, 10))
-        print(
-            f"\nFindings in {arguments.hours} h of labels without a change, 3 per second: median (each run)\n"
-        )
-        false_findings(arguments.hours, arguments.times)
         print()
-    if not arguments.what or "shift" in arguments.what:
+    if arguments.what != "null":
         shift((3, 10), arguments.seeds)
 
 

@@ -3,16 +3,16 @@
     python bench/scaling_out.py                              10 to 100,000 requests a second
     python bench/scaling_out.py --rates 300 3000 --rows 32 --sampling 0.01 --node-cores 8
 
-Arithmetic on measured unit costs: those of `python -m bench.unit_costs`, in bench/unit_costs/measured.json,
-and Logstash's, which docs/explanation/event-pipeline.md reports. It assumes that costs grow in proportion to
-the load; nobody here has run 10,000 requests a second.
+Arithmetic on measured unit costs, in bench/results/unit_costs.json with the machine and date of each (commit
+cbab0cc3 has what measured them), and Logstash's, which docs/explanation/event-pipeline.md reports. It assumes
+that costs grow in proportion to the load; nobody here has run 10,000 requests a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,12 +22,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-sys.path[0] = str(Path(__file__).parents[1])  # otherwise bench/loadgen.py would hide the package
+from tidegate.autoscaler.sloq.queueing import slots_needed
+from tidegate.settings.scaling import MAX_REPLICAS
 
-from bench.unit_costs.record import load as load_costs  # noqa: E402
-from tidegate.autoscaler.sloq.queueing import slots_needed  # noqa: E402
-from tidegate.settings.scaling import MAX_REPLICAS  # noqa: E402
-
+REQUEST: Final = "replica: CPU of a request with 1 row"
+COSTS: Final = Path(__file__).parent / "results" / "unit_costs.json"
 RATES: Final = (10, 100, 1_000, 10_000, 100_000)
 # Above this share of its CPU a component queues noticeably, and has nothing left for a burst or a restart.
 BUSY_SHARE: Final = 0.7
@@ -96,10 +95,7 @@ def need(load: Load, costs: dict[str, float]) -> Need:
         load: the load.
         costs: the unit costs by name, times in µs.
     """
-    request_us = (
-        costs["replica: CPU of a request with 1 row"]
-        + (load.rows - 1) * costs["replica: CPU of a further row"]
-    )
+    request_us = costs[REQUEST] + (load.rows - 1) * costs["replica: CPU of a further row"]
     serving = load.rate * request_us / 1e6
     # A replica's CPU time is part of the time in the slot, and one process has one core.
     held = max(load.service_seconds, request_us / 1e6)
@@ -219,6 +215,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="requests a second")
     parser.add_argument("--rows", type=int, default=1, help="of a request")
     parser.add_argument("--sampling", type=float, default=0.05, help="telemetry.sample_ratio")
+    parser.add_argument("--request-us", type=float, help="CPU of your replica for a request, 1 row")
     parser.add_argument("--service-ms", type=float, default=20.0, help="mean time in a slot")
     parser.add_argument("--slots", type=int, default=2, help="slots.per_replica")
     parser.add_argument(
@@ -235,7 +232,9 @@ def main() -> None:
         options.scrape_seconds, options.retention_days, not options.no_model,
     )  # fmt: skip
     machine = Machine(options.node_cores, options.node_disk_gb * 1e9, options.node_memory_gb * 1e9)
-    costs = {name: cost.value for name, cost in load_costs().items()}
+    costs = {each["name"]: each["value"] for each in json.loads(COSTS.read_text(encoding="utf-8"))}
+    if options.request_us is not None:
+        costs[REQUEST] = options.request_us
     needs = [need(replace(load, rate=rate), costs) for rate in options.rates]
     console = Console(width=150)
     console.print(needs_table(needs, options.rates))

@@ -8,7 +8,7 @@
 It prints its section of bench/RESULTS.md and writes it there, with as many seeds as are whole; it says how
 many. Scores are kept by seed in the run folder; those of changed code or traces are simulated
 again.
-Ends with 1 if a claim does not hold, and with 2 if no seed is whole yet.
+Ends with 2 if no seed is whole yet.
 """
 
 from __future__ import annotations
@@ -26,19 +26,15 @@ from typing import Final
 
 from bench.autoscaler.cells import (
     BASELINES,
-    CORE,
-    EXTRA,
-    EXTRA_SEEDS,
-    SETTINGS,
+    POLICIES,
     SLOQ,
     Cell,
     cells_of,
     specs_of,
     trace_name,
 )
-from bench.autoscaler.claims import claims
-from bench.autoscaler.comparison import Scores, halves
-from bench.autoscaler.page import Compared, page, write_section
+from bench.autoscaler.comparison import Scores
+from bench.autoscaler.page import page, write_section
 from bench.autoscaler.results import Results, run_cells
 from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec, mean_score, run_one
 from tidegate.lab.simulator.plots import pareto_page, write_page
@@ -89,31 +85,24 @@ def main() -> int:
     until = time.monotonic() + 60 * arguments.minutes
     run_cells(results, cells, jobs=arguments.jobs, until=until)
     missing = sum(results.get(cell) is None for cell in cells)
-    seeds = whole_seeds(results, CORE, specs, range(arguments.seeds))
+    seeds = whole_seeds(results, specs, range(arguments.seeds))
     if not seeds:
         print(f"no seed is whole yet: {missing} of {len(cells)} cells are missing", file=sys.stderr)
         return BAD_USE
-    return report(results, specs, seeds, _command(arguments, folder), arguments.out)
+    report(results, specs, seeds, _command(arguments, folder), arguments.out)
+    return 0
 
 
 def report(
     results: Results, specs: Sequence[TraceSpec], seeds: Sequence[int], by: str, out: Path
-) -> int:
-    """Print and write the section and its pictures; 1 if a claim does not hold."""
+) -> None:
+    """Print and write the section and its pictures."""
     traces = [trace_name(spec) for spec in specs]
-    table = scores_of(results, CORE, specs, seeds)
-    few = whole_seeds(results, EXTRA, specs, seeds[:EXTRA_SEEDS])
-    extra = scores_of(results, (*CORE, *EXTRA), specs, few)
-    chosen = halves(extra, traces, SETTINGS) if few else []
+    table = scores_of(results, specs, seeds)
     machine = f"{os.cpu_count()} cores ({platform.machine()})"
     means = f"means of {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    compared = Compared(
-        f"Written by `{by}` on {datetime.now(UTC):%Y-%m-%d}, {machine}: {means}.",
-        *(traces, table, extra, len(few)),
-        chosen=chosen,
-        claims=claims(table, traces, chosen),
-    )
-    text = page(compared)
+    provenance = f"Written by `{by}` on {datetime.now(UTC):%Y-%m-%d}, {machine}: {means}."
+    text = page(provenance, traces, table)
     print(text)
     write_section(out / "bench" / "RESULTS.md", text)
     images = out / "docs" / "img"
@@ -131,30 +120,25 @@ def report(
     }
     own = [result for result in shown if result.trace == "spike" and result.policy in runs]
     write_page(images / "autoscaler-spike.png", "spike", runs, own, system)
-    return 0 if all(claim.verdict.startswith("holds") for claim in compared.claims) else 1
 
 
-def whole_seeds(
-    results: Results, policies: Sequence[str], specs: Sequence[TraceSpec], seeds: Iterable[int]
-) -> list[int]:
-    """The seeds of which all cells of these policies have a score."""
+def whole_seeds(results: Results, specs: Sequence[TraceSpec], seeds: Iterable[int]) -> list[int]:
+    """The seeds of which all cells have a score."""
     return [
         seed
         for seed in seeds
         if all(
             results.get(Cell(policy, spec, seed)) is not None
             for spec in specs
-            for policy in policies
+            for policy in POLICIES
         )
     ]
 
 
-def scores_of(
-    results: Results, policies: Sequence[str], specs: Sequence[TraceSpec], seeds: Sequence[int]
-) -> Scores:
+def scores_of(results: Results, specs: Sequence[TraceSpec], seeds: Sequence[int]) -> Scores:
     """The scores by policy and trace, in the order of the seeds, all of which are whole."""
     found: dict[tuple[str, str], list[Score]] = {}
-    for policy in policies:
+    for policy in POLICIES:
         for spec in specs:
             scores = [results.get(Cell(policy, spec, seed)) for seed in seeds]
             found[policy, trace_name(spec)] = [score for score in scores if score is not None]

@@ -22,26 +22,7 @@ HPAS: Final = ("hpa:inflight=0.7", "hpa:inflight=0.7,minute_mean=1")
 BASELINES: Final = (*HPAS, "kpa", "ray-serve", "keda", "step")
 FLOOR: Final = "static"
 """As many replicas as allowed at all times: what no scaler can avoid."""
-CORE: Final = (SLOQ, FLOOR, *BASELINES)
-
-SETTINGS: Final = (
-    SLOQ,
-    "sloq:coverage=0.97",
-    "sloq:coverage=0.93",
-    "sloq:wait_share=0.5",
-    "sloq:burst_sigmas=0",
-    "sloq:down_seconds=150",
-)
-"""What the default settings are chosen from."""
-TUNED: Final = (
-    "hpa:inflight=0.5",
-    "hpa:inflight=0.85,tick=5",
-    "kpa:target_utilisation=0.5",
-    "ray-serve:target=3,up_delay_seconds=5",
-)
-EXTRA: Final = (*SETTINGS[1:], *TUNED)
-EXTRA_SEEDS: Final = 3
-"""The settings to choose from get fewer seeds than what is compared."""
+POLICIES: Final = (SLOQ, FLOOR, *BASELINES)
 
 PEAKS: Final = {"azure_llm_conv_2023": 60.0, "worldcup98_1998-06-10": 150.0}
 OTHER_PEAK: Final = 100.0
@@ -90,12 +71,9 @@ def trace_name(spec: TraceSpec) -> str:
 
 def cells_of(specs: Sequence[TraceSpec], seeds: int) -> list[Cell]:
     """All cells, seed by seed, so that what is there after an early end has whole seeds."""
-
-    def of(policies: Sequence[str], those: Iterable[int]) -> list[Cell]:
-        return [Cell(policy, spec, seed) for seed in those for spec in specs for policy in policies]
-
-    few = range(min(EXTRA_SEEDS, seeds))
-    return [*of(CORE, few), *of(EXTRA, few), *of(CORE, range(len(few), seeds))]
+    return [
+        Cell(policy, spec, seed) for seed in range(seeds) for spec in specs for policy in POLICIES
+    ]
 
 
 def digest_of(policy: str, trace: bytes) -> str:

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Final
 
-from bench.autoscaler.cells import BASELINES, FLOOR, HPAS, SETTINGS, SLOQ, TUNED
-from bench.autoscaler.claims import Claim
-from bench.autoscaler.comparison import (
-    COST_BAR,
-    Half,
-    Scores,
-    against_hpa,
-    avoidable,
-    better_hpa,
-    values,
-)
+from bench.autoscaler.cells import BASELINES, FLOOR, HPAS, SLOQ
+from bench.autoscaler.comparison import Scores, against_hpa, avoidable, better_hpa, values
 from tidegate.lab.simulator.families import FAMILIES
 from tidegate.lab.simulator.system import System
 
@@ -39,48 +29,23 @@ BETTER: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What the page shows.
+def page(provenance: str, traces: Sequence[str], table: Scores) -> str:
+    """The section.
 
-    Attributes:
+    Args:
         provenance: what wrote it, when, on which machine, with how many seeds.
         traces: in order.
-        table: the scores of the core policies.
-        extra: those of all policies, of fewer seeds.
-        extra_seeds: how many; 0: they have not run.
-        chosen: settings chosen on halves, if they have run.
-        claims: what was asked.
+        table: the scores.
     """
-
-    provenance: str
-    traces: Sequence[str]
-    table: Scores
-    extra: Scores
-    extra_seeds: int
-    chosen: Sequence[Half]
-    claims: Sequence[Claim]
-
-
-def page(compared: Compared) -> str:
-    """The page."""
-    traces, table, found = compared.traces, compared.table, compared.claims
-    holding = sum(claim.verdict.startswith("holds") for claim in found)
     lines = [
-        *("## Scaling policies compared", "", compared.provenance, "", _service(), ""),
+        *("## Scaling policies compared", "", provenance, "", _service(), ""),
         *(INTRODUCTION, "", BETTER, ""),
-        *(f"### What was asked: {holding} of {len(found)} hold", ""),
-        *(f"- {_bold(claim.verdict)}: {claim.text}" for claim in found),
-        *("", "### SLOQ and the better HPA", "", *_against(table, traces), ""),
+        *("### SLOQ and the better HPA", "", *_against(table, traces), ""),
         *("### All default settings", "", *_defaults(table, traces), ""),
         *("![Replicas and p95 over the spike](../docs/img/autoscaler-spike.png)", ""),
-        *(
-            "### Requests over the objective, and cost of those within",
-            "",
-            *_requests(table, traces),
-        ),
-        *("", *_others(compared)),
-        *("![Violation-seconds against replica-seconds](../docs/img/autoscaler-pareto.png)",),
+        *("### Requests over the objective, and cost of those within", ""),
+        *(*_requests(table, traces), ""),
+        "![Violation-seconds against replica-seconds](../docs/img/autoscaler-pareto.png)",
     ]
     return "\n".join(lines) + "\n"
 
@@ -116,10 +81,6 @@ def _service() -> str:
         )
         + "."
     )
-
-
-def _bold(verdict: str) -> str:
-    return verdict if verdict.startswith("holds") else f"**{verdict}**"
 
 
 def _grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -214,36 +175,4 @@ def _requests(table: Scores, traces: Sequence[str]) -> list[str]:
     return [
         *(about, ""),
         *_grid(("trace", *policies), rows),
-    ]
-
-
-def _others(compared: Compared) -> list[str]:
-    """Other settings, and those chosen on halves."""
-    if not compared.extra_seeds:
-        return ["### Other settings", "", "Not run yet.", ""]
-    rows = [
-        (f"`{policy}`", f"{found.violations:.2f}", f"{found.cost:.2f}")
-        for policy in (*SETTINGS, *TUNED)
-        for found in [against_hpa(compared.extra, compared.traces, policy)]
-    ]
-    about = (
-        "Ratios to the better HPA in its default settings, over all traces;"
-        f" {compared.extra_seeds} seeds."
-    )
-    rule = (
-        "Settings chosen on one half of the traces (every second one) and reported on the other: the fewest"
-        f" avoidable violation-seconds of those that cost at most {COST_BAR} times HPA; the cheapest, if none"
-        " does."
-    )
-    return [
-        *("### Other settings", "", about, ""),
-        *_grid(("settings", "avoidable violations", "cost"), rows),
-        *("", rule, ""),
-        *(
-            f"- Half {number} chooses `{half.chosen}`; on the other half it has"
-            f" {half.there.violations:.2f} of HPA's avoidable violation-seconds at {half.there.cost:.2f} of"
-            f" its cost. Half {number}: {', '.join(half.on)}."
-            for number, half in enumerate(compared.chosen, start=1)
-        ),
-        "",
     ]

@@ -36,11 +36,6 @@ class Estimate:
         return f"{value} ({self.low:{form}} to {self.high:{form}})"
 
 
-def mean_of(values: Sequence[float]) -> Estimate:
-    """The mean over the seeds; of paired differences, if the values are differences."""
-    return _around(fmean(values), values)
-
-
 def ratio_of_sums(parts: Sequence[float], wholes: Sequence[float]) -> Estimate:
     """The sum of the parts over that of the wholes, paired by seed.
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import psutil
 
-from bench.unit_costs.cpu import tree
+from bench.engines.cpu import tree
 
 START_SECONDS: Final = 240
 STOP_SECONDS: Final = 60

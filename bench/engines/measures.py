@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.engines.bodies import Bodies, probability
+from bench.engines.cpu import cpu_seconds, memory_bytes
 from bench.engines.engine import Running
-from bench.unit_costs.cpu import cpu_seconds, memory_bytes
 
 CONNECTIONS: Final = 2
 CAPACITY_CONNECTIONS: Final = 4

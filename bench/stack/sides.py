@@ -10,8 +10,8 @@ from typing import Final
 import psutil
 
 from bench.engines.catalogue import SERVED, model, tidegate, up
+from bench.engines.cpu import cpu_seconds
 from bench.engines.engine import Engine, Running, Task
-from bench.unit_costs.cpu import cpu_seconds
 from tidegate.settings import load
 from tidegate.stack.gateway.haproxy import haproxy_binary
 

@@ -1,8 +1,8 @@
 """The largest batch that is predicted on the event loop, measured when an artefact is loaded.
 
-A thread costs about 50 µs per request, four times the prediction of one row of the flights model
-(bench/inference.py). But a prediction on the event loop blocks `/ready` and the requests of other slots. So
-small batches of a fast model run on the event loop, and a slow model runs in threads only.
+A thread costs about 50 µs per request, four times the prediction of one row of the flights model. But a
+prediction on the event loop blocks `/ready` and the requests of other slots. So small batches of a fast model
+run on the event loop, and a slow model runs in threads only.
 """
 
 from __future__ import annotations

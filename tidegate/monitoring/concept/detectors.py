@@ -15,7 +15,7 @@ except ImportError:  # its module in other releases of river
 
 WINDOW_LABELS: Final = 300
 DELTA: Final = 0.01
-"""ADWIN's; the largest tried value with mostly no finding in 72 hours of stable labels (bench/concept.py)."""
+"""ADWIN's; the largest tried value with mostly no finding in 72 hours of stable labels (3 a second)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Adwin:
     """ADWIN (Bifet and Gavaldà, 2007): a window that drops its older part once the newer part differs.
 
     It needs no reference, and also finds slow changes and improvements. Of river's detectors it was the best
-    without being tuned to the error rates (bench/concept.py).
+    without being tuned to the error rates: one that doubles from 10 % is found after 272 labels (median).
 
     Args:
         delta: the confidence; a smaller value gives fewer false findings and later true ones.

@@ -3,7 +3,7 @@
 The edges of all features are in one sorted array of complex numbers, (index of the feature) + i·(edge), which
 numpy sorts by the real part first. So one binary search assigns a whole matrix to bins (4 µs for one row of
 15 features, 65 µs for 256 rows). For a single row, Python's bisect over lists is twice as fast (2 µs),
-because of the overhead of numpy's calls (bench/drift.py).
+because of the overhead of numpy's calls.
 
 An interval is the range between two neighbouring edges; a bin of a feature has one or more intervals.
 """

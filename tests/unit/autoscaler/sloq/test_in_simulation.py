@@ -53,7 +53,6 @@ def test_it_costs_less_than_hpa_without_more_violations(name: str) -> None:
     assert ours.replica_seconds <= 0.9 * theirs.replica_seconds
 
 
-# python bench/miscalibrated.py does it for all traces and more seeds.
 @pytest.mark.parametrize("reported_slots", [2, 8])
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=AT_NIGHT)])
 @pytest.mark.parametrize("name", ["steady", "steps", "flash-crowd"])

@@ -1,4 +1,4 @@
-"""A decision of SLOQ, by the number of replicas that it decides about."""
+"""CPU of a decision of SLOQ by the number of replicas that it decides about: `python -m bench.decision`."""
 
 from __future__ import annotations
 
@@ -6,35 +6,38 @@ import time
 from dataclasses import replace
 from typing import Any, Final
 
-from bench.unit_costs.record import Cost, measured
+from bench.results import result, save
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Signals
 
-PART: Final = "autoscaler"
 REPLICAS: Final = (1, 100, 1000, 10_000)
+ROUNDS: Final = 7
 TICKS: Final = 200
 SLOTS: Final = 2
 SERVICE_SECONDS: Final = 0.05
 BUSY: Final = 0.7
+TARGET_MS: Final = 10.0
 
 
-def measure() -> list[Cost]:
-    """Decide many times about a service of each size, with the state of the ticks before."""
-    return [
-        measured(
-            PART,
-            f"autoscaler: a decision about {count:,} replicas",
-            decision_seconds(count) * 1e3,
-            "ms",
-            f"mean of {TICKS} ticks, load changing by 10 %",
+def main() -> None:
+    """Decide many times about a service of each size; print and save."""
+    found = [
+        result(
+            f"a decision about {count:,} replicas",
+            [decision_seconds(count) * 1e3 for _ in range(ROUNDS)],
+            unit="ms",
+            target=TARGET_MS,
         )
         for count in REPLICAS
     ]
+    for each in found:
+        print(f"{each.name}: {each.ours:g} {each.unit}, {each.spread}")
+    save("decision", found)
 
 
 def decision_seconds(replicas: int) -> float:
-    """CPU seconds of a decision; its inputs are sums over the replicas, whatever their number."""
+    """Mean CPU of a tick from the state before; its inputs are sums, whatever the number of replicas."""
     decide = sloq(SloqParameters(min=1, max=2 * replicas, slo_seconds=0.5))
     rate = BUSY * replicas * SLOTS / SERVICE_SECONDS
     calm = Signals(
@@ -63,3 +66,7 @@ def decision_seconds(replicas: int) -> float:
             calm, desired=decision.desired, ready=decision.desired, running=decision.desired
         )
     return (time.process_time() - began) / TICKS
+
+
+if __name__ == "__main__":
+    main()

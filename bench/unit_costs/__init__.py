@@ -1,1 +1,0 @@
-"""What one request, event, series or decision costs: the figures behind docs/scaling.md."""
