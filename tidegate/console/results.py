@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -96,14 +96,17 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
     interval = fitting_interval(since, until)
     names = [name for name in wanted.facets if facets]
     counts = {_TIME: DateHistogram(interval)}
-    terms = {name: Terms(name, FACET_VALUES) for name in names if _can_be_counted(name)}
+    # By number: the histogram is no facet, whatever a field is called.
+    terms = {
+        str(number): Terms(name, FACET_VALUES)
+        for number, name in enumerate(names)
+        if _can_be_counted(name)
+    }
     all_of = replace(request, size=0, aggregations={**terms, **counts})
     failed = f"({wanted.q}) AND {ERRORS}" if wanted.q else ERRORS
     whole = store.search(all_of)
     errors = store.search(replace(request, query=failed, size=0, aggregations=counts))
     buckets, after = _buckets(whole.aggregations.get(_TIME)), pages.cursor(wanted.after)
-    # The histogram is no facet, whatever an address calls one.
-    counted = {name: whole.aggregations.get(name) for name in terms}
     shown = pages.page(store, _narrowed(request, buckets, interval, after), after)
     return Found(
         total=whole.total,
@@ -118,7 +121,10 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
             until,
             wanted,
         ),
-        facets=[_facet(name, counted, wanted) for name in names],
+        facets=[
+            _facet(name, whole.aggregations.get(str(number)), wanted)
+            for number, name in enumerate(names)
+        ],
     )
 
 
@@ -169,7 +175,7 @@ def _narrowed(
 
 
 def _can_be_counted(name: str) -> bool:
-    """Whether the values of a field can be counted: not those of a text, a date or an unknown field."""
+    """Whether the values of a field can be counted: not those of a text or a date."""
     try:
         check(SearchRequest(size=0, aggregations={name: Terms(name)}))
     except QueryError:
@@ -177,16 +183,16 @@ def _can_be_counted(name: str) -> bool:
     return True
 
 
-def _facet(name: str, found: Mapping[str, AggregationResult | None], wanted: Wanted) -> Facet:
+def _facet(name: str, found: AggregationResult | None, wanted: Wanted) -> Facet:
     values = []
-    for bucket in _buckets(found.get(name)):
+    for bucket in _buckets(found):
         text = str(bucket.key).lower() if isinstance(bucket.key, bool) else str(bucket.key)
         one = condition(name, text)
         values.append(
             (text, bucket.count, wanted.with_condition(one), wanted.with_condition(one, "NOT "))
         )
     others = tuple(one for one in wanted.facets if one != name)
-    return Facet(name, values, wanted.url(facets=others or FACETS), countable=name in found)
+    return Facet(name, values, wanted.url(facets=others or FACETS), countable=found is not None)
 
 
 def _bars(

@@ -20,6 +20,7 @@ from tidegate.store.base import (
     Terms,
 )
 from tidegate.store.fields import Kind, catalogue
+from tidegate.store.own_fields import VALUES, decoded, values_of
 from tidegate.store.query import time_ranges
 
 # Each shard returns this multiple of the requested terms, so that terms which are rare in one shard count.
@@ -56,6 +57,8 @@ class Dialect:
         match wanted:
             case Terms(field=name, size=size):
                 terms = {"field": name, "size": size, "shard_size": size * _SHARD_TERMS}
+                if name not in catalogue():
+                    terms |= {"field": VALUES, "include": values_of(name)}
                 return {"terms": terms}
             case DateHistogram(interval=interval):
                 return self.histogram(interval)
@@ -68,10 +71,8 @@ def _result(
 ) -> AggregationResult:
     match wanted:
         case Terms(field=name):
-            boolean = catalogue()[name].kind is Kind.BOOLEAN
             found = [
-                Bucket(bool(item["key"]) if boolean else item["key"], item["doc_count"])
-                for item in response["buckets"]
+                Bucket(_key(name, item["key"]), item["doc_count"]) for item in response["buckets"]
             ]
             return sorted(found, key=lambda bucket: (-bucket.count, bucket.key))
         case DateHistogram():
@@ -85,6 +86,13 @@ def _result(
         case Percentiles(percents=percents):
             values = response["values"]
             return {percent: _number(values[str(float(percent))]) for percent in percents}
+
+
+def _key(name: str, key: Any) -> Any:
+    leaf = catalogue().get(name)
+    if leaf is None:
+        return decoded(key.removeprefix(f"{name}="))
+    return bool(key) if leaf.kind is Kind.BOOLEAN else key
 
 
 def _number(value: float | None) -> float | None:

@@ -35,7 +35,10 @@ class RequestRefusedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The most frequent values of a keyword, numeric or boolean field, with their counts."""
+    """The most frequent values of a keyword, numeric or boolean field, with their counts.
+
+    Those of a field that is not in the mapping are texts, as they are written in a query.
+    """
 
     field: str
     size: int = 10

@@ -154,12 +154,19 @@ def _sortable(number: float) -> str | None:
     return f"n{bits ^ (1 << 63) if bits < 1 << 63 else bits ^ ((1 << 64) - 1):016x}"
 
 
-def number_of(encoded: str) -> str:
-    """Return the number of an encoded value as text."""
-    bits = int(encoded[1:], 16)
+def decoded(typed: str) -> str:
+    """Return an encoded value as it is written in a query."""
+    if typed[0] != "n":
+        return typed[1:]
+    bits = int(typed[1:], 16)
     bits = bits ^ (1 << 63) if bits >> 63 else bits ^ ((1 << 64) - 1)
     (number,) = struct.unpack(">d", struct.pack(">Q", bits))
     return f"{number:.15g}"
+
+
+def values_of(name: str) -> str:
+    """Return a regular expression for the entries of a field in `VALUES`."""
+    return f"{_escape(name)}=.*"
 
 
 def rewrite(node: tree.Node) -> tree.Node:

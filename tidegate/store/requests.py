@@ -48,9 +48,9 @@ def _check_aggregation(name: str, aggregation: Aggregation) -> None:
             )
         return
     leaf = catalogue().get(aggregation.field)
-    if leaf is None:
-        raise QueryError(f"{name}: unknown field {aggregation.field}")
     if isinstance(aggregation, Percentiles):
+        if leaf is None:
+            raise QueryError(f"{name}: unknown field {aggregation.field}")
         if leaf.kind not in _NUMBERS:
             raise QueryError(
                 f"{name}: {leaf.path} is a {leaf.kind} field: percentiles need a number"
@@ -60,7 +60,7 @@ def _check_aggregation(name: str, aggregation: Aggregation) -> None:
         ):
             raise QueryError(f"{name}: percentiles must be between 0 and 100")
     else:
-        if leaf.kind not in _TERMS:
+        if leaf is not None and leaf.kind not in _TERMS:
             raise QueryError(f"{name}: {leaf.path} is a {leaf.kind} field: terms are not supported")
         if not 0 < aggregation.size <= MAX_HITS:
             raise QueryError(

@@ -76,6 +76,23 @@ def test_own_fields_come_back_unchanged(quotes: Scene) -> None:
     assert "tidegate" not in hit
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("tidegate.city", {"Kyiv": 1, "Lviv": 1, "5": 1}),
+        ("tidegate.price", {"12.5": 1, "-3": 1, "free": 1, "1e+300": 1}),
+        ("tidegate.vip", {"true": 1, "false": 1}),
+        ("tidegate.cit", {}),
+        ("tidegate+city", {}),
+    ],
+)
+def test_the_values_of_an_own_field_are_counted(
+    quotes: Scene, name: str, values: dict[str, int]
+) -> None:
+    found = quotes.search("", size=0, aggregations={"values": Terms(name)})
+    assert {one.key: one.count for one in found.aggregations["values"]} == values  # type: ignore[union-attr]
+
+
 def test_the_names_of_own_fields_can_be_listed(quotes: Scene) -> None:
     found = quotes.search("", size=0, aggregations={"names": Terms(NAMES, size=100)})
     names = {bucket.key for bucket in found.aggregations["names"]}  # type: ignore[union-attr]

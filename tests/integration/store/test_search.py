@@ -127,7 +127,7 @@ def test_aggregations_over_no_events_are_empty(scene: Scene) -> None:
     "wanted",
     [
         {"aggregations": {"x": Terms("message")}},
-        {"aggregations": {"x": Terms("no.such.field")}},
+        {"aggregations": {"x": Percentiles("no.such.field")}},
         {"aggregations": {"x": Terms("log.level", size=0)}},
         {"aggregations": {"x": Percentiles("log.level")}},
         {"aggregations": {"x": Percentiles("event.duration", (101.0,))}},

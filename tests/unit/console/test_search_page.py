@@ -137,11 +137,15 @@ async def test_a_time_is_shown_as_the_store_reads_it(
     assert 'datetime="2023-11-14T22:13:20.123Z">2023-11-14T22:13:20.123Z</time>' in answer.text
 
 
-async def test_the_histogram_is_no_facet(store: EventStore, client: httpx.AsyncClient) -> None:
-    store.append([event("a")])
-    answer = await client.get("/search", params={"facets": "time,@histogram"})
-    assert text_of(answer).count("only keywords and numbers") == 2
-    assert "q=time%3A" not in answer.text
+async def test_fields_of_a_person_are_facets_and_texts_are_not(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    store.append([event("a", tidegate={"city": "Kyiv"}, time=5), event("b")])
+    answer = await client.get("/search", params={"facets": "tidegate.city,time,message"})
+    assert "q=tidegate.city%3AKyiv" in answer.text
+    # The histogram, which is called the same, is no facet.
+    assert re.findall(r"/search\?q=time%3A(\w+)", answer.text) == ["5"]
+    assert "the values of a text or a time cannot be counted" in text_of(answer)
 
 
 async def test_a_row_keeps_its_id_when_a_newer_event_comes(

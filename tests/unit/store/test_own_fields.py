@@ -20,7 +20,7 @@ from tidegate.store.own_fields import (
     MAX_SIZE,
     NAMES,
     LeftOut,
-    number_of,
+    decoded,
     own_fields,
     rewrite,
     with_own_fields,
@@ -36,7 +36,7 @@ def test_encoded_numbers_have_the_order_of_the_numbers(numbers: list[float]) -> 
     for one, other in itertools.combinations(numbers, 2):
         first, second = (str(module._sortable(number)) for number in (one, other))
         assert (first < second, first == second) == (float(one) < other, float(one) == other)
-        assert math.isclose(float(number_of(first)), one, rel_tol=1e-14)
+        assert math.isclose(float(decoded(first)), one, rel_tol=1e-14)
 
 
 def test_names_types_and_objects_are_kept_apart() -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from tidegate.events.event import Event
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError
 from tidegate.store.fields import Kind, RefusedError, catalogue, project
-from tidegate.store.own_fields import number_of, own_fields
+from tidegate.store.own_fields import decoded, own_fields
 from tidegate.store.query.literals import condition, escaped
 from tidegate.store.search.field_names import mapped_names, own_names
 
@@ -76,8 +76,4 @@ def _texts(event: Event, name: str) -> set[str]:
             found = project(event).get(name, [])
             values = found if isinstance(found, list) else [found]
             return {str(one).lower() if isinstance(one, bool) else str(one) for one in values}
-    return {
-        number_of(typed) if typed[0] == "n" else typed[1:]
-        for own, typed in own_fields(event).values.values()
-        if own == name
-    }
+    return {decoded(typed) for own, typed in own_fields(event).values.values() if own == name}

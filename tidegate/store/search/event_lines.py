@@ -12,7 +12,7 @@ from rich.text import Text
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
 from tidegate.store.fields import TIMESTAMP, catalogue
-from tidegate.store.own_fields import number_of, own_fields
+from tidegate.store.own_fields import decoded, own_fields
 from tidegate.store.query import time_ranges
 
 _LEVELS: Final = {"error": "bold red", "warn": "yellow", "info": "green", "debug": "dim"}
@@ -53,7 +53,7 @@ def shown_own_fields(event: Event) -> str:
     """Return the values that an application added to the event, such as `city=Kyiv price=12.5`."""
     shown = []
     for name, value in own_fields(event).values.values():
-        text = printable(number_of(value) if value[0] == "n" else value[1:])
+        text = printable(decoded(value))
         shown_name = printable(name.removeprefix("tidegate."))
         shown.append(
             f"{shown_name}={text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + '…'}"
