@@ -26,7 +26,13 @@ from opentelemetry.instrumentation.asgi import (
     get_host_port_url_tuple,
     set_status_code,
 )
-from opentelemetry.trace import Span
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    SpanContext,
+    Status,
+    StatusCode,
+)
 from opentelemetry.util.http import (
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS,
     OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
@@ -108,17 +114,35 @@ class ServerSpans:
             )
         return (f"{method} {route}" if route else method), attributes
 
-    def set_response_attributes(
-        self, span: Span, status: int, headers: Sequence[tuple[bytes, bytes]]
-    ) -> None:
-        """Set the attributes of the response, and the span's status."""
+    def response(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]]
+    ) -> tuple[dict[str, Any], Status]:
+        """The attributes of the response, and the span's status."""
+        answered = _Answered(INVALID_SPAN_CONTEXT)
+        set_status_code(answered, status, None, self.mode)
         if self.response_headers:
-            span.set_attributes(
-                collect_custom_headers_attributes(
-                    {"headers": headers},
-                    self.sanitize,
-                    self.response_headers,
-                    normalise_response_header_name,
-                )
+            answered.attributes |= collect_custom_headers_attributes(
+                {"headers": headers},
+                self.sanitize,
+                self.response_headers,
+                normalise_response_header_name,
             )
-        set_status_code(span, status, None, self.mode)
+        return answered.attributes, answered.status
+
+
+class _Answered(NonRecordingSpan):
+    """Holds what the instrumentation sets on the span of a request that is answered."""
+
+    def __init__(self, context: SpanContext) -> None:
+        super().__init__(context)
+        self.attributes: dict[str, Any] = {}
+        self.status = Status()
+
+    def is_recording(self) -> bool:
+        return True
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self.attributes[key] = value
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        self.status = status if isinstance(status, Status) else Status(status, description)

@@ -36,7 +36,7 @@ from tidegate.telemetry.logs import (
 from tidegate.telemetry.metrics import MetricsEndpoint, RequestMetrics
 from tidegate.telemetry.metrics_server import MetricsServer
 from tidegate.telemetry.models import WatchedModels
-from tidegate.telemetry.native_tracing import NativeTracing, PresetIds
+from tidegate.telemetry.native_tracing import NativeTracing
 from tidegate.telemetry.otel_tracing import InstrumentedTracing, NoTracing
 from tidegate.telemetry.propagation import Parent, read_headers
 from tidegate.telemetry.request_event import request_event
@@ -350,7 +350,6 @@ class Telemetry:
         mode = self.settings.telemetry.tracing
         if mode == "off":
             return
-        preset = PresetIds()
         sink = self._sink
 
         def report(down: bool) -> None:
@@ -361,17 +360,17 @@ class Telemetry:
                 sink.write(_LOGGER, "info", "the OTLP endpoint accepts spans again")
 
         self._otlp = make_otlp(report) if otlp else None
-        self._provider = make_provider(
+        self._provider, ended = make_provider(
             self._identity,
             self.writer,
             sampler=ALWAYS_ON if mode == "native" else None,
-            ids=preset if mode == "native" else self._ids,
+            ids=self._ids,
             otlp=self._otlp,
         )
         # At the end of the process or of this object.
         weakref.finalize(self, self._provider.shutdown)
         if mode == "native":
-            self._tracing = NativeTracing(self._provider, preset, self._new_span_id)
+            self._tracing = NativeTracing(self._provider, ended, self._new_span_id)
         else:
             self._tracing = InstrumentedTracing.of(self._provider)
 

@@ -25,8 +25,8 @@ def make_provider(
     sampler: Sampler | None,
     ids: IdGenerator,
     otlp: OtlpProcessor | None,
-) -> TracerProvider:
-    """A tracer provider for one application; the global provider is not changed.
+) -> tuple[TracerProvider, PublicSpans]:
+    """A tracer provider for one application, and what takes its ended spans; the global one is not changed.
 
     Args:
         identity: the origin of the span events.
@@ -35,18 +35,18 @@ def make_provider(
         ids: generates trace and span ids.
         otlp: also exports the spans to an OTLP endpoint, if given.
     """
-    provider = TracerProvider(
-        sampler=sampler,
-        resource=_resource(identity.origin),
-        id_generator=ids,
-        shutdown_on_exit=False,
-    )
     public = PublicSpans()
     public.add_span_processor(EventSpans(writer, lambda: identity.origin))
     if otlp is not None:
         public.add_span_processor(otlp)
-    provider.add_span_processor(public)
-    return provider
+    provider = TracerProvider(
+        sampler=sampler,
+        resource=_resource(identity.origin),
+        active_span_processor=public,
+        id_generator=ids,
+        shutdown_on_exit=False,
+    )
+    return provider, public
 
 
 def make_otlp(report: Callable[[bool], None]) -> OtlpProcessor:
