@@ -13,11 +13,11 @@ from support.doubles.grafana import GrafanaDouble
 from support.ports import free_port
 from support.processes.exporter_process import exporting, logstash
 from support.processes.running_stack import Stack, running
+from tidegate.checks.running import gateway, grafana
+from tidegate.checks.running.run import run_checks
+from tidegate.checks.running.target import Target
 from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
-from tidegate.verify.checks import gateway, grafana
-from tidegate.verify.run import run_checks
-from tidegate.verify.target import Target
 
 pytestmark = pytest.mark.e2e
 NAMESPACE = "verified"

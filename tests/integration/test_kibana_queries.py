@@ -33,6 +33,9 @@ from support.eventually import eventually
 from support.ports import free_port, free_ports
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
+from tidegate.checks.running import kibana_panels
+from tidegate.checks.running.lens_search import has_data, rows, search_body
+from tidegate.checks.running.target import Target
 from tidegate.events.event import Event, Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, alert_event
@@ -45,9 +48,6 @@ from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.gateway.access_log import ACCESS, access_event, constant_fields
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
-from tidegate.verify.checks import kibana_panels
-from tidegate.verify.checks.lens_search import has_data, rows, search_body
-from tidegate.verify.target import Target
 from tools.generate.kibana.data_views import DATA_VIEWS, EVENTS
 from tools.generate.kibana.links import trace_path
 from tools.generate.kibana.searches import Search, searches

@@ -17,7 +17,7 @@ TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
         # In Docker Compose they have 80 and 96 MiB.
         ("tidegate.autoscaler.live.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         ("tidegate.resizer.compose.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
-        ("tidegate.stack.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
+        ("tidegate.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
     ],
 )
 def test_a_start_imports_only_what_it_needs(module: str, unused: set[str]) -> None:

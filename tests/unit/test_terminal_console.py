@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.runtime.event_log import Entry, Terminal
-from tidegate.stack.terminal.status_view import line
+from tidegate.terminal.status_view import line
 from tidegate.terminal_console import Console
 
 HOSTILE = "[red]a[/] :boom: \x1b[2J\x1b]0;title\x07 \u202egnp.exe"

@@ -67,7 +67,7 @@ def setup_this_machine(context: typer.Context) -> None:
     The commands below set up the components of a stack in Compose or Kubernetes.
     """
     if context.invoked_subcommand is None:
-        from tidegate.stack.terminal.setup_command import setup as run
+        from tidegate.terminal.setup_command import setup as run
 
         raise typer.Exit(run())
 

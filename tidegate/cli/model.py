@@ -170,7 +170,7 @@ def monitor_report(
     """Write a report on the model: drift, accuracy or errors, and its worst predictions."""
     from tidegate.monitoring.report.run import choose_watched_model
     from tidegate.monitoring.report.run import report as run
-    from tidegate.stack.terminal.served_model import choose_model
+    from tidegate.terminal.served_model import choose_model
 
     if reference is not None and model is not None:
         raise typer.BadParameter("pass either --model or --reference")

@@ -29,7 +29,7 @@ def up(
     ] = None,
 ) -> None:
     """Start the whole stack on this machine."""
-    from tidegate.stack.terminal.commands import up as run
+    from tidegate.terminal.commands import up as run
 
     found = settings() if app is None else settings(service={"app": app})
     raise typer.Exit(run(found, detach=detach, store=store))
@@ -38,7 +38,7 @@ def up(
 @commands.command(rich_help_panel=PANEL)
 def status(as_json: Json = False) -> None:
     """Show the components, their addresses and their state."""
-    from tidegate.stack.terminal.status_command import status as run
+    from tidegate.terminal.status_command import status as run
 
     raise typer.Exit(run(settings_of_running_stack(), as_json=as_json))
 
@@ -46,7 +46,7 @@ def status(as_json: Json = False) -> None:
 @commands.command("open", rich_help_panel=PANEL)
 def open_console() -> None:
     """Open the console of the running stack in the browser, and print its address."""
-    from tidegate.stack.terminal.open_command import open_console as run
+    from tidegate.terminal.open_command import open_console as run
 
     raise typer.Exit(run(settings_of_running_stack()))
 
@@ -62,15 +62,15 @@ def verify(
 
     The exit code is 0 only if all checks pass.
     """
-    from tidegate.verify.commands import verify as run
+    from tidegate.checks.commands import verify as run
 
-    raise typer.Exit(run(settings(), as_json=as_json, wait_seconds=wait))
+    raise typer.Exit(run(settings(), json=as_json, wait_seconds=wait))
 
 
 @commands.command(rich_help_panel=PANEL)
 def down() -> None:
     """Stop the stack; replicas finish their requests, and every event is delivered."""
-    from tidegate.stack.terminal.commands import down as run
+    from tidegate.terminal.commands import down as run
 
     raise typer.Exit(run(settings_of_running_stack()))
 
@@ -89,7 +89,7 @@ def deploy(
     ] = None,
 ) -> None:
     """Roll out another model or newer code to the running stack, one replica at a time; no request fails."""
-    from tidegate.stack.terminal.deploy_command import deploy as run
+    from tidegate.terminal.deploy_command import deploy as run
 
     raise typer.Exit(run(settings(), artefact))
 
@@ -133,8 +133,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this machine, and say how to fix each problem."""
-    from tidegate.doctor.commands import compose_doctor
-    from tidegate.doctor.commands import doctor as run
+    from tidegate.checks.commands import compose_doctor
+    from tidegate.checks.commands import doctor as run
 
     raise typer.Exit(compose_doctor() if compose else run(settings()))
 

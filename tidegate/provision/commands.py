@@ -26,10 +26,12 @@ def secrets_init(
     try:
         folders = [parse_owned_folder(text) for text in own]
         job = SecretsInit(folder, supplied, folders, stamp, stack_version)
-        if problems := job.problems():
+        checks = job.checks()
+        if problems := [one.text for one in checks if one.state == "failed"]:
             return _fail(*problems)
-        for warning in job.warnings():
-            _print(f"warning: {warning}", sys.stderr)
+        for one in checks:
+            if one.state == "warn":
+                _print(f"warning: {one.text}", sys.stderr)
         for line in job.apply():
             _print(line)
     except ProvisionError as error:

@@ -1,4 +1,4 @@
-"""Checks of the machine before the stack starts. Each problem is a sentence that says what to do."""
+"""Checks of the machine before the Compose stack starts. The text of a result says what to do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 
 from tidegate.observability_files.watermarks import GIB, Watermarks
 from tidegate.provision.errors import ProvisionError, reason
+from tidegate.runtime.check_results import Result, failed, ok, warn
 
 MIN_MAP_COUNT: Final = 262_144
 RECOMMENDED_MAP_COUNT: Final = 1_048_576
@@ -20,60 +21,54 @@ REQUIRED_MEMORY: Final = 7 * GIB
 MIN_MEMORY: Final = 6 * GIB
 
 
-def map_count_warning(count: int) -> str:
-    """A warning about `vm.max_map_count`; empty if it is large enough.
+def map_count_check(count: int) -> Result:
+    """Whether `vm.max_map_count` is large enough.
 
     It is not an error, because a single node starts below the limit: Elasticsearch's bootstrap checks stop
     a node only if it could join others (`discovery.type: single-node` cannot), and warn otherwise. It runs
     until the files of its indices need more maps.
     """
     if count >= MIN_MAP_COUNT:
-        return ""
-    return (
+        return ok("memory maps", str(count))
+    return warn(
+        "memory maps",
         f"vm.max_map_count is {count} on this host, but Elasticsearch requires at least {MIN_MAP_COUNT}:"
         " a single node starts, but may fail when its indices grow; set it with"
-        f" `sudo sysctl -w vm.max_map_count={RECOMMENDED_MAP_COUNT}`, and permanently in /etc/sysctl.conf"
+        f" `sudo sysctl -w vm.max_map_count={RECOMMENDED_MAP_COUNT}`, and permanently in /etc/sysctl.conf",
     )
 
 
-def memory_warning(total: int) -> str:
-    """A warning about the memory of the machine, in bytes; empty if it is sufficient.
+def memory_check(total: int) -> Result:
+    """Whether the machine has the sum of the stack's memory limits, in bytes.
 
-    It is not an error, because containers seldom reach their limits at the same time.
+    Less is not an error, because containers seldom reach their limits at the same time.
     """
     if total >= MIN_MEMORY:
-        return ""
-    return (
+        return ok("memory", f"{total / GIB:.1f} GiB")
+    return warn(
+        "memory",
         f"this machine, or Docker's virtual machine, has {total / GIB:.1f} GiB of memory, but the stack needs"
         f" {REQUIRED_MEMORY // GIB}: containers may be killed; add memory (Docker Desktop: Settings,"
-        " Resources)"
+        " Resources)",
     )
 
 
-def disk_problem(path: Path, free: int, marks: Watermarks) -> str:
-    """Why the free space of a disk is too small for a start; empty if it is sufficient.
+def disk_check(path: Path, free: int, marks: Watermarks) -> Result:
+    """Whether a disk has the free space that Elasticsearch requires.
 
     Args:
         path: a folder on the disk.
         free: its free bytes.
         marks: the watermarks of Elasticsearch.
     """
-    if free >= marks.high:
-        return ""
-    return (
-        f"the disk of {path} has {free / GIB:.1f} GiB free: below {marks.high // GIB} GiB Elasticsearch"
-        f" creates no index, below {marks.flood_stage // GIB} GiB it writes nothing; free some space"
-    )
-
-
-def disk_warning(path: Path, free: int, marks: Watermarks) -> str:
-    """A warning about a disk with enough free space for a start but little more; otherwise empty."""
-    if not marks.high <= free < marks.low:
-        return ""
-    return (
-        f"the disk of {path} has {free / GIB:.1f} GiB free; below {marks.high // GIB} GiB Elasticsearch"
-        " creates no index: free some space"
-    )
+    text = f"the disk of {path} has {free / GIB:.1f} GiB free"
+    no_index = f"below {marks.high // GIB} GiB Elasticsearch creates no index"
+    if free < marks.high:
+        flood = f"below {marks.flood_stage // GIB} GiB it writes nothing"
+        return failed("disk", f"{text}: {no_index}, {flood}; free some space")
+    if free < marks.low:
+        return warn("disk", f"{text}; {no_index}: free some space")
+    return ok("disk", f"{free / GIB:.1f} GiB free")
 
 
 def read_map_count(path: Path = MAP_COUNT_FILE) -> int:

@@ -1,11 +1,13 @@
-"""The results of checks before a start, on demand and of a running stack, and their table."""
+"""The results of checks before a start, on demand and of a running stack, and how they are shown."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
@@ -61,6 +63,11 @@ def skipped(name: str, reason: str) -> Result:
     return Result(name, "skipped", reason)
 
 
+def problem_or_ok(name: str, problem: str, ok_text: str) -> Result:
+    """`failed` with the problem, or `ok` if it is empty."""
+    return failed(name, problem) if problem else ok(name, ok_text)
+
+
 def result_from(name: str, problems: Iterable[str], ok_text: str, failed_text: str) -> Result:
     """`ok` with `ok_text` if there is no problem, else `failed` with `failed_text` and the problems."""
     found = tuple(problems)
@@ -113,3 +120,50 @@ def _details(one: Result) -> Iterator[str]:
     more = len(one.details) - MAX_DETAILS
     if more > 0:
         yield f"and {more} more (--json shows all)"
+
+
+def report(results: Results, width: int) -> RenderableType:
+    """The table and a summary, for a terminal of this width in characters."""
+    style = "bold red" if has_failed(results) else "green"
+    return Group(table(results, width), Text(), Text(summary(results), style=style))
+
+
+def summary(results: Results) -> str:
+    """The numbers of passed, failed and skipped checks, in a sentence."""
+    every = [one for found in results.values() for one in found]
+    by_component = {
+        component: names
+        for component, found in results.items()
+        if (names := [one.name for one in found if one.state == "failed"])
+    }
+    left_out = sum(one.state == "skipped" for one in every)
+    rest = f" ({left_out} skipped)" if left_out else ""
+    run = len(every) - left_out
+    if not by_component:
+        return f"All {run} checks passed{rest}."
+    number = sum(map(len, by_component.values()))
+    where = "; ".join(
+        f"{component}: {', '.join(names)}" for component, names in by_component.items()
+    )
+    return f"{number} of {run} checks failed{rest}: {where}."
+
+
+def as_json(results: Results, problem: str = "") -> str:
+    """One JSON object: whether all checks pass, and every check with its details.
+
+    With `problem` no check could run, and the object contains it.
+    """
+    checks = [
+        {
+            "component": component,
+            "check": one.name,
+            "state": one.state,
+            "text": one.text,
+            "details": list(one.details),
+        }
+        for component, found in results.items()
+        for one in found
+    ]
+    if problem:
+        return json.dumps({"ok": False, "problem": problem, "checks": checks})
+    return json.dumps({"ok": not has_failed(results), "checks": checks})

@@ -35,3 +35,5 @@ class Verify(Section):
     """User that runs the queries of Grafana's panels."""
     grafana_password_file: Path | None = None
     """File that contains the password of this user; unset means no authentication."""
+    console_url: str = Field(default="", pattern=URL)
+    """URL of the console; empty means the supervisor's report on it."""

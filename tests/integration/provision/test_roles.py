@@ -17,6 +17,8 @@ from elasticsearch import AuthorizationException, Elasticsearch
 from support.eventually import eventually
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.samples.elasticsearch_accounts import client_of, superuser_client
+from tidegate.checks.running import kibana_panels
+from tidegate.checks.running.target import Target
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.observability_files.kibana import saved_objects
 from tidegate.observability_files.kibana_dashboards import dashboards
@@ -27,8 +29,6 @@ from tidegate.settings import Settings
 from tidegate.store.base import SearchRequest
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.store.elasticsearch.templates import install
-from tidegate.verify.checks import kibana_panels
-from tidegate.verify.target import Target
 
 pytestmark = pytest.mark.integration
 DOCUMENT = {"@timestamp": "2026-03-01T10:00:00Z", "message": "hello"}

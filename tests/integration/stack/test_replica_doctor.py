@@ -9,7 +9,7 @@ import pytest
 
 from support.checkout import ROOT
 from support.components import IN_CI
-from tidegate.doctor.replica import replica_checks
+from tidegate.checks.replica import replica_checks
 from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 

@@ -80,7 +80,7 @@ def test_verify_passes_for_every_component(running: Stack) -> None:
     assert done.returncode == 0, done.stdout
     for text in ("spans", "autoscaler decisions", "targets", "rules", "flights-1"):
         assert text in done.stdout
-    assert re.search(r"All \d+ checks passed \(4 skipped\)\.", done.stdout)
+    assert re.search(r"All \d+ checks passed \(5 skipped\)\.", done.stdout)
 
 
 def test_verify_names_the_component_that_does_not_answer(running: Stack) -> None:

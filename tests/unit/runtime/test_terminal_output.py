@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import pytest
 
 from tidegate.runtime.event_log import Entry
-from tidegate.stack.terminal.status_reporters import (
+from tidegate.terminal.status_reporters import (
     LiveStatusReporter,
     PipeStatusReporter,
     PlainStatusReporter,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -36,21 +35,6 @@ def end(*_):
 signal.signal(signal.SIGTERM, end)
 print("listening", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
-"""
-
-
-# Locks a data folder like a supervisor, without a control socket; with `ignore` it ignores SIGTERM.
-LOCK_HOLDER = """
-import signal, sys
-from pathlib import Path
-from tidegate.stack.data_folder import Layout
-if sys.argv[2] == "ignore":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-layout = Layout(Path(sys.argv[1]))
-layout.make()
-with layout.locked():
-    print("locked", flush=True)
-    sys.stdin.read()
 """
 
 
@@ -117,26 +101,3 @@ def event_log(tmp_path: Path) -> EventLog:
 async def probe() -> AsyncIterator[Probe]:
     async with probe_session() as (found, _):
         yield found
-
-
-@pytest.fixture
-def holder() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a process that holds the lock of a data folder."""
-    started: list[subprocess.Popen[str]] = []
-
-    def hold(folder: Path, *, ignore_sigterm: bool = False) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", LOCK_HOLDER, str(folder), "ignore" if ignore_sigterm else ""],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "locked\n"
-        return process
-
-    yield hold
-    for process in started:
-        process.kill()
-        process.communicate()

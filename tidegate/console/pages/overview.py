@@ -25,9 +25,9 @@ from tidegate.events.event import Event
 from tidegate.rules.drift_rules import min_rows
 from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE
 from tidegate.stack.supervisor.status import FiringAlert
-from tidegate.stack.terminal.status_view import duration
 from tidegate.store.base import SearchRequest
 from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.terminal.status_view import duration
 
 PAGE: Final = Page("overview", "/", "Overview")
 BLOCKS: Final = ("state", "notices", "tiles", "why", "budget", "slow", "model", "parts")

@@ -50,9 +50,9 @@ from tidegate.service.model.artefact import load
 from tidegate.service.model.features import Schema
 from tidegate.service.training.flights import read_flights
 from tidegate.settings import Settings
-from tidegate.stack.terminal.served_model import read_model
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError
+from tidegate.terminal.served_model import read_model
 from tidegate.terminal_console import Console
 
 SEGMENTS: Final = ("carrier", "origin")

@@ -16,6 +16,7 @@ from tidegate.provision.secrets.folders import OwnedFolder
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS, Consumer, Secret
 from tidegate.provision.secrets.storage import SecretStorage, distribute
 from tidegate.provision.secrets.supplied import read_supplied
+from tidegate.runtime.check_results import Result, failed, problem_or_ok
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +43,28 @@ class SecretsInit:
     table: Sequence[Secret] = SECRETS
     consumers: Mapping[str, Consumer] = field(default_factory=lambda: CONSUMERS)
 
-    def problems(self) -> list[str]:
-        """The problems that prevent a start; changes nothing.
+    def checks(self) -> list[Result]:
+        """Whether the stack can start; changes nothing.
 
         Raises:
             ProvisionError: a path cannot be examined.
         """
         marks = watermarks()
         found = [
-            *read_supplied(self.supplied, self.table)[1],
-            unreadable_problem(self.checkout),
+            *(failed("secrets", text) for text in read_supplied(self.supplied, self.table)[1]),
+            problem_or_ok("files", unreadable_problem(self.checkout), str(self.checkout)),
+            preflight.map_count_check(preflight.read_map_count()),
+            preflight.memory_check(preflight.read_memory()),
             *(
-                preflight.disk_problem(path, free, marks)
+                preflight.disk_check(path, free, marks)
                 for path, free in preflight.free_by_disk(self._paths()).items()
             ),
         ]
         if self.data_volume is not None:
-            found.append(
-                version_stamp.stamp_problem(
-                    version_stamp.read_stamp(self.data_volume), self.stack_version
-                )
-            )
-        return [problem for problem in found if problem]
-
-    def warnings(self) -> list[str]:
-        """Conditions that allow a start but may cause failures later.
-
-        Raises:
-            ProvisionError: a path cannot be examined.
-        """
-        marks = watermarks()
-        found = [
-            preflight.map_count_warning(preflight.read_map_count()),
-            preflight.memory_warning(preflight.read_memory()),
-            *(
-                preflight.disk_warning(path, free, marks)
-                for path, free in preflight.free_by_disk(self._paths()).items()
-            ),
-        ]
-        return [warning for warning in found if warning]
+            stamp = version_stamp.read_stamp(self.data_volume)
+            problem = version_stamp.stamp_problem(stamp, self.stack_version)
+            found.append(problem_or_ok("data volume", problem, stamp))
+        return found
 
     def apply(self) -> Iterator[str]:
         """Create what is missing; yields a line for each item. The operation is idempotent.

@@ -14,8 +14,8 @@ from tidegate.monitoring.report.run import choose_watched_model, kibana_url, tru
 from tidegate.monitoring.report.run import report as write_report
 from tidegate.monitoring.report.task import Model
 from tidegate.settings import Settings
-from tidegate.stack.terminal.served_model import choose_model
 from tidegate.store.embedded.store import EmbeddedStore
+from tidegate.terminal.served_model import choose_model
 
 
 @pytest.fixture

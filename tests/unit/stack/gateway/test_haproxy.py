@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.checks.start import gateway_check
 from tidegate.settings import Settings
-from tidegate.stack.checks.preflight import gateway_problem
 from tidegate.stack.gateway import haproxy
 
 USABLE = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
@@ -82,7 +82,7 @@ def test_the_error_says_why_no_haproxy_is_usable_and_what_to_do(
         haproxy.haproxy_binary()
 
 
-def test_without_lua_a_minimum_of_zero_is_rejected(
+async def test_without_lua_a_minimum_of_zero_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "with").mkdir()
@@ -90,10 +90,12 @@ def test_without_lua_a_minimum_of_zero_is_rejected(
     fake_haproxy(tmp_path / "with", f"{USABLE}\nFeature list : +LINUX_SPLICE +LUA +MATH")
     zero = Settings.model_validate({"replicas": {"min": 0}})
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gateway_problem(Settings()) == ""
-    assert gateway_problem(zero).startswith("replicas.min: 0 needs a HAProxy with Lua")
+    assert (await gateway_check(Settings())).state == "ok"
+    refused = await gateway_check(zero)
+    assert refused.state == "failed"
+    assert refused.text.startswith("replicas.min: 0 needs a HAProxy with Lua")
     monkeypatch.setenv("PATH", str(tmp_path / "with"))
-    assert gateway_problem(zero) == ""
+    assert (await gateway_check(zero)).state == "ok"
 
 
 def test_an_invalid_configuration_is_reported_with_haproxys_message(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.checks.ports import required_ports
 from tidegate.settings import Settings
-from tidegate.stack.checks.ports import required_ports
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import (
     environment,

@@ -28,7 +28,7 @@ from tidegate.stack.rollout.rolling_replacement import RolloutStatus
 from tidegate.stack.rollout.rollout_controller import RolloutController
 from tidegate.stack.supervisor.control_client import ControlError, request_deploy
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.stack.terminal import deploy_command
+from tidegate.terminal import deploy_command
 
 NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
 OLD, NEW = Release(path=Path("old")), Release(path=Path("/new"), name="flights", version="2")

@@ -1,0 +1,142 @@
+"""Kibana's responses are those of elastic/kibana 9, below src/core/packages: routes/status.ts of
+status/server-internal (503 when unavailable, only the level without a login), routes/export.ts of
+saved-objects/server-internal (NDJSON; a missing object is a 400 with `attributes.objects`); and
+get_data_views.ts of the data_views plugin.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from support.doubles.http_doubles import Answers, Serve
+from support.samples.kibana_dashboard import dashboard_answer
+from tidegate.checks.running import kibana
+from tidegate.checks.running.run import run_checks
+from tidegate.observability_files.kibana import data_view_requests, ndjson, saved_objects
+from tidegate.observability_files.kibana_dashboards import dashboards
+from tidegate.runtime.check_results import Result
+from tidegate.settings import Settings
+
+OBJECTS = saved_objects(Settings())
+(DASHBOARD,) = dashboards(Settings())
+AVAILABLE = {"level": "available", "summary": "All services are available"}
+
+
+def status(level: str, **plugins: Any) -> dict[str, Any]:
+    overall = {"level": level, "summary": "a summary"}
+    core = {"elasticsearch": AVAILABLE, "savedObjects": AVAILABLE}
+    return {
+        "name": "tidegate",
+        "version": {"number": "9.5.3", "build_hash": "abc"},
+        "status": {"overall": overall, "core": core, "plugins": plugins},
+    }
+
+
+def answers() -> Answers:
+    views = [
+        {
+            "id": one["data_view"]["id"],
+            "title": one["data_view"]["title"],
+            "namespaces": ["default"],
+        }
+        for one in data_view_requests(Settings())
+    ]
+    # Kibana migrates imported objects.
+    migrated = [{**one, "typeMigrationVersion": "10.11.0"} for one in OBJECTS]
+    return {
+        f"GET /api/dashboards/{DASHBOARD.id}": (200, dashboard_answer(DASHBOARD)),
+        "GET /api/status": (200, status("available", lens=AVAILABLE)),
+        "GET /api/data_views": (200, {"data_view": views}),
+        "POST /api/saved_objects/_export": (200, ndjson(migrated).rstrip(b"\n")),
+    }
+
+
+async def check(serve: Serve, target: Any, tmp_path: Path, given: Answers) -> dict[str, Result]:
+    (tmp_path / "viewer").write_text("secret\n")
+    url = await serve(given, login="Basic dGlkZWdhdGVfdmlld2VyOnNlY3JldA==")
+    settings = {"kibana_url": url, "kibana_password_file": tmp_path / "viewer"}
+    results = await run_checks(target(verify=settings), 0, checks={"Kibana": kibana.check})
+    return {one.name: one for one in results["Kibana"]}
+
+
+async def test_the_checks_pass_where_the_objects_are_as_imported(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    results = await check(serve, target, tmp_path, answers())
+    assert {name: one.state for name, one in results.items()} == {
+        "status": "ok",
+        "data views": "ok",
+        "saved objects": "ok",
+        "panels of Tidegate": "ok",
+        "data of Tidegate": "skipped",
+    }
+    assert results["status"].text == "Kibana 9.5.3 is available"
+    assert results["saved objects"].text == (
+        f"all {len(OBJECTS)} are present (dashboard 10.11.0, search 10.11.0)"
+    )
+
+
+async def test_degraded_passes_and_names_what_is_not_available(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    slow = {"level": "degraded", "summary": "is slow"}
+    given = answers() | {"GET /api/status": (200, status("degraded", taskManager=slow))}
+    found = (await check(serve, target, tmp_path, given))["status"]
+    assert (found.state, found.details) == ("ok", ("taskManager is degraded: is slow",))
+
+
+async def test_unavailable_fails(serve: Serve, target: Any, tmp_path: Path) -> None:
+    given = answers() | {"GET /api/status": (503, status("unavailable"))}
+    found = (await check(serve, target, tmp_path, given))["answers"]
+    assert found.state == "failed"
+    assert "/api/status responded with status 503" in found.text
+
+
+async def test_missing_and_changed_objects_are_named(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    given = answers()
+    error = {"statusCode": 404, "error": "Not Found"}
+    lost = {"type": "search", "id": "tidegate-errors", "error": error}
+    given["POST /api/saved_objects/_export"] = (
+        400,
+        {"message": "Error fetching objects to export", "attributes": {"objects": [lost]}},
+    )
+    given["GET /api/data_views"] = (
+        200,
+        {"data_view": [{"id": "tidegate-logs", "title": "logs-*"}]},
+    )
+    results = await check(serve, target, tmp_path, given)
+    assert results["saved objects"].details == (
+        "search tidegate-errors is missing: run `tidegate setup kibana`",
+    )
+    assert (
+        "tidegate-logs has the pattern logs-*, expected logs-tidegate.*-*"
+        in results["data views"].details
+    )
+    assert results["data views"].state == "failed"
+
+
+async def test_an_older_version_and_another_title_are_named(
+    serve: Serve, target: Any, tmp_path: Path
+) -> None:
+    first, second, *others = (orjson.loads(orjson.dumps(one)) for one in OBJECTS)
+    first["typeMigrationVersion"] = "7.9.0"
+    second["attributes"]["title"] = "Mine"
+    given = answers() | {"POST /api/saved_objects/_export": (200, ndjson([first, second, *others]))}
+    found = (await check(serve, target, tmp_path, given))["saved objects"]
+    assert found.state == "failed"
+    assert "has version 7.9.0, older than the imported 10.5.0" in found.details[0]
+    assert "is titled 'Mine'" in found.details[1]
+
+
+async def test_a_wrong_password_is_one_sentence(serve: Serve, target: Any) -> None:
+    url = await serve(answers(), login="Basic other")
+    settings = {"kibana_url": url}
+    results = await run_checks(target(verify=settings), 0, checks={"Kibana": kibana.check})
+    assert [one.text for one in results["Kibana"]] == [
+        f"{url}/api/status responded with status 401: Unauthorized"
+    ]

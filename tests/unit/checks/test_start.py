@@ -1,0 +1,176 @@
+"""Problems that prevent a start are reported before any program starts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.checks.start import (
+    data_folder_check,
+    installed_check,
+    policy_check,
+    program_check,
+    replicas_check,
+    start_checks,
+)
+from tidegate.runtime.check_results import failed, ok
+from tidegate.settings import load
+from tidegate.stack import disk
+from tidegate.stack.processes.environment import with_absolute_paths
+
+GIB = 2**30
+
+
+def problem(**sections: Any) -> str:
+    """Why no replica can start."""
+    check = program_check(load(**sections))
+    return check.text if check.state == "failed" else ""
+
+
+@pytest.mark.parametrize(
+    ("sections", "sets_slots"),
+    [
+        ({"autoscaler": {"policy": "surge"}, "slots": {"per_replica": 3}}, True),
+        ({"autoscaler": {"policy": "vertical:most_factor=3"}, "slots": {"per_replica": 3}}, True),
+        ({"autoscaler": {"policy": "surge"}, "slots": {"max": 4}}, False),
+        ({"autoscaler": {"policy": "surge", "enabled": False}}, False),
+        ({"autoscaler": {"policy": "sloq"}}, False),
+    ],
+)
+def test_a_policy_that_changes_slots_requires_slots_max(
+    sections: dict[str, Any], sets_slots: bool
+) -> None:
+    check = policy_check(load(**sections))
+    assert (check.state == "failed") is sets_slots
+    assert ("set slots.max above slots.per_replica, which is 3" in check.text) is sets_slots
+
+
+@pytest.mark.parametrize(
+    ("start", "autoscaler", "expected"),
+    [
+        (0, {}, ""),
+        (1, {"enabled": False}, ""),
+        (0, {"enabled": False}, "with 0 and autoscaler.enabled = false no replica"),
+        (0, {"dry_run": True}, "with 0 and autoscaler.dry_run = true no replica"),
+    ],
+)
+def test_a_stack_that_would_never_have_a_replica_does_not_start(
+    start: int, autoscaler: dict[str, bool], expected: str
+) -> None:
+    check = replicas_check(load(replicas={"min": 0, "start": start}, autoscaler=autoscaler))
+    assert expected in check.text
+    assert (check.state == "failed") == bool(expected)
+
+
+async def test_a_full_disk_is_the_first_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert data_folder_check(tmp_path / "data").state != "failed"
+    monkeypatch.setattr(disk, "MIN_FREE_BYTES", 2**62)
+    found = await start_checks(load(stack={"data_dir": tmp_path / "data"}))
+    assert found[0].state == "failed"
+    assert found[0].text.startswith(f"the disk of {tmp_path}/data is full (")
+
+
+@pytest.mark.parametrize(("free", "state"), [(5 * GIB, "ok"), (GIB, "warn")])
+def test_a_disk_with_little_space_is_a_warning(
+    free: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.checks.start.free_bytes", lambda _: free)
+    check = data_folder_check(tmp_path)
+    assert (check.state, f"{free / GIB:.1f} GiB free" in check.text) == (state, True)
+
+
+@pytest.mark.parametrize(
+    ("folder", "text"),
+    [("file/data", "file cannot be written to"), ("/proc/data", "/proc is not on a disk")],
+)
+def test_a_data_folder_that_cannot_be_made_is_reported(
+    folder: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    check = data_folder_check(tmp_path / folder)
+    assert check.state == "failed"
+    assert f"{text}: set stack.data_dir to another folder" in check.text
+
+
+async def test_a_missing_program_is_reported_with_what_to_do() -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("install it")
+
+    assert await installed_check("haproxy", nowhere, "-v") == failed("haproxy", "install it")
+    broken = await installed_check("haproxy", lambda: Path("/no/haproxy"), "-v")
+    assert broken.state == "failed"
+    assert (await installed_check("promtool", nowhere, "-v", needed=False)).state == "warn"
+    python = await installed_check("python", lambda: Path(sys.executable), "--version")
+    assert python == ok("python", f"{sys.version.split()[0]} ({sys.executable})")
+
+
+def test_an_application_and_a_command_are_looked_for_without_running_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "main.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    app = {"app": "shop.main:app", "app_dir": tmp_path}
+    assert problem(service=app) == ""
+    text = f"service.app: 'shop.main:app': there is no module 'shop' in {tmp_path}/shop"
+    assert text in problem(service={**app, "app_dir": tmp_path / "shop"})
+    text = f"service.app_dir: {tmp_path}/nowhere is not a folder"
+    assert problem(service={**app, "app_dir": tmp_path / "nowhere"}) == text
+
+    def command(program: str) -> str:
+        return problem(replicas={"command": (program, "{port}")})
+
+    assert command(sys.executable) == ""
+    assert command("no-such-server") == (
+        "replicas.command: there is no program 'no-such-server' on PATH: install it, or give its path"
+    )
+    assert command("./shop/main.py") == "replicas.command: ./shop/main.py is not an executable file"
+
+
+def test_in_an_empty_folder_the_first_step_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TIDEGATE_CONFIG", raising=False)
+    assert "no tidegate.toml here: for an application" in problem()
+    assert "up --app module:app" in program_check(with_absolute_paths(load(), tmp_path)).text
+    (tmp_path / "tidegate.toml").touch()
+    assert "run `tidegate train`" in problem()
+
+
+def test_a_model_whose_files_are_not_those_of_its_manifest_is_refused_before_the_start(
+    artefact: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "model"
+    shutil.copytree(artefact, broken)
+    assert problem(model={"path": broken}) == ""
+    (broken / "model.onnx").write_bytes(b"not a model")
+    text = f"{broken}/model.onnx is not the file that manifest.json names"
+    assert text in problem(model={"path": broken})
+
+
+def test_the_module_of_a_predictor_must_be_found(tmp_path: Path) -> None:
+    (tmp_path / "pricing.py").write_text("raise RuntimeError('it is not imported')")
+    model = {"path": Path("pricing:Price")}
+    assert problem(model=model, service={"app_dir": tmp_path}) == ""
+    nowhere = {"app_dir": tmp_path / "nowhere"}
+    assert problem(model=model, service=nowhere).startswith("service.app_dir: ")
+    text = "model.path: 'prices:Price': there is no module 'prices' in "
+    other = {"path": Path("prices:Price")}
+    assert problem(model=other, service={"app_dir": tmp_path}).startswith(text)
+
+
+def test_no_folder_is_put_in_front_of_a_predictor(tmp_path: Path) -> None:
+    settings = load(model={"path": Path("shop.pricing:Price")}, service={"app_dir": Path("shop")})
+    absolute = with_absolute_paths(settings, tmp_path)
+    assert absolute.model.path == Path("shop.pricing:Price")
+    assert absolute.service.app_dir == tmp_path / "shop"
+    assert with_absolute_paths(load(model={"path": Path("a.onnx")}), tmp_path).model.path == (
+        tmp_path / "a.onnx"
+    )

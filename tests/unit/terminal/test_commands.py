@@ -1,0 +1,151 @@
+"""The commands `status` and `down` with a supervisor that does not respond."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tidegate.service.artefacts.import_cache import import_digest
+from tidegate.settings import Settings, load
+from tidegate.stack.data_folder import Layout
+from tidegate.terminal import commands
+from tidegate.terminal.status_command import status
+from tidegate.terminal_console import Console
+
+Holder = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(autouse=True)
+def _no_stop_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "stop_seconds", lambda settings: 0.0)
+
+
+def test_a_supervisor_that_does_not_answer_is_reported_with_its_pid(
+    tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = holder(tmp_path)
+    settings = load(stack={"data_dir": tmp_path})
+    assert status(settings, as_json=False) == 1
+    assert f"the supervisor (pid {other.pid}) runs, but " in capsys.readouterr().out
+    assert status(settings, as_json=True) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["pid"]) == ("silent", other.pid)
+
+
+def test_down_waits_until_the_supervisor_has_stopped(
+    tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = holder(tmp_path)
+    assert commands.down(load(stack={"data_dir": tmp_path})) == 0
+    assert capsys.readouterr().out.endswith("stopped\n")
+    assert other.wait(10) != 0
+
+
+def test_down_kills_a_supervisor_that_does_not_stop(
+    tmp_path: Path,
+    holder: Holder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.3)
+    other = holder(tmp_path, ignore_sigterm=True)
+    assert commands.down(load(stack={"data_dir": tmp_path})) == 1
+    assert f"killed: the supervisor (pid {other.pid})" in capsys.readouterr().out
+    assert other.wait(10) == -9
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped"),
+    [
+        ('[stack]\ndata_dir = "prod"\n[slo]\nlatency = 1\n', True),
+        ('[stack]\ndatadir = "prod"\n', False),
+        ('[stack]\ndata_dir = "prod\n', False),
+    ],
+)
+def test_down_with_invalid_settings_stops_the_right_stack_or_none(
+    tmp_path: Path, holder: Holder, text: str, *, stopped: bool
+) -> None:
+    (tmp_path / "tidegate.toml").write_text(text)
+    default, named = holder(tmp_path / ".tidegate"), holder(tmp_path / "prod")
+    command = [sys.executable, "-m", "tidegate", "down"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if stopped else 2), done.stderr
+    assert ("the data folder of the stack is not known" in done.stderr) is not stopped
+    assert default.poll() is None
+    assert (named.poll() is not None) is stopped
+
+
+def test_down_gives_the_replicas_the_time_with_which_the_stack_was_started(
+    tmp_path: Path, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as started:
+        started.setenv("TIDEGATE_CONFIG", str(tmp_path / "run" / "settings.toml"))
+        started.setenv("TIDEGATE_REPLICAS__DRAIN_SECONDS", "77")
+        holder(tmp_path)
+    seen: list[float] = []
+
+    def stop_seconds(settings: Settings) -> float:
+        seen.append(settings.replicas.drain_seconds)
+        return 0.0
+
+    monkeypatch.setattr(commands, "stop_seconds", stop_seconds)
+    assert commands.down(load(stack={"data_dir": tmp_path})) == 0
+    assert seen == [77.0]
+
+
+def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "wine.joblib").write_text("hello")
+    layout, out = Layout(tmp_path / "data"), io.StringIO()
+    settings = load(model={"path": tmp_path / "wine.joblib"})
+    problem = commands._import_problem(settings, layout, Console(file=out))
+    assert problem.startswith(f"{tmp_path}/wine.joblib cannot be served: ")
+    assert out.getvalue() == f"converting {tmp_path}/wine.joblib\n"
+    (layout.data / "artefacts" / import_digest(tmp_path / "wine.joblib")).mkdir(parents=True)
+    again = io.StringIO()
+    assert commands._import_problem(settings, layout, Console(file=again)) != ""
+    assert again.getvalue() == ""  # it was converted before
+    assert commands._import_problem(load(service={"app": "a:b"}), layout, Console(file=out)) == ""
+
+
+def test_a_predictor_that_cannot_be_imported_is_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "shop.py").write_text("import no_such_package\n")
+    layout, out = Layout(tmp_path / "data"), io.StringIO()
+    settings = load(model={"path": "shop:Price"}, service={"app_dir": tmp_path})
+    problem = commands._import_problem(settings, layout, Console(file=out))
+    assert "shop needs the package no_such_package, which is not installed" in problem
+    assert "-m pip install no_such_package`" in problem
+    assert out.getvalue() == "importing shop:Price\n"
+
+
+def test_a_detached_supervisor_that_dies_without_a_word_is_reported_with_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nos.write(2, b'no memory')\nos._exit(9)\n"
+    )
+    monkeypatch.setattr(commands, "environment", lambda *_: {"PYTHONPATH": str(tmp_path)})
+    layout, errors = Layout(tmp_path / "data"), io.StringIO()
+    codes: list[int] = []
+
+    def start() -> None:
+        console = Console(file=errors, width=500)
+        codes.append(commands._detached(load(), layout, console, console))
+
+    # In a thread, as it would wait forever if it kept its own end of the pipe open.
+    starting = threading.Thread(target=start, daemon=True)
+    starting.start()
+    starting.join(30)
+    assert codes == [1]
+    assert "the supervisor exited: see " in errors.getvalue()
+    assert "no memory" in errors.getvalue()

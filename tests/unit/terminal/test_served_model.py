@@ -1,0 +1,142 @@
+"""The model of a report is the one that is served, and the report says where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from support.samples.model_artefacts import calibrated_model, write_artefact
+from tidegate.monitoring.report.model_choice import NoModelError
+from tidegate.settings import Settings
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.replicas.release import Release
+from tidegate.stack.rollout.rolling_replacement import RolloutState, RolloutStatus
+from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
+from tidegate.terminal import served_model
+from tidegate.terminal.served_model import choose_model
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    for version in ("v1", "v2"):
+        write_artefact(tmp_path / version, replace(calibrated_model(), version=version))
+    return Settings(model={"path": tmp_path / "v1"}, stack={"data_dir": tmp_path / "data"})
+
+
+def replica(version: str) -> ProgramStatus:
+    return ProgramStatus(
+        id="flights-1", state="ready", pid=1, started_at=0, ready_at=1, restarts=0, address="",
+        problem="", version=version,
+    )  # fmt: skip
+
+
+def status(versions: list[str], rollout: RolloutStatus | None) -> StackStatus:
+    return StackStatus(
+        state="ready", pid=1, started_at=0, data_dir="", service="", gateway="", prometheus="",
+        store="", simulated_device=False, objective_seconds=0.5, components=[], min=1, max=2,
+        desired=1, running=1, ready=1, slots=1, own_slots=1, recent=[], rollout=rollout,
+        replicas=[replica(version) for version in versions],
+    )  # fmt: skip
+
+
+def test_an_application_has_no_artefact_to_report_on(tmp_path: Path) -> None:
+    own = Settings(service={"app": "shop.main:app"}, stack={"data_dir": tmp_path / "data"})
+    with pytest.raises(
+        NoModelError, match=r"the replicas run shop\.main:app, and there is no artefact"
+    ):
+        choose_model(own)
+
+
+@contextmanager
+def running(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    versions: list[str],
+    state: RolloutState | None = None,
+) -> Iterator[None]:
+    """A stack whose replicas report these versions, with or without a rollout from v1 to v2."""
+    folder = settings.model.path.parent
+    before, release = (Release(path=folder / version) for version in ("v1", "v2"))
+    rollout = state and RolloutStatus(state=state, before=before, release=release)
+    monkeypatch.setattr(served_model, "fetch_status", lambda _: status(versions, rollout))
+    layout = Layout(settings.stack.data_dir)
+    layout.make()
+    with layout.locked():
+        yield
+
+
+@pytest.mark.parametrize(
+    ("versions", "state", "expected", "why"),
+    [
+        (["v1", "v1"], None, "v1", "served by the running stack"),
+        (["v2", "v2"], "done", "v2", "served by the running stack"),
+        (["v1", "v2"], "rolling", "v1", "served by the running stack beside v2"),
+        (["v1"], "rolled back", "v1", "served by the running stack"),
+        (["v3"], None, "v1", "but the running stack serves v3"),
+        ([""], None, "v1", "but no replica of the running stack has reported its version yet"),
+    ],
+)
+def test_the_report_is_about_the_version_that_the_running_stack_serves(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    versions: list[str],
+    state: RolloutState | None,
+    expected: str,
+    why: str,
+) -> None:
+    with running(settings, monkeypatch, versions, state):
+        found = choose_model(settings)
+    assert found.model.version == expected
+    assert found.source == f"{settings.model.path.parent / expected}, {why}"
+
+
+def test_without_a_running_stack_the_report_is_about_the_model_of_the_settings(
+    settings: Settings,
+) -> None:
+    path = settings.model.path
+    assert choose_model(settings).source == f"{path}, from model.path"
+    layout = Layout(settings.stack.data_dir)
+    layout.make()
+    with layout.locked():
+        found = choose_model(settings)
+    assert found.model.version == "v1"
+    assert found.source.startswith(
+        f"{path}, from model.path; the running stack did not report what"
+    )
+
+
+def test_an_option_names_another_model(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(settings, monkeypatch, ["v1"]):
+        found = choose_model(settings, settings.model.path.parent / "v2")
+    assert found.model.version == "v2"
+    assert found.source.endswith("v2, from --model")
+
+
+def test_a_joblib_file_is_a_model(tmp_path: Path) -> None:
+    rows = np.array([[0.0, 1.0], [1.0, 0.0]] * 20)
+    file = tmp_path / "wine.joblib"
+    joblib.dump(LogisticRegression().fit(rows, ["red", "white"] * 20), file)
+    found = choose_model(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))
+    assert (found.model.name, found.model.labels) == ("wine", ("red", "white"))
+    assert not found.model.reference.samples
+
+
+def test_a_file_that_is_not_a_model_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "wine.joblib"
+    file.write_text("hello")
+    with pytest.raises(NoModelError, match=r"wine\.joblib cannot be served: "):
+        choose_model(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))
+
+
+def test_a_reference_is_not_taken_for_a_model(settings: Settings) -> None:
+    reference = settings.model.path / "reference.json"
+    with pytest.raises(NoModelError, match=r"is the reference of a model.* pass it as --reference"):
+        choose_model(settings, reference)

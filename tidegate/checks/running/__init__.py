@@ -1,0 +1,1 @@
+"""The checks of `tidegate verify` over the public interfaces of a running stack, one file per component."""

@@ -1,1 +1,0 @@
-"""`tidegate doctor`: checks that a machine meets the requirements of a deployment."""

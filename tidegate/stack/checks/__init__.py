@@ -1,1 +1,0 @@
-"""Checks before and between starts: ports, disk, programs, Docker Compose."""

@@ -1,1 +1,0 @@
-"""`tidegate verify`: checks each component of a running stack over its public interfaces."""

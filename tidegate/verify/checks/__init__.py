@@ -1,1 +1,0 @@
-"""The checks of `tidegate verify`, one file per component."""
