@@ -20,9 +20,14 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from tidegate.loadgen.plan.bodies import Bodies, read_rows
+from tidegate.loadgen.plan.bodies import (
+    Bodies,
+    bodies_as_they_are,
+    bodies_of_rows,
+    read_bodies,
+    read_rows,
+)
 from tidegate.loadgen.plan.plan import digest, make_plan
-from tidegate.loadgen.plan.raw_bodies import RawBodies, read_bodies
 from tidegate.loadgen.plan.request_kinds import RequestKind
 from tidegate.loadgen.plan.scenario import load_schedule
 from tidegate.loadgen.report.live_view import LiveView
@@ -83,7 +88,7 @@ def run(options: Options, console: Console) -> int:
     schedule = load_schedule(options.scenario)
     plan = make_plan(schedule, options.seed)
     method = request_method(options.method)
-    bodies, bodies_file = _bodies(options, method, schedule.kinds)
+    bodies, file = _bodies(options, method, schedule.kinds)
     asyncio.run(preflight(options.url))
     folder = new_folder(options.out, datetime.now(UTC))
 
@@ -115,7 +120,7 @@ def run(options: Options, console: Console) -> int:
         plan_sha256=digest(plan),
         url=str(url),
         method=method,
-        rows_file=bodies_file,
+        rows_file=str(file or ""),
         timeout_seconds=options.limits.timeout_seconds,
         slo_seconds=options.slo_seconds,
         until=options.until,
@@ -134,7 +139,7 @@ def run(options: Options, console: Console) -> int:
         update={
             "thresholds": [threshold.evaluate(summary) for threshold in thresholds],
             # A kind says how many rows a request has; bodies of --body, and requests without one, have none.
-            **({"by_kind": {}} if isinstance(bodies, RawBodies) else {}),
+            **({} if file is options.rows else {"by_kind": {}}),
         }
     )
     write_run(folder, summary, recording, series)
@@ -145,13 +150,13 @@ def run(options: Options, console: Console) -> int:
 
 def _bodies(
     options: Options, method: str, kinds: Iterable[RequestKind]
-) -> tuple[Bodies | RawBodies, str]:
-    """The bodies of the requests, and the file that they are from; empty if requests have none."""
+) -> tuple[Bodies, Path | None]:
+    """The bodies of the requests, and the file that they are from; None if requests have none."""
     if options.body is not None:
-        return RawBodies(read_bodies(options.body)), str(options.body)
+        return bodies_as_they_are(read_bodies(options.body)), options.body
     if method in WITHOUT_BODY:
-        return RawBodies([]), ""
-    return Bodies(read_rows(options.rows), kinds), str(options.rows)
+        return bodies_as_they_are([]), None
+    return bodies_of_rows(read_rows(options.rows), kinds), options.rows
 
 
 async def _until_signalled(sender: OpenLoop) -> None:

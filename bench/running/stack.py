@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from yarl import URL
 
-from tidegate.loadgen.plan.bodies import Bodies, read_rows
+from tidegate.loadgen.plan.bodies import bodies_of_rows, read_rows
 from tidegate.loadgen.plan.plan import make_plan
 from tidegate.loadgen.plan.rates import Constant
 from tidegate.loadgen.plan.scenario import Schedule, Weights
@@ -119,7 +119,7 @@ async def constant_load(url: str, rate: float, kinds: Weights) -> AsyncIterator[
     schedule = Schedule("constant", "", "poisson", kinds, tuple(phase.segments()))
     plan = make_plan(schedule, 1)
     recording = Recording.of(plan)
-    bodies = Bodies(read_rows(ROWS), schedule.kinds)
+    bodies = bodies_of_rows(read_rows(ROWS), schedule.kinds)
     sender = OpenLoop(plan, bodies, URL(url) / "predict", recording, Limits())
     sending = asyncio.create_task(sender.run())
     try:

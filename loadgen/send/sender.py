@@ -14,9 +14,8 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from tidegate.loadgen.plan.bodies import Bodies
+from tidegate.loadgen.plan.bodies import Bodies, body_of
 from tidegate.loadgen.plan.plan import PlannedRequest
-from tidegate.loadgen.plan.raw_bodies import RawBodies
 from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.timer import AbsoluteTimer
 
@@ -76,7 +75,7 @@ class OpenLoop:
     def __init__(
         self,
         plan: Sequence[PlannedRequest],
-        bodies: Bodies | RawBodies,
+        bodies: Bodies,
         url: URL,
         recording: Recording,
         limits: Limits,
@@ -128,7 +127,7 @@ class OpenLoop:
     async def _send_all(self, session: aiohttp.ClientSession) -> None:
         with AbsoluteTimer() as timer:
             for row, planned in enumerate(self._plan):
-                body = self._bodies.of(planned.kind, planned.body)
+                body = body_of(self._bodies, planned.kind, planned.body)
                 await timer.wait_until(self.start + planned.at)
                 if len(self._in_flight) >= self._limits.in_flight:
                     self._recording.fail(row, self._now(), "too many in flight")

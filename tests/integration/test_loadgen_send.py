@@ -15,9 +15,8 @@ from yarl import URL
 from support.doubles.tcp_server import Speak, speaking
 from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.bodies import Bodies
+from tidegate.loadgen.plan.bodies import bodies_as_they_are, bodies_of_rows, body_of
 from tidegate.loadgen.plan.plan import PlannedRequest
-from tidegate.loadgen.plan.raw_bodies import RawBodies
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.send import target
 from tidegate.loadgen.send.record import Recording
@@ -29,7 +28,7 @@ pytestmark = pytest.mark.integration
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Whoever waits for this has failed.
 LONG_SECONDS = 60.0
-BODIES = Bodies([b'{"n":1}'], REQUEST_KINDS)
+BODIES = bodies_of_rows([b'{"n":1}'], REQUEST_KINDS)
 
 
 @asynccontextmanager
@@ -83,7 +82,7 @@ async def test_each_request_is_sent_once_with_its_body() -> None:
     assert (recording.service > 0).all()
     assert {recording.trace_id(row) for row in range(60)} == {"ab" * 16}
     assert sorted(seen) == sorted(
-        ("POST", "application/json", BODIES.of(one.kind, one.body)) for one in plan
+        ("POST", "application/json", body_of(BODIES, one.kind, one.body)) for one in plan
     )
 
 
@@ -109,7 +108,7 @@ async def test_any_method_and_body_is_sent_as_it_is_and_each_status_is_kept(
     plan = steady(20, 0.2)
     async with serving(handler) as url:
         recording = Recording.of(plan)
-        await OpenLoop(plan, RawBodies(bodies), url, recording, Limits(), form=form).run()
+        await OpenLoop(plan, bodies_as_they_are(bodies), url, recording, Limits(), form=form).run()
     assert seen == [expected] * 4
     assert sorted(recording.status) == [200, 201, 404, 503]
 

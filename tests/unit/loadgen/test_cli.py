@@ -63,7 +63,7 @@ def test_the_plan_is_summarized_with_its_digest() -> None:
         (["run", "seed", "--threshold", "p95<fast"], "--threshold 'p95<fast'"),
         (["run", "seed", "--url", "http://example.com"], "is not this machine"),
         (["run", "seed", "--prometheus", "nowhere"], "--prometheus nowhere: expected a URL"),
-        (["run", "seed", "--rows", "no/rows.ndjson"], "no/rows.ndjson does not exist"),
+        (["run", "seed", "--rows", "no/rows.ndjson"], "no/rows.ndjson: cannot be read"),
         (["report", "no/run"], "no/run is not the folder of a run"),
     ],
 )

@@ -12,8 +12,8 @@ from aiohttp import web
 from yarl import URL
 
 from support.doubles.aiohttp_server import serving
+from tidegate.loadgen.plan.bodies import bodies_as_they_are
 from tidegate.loadgen.plan.plan import PlannedRequest
-from tidegate.loadgen.plan.raw_bodies import RawBodies
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.results import read_run, write_run
 from tidegate.loadgen.report.series import run_series
@@ -41,7 +41,9 @@ def test_the_first_byte_of_a_stream_is_recorded_when_it_arrives() -> None:
     app.router.add_get("/stream", stream)
     with serving(app) as url:
         form = RequestForm("GET")
-        sender = OpenLoop(plan, RawBodies([]), URL(f"{url}/stream"), recording, Limits(), form=form)
+        sender = OpenLoop(
+            plan, bodies_as_they_are([]), URL(f"{url}/stream"), recording, Limits(), form=form
+        )
         asyncio.run(sender.run())
     assert recording.answered.all()
     assert recording.sent[0] < recording.first_byte[0] < recording.finished[0]
@@ -60,13 +62,6 @@ def test_thresholds_and_plots_use_the_byte_that_is_asked_for_and_both_are_report
     folder = tmp_path / "run"
     folder.mkdir()
     write_run(folder, summary, recording, Signals())
-    series = run_series(*reversed_order(read_run(folder)))
+    series = run_series(*read_run(folder))
     assert series.until == until
     assert bool(series.breaches) is (until == "last-byte")
-
-
-def reversed_order(
-    run: tuple[Summary, Recording, Signals],
-) -> tuple[Recording, Signals, Summary]:
-    summary, recording, signals = run
-    return recording, signals, summary
