@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tidegate.loadgen.plan.durations import duration_text
 from tidegate.loadgen.report.plots import OVERVIEW, PANELS, as_bytes, draw
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.results import REPORT, SERIES
 from tidegate.loadgen.report.series import RunSeries, as_json, narrative, run_series
-from tidegate.loadgen.report.summary import Summary
+from tidegate.loadgen.report.summary import Summary, duration_text
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
 from tidegate.loadgen.report.verdict import verdict
 from tidegate.loadgen.send.record import Recording
@@ -27,7 +26,7 @@ FIGURES: Final[dict[str, tuple[str, ...]]] = {
 
 def write_report(folder: Path, summary: Summary, recording: Recording, series: Signals) -> Path:
     """Write the plots, their series and the report; return the path of the report."""
-    run = run_series(recording, series, summary)
+    run = run_series(summary, recording, series)
     (folder / SERIES).write_text(as_json(run), encoding="utf-8")
     for name, panels in FIGURES.items():
         head = headline(summary) if len(panels) > 1 else ""

@@ -13,10 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from tidegate.loadgen.report.plot_style import STYLE
 from tidegate.loadgen.report.replica_signals import Sample
 from tidegate.loadgen.report.series import RunSeries, rises
-from tidegate.loadgen.report.theme import Theme
+from tidegate.loadgen.report.theme import STYLE, Theme
 from tidegate.loadgen.send.record import Floats
 
 Panel: TypeAlias = Callable[[Axes, RunSeries, Theme], None]

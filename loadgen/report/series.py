@@ -56,7 +56,7 @@ class RunSeries:
     signals: Signals
 
 
-def run_series(recording: Recording, signals: Signals, summary: Summary) -> RunSeries:
+def run_series(summary: Summary, recording: Recording, signals: Signals) -> RunSeries:
     """Return the time series of a run."""
     ended = recording.ended
     finished = recording.finished[~np.isnan(recording.finished)]

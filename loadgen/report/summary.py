@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tidegate.loadgen.plan.durations import duration_text
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.send.record import Floats, Mask, Recording, Until
@@ -43,8 +42,8 @@ class Figures(BaseModel):
     service_p50_seconds: float | None
     service_p95_seconds: float | None
     service_p99_seconds: float | None
-    first_byte_p95_seconds: float | None = None
-    last_byte_p95_seconds: float | None = None
+    first_byte_p95_seconds: float | None
+    last_byte_p95_seconds: float | None
 
     @property
     def all_failed(self) -> bool:
@@ -97,11 +96,11 @@ class Setup(BaseModel):
     seed: int
     plan_sha256: str
     url: str
-    method: str = "POST"
+    method: str
     rows_file: str
     timeout_seconds: float
     slo_seconds: float | None
-    until: Until = "last-byte"
+    until: Until
     """The byte of a response at which its response time ends."""
     prometheus: str | None
     version: str
@@ -172,6 +171,18 @@ def summarize(
         slowest=list(_slowest(recording)),
         **setup.model_dump(),
     )
+
+
+def duration_text(seconds: float | None) -> str:
+    """Format a duration with two to three digits and a unit; None is a dash."""
+    if seconds is None:
+        return "-"
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        milliseconds = seconds * 1e3
+        return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"
+    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
 
 
 def quantile(values: Floats, q: float) -> float | None:

@@ -1,12 +1,22 @@
-"""The colours of plots and report, as a light and a dark theme."""
+"""The look of every report: the style of its plots, and its colours as a light and a dark theme."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tidegate.loadgen.plan.request_kinds import RequestKind
+
+STYLE: Final[Any] = {  # matplotlib types its settings by the literals of their names
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "loadgen",
+    # Names of features, labels, policies and traces are text: "$x_{$" is no formula, and two "$" no italics.
+    "text.parse_math": False,
+}
+"""The style of every plot: `with rc_context(STYLE)` around drawing and saving."""
 
 
 @dataclass(frozen=True, slots=True)

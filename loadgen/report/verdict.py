@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tidegate.loadgen.plan.durations import duration_text
 from tidegate.loadgen.report.results import REPORT
-from tidegate.loadgen.report.summary import Summary
+from tidegate.loadgen.report.summary import Summary, duration_text
 
 GOOD: Final = 0
 ALL_FAILED: Final = 1

@@ -28,8 +28,6 @@ COLUMNS: Final = (
     *("planned_s", "sent_s", "finished_s", "kind", "rows", "status", "error"),
     *("response_s", "service_s", "lag_s", "trace_id", "first_byte_s"),
 )
-COLUMNS_WITHOUT_FIRST_BYTE: Final = COLUMNS[:-1]
-"""The columns of recordings that were made before the first byte was recorded."""
 Until: TypeAlias = Literal["last-byte", "first-byte"]
 HTTP_ERROR: Final = re.compile(r"HTTP \d+")
 
@@ -211,7 +209,7 @@ def read_csv(path: Path) -> Recording:
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.DictReader(file)
-        if tuple(lines.fieldnames or ()) not in (COLUMNS, COLUMNS_WITHOUT_FIRST_BYTE):
+        if tuple(lines.fieldnames or ()) != COLUMNS:
             raise UsageError(f"{path}:1: not the columns of a requests.csv")
         yield from enumerate(lines, 2)
 
@@ -219,8 +217,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _fill(recording: Recording, index: int, row: dict[str, str]) -> None:
     if row["sent_s"]:
         recording.sent[index] = float(row["sent_s"])
-    if first_byte := row.get("first_byte_s"):
-        recording.first_byte[index] = float(first_byte)
+    if row["first_byte_s"]:
+        recording.first_byte[index] = float(row["first_byte_s"])
     finished = float(row["finished_s"]) if row["finished_s"] else float("nan")
     if row["status"]:
         recording.answer(index, finished, int(row["status"]), row["trace_id"])

@@ -22,9 +22,11 @@ SETUP = Setup(
     seed=1,
     plan_sha256="0" * 64,
     url="http://127.0.0.1:8000/predict",
+    method="POST",
     rows_file="rows.ndjson",
     timeout_seconds=60.0,
     slo_seconds=0.5,
+    until="last-byte",
     prometheus=None,
     version="0.1.0",
 )

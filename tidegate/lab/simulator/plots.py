@@ -18,7 +18,7 @@ from tidegate.lab.simulator.comparison import PolicyResult
 from tidegate.lab.simulator.run import Run
 from tidegate.lab.simulator.score import BIN_SECONDS, binned
 from tidegate.lab.simulator.system import System
-from tidegate.loadgen.report.plot_style import STYLE
+from tidegate.loadgen.report.theme import STYLE
 
 # Okabe and Ito's colours, distinguishable with any colour vision.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

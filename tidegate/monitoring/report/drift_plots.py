@@ -12,9 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from tidegate.loadgen.report.plot_style import STYLE
 from tidegate.loadgen.report.plots import percent_label
-from tidegate.loadgen.report.theme import Theme
+from tidegate.loadgen.report.theme import STYLE, Theme
 from tidegate.monitoring.counting.drift_test import smoothed_ratios
 from tidegate.monitoring.report.distributions import Distribution
 from tidegate.monitoring.report.findings import Findings

@@ -61,7 +61,7 @@ def test_the_header_contains_the_verdict(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     summary = summary_of(recording, signals)
-    run = run_series(recording, signals, summary)
+    run = run_series(summary, recording, signals)
     broken = [parse_threshold("p95<500ms").evaluate(summary)]
     assert "a threshold failed" in to_html(summary.model_copy(update={"thresholds": broken}), run)
     late = summary.model_copy(update={"valid": False, "invalid_reasons": ["sent late"]})
@@ -73,7 +73,7 @@ def test_names_are_escaped(
 ) -> None:
     recording.fail(0, 1.0, "<script>alert(1)</script>")
     summary = summary_of(recording, signals, description="<img src=x onerror=alert(1)>")
-    html = to_html(summary, run_series(recording, signals, summary))
+    html = to_html(summary, run_series(summary, recording, signals))
     assert "<script>" not in html
     assert "<img src=x" not in html
 
@@ -82,10 +82,10 @@ def test_a_run_without_prometheus_has_no_panel_of_replicas(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     with_replicas = to_html(
-        summary_of(recording, signals), run_series(recording, signals, summary_of(recording))
+        summary_of(recording, signals), run_series(summary_of(recording), recording, signals)
     )
     without = to_html(
-        summary_of(recording), run_series(recording, Signals(), summary_of(recording))
+        summary_of(recording), run_series(summary_of(recording), recording, Signals())
     )
     assert "<span>replicas</span>" in with_replicas
     assert "<span>replicas</span>" not in without
@@ -129,7 +129,7 @@ def test_a_panel_draws_each_line_of_its_legend(
     panel: str,
     lines: list[str],
 ) -> None:
-    run = run_series(recording, signals, summary_of(recording, signals))
+    run = run_series(summary_of(recording, signals), recording, signals)
     figure = draw([panel], run, LIGHT)
     legend = figure.axes[0].get_legend()
     assert legend is not None
@@ -150,7 +150,7 @@ def test_a_panel_draws_each_line_of_its_legend(
 def test_plots_are_reproducible(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary], form: str
 ) -> None:
-    run = run_series(recording, signals, summary_of(recording))
+    run = run_series(summary_of(recording), recording, signals)
     pictures = {as_bytes(draw(tuple(PANELS), run, DARK, "A run"), form, dpi=40) for _ in range(2)}
     assert len(pictures) == 1
 
@@ -163,7 +163,7 @@ def test_a_long_run_shows_a_sample_of_the_requests(
     many.sent[:] = planned
     many.finished[:] = planned + 0.1
     many.status[:] = 200
-    run = run_series(many, Signals(), summary_of(many))
+    run = run_series(summary_of(many), many, Signals())
     picture = draw(("latency",), run, LIGHT)
     dots = picture.axes[0].lines[0]
     assert len(np.asarray(dots.get_xdata())) == 4000

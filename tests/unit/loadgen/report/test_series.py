@@ -57,7 +57,7 @@ def test_rises_are_the_increases_of_a_series() -> None:
 def test_the_series_count_requests_by_planned_send_and_end_time(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
-    run = run_series(recording, signals, summary_of(recording))
+    run = run_series(summary_of(recording), recording, signals)
     assert run.width == 1.0
     assert run.end == pytest.approx(30.0)
     assert run.planned[:30].tolist() == [10.0] * 30
@@ -74,7 +74,7 @@ def test_the_series_count_requests_by_planned_send_and_end_time(
 def test_the_narrative_contains_the_times_of_a_recovery(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
-    assert narrative(run_series(recording, signals, summary_of(recording))) == [
+    assert narrative(run_series(summary_of(recording), recording, signals)) == [
         "p95 exceeded the objective of 500 ms after 5 s.",
         "The number of ready replicas rose from 1 to 2 after 10 s.",
         "From 15 s on, p95 stayed within the objective.",
@@ -85,7 +85,7 @@ def test_the_narrative_of_a_run_within_the_objective(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     signals.ready[:] = [(0.0, 2.0), (1.0, 2.0)]
-    assert narrative(run_series(recording, signals, summary_of(recording, slo_seconds=3.0))) == [
+    assert narrative(run_series(summary_of(recording, slo_seconds=3.0), recording, signals)) == [
         "p95 stayed within the objective of 3000 ms during the whole run.",
         "The number of ready replicas stayed at 2.",
     ]
@@ -94,7 +94,7 @@ def test_the_narrative_of_a_run_within_the_objective(
 def test_the_narrative_of_a_run_without_recovery(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
-    sentences = narrative(run_series(recording, Signals(), summary_of(recording, slo_seconds=0.05)))
+    sentences = narrative(run_series(summary_of(recording, slo_seconds=0.05), recording, Signals()))
     assert sentences == [
         "p95 exceeded the objective of 50 ms after 0 s.",
         "At the end p95 was still above the objective.",
@@ -107,7 +107,7 @@ def test_a_target_that_went_down_did_not_recover(
     for row in range(150, 300):
         recording.status[row] = 0
         recording.fail(row, recording.sent[row] + 0.0001, "connection refused")
-    run = run_series(recording, signals, summary_of(recording))
+    run = run_series(summary_of(recording), recording, signals)
     assert np.isinf(run.quantiles["p95"][15:30]).all()
     assert run.breaches == ((5.0, 30.0),)
     assert len(run.good[0]) == len(run.bad[0]) == 150
@@ -116,6 +116,6 @@ def test_a_target_that_went_down_did_not_recover(
 
 def test_a_run_without_responses_has_series(summary_of: Callable[..., Summary]) -> None:
     silent = Recording([0.0, 1.0], ["light", "light"])
-    run = run_series(silent, Signals(), summary_of(silent))
+    run = run_series(summary_of(silent), silent, Signals())
     assert np.isnan(run.quantiles["p95"]).all()
     assert run.end == 30.0

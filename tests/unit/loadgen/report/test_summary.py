@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.summary import Summary, achieved_ratio, quantile
+from tidegate.loadgen.report.summary import Summary, achieved_ratio, duration_text, quantile
 from tidegate.loadgen.send.record import Recording
 
 # The names that others rely on.
@@ -133,3 +133,21 @@ def test_an_interrupted_run_is_not_valid(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
     assert summary_of(recording, interrupted=True).invalid_reasons == ["the run was interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 µs"),
+        (0.000216, "216 µs"),
+        (0.0033, "3.3 ms"),
+        (0.035, "35 ms"),
+        (0.9994, "999 ms"),
+        (1.0, "1.00 s"),
+        (61.25, "61.25 s"),
+        (125.0, "125 s"),
+    ],
+)
+def test_a_duration_is_formatted_with_its_unit(seconds: float | None, text: str) -> None:
+    assert duration_text(seconds) == text

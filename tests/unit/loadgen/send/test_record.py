@@ -12,7 +12,6 @@ from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.send.record import (
     COLUMNS,
-    COLUMNS_WITHOUT_FIRST_BYTE,
     INTERRUPTED,
     Recording,
     read_csv,
@@ -91,16 +90,6 @@ def test_response_times_end_with_the_byte_that_is_asked_for(
     assert again.response[:4].tolist() == [0.5, 0.5, 1.0, 60.0]
     assert again.response_until("last-byte")[:4].tolist() == [1.0, 1.0, 1.0, 60.0]
     assert again.response_or_infinity[:4].tolist() == [0.5, np.inf, np.inf, np.inf]
-
-
-def test_a_recording_from_before_the_first_byte_was_recorded_is_read(
-    mixed: Recording, tmp_path: Path
-) -> None:
-    path = tmp_path / "requests.csv"
-    lines = ["".join(line).rstrip("\n").rpartition(",")[0] for line in to_csv(mixed)]
-    assert lines[0] == ",".join(COLUMNS_WITHOUT_FIRST_BYTE)
-    path.write_text("\n".join(lines) + "\n")
-    assert "".join(to_csv(read_csv(path))) == "".join(to_csv(mixed))
 
 
 def test_an_empty_recording_is_read(tmp_path: Path) -> None:
