@@ -37,7 +37,6 @@ class BuiltPolicy:
         tick_seconds: the time between decisions.
         uses_history: whether it prepares for rises that earlier days had.
         sets_slots: whether it sets the slots of replicas.
-        requires_real_slots: whether CPU cannot stand in for slots.
     """
 
     expression: str
@@ -46,7 +45,6 @@ class BuiltPolicy:
     tick_seconds: float
     uses_history: bool = False
     sets_slots: bool = False
-    requires_real_slots: bool = False
 
 
 def build_policy(
@@ -77,8 +75,7 @@ def build_policy(
     on = options_of(expression).get("predictive", int(prepares))
     if on not in {0, 1}:
         raise PolicyError(f"policy {expression!r}: predictive must be 0 or 1")
-    if not on or built.requires_real_slots:
-        # A policy of slots alone has nothing to prepare: they take effect at once.
+    if not on:
         return built
     parameters = {**built.parameters, "predictive": {"start_seconds": context.start_seconds}}
     policy = predictive(built.policy, context.start_seconds)
@@ -110,12 +107,7 @@ def _build_one(
     }
     policy = policy_type.build(parameters)
     return BuiltPolicy(
-        expression,
-        parameters,
-        policy,
-        float(tick),
-        sets_slots=policy_type.sets_slots,
-        requires_real_slots=policy_type.requires_real_slots,
+        expression, parameters, policy, float(tick), sets_slots=policy_type.sets_slots
     )
 
 

@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from tidegate.autoscaler.policies import keda, kpa, ray_serve, static, step
-from tidegate.autoscaler.policies.hpa import hpa
+from tidegate.autoscaler.policies import hpa, keda, kpa, ray_serve, static, step
 from tidegate.autoscaler.sloq.parameters import PRIORITIES, Priority, SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Policy
-from tidegate.autoscaler.wrappers.vertical import VerticalParameters, surge, vertical
+from tidegate.autoscaler.wrappers.surge import SurgeParameters, surge
 
 # Parameters that are no options: they come from other settings.
-NOT_OPTIONS: Final = frozenset(
-    {"min", "max", "until", "tick_seconds", "bounds", "base_slots", "most_slots"}
-)
+NOT_OPTIONS: Final = frozenset({"min", "max", "until", "tick_seconds", "base_slots", "most_slots"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +49,31 @@ class PolicyType:
     """A registered policy.
 
     Attributes:
-        build: builds the policy from its parameters.
-        parameters: the callable whose arguments are the parameters.
+        policy: makes the policy of its parameters.
+        parameters: their class.
         tick_seconds: the default time between decisions, as its authors have it.
         positive_options: options that must be above 0.
         aliases: alternative names of options.
         sets_slots: whether it sets the slots of replicas, which not every resizer can.
-        requires_real_slots: whether it needs real slots: more CPU for the same slots would change the time
-            in a slot, which it takes as constant.
         sloq_state: where SLOQ's state is in the policy's: it is the `whole` of it, or `inner` in it; None:
-            nowhere, or with slots in place of replicas.
+            nowhere.
     """
 
-    build: Callable[[Mapping[str, Any]], Policy]
-    parameters: Callable[..., object]
+    policy: Callable[[Any], Policy]
+    parameters: type
     tick_seconds: float
     positive_options: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
     sets_slots: bool = False
-    requires_real_slots: bool = False
     sloq_state: Literal["whole", "inner"] | None = None
+
+    def build(self, parameters: Mapping[str, Any]) -> Policy:
+        """The policy of these parameters.
+
+        Raises:
+            TypeError: one is missing or unknown.
+        """
+        return self.policy(self.parameters(**parameters))
 
     @property
     def options(self) -> dict[str, str]:
@@ -97,13 +99,8 @@ class PolicyType:
             "until": context.until,
             **PRIORITIES[context.priority],
         }
-        known = {"min", "max", *inspect.signature(self.parameters).parameters}
+        known = inspect.signature(self.parameters).parameters
         return {name: value for name, value in values.items() if name in known}
-
-
-def _build_hpa(parameters: Mapping[str, Any]) -> Policy:
-    own = {name: value for name, value in parameters.items() if name not in {"min", "max"}}
-    return hpa(Bounds(parameters["min"], parameters["max"]), **own)
 
 
 SLOQ_POSITIVE_OPTIONS: Final = frozenset(
@@ -112,61 +109,41 @@ SLOQ_POSITIVE_OPTIONS: Final = frozenset(
 
 POLICIES: Final[Mapping[str, PolicyType]] = {
     "sloq": PolicyType(
-        lambda parameters: sloq(SloqParameters(**parameters)),
-        SloqParameters,
-        tick_seconds=5.0,
-        positive_options=SLOQ_POSITIVE_OPTIONS,
-        sloq_state="whole",
+        sloq, SloqParameters, 5.0, positive_options=SLOQ_POSITIVE_OPTIONS, sloq_state="whole"
     ),
     "hpa": PolicyType(
-        _build_hpa,
-        hpa,
-        tick_seconds=15.0,
+        hpa.hpa,
+        hpa.HpaParameters,
+        hpa.TICK_SECONDS,
         positive_options=frozenset({"target"}),
         aliases={"inflight": "target"},
     ),
     "kpa": PolicyType(
-        lambda parameters: kpa.kpa(kpa.KpaParameters(**parameters)),
+        kpa.kpa,
         kpa.KpaParameters,
-        tick_seconds=kpa.TICK_SECONDS,
+        kpa.TICK_SECONDS,
         positive_options=frozenset({"target_utilisation", "max_up_rate", "max_down_rate"}),
     ),
     "ray-serve": PolicyType(
-        lambda parameters: ray_serve.ray_serve(ray_serve.RayServeParameters(**parameters)),
+        ray_serve.ray_serve,
         ray_serve.RayServeParameters,
-        tick_seconds=ray_serve.TICK_SECONDS,
+        ray_serve.TICK_SECONDS,
         positive_options=frozenset({"target"}),
     ),
     "keda": PolicyType(
-        lambda parameters: keda.keda(keda.KedaParameters(**parameters)),
+        keda.keda,
         keda.KedaParameters,
-        tick_seconds=keda.TICK_SECONDS,
+        keda.TICK_SECONDS,
         positive_options=frozenset({"inflight"}),
     ),
-    "vertical": PolicyType(
-        lambda parameters: vertical(VerticalParameters(**parameters)),
-        VerticalParameters,
-        tick_seconds=5.0,
-        positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
-        sets_slots=True,
-        requires_real_slots=True,
-    ),
     "surge": PolicyType(
-        lambda parameters: surge(VerticalParameters(**parameters)),
-        VerticalParameters,
-        tick_seconds=5.0,
+        surge,
+        SurgeParameters,
+        5.0,
         positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
         sets_slots=True,
         sloq_state="inner",
     ),
-    "step": PolicyType(
-        lambda parameters: step.step(step.StepParameters(**parameters)),
-        step.StepParameters,
-        tick_seconds=step.TICK_SECONDS,
-    ),
-    "static": PolicyType(
-        lambda parameters: static.static(static.StaticParameters(**parameters)),
-        static.StaticParameters,
-        tick_seconds=static.TICK_SECONDS,
-    ),
+    "step": PolicyType(step.step, step.StepParameters, step.TICK_SECONDS),
+    "static": PolicyType(static.static, static.StaticParameters, static.TICK_SECONDS),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tidegate.resizer.contract import Lends, Replica, ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.contract import Replica, ReplicaStatus, ResizeRefusedError
 
 
 @dataclass
@@ -15,7 +15,6 @@ class MemoryResizer:
     min_replicas: int = 1
     max_replicas: int = 6
     slots: int | None = None
-    lends: Lends = "slots"
     asked: list[int] = field(default_factory=list)
     slots_asked: list[int | None] = field(default_factory=list)
 
@@ -30,7 +29,6 @@ class MemoryResizer:
             ready=self.count,
             replicas=replicas,
             slots=self.slots,
-            lends=self.lends,
         )
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:

@@ -17,8 +17,8 @@ from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.signals import Reading
-from tidegate.autoscaler.policies.hpa import hpa
-from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.autoscaler.policies.hpa import HpaParameters, hpa
+from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.resizer.client import ResizerUnavailableError
@@ -124,7 +124,7 @@ class AutoscalerRun:
         self.metrics = Metrics(self.decided)
         self.autoscaler = Autoscaler(
             policy_name="hpa",
-            policy=hpa(Bounds(1, 10)),
+            policy=hpa(HpaParameters(1, 10)),
             read=self.resizer.read,
             resizer=self.resizer,
             event_log=self.recorded_events.event_log,

@@ -35,7 +35,6 @@ def problem(**sections: Any) -> str:
     ("sections", "sets_slots"),
     [
         ({"autoscaler": {"policy": "surge"}, "slots": {"per_replica": 3}}, True),
-        ({"autoscaler": {"policy": "vertical:most_factor=3"}, "slots": {"per_replica": 3}}, True),
         ({"autoscaler": {"policy": "surge"}, "slots": {"max": 4}}, False),
         ({"autoscaler": {"policy": "surge", "enabled": False}}, False),
         ({"autoscaler": {"policy": "sloq"}}, False),

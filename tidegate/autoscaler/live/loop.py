@@ -29,7 +29,6 @@ MACHINE_FULL: Final = (
     "requests queue, and more replicas do not complete more of them: the machine, or something else that all "
     "replicas share, is used up"
 )
-LENDS_CPU: Final = "the policy needs real slots, and the resizer lends CPU instead"
 # Without replicas, a tick reads the gateway's queue, and its interval adds to the cold start.
 ZERO_TICK_SECONDS: Final = 1.0
 # After this time Prometheus has scraped a new replica and evaluated its rules.
@@ -62,7 +61,6 @@ class Autoscaler:
         read_override: reads the pause or manual bounds in force.
         bounds: limits of manual bounds.
         dry_run: whether decisions are only recorded.
-        requires_real_slots: whether CPU cannot stand in for slots.
         read_queue: reads the number of requests that wait at the gateway; only at zero replicas.
         decided: gets the number of each decision, for those that ask for it.
     """
@@ -77,7 +75,6 @@ class Autoscaler:
     read_override: OverrideReader = no_override
     bounds: Bounds = DEFAULT_BOUNDS
     dry_run: bool = False
-    requires_real_slots: bool = False
     read_queue: Callable[[], Awaitable[float | None]] = unknown_queue
     decided: DecidedNumber = field(default_factory=DecidedNumber)
     _state: dict[str, Any] = field(default_factory=dict, init=False)
@@ -138,9 +135,7 @@ class Autoscaler:
     async def _apply(self, decision: Decision, status: ReplicaStatus) -> None:
         """Call the resizer if its number or slots differ from the decision."""
         slots, problem = decision.slots, ""
-        if slots is not None and self.requires_real_slots and status.lends != "slots":
-            problem = LENDS_CPU
-        elif slots is not None and status.slots is None:
+        if slots is not None and status.slots is None:
             problem = CANNOT_SET_SLOTS
         self._condition("slots", problem)
         if problem or slots == status.slots:

@@ -97,7 +97,6 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             metrics=metrics,
             read_override=OverrideFile(settings.control_file).read,
             bounds=bounds(settings),
-            requires_real_slots=built.requires_real_slots,
             dry_run=settings.autoscaler.dry_run or dry_run,
             read_queue=GatewayQueue(_gateway_metrics_url(settings), session).read,
             decided=decided,
@@ -145,12 +144,6 @@ async def _check_resizer_sets_slots(client: ResizerClient, built: BuiltPolicy) -
         status = await client.status()
     except ResizerUnavailableError:
         return  # the first tick that reaches it checks the policy and logs
-    if built.requires_real_slots and status.lends != "slots":
-        raise CannotStartError(
-            f"autoscaler.policy: {built.expression!r} needs real slots, but the resizer at {client.address}"
-            f" lends {status.lends.upper()} instead, which changes the time in a slot: use 'surge'"
-            " (docs/how-to/scaling.md), or a policy that sets the number of replicas"
-        )
     if status.slots is None:
         raise CannotStartError(
             f"autoscaler.policy: {built.expression!r} sets the slots of replicas, but the resizer at"

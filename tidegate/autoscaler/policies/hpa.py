@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from tidegate.autoscaler.sloq.signal_checks import valid_or_none
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 # Kubernetes' default scaleUp behaviour: 100 % or 4 pods every 15 s, whichever is more.
 UP_PERIOD_SECONDS: Final = 15.0
 UP_FACTOR: Final = 2
 UP_STEP: Final = 4
-# Far above any bound, and still exact as a float.
-MAX_REPLICAS: Final = 1e9
 EPSILON: Final = 1e-9
+TICK_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,13 @@ class _Recommendation:
     usage: float | None = None
 
 
-def hpa(
-    bounds: Bounds,
-    *,
-    target: float = 0.7,
-    tolerance: float = 0.1,
-    down_stabilization_seconds: float = 300.0,
-    stale_seconds: float = 15.0,
-    minute_mean: int = 0,
-) -> Policy:
-    """The HPA v2 policy.
+@dataclass(frozen=True, slots=True)
+class HpaParameters:
+    """The options of `hpa`.
 
-    Args:
-        bounds: of the number of replicas.
+    Attributes:
+        min: the minimum number of replicas.
+        max: the maximum.
         target: target requests in the system per slot; above 0.
         tolerance: no change while the ratio of usage to target is this close to 1.
         down_stabilization_seconds: scale-down follows the largest recommendation of this window.
@@ -56,25 +50,34 @@ def hpa(
         minute_mean: 1: use the mean of the requests in the system over a minute, as of an `avg_over_time` in
             the adapter's query; 0: the last sample.
     """
-    parameters = {
-        "min": bounds.min,
-        "max": bounds.max,
-        "target": target,
-        "tolerance": tolerance,
-        "down_stabilization_seconds": down_stabilization_seconds,
-        "stale_seconds": stale_seconds,
-        "minute_mean": minute_mean,
-    }
+
+    min: int
+    max: int
+    target: float = 0.7
+    tolerance: float = 0.1
+    down_stabilization_seconds: float = 300.0
+    stale_seconds: float = 15.0
+    minute_mean: int = 0
+
+
+def hpa(parameters: HpaParameters) -> Policy:
+    """The policy with these parameters.
+
+    Its state: `recommendations` and `changes` (times and numbers), and the number last decided (`asked`).
+    """
+    recorded_parameters = asdict(parameters)
+    bounds = Bounds(parameters.min, parameters.max)
+    window_seconds = parameters.down_stabilization_seconds
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         current = signals.desired
-        if minute_mean:
+        if parameters.minute_mean:
             signals = replace(signals, in_system=signals.in_system_60s)
-        advice = _recommend(signals, target, tolerance, stale_seconds)
+        advice = _recommend(signals, parameters)
 
         # At the start, the current number counts as a recommendation made now, as in Kubernetes.
         earlier = state.get("recommendations", [[now, current]])
-        window = [[at, n] for at, n in earlier if at > now - down_stabilization_seconds]
+        window = [[at, n] for at, n in earlier if at > now - window_seconds]
         peak = max([advice.number, *(n for _, n in window)])
         stabilized = advice.number if advice.number > current else min(current, peak)
 
@@ -85,24 +88,22 @@ def hpa(
         window = [[at, n] for at, n in window if n > advice.number]
         if desired != current:
             changes.append([now, desired - current])
-        outcome = _Outcome(
-            desired, current, advice, stabilized, limit, bounds, down_stabilization_seconds
-        )
+        outcome = _Outcome(desired, current, advice, stabilized, limit, parameters)
         return Decision(
             desired=desired,
             reason=outcome.reason(),
             explanation=outcome.explanation(),
             inputs={
-                "in_system": _usable(signals.in_system),
+                "in_system": valid_or_none(signals.in_system),
                 "slots_per_replica": signals.slots_per_replica,
                 "ready": signals.ready,
                 "running": signals.running,
-                "age_seconds": _usable(signals.age_seconds),
+                "age_seconds": valid_or_none(signals.age_seconds),
                 "usage": advice.usage,
                 "recommendation": advice.number,
                 "largest_recommendation": peak,
                 "up_limit": limit,
-                "parameters": parameters,
+                "parameters": recorded_parameters,
             },
             state={
                 "recommendations": [*window, [now, advice.number]],
@@ -132,13 +133,12 @@ def scale_up_limit(
     return changes, max(current, UP_FACTOR * before, before + UP_STEP)
 
 
-def _recommend(
-    signals: Signals, target: float, tolerance: float, stale_seconds: float
-) -> _Recommendation:
+def _recommend(signals: Signals, parameters: HpaParameters) -> _Recommendation:
     """The recommendation of replica_calculator.go, in its order: tolerance, missing pods, direction."""
     current, ready, slots = signals.desired, signals.ready, signals.slots_per_replica
-    in_system = _usable(signals.in_system)
-    blind = _why_blind(signals, stale_seconds)
+    target, tolerance = parameters.target, parameters.tolerance
+    in_system = valid_or_none(signals.in_system)
+    blind = _why_blind(signals, parameters.stale_seconds)
     if blind or in_system is None or slots is None:
         return _Recommendation(current, "no-signal", blind)
     if ready <= 0:
@@ -147,7 +147,7 @@ def _recommend(
         )
 
     # The load in replicas at exactly the target usage; usage is the ratio per ready replica.
-    load = min(in_system / (slots * target), MAX_REPLICAS)
+    load = in_system / (slots * target)
     usage = load / ready
     because = (
         f"{in_system:g} requests in the system over {slots * ready} slots"
@@ -177,8 +177,8 @@ def _recommend(
 
 def _why_blind(signals: Signals, stale_seconds: float) -> str:
     """Why the signals cannot be used; empty if they can."""
-    age, slots = _usable(signals.age_seconds), signals.slots_per_replica
-    if _usable(signals.in_system) is None:
+    age, slots = valid_or_none(signals.age_seconds), signals.slots_per_replica
+    if valid_or_none(signals.in_system) is None:
         problem = "the requests in the system are not known"
     elif slots is None or slots < 1:
         problem = "the slots of a replica are not known"
@@ -193,11 +193,6 @@ def _why_blind(signals: Signals, stale_seconds: float) -> str:
     return f"{problem} ({signals.problem})" if signals.problem else problem
 
 
-def _usable(value: float | None) -> float | None:
-    """The value if it is finite and not negative, else None."""
-    return value if value is not None and math.isfinite(value) and value >= 0 else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     """A decided number and the values behind it, for reason and explanation."""
@@ -207,8 +202,7 @@ class _Outcome:
     advice: _Recommendation
     stabilized: int
     limit: int
-    bounds: Bounds
-    down_stabilization_seconds: float
+    parameters: HpaParameters
 
     def reason(self) -> str:
         """The label of the decision counter."""
@@ -218,7 +212,7 @@ class _Outcome:
             return "up" if self.desired > self.current else "down"
         if self.desired < self.advice.number:
             return "limited"
-        if self.desired > self.bounds.clamp(self.advice.number):
+        if self.desired > max(self.advice.number, self.parameters.min):
             return "stabilized"
         # At the minimum, a recommendation of fewer changes nothing.
         return "hold" if self.advice.reason == "down" else self.advice.reason
@@ -229,17 +223,17 @@ class _Outcome:
         return "; ".join([f"{begin}: {self.advice.because}", *self._notes()])
 
     def _notes(self) -> list[str]:
-        wanted, notes = self.advice.number, []
-        enough = max(wanted, self.bounds.min)
+        wanted, notes, least = self.advice.number, list[str](), self.parameters.min
+        enough = max(wanted, least)
         if self.stabilized > enough:
             notes.append(
                 f"{enough} would be enough, but {self.stabilized} is the largest recommendation"
-                f" of the last {self.down_stabilization_seconds:g} s"
+                f" of the last {self.parameters.down_stabilization_seconds:g} s"
             )
         if self.stabilized > self.limit:
             notes.append(f"{wanted} wanted, {self.limit} allowed within {UP_PERIOD_SECONDS:g} s")
-        if min(self.stabilized, self.limit) > self.bounds.max:
-            notes.append(f"the maximum is {self.bounds.max}")
-        if wanted < self.bounds.min == self.desired:
-            notes.append(f"the minimum is {self.bounds.min}")
+        if min(self.stabilized, self.limit) > self.parameters.max:
+            notes.append(f"the maximum is {self.parameters.max}")
+        if wanted < least == self.desired:
+            notes.append(f"the minimum is {least}")
         return notes

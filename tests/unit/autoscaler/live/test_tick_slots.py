@@ -3,7 +3,7 @@
 from typing import Any
 
 from support.harnesses.autoscaler_run import AutoscalerRun, metrics_text
-from tidegate.autoscaler.live.loop import CANNOT_SET_SLOTS, LENDS_CPU
+from tidegate.autoscaler.live.loop import CANNOT_SET_SLOTS
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 
@@ -55,17 +55,6 @@ async def test_a_resizer_that_cannot_set_slots_only_gets_the_number(
         f"slots: {CANNOT_SET_SLOTS}",
         "slots: resolved",
     ]
-
-
-async def test_a_policy_that_needs_real_slots_requests_none_where_cpu_is_lent(
-    run: AutoscalerRun,
-) -> None:
-    run.resizer.slots, run.resizer.lends = 2, "cpu"
-    run.autoscaler.policy, run.autoscaler.requires_real_slots = lending(4, 4, None), True
-    for _ in range(3):
-        await run.tick()
-    assert (run.resizer.asked, run.resizer.slots_asked) == ([3], [None])
-    assert run.recorded_events.messages() == [f"slots: {LENDS_CPU}", "slots: resolved"]
 
 
 async def test_in_a_dry_run_slots_are_only_recorded(run: AutoscalerRun) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.autoscaler.policies.hpa import hpa
+from tidegate.autoscaler.policies.hpa import HpaParameters, hpa
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 
 NOW = 1000.0
@@ -35,7 +35,9 @@ class Case:
     def decide(self) -> Decision:
         ready = self.held if self.ready < 0 else self.ready
         running = ready if self.running < 0 else self.running
-        return hpa(self.bounds)(self.state, signals(self, ready, running), NOW)
+        return hpa(HpaParameters(self.bounds.min, self.bounds.max))(
+            self.state, signals(self, ready, running), NOW
+        )
 
 
 def signals(case: Case, ready: int, running: int) -> Signals:
@@ -218,13 +220,13 @@ def test_the_explanation_says_what_was_decided_and_why(case: Case, part: str) ->
 
 def test_the_problem_with_signals_is_in_the_explanation() -> None:
     recorded = replace(signals(CASES[0], 1, 1), in_system=None, problem="Prometheus is too slow")
-    assert hpa(Bounds(1, 9))({}, recorded, NOW).explanation == (
+    assert hpa(HpaParameters(1, 9))({}, recorded, NOW).explanation == (
         "1 held: the requests in the system are not known (Prometheus is too slow)"
     )
 
 
 def test_a_number_held_without_signals_is_a_recommendation_of_it() -> None:
-    decide = hpa(Bounds(1, 9))
+    decide = hpa(HpaParameters(1, 9))
     good = signals(Case("", 0.0, 3, 0, ""), 3, 3)
     blind = decide(recommended((900.0, 0)), replace(good, in_system=None), NOW)
     # 299 s after the last blind tick it still holds; 300 s after, it is over.
@@ -233,7 +235,7 @@ def test_a_number_held_without_signals_is_a_recommendation_of_it() -> None:
 
 
 def test_the_state_drops_what_cannot_matter_any_more() -> None:
-    decide = hpa(Bounds(1, 99))
+    decide = hpa(HpaParameters(1, 99))
     state = {
         "recommendations": [[500.0, 9], [800.0, 8], [850.0, 2], [900.0, 3]],
         "changes": [[900.0, 1], [990.0, 2]],
@@ -256,19 +258,19 @@ def test_the_state_drops_what_cannot_matter_any_more() -> None:
 
 def test_the_mean_over_a_minute_is_used_if_asked_for() -> None:
     seen = replace(signals(Case("", 9.0, 2, 0, ""), 2, 2), in_system_60s=2.8)
-    assert hpa(Bounds(1, 9))({}, seen, NOW).desired == 6
-    mean = hpa(Bounds(1, 9), minute_mean=1)
+    assert hpa(HpaParameters(1, 9))({}, seen, NOW).desired == 6
+    mean = hpa(HpaParameters(1, 9, minute_mean=1))
     assert mean({}, seen, NOW).desired == 2
     assert mean({}, replace(seen, in_system_60s=None), NOW).reason == "no-signal"
 
 
 def test_without_stabilization_down_is_at_once() -> None:
-    decide = hpa(Bounds(1, 9), down_stabilization_seconds=0)
+    decide = hpa(HpaParameters(1, 9, down_stabilization_seconds=0))
     assert decide({}, signals(Case("", 0.0, 9, 0, ""), 9, 9), NOW).desired == 1
 
 
 def test_the_inputs_hold_every_value_and_parameter() -> None:
-    decision = hpa(Bounds(1, 9))({}, signals(Case("", 4.2, 1, 0, ""), 1, 1), NOW)
+    decision = hpa(HpaParameters(1, 9))({}, signals(Case("", 4.2, 1, 0, ""), 1, 1), NOW)
     assert decision.inputs == {
         "in_system": 4.2,
         "slots_per_replica": 2,

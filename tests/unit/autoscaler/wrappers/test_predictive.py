@@ -199,8 +199,7 @@ WITHOUT_RISE = st.sampled_from(
     ]
 )
 BAD = st.lists(st.lists(st.sampled_from([math.nan, math.inf, -1.0, 1e10]), max_size=9), max_size=9)
-# `vertical` sets slots, which take effect at once.
-every_policy = pytest.mark.parametrize("name", [name for name in POLICIES if name != "vertical"])
+every_policy = pytest.mark.parametrize("name", POLICIES)
 
 
 @every_policy

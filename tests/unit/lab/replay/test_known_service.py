@@ -55,10 +55,7 @@ def test_the_same_policy_costs_as_much_as_it_did(recorded: Recorded) -> None:
     assert ratio({}) > 1.2
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [*(name for name in POLICIES if name != "vertical"), "max(hpa,sloq)", "sloq:predictive=1"],
-)
+@pytest.mark.parametrize("expression", [*POLICIES, "max(hpa,sloq)", "sloq:predictive=1"])
 def test_every_policy_that_plans_for_start_up_times_begins_with_the_recorded_ones(
     expression: str, recorded: Recorded
 ) -> None:
@@ -92,8 +89,6 @@ def test_what_the_recorded_policy_decided_is_not_taken_over(recorded: Recorded) 
     assert initial_state(decisions, "sloq").keys() <= {
         *("service_seconds", "service_seconds_p95", "startups", "told_slots", "slots")
     }
-    # To `vertical`, a slot is a replica.
-    assert initial_state(decisions, "vertical") == {}
     assert initial_state(read(recorded("hpa")), "kpa") == {}
 
 

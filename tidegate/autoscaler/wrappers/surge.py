@@ -1,13 +1,12 @@
-"""Vertical scaling: more slots in the existing replicas, while their machine has spare capacity.
+"""Vertical scaling: more slots in the ready replicas while others start.
 
-A new slot is available at once, while a replica takes time to start. Two policies use that:
+A new slot is available at once, while a replica takes time to start. `surge` is SLOQ; while the replicas it
+requested start, the ready ones are lent more slots, up to a maximum factor. It assumes that the time in a
+slot stays the same, which holds for an accelerator with spare capacity, or for requests that wait for
+something else. Live it needs a resizer that can set slots.
 
-- `vertical` keeps the number of replicas and sizes their slots: SLOQ, with each slot as a replica.
-- `surge` is SLOQ; while the replicas it requested start, the ready ones are lent more slots, up to a maximum
-  factor. Vertical first, then horizontal.
-
-Both assume that the time in a slot stays the same, which holds for an accelerator with spare capacity, or for
-requests that wait for something else. Live they need a resizer that can set slots.
+No policy changes the slots of a fixed number of replicas: with as many slots as it might set at all times,
+fewer requests were late (spike: 25 % instead of 28 %), and a slot that is not used costs nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from tidegate.autoscaler.types import Decision, Policy, Signals
 
 
 @dataclass(frozen=True, slots=True)
-class VerticalParameters(SloqParameters):
+class SurgeParameters(SloqParameters):
     """The parameters of SLOQ, and the limits of slots.
 
     Attributes:
@@ -41,50 +40,7 @@ class VerticalParameters(SloqParameters):
         return limit if self.most_slots is None else min(limit, self.most_slots)
 
 
-def vertical(parameters: VerticalParameters) -> Policy:
-    """The policy that only sets slots.
-
-    Its state: `base`, the base slots of a replica; `slots`, those decided last; `inner`, the state of SLOQ.
-    """
-
-    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        current, per_replica = signals.desired, signals.slots_per_replica
-        base = parameters.base_slots or state.get("base") or per_replica
-        if not base or current < 1:
-            return _unknown(parameters, state, signals)
-        # The slots last requested are in force, while the metrics are seconds old.
-        own = signals.slots_asked or per_replica or state.get("slots") or base
-        inner = replace(parameters, min=current, max=current * parameters.max_slots(base))
-        decision = sloq(inner)(
-            state.get("inner", {}),
-            replace(
-                signals,
-                slots_per_replica=None if per_replica is None else 1,
-                busiest=None,
-                ready=signals.ready * own,
-                running=signals.running * own,
-                desired=current * own,
-            ),
-            now,
-        )
-        number = max(parameters.min, min(parameters.max, current))
-        slots = math.ceil(decision.desired / current)
-        if slots == own and decision.desired < current * own:
-            # Fewer slots would be enough; remove one per replica if it was not needed recently.
-            slots = max(1, own - 1, math.ceil(decision.inputs["largest_target"] / current))
-        return replace(
-            decision,
-            desired=number,
-            slots=slots,
-            explanation=f"{number} replicas of {own} → {slots} slots: {decision.explanation}",
-            inputs={**decision.inputs, "parameters": asdict(parameters)},
-            state={"base": base, "slots": slots, "inner": decision.state},
-        )
-
-    return decide
-
-
-def surge(parameters: VerticalParameters) -> Policy:
+def surge(parameters: SurgeParameters) -> Policy:
     """The policy that lends slots until new replicas are ready.
 
     Its state: `base`, the base slots of a replica; `wanted`, the replicas decided last; `inner`, the state of
@@ -132,7 +88,7 @@ def _to_come(desired: int, requested: int, wanted: int | None) -> int:
     return desired if wanted is None or requested >= wanted else min(desired, requested)
 
 
-def _unknown(parameters: VerticalParameters, state: dict[str, Any], signals: Signals) -> Decision:
+def _unknown(parameters: SurgeParameters, state: dict[str, Any], signals: Signals) -> Decision:
     current = signals.desired
     return Decision(
         desired=max(parameters.min, min(parameters.max, current)),

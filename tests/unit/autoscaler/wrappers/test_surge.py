@@ -1,4 +1,4 @@
-"""Vertical scaling, simulated and live: changing slots, and the policies that set them."""
+"""Vertical scaling, simulated and live: changing slots, and the policy that lends them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tidegate.autoscaler.wrappers.combinators import bounded
 from tidegate.lab.replay.replay import replay
 from tidegate.lab.simulator.comparison import TraceSpec, run_one
 from tidegate.lab.simulator.replicas import SimulatedService
-from tidegate.lab.simulator.run import Run
 from tidegate.lab.simulator.score import Score, score
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.workload import Workload
@@ -49,12 +48,8 @@ def service(count: int, seconds: float, *, slots: int = 1) -> SimulatedService:
     return made
 
 
-def run(words: str) -> Run:
-    return run_one(words, TraceSpec("spike"), System(), 0)
-
-
 def judge(words: str) -> Score:
-    return score(run(words), System().slo_seconds)
+    return score(run_one(words, TraceSpec("spike"), System(), 0), System().slo_seconds)
 
 
 def test_more_slots_take_over_the_queue_at_once() -> None:
@@ -131,25 +126,8 @@ def test_slots_are_lent_up_to_the_maximum() -> None:
     assert decide({}, replace(SEEN, ready=0), 5.0).slots == 4
 
 
-def test_vertical_follows_the_work_with_slots_and_keeps_the_number() -> None:
-    decide = build_policy("vertical:most_factor=4", CONTEXT).policy
-    found = decide({}, SEEN, 5.0)
-    assert (found.desired, found.slots) == (3, 6)
-    assert found.explanation.startswith("3 replicas of 4 → 6 slots: 12 → 16: 50 requests/s")
-    idle = replace(SEEN, arrival_rate=0.0, arrival_rate_60s=0.0, in_system=0.0, busy=0.0)
-    now = 5.0
-    for number in range(200):
-        now += 5.0
-        slots = found.slots or 4
-        found = decide(
-            found.state, replace(idle, slots_per_replica=slots, latency_seconds=0.1 + number), now
-        )
-    assert (found.desired, found.slots) == (3, 1)
-
-
-@pytest.mark.parametrize("name", ["surge", "vertical"])
-def test_without_metrics_nothing_is_removed(name: str) -> None:
-    decide = build_policy(name, CONTEXT).policy
+def test_without_metrics_nothing_is_removed() -> None:
+    decide = build_policy("surge", CONTEXT).policy
     blind = decide({}, LOST, 5.0)
     assert (blind.desired, blind.reason, blind.slots) == (3, "no-signal", None)
     first = decide({}, SEEN, 5.0)
@@ -164,23 +142,14 @@ def test_lent_slots_bridge_a_surge_at_no_higher_cost() -> None:
     assert bridged.replica_seconds < 1.05 * plain.replica_seconds
 
 
-def test_slots_alone_suffice_on_a_large_enough_machine() -> None:
-    enough, small = judge("vertical:most_factor=8"), judge("vertical:most_factor=1")
-    assert enough.violation_seconds < 0.2 * small.violation_seconds
-    assert {tick.decision.desired for tick in run("vertical").ticks} == {3}
-
-
 # Live, the settings say what a replica has by itself and may have, and the resizer what was asked for.
 LIVE = replace(CONTEXT, slots=4, most_slots=6)
 ASKED = replace(SEEN, slots_asked=4)
 
 
-@pytest.mark.parametrize("name", ["surge", "vertical"])
-def test_they_run_live_within_the_limits_of_the_settings(name: str) -> None:
-    check_live(name)
-    assert build_policy(name, LIVE).sets_slots
-    assert not build_policy("sloq", LIVE).sets_slots
-    decide = build_policy(f"{name}:most_factor=8", LIVE).policy
+def test_it_runs_live_within_the_limits_of_the_settings() -> None:
+    check_live("surge")
+    decide = build_policy("surge:most_factor=8", LIVE).policy
     busy = replace(ASKED, arrival_rate=200.0, arrival_rate_60s=200.0)
     assert decide({}, busy, 5.0).slots == 6
 
@@ -232,14 +201,13 @@ def test_a_pause_keeps_the_slots() -> None:
     assert (bound.desired, bound.slots) == (4, surge({}, ASKED, 5.0).slots)
 
 
-@pytest.mark.parametrize("name", ["surge", "vertical"])
-def test_live_decisions_with_slots_replay_byte_for_byte(name: str, recorded_events: Any) -> None:
-    decide = build_policy(name, LIVE).policy
+def test_live_decisions_with_slots_replay_byte_for_byte(recorded_events: Any) -> None:
+    decide = build_policy("surge", LIVE).policy
     state: dict[str, Any] = {}
     for number, asked in enumerate((4, 6, 6, 4)):
         signals = replace(ASKED, slots_asked=asked, latency_seconds=0.5 + 0.01 * number)
         decision = decide(state, signals, 5.0 * number)
-        recorded_events.record(name, state, signals, 5.0 * number, decision)
+        recorded_events.record("surge", state, signals, 5.0 * number, decision)
         state = decision.state
     events = recorded_events.events("decision")
     for event in events:
