@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
 from tidegate.monitoring.report.model_choice import ChosenModel, NoModelError
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import REFERENCE, Artefact, ArtefactError
 from tidegate.settings import Settings

@@ -13,11 +13,14 @@ from elasticsearch import Elasticsearch
 from support.store_refresh import refresh
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.concept.watch import QUERY, Watcher, WatcherMetrics
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.feedback.class_outcomes import ClassOutcome
 from tidegate.monitoring.feedback.prediction_ids import ClassPrediction, PredictionIds
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.monitoring.report.labelled_rows import read_labelled_rows
 from tidegate.monitoring.retraining.run import read_rows
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.registry import make_task
 from tidegate.settings import Drift
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest
@@ -113,7 +116,9 @@ def test_a_label_in_two_backing_indices_is_counted_once_with_its_first_value(
     assert len(set(same)) == 2
     assert store.search(SearchRequest(follower.query)).total == 3
 
-    assert read_labelled_rows(store, name, name, SINCE, []).actual.tolist() == ["late", "late"]
+    model = Model(name, name, (), None, Reference(samples=0, features=()))
+    task = make_task(model, Drift())
+    assert read_labelled_rows(store, task, SINCE, []).actual.tolist() == ["late", "late"]
     found = read_rows(store, name, SINCE)
     assert (found.label_count, [row.label for row in found.labelled]) == (2, ["late", "late"])
     found_again = list(follower.events())  # it remembers ids for some seconds only

@@ -11,12 +11,16 @@ import numpy.typing as npt
 
 from support.samples.model_artefacts import calibrated_model, regressor
 from tidegate.events.event import Event, Origin
+from tidegate.monitoring.counting.distributions import (
+    feature_distributions,
+    prediction_distribution,
+)
 from tidegate.monitoring.report.alerts import FiredAlert
-from tidegate.monitoring.report.distributions import feature_distributions, prediction_distribution
 from tidegate.monitoring.report.findings import Counters, Findings, build_findings
-from tidegate.monitoring.report.labelled_rows import Floats, LabelledRows
-from tidegate.monitoring.report.periods import Period
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.labelled_rows import Floats, LabelledRows
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.periods import Period
+from tidegate.monitoring.tasks.registry import make_task
 from tidegate.settings import Drift
 
 PERIODS = [Period("Mar", 0, 10), Period("<Apr>", 10, 20)]
@@ -63,15 +67,13 @@ def _rows(
     segments: Mapping[str, Sequence[str]],
     **known: Floats,
 ) -> LabelledRows:
-    unknown = np.full(len(answered), np.nan)
     return LabelledRows(
         np.array(answered, np.float64),
         predicted,
         actual,
-        known.get("confidence", unknown),
-        known.get("inside", unknown),
         np.array([f"{at:032x}" for at in range(len(answered))], np.str_),
         np.arange(len(answered)),
+        known,
         {name: np.array(values, np.str_) for name, values in segments.items()},
     )
 
@@ -122,7 +124,7 @@ def counters(model: Model, *, drifted: bool = True, predictions: bool = True) ->
 def findings(model: Model, rows: LabelledRows, found: Counters | None = None) -> Findings:
     """The findings on a model, with its usual counters unless others are given."""
     return build_findings(
-        model, Drift(), rows, found or counters(model), span=SPAN, periods=PERIODS,
+        make_task(model, Drift()), rows, found or counters(model), span=SPAN, periods=PERIODS,
         explanations={ALERT: "PSI 1.23 of 1,510 rows over 5m"},
     )  # fmt: skip
 

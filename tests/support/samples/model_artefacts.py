@@ -12,7 +12,7 @@ from tidegate.monitoring.counting.reference import (
     Reference,
     Residuals,
 )
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 
 HELD_OUT: Final = Residuals(
     mean_absolute_error=4.0,

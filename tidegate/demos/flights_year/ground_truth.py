@@ -17,7 +17,8 @@ from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.drift_test import DriftTest
 from tidegate.monitoring.counting.reference import Counts
 from tidegate.monitoring.report.alerts import FiredAlert
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.registry import make_task
 from tidegate.rules.drift_rules import FAST, SECONDS
 from tidegate.rules.model_alerts import TIERS
 from tidegate.settings import Drift
@@ -93,7 +94,7 @@ class GroundTruth:
 
     def expected_accuracy(self, rows: Mask) -> float:
         """The expected fraction of correct predictions for these rows; NaN without a calibration."""
-        expectation = self._model.expectation
+        expectation = make_task(self._model, self._drift).expectation()
         if expectation is None or not rows.any():
             return float("nan")
         return expectation.sum(self._confidence[rows]) / int(rows.sum())

@@ -42,9 +42,9 @@ from tidegate.monitoring.report.counter_increases import (
 )
 from tidegate.monitoring.report.findings import Findings
 from tidegate.monitoring.report.page import to_html
-from tidegate.monitoring.report.periods import Period
 from tidegate.monitoring.report.run import collect_findings
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.periods import Period
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.service.model.artefact import load
 from tidegate.service.model.features import Schema

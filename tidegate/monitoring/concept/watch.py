@@ -15,14 +15,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 
 from tidegate.events.event import Event
 from tidegate.monitoring.concept.detectors import Adwin, Change, Detector, ZTest
+from tidegate.monitoring.tasks.registry import TASKS
 from tidegate.settings import Drift
 from tidegate.store.query import time_ranges
 
 QUERY: Final = "event.dataset:tidegate.outcome"
 MAX_RECENT_IDS: Final = 100_000
 """Ids of recent labels, to skip repetitions; they need 8 MiB."""
-WRONG: Final = "the error rate"
-OUTSIDE: Final = "the share of true values outside the interval"
 _MODEL: Final = ("model", "version")
 
 Model = tuple[str, str]
@@ -86,7 +85,7 @@ class ErrorRateChange:
     labels: int
     at_us: int
     event_id: str
-    error: str = WRONG
+    error: str
 
     @property
     def message(self) -> str:
@@ -234,19 +233,17 @@ def _read(event: Mapping[str, Any]) -> _Outcome | None:
         at_us = time_ranges.microseconds(event["@timestamp"])
         if at_us is None:
             return None
-        if "correct" in outcome:
-            right, held_out, error = outcome["correct"], outcome.get("accuracy"), WRONG
-        elif "inside" in outcome:
-            right, held_out, error = outcome["inside"], outcome.get("coverage"), OUTSIDE
-        else:  # a regressor without an interval
+        task = next((each for each in TASKS.values() if each.right in outcome), None)
+        if task is None:  # a regressor without an interval
             return None
+        held_out = outcome.get(task.right_held_out)
         return _Outcome(
             (str(fields["model"]["name"]), str(fields["model"]["version"])),
-            right is False,
+            outcome[task.right] is False,
             held_out if isinstance(held_out, float) and 0 <= held_out <= 1 else None,
             at_us,
             str(event["event"]["id"]),
-            error,
+            task.wrong_name,
         )
     except (AttributeError, KeyError, TypeError):
         return None

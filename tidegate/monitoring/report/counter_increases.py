@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.monitoring.report.periods import Period, period_indices
+from tidegate.monitoring.tasks.periods import Period, period_indices
 from tidegate.runtime import prometheus
 
 MAX_POINTS: Final = 1000

@@ -14,8 +14,8 @@ from matplotlib.ticker import FuncFormatter
 
 from tidegate.loadgen.report.plots import percent_label
 from tidegate.loadgen.report.theme import STYLE, Theme
+from tidegate.monitoring.counting.distributions import Distribution
 from tidegate.monitoring.counting.drift_test import smoothed_ratios
-from tidegate.monitoring.report.distributions import Distribution
 from tidegate.monitoring.report.findings import Findings
 from tidegate.monitoring.report.plot_style import bare, figure, name_periods
 

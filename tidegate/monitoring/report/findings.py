@@ -9,6 +9,11 @@ from typing import Any, Final
 
 import aiohttp
 
+from tidegate.monitoring.counting.distributions import (
+    Distribution,
+    feature_distributions,
+    prediction_distribution,
+)
 from tidegate.monitoring.counting.reference import MISSING, FeatureReference
 from tidegate.monitoring.report.alerts import FIRING, FiredAlert, fired_alerts
 from tidegate.monitoring.report.counter_increases import (
@@ -17,13 +22,6 @@ from tidegate.monitoring.report.counter_increases import (
     increases_by,
     query_range,
 )
-from tidegate.monitoring.report.distributions import (
-    Distribution,
-    feature_distributions,
-    prediction_distribution,
-)
-from tidegate.monitoring.report.labelled_rows import LabelledRows
-from tidegate.monitoring.report.periods import Period, Quality
 from tidegate.monitoring.report.quality import (
     Bin,
     Example,
@@ -34,7 +32,10 @@ from tidegate.monitoring.report.quality import (
     quality_by_period,
     worst_predictions,
 )
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.labelled_rows import LabelledRows
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.periods import Period, Quality
+from tidegate.monitoring.tasks.task import Task
 from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Drift
@@ -74,8 +75,7 @@ class Findings:
     """Everything a report shows.
 
     Attributes:
-        model: the model.
-        drift: the thresholds.
+        task: the task of the model.
         span: the time of the report.
         periods: its parts.
         counters: what Prometheus has counted.
@@ -89,8 +89,7 @@ class Findings:
         explanations: why an alert fired, by the alert, where this is known.
     """
 
-    model: Model
-    drift: Drift
+    task: Task
     span: Period
     periods: Sequence[Period]
     counters: Counters
@@ -102,6 +101,16 @@ class Findings:
     examples: Sequence[Example]
     newer: NewerVersion | None = None
     explanations: Mapping[FiredAlert, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.task.model
+
+    @property
+    def drift(self) -> Drift:
+        """The thresholds."""
+        return self.task.drift
 
     @property
     def drifted(self) -> list[Distribution]:
@@ -117,10 +126,10 @@ class Findings:
 
     @property
     def distributions(self) -> Sequence[Distribution]:
-        """Those that are compared with training: of the features, and of the values of a regressor."""
+        """Those compared with training: of features, and of predictions if the task compares them."""
         values = self.counters.predictions
         bins = self.model.reference.prediction
-        if not self.model.task.numbers or values is None or bins is None:
+        if not self.task.compares_predictions or values is None or bins is None:
             return self.counters.features
         own = replace(values, name="predicted value", bins=_ranges(bins))
         return [own, *self.counters.features]
@@ -135,7 +144,7 @@ class Findings:
         """By how much the newest period is worse than held-out rows, in the unit of the task's limits."""
         if self.newest is None:
             return 0.0
-        return self.model.task.worsening(self.newest, self.model, self.drift)
+        return self.task.worsening(self.newest)
 
 
 def newest(quality: Sequence[Quality]) -> Quality | None:
@@ -144,8 +153,7 @@ def newest(quality: Sequence[Quality]) -> Quality | None:
 
 
 def build_findings(
-    model: Model,
-    drift: Drift,
+    task: Task,
     rows: LabelledRows,
     counters: Counters,
     *,
@@ -155,18 +163,16 @@ def build_findings(
     explanations: Mapping[FiredAlert, str] | None = None,
 ) -> Findings:
     """The findings from labelled rows and counters, for these periods."""
-    task, expectation = model.task, model.expectation
-    quality = quality_by_period(task, rows, periods, expectation)
+    quality = quality_by_period(task, rows, periods)
     last = newest(quality)
     return Findings(
-        model=model,
-        drift=drift,
+        task=task,
         span=span,
         periods=periods,
         counters=counters,
         rows=rows,
         quality=quality,
-        overall=overall_quality(task, rows, span, expectation),
+        overall=overall_quality(task, rows, span),
         bins=by_score(task, rows),
         segments=degraded_segments(task, rows, last.period)[:SEGMENTS] if last else [],
         examples=worst_predictions(task, rows, EXAMPLES),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.events.event import Event
+from tidegate.monitoring.tasks.labelled_rows import NO_SEGMENT, LabelledRows
+from tidegate.monitoring.tasks.task import Task
 from tidegate.store.base import EventStore
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import value_of
@@ -19,87 +19,37 @@ from tidegate.store.search.follower import Follower
 
 MAX_LABELS: Final = 500_000
 """Outcomes in one report: more would take too long to read."""
-NO_SEGMENT: Final = ""
-
-Texts = npt.NDArray[np.str_]
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledRows:
-    """Columns of one length, one element for each labelled row, ordered by the time of the response.
-
-    Attributes:
-        answered: the time of the response, in seconds since 1970.
-        predicted: the predicted labels, or the predicted values of a regressor.
-        actual: the true labels or values.
-        confidence: the probability of the predicted label; NaN if unknown.
-        inside: 1 if the actual value is inside the predicted interval, else 0; NaN if there was none.
-        trace: the trace id of the request.
-        row: the row's index in the request.
-        segments: values of features, by the feature; `NO_SEGMENT` where unknown.
-    """
-
-    answered: Floats
-    predicted: npt.NDArray[Any]
-    actual: npt.NDArray[Any]
-    confidence: Floats
-    inside: Floats
-    trace: Texts
-    row: npt.NDArray[np.intp]
-    segments: Mapping[str, Texts]
-
-    def __len__(self) -> int:
-        return len(self.answered)
-
-    def where(self, picked: npt.NDArray[np.bool_]) -> LabelledRows:
-        """Some of the rows."""
-        columns = {
-            each.name: getattr(self, each.name)[picked]
-            for each in fields(self)
-            if each.name != "segments"
-        }
-        segments = {name: values[picked] for name, values in self.segments.items()}
-        return LabelledRows(**columns, segments=segments)
 
 
 def read_labelled_rows(
-    store: EventStore,
-    model: str,
-    version: str,
-    since: datetime,
-    segments: Sequence[str],
-    *,
-    numbers: bool = False,
+    store: EventStore, task: Task, since: datetime, segments: Sequence[str]
 ) -> LabelledRows:
     """The labelled rows that a version of a model has answered since a time.
 
     Args:
         store: the store of the events.
-        model: the model's name.
-        version: its version.
+        task: the task of the model.
         since: labels of earlier responses are omitted, whenever the label arrived.
         segments: features whose values are read from the request events.
-        numbers: whether it is a regressor.
 
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
-    of = f'tidegate.model.name:"{model}" AND tidegate.model.version:"{version}"'
+    model = task.model
+    of = f'tidegate.model.name:"{model.name}" AND tidegate.model.version:"{model.version}"'
     outcomes = Follower(store, f"event.dataset:tidegate.outcome AND {of}", since).events()
     requests: Iterable[Event] = ()
     if segments:
         requests = Follower(store, f"event.dataset:tidegate.request AND {of}", since).events()
-    return join_outcomes(outcomes, requests, segments, since.timestamp(), numbers=numbers)
+    return join_outcomes(task, outcomes, requests, segments, since.timestamp())
 
 
 def join_outcomes(
+    task: Task,
     outcomes: Iterable[Event],
     requests: Iterable[Event],
     segments: Sequence[str],
     since: float = 0.0,
-    *,
-    numbers: bool = False,
 ) -> LabelledRows:
     """Outcome events as columns, with the segment values of their request events.
 
@@ -107,17 +57,18 @@ def join_outcomes(
     Events that lack a field are skipped; so are rows answered before `since`, in seconds since 1970, and
     events after the first `MAX_LABELS`.
     """
-    rows = _first_labels(outcomes, since, numbers=numbers)
+    rows = _first_labels(task, outcomes, since)
     found = _segment_values(requests, {row.trace for row in rows})
-    kind: type[np.generic] = np.float64 if numbers else np.str_
     return LabelledRows(
         answered=np.array([row.answered for row in rows], np.float64),
-        predicted=np.array([row.predicted for row in rows], kind),
-        actual=np.array([row.actual for row in rows], kind),
-        confidence=np.array([row.confidence for row in rows], np.float64),
-        inside=np.array([row.inside for row in rows], np.float64),
+        predicted=np.array([row.predicted for row in rows], task.dtype),
+        actual=np.array([row.actual for row in rows], task.dtype),
         trace=np.array([row.trace for row in rows], np.str_),
         row=np.array([row.number for row in rows], np.intp),
+        known={
+            name: np.array([row.known[at] for row in rows], np.float64)
+            for at, name in enumerate(task.known)
+        },
         segments={
             name: np.array([_segment(_of(row, found), name, row.number) for row in rows], np.str_)
             for name in segments
@@ -131,20 +82,19 @@ class _Row:
 
     answered: float
     labelled_us: int
-    predicted: str | float
-    actual: str | float
-    confidence: float
-    inside: float
+    predicted: Any
+    actual: Any
+    known: tuple[float, ...]
     trace: str
     span: str
     number: int
 
 
-def _first_labels(outcomes: Iterable[Event], since: float, *, numbers: bool) -> list[_Row]:
+def _first_labels(task: Task, outcomes: Iterable[Event], since: float) -> list[_Row]:
     """The first label of each prediction, ordered by the time of the response."""
     first: dict[str, _Row] = {}
     for event in outcomes:
-        row = _row(event, numbers=numbers)
+        row = _row(task, event)
         if row is None or row.answered < since:
             continue
         name = _text(event, "event.id")
@@ -156,32 +106,25 @@ def _first_labels(outcomes: Iterable[Event], since: float, *, numbers: bool) -> 
     return sorted(first.values(), key=lambda row: row.answered)
 
 
-def _row(event: Event, *, numbers: bool) -> _Row | None:
+def _row(task: Task, event: Event) -> _Row | None:
     outcome = value_of(event, "tidegate.outcome")
     at = time_ranges.microseconds(_text(event, "@timestamp"))
     if not isinstance(outcome, dict) or at is None:
         return None
     try:
+        predicted, actual, known = task.row(outcome)
         return _Row(
             answered=at / 1e6 - float(outcome["lag_seconds"]),
             labelled_us=at,
-            predicted=_finite(outcome["predicted_value"]) if numbers else str(outcome["predicted"]),
-            actual=_finite(outcome["actual_value"]) if numbers else str(outcome["actual"]),
-            # An application's own model may have none, as a regressor may have no interval.
-            confidence=float(outcome.get("confidence", math.nan)),
-            inside=math.nan if outcome.get("inside") is None else float(bool(outcome["inside"])),
+            predicted=predicted,
+            actual=actual,
+            known=known,
             trace=_text(event, "trace.id"),
             span=_text(event, "span.id"),
             number=int(outcome["row"]),
         )
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _finite(value: Any) -> float:
-    if not math.isfinite(number := float(value)):
-        raise ValueError("a value is not finite")
-    return number
 
 
 SegmentValues = Mapping[str, Mapping[str, object]]

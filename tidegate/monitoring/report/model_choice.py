@@ -9,7 +9,7 @@ from typing import Final
 
 from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
 from tidegate.monitoring.report.findings import NewerVersion
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 from tidegate.store.base import Bucket, EventStore, SearchRequest, Terms
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import text_of

@@ -18,7 +18,7 @@ from tidegate.loadgen.report.plots import as_bytes
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
 from tidegate.monitoring.report.findings import Findings
 from tidegate.monitoring.report.plots import PLOTS, plot_names
-from tidegate.monitoring.report.wording import badge, measure_format, wording
+from tidegate.monitoring.report.wording import badge, summary
 
 MAX_DRIFTED: Final = 4
 # docs/reference/kibana.md explains it; {} is the trace id.
@@ -62,9 +62,11 @@ def to_html(
     environment.filters.update(time=_time, short_time=_short_time(found))
     return environment.get_template("report.html.j2").render(
         found=found,
-        words=wording(found.model.task),
-        measure=measure_format(found),
+        task=found.task,
+        measure=found.task.format(found.overall),
         badge=badge(found),
+        summary=list(summary(found)),
+        detail_note=found.task.by_score(found.rows).note if found.bins else "",
         drifted=[_most_drifted(found, number) for number in range(len(found.periods))],
         plots={name: _data_uris(partial(PLOTS[name], found)) for name in plot_names(found)},
         trace_url=lambda trace: kibana_trace_url(kibana, trace) if kibana else "",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tidegate.loadgen.report.plots import WIDTH_INCHES
 from tidegate.loadgen.report.theme import Theme
-from tidegate.monitoring.report.periods import Period
+from tidegate.monitoring.tasks.periods import Period
 
 MAX_CHARACTERS: Final = 110
 """Characters that fit below the axis of a plot."""

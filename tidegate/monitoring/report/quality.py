@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final
@@ -11,10 +11,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.monitoring.counting.expectation import Expectation
-from tidegate.monitoring.report.labelled_rows import NO_SEGMENT, LabelledRows
-from tidegate.monitoring.report.periods import Period, Quality, period_indices
-from tidegate.monitoring.report.task import Task
+from tidegate.monitoring.tasks.labelled_rows import NO_SEGMENT, LabelledRows
+from tidegate.monitoring.tasks.periods import Period, Quality, period_indices
+from tidegate.monitoring.tasks.task import Task
 
 MIN_LABELS: Final = 30
 """Segments with fewer labels before or now are not compared."""
@@ -73,41 +72,36 @@ class Example:
     answered: float
     predicted: Any
     actual: Any
-    confidence: float
-    inside: float
+    known: Mapping[str, float]
     trace: str
     row: int
     segments: tuple[str, ...]
 
 
-def quality_by_period(
-    task: Task, rows: LabelledRows, periods: Sequence[Period], expectation: Expectation | None
-) -> list[Quality]:
+def quality_by_period(task: Task, rows: LabelledRows, periods: Sequence[Period]) -> list[Quality]:
     """The quality of each period."""
     indices = period_indices(periods, rows.answered)
     return [
-        overall_quality(task, rows.where(indices == number), period, expectation)
+        overall_quality(task, rows.where(indices == number), period)
         for number, period in enumerate(periods)
     ]
 
 
-def overall_quality(
-    task: Task, rows: LabelledRows, period: Period, expectation: Expectation | None
-) -> Quality:
+def overall_quality(task: Task, rows: LabelledRows, period: Period) -> Quality:
     """The quality of all rows together, which were answered in this period."""
     labels = len(rows)
     if not labels:
         return Quality(period, 0, further=dict.fromkeys(task.further))
     measure, score = task.measure(rows), task.score(rows)
-    known = expectation is not None and bool(np.isfinite(score).all())
-    further = {name: each(rows) for name, each in task.further.items()}
+    expectation = task.expectation() if np.isfinite(score).all() else None
+    further = zip(task.further, task.further_measures(rows), strict=True)
     return Quality(
         period,
         labels,
         realised=float(measure.mean()),
         deviation=float(measure.std()),
-        expected=expectation.sum(score) / labels if expectation is not None and known else None,
-        further={name: None if math.isnan(value) else value for name, value in further.items()},
+        expected=None if expectation is None else expectation.sum(score) / labels,
+        further={name: None if math.isnan(value) else value for name, value in further},
     )
 
 
@@ -159,14 +153,13 @@ def _compared(
 
 
 def worst_predictions(task: Task, rows: LabelledRows, count: int) -> list[Example]:
-    """The confident errors of a classifier, or the largest errors of a regressor, the worst one first."""
+    """The worst predictions, the worst one first."""
     return [
         Example(
             float(rows.answered[at]),
             rows.predicted[at].item(),
             rows.actual[at].item(),
-            float(rows.confidence[at]),
-            float(rows.inside[at]),
+            {name: float(values[at]) for name, values in rows.known.items()},
             str(rows.trace[at]),
             int(rows.row[at]),
             tuple(str(values[at]) for values in rows.segments.values()),

@@ -19,9 +19,10 @@ from tidegate.monitoring.report.model_choice import (
     watched_model,
 )
 from tidegate.monitoring.report.page import to_html
-from tidegate.monitoring.report.periods import Period, even_periods
-from tidegate.monitoring.report.task import Model
 from tidegate.monitoring.report.wording import badge
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.periods import Period, even_periods
+from tidegate.monitoring.tasks.registry import make_task
 from tidegate.settings import Settings
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.kinds import open_store, store_server
@@ -92,16 +93,13 @@ async def collect_findings(
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
+    task = make_task(model, settings.drift)
     counters = await query_counters(prometheus_url(settings), model, settings.drift, span, periods)
     since, segments = datetime.fromtimestamp(span.begin, UTC), settings.drift.segments
     with closing(open_store(settings, read_only=True)) as store:
-        rows = read_labelled_rows(
-            store, model.name, model.version, since, segments, numbers=model.task.numbers
-        )
+        rows = read_labelled_rows(store, task, since, segments)
         newer = newer_version(store, model, since)
-    return build_findings(
-        model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
-    )
+    return build_findings(task, rows, counters, span=span, periods=periods, newer=newer)
 
 
 def _first_answer(settings: Settings, model: Model, since: datetime) -> float:

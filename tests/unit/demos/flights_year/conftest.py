@@ -9,7 +9,7 @@ from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import Batch, ReplayRecord
 from tidegate.monitoring.counting.reference import Calibration
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.settings import Drift
 

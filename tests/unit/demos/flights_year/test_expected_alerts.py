@@ -12,7 +12,7 @@ from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.monitoring.report.alerts import FiredAlert
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 from tidegate.settings import Drift
 
 HOLD = 15.0

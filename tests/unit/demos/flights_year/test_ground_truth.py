@@ -12,7 +12,7 @@ from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.reference import count_numbers
 from tidegate.monitoring.report.alerts import FiredAlert
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 from tidegate.settings import Drift
 
 # The rules' tiles end every five minutes; at this time all rows are in the longer windows.

@@ -16,7 +16,7 @@ from tidegate.demos.flights_year.data_folder import FOLDER
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay import ReplayError
 from tidegate.events.event import Origin, make_event
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 from tidegate.settings import Settings
 from tidegate.store.base import SearchRequest
 from tidegate.store.embedded.store import EmbeddedStore

@@ -23,13 +23,14 @@ from tidegate.demos.flights_year.verdict import (
     period_table,
 )
 from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.distributions import feature_distributions
 from tidegate.monitoring.report.alerts import FiredAlert
 from tidegate.monitoring.report.counter_increases import Floats
-from tidegate.monitoring.report.distributions import feature_distributions
 from tidegate.monitoring.report.findings import Counters, Findings, build_findings
-from tidegate.monitoring.report.labelled_rows import LabelledRows
-from tidegate.monitoring.report.periods import Period
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.labelled_rows import LabelledRows
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.periods import Period
+from tidegate.monitoring.tasks.registry import make_task
 from tidegate.settings import Drift
 from tidegate.terminal_console import Console
 
@@ -53,12 +54,12 @@ def found(
     actual = np.array([label for month in sent for label in month.actual])
     count = len(actual)
     labelled = LabelledRows(
-        record.row_answer_times(), np.full(count, "on_time"), actual, np.full(count, 0.9),
-        np.full(count, np.nan), np.full(count, "a" * 32), np.arange(count), {},
+        record.row_answer_times(), np.full(count, "on_time"), actual,
+        np.full(count, "a" * 32), np.arange(count), {"confidence": np.full(count, 0.9)}, {},
     )  # fmt: skip
     counted = Counters(feature_distributions(model.reference, observed, 2, 0.01), None, [ALERT])
     span = Period("all", START, START + 120)
-    return build_findings(model, Drift(), labelled, counted, span=span, periods=periods)
+    return build_findings(make_task(model, Drift()), labelled, counted, span=span, periods=periods)
 
 
 def test_a_period_has_its_accuracy_by_the_counters_and_by_numpy(

@@ -9,7 +9,7 @@ import pytest
 from support.samples.drift_report import ORIGIN, MakeEvent
 from support.samples.model_artefacts import calibrated_model
 from tidegate.events.event import Event, make_event
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tidegate.monitoring.report.counter_increases import (
     increases_by,
     query_range,
 )
-from tidegate.monitoring.report.periods import Period
+from tidegate.monitoring.tasks.periods import Period
 from tidegate.runtime.prometheus import Prometheus
 
 PERIODS = [Period("a", 0, 10), Period("b", 10, 20)]

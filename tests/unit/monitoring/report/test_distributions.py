@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tidegate.monitoring.counting.distributions import (
+    feature_distributions,
+    prediction_distribution,
+)
 from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.report.alerts import FiredAlert, fired_alerts
 from tidegate.monitoring.report.counter_increases import Floats, Series
-from tidegate.monitoring.report.distributions import feature_distributions, prediction_distribution
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 
 OBSERVED: dict[tuple[str, ...], Floats] = {
     ("x", "0"): np.array([900.0, 10.0]),

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from tidegate.monitoring.report.findings import query_counters
-from tidegate.monitoring.report.periods import Period
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.periods import Period
 from tidegate.settings import Drift
 
 PERIODS = [Period("a", 0, 10), Period("b", 10, 20)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.samples.drift_report import MakeEvent
+from support.samples.drift_report import CLASSIFIER, REGRESSOR, MakeEvent
 from tidegate.events.event import Event
 from tidegate.monitoring.report import labelled_rows as module
 from tidegate.monitoring.report.labelled_rows import join_outcomes, read_labelled_rows
-from tidegate.monitoring.report.task import residuals
+from tidegate.monitoring.tasks.registry import make_task
+from tidegate.settings import Drift
 from tidegate.store.embedded.store import EmbeddedStore
 
 TRACE = "b" * 32
+LABELS, VALUES = make_task(CLASSIFIER, Drift()), make_task(REGRESSOR, Drift())
 
 
 @pytest.fixture
@@ -36,11 +39,11 @@ def value(outcome: MakeEvent) -> MakeEvent:
 
 def test_rows_are_ordered_by_the_time_of_the_response(outcome: MakeEvent) -> None:
     rows = join_outcomes(
-        [outcome(20, 1), outcome(10, 100, actual="on_time", confidence=0.7)], [], []
+        LABELS, [outcome(20, 1), outcome(10, 100, actual="on_time", confidence=0.7)], [], []
     )
     assert rows.answered.tolist() == [10, 20]
     assert rows.actual.tolist() == ["on_time", "late"]
-    assert rows.confidence.tolist() == [0.7, 0.9]
+    assert rows.known["confidence"].tolist() == [0.7, 0.9]
     assert len(rows) == 2
 
 
@@ -49,7 +52,7 @@ def test_each_row_has_its_segment_of_the_request_event(
 ) -> None:
     request = request_event(1, TRACE, {"carrier": ["AA", None]})
     outcomes = [outcome(at, 1, trace=TRACE, row=at) for at in range(3)]
-    rows = join_outcomes([*outcomes, outcome(3, 1)], [request], ["carrier", "origin"])
+    rows = join_outcomes(LABELS, [*outcomes, outcome(3, 1)], [request], ["carrier", "origin"])
     assert rows.segments["carrier"].tolist() == ["AA", "", "", ""]
     assert rows.segments["origin"].tolist() == [""] * 4
 
@@ -65,7 +68,7 @@ def test_requests_of_one_trace_are_distinguished_by_their_spans(
     outcomes = [
         outcome(at, 1, trace=TRACE, span=span) for at, span in enumerate((*spans, "3" * 16))
     ]
-    rows = join_outcomes(outcomes, requests, ["carrier"])
+    rows = join_outcomes(LABELS, outcomes, requests, ["carrier"])
     assert rows.segments["carrier"].tolist() == ["AA", "UA", ""]
 
 
@@ -79,7 +82,7 @@ def test_an_outcome_without_its_span_has_a_segment_only_if_its_trace_has_one_req
         request_event(3, other, {"carrier": ["DL"]}),
     ]
     rows = join_outcomes(
-        [outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], requests, ["carrier"]
+        LABELS, [outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], requests, ["carrier"]
     )
     assert rows.segments["carrier"].tolist() == ["", "DL"]
 
@@ -90,7 +93,7 @@ def test_the_first_of_two_labels_with_one_id_counts(outcome: MakeEvent, *, rever
         outcome(10, lag, event_id="e" * 32, actual=actual)
         for lag, actual in ((5, "late"), (3600, "on_time"))
     )
-    rows = join_outcomes([again, first] if reverse else [first, again], [], [])
+    rows = join_outcomes(LABELS, [again, first] if reverse else [first, again], [], [])
     assert (rows.actual.tolist(), rows.answered.tolist()) == (["late"], [10])
 
 
@@ -99,7 +102,7 @@ def test_events_without_a_field_are_skipped(outcome: MakeEvent) -> None:
     del broken["tidegate"]["outcome"]["actual"]
     other = outcome(1, 1)
     other["tidegate"]["outcome"] = "late"
-    rows = join_outcomes([broken, other, {"message": "no time"}], [], ["carrier"])
+    rows = join_outcomes(LABELS, [broken, other, {"message": "no time"}], [], ["carrier"])
     assert len(rows) == 0
     assert rows.segments["carrier"].tolist() == []
 
@@ -107,9 +110,9 @@ def test_events_without_a_field_are_skipped(outcome: MakeEvent) -> None:
 def test_a_label_of_a_prediction_without_confidence_counts(outcome: MakeEvent) -> None:
     event = outcome(1, 1)
     del event["tidegate"]["outcome"]["confidence"]
-    rows = join_outcomes([event], [], [])
+    rows = join_outcomes(LABELS, [event], [], [])
     assert rows.actual.tolist() == ["late"]
-    assert np.isnan(rows.confidence).all()
+    assert np.isnan(rows.known["confidence"]).all()
 
 
 def test_the_values_of_a_regressor_have_the_segments_of_their_requests(
@@ -119,11 +122,11 @@ def test_the_values_of_a_regressor_have_the_segments_of_their_requests(
     outside = value(10, 1, -30, inside=False)
     unknown = value(30, 2.0, 2.0)
     requests = [request_event(20, TRACE, {"carrier": ["UA"]})]
-    rows = join_outcomes([inside, outside, unknown], requests, ["carrier"], numbers=True)
+    rows = join_outcomes(VALUES, [inside, outside, unknown], requests, ["carrier"])
     assert rows.answered.tolist() == [10, 20, 30]
-    assert residuals(rows).tolist() == [-31, 1.5, 0]
-    assert rows.inside[:2].tolist() == [0, 1]
-    assert np.isnan(rows.inside[2])
+    assert VALUES.detail(rows).tolist() == [-31, 1.5, 0]
+    assert rows.known["inside"][:2].tolist() == [0, 1]
+    assert np.isnan(rows.known["inside"][2])
     assert rows.segments["carrier"].tolist() == ["", "UA", ""]
     assert rows.trace[1] == TRACE
 
@@ -131,13 +134,13 @@ def test_the_values_of_a_regressor_have_the_segments_of_their_requests(
 @pytest.mark.parametrize("broken", ["many", None, float("nan"), float("inf"), []])
 def test_an_event_without_a_number_is_skipped(value: MakeEvent, broken: object) -> None:
     events = [value(1, broken, 1.0), value(1, 1.0, broken)]
-    rows = join_outcomes(events, [], ["carrier"], numbers=True)
+    rows = join_outcomes(VALUES, events, [], ["carrier"])
     assert len(rows) == 0
-    assert residuals(rows).tolist() == []
+    assert VALUES.detail(rows).tolist() == []
 
 
 def test_some_of_the_rows_have_all_their_columns(outcome: MakeEvent) -> None:
-    rows = join_outcomes([outcome(at, 1, row=at) for at in range(3)], [], ["carrier"])
+    rows = join_outcomes(LABELS, [outcome(at, 1, row=at) for at in range(3)], [], ["carrier"])
     some = rows.where(rows.row != 1)
     assert (some.row.tolist(), len(some.segments["carrier"])) == ([0, 2], 2)
 
@@ -146,7 +149,7 @@ def test_the_number_of_labels_is_limited(
     outcome: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_LABELS", 2)
-    assert len(join_outcomes([outcome(at, 0) for at in range(3)], [], [])) == 2
+    assert len(join_outcomes(LABELS, [outcome(at, 0) for at in range(3)], [], [])) == 2
 
 
 def test_the_rows_of_one_version_since_a_time_are_read_from_the_store(
@@ -167,11 +170,13 @@ def test_the_rows_of_one_version_since_a_time_are_read_from_the_store(
         ]
     )
     since = datetime.fromtimestamp(now - 50, UTC)
-    rows = read_labelled_rows(store, "flights", "v1", since, ["carrier"])
-    plain = read_labelled_rows(store, "flights", "v1", since, [])
-    values = read_labelled_rows(store, "flights", "v3", since, [], numbers=True)
+    rows = read_labelled_rows(store, LABELS, since, ["carrier"])
+    plain = read_labelled_rows(store, LABELS, since, [])
+    values = read_labelled_rows(
+        store, make_task(replace(REGRESSOR, name="flights", version="v3"), Drift()), since, []
+    )
     store.close()
     assert rows.trace.tolist() == [TRACE]
     assert rows.segments["carrier"].tolist() == ["UA"]
     assert not plain.segments
-    assert residuals(values).tolist() == [3.0]
+    assert VALUES.detail(values).tolist() == [3.0]

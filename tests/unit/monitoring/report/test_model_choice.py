@@ -14,7 +14,8 @@ from support.samples.model_artefacts import regressor
 from tidegate.events.event import Event, make_event
 from tidegate.monitoring.report.findings import NewerVersion
 from tidegate.monitoring.report.model_choice import NoModelError, newer_version, watched_model
-from tidegate.monitoring.report.task import REGRESSION, Model
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.registry import task_of
 from tidegate.store.embedded.store import EmbeddedStore
 
 START = datetime.fromtimestamp(int(time.time()) - 100, UTC)
@@ -80,7 +81,7 @@ def test_a_watched_model_has_its_reference_and_the_version_that_answered_last(
 ) -> None:
     chosen = watched_model(store, reference, "fraud", "", START)
     assert (chosen.model.name, chosen.model.version) == ("fraud", "2")
-    assert chosen.model.task is REGRESSION
+    assert task_of(chosen.model.reference) == "regression"
     assert chosen.model.reference == regressor().reference
     assert chosen.source == f"fraud 2, with {reference}, from --reference"
     assert chosen.option == "--version"

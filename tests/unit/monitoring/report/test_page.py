@@ -23,11 +23,12 @@ from support.samples.drift_report import (
 )
 from tidegate.loadgen.report.plots import as_bytes
 from tidegate.loadgen.report.theme import DARK, LIGHT
-from tidegate.monitoring.report.distributions import prediction_distribution
+from tidegate.monitoring.counting.distributions import prediction_distribution
 from tidegate.monitoring.report.findings import Counters, Findings, NewerVersion
 from tidegate.monitoring.report.page import kibana_trace_url, to_html
-from tidegate.monitoring.report.periods import Period
 from tidegate.monitoring.report.plots import PLOTS
+from tidegate.monitoring.tasks.periods import Period
+from tidegate.monitoring.tasks.registry import make_task
 
 FINDINGS = {
     "classifier": findings(CLASSIFIER, labels()),
@@ -56,7 +57,7 @@ def text_of(html: str) -> str:
                 "70.0% accuracy",
                 "80.0% accuracy on held-out rows",
                 "1 of 2 features drifted",
-                "feature PSI rows",
+                "distribution PSI rows",
                 "carrier AA 100.0% 20.0% 50 significant",
                 f"late on_time 90.0% 00:00:05 80 UA FOLDER='a b' tidegate trace {80:032x}",
                 "3,310 drift",
@@ -119,14 +120,14 @@ def test_the_link_is_the_documented_one() -> None:
     [
         (
             findings(CLASSIFIER, rows_of([], [], []), Counters(error="it does not respond")),
-            ("There are no labels yet", "no wrong prediction is known"),
+            ("There are no labels yet", "none is known"),
         ),
         (
             findings(REGRESSOR, values_of([], [], []), Counters(error="it does not respond")),
             (
                 "No actual value is known",
                 "There are no actual values yet",
-                "no actual value is known",
+                "none is known",
             ),
         ),
     ],
@@ -189,7 +190,9 @@ def test_every_plot_is_drawn_in_both_themes(name: str, kind: str) -> None:
     unmeasured = replace(
         found.model, accuracy=None, reference=found.model.reference.model_copy(update=changes)
     )
-    plain = replace(found, model=unmeasured, counters=Counters(found.counters.features))
+    plain = replace(
+        found, task=make_task(unmeasured, found.drift), counters=Counters(found.counters.features)
+    )
     for theme in (LIGHT, DARK):
         assert PLOTS[name](found, theme).axes
         assert PLOTS[name](plain, theme).axes

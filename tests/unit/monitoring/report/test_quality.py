@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from support.samples.drift_report import rows_of, values_of
+from support.samples.drift_report import CLASSIFIER, REGRESSOR, rows_of, values_of
 from support.samples.model_artefacts import HELD_OUT
-from tidegate.monitoring.counting.expectation import Expectation
-from tidegate.monitoring.report.labelled_rows import LabelledRows
-from tidegate.monitoring.report.periods import Period, Quality, even_periods, period_indices
 from tidegate.monitoring.report.quality import (
     by_score,
     degraded_segments,
@@ -19,8 +17,14 @@ from tidegate.monitoring.report.quality import (
     quality_by_period,
     worst_predictions,
 )
-from tidegate.monitoring.report.task import CLASSIFICATION, REGRESSION, Model, Task, rise, rise_z
+from tidegate.monitoring.tasks.labelled_rows import LabelledRows
+from tidegate.monitoring.tasks.periods import Period, Quality, even_periods, period_indices
+from tidegate.monitoring.tasks.registry import make_task
+from tidegate.monitoring.tasks.regression import RegressionTask
+from tidegate.monitoring.tasks.task import Task
+from tidegate.settings import Drift
 
+CLASSIFICATION, REGRESSION = make_task(CLASSIFIER, Drift()), make_task(REGRESSOR, Drift())
 PERIODS = [Period("a", 0, 10), Period("b", 10, 20), Period("c", 20, 30)]
 
 
@@ -32,9 +36,9 @@ def test_periods_divide_a_span_and_are_named_after_their_begin() -> None:
     assert period_indices(periods, np.array([-1.0, 0, 20, 59.9, 60])).tolist() == [-1, 0, 1, 2, -1]
 
 
-def test_the_accuracy_of_a_period_is_that_of_its_rows(model: Model) -> None:
+def test_the_accuracy_of_a_period_is_that_of_its_rows() -> None:
     rows = rows_of([1, 2, 12], [True, False, True], [0.9, 0.7, 0.6])
-    first, second, third = quality_by_period(CLASSIFICATION, rows, PERIODS, model.expectation)
+    first, second, third = quality_by_period(CLASSIFICATION, rows, PERIODS)
     assert (first.labels, first.realised) == (2, 0.5)
     assert first.expected == pytest.approx(0.8)
     assert first.gap == pytest.approx(0.3)
@@ -43,14 +47,15 @@ def test_the_accuracy_of_a_period_is_that_of_its_rows(model: Model) -> None:
     assert (second.labels, second.realised) == (1, 1.0)
     assert third == Quality(PERIODS[2], 0, further={"brier": None})
     assert (third.gap, math.isnan(third.margin)) == (None, True)
-    assert quality_by_period(CLASSIFICATION, rows, PERIODS, None)[0].gap is None
-    assert overall_quality(CLASSIFICATION, rows, PERIODS[0], None).labels == 3
+    reference = CLASSIFIER.reference.model_copy(update={"calibration": None})
+    plain = make_task(replace(CLASSIFIER, reference=reference), Drift())
+    assert overall_quality(plain, rows, PERIODS[0]).gap is None
+    assert overall_quality(CLASSIFICATION, rows, PERIODS[0]).labels == 3
 
 
 def test_the_errors_of_a_period_are_those_of_its_rows() -> None:
     rows = values_of([1, 2, 15], [30, 0, 10], [36, -12, 10])
-    expectation = Expectation.of_values(HELD_OUT)
-    first, second, third = quality_by_period(REGRESSION, rows, PERIODS, expectation)
+    first, second, third = quality_by_period(REGRESSION, rows, PERIODS)
     assert (first.labels, first.realised, first.deviation) == (2, 9.0, 3.0)
     assert first.expected == pytest.approx((5.0 + 2.0) / 2)
     assert first.margin == pytest.approx(2 * 3 / math.sqrt(2))
@@ -59,32 +64,35 @@ def test_the_errors_of_a_period_are_those_of_its_rows() -> None:
     assert second.realised == 0
     assert second.further == {"rmse": 0, "bias": 0, "coverage": 1}
     assert third == Quality(PERIODS[2], 0, further=dict.fromkeys(first.further))
-    assert (rise(third, HELD_OUT), rise_z(third, HELD_OUT)) == (None, None)
+    assert isinstance(REGRESSION, RegressionTask)
+    assert (REGRESSION.rise(third), REGRESSION.rise_z(third)) == (None, None)
 
 
 def test_the_rise_and_its_z_are_those_of_the_rules() -> None:
+    task = RegressionTask(REGRESSOR, Drift())
     quality = Quality(PERIODS[0], 500, realised=5.0, deviation=6.0)
-    assert rise(quality, HELD_OUT) == pytest.approx(0.25)
-    assert rise_z(quality, HELD_OUT) == pytest.approx(1 / (6 * math.sqrt(1 / 500 + 1 / 2000)))
+    assert task.rise(quality) == pytest.approx(0.25)
+    assert task.rise_z(quality) == pytest.approx(1 / (6 * math.sqrt(1 / 500 + 1 / 2000)))
     narrow = Quality(PERIODS[0], 500, realised=5.0, deviation=1.0)
-    assert rise_z(narrow, HELD_OUT) == pytest.approx(1 / (3 * math.sqrt(1 / 500 + 1 / 2000)))
+    assert task.rise_z(narrow) == pytest.approx(1 / (3 * math.sqrt(1 / 500 + 1 / 2000)))
     perfect = HELD_OUT.model_copy(update={"mean_absolute_error": 0.0, "deviation": 0.0})
-    assert rise(quality, perfect) is None
-    assert rise_z(Quality(PERIODS[0], 5, realised=1.0, deviation=0.0), perfect) is None
+    reference = REGRESSOR.reference.model_copy(update={"residuals": perfect})
+    exact = RegressionTask(replace(REGRESSOR, reference=reference), Drift())
+    assert exact.rise(quality) is None
+    assert exact.rise_z(Quality(PERIODS[0], 5, realised=1.0, deviation=0.0)) is None
 
 
-def test_what_is_unknown_of_all_rows_has_no_measure(model: Model) -> None:
+def test_what_is_unknown_of_all_rows_has_no_measure() -> None:
     rows = values_of([1, 2], [1, 1], [1, 1])
-    rows.inside[:] = np.nan
-    quality = overall_quality(REGRESSION, rows, PERIODS[0], None)
-    assert (quality.further["coverage"], quality.expected) == (None, None)
+    rows.known["inside"][:] = np.nan
+    assert overall_quality(REGRESSION, rows, PERIODS[0]).further["coverage"] is None
     labels = rows_of([1, 2], [True, False], [0.9, np.nan])
-    quality = overall_quality(CLASSIFICATION, labels, PERIODS[0], model.expectation)
+    quality = overall_quality(CLASSIFICATION, labels, PERIODS[0])
     assert (quality.realised, quality.further["brier"], quality.expected) == (0.5, None, None)
     assert [one.labels for one in by_score(CLASSIFICATION, labels)] == [1]
 
 
-def test_the_bins_of_a_calibrated_model_are_within_two_errors_of_the_diagonal(model: Model) -> None:
+def test_the_bins_of_a_calibrated_model_are_within_two_errors_of_the_diagonal() -> None:
     random = np.random.default_rng(6)
     confidence = random.uniform(0.5, 1, 20_000)
     right = random.random(20_000) < confidence
@@ -93,7 +101,7 @@ def test_the_bins_of_a_calibrated_model_are_within_two_errors_of_the_diagonal(mo
     assert [one.labels for one in bins] == [2000] * 10
     assert sum(abs(one.mean - one.score) < one.margin for one in bins) >= 9
     # Their expected accuracy is right within two percentage points.
-    (quality,) = quality_by_period(CLASSIFICATION, rows, PERIODS[:1], model.expectation)
+    (quality,) = quality_by_period(CLASSIFICATION, rows, PERIODS[:1])
     assert quality.gap == pytest.approx(0, abs=0.02)
 
 
@@ -175,7 +183,7 @@ def test_examples_are_the_errors_with_the_highest_confidence() -> None:
         [1, 2, 3, 4], [False, True, False, False], [0.7, 0.99, 0.95, 0.6], carrier=list("ABCD")
     )
     found = worst_predictions(CLASSIFICATION, rows, 2)
-    assert [(one.confidence, one.segments, one.row) for one in found] == [
+    assert [(one.known["confidence"], one.segments, one.row) for one in found] == [
         (0.95, ("C",), 2),
         (0.7, ("A",), 0),
     ]
@@ -185,6 +193,9 @@ def test_examples_are_the_errors_with_the_highest_confidence() -> None:
 def test_examples_of_values_are_the_largest_errors() -> None:
     rows = values_of([1, 2, 3], [10, 10, 10], [11, -20, 25], carrier=["AA", "UA", ""])
     found = worst_predictions(REGRESSION, rows, 2)
-    assert [(each.actual, each.inside, each.row) for each in found] == [(-20, 0, 1), (25, 0, 2)]
+    assert [(each.actual, each.known["inside"], each.row) for each in found] == [
+        (-20, 0, 1),
+        (25, 0, 2),
+    ]
     assert found[0].trace == f"{1:032x}"
     assert found[0].segments == ("UA",)

@@ -12,7 +12,7 @@ from support.samples.drift_report import MakeEvent, Tags
 from support.samples.model_artefacts import regressor, write_artefact
 from tidegate.monitoring.report.run import choose_watched_model, kibana_url, truncation_note
 from tidegate.monitoring.report.run import report as write_report
-from tidegate.monitoring.report.task import Model
+from tidegate.monitoring.tasks.model import Model
 from tidegate.settings import Settings
 from tidegate.store.embedded.store import EmbeddedStore
 from tidegate.terminal.served_model import choose_model

@@ -16,8 +16,9 @@ from support.samples.drift_report import (
     values_of,
 )
 from tidegate.monitoring.report.findings import Counters, Findings
-from tidegate.monitoring.report.number_format import number_format, percent, signed
-from tidegate.monitoring.report.wording import badge, wording
+from tidegate.monitoring.report.wording import badge
+from tidegate.monitoring.report.wording import summary as sentences
+from tidegate.monitoring.tasks.number_format import number_format, percent, signed
 
 DRIFTED = counters(REGRESSOR)
 MOVED = counters(REGRESSOR, drifted=False)
@@ -26,7 +27,7 @@ AWAY = Counters(error="away")
 
 
 def summary(found: Findings) -> list[str]:
-    return list(wording(found.model.task).summary(found))
+    return list(sentences(found))
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from support.harnesses.served_app import Serve
+from support.samples.model_artefacts import calibrated_model
 from tidegate.monitoring.report.labelled_rows import join_outcomes
+from tidegate.monitoring.tasks.registry import make_task
 from tidegate.service.model.features import Feature
 from tidegate.service.model.prediction_recorder import segments_of
+from tidegate.settings import Drift
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"), missing=True)
 HOUR = Feature(name="hour", kind="integer")
@@ -51,6 +54,6 @@ async def test_requests_of_one_trace_keep_their_own_segments(
             outcome = {name: prediction[name] for name in ("prediction_id", "label")}
             await served.client.post("/feedback", json={"outcomes": [outcome]})
         requests, outcomes = served.events(), served.events("outcome")
-    found = join_outcomes(outcomes, requests, ["carrier"])
+    found = join_outcomes(make_task(calibrated_model(), Drift()), outcomes, requests, ["carrier"])
     assert set(found.trace.tolist()) == {"a" * 32}
     assert found.segments["carrier"].tolist() == carriers

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate.monitoring.counting.drift_test import DriftTest
 from tidegate.monitoring.counting.reference import Counts, Reference
-from tidegate.monitoring.report.counter_increases import Floats
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

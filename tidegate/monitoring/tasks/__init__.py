@@ -1,0 +1,1 @@
+"""What a model predicts: all that depends on it, one file for each task."""

@@ -1,0 +1,171 @@
+"""The contract of a task: all that the monitoring of a model asks about its kind of predictions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.monitoring.counting.distributions import Distribution
+from tidegate.monitoring.counting.expectation import Expectation
+from tidegate.monitoring.tasks.labelled_rows import Floats, LabelledRows
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.number_format import Format
+from tidegate.monitoring.tasks.panel import Panel
+from tidegate.monitoring.tasks.periods import Quality
+from tidegate.settings import Drift
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The title of a column of a table, and the text of its cell for a `Quality` or an `Example`."""
+
+    title: str
+    text: Callable[[Any], str]
+    left: bool = False
+
+
+class Task(ABC):
+    """What a model predicts. A row's measure is whether it is correct, or how large its error is.
+
+    Args:
+        model: the model.
+        drift: the thresholds.
+
+    Attributes:
+        known: what is read of an outcome beside the prediction and the truth.
+        further: the names of further measures of some rows.
+        dtype: the type of a prediction.
+        larger_is_worse: whether a larger measure is a worse one.
+        compares_predictions: whether the predictions' distribution is compared with that at training as those
+            of the features are.
+        fractions: whether the measure is a fraction.
+        labels_name: what true labels are called.
+        quality_title: the heading of the section about the quality by period.
+        detail_title: the heading of the section about the rows by score.
+        segments_title: the heading of the section about segments.
+        examples_title: the heading of the section about the worst predictions.
+        right: the field of an outcome's event that says whether the prediction was right.
+        right_held_out: the field with the fraction of held-out rows for which it was.
+        wrong_name: what the fraction of the others is called.
+    """
+
+    known: ClassVar[tuple[str, ...]]
+    further: ClassVar[tuple[str, ...]]
+    dtype: ClassVar[type[np.generic]]
+    larger_is_worse: ClassVar[bool] = False
+    compares_predictions: ClassVar[bool] = False
+    fractions: ClassVar[bool] = False
+    labels_name: ClassVar[str]
+    quality_title: ClassVar[str]
+    detail_title: ClassVar[str]
+    segments_title: ClassVar[str]
+    examples_title: ClassVar[str]
+    right: ClassVar[str]
+    right_held_out: ClassVar[str]
+    wrong_name: ClassVar[str]
+
+    def __init__(self, model: Model, drift: Drift) -> None:
+        self.model, self.drift = model, drift
+
+    @abstractmethod
+    def expectation(self) -> Expectation | None:
+        """The expected measure of a row as a function of its score; None if it is unknown."""
+
+    @abstractmethod
+    def row(self, outcome: Mapping[str, Any]) -> tuple[Any, Any, tuple[float, ...]]:
+        """What was predicted, what is true, and each of `known`, in `tidegate.outcome` of an event.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, or it is not of this task.
+        """
+
+    @abstractmethod
+    def measure(self, rows: LabelledRows) -> Floats:
+        """The measure of each row."""
+
+    @abstractmethod
+    def score(self, rows: LabelledRows) -> Floats:
+        """What the expected measure of a row is a function of; NaN if unknown."""
+
+    @abstractmethod
+    def detail(self, rows: LabelledRows) -> Floats:
+        """What is drawn of each row by its score."""
+
+    @abstractmethod
+    def further_measures(self, rows: LabelledRows) -> tuple[float, ...]:
+        """Each of `further`, of at least one row; NaN if unknown."""
+
+    @abstractmethod
+    def variance(self, earlier: Floats, newest: Floats) -> float:
+        """The variance of the difference of the means of the measures of two samples."""
+
+    @abstractmethod
+    def worst(self, rows: LabelledRows) -> npt.NDArray[np.intp]:
+        """The indices of the worst predictions, the worst one first."""
+
+    @abstractmethod
+    def held_out(self) -> float | None:
+        """The mean measure on held-out rows; None if unknown."""
+
+    @abstractmethod
+    def worsening(self, quality: Quality) -> float:
+        """By how much a period is worse than held-out rows, in the unit of `limits`.
+
+        It is 0 or less if it is not, or if the period has too few labels.
+        """
+
+    @abstractmethod
+    def limits(self) -> tuple[float, float]:
+        """The worsening that is a warning, and the one that is critical."""
+
+    @abstractmethod
+    def worsened(self, by: float) -> str:
+        """A worsening in a few words."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """The name of the mean measure, with its unit."""
+
+    @abstractmethod
+    def format(self, overall: Quality) -> Format:
+        """Formats measures, given the quality of all rows."""
+
+    @abstractmethod
+    def tiles(self, overall: Quality, text: Format) -> Sequence[tuple[str, str]]:
+        """The figures at the top of a report, with what they are."""
+
+    def summary(self, overall: Quality, newest: Quality | None) -> Iterator[str]:
+        """What a report says about the errors, one sentence each.
+
+        Args:
+            overall: the quality of all rows.
+            newest: that of the last period with labels.
+        """
+        return iter(())
+
+    @abstractmethod
+    def columns(self, text: Format) -> Sequence[Column]:
+        """The measures of a period."""
+
+    @abstractmethod
+    def note(self) -> str:
+        """How the table of periods is to be read."""
+
+    @abstractmethod
+    def example_columns(self, text: Format) -> Sequence[Column]:
+        """What is shown of an example."""
+
+    @abstractmethod
+    def by_period(
+        self, quality: Sequence[Quality], predictions: Distribution | None
+    ) -> Panel | None:
+        """What is drawn below the measure by period; None if there is nothing."""
+
+    @abstractmethod
+    def by_score(self, rows: LabelledRows) -> Panel:
+        """The plot of the rows by score; there is at least one."""
