@@ -10,49 +10,36 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.os_errors import os_error_message
-from tidegate.service.artefacts import parity as comparison
 from tidegate.service.artefacts.formats import all_formats, format_of
 from tidegate.service.artefacts.held_out import measure
 from tidegate.service.artefacts.import_cache import import_digest, rows_file, schema_file
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_report import report
-from tidegate.service.artefacts.parity import ExportError, Parity
+from tidegate.service.artefacts.onnx_graph import thresholds
+from tidegate.service.artefacts.parity import Parity, compare, merged
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.artefacts.rows import Rows, names_from_header, read_rows
 from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
 from tidegate.service.artefacts.source_model import SourceModel
-from tidegate.service.artefacts.synthetic_rows import PROBE_ROWS, with_holes
+from tidegate.service.artefacts.synthetic_rows import PROBE_ROWS, random_rows, with_holes
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.predictions import Classification, Regression
 from tidegate.service.model.predictor import load_predictor
 from tidegate.service.model.signature import Signature
 
-__all__ = ["ImportModelError", "import_model", "main"]
-
 TOLERATED_FRACTION: Final = 0.01
 """Fraction of synthetic rows whose prediction may differ: they can lie outside the range of real rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A converted model that predicts as the original does."""
-
-    graph: bytes
-    features: tuple[Feature, ...]
-    parity: Parity | None
 
 
 def import_model(file: Path, out: Path) -> artefact.Manifest:
@@ -66,8 +53,8 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
         out: the artefact folder.
 
     Raises:
-        ImportModelError: it cannot be loaded or is of no format, or the schema or the rows do not fit it.
-        ExportError: it cannot be converted, or the ONNX model predicts differently.
+        ImportModelError: it cannot be loaded or is of no format, the schema or the rows do not fit it, it
+            cannot be converted, or the ONNX model predicts differently.
     """
     with artefact.locked(out):
         if out.is_dir():  # another replica has converted it
@@ -81,18 +68,17 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
         rows = _rows(file, signature, schema)
         if rows is not None:
             signature = signature.model_copy(update={"features": rows.features})
-        probe = source.synthetic_rows(signature.features) if rows is None else rows.matrix
-        checked = _convert(source, signature, probe, schema, rows)
-        features = tuple(
-            _with_example(feature, probe, i) for i, feature in enumerate(checked.features)
-        )
+        graph = source.to_onnx(signature.features)
+        probe = _synthetic(source, graph, signature) if rows is None else rows.matrix
+        features, parity = _compare(source, graph, signature, probe=probe, schema=schema, rows=rows)
+        features = tuple(_with_example(feature, probe, i) for i, feature in enumerate(features))
         signature = signature.model_copy(update={"features": features})
-        reference, metrics = _measure(checked.graph, signature, rows)
+        reference, metrics = _measure(graph, signature, rows)
         with artefact.staged(out) as folder:
             if file_format.original:
                 name = file_format.original.format(suffix=file.suffix.lower())
                 shutil.copyfile(file, folder / name)
-            (folder / artefact.ONNX).write_bytes(checked.graph)
+            (folder / artefact.ONNX).write_bytes(graph)
             text = reference.model_dump_json() + "\n"
             (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
             if features:
@@ -108,7 +94,7 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
                     "kind": file_format.title,
                 },
                 metrics={"held_out": metrics} if metrics else {},
-                parity=checked.parity.as_json() | found if checked.parity else {},
+                parity=asdict(parity) | found if parity else {},
                 versions=_versions(),
                 **dict(signature),
             )
@@ -121,7 +107,7 @@ def _try(found: artefact.Artefact) -> None:
     try:
         load_predictor(found)
     except artefact.ArtefactError as error:
-        raise ExportError(str(error).removeprefix(f"{found.path / artefact.ONNX} ")) from error
+        raise ImportModelError(str(error).removeprefix(f"{found.path / artefact.ONNX} ")) from error
 
 
 def _described(source: SourceModel, schema: ModelSchema, file: Path | None) -> Signature:
@@ -164,52 +150,47 @@ def _rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows | None:
     return read_rows(rows, signature, schema)
 
 
-def _convert(
-    source: SourceModel, signature: Signature, probe: Matrix, schema: ModelSchema, rows: Rows | None
-) -> _Checked:
-    """Convert the model and compare both; with missing values, too, if the original accepts them."""
-    graph = source.to_onnx(signature.features)
-    if source.predict is None or not signature.features:
-        return _Checked(graph, signature.features, None)
+def _synthetic(source: SourceModel, graph: bytes, signature: Signature) -> Matrix:
+    is_tree = source.predict is not None and source.spread is None
+    found = thresholds(graph, len(signature.features)) if is_tree else {}
+    return random_rows(signature.features, source.spread, found)
+
+
+def _compare(
+    source: SourceModel,
+    graph: bytes,
+    signature: Signature,
+    *,
+    probe: Matrix,
+    schema: ModelSchema,
+    rows: Rows | None,
+) -> tuple[tuple[Feature, ...], Parity | None]:
+    """Compare both models; with missing values, too, if the original accepts them.
+
+    Returns:
+        The features, of which some may be missing, and the comparison; None if there is no original.
+    """
+    if source.predict is None:
+        return signature.features, None
     tolerated = TOLERATED_FRACTION if rows is None else 0.0
-    parity = _compare(source, graph, signature, [probe])
+    parity = compare(source, graph, signature, [probe])
     if rows is not None and parity.rows_apart:
-        parity = _compare(source, graph, signature, [probe, rows.wide])
+        parity = compare(source, graph, signature, [probe, rows.wide])
     parity.check(source.description, tolerated)
     if not source.takes_missing:
-        return _Checked(graph, signature.features, parity)
+        return signature.features, parity
     fixed = {feature.name for feature in schema.features if feature.missing is not None}
     features = tuple(
         feature if feature.name in fixed else feature.model_copy(update={"missing": True})
         for feature in signature.features
     )
     try:
-        sparse = _compare(source, graph, signature, [with_holes(probe, features)])
+        sparse = compare(source, graph, signature, [with_holes(probe, features)])
         sparse.check(source.description, TOLERATED_FRACTION)
-    except ExportError:
+    except ImportModelError:
         # The original has another idea of missing values, or only seemed to accept them.
-        return _Checked(graph, signature.features, parity)
-    return _Checked(graph, features, comparison.merged([parity, sparse]))
-
-
-def _compare(
-    source: SourceModel, graph: bytes, signature: Signature, forms: Sequence[npt.NDArray[Any]]
-) -> Parity:
-    """Compare the ONNX model on the first form of the rows with the original on any form of them."""
-    if source.predict is None:
-        raise ValueError("there is no original to compare with")
-    try:
-        expected = [source.predict(signature.features, form) for form in forms]
-        found = open_graph(graph, signature).predict(forms[0])
-        labels = source.labels and [source.labels(signature.features, form) for form in forms]
-    # The exceptions of the libraries and of ONNX Runtime have no common base class.
-    except Exception as error:
-        raise ExportError(f"{source.description} cannot be compared: {str(error)[:300]}") from error
-    if isinstance(found, Classification):
-        return comparison.compare_probabilities(expected, found.probabilities, found.labels, labels)
-    if isinstance(found, Regression):
-        return comparison.compare_values(expected, found.values)
-    raise ExportError(f"{source.description} has neither probabilities nor values")
+        return signature.features, parity
+    return features, merged([parity, sparse])
 
 
 def _measure(
@@ -223,7 +204,8 @@ def _measure(
 
 def _versions() -> dict[str, str]:
     """Versions of the packages of training, and of those that the formats have imported."""
-    packages = {file_format.package for file_format in all_formats()} & sys.modules.keys()
+    packages = {each.estimators.package for each in all_formats() if each.estimators}
+    packages &= sys.modules.keys()
     return versions() | {name: sys.modules[name].__version__ for name in sorted(packages)}
 
 
@@ -243,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         manifest = import_model(options.file, options.out)
-    except (ImportModelError, ExportError, artefact.ArtefactError) as error:
+    except (ImportModelError, artefact.ArtefactError) as error:
         reason = " ".join(str(error).split())
         sys.stderr.write(f"{options.file} cannot be served: {reason}\n")
         return 1

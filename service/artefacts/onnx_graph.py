@@ -1,8 +1,4 @@
-"""Reading and editing of ONNX graphs, so that every artefact's graph has one form.
-
-The form: one float32 matrix [rows, features] named `features`, or one input [rows, 1] per feature; and the
-probabilities [rows, classes] of a classifier as a named output.
-"""
+"""Reading and editing of ONNX graphs: any number of rows, and a classifier's probabilities as an output."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +15,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.model.inputs.matrix import MATRIX_INPUT
-from tidegate.service.model.tensor_spec import DYNAMIC, Datatype, TensorSpec
+from tidegate.service.model.tensor_spec import BYTES, DTYPES, DYNAMIC, Datatype, TensorSpec
 
 MAX_BYTES: Final = 2**31 - 1
 """Largest ONNX file: the limit of protobuf."""
@@ -30,21 +25,6 @@ MAX_FEATURES: Final = 2**17
 """Largest number of features of an input of one axis: each has a name and a description."""
 _SOURCE: Final = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\)(?:::<lambda\(\)>)? (?=[A-Z])")
 PROBABILITIES: Final = "tidegate_probabilities"
-DATATYPES: Final[dict[int, Datatype]] = {
-    TensorProto.BOOL: "BOOL",
-    TensorProto.INT8: "INT8",
-    TensorProto.INT16: "INT16",
-    TensorProto.INT32: "INT32",
-    TensorProto.INT64: "INT64",
-    TensorProto.UINT8: "UINT8",
-    TensorProto.UINT16: "UINT16",
-    TensorProto.UINT32: "UINT32",
-    TensorProto.UINT64: "UINT64",
-    TensorProto.FLOAT16: "FP16",
-    TensorProto.FLOAT: "FP32",
-    TensorProto.DOUBLE: "FP64",
-    TensorProto.STRING: "BYTES",
-}
 
 
 def read(file: Path) -> Any:
@@ -189,13 +169,14 @@ def _spec(value: Any) -> TensorSpec:
 
 
 def _datatype(name: str, kind: int) -> Datatype:
-    try:
-        return DATATYPES[kind]
-    except KeyError:
+    of: dict[int, str] = {TensorProto.STRING: BYTES}
+    of |= {helper.np_dtype_to_tensor_dtype(dtype): each for each, dtype in DTYPES.items()}
+    if kind not in of:
         known = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
         raise ImportModelError(
             f"{name} is of type {known}, which is not supported: export it as float32"
-        ) from None
+        )
+    return cast("Datatype", of[kind])
 
 
 def without_fixed_rows(model: Any) -> Any:
@@ -209,32 +190,6 @@ def without_fixed_rows(model: Any) -> Any:
             axes[0].Clear()
             axes[0].dim_param = "rows"
     return free
-
-
-def take_matrix(model: Any, name: str) -> None:
-    """Rename the input to `MATRIX_INPUT`, as float32 that is cast to the type it had."""
-    (value,) = (value for value in model.graph.input if value.name == name)
-    kind = value.type.tensor_type.elem_type
-    value.name = MATRIX_INPUT
-    value.type.tensor_type.elem_type = TensorProto.FLOAT
-    if kind != TensorProto.FLOAT or name != MATRIX_INPUT:
-        used = f"tidegate_{name}" if name == MATRIX_INPUT else name
-        if used != name:
-            _rename_uses(model, name, used)
-        cast = helper.make_node("Cast", [MATRIX_INPUT], [used], to=kind)
-        model.graph.node.insert(0, cast)
-
-
-def cast_columns(model: Any) -> None:
-    """Take numbers of any type as float32, cast to the type that the input had."""
-    for value in model.graph.input:
-        kind = value.type.tensor_type.elem_type
-        if kind in {TensorProto.FLOAT, TensorProto.STRING}:
-            continue
-        used = f"tidegate_{value.name}"
-        _rename_uses(model, value.name, used)
-        value.type.tensor_type.elem_type = TensorProto.FLOAT
-        model.graph.node.insert(0, helper.make_node("Cast", [value.name], [used], to=kind))
 
 
 def without_zipmap(model: Any) -> tuple[str | int, ...]:
@@ -296,11 +251,23 @@ def activate(model: Any, output: str, activation: str) -> str:
     return PROBABILITIES
 
 
-def _rename_uses(model: Any, old: str, new: str) -> None:
-    for node in model.graph.node:
-        for position, name in enumerate(node.input):
-            if name == old:
-                node.input[position] = new
+def thresholds(graph: bytes, features: int) -> dict[int, list[float]]:
+    """The thresholds of its tree ensembles, by the column of their input.
+
+    Args:
+        graph: the content of the ONNX file.
+        features: the number of features; columns beyond them come from a step before the trees.
+    """
+    found: dict[int, list[float]] = {}
+    for node in onnx.load_model_from_string(graph).graph.node:
+        trees = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        columns, modes, values = (
+            trees.get(f"nodes_{part}", ()) for part in ("featureids", "modes", "values")
+        )
+        for column, mode, value in zip(columns, modes, values, strict=True):
+            if mode != b"LEAF" and column < features:
+                found.setdefault(column, []).append(value)
+    return found
 
 
 def _first_line(error: Exception) -> str:
@@ -308,18 +275,3 @@ def _first_line(error: Exception) -> str:
     text = lines[0] if lines else type(error).__name__
     # [ONNXRuntimeError] : 1 : FAIL : <place in its source> <reason>
     return _SOURCE.sub("", text).split(" : ", 3)[-1].strip()[:300]
-
-
-__all__ = [
-    "activate",
-    "cast_columns",
-    "class_labels",
-    "input_specs",
-    "output_specs",
-    "read",
-    "run",
-    "session",
-    "take_matrix",
-    "without_fixed_rows",
-    "without_zipmap",
-]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.source_model import SourceModel
+from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictions import Classification
+from tidegate.service.model.signature import Signature
 
 TOLERANCE: Final = 1e-4
 """Largest difference that counts as equal: of a probability, or of a value divided by the standard deviation
 of the predicted values. A regressor's unit is unknown, and what matters is whether a client could tell two
 rows apart: a ten-thousandth of what distinguishes the predictions is far above the error of float32 (about
 1e-6 of it) and far below any error of a model."""
-
-
-class ExportError(Exception):
-    """The model cannot be converted, or the ONNX model predicts differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,6 @@ class Parity:
     largest_difference: float
     rows_apart: float
 
-    def as_json(self) -> dict[str, float]:
-        """The fields of the manifest."""
-        return asdict(self)
-
     def check(self, name: str, tolerated_fraction: float) -> None:
         """Refuse an ONNX model that predicts differently.
 
@@ -49,14 +48,60 @@ class Parity:
             tolerated_fraction: fraction of rows that may differ by more than `TOLERANCE`.
 
         Raises:
-            ExportError: more rows differ.
+            ImportModelError: more rows differ.
         """
         # Not `>`: NaN, from a graph that answers NaN, must not pass.
         if not self.rows_apart <= tolerated_fraction:
-            raise ExportError(
+            raise ImportModelError(
                 f"the ONNX model of {name} predicts differently: {self.rows_apart:.2%} of {self.rows} rows "
                 f"differ by more than {TOLERANCE}, at most by {self.largest_difference:.3g}"
             )
+
+
+def convert(
+    source: SourceModel, features: tuple[Feature, ...], probe: Matrix
+) -> tuple[Signature, bytes, Parity]:
+    """Convert a model that was fitted here, and compare both models.
+
+    Args:
+        source: the model.
+        features: its features.
+        probe: held-out rows.
+
+    Returns:
+        Its signature, the content of the ONNX file, and the comparison.
+
+    Raises:
+        ImportModelError: it cannot be converted, or the ONNX model predicts differently for a row.
+    """
+    signature = source.signature.model_copy(update={"features": features})
+    graph = source.to_onnx(features)
+    parity = compare(source, graph, signature, [probe])
+    parity.check(source.description, 0.0)
+    return signature, graph, parity
+
+
+def compare(
+    source: SourceModel, graph: bytes, signature: Signature, forms: Sequence[npt.NDArray[Any]]
+) -> Parity:
+    """Compare the ONNX model on the first form of the rows with the original on any form of them.
+
+    Raises:
+        ImportModelError: one of them cannot predict these rows.
+    """
+    assert source.predict is not None  # noqa: S101 (an ONNX file is not compared with itself)
+    try:
+        expected = [source.predict(signature.features, form) for form in forms]
+        found = open_graph(graph, signature).predict(forms[0])
+        labels = source.labels and [source.labels(signature.features, form) for form in forms]
+    # The exceptions of the libraries and of ONNX Runtime have no common base class.
+    except Exception as error:
+        raise ImportModelError(
+            f"{source.description} cannot be compared: {str(error)[:300]}"
+        ) from error
+    if isinstance(found, Classification):
+        return compare_probabilities(expected, found.probabilities, found.labels, labels)
+    return compare_values(expected, found.values)
 
 
 def compare_probabilities(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.synthetic_rows import random_rows
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.features import Feature
 
 
 def feature_names(model: Any) -> tuple[str, ...]:
@@ -81,15 +80,9 @@ def features_of(model: Any) -> tuple[Feature, ...]:
     )
 
 
-def synthetic_rows(model: Any, features: Sequence[Feature]) -> Matrix:
-    """Random rows around a scaler's means or a tree's thresholds, if the model has them, else around 0."""
-    width = len(features)
-    thresholds: dict[int, Any] = {}
+def spread_of(model: Any, width: int) -> tuple[Any, Any] | None:
+    """The mean and the standard deviation of each feature, if a part scales all of them; else None."""
     for part in parts_of(model):
         if getattr(part, "mean_", np.empty(0)).shape == (width,) and hasattr(part, "scale_"):
-            return random_rows(features, center=part.mean_, scale=part.scale_)
-        if hasattr(part, "tree_") and part.n_features_in_ == width:
-            for column in range(width):
-                own = part.tree_.threshold[part.tree_.feature == column]
-                thresholds[column] = np.append(thresholds.get(column, ()), own)
-    return random_rows(features, thresholds=thresholds)
+            return part.mean_, part.scale_
+    return None

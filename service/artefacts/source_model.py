@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import Signature
 
 Predictions: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -33,7 +33,7 @@ class SourceModel:
             ONNX model, so that there is nothing to compare.
         labels: the index of the class that the original predicts, per row, where that is not always the
             one with the largest probability.
-        synthetic_rows: rows to compare on where no real ones are given; 0 rows if the input is tensors.
+        spread: the mean and the standard deviation of each feature, if it knows them.
         named: whether the file names the features.
         takes_missing: whether the original may accept missing values (NaN). The ONNX model is then compared
             on rows with missing values, too, and if it agrees, requests may have them.
@@ -43,10 +43,25 @@ class SourceModel:
     signature: Signature
     to_onnx: Callable[[Sequence[Feature]], bytes]
     predict: Callable[[Sequence[Feature], Any], Predictions] | None
-    synthetic_rows: Callable[[Sequence[Feature]], Matrix]
+    spread: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
     labels: Callable[[Sequence[Feature], Any], npt.NDArray[np.intp]] | None = None
     named: bool = True
     takes_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Estimators:
+    """The estimators of a package, which may be inside a joblib file.
+
+    Attributes:
+        package: the package.
+        adopt: takes an estimator that a joblib file consists of.
+        register: makes skl2onnx convert them inside a pipeline.
+    """
+
+    package: str
+    adopt: Callable[[Any, ModelSchema], SourceModel]
+    register: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +74,8 @@ class FileFormat:
         signatures: what its files start with, to recognise one with another suffix.
         accepts: what it accepts and how to write such a file, as part of a sentence.
         open: reads a file; raises ImportModelError.
-        package: the package whose estimators may be inside a joblib file; empty if there are none.
-        adopt: takes an estimator of `package` that a joblib file consists of.
         original: the name of the file's copy in the artefact, with {suffix} for the file's own; empty: none.
-        register: makes skl2onnx convert estimators of `package` inside a pipeline.
+        estimators: those of the format's package.
     """
 
     title: str
@@ -71,6 +84,4 @@ class FileFormat:
     accepts: str
     open: Callable[[Path, ModelSchema], SourceModel]
     original: str = "model{suffix}"
-    package: str = ""
-    adopt: Callable[[Any, ModelSchema], SourceModel] | None = None
-    register: Callable[[], None] | None = None
+    estimators: Estimators | None = None

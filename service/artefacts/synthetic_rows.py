@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,33 +17,25 @@ HOLES: Final = 0.2
 
 def random_rows(
     features: Sequence[Feature],
-    *,
-    center: npt.NDArray[np.float64] | float = 0.0,
-    scale: npt.NDArray[np.float64] | float = 1.0,
-    thresholds: Mapping[int, Any] | None = None,
-    zeros: float = 0.0,
+    spread: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None,
+    thresholds: Mapping[int, Sequence[float]] | None = None,
 ) -> Matrix:
     """`PROBE_ROWS` random rows, always the same ones.
 
     Args:
         features: the features; codes are drawn for a category, and limits are kept.
-        center: the means of normally distributed values.
-        scale: their standard deviations.
+        spread: the mean and the standard deviation of each feature; default: 0 and 1.
         thresholds: the thresholds of a tree ensemble by column: values are drawn around them.
-        zeros: fraction of values that are 0, which boosters can treat as a missing value.
     """
     random = np.random.default_rng(0)
+    center, scale = spread or (0.0, 1.0)
     matrix: npt.NDArray[np.float64] = (
         center + random.normal(size=(PROBE_ROWS, len(features))) * scale
     )
     for column, values in sorted((thresholds or {}).items()):
-        if not np.size(values):
-            continue
-        low, high = float(np.min(values)), float(np.max(values))
+        low, high = min(values), max(values)
         margin = (high - low) / 4 + abs(high) / 100 + 1e-3
         matrix[:, column] = random.uniform(low - margin, high + margin, PROBE_ROWS)
-    if zeros:
-        matrix[random.random(matrix.shape) < zeros] = 0.0
     for i, feature in enumerate(features):
         if feature.kind == "category":
             matrix[:, i] = random.integers(len(feature.categories), size=PROBE_ROWS)

@@ -1,4 +1,4 @@
-"""What the converters of LightGBM and XGBoost boosters share: features, answers and categories.
+"""What the formats of LightGBM and XGBoost share: features, answers, categories and conversion.
 
 A replica imports no training library: `predict` of one row takes 23 µs in LightGBM and 188 µs in XGBoost, 6
 and 9 µs in ONNX Runtime (100 trees, one thread, 2 shared cores, 2026-11-26), and both start thread pools of
@@ -9,20 +9,126 @@ converter reads its dump, which changes between versions.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.onnx_export import class_names
-from tidegate.service.artefacts.parity import ExportError
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.synthetic_rows import random_rows
+from tidegate.service.artefacts.source_model import Predictions, SourceModel
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.inputs.matrix import MATRIX_INPUT
 from tidegate.service.model.signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Booster:
+    """What a library says about a booster of its own.
+
+    Attributes:
+        name: its class, such as `XGBoost Booster`.
+        details: its objective and its size, for the description.
+        names: the feature names.
+        named: whether it was fitted with these names.
+        categories: the categories of each categorical column, in the order of their codes; empty if only the
+            codes are known.
+        classes: its number of classes; 0 for a regressor.
+        own_classes: the names of the classes, if it has them.
+        predict: what it predicts for rows; of two classes the probability of the second one.
+        convert: the ONNX model, given the names and types of the inputs.
+    """
+
+    name: str
+    details: str
+    names: Sequence[str]
+    named: bool
+    categories: Mapping[int, Sequence[object]]
+    classes: int
+    own_classes: Any
+    predict: Callable[[Matrix], Predictions]
+    convert: Callable[[list[tuple[str, Any]]], Any]
+
+
+def source_model(booster: Booster, schema: ModelSchema) -> SourceModel:
+    """The booster as the import takes it.
+
+    Args:
+        booster: the booster.
+        schema: names the categories that the booster does not have.
+
+    Raises:
+        ImportModelError: the categories of a column are unknown, or its classes are neither strings nor
+            integers.
+    """
+
+    def predict(_: Sequence[Feature], matrix: Matrix) -> Predictions:
+        found = booster.predict(matrix)
+        is_pair = booster.classes and found.ndim == 1
+        return np.column_stack([1 - found, found]) if is_pair else found
+
+    def to_onnx(features: Sequence[Feature]) -> bytes:
+        from onnxmltools.convert.common.data_types import FloatTensorType
+
+        from tidegate.service.artefacts.onnx_export import conversion_errors
+
+        inputs = [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
+        with conversion_errors(booster.name):
+            graph: bytes = booster.convert(inputs).SerializeToString()
+        return graph
+
+    return SourceModel(
+        description=f"{booster.name} ({booster.details})",
+        signature=_signature(booster, schema),
+        to_onnx=to_onnx,
+        predict=predict,
+        named=booster.named,
+        takes_missing=True,
+    )
+
+
+def import_package(name: str) -> Any:
+    """The library of a booster.
+
+    Raises:
+        ImportModelError: it, or the library that it needs, is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ImportModelError(
+            f"it needs the package {name}, which is not installed here: pip install 'tidegate[train]'"
+        ) from error
+    except OSError as error:
+        raise ImportModelError(
+            f"{name} cannot be loaded ({error}): install GNU OpenMP, on Debian by apt-get install libgomp1"
+        ) from error
+
+
+def register(
+    prefix: str, convert: Any, classifiers: Sequence[Any], regressors: Sequence[Any]
+) -> None:
+    """Make skl2onnx convert estimators inside a pipeline.
+
+    Args:
+        prefix: the library, of which the converter knows the estimators.
+        convert: the converter of onnxmltools.
+        classifiers: the classes of its classifiers.
+        regressors: the classes of its regressors.
+    """
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common import shape_calculator as shapes
+
+    zipmap = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    for estimators, shape, options in (
+        (classifiers, shapes.calculate_linear_classifier_output_shapes, zipmap),
+        (regressors, shapes.calculate_linear_regressor_output_shapes, {"split": None}),
+    ):
+        for estimator in estimators:
+            name = f"{prefix}{estimator.__name__}"
+            update_registered_converter(estimator, name, shape, convert, options=options)
 
 
 def refuse_objective(objective: str, supported: Set[str], *, ranks: bool) -> None:
@@ -48,107 +154,28 @@ def refuse_objective(objective: str, supported: Set[str], *, ranks: bool) -> Non
         )
 
 
-def booster_features(
-    names: Sequence[str],
-    categories: Mapping[int, Sequence[object]],
-    library: str,
-    schema: ModelSchema,
-) -> tuple[Feature, ...]:
-    """The features of a booster; those that it splits by category have their categories as strings.
+def _signature(booster: Booster, schema: ModelSchema) -> Signature:
+    from tidegate.service.artefacts.onnx_export import class_names
 
-    Args:
-        names: the feature names.
-        categories: the categories of each categorical column, in the order of their codes; empty if only the
-            codes are known.
-        library: the name of the library, for the message.
-        schema: names the categories that the booster does not have.
+    features = _features(booster, schema)
+    if not booster.classes:
+        return Signature(task="regression", features=features, target=schema.target)
+    named = () if booster.own_classes is None else class_names(booster.own_classes)
+    return Signature(features=features, classes=named or tuple(range(booster.classes)))
 
-    Raises:
-        ImportModelError: the categories of a column are unknown.
-    """
+
+def _features(booster: Booster, schema: ModelSchema) -> tuple[Feature, ...]:
     given = {feature.name: feature.categories for feature in schema.features}
     features: list[Feature] = []
-    for column, name in enumerate(names):
-        if column not in categories:
+    for column, name in enumerate(booster.names):
+        if column not in booster.categories:
             features.append(Feature(name=name))
             continue
-        values = categories[column] or given.get(name) or ()
+        values = booster.categories[column] or given.get(name) or ()
         if not values:
             raise ImportModelError(
-                f"{library} splits {name} by category, and the file has only codes: name its `categories`, "
+                f"it splits {name} by category, and the file has only codes: name its `categories`, "
                 "in the order of the codes, in a schema.toml beside the file"
             )
-        features.append(
-            Feature(name=name, kind="category", categories=tuple(str(value) for value in values))
-        )
+        features.append(Feature(name=name, kind="category", categories=tuple(map(str, values))))
     return tuple(features)
-
-
-def booster_signature(
-    features: tuple[Feature, ...],
-    *,
-    classes: int,
-    own_classes: Sequence[object] | None,
-    schema: ModelSchema,
-) -> Signature:
-    """The signature of a booster.
-
-    Args:
-        features: its features.
-        classes: its number of classes; 0 for a regressor.
-        own_classes: the names of the classes, if the model has them.
-        schema: names the classes otherwise; without names they are 0, 1, …
-
-    Raises:
-        ImportModelError: the schema file has another number of classes, or another task.
-        ExportError: the model's own names are neither strings nor integers.
-    """
-    task = "classification" if classes else "regression"
-    if schema.task not in {None, task}:
-        raise ImportModelError(f"`task` is {schema.task} in the schema file; the model's is {task}")
-    if not classes:
-        return Signature(task="regression", features=features, target=schema.target)
-    named = () if own_classes is None else class_names(np.asarray(own_classes).tolist())
-    names = tuple(schema.classes or named or range(classes))
-    if len(names) != classes:
-        raise ImportModelError(
-            f"`classes` has {len(names)} names in the schema file; the model has {classes} classes"
-        )
-    return Signature(features=features, classes=names)
-
-
-def two_columns(probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The probabilities of both classes, from those of the second one."""
-    if probabilities.ndim == 2:
-        return probabilities
-    return np.column_stack([1 - probabilities, probabilities])
-
-
-def rows(features: Sequence[Feature], thresholds: Mapping[int, Sequence[float]]) -> Matrix:
-    """Rows around the thresholds of the trees, and zeros, which `zero_as_missing` treats as missing."""
-    return random_rows(features, thresholds=thresholds, zeros=0.1)
-
-
-def booster_graph(
-    name: str, features: Sequence[Feature], convert: Callable[[list[tuple[str, Any]]], Any]
-) -> bytes:
-    """The ONNX graph of a booster.
-
-    Args:
-        name: the booster, for the message.
-        features: its features, which are the columns of the graph's input.
-        convert: converts it, given the names and types of the inputs; returns the ONNX model.
-
-    Raises:
-        ExportError: it cannot be converted.
-    """
-    from onnxmltools.convert.common.data_types import FloatTensorType  # noqa: PLC0415 (only a conversion needs it)
-
-    try:
-        graph: bytes = convert(
-            [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
-        ).SerializeToString()
-    # The exceptions of the converters have no common base class.
-    except Exception as error:
-        raise ExportError(f"{name} cannot be converted to ONNX: {str(error)[:300]}") from error
-    return graph

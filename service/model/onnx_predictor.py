@@ -44,7 +44,7 @@ class OnnxPredictor(Generic[PredictionT]):
         self._session = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
         )
-        inputs.graph_inputs([each.name for each in self._session.get_inputs()])
+        inputs.graph_inputs({each.name: each.type for each in self._session.get_inputs()})
         self._outputs = task.graph_outputs([each.name for each in self._session.get_outputs()])
 
     def predict(self, batch: Any) -> PredictionT:

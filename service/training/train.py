@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ NAME: Final = "flights"
 WINDOW: Final = ["2013-01-01", "2013-02-28"]
 SAMPLES: Final = 500
 _CODE: Final = (
+    "artefacts/formats/sklearn_joblib",
     "artefacts/onnx_export",
     "artefacts/parity",
     "artefacts/reference",
@@ -48,7 +50,7 @@ def train_flights(out: Path, *, force: bool = False, console: Console | None = N
     Raises:
         ArtefactError: `out` has something else, which is not overwritten.
         FileNotFoundError: the data set is not installed.
-        ExportError: the ONNX model predicts differently; nothing is written.
+        ImportModelError: the ONNX model predicts differently; nothing is written.
     """
     console = console or Console()
     artefact.refuse_foreign(out)
@@ -106,9 +108,9 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
     import joblib  # noqa: PLC0415
 
     from tidegate.service.artefacts import reference  # noqa: PLC0415
-    from tidegate.service.artefacts.onnx_export import classes_of, export  # noqa: PLC0415
+    from tidegate.service.artefacts.formats.sklearn_joblib import describe  # noqa: PLC0415
+    from tidegate.service.artefacts.parity import convert  # noqa: PLC0415
     from tidegate.service.model.onnx_predictor import open_graph  # noqa: PLC0415
-    from tidegate.service.model.signature import Signature  # noqa: PLC0415
     from tidegate.service.training import forest  # noqa: PLC0415
 
     start = time.perf_counter()
@@ -121,15 +123,14 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         model = forest.fit(flights, rows.fit)
         joblib.dump(model, folder / artefact.MODEL, compress=3)
     with _step(console, f"convert to ONNX, compare on {int(rows.held_out.sum()):,} held-out rows"):
-        graph, parity = export(model, features, flights.matrix[rows.held_out])
+        signature, graph, parity = convert(describe(model), features, flights.matrix[rows.held_out])
         (folder / artefact.ONNX).write_bytes(graph)
     with _step(console, "measure"):
-        classes = classes_of(model)
-        predictor = open_graph(graph, Signature(features=features, classes=classes))
+        predictor = open_graph(graph, signature)
         found = predictor.predict(flights.matrix[rows.held_out])
         metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
         calibration = reference.calibrate(found, forest.truth(flights.late[rows.held_out]))
-        predicted_counts = np.bincount(found.labels, minlength=len(classes)).tolist()
+        predicted_counts = np.bincount(found.labels, minlength=len(dataset.CLASSES)).tolist()
         metrics["months"] = {}
         for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
             picked = flights.month == month
@@ -154,12 +155,11 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         folder,
         name=NAME,
         description="Will this flight arrive 15 minutes late or more?",
-        features=features,
-        classes=classes,
+        **dict(signature),
         inputs=inputs,
         trained=trained,
         metrics=metrics,
-        parity=parity.as_json(),
+        parity=asdict(parity),
         versions=versions(),
     )
 

@@ -8,17 +8,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from tidegate.service.artefacts import tree_boosters
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import FileFormat, Predictions, SourceModel
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.artefacts.source_model import Estimators, FileFormat, SourceModel
+from tidegate.service.artefacts.tree_boosters import Booster, import_package, refuse_objective
 
 CLASSIFICATION: Final = frozenset({"binary", "multiclass"})
 REGRESSION: Final = frozenset(
-    {
-        *("regression", "regression_l1", "huber", "poisson", "quantile", "gamma"),
-        "tweedie",
-    }
+    {"regression", "regression_l1", "huber", "poisson", "quantile", "gamma", "tweedie"}
 )
 
 
@@ -28,7 +26,7 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     Raises:
         ImportModelError: LightGBM cannot read it, or the model is of a type that is not supported.
     """
-    lightgbm = import_package()
+    lightgbm = import_package("lightgbm")
     # LightGBM logs to stdout why it refuses a file, and then raises the same text.
     lightgbm.register_logger(_Silent())
     content = file.read_bytes()
@@ -43,12 +41,9 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
         )
     try:
         booster = lightgbm.Booster(model_file=str(file))
-        described = booster.dump_model()
     except lightgbm.basic.LightGBMError as error:
         raise ImportModelError(f"LightGBM cannot read it: {error}") from error
-    if not described["tree_info"]:
-        raise ImportModelError("it is incomplete: it has no trees: save the model again")
-    return _source(booster, described, "LightGBM Booster", None, schema)
+    return _source(booster, "LightGBM Booster", None, schema)
 
 
 def adopt(model: Any, schema: ModelSchema) -> SourceModel:
@@ -57,103 +52,55 @@ def adopt(model: Any, schema: ModelSchema) -> SourceModel:
     Raises:
         ImportModelError: it is not fitted, or the model is of a type that is not supported.
     """
-    lightgbm = import_package()
+    lightgbm = import_package("lightgbm")
     name = type(model).__name__
     booster = model if isinstance(model, lightgbm.Booster) else getattr(model, "_Booster", None)
     if booster is None:
         raise ImportModelError(f"{name} is not a fitted model: call fit before joblib.dump")
     classes = getattr(model, "classes_", None)
-    return _source(booster, booster.dump_model(), name, classes, schema)
+    return _source(booster, name, classes, schema)
 
 
 def register() -> None:
     """Make skl2onnx convert LightGBM's estimators inside a pipeline."""
-    lightgbm = import_package()
     from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import (
-        calculate_linear_classifier_output_shapes,
-        calculate_linear_regressor_output_shapes,
-    )
 
-    update_registered_converter(
-        lightgbm.LGBMClassifier,
-        "LightGbmLGBMClassifier",
-        calculate_linear_classifier_output_shapes,
-        convert_lightgbm,
-        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-    )
-    update_registered_converter(
-        lightgbm.LGBMRegressor,
-        "LightGbmLGBMRegressor",
-        calculate_linear_regressor_output_shapes,
-        convert_lightgbm,
-        options={"split": None},
-    )
+    lightgbm = import_package("lightgbm")
+    estimators = ([lightgbm.LGBMClassifier], [lightgbm.LGBMRegressor])
+    tree_boosters.register("LightGbm", convert_lightgbm, *estimators)
 
 
-def import_package() -> Any:
-    """The package `lightgbm`.
-
-    Raises:
-        ImportModelError: it, or the library that it needs, is not installed.
-    """
-    try:
-        import lightgbm
-    except ModuleNotFoundError as error:
-        raise ImportModelError(
-            "it needs the package lightgbm, which is not installed here: pip install 'tidegate[train]'"
-        ) from error
-    except OSError as error:
-        raise ImportModelError(
-            f"LightGBM cannot be loaded ({error}): install GNU OpenMP, on Debian by apt-get install libgomp1"
-        ) from error
-    return lightgbm
-
-
-def _source(
-    booster: Any, described: dict[str, Any], name: str, classes: Any, schema: ModelSchema
-) -> SourceModel:
-    from tidegate.service.artefacts import tree_boosters
-
+def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> SourceModel:
+    described = booster.dump_model()
+    if not described["tree_info"]:
+        raise ImportModelError("it is incomplete: it has no trees: save the model again")
     objective = str(described.get("objective") or "").split(" ")
     _refuse_unsupported(objective, described)
-    is_classifier = objective[0] in CLASSIFICATION
-    count = max(2, described["num_class"]) if is_classifier else 0
-    features = tree_boosters.booster_features(
-        described["feature_names"], _categories(booster, described), "LightGBM", schema
-    )
+    names = described["feature_names"]
 
-    def predict(_: Sequence[Feature], matrix: Matrix) -> Predictions:
-        found: Predictions = booster.predict(matrix.astype(np.float64), num_threads=1)
-        return tree_boosters.two_columns(found) if is_classifier else found
-
-    def to_onnx(features: Sequence[Feature]) -> bytes:
+    def convert(inputs: list[tuple[str, Any]]) -> Any:
         from onnxmltools import convert_lightgbm
 
-        return tree_boosters.booster_graph(
-            name,
-            features,
-            lambda inputs: convert_lightgbm(booster, initial_types=inputs, zipmap=False),
-        )
+        return convert_lightgbm(booster, initial_types=inputs, zipmap=False)
 
-    return SourceModel(
-        description=f"{name} ({objective[0]}, {len(described['tree_info'])} trees)",
-        signature=tree_boosters.booster_signature(
-            features, classes=count, own_classes=classes, schema=schema
+    return tree_boosters.source_model(
+        Booster(
+            name=name,
+            details=f"{objective[0]}, {len(described['tree_info'])} trees",
+            names=names,
+            named=names != [f"Column_{i}" for i in range(len(names))],
+            categories=_categories(booster, described),
+            classes=max(2, described["num_class"]) if objective[0] in CLASSIFICATION else 0,
+            own_classes=classes,
+            predict=lambda matrix: booster.predict(matrix.astype(np.float64), num_threads=1),
+            convert=convert,
         ),
-        to_onnx=to_onnx,
-        predict=predict,
-        synthetic_rows=lambda features: tree_boosters.rows(features, _thresholds(described)),
-        named=described["feature_names"] != [f"Column_{i}" for i in range(len(features))],
-        takes_missing=True,
+        schema,
     )
 
 
 def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> None:
     """Refuse what the converter writes a different model for, or cannot write."""
-    from tidegate.service.artefacts.tree_boosters import refuse_objective
-
     kind = objective[0]
     ranks = kind in {"lambdarank", "rank_xendcg"}
     refuse_objective(kind or "custom", CLASSIFICATION | REGRESSION, ranks=ranks)
@@ -196,14 +143,6 @@ def _categories(booster: Any, described: dict[str, Any]) -> dict[int, Sequence[o
     return dict(zip(categorical, known, strict=True))
 
 
-def _thresholds(described: dict[str, Any]) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {}
-    for node in _nodes(described):
-        if node.get("decision_type") == "<=":
-            found.setdefault(node["split_feature"], []).append(float(node["threshold"]))
-    return found
-
-
 def _nodes(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
     waiting = [tree["tree_structure"] for tree in described["tree_info"]]
     while waiting:
@@ -228,7 +167,5 @@ FORMAT = FileFormat(
     signatures=(b"tree\n",),
     accepts="a Booster, by save_model to .txt, or an LGBM estimator, by joblib.dump to .joblib",
     open=open_file,
-    package="lightgbm",
-    adopt=adopt,
-    register=register,
+    estimators=Estimators("lightgbm", adopt, register),
 )

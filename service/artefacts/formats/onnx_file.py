@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,9 @@ import numpy.typing as npt
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.artefacts.source_model import FileFormat, SourceModel
-from tidegate.service.model.features import Feature, Matrix
-from tidegate.service.model.signature import Signature
+from tidegate.service.model.features import Feature
+from tidegate.service.model.signature import InputName, Signature
 from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, TensorSpec
-
-if TYPE_CHECKING:
-    from tidegate.service.model.signature import InputName
 
 ROWS: Final = 2
 """Rows of a probe: more than one, to see which axis they are."""
@@ -33,20 +30,14 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
         ImportModelError: it cannot be read or run, or does not fit the schema.
     """
     from tidegate.service.artefacts import onnx_graph
-    from tidegate.service.artefacts.synthetic_rows import random_rows
 
     model = onnx_graph.read(file)
     classes = onnx_graph.without_zipmap(model)
     model = _with_any_rows(model)
-    inputs = onnx_graph.input_specs(model)
-    layout, features = _layout(inputs, schema)
-    if layout == "matrix":
-        onnx_graph.take_matrix(model, inputs[0].name)
-    elif layout == "columns":
-        onnx_graph.cast_columns(model)
-    rows = 1 if any(spec.shape[0] == 1 for spec in inputs) else ROWS
-    probe = random_rows(features)[:rows]
-    outputs = onnx_graph.run(model, _feed(model, layout, features, probe, rows))
+    specs = onnx_graph.input_specs(model)
+    layout, features = _layout(specs, schema)
+    rows = 1 if any(spec.shape[0] == 1 for spec in specs) else ROWS
+    outputs = onnx_graph.run(model, {spec.name: _sample(spec, rows, features) for spec in specs})
     answers = _answers(model, outputs, rows, classes, schema)
     graph: bytes = model.SerializeToString()
     return SourceModel(
@@ -54,12 +45,11 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
         signature=Signature(
             input=layout,
             features=features,
-            tensors=inputs if layout == "tensors" else (),
+            tensors=specs if layout == "tensors" else (),
             **answers,
         ),
         to_onnx=lambda _: graph,
         predict=None,
-        synthetic_rows=random_rows,
         named=layout == "columns",
     )
 
@@ -116,10 +106,8 @@ def _layout(
             return "matrix", tuple(Feature(name=f"f{i}") for i in range(width))
     is_column = all(
         spec.shape == (DYNAMIC, 1)
-        and (
-            spec.datatype not in {"BYTES", "BOOL"}
-            or (spec.name in named and bool(named[spec.name].categories))
-        )
+        and spec.datatype != "BOOL"
+        and (spec.datatype != "BYTES" or (spec.name in named and named[spec.name].categories))
         for spec in inputs
     )
     if not is_column:
@@ -135,30 +123,15 @@ def _column(spec: TensorSpec, named: dict[str, Any]) -> Feature:
     return Feature(name=spec.name, kind="number" if spec.datatype in FLOATS else "integer")
 
 
-def _feed(
-    model: Any, layout: str, features: Sequence[Feature], probe: Matrix, rows: int
-) -> dict[str, npt.NDArray[Any]]:
-    from tidegate.service.artefacts import onnx_graph
-    from tidegate.service.model.inputs.matrix import MATRIX_INPUT
-
-    if layout == "matrix":
-        return {MATRIX_INPUT: probe}
-    if layout == "tensors":
-        return {spec.name: _sample(spec, rows) for spec in onnx_graph.input_specs(model)}
-    return {
-        feature.name: np.array(feature.categories, dtype=object)[column.astype(np.intp)][:, None]
-        if feature.kind == "category"
-        else column[:, None]
-        for feature, column in zip(features, probe.T, strict=True)
-    }
-
-
-def _sample(spec: TensorSpec, rows: int) -> npt.NDArray[Any]:
-    """A tensor of small values, which are valid as numbers and as token ids."""
-    sizes = [DYNAMIC_SIZE if size == DYNAMIC else size for size in spec.shape[1:]]
+def _sample(spec: TensorSpec, rows: int, features: Sequence[Feature] = ()) -> npt.NDArray[Any]:
+    """A tensor of small values, which are valid as numbers, as codes and as token ids."""
+    sizes = [
+        (len(features) or DYNAMIC_SIZE) if size == DYNAMIC else size for size in spec.shape[1:]
+    ]
     shape = (rows, *sizes)
     if spec.datatype == "BYTES":
-        return np.full(shape, "a", dtype=object)
+        texts = {feature.name: feature.categories[0] for feature in features if feature.categories}
+        return np.full(shape, texts.get(spec.name, "a"), dtype=object)
     random = np.random.default_rng(0)
     if spec.datatype in FLOATS:
         return random.random(shape).astype(DTYPES[spec.datatype])

@@ -24,35 +24,27 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     """Load a joblib file, and find out what its model is.
 
     Raises:
-        ImportModelError: it cannot be loaded, or is no model with one answer per row.
-        ExportError: it is a classifier without probabilities, or with classes of an unsupported type.
+        ImportModelError: it cannot be loaded, or is no regressor or classifier with probabilities that has
+            one answer per row.
     """
     return describe(load(file), schema)
 
 
-def describe(model: Any, schema: ModelSchema) -> SourceModel:
+def describe(model: Any, schema: ModelSchema = ModelSchema()) -> SourceModel:
     """What a loaded model is.
 
     Raises:
-        ImportModelError: it is no model with one answer per row.
-        ExportError: it is a classifier without probabilities, or with classes of an unsupported type.
+        ImportModelError: it is no regressor or classifier with probabilities that has one answer per row.
     """
     from tidegate.service.artefacts.formats import all_formats
     from tidegate.service.artefacts.sklearn_parts import parts_of
 
-    own = [file_format for file_format in all_formats() if file_format.package]
-    for file_format in own:
-        if file_format.adopt and _package(model) == file_format.package:
-            return file_format.adopt(model, schema)
-    packages = {_package(part) for part in parts_of(model)}
-    foreign = [
-        file_format
-        for file_format in own
-        if file_format.register and file_format.package in packages
-    ]
-    for file_format in foreign:
-        if file_format.register:
-            file_format.register()
+    own = {each.estimators.package: each.estimators for each in all_formats() if each.estimators}
+    if found := own.get(_package(model)):
+        return found.adopt(model, schema)
+    foreign = own.keys() & {_package(part) for part in parts_of(model)}
+    for package in foreign:
+        own[package].register()
     return _sklearn_model(model, schema, foreign=bool(foreign))
 
 
@@ -61,6 +53,7 @@ def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceM
 
     from tidegate.service.artefacts import sklearn_parts
     from tidegate.service.artefacts.onnx_export import as_table, classes_of, convert
+    from tidegate.service.artefacts.synthetic_rows import random_rows
 
     regressor = hasattr(model, "get_params") and is_regressor(model)
     if not regressor and not isinstance(getattr(model, "classes_", None), list):
@@ -81,10 +74,7 @@ def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceM
         names: npt.NDArray[Any] = model.predict(inputs(features, matrix))
         return np.searchsorted(np.asarray(model.classes_), names).astype(np.intp)
 
-    def rows(features: Sequence[Feature]) -> Matrix:
-        return sklearn_parts.synthetic_rows(model, features)
-
-    _refuse_several_outputs(model, inputs(features, rows(features)[:2]))
+    _refuse_several_outputs(model, inputs(features, random_rows(features)[:2]))
     layout = "columns" if columns else "matrix"
     return SourceModel(
         description=_name(model),
@@ -96,7 +86,7 @@ def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceM
         to_onnx=lambda features: convert(model, features, columns=columns, foreign=foreign),
         predict=predict,
         labels=None if regressor else labels,
-        synthetic_rows=rows,
+        spread=sklearn_parts.spread_of(model, len(features)),
         named=is_named,
         # Whether it does is known by trying: an imputer accepts them for a model that does not.
         takes_missing=not columns,

@@ -11,10 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from tidegate.service.artefacts import tree_boosters
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import FileFormat, Predictions, SourceModel
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.artefacts.source_model import Estimators, FileFormat, Predictions, SourceModel
+from tidegate.service.artefacts.tree_boosters import Booster, import_package, refuse_objective
+from tidegate.service.model.features import Matrix
 
 CLASSIFICATION: Final = frozenset({"binary:logistic", "multi:softprob", "multi:softmax"})
 REGRESSION: Final = frozenset(
@@ -37,7 +39,7 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     Raises:
         ImportModelError: XGBoost cannot read it, or the model is of a type that is not supported.
     """
-    xgboost = import_package()
+    xgboost = import_package("xgboost")
     content = bytearray(file.read_bytes())
     if not content.lstrip().startswith(b"{"):
         raise ImportModelError(
@@ -63,7 +65,7 @@ def adopt(model: Any, schema: ModelSchema) -> SourceModel:
     Raises:
         ImportModelError: it is not fitted, or the model is of a type that is not supported.
     """
-    xgboost = import_package()
+    xgboost = import_package("xgboost")
     name = type(model).__name__
     if isinstance(model, xgboost.Booster):
         return _source(model, name, None, schema)
@@ -78,54 +80,24 @@ def adopt(model: Any, schema: ModelSchema) -> SourceModel:
 
 def register() -> None:
     """Make skl2onnx convert XGBoost's estimators inside a pipeline."""
-    xgboost = import_package()
     from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import (
-        calculate_linear_classifier_output_shapes,
-        calculate_linear_regressor_output_shapes,
-    )
+
+    xgboost = import_package("xgboost")
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         # As in `_source`: a step before it may output a table with names.
         operator.raw_operator.get_booster().feature_names = None
         convert_xgboost(scope, operator, container)
 
-    for estimator in (xgboost.XGBClassifier, xgboost.XGBRFClassifier):
-        update_registered_converter(
-            estimator,
-            f"XGBoost{estimator.__name__}",
-            calculate_linear_classifier_output_shapes,
-            convert,
-            options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-        )
-    for estimator in (xgboost.XGBRegressor, xgboost.XGBRFRegressor):
-        update_registered_converter(
-            estimator,
-            f"XGBoost{estimator.__name__}",
-            calculate_linear_regressor_output_shapes,
-            convert,
-        )
-
-
-def import_package() -> Any:
-    """The package `xgboost`.
-
-    Raises:
-        ImportModelError: it is not installed.
-    """
-    try:
-        import xgboost
-    except ModuleNotFoundError as error:
-        raise ImportModelError(
-            "it needs the package xgboost, which is not installed here: pip install 'tidegate[train]'"
-        ) from error
-    return xgboost
+    tree_boosters.register(
+        "XGBoost",
+        convert,
+        [xgboost.XGBClassifier, xgboost.XGBRFClassifier],
+        [xgboost.XGBRegressor, xgboost.XGBRFRegressor],
+    )
 
 
 def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> SourceModel:
-    from tidegate.service.artefacts import tree_boosters
-
     learner = json.loads(booster.save_config())["learner"]
     objective = learner["objective"]["name"]
     _refuse_unsupported(objective, learner)
@@ -133,48 +105,42 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
     best = booster.attr("best_iteration")
     trees = booster[: int(best) + 1] if best is not None else booster.copy()
     own_names, types = booster.feature_names, booster.feature_types
-    names = own_names or [f"f{i}" for i in range(booster.num_features())]
     # The converter accepts no feature names but f0, f1, …
     trees.feature_names = None
     if objective == "multi:softmax":  # the same trees, but it predicts labels
         trees.set_param("objective", "multi:softprob")
     count = max(2, int(learner["learner_model_param"]["num_class"]))
-    is_classifier = objective in CLASSIFICATION
-    features = tree_boosters.booster_features(names, _categories(booster, types), "XGBoost", schema)
 
-    def predict(_: Sequence[Feature], matrix: Matrix) -> Predictions:
-        data = import_package().DMatrix(
+    def predict(matrix: Matrix) -> Predictions:
+        data = import_package("xgboost").DMatrix(
             matrix, feature_types=types, enable_categorical=True, nthread=1
         )
         found: Predictions = trees.predict(data)
-        return tree_boosters.two_columns(found) if is_classifier else found
+        return found
 
-    def to_onnx(features: Sequence[Feature]) -> bytes:
+    def convert(inputs: list[tuple[str, Any]]) -> Any:
         from onnxmltools import convert_xgboost
 
-        return tree_boosters.booster_graph(
-            name,
-            features,
-            lambda inputs: convert_xgboost(trees, initial_types=inputs),
-        )
+        return convert_xgboost(trees, initial_types=inputs)
 
-    return SourceModel(
-        description=f"{name} ({objective}, {trees.num_boosted_rounds()} rounds)",
-        signature=tree_boosters.booster_signature(
-            features, classes=count if is_classifier else 0, own_classes=classes, schema=schema
+    return tree_boosters.source_model(
+        Booster(
+            name=name,
+            details=f"{objective}, {trees.num_boosted_rounds()} rounds",
+            names=own_names or [f"f{i}" for i in range(booster.num_features())],
+            named=own_names is not None,
+            categories=_categories(booster, types),
+            classes=count if objective in CLASSIFICATION else 0,
+            own_classes=classes,
+            predict=predict,
+            convert=convert,
         ),
-        to_onnx=to_onnx,
-        predict=predict,
-        synthetic_rows=lambda features: tree_boosters.rows(features, _thresholds(trees)),
-        named=own_names is not None,
-        takes_missing=True,
+        schema,
     )
 
 
 def _refuse_unsupported(objective: str, learner: dict[str, Any]) -> None:
     """Refuse what the converter writes a different model for, or cannot write."""
-    from tidegate.service.artefacts.tree_boosters import refuse_objective
-
     booster = learner["gradient_booster"]["name"]
     if booster != "gbtree":
         raise ImportModelError(
@@ -210,26 +176,11 @@ def _decoded(encoding: dict[str, list[int]]) -> list[object]:
     return [text[start:end].decode() for start, end in pairwise(offsets)]
 
 
-def _thresholds(booster: Any) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {}
-    for tree in json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"][
-        "trees"
-    ]:
-        for left, column, threshold in zip(
-            tree["left_children"], tree["split_indices"], tree["split_conditions"], strict=True
-        ):
-            if left != -1:
-                found.setdefault(column, []).append(threshold)
-    return found
-
-
 FORMAT = FileFormat(
     title="XGBoost",
     suffixes=(".json", ".ubj"),
     signatures=(b'{"learner"', b"{L"),
     accepts="a Booster, by save_model to .json or .ubj, or an XGB estimator, by joblib.dump to .joblib",
     open=open_file,
-    package="xgboost",
-    adopt=adopt,
-    register=register,
+    estimators=Estimators("xgboost", adopt, register),
 )

@@ -6,7 +6,7 @@ A batch is what a request's rows are encoded as; `len` of it is the number of ro
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -103,8 +103,8 @@ class Inputs(ABC, Generic[BatchT]):
     def table(self) -> list[tuple[str, str, str, str]]:
         """Name, meaning, type and accepted values of each input, for the documentation."""
 
-    def graph_inputs(self, names: Sequence[str]) -> None:
-        """Take the names of the graph's inputs.
+    def graph_inputs(self, types: Mapping[str, str]) -> None:
+        """Take the inputs of the graph: ONNX Runtime's name of the type of each.
 
         Raises:
             ValueError: the graph has other inputs than the signature says.

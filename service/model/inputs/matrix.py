@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +38,7 @@ class MatrixInputs(Inputs[Matrix]):
             TensorSpec(name=f.name, datatype=datatype_of(f), shape=(-1, 1)) for f in self.features
         )
         self._input = MATRIX_INPUT
+        self._type: np.dtype[Any] | None = None
 
     def read(self, instances: object, loc: Loc = INSTANCES) -> Matrix:
         """As `Schema.encode`."""
@@ -47,15 +48,16 @@ class MatrixInputs(Inputs[Matrix]):
         """Encode an input per feature, or one input of all of them. NaN is a missing value."""
         return to_matrix(self.schema, tensors)
 
-    def graph_inputs(self, names: Sequence[str]) -> None:
-        """Take the name of the graph's only input."""
-        if len(names) != 1:
-            raise ValueError(f"it has the inputs {format_names(names)} instead of one matrix")
-        (self._input,) = names
+    def graph_inputs(self, types: Mapping[str, str]) -> None:
+        """Take the name and the type of the graph's only input."""
+        if len(types) != 1:
+            raise ValueError(f"it has the inputs {format_names([*types])} instead of one matrix")
+        ((self._input, kind),) = types.items()
+        self._type = None if _dtype(kind) == np.float32 else _dtype(kind)
 
     def feeds(self, batch: Matrix) -> list[dict[str, npt.NDArray[Any]]]:
-        """The matrix."""
-        return [{self._input: batch}]
+        """The matrix, in the type of the graph's input."""
+        return [{self._input: batch if self._type is None else batch.astype(self._type)}]
 
     def placeholder(self, size: int) -> Matrix:
         """One row of zeros."""
@@ -96,13 +98,12 @@ class ColumnInputs(MatrixInputs):
     def __init__(self, signature: Signature) -> None:
         super().__init__(signature)
         self._categories = [np.array(f.categories, dtype=object) for f in self.features]
+        self._types: dict[str, np.dtype[Any]] = {}
 
-    def graph_inputs(self, names: Sequence[str]) -> None:
-        """Check that the graph has an input for each feature."""
-        if set(names) != set(self.schema.names):
-            raise ValueError(
-                f"it has the inputs {format_names(names)} instead of {format_names(self.schema.names)}"
-            )
+    def graph_inputs(self, types: Mapping[str, str]) -> None:
+        """Check that the graph has an input for each feature, and take their types."""
+        refuse_other_inputs(types, self.schema.names)
+        self._types = {name: _dtype(kind) for name, kind in types.items()}
 
     def feeds(self, batch: Matrix) -> list[dict[str, npt.NDArray[Any]]]:
         """A column for each feature."""
@@ -112,8 +113,26 @@ class ColumnInputs(MatrixInputs):
             if feature.kind == "category":
                 feed[feature.name] = self._categories[position][column.astype(np.intp)]
             else:
-                feed[feature.name] = np.ascontiguousarray(column)
+                feed[feature.name] = np.ascontiguousarray(column, self._types[feature.name])
         return [feed]
+
+
+def refuse_other_inputs(found: Iterable[str], names: Sequence[str]) -> None:
+    """Refuse a graph with other inputs than these.
+
+    Raises:
+        ValueError: the text names both.
+    """
+    if set(found) != set(names):
+        raise ValueError(
+            f"it has the inputs {format_names([*found])} instead of {format_names(names)}"
+        )
+
+
+def _dtype(kind: str) -> np.dtype[Any]:
+    """The numpy type of an input, by ONNX Runtime's name of it: `tensor(double)`."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return np.dtype({"float": "float32", "double": "float64", "string": "object"}.get(name, name))
 
 
 def datatype_of(feature: Feature) -> Datatype:

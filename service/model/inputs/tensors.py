@@ -14,7 +14,11 @@ from pydantic import Field
 from tidegate.service.model.features import INSTANCES, MAX_DETAILS, checked_length
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.inputs.feature_docs import object_model
-from tidegate.service.model.inputs.matrix import refuse_unknown, tensors_by_name
+from tidegate.service.model.inputs.matrix import (
+    refuse_other_inputs,
+    refuse_unknown,
+    tensors_by_name,
+)
 from tidegate.service.model.inputs.nested_lists import (
     NotATensorError,
     describe,
@@ -124,12 +128,9 @@ class TensorInputs(Inputs[TensorBatch]):
             arrays[spec.name] = _array(spec, tensor)
         return TensorBatch(arrays, tensors[0].rows)
 
-    def graph_inputs(self, names: Sequence[str]) -> None:
+    def graph_inputs(self, types: Mapping[str, str]) -> None:
         """Check that the graph has these inputs."""
-        if set(names) != set(self._names):
-            raise ValueError(
-                f"it has the inputs {format_names(names)} instead of {format_names(self._names)}"
-            )
+        refuse_other_inputs(types, self._names)
 
     def feeds(self, batch: TensorBatch) -> list[dict[str, npt.NDArray[Any]]]:
         """The arrays; row by row for a graph that takes one row at a time."""

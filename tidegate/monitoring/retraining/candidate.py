@@ -6,7 +6,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,9 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from tidegate.monitoring.retraining.comparison import Difference, compare, measure
 from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRows
-from tidegate.service.artefacts.onnx_export import as_table, classes_of, export
+from tidegate.service.artefacts.formats.sklearn_joblib import describe
+from tidegate.service.artefacts.onnx_export import as_table
+from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model import artefact
@@ -27,7 +29,6 @@ from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.onnx_predictor import open_graph
 from tidegate.service.model.predictor import load_predictor
-from tidegate.service.model.signature import Signature
 from tidegate.service.training.train import SAMPLES
 
 HELD_OUT_FRACTION: Final = 0.25
@@ -69,23 +70,20 @@ def train_candidate(
 
     Raises:
         NoRowsError: there are too few rows of a class.
-        ExportError: the classifier cannot be converted, or the ONNX model predicts differently.
+        ImportModelError: the classifier cannot be converted, or the ONNX model predicts differently.
         ArtefactError: the classifier of the current model cannot be loaded.
     """
     start = time.perf_counter()
     held_out = newest(rows)
     _check_classes(rows, held_out, current.manifest)
     old, new = rows.matrix[~held_out], rows.matrix[held_out]
-    columns = current.manifest.input == "columns"
     features = tuple(_observe(*pair) for pair in zip(current.manifest.features, old.T, strict=True))
     model = fit(current, features, old, rows.truth[~held_out])
     joblib.dump(model, folder / artefact.MODEL, compress=3)
     report(f"fitted on {len(old):,} rows")
-    graph, parity = export(model, features, new, columns=columns)
+    signature, graph, parity = convert(describe(model), features, new)
     (folder / artefact.ONNX).write_bytes(graph)
     report(f"converted to ONNX, same predictions on {parity.rows:,} rows")
-    classes = classes_of(model)
-    signature = Signature(input=current.manifest.input, features=features, classes=classes)
     predicted = open_graph(graph, signature).predict(new)
     truth = rows.truth[held_out]
     differences = compare(
@@ -96,7 +94,7 @@ def train_candidate(
         features,
         rows.matrix,
         calibrate(predicted, truth),
-        np.bincount(predicted.labels, minlength=len(classes)).tolist(),
+        np.bincount(predicted.labels, minlength=len(signature.classes)).tolist(),
     )
     text = reference.model_dump_json() + "\n"
     (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
@@ -107,9 +105,7 @@ def train_candidate(
         folder,
         name=current.manifest.name,
         description=current.manifest.description,
-        input=current.manifest.input,
-        features=features,
-        classes=classes,
+        **dict(signature),
         inputs=_digest(rows, current.manifest),
         trained={
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,7 +120,7 @@ def train_candidate(
             "held_out": {"rows": len(new), **scores},
             "against_parent": [difference.as_json() for difference in differences],
         },
-        parity=parity.as_json(),
+        parity=asdict(parity),
         versions=versions(),
     )
     return Candidate(manifest, differences, len(old), len(new))

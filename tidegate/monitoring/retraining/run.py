@@ -24,6 +24,7 @@ from tidegate.monitoring.retraining.training_rows import (
     months_of,
 )
 from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import Settings
@@ -73,9 +74,6 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
         OSError: a file cannot be read or written.
     """
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
-    # Imported here: scikit-learn and skl2onnx take seconds to import.
-    from tidegate.service.artefacts.onnx_export import ExportError  # noqa: PLC0415
-
     try:
         artefact.refuse_foreign(options.out)
         current = asyncio.run(
@@ -86,7 +84,7 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
         return _train_and_compare(current, rows, options, console)
     except (
         ArtefactError,
-        ExportError,
+        ImportModelError,
         NoRowsError,
         QueryError,
         StoreUnavailableError,

@@ -21,8 +21,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tidegate.service.artefacts import import_cache
 from tidegate.service.artefacts.import_cache import find_model, import_digest, import_file
-from tidegate.service.artefacts.import_model import ImportModelError, import_model, main
-from tidegate.service.artefacts.onnx_export import ExportError
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.import_model import import_model, main
 from tidegate.service.artefacts.sklearn_parts import feature_names
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema
@@ -268,7 +268,7 @@ def test_a_shadow_is_converted_before_the_replicas_start_and_may_fail(
 
 def test_a_failed_import_leaves_no_files(tmp_path: Path) -> None:
     file = saved(tmp_path, "text", "not a model")
-    with pytest.raises(ExportError):
+    with pytest.raises(ImportModelError):
         import_model(file, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [file]
 

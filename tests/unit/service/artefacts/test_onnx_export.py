@@ -15,15 +15,16 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.tree import DecisionTreeClassifier
 
-from tidegate.service.artefacts.onnx_export import ExportError, classes_of, compare, export
+from tidegate.service.artefacts.formats.sklearn_joblib import describe
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.onnx_export import class_names
+from tidegate.service.artefacts.parity import compare, convert
 from tidegate.service.model.features import Feature
 from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.signature import Signature
 
 WINE = load_wine()
 DATA = WINE.data.astype(np.float32)
-FEATURES = [Feature(name=f"f{i}") for i in range(DATA.shape[1])]
-SIGNATURE = Signature(features=tuple(FEATURES), classes=("a", "b", "c"))
+FEATURES = tuple(Feature(name=f"f{i}") for i in range(DATA.shape[1]))
 
 
 @pytest.mark.parametrize(
@@ -38,13 +39,12 @@ SIGNATURE = Signature(features=tuple(FEATURES), classes=("a", "b", "c"))
 )
 def test_both_models_predict_the_same(classifier: Any) -> None:
     classifier.fit(DATA, WINE.target_names[WINE.target])
-    graph, parity = export(classifier, FEATURES, DATA)
-    assert parity.rows == len(DATA)
-    assert parity.labels_equal == 1
+    signature, graph, parity = convert(describe(classifier), FEATURES, DATA)
+    assert (parity.rows, parity.labels_equal, parity.rows_apart) == (len(DATA), 1, 0)
     assert parity.largest_difference < 1e-4
-    assert parity.rows_apart == 0
-    assert parity.as_json()["rows"] == len(DATA)
-    found = open_graph(graph, SIGNATURE).predict(DATA)
+    found = open_graph(graph, signature).predict(DATA)
+    expected = classifier.predict_proba(DATA)
+    np.testing.assert_allclose(found.probabilities, expected, rtol=0, atol=1e-4)
     assert found.confidence.tolist() == found.probabilities.max(axis=1).tolist()
 
 
@@ -52,15 +52,15 @@ def test_a_different_handling_of_missing_values_is_detected() -> None:
     holes = DATA.copy()
     holes[np.random.default_rng(0).random(DATA.shape) < 0.3] = np.nan
     forest = RandomForestClassifier(20, random_state=0).fit(holes, WINE.target)
-    with pytest.raises(ExportError, match="RandomForestClassifier predicts differently"):
-        export(forest, FEATURES, holes)
+    with pytest.raises(ImportModelError, match="RandomForestClassifier predicts differently"):
+        convert(describe(forest), FEATURES, holes)
 
 
 def test_the_graph_of_another_model_is_detected() -> None:
     tree = DecisionTreeClassifier(max_depth=1, random_state=0).fit(DATA, WINE.target)
     other = DecisionTreeClassifier(max_depth=3, random_state=0).fit(DATA, WINE.target)
-    graph, _ = export(other, FEATURES, DATA)
-    parity = compare(tree, open_graph(graph, SIGNATURE), FEATURES, DATA)
+    signature, graph, _ = convert(describe(other), FEATURES, DATA)
+    parity = compare(describe(tree), graph, signature, [DATA])
     assert parity.rows_apart > 0.1
     assert parity.labels_equal < 1
 
@@ -70,8 +70,8 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
     low, high = DATA.min(axis=0), DATA.max(axis=0)
     probe = np.random.default_rng(0).uniform(low, high, (2000, len(low))).astype(np.float32)
     ties = forest.predict_proba(probe)[:, 0] == 0.5
-    graph, _ = export(forest, FEATURES, probe)
-    labels = open_graph(graph, SIGNATURE).predict(probe).labels
+    signature, graph, _ = convert(describe(forest), FEATURES, probe)
+    labels = open_graph(graph, signature).predict(probe).labels
     assert ties.sum() > 20
     assert set(labels[ties]) == {0}
 
@@ -79,13 +79,13 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
 def test_a_model_that_skl2onnx_cannot_convert_is_refused() -> None:
     trees = [(name, DecisionTreeClassifier(random_state=0)) for name in "ab"]
     model = VotingClassifier(trees, voting="soft").fit(DATA, WINE.target)
-    with pytest.raises(ExportError, match="VotingClassifier cannot be converted to ONNX"):
-        export(model, FEATURES, DATA)
+    with pytest.raises(ImportModelError, match="VotingClassifier cannot be converted to ONNX"):
+        convert(describe(model), FEATURES, DATA)
 
 
 def test_a_classifier_without_probabilities_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ExportError, match="wrapped in CalibratedClassifierCV"):
-        classes_of(Perceptron(random_state=0).fit(DATA, WINE.target))
+    with pytest.raises(ImportModelError, match="wrapped in CalibratedClassifierCV"):
+        describe(Perceptron(random_state=0).fit(DATA, WINE.target))
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,6 @@ def test_a_classifier_without_probabilities_is_refused_with_a_remedy() -> None:
     [(["a", "b"], ("a", "b")), ([3, 7], (3, 7)), ([False, True], (0, 1)), ([0.0, 1.0], (0, 1))],
 )
 def test_classes_are_strings_or_integers(labels: list[Any], classes: tuple[Any, ...]) -> None:
-    tree = DecisionTreeClassifier(random_state=0).fit([[0], [1]], labels)
-    assert classes_of(tree) == classes
-
-
-def test_other_classes_are_refused() -> None:
-    class Odd:
-        classes_ = np.array([0.5, 1.0])
-        predict_proba = None
-
-    with pytest.raises(ExportError, match=r"class 0\.5 is neither a string nor an integer"):
-        classes_of(Odd())
+    assert class_names(np.array(labels)) == classes
+    with pytest.raises(ImportModelError, match=r"class 0\.5 is neither a string nor an integer"):
+        class_names(np.array([0.5, 1.0]))

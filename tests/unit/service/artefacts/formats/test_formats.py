@@ -23,7 +23,6 @@ import numpy as np
 
 from tidegate.service.artefacts.onnx_export import convert
 from tidegate.service.artefacts.source_model import FileFormat, SourceModel
-from tidegate.service.artefacts.synthetic_rows import random_rows
 from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import Signature
 from sklearn.linear_model import LinearRegression
@@ -39,7 +38,6 @@ def open_file(file, schema):
         signature=Signature(task="regression", features=features),
         to_onnx=lambda features: convert(model, features),
         predict=lambda features, rows: model.predict(rows),
-        synthetic_rows=random_rows,
         named=False,
     )
 
@@ -75,7 +73,6 @@ def test_every_format_is_complete() -> None:
     assert {kind.title for kind in all_formats()} >= {"scikit-learn", "ONNX", "LightGBM", "XGBoost"}
     for kind in all_formats():
         assert kind.accepts
-        assert (kind.adopt is None) == (not kind.package)
 
 
 @pytest.mark.parametrize("compress", [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("xz", 3)])

@@ -45,7 +45,6 @@ from sklearn.tree import DecisionTreeRegressor
 from support.samples.onnx_graphs import values_of
 from tidegate.monitoring.counting.reference import load_reference
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.parity import ExportError
 from tidegate.service.model.artefact import REFERENCE
 
 ROWS, VALUES = make_regression(200, 4, noise=5, random_state=0)
@@ -169,7 +168,7 @@ def test_several_values_per_row_are_refused(imported: Any, model: Any) -> None:
 
 def test_a_regressor_that_skl2onnx_cannot_convert_is_refused(imported: Any) -> None:
     model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1)
-    with pytest.raises(ExportError, match="TransformedTargetRegressor cannot be converted"):
+    with pytest.raises(ImportModelError, match="TransformedTargetRegressor cannot be converted"):
         imported("log.joblib", model.fit(ROWS, COUNTS))
 
 
