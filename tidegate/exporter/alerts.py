@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -82,5 +82,4 @@ def _event_id(alert: Alert) -> str:
 
 
 def _nanoseconds(time: datetime) -> int:
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return round((time - epoch).total_seconds() * 1e6) * 1000
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.secret_files import SecretFileError
 
 ACTION: Final = "scrape-failed"
 
 
-class BackendError(RuntimeError):
-    """The backend cannot be read; the message is the reason."""
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A component that the exporter reads metrics from.
 
-
-class Backend(Protocol):
-    """A component that the exporter reads metrics from."""
+    Attributes:
+        name: in the log.
+        up: the metric that says whether it responds, 1 or 0.
+        read: its metrics now. Raises HttpError or SecretFileError if it cannot be read.
+    """
 
     name: str
-
-    async def read(self) -> list[Metric]:
-        """Its metrics now.
-
-        Raises:
-            BackendError: it cannot be read.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close its connections."""
-        ...
+    up: Callable[[float], Metric]
+    read: Callable[[], Awaitable[list[Metric]]]
 
 
 def log_failed(event_log: EventLog, source: str, reason: str) -> None:
@@ -56,24 +52,16 @@ async def read_all(
 
 
 async def _read(backend: Backend, timeout_seconds: float, event_log: EventLog) -> list[Metric]:
+    metrics, problem = [], ""
     try:
         async with asyncio.timeout(timeout_seconds):
             metrics = await backend.read()
     except TimeoutError:
-        log_failed(event_log, backend.name, f"no response within {timeout_seconds:g} s")
-    except BackendError as error:
-        log_failed(event_log, backend.name, str(error))
+        problem = f"no response within {timeout_seconds:g} s"
+    except (HttpError, SecretFileError) as error:
+        problem = str(error)
+    if problem:
+        log_failed(event_log, backend.name, problem)
     else:
         log_read(event_log, backend.name)
-        return [_up(backend.name, 1), *metrics]
-    return [_up(backend.name, 0)]
-
-
-def _up(name: str, value: float) -> Metric:
-    if name == "logstash":
-        return GaugeMetricFamily(
-            "tidegate_logstash_up", "Whether Logstash's monitoring API responds.", value
-        )
-    return GaugeMetricFamily(
-        "tidegate_elasticsearch_up", "Whether Elasticsearch responds and accepts the login.", value
-    )
+    return [backend.up(float(not problem)), *metrics]

@@ -2,50 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from tidegate.exporter.backend import BackendError
 from tidegate.runtime.http_client import HttpClient, HttpError
 
+
+@dataclass(frozen=True, slots=True)
+class PipelineGauge:
+    """A gauge of each pipeline: its name, its description, and where the statistics have its value."""
+
+    name: str
+    text: str
+    path: tuple[str, ...]
+
+
+GAUGES: Final = (
+    PipelineGauge(
+        "tidegate_logstash_queue_bytes", "Bytes in the queue.", ("queue", "queue_size_in_bytes")
+    ),
+    PipelineGauge(
+        "tidegate_logstash_queue_capacity_bytes",
+        "Maximum of bytes in the queue; a full queue accepts no events.",
+        ("queue", "max_queue_size_in_bytes"),
+    ),
+    PipelineGauge(
+        "tidegate_logstash_queue_events", "Events in the queue.", ("queue", "events_count")
+    ),
+    PipelineGauge(
+        "tidegate_logstash_queue_backpressure",
+        "Fraction of time in which inputs were blocked by a full queue, summed over the inputs.",
+        ("flow", "queue_backpressure", "current"),
+    ),
+    PipelineGauge(
+        "tidegate_logstash_dead_letter_queue_bytes",
+        "Bytes in the dead letter queue; an empty queue has one byte for each of its files.",
+        ("dead_letter_queue", "queue_size_in_bytes"),
+    ),
+    PipelineGauge(
+        "tidegate_logstash_dead_letter_queue_capacity_bytes",
+        "Maximum of bytes in the dead letter queue; a full queue drops events.",
+        ("dead_letter_queue", "max_queue_size_in_bytes"),
+    ),
+)
 # `events.<name>` of a pipeline.
 STAGES: Final = ("in", "filtered", "out")
 # `documents.<name>` of an Elasticsearch output. Duplicates (from a batch that was sent again) count as
 # non-retryable failures; a retryable failure is counted at each try.
 OUTCOMES: Final = ("successes", "non_retryable_failures", "retryable_failures", "dlq_routed")
 
+Values = Iterable[tuple[tuple[str, ...], float]]
+"""Values with those of their labels."""
 
-class Logstash:
-    """A Logstash, read through its monitoring API."""
 
-    name = "logstash"
+def up(value: float) -> Metric:
+    """Whether it responds."""
+    return GaugeMetricFamily(
+        "tidegate_logstash_up", "Whether Logstash's monitoring API responds.", value
+    )
 
-    def __init__(self, url: str):
-        """Create it without a connection.
 
-        Args:
-            url: the URL of the monitoring API, such as http://logstash:9600.
-        """
-        self._url = url
-        self._session: aiohttp.ClientSession | None = None
+async def read_logstash(url: str, session: aiohttp.ClientSession) -> list[Metric]:
+    """The metrics of the pipelines of the Logstash with this monitoring API, such as http://logstash:9600.
 
-    async def read(self) -> list[Metric]:
-        """The metrics of its pipelines."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        try:
-            stats = await HttpClient(self._session, self._url).get("/_node/stats/pipelines")
-        except HttpError as error:
-            raise BackendError(str(error)) from error
-        return families(stats)
-
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._session is not None:
-            await self._session.close()
+    Raises:
+        HttpError: it does not respond, or with something else.
+    """
+    return families(await HttpClient(session, url).get("/_node/stats/pipelines"))
 
 
 def families(stats: object) -> list[Metric]:
@@ -55,163 +82,113 @@ def families(stats: object) -> list[Metric]:
         stats: the JSON of `/_node/stats/pipelines`.
 
     Raises:
-        BackendError: the response is invalid.
+        HttpError: the response is invalid.
     """
     pipelines = _get(stats, "pipelines")
     if not isinstance(pipelines, dict):
-        raise BackendError("the response of the monitoring API has no pipelines")
+        raise HttpError("the response of the monitoring API has no pipelines")
+    outputs = list(_outputs(pipelines))
+    gauges = [
+        _filled(
+            GaugeMetricFamily(one.name, one.text, labels=["pipeline"]),
+            _values(pipelines, one.path),
+        )
+        for one in GAUGES
+    ]
     return [
-        _gauge(
-            GaugeMetricFamily(
-                "tidegate_logstash_queue_bytes", "Bytes in the queue.", labels=["pipeline"]
-            ),
-            pipelines,
-            ("queue", "queue_size_in_bytes"),
-        ),
-        _gauge(
-            GaugeMetricFamily(
-                "tidegate_logstash_queue_capacity_bytes",
-                "Maximum of bytes in the queue; a full queue accepts no events.",
+        *gauges,
+        _filled(
+            CounterMetricFamily(
+                "tidegate_logstash_dead_letters_dropped_total",
+                "Events that were lost because the dead letter queue was full.",
                 labels=["pipeline"],
             ),
-            pipelines,
-            ("queue", "max_queue_size_in_bytes"),
+            _values(pipelines, ("dead_letter_queue", "dropped_events")),
         ),
-        _gauge(
-            GaugeMetricFamily(
-                "tidegate_logstash_queue_events", "Events in the queue.", labels=["pipeline"]
+        _filled(
+            CounterMetricFamily(
+                "tidegate_logstash_events_total",
+                "Events received (in), filtered and sent (out).",
+                labels=["pipeline", "stage"],
             ),
-            pipelines,
-            ("queue", "events_count"),
-        ),
-        _gauge(
-            GaugeMetricFamily(
-                "tidegate_logstash_queue_backpressure",
-                "Fraction of time in which inputs were blocked by a full queue, summed over the inputs.",
-                labels=["pipeline"],
+            (
+                ((*labels, stage), value)
+                for stage in STAGES
+                for labels, value in _values(pipelines, ("events", stage))
             ),
-            pipelines,
-            ("flow", "queue_backpressure", "current"),
         ),
-        _gauge(
-            GaugeMetricFamily(
-                "tidegate_logstash_dead_letter_queue_bytes",
-                "Bytes in the dead letter queue; an empty queue has one byte for each of its files.",
-                labels=["pipeline"],
+        _filled(
+            CounterMetricFamily(
+                "tidegate_logstash_documents_total",
+                "Documents sent to Elasticsearch: successes, non_retryable_failures (mostly "
+                "duplicates sent a second time), retryable_failures (each attempt counts), "
+                "dlq_routed (rejected).",
+                labels=["pipeline", "output", "outcome"],
             ),
-            pipelines,
-            ("dead_letter_queue", "queue_size_in_bytes"),
-        ),
-        _gauge(
-            GaugeMetricFamily(
-                "tidegate_logstash_dead_letter_queue_capacity_bytes",
-                "Maximum of bytes in the dead letter queue; a full queue drops events.",
-                labels=["pipeline"],
+            (
+                # Logstash omits a counter until its first event; 0 lets rate() see that event.
+                ((*labels, outcome), _number(_get(output, "documents", outcome)) or 0.0)
+                for labels, output in outputs
+                for outcome in OUTCOMES
             ),
-            pipelines,
-            ("dead_letter_queue", "max_queue_size_in_bytes"),
         ),
-        _dropped(pipelines),
-        _events(pipelines),
-        _documents(pipelines),
-        _bulk_failures(pipelines),
-        _bulk_responses(pipelines),
+        _filled(
+            CounterMetricFamily(
+                "tidegate_logstash_bulk_failures_total",
+                "Bulk requests that failed as a whole, by output; Logstash retries each until it succeeds.",
+                labels=["pipeline", "output"],
+            ),
+            (
+                (labels, _number(_get(output, "bulk_requests", "failures")) or 0.0)
+                for labels, output in outputs
+            ),
+        ),
+        _filled(
+            CounterMetricFamily(
+                "tidegate_logstash_bulk_responses_total",
+                "Elasticsearch's responses to bulk requests, by output and HTTP status.",
+                labels=["pipeline", "output", "code"],
+            ),
+            (
+                ((*labels, str(code)), value)
+                for labels, output in outputs
+                for code, number in _items(_get(output, "bulk_requests", "responses"))
+                if (value := _number(number)) is not None
+            ),
+        ),
     ]
 
 
-def _gauge(
-    family: GaugeMetricFamily, pipelines: Mapping[str, Any], path: tuple[str, ...]
-) -> Metric:
-    for pipeline, value in _values(pipelines, path):
-        family.add_metric([pipeline], value)
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Values) -> Metric:
+    for labels, value in values:
+        family.add_metric(labels, value)
     return family
 
 
-def _dropped(pipelines: Mapping[str, Any]) -> Metric:
-    family = CounterMetricFamily(
-        "tidegate_logstash_dead_letters_dropped_total",
-        "Events that were lost because the dead letter queue was full.",
-        labels=["pipeline"],
-    )
-    for pipeline, value in _values(pipelines, ("dead_letter_queue", "dropped_events")):
-        family.add_metric([pipeline], value)
-    return family
-
-
-def _events(pipelines: Mapping[str, Any]) -> Metric:
-    family = CounterMetricFamily(
-        "tidegate_logstash_events_total",
-        "Events received (in), filtered and sent (out).",
-        labels=["pipeline", "stage"],
-    )
-    for stage in STAGES:
-        for pipeline, value in _values(pipelines, ("events", stage)):
-            family.add_metric([pipeline, stage], value)
-    return family
-
-
-def _documents(pipelines: Mapping[str, Any]) -> Metric:
-    family = CounterMetricFamily(
-        "tidegate_logstash_documents_total",
-        "Documents sent to Elasticsearch: successes, non_retryable_failures (mostly "
-        "duplicates sent a second time), retryable_failures (each attempt counts), "
-        "dlq_routed (rejected).",
-        labels=["pipeline", "output", "outcome"],
-    )
-    for pipeline, name, output in _outputs(pipelines):
-        for outcome in OUTCOMES:
-            # Logstash omits a counter until its first event; 0 lets rate() see that event.
-            value = _number(_get(output, "documents", outcome))
-            family.add_metric([pipeline, name, outcome], value or 0.0)
-    return family
-
-
-def _bulk_failures(pipelines: Mapping[str, Any]) -> Metric:
-    family = CounterMetricFamily(
-        "tidegate_logstash_bulk_failures_total",
-        "Bulk requests that failed as a whole, by output; Logstash retries each until it succeeds.",
-        labels=["pipeline", "output"],
-    )
-    for pipeline, name, output in _outputs(pipelines):
-        value = _number(_get(output, "bulk_requests", "failures"))
-        family.add_metric([pipeline, name], value or 0.0)
-    return family
-
-
-def _bulk_responses(pipelines: Mapping[str, Any]) -> Metric:
-    family = CounterMetricFamily(
-        "tidegate_logstash_bulk_responses_total",
-        "Elasticsearch's responses to bulk requests, by output and HTTP status.",
-        labels=["pipeline", "output", "code"],
-    )
-    for pipeline, name, output in _outputs(pipelines):
-        responses = _get(output, "bulk_requests", "responses")
-        for code, count in responses.items() if isinstance(responses, dict) else ():
-            if (value := _number(count)) is not None:
-                family.add_metric([pipeline, name, str(code)], value)
-    return family
-
-
-def _outputs(pipelines: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
-    """Each Elasticsearch output: its pipeline, its id, its statistics."""
+def _outputs(pipelines: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], object]]:
+    """Each Elasticsearch output: its pipeline and its id, its statistics."""
     for pipeline, stats in pipelines.items():
         outputs = _get(stats, "plugins", "outputs")
         for output in outputs if isinstance(outputs, list) else ():
             if _get(output, "name") == "elasticsearch":
-                yield pipeline, str(_get(output, "id")), output
+                yield (pipeline, str(_get(output, "id"))), output
 
 
-def _values(pipelines: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+def _values(pipelines: Mapping[str, Any], path: tuple[str, ...]) -> Values:
     for pipeline, stats in pipelines.items():
         value = _number(_get(stats, *path))
         if value is not None:
-            yield pipeline, value
+            yield (pipeline,), value
 
 
 def _get(value: object, *path: str) -> object:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def _items(value: object) -> Iterable[tuple[object, object]]:
+    return value.items() if isinstance(value, dict) else ()
 
 
 def _number(value: object) -> float | None:

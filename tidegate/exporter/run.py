@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
+import aiohttp
+
+from tidegate.exporter import elasticsearch, logstash
 from tidegate.exporter.app import Exporter
 from tidegate.exporter.backend import Backend
 from tidegate.runtime.daemon import daemon_event_writer, run_async_daemon
@@ -34,9 +38,8 @@ async def _run(settings: Settings) -> None:
         writer = stack.enter_context(daemon_event_writer(settings, NODE))
         origin = event_origin(settings, NODE)
         event_log = EventLog(writer, origin, listeners=[Terminal()])
-        backends = _backends(settings, event_log)
-        for backend in backends:
-            stack.push_async_callback(backend.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        backends = _backends(settings, session, event_log)
         exporter = Exporter(
             backends,
             SCRAPE_SHARE * settings.prometheus.scrape_seconds,
@@ -55,15 +58,15 @@ async def _run(settings: Settings) -> None:
         await asyncio.Event().wait()  # until a signal cancels it
 
 
-def _backends(settings: Settings, event_log: EventLog) -> list[Backend]:
-    """The backends that the settings name; a backend that is not used is not imported."""
+def _backends(
+    settings: Settings, session: aiohttp.ClientSession, event_log: EventLog
+) -> list[Backend]:
+    """The backends that the settings name."""
     backends: list[Backend] = []
-    if settings.exporter.logstash_url:
-        from tidegate.exporter.logstash import Logstash  # noqa: PLC0415
-
-        backends.append(Logstash(settings.exporter.logstash_url))
+    if url := settings.exporter.logstash_url:
+        read = partial(logstash.read_logstash, url, session)
+        backends.append(Backend("logstash", logstash.up, read))
     if server := store_server(settings):
-        from tidegate.exporter.elasticsearch import Elasticsearch  # noqa: PLC0415
-
-        backends.append(Elasticsearch(server, event_log))
+        read = partial(elasticsearch.read_elasticsearch, server, session, event_log)
+        backends.append(Backend("elasticsearch", elasticsearch.up, read))
     return backends

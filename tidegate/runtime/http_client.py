@@ -12,6 +12,8 @@ import aiohttp
 import orjson
 
 from tidegate.os_errors import connection_error_message
+from tidegate.runtime.secret_files import authorization, read_login
+from tidegate.settings import Elasticsearch
 
 TIMEOUT_SECONDS: Final = 10.0
 MAX_REASON_CHARACTERS: Final = 300
@@ -154,6 +156,21 @@ def tls_context(ca_file: Path | None, setting: str) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise HttpError(f"{setting}: {ca_file}: {error.strerror or error}") from error
+
+
+def elasticsearch_client(
+    session: aiohttp.ClientSession, server: Elasticsearch, seconds: float = TIMEOUT_SECONDS
+) -> HttpClient:
+    """The client of Elasticsearch, with the login and the authorities of `[store.elasticsearch]`.
+
+    Raises:
+        SecretFileError: the password cannot be read.
+        HttpError: the CA file cannot be read.
+    """
+    setting = "store.elasticsearch.password_file"
+    login = read_login(server.username, server.password_file, setting)
+    tls = tls_context(server.ca_file, "store.elasticsearch.ca_file")
+    return HttpClient(session, server.url, authorization(login), tls, seconds)
 
 
 def _content(body: bytes, content_type: str) -> Any:

@@ -20,6 +20,7 @@ KINDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     **{kind.capitalize(): (kind, ()) for kind in ("counter", "gauge", "histogram")},
     "CounterMetricFamily": ("counter", ()),
     "GaugeMetricFamily": ("gauge", ()),
+    "PipelineGauge": ("gauge", ("pipeline",)),
     "OutcomeCounter": ("counter", ("model", "version")),
     "_gauge": ("gauge", ("model", "version")),
     "_by_route": (

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import certifi
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client.core import Metric
 
-from support.ports import free_port
 from tidegate.events.event import Origin
-from tidegate.exporter.backend import BackendError
-from tidegate.exporter.elasticsearch import (
-    Elasticsearch,
-    _client,
-    disk,
-    documents,
-    failures,
-    health,
-)
+from tidegate.exporter.elasticsearch import disk, documents, failures, health, read_elasticsearch
 from tidegate.runtime.event_log import EventLog, StreamWriter, Terminal
+from tidegate.runtime.http_client import HttpError
+from tidegate.runtime.secret_files import SecretFileError
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 
-NOWHERE = f"http://127.0.0.1:{free_port()}"
 REQUESTS = "logs-tidegate.request-default"
 
 
@@ -98,23 +90,20 @@ def test_the_documents_of_a_failure_store_are_summed_over_its_indices() -> None:
 
 @dataclass
 class ElasticsearchDouble:
-    """An Elasticsearch with some canned responses."""
+    """An Elasticsearch with some canned responses, by the end of the path."""
 
-    url: str = ""
-    bodies: dict[str, Any] = field(default_factory=dict)
+    bodies: dict[str, Any] = field(default_factory=lambda: {"health": {"status": "yellow"}})
     status: int = 200
     logins: list[str] = field(default_factory=list)
+    terminal: io.StringIO = field(default_factory=io.StringIO)
+    read: Callable[..., Awaitable[list[Metric]]] = field(init=False)
 
     async def answer(self, request: web.Request) -> web.Response:
-        last = request.path.rsplit("/", 1)[-1]
         self.logins.append(request.headers.get("Authorization", ""))
-        body = self.bodies.get(last)
-        status = self.status if last == "health" else 200 if body is not None else 400
-        return web.json_response(
-            body or {"error": {"type": "no_handler", "reason": f"no {last}"}},
-            status=status,
-            headers={"X-Elastic-Product": "Elasticsearch"},
-        )
+        body = self.bodies.get(request.path.rsplit("/", 1)[-1])
+        if body is None:
+            return web.json_response({"error": {"reason": "no handler"}}, status=400)
+        return web.json_response(body, status=self.status)
 
 
 @pytest.fixture
@@ -122,98 +111,65 @@ async def double() -> AsyncIterator[ElasticsearchDouble]:
     made = ElasticsearchDouble()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", made.answer)
-    server = TestServer(app)
-    await server.start_server()
-    made.url = str(server.make_url("/"))
-    yield made
-    await server.close()
-
-
-def event_log(terminal: io.StringIO | None = None) -> EventLog:
     origin = Origin("flights", "1", "test", "exporter", "default")
-    listener = Terminal(terminal or io.StringIO())
-    return EventLog(StreamWriter(io.BytesIO()), origin, listeners=[listener])
+    log = EventLog(StreamWriter(io.BytesIO()), origin, listeners=[Terminal(made.terminal)])
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
 
+        async def read(**settings: Any) -> list[Metric]:
+            with_url = ElasticsearchSettings(**{"url": str(server.make_url("/")), **settings})
+            return await read_elasticsearch(with_url, session, log)
 
-def backend(
-    double: ElasticsearchDouble, terminal: io.StringIO | None = None, **settings: Any
-) -> Elasticsearch:
-    return Elasticsearch(ElasticsearchSettings(url=double.url, **settings), event_log(terminal))
+        made.read = read
+        yield made
 
 
 async def test_failed_requests_are_omitted_and_logged_once(double: ElasticsearchDouble) -> None:
-    double.bodies = {
-        "health": {"status": "yellow"},
+    double.bodies |= {
         "docs": {"indices": {f".ds-{REQUESTS}-2026.03.01-000001": docs(4)}},
         "fs": {"nodes": {"x": {"name": "a"}}},
     }
-    terminal = io.StringIO()
-    elasticsearch = backend(double, terminal)
     for _ in range(2):
-        found = samples(*await elasticsearch.read())
+        found = samples(*await double.read())
         assert {name for name, *_ in found} == {"cluster_status", "documents"}
-    lines = terminal.getvalue().splitlines()
+    lines = double.terminal.getvalue().splitlines()
     assert len(lines) == 2
     assert "warn exporter: elasticsearch, disk: not exported: " in lines[0]
     assert "warn exporter: elasticsearch, failure stores: not exported: " in lines[1]
     double.bodies["_search"] = {"aggregations": {"by_index": {"buckets": []}}}
-    await elasticsearch.read()
-    assert "failure stores: available again" in terminal.getvalue()
-    await elasticsearch.close()
+    await double.read()
+    assert "failure stores: available again" in double.terminal.getvalue()
 
 
 async def test_the_error_of_a_refused_password_names_its_setting_and_the_file_is_read_again(
     double: ElasticsearchDouble, tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
+    login = {"username": "tidegate_reader", "password_file": file}
     file.write_text("old\n")
-    elasticsearch = backend(double, username="tidegate_reader", password_file=file)
     double.status = 401
-    with pytest.raises(
-        BackendError,
-        match=r"^store.elasticsearch.password_file: .* refuses the login of 'tidegate_reader'",
-    ):
-        await elasticsearch.read()
+    with pytest.raises(HttpError, match=r"^store.elasticsearch.password_file: .*'tidegate_reader'"):
+        await double.read(**login)
     file.write_text("new\n")
-    double.status, double.bodies = 200, {"health": {"status": "green"}}
-    await elasticsearch.read()
+    double.status = 200
+    await double.read(**login)
     assert len(set(double.logins)) == 2
-    await elasticsearch.close()
 
 
 async def test_another_error_names_the_url(double: ElasticsearchDouble) -> None:
     double.status = 503
-    elasticsearch = backend(double)
-    with pytest.raises(BackendError, match=f"^{double.url}: .*503"):
-        await elasticsearch.read()
-    await elasticsearch.close()
+    with pytest.raises(HttpError, match=r"^http://.*/_cluster/health responded with status 503"):
+        await double.read()
 
 
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
         ({"username": "u"}, "store.elasticsearch.password_file is needed with a username"),
-        (
-            {"username": "u", "password_file": Path("/nowhere")},
-            "store.elasticsearch.password_file: .*No such file",
-        ),
-        (
-            {"url": "https://localhost:9200", "ca_file": Path("/nowhere")},
-            "store.elasticsearch.ca_file: /nowhere: No such file",
-        ),
-        ({"url": NOWHERE}, "NOWHERE cannot be reached"),
+        ({"ca_file": Path("/nowhere")}, "store.elasticsearch.ca_file: /nowhere: No such file"),
     ],
 )
 async def test_the_error_of_an_invalid_setting_names_it(
-    settings: dict[str, Any], error: str
+    double: ElasticsearchDouble, settings: dict[str, Any], error: str
 ) -> None:
-    elasticsearch = Elasticsearch(ElasticsearchSettings(**settings), event_log())
-    with pytest.raises(BackendError, match=error.replace("NOWHERE", NOWHERE)):
-        await elasticsearch.read()
-    await elasticsearch.close()
-
-
-def test_the_certificates_of_the_setting_are_trusted() -> None:
-    settings = ElasticsearchSettings(url="https://localhost:9200", ca_file=Path(certifi.where()))
-    (node,) = _client(settings).transport.node_pool.all()
-    assert node.config.ca_certs == certifi.where()
+    with pytest.raises((HttpError, SecretFileError), match=error):
+        await double.read(**settings)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from support.ports import free_port
-from tidegate.exporter.backend import BackendError
-from tidegate.exporter.logstash import Logstash, families
+from tidegate.exporter.logstash import families, read_logstash
+from tidegate.runtime.http_client import HttpError
 
 
 def samples(stats: object) -> dict[tuple[str, ...], float]:
@@ -70,48 +69,18 @@ def test_missing_and_invalid_values_are_omitted(stats: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("stats", [[], {}, {"pipelines": []}, "text", None])
 def test_an_unexpected_response_is_an_error(stats: object) -> None:
-    with pytest.raises(BackendError, match="has no pipelines"):
+    with pytest.raises(HttpError, match="has no pipelines"):
         families(stats)
 
 
-@pytest.fixture
-async def api(stats: dict[str, Any]) -> AsyncIterator[TestServer]:
-    async def get(request: web.Request) -> web.Response:
-        if request.query_string == "broken":
-            return web.Response(text="<html>")
+async def test_the_statistics_are_read_from_the_monitoring_api(stats: dict[str, Any]) -> None:
+    async def get(_: web.Request) -> web.Response:
         return web.json_response(stats)
 
     app = web.Application()
     app.router.add_get("/_node/stats/pipelines", get)
-    server = TestServer(app)
-    await server.start_server()
-    yield server
-    await server.close()
-
-
-async def test_repeated_reads_use_one_session(api: TestServer) -> None:
-    logstash = Logstash(str(api.make_url("/")))
-    for _ in range(2):
-        assert len(await logstash.read()) == 11
-    await logstash.close()
-
-
-@pytest.mark.parametrize(
-    ("path", "error"), [("/wrong", "status 404"), ("/_node/stats/pipelines?broken#", "is not JSON")]
-)
-async def test_a_failed_request_is_an_error(api: TestServer, path: str, error: str) -> None:
-    logstash = Logstash(str(api.make_url("/")).rstrip("/") + path)
-    with pytest.raises(BackendError, match=error):
-        await logstash.read()
-    await logstash.close()
-
-
-async def test_an_unreachable_logstash_is_an_error() -> None:
-    logstash = Logstash(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(BackendError, match="cannot be reached: connection refused"):
-        await logstash.read()
-    await logstash.close()
-
-
-async def test_close_without_a_read() -> None:
-    await Logstash(f"http://127.0.0.1:{free_port()}").close()
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        found = await read_logstash(str(server.make_url("/")), session)
+        assert [one.name for one in found] == [one.name for one in families(stats)]
+        with pytest.raises(HttpError, match="status 404"):
+            await read_logstash(str(server.make_url("/wrong")), session)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 
 from tidegate.runtime.check_results import Result
-from tidegate.runtime.http_client import HttpClient, HttpError, tls_context
+from tidegate.runtime.http_client import HttpClient, HttpError, elasticsearch_client, tls_context
 from tidegate.runtime.secret_files import authorization, read_login
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
@@ -65,10 +65,7 @@ class Target:
             SecretFileError: the password cannot be read.
             HttpError: the CA file cannot be read.
         """
-        server = self.settings.store.elasticsearch
-        setting = "store.elasticsearch.password_file"
-        login = read_login(server.username, server.password_file, setting)
-        return self._elasticsearch(authorization(login))
+        return elasticsearch_client(self.session, self.settings.store.elasticsearch)
 
     def elasticsearch_of_viewer(self) -> HttpClient:
         """The client of Elasticsearch with the login of Kibana's user: it finds a right that a person lacks.
@@ -77,12 +74,7 @@ class Target:
             SecretFileError: the password cannot be read.
             HttpError: the CA file cannot be read.
         """
-        return self._elasticsearch(self._viewer())
-
-    def _elasticsearch(self, user: dict[str, str]) -> HttpClient:
-        server = self.settings.store.elasticsearch
-        tls = tls_context(server.ca_file, "store.elasticsearch.ca_file")
-        return HttpClient(self.session, server.url, user, tls)
+        return replace(self.elasticsearch(), headers=self._viewer())
 
     def _viewer(self) -> dict[str, str]:
         user, file = self.settings.verify.kibana_username, self.settings.verify.kibana_password_file

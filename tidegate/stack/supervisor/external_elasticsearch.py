@@ -10,8 +10,8 @@ from typing import Final
 import aiohttp
 
 from tidegate.runtime.event_log import EventLog
-from tidegate.runtime.http_client import HttpClient, HttpError, tls_context
-from tidegate.runtime.secret_files import SecretFileError, authorization, read_login
+from tidegate.runtime.http_client import HttpError, elasticsearch_client
+from tidegate.runtime.secret_files import SecretFileError
 from tidegate.settings import Elasticsearch
 from tidegate.stack.processes.process_supervisor import State
 from tidegate.stack.supervisor.status import ProgramStatus
@@ -26,12 +26,9 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
 
     The probe is the cluster health: `GET /` needs more privileges, and not every build has it.
     """
-    setting = "store.elasticsearch.password_file"
     try:
-        login = read_login(settings.username, settings.password_file, setting)
-        tls = tls_context(settings.ca_file, "store.elasticsearch.ca_file")
         async with aiohttp.ClientSession() as session:
-            server = HttpClient(session, settings.url, authorization(login), tls, TIMEOUT_SECONDS)
+            server = elasticsearch_client(session, settings, TIMEOUT_SECONDS)
             await server.call("GET", "/_cluster/health")
     except HttpError as error:
         if error.status in {401, 403}:
