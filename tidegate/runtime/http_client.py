@@ -42,6 +42,7 @@ class HttpClient:
         tls: the trusted certificate authorities.
         seconds: how long a request may take.
         name: of the component, for messages; empty if the URL says enough.
+        max_bytes: the maximum size of a response.
     """
 
     session: aiohttp.ClientSession
@@ -50,6 +51,7 @@ class HttpClient:
     tls: ssl.SSLContext | bool = True
     seconds: float = TIMEOUT_SECONDS
     name: str = ""
+    max_bytes: int = MAX_BODY_BYTES
 
     async def get(self, path: str) -> Any:
         """GET a path and return the JSON of the response; errors as of `json`."""
@@ -90,7 +92,7 @@ class HttpClient:
 
         Raises:
             HttpError: the component cannot be reached, is too slow, or responds with status 300 or above or
-                with more than `MAX_BODY_BYTES`.
+                with more than `max_bytes`.
         """
         try:
             async with self.session.request(
@@ -102,7 +104,7 @@ class HttpClient:
                 allow_redirects=False,
                 **request,
             ) as response:
-                body = await _read(response)
+                body = await self._read(response)
         except TimeoutError as error:
             raise HttpError(
                 f"{self.shown(path)} does not respond within {self.seconds:g} s"
@@ -111,9 +113,9 @@ class HttpClient:
             raise HttpError(
                 f"{self.shown(path)} cannot be reached: {connection_error_message(error)}"
             ) from error
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > self.max_bytes:
             raise HttpError(
-                f"the response of {self.shown(path)} is larger than {MAX_BODY_BYTES} bytes"
+                f"the response of {self.shown(path)} is larger than {self.max_bytes} bytes"
             )
         if response.status < 300:
             return body
@@ -129,15 +131,14 @@ class HttpClient:
         address = f"{scheme}://{address.rpartition('@')[2]}{path.partition('?')[0]}"
         return f"{self.name} at {address}" if self.name else address
 
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body; of one that is too large a little more than `MAX_BODY_BYTES`."""
-    body = bytearray()
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            break
-    return bytes(body)
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body; of one that is too large a little more than `max_bytes`."""
+        body = bytearray()
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > self.max_bytes:
+                break
+        return bytes(body)
 
 
 def tls_context(ca_file: Path | None, setting: str) -> ssl.SSLContext | bool:

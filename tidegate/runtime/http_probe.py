@@ -6,15 +6,13 @@ The response may come from a replica that another party controls, so no redirect
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from http import HTTPStatus
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import aiohttp
 
-from tidegate.os_errors import connection_error_message
+from tidegate.runtime.http_client import HttpClient, HttpError
 
 Probe = Callable[[str], Awaitable[str]]
 """Requests a URL. Returns why it is not ready, as a sentence; empty if it is."""
@@ -43,44 +41,20 @@ async def probe_session() -> AsyncIterator[tuple[Probe, Fetch]]:
         auto_decompress=False,
     ) as session:
 
+        async def get(url: str, seconds: float) -> bytes:
+            client = HttpClient(session, url, seconds=seconds, max_bytes=MAX_BODY_BYTES)
+            return await client.call("GET", "")
+
         async def probe(url: str) -> str:
             try:
-                async with (
-                    asyncio.timeout(PROBE_SECONDS),
-                    session.get(url, allow_redirects=False) as response,
-                ):
-                    return "" if _successful(response) else f"{url} answers {response.status}"
-            except TimeoutError:
-                return f"{url} does not answer within {PROBE_SECONDS:g} s"
-            except (aiohttp.ClientError, OSError) as error:
-                return f"{url} cannot be reached: {connection_error_message(error)}"
+                await get(url, PROBE_SECONDS)
+            except HttpError as error:
+                return str(error)
+            return ""
 
         async def fetch(url: str, seconds: float) -> str | None:
-            try:
-                async with (
-                    asyncio.timeout(seconds),
-                    session.get(url, allow_redirects=False) as response,
-                ):
-                    return await _text(response) if _successful(response) else None
-            except (TimeoutError, aiohttp.ClientError, OSError, UnicodeDecodeError):
-                return None
+            with suppress(HttpError, UnicodeDecodeError):
+                return (await get(url, seconds)).decode()
+            return None
 
         yield probe, fetch
-
-
-def _successful(response: aiohttp.ClientResponse) -> bool:
-    return HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
-
-
-async def _text(response: aiohttp.ClientResponse) -> str | None:
-    """The body as text; None if it is larger than `MAX_BODY_BYTES`.
-
-    Raises:
-        UnicodeDecodeError: it is not UTF-8.
-    """
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            return None
-    return body.decode()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from tidegate.runtime.backoff import Backoff
 
@@ -17,8 +16,6 @@ OnFault = Callable[[str, Exception, float], None]
 """Called with the name of what failed, the exception, and the seconds until it runs again."""
 
 Sleep = Callable[[float], Awaitable[None]]
-FIRST_SECONDS: Final = 0.5
-LONGEST_SECONDS: Final = 30.0
 
 
 async def keep_running(
@@ -35,7 +32,7 @@ async def keep_running(
         on_fault: reports an exception, such as `EventLog.fault`.
         sleep: waits.
     """
-    backoff = Backoff(FIRST_SECONDS, LONGEST_SECONDS, immediate=0)
+    backoff = Backoff(immediate=0)
     while True:
         started = time.monotonic()
         try:

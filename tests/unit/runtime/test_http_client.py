@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tidegate.runtime import http_client
 from tidegate.runtime.http_client import HttpClient, HttpError
 
 
@@ -56,13 +56,12 @@ async def test_an_error_is_explained_on_one_line(
 
 
 async def test_a_response_that_is_too_large_is_not_read_to_its_end(
-    answer: tuple[HttpClient, dict[str, web.Response]], monkeypatch: pytest.MonkeyPatch
+    answer: tuple[HttpClient, dict[str, web.Response]],
 ) -> None:
-    monkeypatch.setattr(http_client, "MAX_BODY_BYTES", 1000)
     client, responses = answer
     responses["/x"] = web.Response(body=b"[" + b"1," * 500 + b"1]")
     with pytest.raises(HttpError, match=r"the engine at .*/x is larger than 1000 bytes"):
-        await client.get("/x")
+        await replace(client, max_bytes=1000).get("/x")
 
 
 async def test_a_login_in_the_address_is_not_shown() -> None:

@@ -60,7 +60,7 @@ async def hostile() -> AsyncIterator[Hostile]:
 async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
     url = str(hostile.server.make_url("/redirect"))
     async with probe_session() as (probe, fetch):
-        assert await probe(url) == f"{url} answers 302"
+        assert await probe(url) == f"{url} responded with status 302"
         assert await fetch(url, 10) is None
     assert not hostile.followed
 
@@ -68,7 +68,7 @@ async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
 async def test_an_endless_response_is_read_up_to_the_limit(hostile: Hostile) -> None:
     url = str(hostile.server.make_url("/endless"))
     async with probe_session() as (probe, fetch):
-        assert await probe(url) == ""
+        assert "is larger than" in await probe(url)
         assert await fetch(url, 60) is None
     assert hostile.sent < 8 * MAX_BODY_BYTES
 
@@ -85,13 +85,10 @@ async def test_a_response_within_the_limit_is_read(hostile: Hostile) -> None:
 
 
 async def test_an_unreachable_component_is_reported_with_the_reason(hostile: Hostile) -> None:
-    plain = hostile.server.make_url("/good")
     closed = f"http://127.0.0.1:{free_port()}/"
-    unknown = "http://program.invalid/"
     async with probe_session() as (probe, _):
-        assert await probe(closed) == f"{closed} cannot be reached: connection refused"
-        assert (
-            await probe(unknown) == f"{unknown} cannot be reached: the host name cannot be resolved"
-        )
-        said = await probe(str(plain.with_scheme("https")))
-    assert "cannot be reached: [SSL" in said
+        assert "cannot be reached: connection refused" in await probe(closed)
+        unknown = await probe("http://program.invalid/")
+        assert unknown.endswith("cannot be reached: the host name cannot be resolved")
+        https = await probe(str(hostile.server.make_url("/good").with_scheme("https")))
+        assert "cannot be reached: [SSL" in https

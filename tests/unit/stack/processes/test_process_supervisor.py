@@ -212,7 +212,7 @@ async def test_a_program_that_stops_answering_is_failed_until_it_recovers(
         pid = process.pid
         (tmp_path / "unready").touch()
         await eventually_async(lambda: process.state == "failed")
-        assert "answers 503" in process.problem
+        assert "status 503" in process.problem
         (tmp_path / "unready").unlink()
         await eventually_async(lambda: process.state == "ready")
         assert (process.pid, process.restarts, process.problem) == (pid, 0, "")
