@@ -11,7 +11,6 @@ from typing import Final
 from tidegate.console.event_view import Line, iso, line
 from tidegate.console.search_request import FACETS, SIZE, Wanted
 from tidegate.store.base import (
-    AggregationResult,
     Bucket,
     DateHistogram,
     EventStore,
@@ -106,7 +105,7 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
     failed = f"({wanted.q}) AND {ERRORS}" if wanted.q else ERRORS
     whole = store.search(all_of)
     errors = store.search(replace(request, query=failed, size=0, aggregations=counts))
-    buckets, after = _buckets(whole.aggregations.get(_TIME)), pages.cursor(wanted.after)
+    buckets, after = whole.aggregations.get(_TIME, []), pages.cursor(wanted.after)
     shown = pages.page(store, _narrowed(request, buckets, interval, after), after)
     return Found(
         total=whole.total,
@@ -116,7 +115,7 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
         interval=_span(interval),
         bars=_bars(
             buckets,
-            _buckets(errors.aggregations.get(_TIME)),
+            errors.aggregations.get(_TIME, []),
             since,
             until,
             wanted,
@@ -183,9 +182,9 @@ def _can_be_counted(name: str) -> bool:
     return True
 
 
-def _facet(name: str, found: AggregationResult | None, wanted: Wanted) -> Facet:
+def _facet(name: str, found: list[Bucket] | None, wanted: Wanted) -> Facet:
     values = []
-    for bucket in _buckets(found):
+    for bucket in found or ():
         text = str(bucket.key).lower() if isinstance(bucket.key, bool) else str(bucket.key)
         one = condition(name, text)
         values.append(
@@ -218,10 +217,6 @@ def _end(start: datetime, interval: timedelta) -> datetime:
     """Return the end of an interval, at most the year 9999."""
     length = interval // timedelta(microseconds=1)
     return time_ranges.to_datetime(time_ranges.to_microseconds(start) + length)
-
-
-def _buckets(found: AggregationResult | None) -> list[Bucket]:
-    return found if isinstance(found, list) else []
 
 
 def _span(interval: timedelta) -> str:

@@ -5,7 +5,6 @@ tantivy uses the JSON of Elasticsearch; only the date histogram differs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,10 +12,8 @@ from typing import Any, Final
 
 from tidegate.store.base import (
     Aggregation,
-    AggregationResult,
     Bucket,
     DateHistogram,
-    Percentiles,
     Terms,
 )
 from tidegate.store.fields import Kind, catalogue
@@ -45,7 +42,7 @@ class Dialect:
 
     def results(
         self, wanted: Mapping[str, Aggregation], response: Mapping[str, Any]
-    ) -> dict[str, AggregationResult]:
+    ) -> dict[str, list[Bucket]]:
         """Return the results, by the names of the aggregations."""
         return {
             name: _result(aggregation, response[name], self.key_microseconds)
@@ -62,13 +59,11 @@ class Dialect:
                 return {"terms": terms}
             case DateHistogram(interval=interval):
                 return self.histogram(interval)
-            case Percentiles(field=name, percents=percents):
-                return {"percentiles": {"field": name, "percents": list(percents)}}
 
 
 def _result(
     wanted: Aggregation, response: Mapping[str, Any], key_microseconds: int
-) -> AggregationResult:
+) -> list[Bucket]:
     match wanted:
         case Terms(field=name):
             found = [
@@ -83,9 +78,6 @@ def _result(
                 )
                 for item in response["buckets"]
             ]
-        case Percentiles(percents=percents):
-            values = response["values"]
-            return {percent: _number(values[str(float(percent))]) for percent in percents}
 
 
 def _key(name: str, key: Any) -> Any:
@@ -93,7 +85,3 @@ def _key(name: str, key: Any) -> Any:
     if leaf is None:
         return decoded(key.removeprefix(f"{name}="))
     return bool(key) if leaf.kind is Kind.BOOLEAN else key
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value

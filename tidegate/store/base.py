@@ -51,15 +51,7 @@ class DateHistogram:
     interval: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Percentiles of a numeric field."""
-
-    field: str
-    percents: tuple[float, ...] = (50.0, 95.0, 99.0)
-
-
-Aggregation = Terms | DateHistogram | Percentiles
+Aggregation = Terms | DateHistogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +60,6 @@ class Bucket:
 
     key: str | float | bool | datetime
     count: int
-
-
-AggregationResult = list[Bucket] | dict[float, float | None]
-"""Buckets of `Terms` or `DateHistogram`; or percentile → value (None if there are no values)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +89,11 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The exact number of matches, the hits, and the aggregation results by name."""
+    """The exact number of matches, the hits, and the buckets of the aggregations by name."""
 
     total: int
     hits: list[Event]
-    aggregations: dict[str, AggregationResult]
+    aggregations: dict[str, list[Bucket]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from tidegate.store.base import Aggregation, DateHistogram, Percentiles, QueryError, SearchRequest
+from tidegate.store.base import Aggregation, DateHistogram, QueryError, SearchRequest
 from tidegate.store.fields import Kind, catalogue
 
-# Elasticsearch's own limits (index.max_result_window, search.max_buckets).
+# Elasticsearch's own limit (index.max_result_window).
 MAX_HITS: Final = 10_000
-MAX_BUCKETS: Final = 65_000
 # Longer than any useful search takes; below the time-out of the connection to Elasticsearch.
 SEARCH_SECONDS: Final = 15
 TOO_LONG: Final = (
@@ -19,8 +18,7 @@ TOO_LONG: Final = (
 )
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _TERMS: Final = (Kind.KEYWORD, Kind.LONG, Kind.DOUBLE, Kind.BOOLEAN)
-_NUMBERS: Final = (Kind.LONG, Kind.DOUBLE)
-_SORTS: Final = (*_NUMBERS, Kind.DATE)
+_SORTS: Final = (Kind.LONG, Kind.DOUBLE, Kind.DATE)
 
 
 def check(request: SearchRequest) -> None:
@@ -48,21 +46,9 @@ def _check_aggregation(name: str, aggregation: Aggregation) -> None:
             )
         return
     leaf = catalogue().get(aggregation.field)
-    if isinstance(aggregation, Percentiles):
-        if leaf is None:
-            raise QueryError(f"{name}: unknown field {aggregation.field}")
-        if leaf.kind not in _NUMBERS:
-            raise QueryError(
-                f"{name}: {leaf.path} is a {leaf.kind} field: percentiles need a number"
-            )
-        if not aggregation.percents or not all(
-            0 <= percent <= 100 for percent in aggregation.percents
-        ):
-            raise QueryError(f"{name}: percentiles must be between 0 and 100")
-    else:
-        if leaf is not None and leaf.kind not in _TERMS:
-            raise QueryError(f"{name}: {leaf.path} is a {leaf.kind} field: terms are not supported")
-        if not 0 < aggregation.size <= MAX_HITS:
-            raise QueryError(
-                f"{name}: the number of terms must be 1 to {MAX_HITS}, not {aggregation.size}"
-            )
+    if leaf is not None and leaf.kind not in _TERMS:
+        raise QueryError(f"{name}: {leaf.path} is a {leaf.kind} field: terms are not supported")
+    if not 0 < aggregation.size <= MAX_HITS:
+        raise QueryError(
+            f"{name}: the number of terms must be 1 to {MAX_HITS}, not {aggregation.size}"
+        )

@@ -11,7 +11,6 @@ from support.harnesses.store_scene import Scene
 from tidegate.store.base import (
     Bucket,
     DateHistogram,
-    Percentiles,
     QueryError,
     SearchResult,
     Terms,
@@ -71,7 +70,6 @@ def test_terms_are_sorted_by_count(sample: Scene) -> None:
         "none": [],
     }
     kept = found.aggregations["kept"]
-    assert isinstance(kept, list)
     assert all(isinstance(bucket.key, bool) for bucket in kept)
 
 
@@ -92,46 +90,21 @@ def test_a_date_histogram_counts_by_interval_gaps_included(scene: Scene) -> None
     ]
 
 
-def test_percentiles_are_close_to_the_exact_values(scene: Scene) -> None:
-    scene.store.append(
-        [scene.event(event={"duration": 1_000_000 * number}) for number in range(1, 1001)]
-    )
-    found = scene.search(
-        size=0, aggregations={"d": Percentiles("event.duration", (50.0, 95, 99.9))}
-    )
-    percentiles = found.aggregations["d"]
-    assert isinstance(percentiles, dict)
-    assert percentiles[50.0] == pytest.approx(500_000_000, rel=0.03)
-    assert percentiles[95] == pytest.approx(950_000_000, rel=0.03)
-    assert percentiles[99.9] == pytest.approx(999_000_000, rel=0.03)
-
-
-def test_percentiles_of_nothing_are_none(scene: Scene) -> None:
-    scene.store.append([scene.event()])
-    found = scene.search(aggregations={"d": Percentiles("event.duration", (50.0, 95.0))})
-    assert found.aggregations == {"d": {50.0: None, 95.0: None}}
-
-
 def test_aggregations_over_no_events_are_empty(scene: Scene) -> None:
     found = scene.search(
         aggregations={
             "terms": Terms("log.level"),
             "time": DateHistogram(timedelta(seconds=1)),
-            "percentiles": Percentiles("event.duration", (50.0,)),
         }
     )
-    assert found == SearchResult(0, [], {"terms": [], "time": [], "percentiles": {50.0: None}})
+    assert found == SearchResult(0, [], {"terms": [], "time": []})
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
         {"aggregations": {"x": Terms("message")}},
-        {"aggregations": {"x": Percentiles("no.such.field")}},
         {"aggregations": {"x": Terms("log.level", size=0)}},
-        {"aggregations": {"x": Percentiles("log.level")}},
-        {"aggregations": {"x": Percentiles("event.duration", (101.0,))}},
-        {"aggregations": {"x": Percentiles("event.duration", ())}},
         {"aggregations": {"x": DateHistogram(timedelta(0))}},
         {"aggregations": {"x": DateHistogram(timedelta(microseconds=1500))}},
         {"size": -1},

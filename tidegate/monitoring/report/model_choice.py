@@ -10,7 +10,7 @@ from typing import Final
 from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
 from tidegate.monitoring.report.findings import NewerVersion
 from tidegate.monitoring.tasks.model import Model
-from tidegate.store.base import Bucket, EventStore, SearchRequest, Terms
+from tidegate.store.base import EventStore, SearchRequest, Terms
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import text_of
 
@@ -75,7 +75,7 @@ def _only_name(store: EventStore, since: datetime) -> str:
     terms = {"names": Terms("tidegate.model.name", MAX_MODELS)}
     request = SearchRequest(query=ANSWERED, since=since, size=0, aggregations=terms)
     buckets = store.search(request).aggregations["names"]
-    names = sorted(str(each.key) for each in buckets if isinstance(each, Bucket))
+    names = sorted(str(each.key) for each in buckets)
     if len(names) == 1:
         return names[0]
     if not names:

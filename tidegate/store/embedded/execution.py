@@ -11,7 +11,7 @@ from tantivy import FieldType, Occur, Order, Query
 
 from tidegate.store.aggregations import Dialect
 from tidegate.store.base import (
-    AggregationResult,
+    Bucket,
     DateHistogram,
     QueryError,
     SearchRequest,
@@ -84,7 +84,7 @@ def within_time(run: Callable[[], SearchResult], seconds: float = SEARCH_SECONDS
 
 def run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:
     """Return the hits, the aggregations and the number of matches."""
-    aggregations: dict[str, AggregationResult] = {}
+    aggregations: dict[str, list[Bucket]] = {}
     if request.aggregations:
         response = searcher.aggregate(query, DIALECT.request(request.aggregations))
         aggregations = DIALECT.results(request.aggregations, response)
@@ -101,11 +101,10 @@ def run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> Sea
 
 
 def _total_of_histogram(
-    request: SearchRequest, aggregations: Mapping[str, AggregationResult]
+    request: SearchRequest, aggregations: Mapping[str, list[Bucket]]
 ) -> int | None:
     """Return the number of matches by a histogram, if there is one: each event has one time."""
     for name, wanted in request.aggregations.items():
-        buckets = aggregations[name]
-        if isinstance(wanted, DateHistogram) and isinstance(buckets, list):
-            return sum(bucket.count for bucket in buckets)
+        if isinstance(wanted, DateHistogram):
+            return sum(bucket.count for bucket in aggregations[name])
     return None

@@ -42,7 +42,7 @@ def own_names(store: EventStore) -> list[str]:
     wanted = {"names": Terms(NAMES, size=MAX_NAMES)}
     with suppress(StoreUnavailableError, QueryError):
         found = store.search(SearchRequest(size=0, aggregations=wanted)).aggregations["names"]
-        return [str(bucket.key) for bucket in found if not isinstance(bucket, float)]
+        return [str(bucket.key) for bucket in found]
     return []
 
 
