@@ -50,15 +50,15 @@ class Signals:
         completed_rate: requests a second that leave the slots of all replicas, with any outcome, over 15 s.
     """
 
-    arrival_rate: float | None
-    service_seconds: float | None
-    in_system: float | None
-    slots_per_replica: int | None
-    ready: int
-    running: int
-    desired: int
-    latency_seconds: float | None
-    age_seconds: float | None
+    arrival_rate: float | None = None
+    service_seconds: float | None = None
+    in_system: float | None = None
+    slots_per_replica: int | None = None
+    ready: int = 0
+    running: int = 0
+    desired: int = 0
+    latency_seconds: float | None = None
+    age_seconds: float | None = None
     problem: str = ""
     arrival_rate_60s: float | None = None
     service_seconds_p95: float | None = None

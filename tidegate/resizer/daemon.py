@@ -1,15 +1,46 @@
-"""What the resizers' processes share: their name, and the tokens that clients may send."""
+"""What the resizers' processes share: their log, and the API that they serve."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from prometheus_client.registry import Collector
+
+from tidegate.resizer.contract import Resizer
+from tidegate.resizer.rate_limit import RateLimitedResizer
+from tidegate.resizer.server import Tokens, add_metrics, make_app, serve_tcp
 from tidegate.runtime.daemon import CannotStartError
+from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.runtime.identity import event_origin
 from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
+from tidegate.settings import Settings
 
 NODE: Final = "resizer"
+
+
+def open_event_log(settings: Settings) -> EventLog:
+    """The log of the process, on stdout."""
+    return EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
+
+
+@asynccontextmanager
+async def served(
+    settings: Settings, resizer: Resizer, tokens: Tokens, *collectors: Collector
+) -> AsyncIterator[None]:
+    """Serve a resizer, which removes no replicas too often, and metrics inside the block.
+
+    Raises:
+        CannotStartError: the port is taken.
+    """
+    limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
+    app = make_app(limited, tokens=tokens)
+    add_metrics(app, *collectors)
+    async with serve_tcp(app, settings.stack.metrics_host, settings.resizer.port):
+        yield
 
 
 def open_token(path: Path | None) -> ReplaceableSecret:

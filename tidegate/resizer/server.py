@@ -15,7 +15,6 @@ from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
@@ -26,15 +25,14 @@ from tidegate.resizer.contract import (
     ResizeRefusedError,
     ResizerUnavailableError,
 )
-from tidegate.runtime.http_server import http_server
+from tidegate.runtime.http_server import add_metrics_route, http_server
 from tidegate.runtime.unix_sockets import unix_listener
 
 BODY_BYTES: Final = 65_536
 SHUTDOWN_SECONDS: Final = 2.0
 LIVE_PATH: Final = "/live"
-METRICS_PATH: Final = "/metrics"
 # These paths are read-only and reveal no secret, so they need no token.
-PUBLIC_PATHS: Final = frozenset({LIVE_PATH, METRICS_PATH})
+PUBLIC_PATHS: Final = frozenset({LIVE_PATH, "/metrics"})
 # The tokens that are accepted now.
 Tokens = Callable[[], Collection[str]]
 TOKENS: Final = web.AppKey[Tokens | None]("tokens")
@@ -92,12 +90,7 @@ def add_metrics(app: web.Application, *collectors: Collector) -> None:
     ProcessCollector(registry=registry)
     for collector in collectors:
         registry.register(collector)
-
-    async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
-
-    app.router.add_get(METRICS_PATH, metrics)
+    add_metrics_route(app, registry)
 
 
 @asynccontextmanager

@@ -7,10 +7,22 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from tidegate.runtime.daemon import requires_port
 
 SHUTDOWN_SECONDS: Final = 1.0
+
+
+def add_metrics_route(app: web.Application, registry: CollectorRegistry) -> None:
+    """Serve the metrics of a registry at `GET /metrics`, in the format that the client accepts."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    app.router.add_get("/metrics", metrics)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.resizer.contract import (
@@ -13,6 +13,7 @@ from tidegate.resizer.contract import (
     ResizeRefusedError,
     check_bounds,
 )
+from tidegate.resizer.kubernetes.api import ClusterDeployment
 from tidegate.resizer.kubernetes.objects import Deployment
 from tidegate.resizer.kubernetes.pods import Snapshot, problems
 from tidegate.runtime.event_log import EventLog
@@ -23,23 +24,6 @@ FIXED_SLOTS: Final = "the slots of a pod cannot be set while it runs"
 LAG_SECONDS: Final = 90.0
 # KEDA waits for its cooldown period, by default 300 s, before it removes the last replica.
 LAG_TO_ZERO_SECONDS: Final = 600.0
-
-
-class ReadDeployment(Protocol):
-    """A Deployment that can be read."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    async def deployment(self) -> Deployment:
-        """The Deployment now.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
-        ...
 
 
 @dataclass(slots=True)
@@ -58,7 +42,7 @@ class DeploymentView:
         unix: seconds since 1970.
     """
 
-    source: ReadDeployment
+    source: ClusterDeployment
     bounds: Replicas
     decided: DecidedNumber
     event_log: EventLog

@@ -198,26 +198,15 @@ def _all_unscraped(status: ReplicaStatus, unix: float) -> bool:
     )
 
 
-def next_tick(ticks: int, elapsed: float, tick_seconds: float) -> int:
-    """The number of the next tick that is not in the past.
-
-    Ticks are at whole multiples of `tick_seconds` after the start, so a slow one does not delay others.
-
-    Args:
-        ticks: the number of the tick just done; the one at the start is 0.
-        elapsed: seconds since the start.
-        tick_seconds: the time between ticks.
-    """
-    return max(ticks + 1, math.ceil(elapsed / tick_seconds))
-
-
 def next_due(due: float, elapsed: float, every: float) -> float:
     """The time of the tick after the one due at `due`, if ticks are now `every` seconds apart.
 
-    All in seconds since the start. The result is a whole multiple of `every`, whatever the interval before.
+    All in seconds since the start. Ticks are at whole multiples of `every`, whatever the interval before, so
+    a slow one does not delay others: the next is the first that is not in the past.
     """
     # Epsilon against floating-point error.
-    return every * next_tick(math.floor(due / every + 1e-9), elapsed, every)
+    this = math.floor(due / every + 1e-9)
+    return every * max(this + 1, math.ceil(elapsed / every))
 
 
 async def run_ticks(autoscaler: Autoscaler, tick_seconds: float) -> None:

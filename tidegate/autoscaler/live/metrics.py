@@ -11,12 +11,12 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
 from tidegate.autoscaler.types import Decision
 from tidegate.resizer.contract import ReplicaStatus
+from tidegate.runtime.http_server import add_metrics_route
 
 REASONS: Final = ("hold", "tolerance", "up", "down", "stabilized", "limited", "no-signal", "paused")
 
@@ -149,10 +149,6 @@ class Metrics:
     def make_app(self) -> web.Application:
         """An application with `GET /metrics`, and with `GET /live`, which fails while no tick ends."""
 
-        async def metrics(request: web.Request) -> web.Response:
-            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-            return web.Response(body=encode(self.registry), headers={"Content-Type": content_type})
-
         async def live(request: web.Request) -> web.Response:
             del request
             seconds = self._clock() - self._ticked_at
@@ -162,6 +158,6 @@ class Metrics:
             return web.json_response({"status": "live"})
 
         app = web.Application()
-        app.router.add_get("/metrics", metrics)
+        add_metrics_route(app, self.registry)
         app.router.add_get("/live", live)
         return app

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import aiohttp
@@ -52,19 +52,6 @@ CLOCK_SLACK_SECONDS: Final = 1.0
 MAX_SLOTS: Final = 10_000
 
 
-NOTHING_READ: Final = Signals(
-    arrival_rate=None,
-    service_seconds=None,
-    in_system=None,
-    slots_per_replica=None,
-    ready=0,
-    running=0,
-    desired=0,
-    latency_seconds=None,
-    age_seconds=None,
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What was read from Prometheus.
@@ -78,7 +65,7 @@ class Reading:
         history_problem: why there are no new rates of earlier days, and whether the last ones are kept.
     """
 
-    signals: Signals = NOTHING_READ
+    signals: Signals = field(default_factory=Signals)
     ejected: float | None = None
     cause: str = ""
     without_replica_series: tuple[str, str] = ("", "")
@@ -87,7 +74,7 @@ class Reading:
     @classmethod
     def failed(cls, problem: str) -> Reading:
         """Nothing was read, for this reason."""
-        return cls(replace(NOTHING_READ, problem=problem))
+        return cls(Signals(problem=problem))
 
     def without_replicas(self) -> Reading:
         """The same without problems of series that need a replica."""
@@ -195,15 +182,13 @@ def reading_from(series: Sequence[Series], now: float, stale_seconds: float) -> 
     age = None if scrape_age is None else max(ages) + scrape_age
     if age is not None and age > stale_seconds:
         values = dict.fromkeys(values)
-        problems[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
-        without_replica_series[
-            f"the metrics behind the signals are older than {stale_seconds:g} s"
-        ] = []
+        old = f"the metrics behind the signals are older than {stale_seconds:g} s"
+        problems[old] = without_replica_series[old] = []
     if values["slots_per_replica"] is not None:
         values["slots_per_replica"] = int(values["slots_per_replica"])
     ejected = values.pop("ejected")
     return Reading(
-        replace(NOTHING_READ, **values, age_seconds=age, problem=_format_problems(problems)),
+        Signals(**values, age_seconds=age, problem=_format_problems(problems)),
         ejected=ejected,
         cause="; ".join(problems),
         without_replica_series=(

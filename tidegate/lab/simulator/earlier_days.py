@@ -20,19 +20,11 @@ Floats = npt.NDArray[np.float64]
 MINUTE: Final = 60.0
 
 
-def rates_before(rates: Floats, interval_seconds: float, at: float) -> list[float]:
-    """Of a day, the rates before that time (`daily_rise.Rates`); empty if it has none."""
-    return _rates_around(rates, interval_seconds, at, 0.0)
-
-
-def rates_around(rates: Floats, interval_seconds: float, at: float) -> list[float]:
-    """Of a day, the rates before and after that time; empty if it has none."""
-    return _rates_around(rates, interval_seconds, at, float(max(AHEAD_SECONDS)))
-
-
-def _rates_around(
-    rates: Floats, interval_seconds: float, at: float, ahead_seconds: float
+def rates_around(
+    rates: Floats, interval_seconds: float, at: float, *, ahead: bool = True
 ) -> list[float]:
+    """Of a day, the rates before that time and, if wanted, `ahead` of it; empty if it has none."""
+    ahead_seconds = float(max(AHEAD_SECONDS)) if ahead else 0.0
     first = max(0, int((at - LEVEL_SECONDS - MINUTE) // interval_seconds))
     part = rates[first : math.ceil((at + ahead_seconds) / interval_seconds)]
     edges = (first + np.arange(len(part) + 1)) * interval_seconds
@@ -50,7 +42,7 @@ def _rates_around(
     minutes = mean(ends - MINUTE, ends)
     level = mean(np.array([at - LEVEL_SECONDS]), np.array([at]))[0]
     found = [float(level), float(minutes[ends <= at].max())]
-    if ahead_seconds:
-        within = (minutes[(ends >= at) & (ends <= at + ahead)] for ahead in AHEAD_SECONDS)
+    if ahead:
+        within = (minutes[(ends >= at) & (ends <= at + end)] for end in AHEAD_SECONDS)
         found += [float(one.max()) for one in within]
     return found

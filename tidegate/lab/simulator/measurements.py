@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,12 @@ Counts = npt.NDArray[np.int64]
 # Upper edges in seconds; the objective is added.
 BUCKET_EDGES: Final = tuple(
     float(edge) * scale for scale in (0.001, 0.01, 0.1, 1.0, 10.0) for edge in (1, 1.6, 2.5, 4, 6.3)
+)
+# What is NaN where a query of Prometheus returns that for every series.
+MEASURED: Final = (
+    *("arrival_rate", "arrival_rate_60s", "service_seconds", "service_seconds_15s"),
+    *("service_seconds_p95", "latency_seconds", "in_system", "in_system_60s", "busy", "busiest"),
+    *("queued", "age_seconds", "completed_rate"),
 )
 SHORT_WINDOW_SECONDS: Final = 15.0
 LONG_WINDOW_SECONDS: Final = 60.0
@@ -114,27 +120,11 @@ class SimulatedMetrics:
             return replace(self._frozen, ready=ready, running=running, desired=desired)
         if blackout.kind == "frozen" and self._frozen is not None:
             return replace(self._frozen, ready=ready, running=running, desired=desired)
-        nothing = math.nan if blackout.kind == "nan" else None
-        return Signals(
-            arrival_rate=nothing,
-            service_seconds=nothing,
-            in_system=nothing,
-            slots_per_replica=None,
-            ready=ready,
-            running=running,
-            desired=desired,
-            latency_seconds=nothing,
-            age_seconds=nothing,
-            problem="Prometheus cannot be reached" if nothing is None else "",
-            arrival_rate_60s=nothing,
-            service_seconds_p95=nothing,
-            busy=nothing,
-            queued=nothing,
-            busiest=nothing,
-            in_system_60s=nothing,
-            service_seconds_15s=nothing,
-            completed_rate=nothing,
-        )
+        lost = Signals(ready=ready, running=running, desired=desired)
+        if blackout.kind == "nan":
+            unknown: dict[str, Any] = dict.fromkeys(MEASURED, math.nan)
+            return replace(lost, **unknown)
+        return replace(lost, problem="Prometheus cannot be reached")
 
     def _measure(self, now: float, since: float, until: int) -> Signals:
         """The signals with counters that restart at `since` or stop with the scrape `until`."""
@@ -151,13 +141,10 @@ class SimulatedMetrics:
             service_seconds=self._mean_service(at - LONG_WINDOW_SECONDS, scrape, since),
             in_system=float(arrived - started + busy),
             slots_per_replica=self.system.reported_slots or self.system.slots,
-            ready=0,
-            running=0,
-            desired=0,
-            latency_seconds=self._quantile(self.system.slo_quantile, latency),
+            latency_seconds=histogram_quantile(self.system.slo_quantile, self._edges, latency),
             age_seconds=now - at,
             arrival_rate_60s=self._rate(at, arrived, LONG_WINDOW_SECONDS, since),
-            service_seconds_p95=self._quantile(0.95, service),
+            service_seconds_p95=histogram_quantile(0.95, self._edges, service),
             busy=float(busy),
             queued=float(arrived - started),
             in_system_60s=self._mean_in_system(at, since, until),
@@ -241,9 +228,6 @@ class SimulatedMetrics:
     def _scrape_after(self, times: Floats) -> Counts:
         at = np.ceil(times / self.system.scrape_seconds).astype(np.int64)
         return np.minimum(at, len(self._ends) - 1)
-
-    def _quantile(self, quantile: float, counts: Counts) -> float | None:
-        return histogram_quantile(quantile, self._edges, counts)
 
 
 def histogram_quantile(quantile: float, edges: Floats, counts: Counts) -> float | None:

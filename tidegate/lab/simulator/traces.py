@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.autoscaler.wrappers.daily_rise import DAY_SECONDS, DAYS
-from tidegate.lab.simulator.earlier_days import rates_around, rates_before
+from tidegate.lab.simulator.earlier_days import rates_around
 
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
 MAX_INTERVALS: Final = 1_000_000
@@ -139,7 +139,7 @@ class Trace:
             return []
         interval = self.interval_seconds
         earlier = (rates_around(rates, interval, begin) for rates, begin in days[:DAYS])
-        return [rates_before(self.rates, interval, at), *earlier]
+        return [rates_around(self.rates, interval, at, ahead=False), *earlier]
 
 
 def read_csv(path: Path, max_requests: float = MAX_REQUESTS) -> Trace:

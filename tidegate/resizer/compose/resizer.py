@@ -10,10 +10,9 @@ from typing import Final
 from tidegate.resizer.compose.containers import Container
 from tidegate.resizer.compose.engine import EngineError, EngineUnavailableError
 from tidegate.resizer.compose.observer import Observer
-from tidegate.resizer.compose.operations import CONFLICT_STATUSES
 from tidegate.resizer.compose.plan import ManagedReplica, plan
 from tidegate.resizer.compose.quota import CpuLender
-from tidegate.resizer.compose.tasks import TaskTracker
+from tidegate.resizer.compose.tasks import CONFLICT_STATUSES, TaskTracker
 from tidegate.resizer.compose.template import choose_template, scaling_obstacles
 from tidegate.resizer.contract import (
     Replica,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -19,10 +18,8 @@ from tidegate.resizer.compose.engine import (
     open_engine,
 )
 from tidegate.resizer.compose.external_stops import ExternalStopTracker
-from tidegate.resizer.compose.fault_counter import FaultCounter
-from tidegate.resizer.compose.memory_metrics import MemorySampler
+from tidegate.resizer.compose.metrics import FaultCounter, MemorySampler
 from tidegate.resizer.compose.observer import ComposeService, Observer
-from tidegate.resizer.compose.operations import ContainerOperations
 from tidegate.resizer.compose.own_project import (
     NoProjectError,
     OwnProject,
@@ -33,13 +30,10 @@ from tidegate.resizer.compose.quota import CpuLender
 from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
 from tidegate.resizer.compose.tasks import TaskTracker
-from tidegate.resizer.daemon import NODE, open_token
-from tidegate.resizer.rate_limit import RateLimitedResizer
-from tidegate.resizer.server import add_metrics, make_app, serve_tcp
+from tidegate.resizer.daemon import NODE, open_event_log, open_token, served
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
-from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import probe_session
-from tidegate.runtime.identity import event_origin
 from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.unix_sockets import unix_address
 from tidegate.settings import Settings
@@ -81,19 +75,15 @@ async def _run(settings: Settings, project: str) -> None:
         await engine.choose_version()
         own_project = await find_own_project(engine, container_candidates(), project)
         _, fetch = await stack.enter_async_context(probe_session())
-        event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
+        event_log = open_event_log(settings)
         resizer = _resizer(
             settings, engine, own_project, ReplicaProbe(fetch, own_project.networks), event_log
         )
         await resizer.initialize()
         _log_warnings(resizer, own_project, event_log)
-        limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
-        app = make_app(limited, tokens=tokens)
         sampler = MemorySampler(engine, own_project.name)
-        add_metrics(app, sampler, FaultCounter(event_log))
-        await stack.enter_async_context(
-            serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
-        )
+        collectors = (sampler, FaultCounter(event_log))
+        await stack.enter_async_context(served(settings, resizer, tokens, *collectors))
         service = resizer.observer.service
         event_log.record(
             "start",
@@ -121,7 +111,7 @@ def _resizer(
         external_stops=ExternalStopTracker(stop_timeout_seconds=2 * stop_seconds),
         settings=settings.replicas,
     )
-    tasks = TaskTracker(ContainerOperations(engine, service, event_log, stop_seconds))
+    tasks = TaskTracker(engine, service, event_log, stop_seconds)
     lender = CpuLender(engine, settings.slots.per_replica, settings.slots.max)
     return ComposeResizer(observer, tasks, lender)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from kubernetes.aio import client
 
@@ -30,34 +30,6 @@ APPLY: Final = "application/apply-patch+yaml"
 
 class ClusterError(ResizerUnavailableError):
     """The API server cannot be reached or refuses a request. The text says which and what to do."""
-
-
-class ScaledDeployment(Protocol):
-    """A Deployment whose number of pods can be read and set."""
-
-    async def read(self) -> Snapshot:
-        """The Deployment and its pods now.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
-        ...
-
-    async def scale(self, replicas: int) -> None:
-        """Set `spec.replicas`.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
-        ...
-
-    async def hold(self) -> None:
-        """Record in the Deployment that its 0 was set by hand.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +63,11 @@ class ClusterDeployment:
         )
 
     async def read(self) -> Snapshot:
-        """See `ScaledDeployment`."""
+        """The Deployment and its pods now.
+
+        Raises:
+            ClusterError: the API server cannot be reached, or refuses.
+        """
         at, core = self.clock(), client.CoreV1Api(self.api.api_client)
         deployment = await self.deployment()
         pods = await self._call(
@@ -106,11 +82,19 @@ class ClusterDeployment:
         return Snapshot(deployment, owned(pods.items), at)
 
     async def scale(self, replicas: int) -> None:
-        """See `ScaledDeployment`."""
+        """Set `spec.replicas`.
+
+        Raises:
+            ClusterError: the API server cannot be reached, or refuses.
+        """
         await self._apply(replicas, RESIZER)
 
     async def hold(self) -> None:
-        """See `ScaledDeployment`."""
+        """Record in the Deployment that its 0 was set by hand.
+
+        Raises:
+            ClusterError: the API server cannot be reached, or refuses.
+        """
         await self._apply(0, HOLD)
 
     async def _apply(self, replicas: int, manager: str) -> None:

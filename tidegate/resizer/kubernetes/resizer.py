@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError, check_bounds
-from tidegate.resizer.kubernetes.api import ClusterError, ScaledDeployment
+from tidegate.resizer.kubernetes.api import ClusterDeployment, ClusterError
 from tidegate.resizer.kubernetes.objects import RESIZER
 from tidegate.resizer.kubernetes.pods import Snapshot, problems
 from tidegate.runtime.event_log import EventLog
@@ -42,7 +42,7 @@ class KubernetesResizer:
         changed: set to make `run` continue at once.
     """
 
-    deployment: ScaledDeployment
+    deployment: ClusterDeployment
     bounds: Replicas
     event_log: EventLog
     clock: Callable[[], float]

@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack
 
-from tidegate.resizer.daemon import NODE, open_token
+from tidegate.resizer.daemon import NODE, open_event_log, open_token, served
 from tidegate.resizer.kubernetes.api import open_deployment
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
-from tidegate.resizer.rate_limit import RateLimitedResizer
-from tidegate.resizer.server import add_metrics, make_app, serve_tcp
 from tidegate.runtime.daemon import run_async_daemon
-from tidegate.runtime.event_log import EventLog, StreamWriter
-from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 
 
@@ -38,12 +34,7 @@ async def _run(settings: Settings) -> None:
                 time.monotonic,
             )
         )
-        event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
+        event_log = open_event_log(settings)
         resizer = KubernetesResizer(deployment, settings.replicas, event_log, time.monotonic)
-        limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
-        app = make_app(limited, tokens=tokens)
-        add_metrics(app)
-        await stack.enter_async_context(
-            serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
-        )
+        await stack.enter_async_context(served(settings, resizer, tokens))
         await resizer.run()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from tidegate.resizer.contract import Replica, ReplicaState, ReplicaStatus, check_bounds
-from tidegate.resizer.ray.serve_api import ServeDeployment
+from tidegate.resizer.ray.serve_api import ServeApi
 from tidegate.settings import Replicas
 
 STATES: Final[dict[str, ReplicaState]] = {
@@ -21,18 +21,6 @@ STATES: Final[dict[str, ReplicaState]] = {
 """Of Ray's states; others are not counted."""
 
 
-class DeploymentApi(Protocol):
-    """What is needed of Ray; see `ServeApi`."""
-
-    async def read(self) -> ServeDeployment:
-        """The deployment now."""
-        ...
-
-    async def scale(self, replicas: int) -> None:
-        """Request a number of replicas."""
-        ...
-
-
 class RayResizer:
     """The replicas of a deployment. Ray starts and drains them; there is nothing to do in between.
 
@@ -43,7 +31,7 @@ class RayResizer:
     """
 
     def __init__(
-        self, api: DeploymentApi, replicas: Replicas, clock: Callable[[], float] = time.time
+        self, api: ServeApi, replicas: Replicas, clock: Callable[[], float] = time.time
     ) -> None:
         self._api = api
         self._bounds = replicas

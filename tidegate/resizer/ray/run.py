@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -11,14 +10,11 @@ from typing import Final
 import aiohttp
 
 from tidegate.resizer.contract import ResizerUnavailableError
-from tidegate.resizer.daemon import NODE, open_token
-from tidegate.resizer.rate_limit import RateLimitedResizer
+from tidegate.resizer.daemon import NODE, open_event_log, open_token, served
 from tidegate.resizer.ray.resizer import RayResizer
 from tidegate.resizer.ray.serve_api import ServeApi
-from tidegate.resizer.server import add_metrics, make_app, serve_tcp
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
-from tidegate.runtime.event_log import EventLog, StreamWriter
-from tidegate.runtime.identity import event_origin
+from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Settings
 
@@ -32,7 +28,7 @@ def run(settings: Settings) -> int:
     Returns:
         The exit code: 0 after a signal, 2 if it cannot start, with the reason on stderr.
     """
-    return run_async_daemon(NODE, lambda: _run(settings), ())
+    return run_async_daemon(NODE, lambda: _run(settings))
 
 
 async def _run(settings: Settings) -> None:
@@ -43,18 +39,13 @@ async def _run(settings: Settings) -> None:
         )
     tokens = open_token(settings.resizer.token_file)
     cluster_token = _cluster_token(settings.ray.token_file)
-    event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
+    event_log = open_event_log(settings)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         ray = settings.ray
         api = ServeApi(session, ray.address, ray.application, ray.deployment, cluster_token)
         resizer = RayResizer(api, settings.replicas)
-        limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
-        app = make_app(limited, tokens=tokens)
-        add_metrics(app)
-        await stack.enter_async_context(
-            serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
-        )
+        await stack.enter_async_context(served(settings, resizer, tokens))
         event_log.record(
             "start",
             f"scales deployment {ray.deployment} of application {ray.application} on Ray at {ray.address} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -35,8 +36,9 @@ class Scene:
     def __post_init__(self) -> None:
         origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
         self.decided = DecidedNumber(Bounds(0, 9), 20.0, lambda: self.now)
+        source: Any = self
         self.view = DeploymentView(
-            self,
+            source,
             Replicas(min=0, max=9),
             self.decided,
             EventLog(StreamWriter(self.output), origin),

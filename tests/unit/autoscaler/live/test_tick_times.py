@@ -1,14 +1,13 @@
 """The times of ticks."""
 
 import asyncio
-import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.harnesses.autoscaler_run import ONE, AutoscalerRun
-from tidegate.autoscaler.live.loop import next_due, next_tick, run_ticks
+from tidegate.autoscaler.live.loop import next_due, run_ticks
 from tidegate.autoscaler.live.signals import Reading
 
 
@@ -20,6 +19,10 @@ from tidegate.autoscaler.live.signals import Reading
         (17.0, 17.1, 5.0, 20.0),  # one is back
         (20.0, 20.1, 5.0, 25.0),
         (0.3, 0.31, 0.1, 0.4),
+        (35.0, 34.99, 5.0, 40.0),  # woken a little early: not the same tick again
+        (0.0, 5.0, 5.0, 5.0),
+        (0.0, 5.1, 5.0, 10.0),  # too slow by a little: the tick at 5 s is lost
+        (0.0, 63.0, 5.0, 65.0),  # asleep for a minute: no burst to catch up
     ],
 )
 def test_ticks_stay_on_whole_multiples_when_they_come_more_often_or_less(
@@ -28,29 +31,16 @@ def test_ticks_stay_on_whole_multiples_when_they_come_more_often_or_less(
     assert next_due(due, elapsed, every) == pytest.approx(following)
 
 
-@pytest.mark.parametrize(
-    ("ticks", "elapsed", "following"),
-    [
-        (0, 0.3, 1),  # the usual: the next multiple
-        (7, 35.2, 8),
-        (7, 34.99, 8),  # woken a little early: not the same tick again
-        (0, 5.0, 1),
-        (0, 5.1, 2),  # too slow by a little: the tick at 5 s is lost, the next is at 10 s
-        (0, 63.0, 13),  # asleep for a minute: no burst to catch up
-    ],
-)
-def test_the_next_tick_is_at_a_whole_multiple(ticks: int, elapsed: float, following: int) -> None:
-    assert next_tick(ticks, elapsed, 5.0) == following
-
-
 @given(st.integers(0, 10_000), st.floats(0, 1e6), st.floats(0.01, 600))
 def test_the_next_tick_is_later_and_at_most_one_interval_ahead(
-    ticks: int, elapsed: float, seconds: float
+    ticks: int, elapsed: float, every: float
 ) -> None:
-    following = next_tick(ticks, elapsed, seconds)
-    assert following > ticks
-    assert following == ticks + 1 or following - 1 < elapsed / seconds <= math.ceil(
-        elapsed / seconds
+    due = ticks * every
+    following = next_due(due, elapsed, every)
+    assert following > due
+    assert (
+        following == pytest.approx(due + every)
+        or elapsed <= following + 1e-6 < elapsed + every * 1.01
     )
 
 

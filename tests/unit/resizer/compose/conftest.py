@@ -17,7 +17,6 @@ from tidegate.resizer.compose.containers import Container, parse_container
 from tidegate.resizer.compose.engine import EngineError
 from tidegate.resizer.compose.external_stops import ExternalStopTracker
 from tidegate.resizer.compose.observer import ComposeService, Observer
-from tidegate.resizer.compose.operations import ContainerOperations
 from tidegate.resizer.compose.quota import CpuLender
 from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import ComposeResizer
@@ -172,9 +171,7 @@ class Harness:
             clock,
             clock,
         )
-        self.tasks = TaskTracker(
-            ContainerOperations(engine, SERVICE, event_log, 35.0), clock, clock
-        )
+        self.tasks = TaskTracker(engine, SERVICE, event_log, 35.0, clock, clock)
         self.new_resizer(max_slots=None)
 
     def new_resizer(self, max_slots: int | None) -> None:

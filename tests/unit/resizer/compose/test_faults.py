@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tidegate.resizer.compose.engine import EngineError, EngineUnavailableError
-from tidegate.resizer.compose.fault_counter import FaultCounter
+from tidegate.resizer.compose.metrics import FaultCounter
 from tidegate.resizer.contract import ResizerUnavailableError
 
 Make = Callable[..., Any]

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,9 @@ class Scene:
         origin = Origin("flights", "1.2.3", "test", "resizer", "default")
         event_log = EventLog(StreamWriter(self.output), origin, "resizer")
         self.deployment = MemoryDeployment(self.replicas, self.clock)
+        deployment: Any = self.deployment
         bounds = Replicas(min=self.min, start=self.min, max=MAX)
-        self.resizer = KubernetesResizer(self.deployment, bounds, event_log, self.clock)
+        self.resizer = KubernetesResizer(deployment, bounds, event_log, self.clock)
 
     def clock(self) -> float:
         return self.now
@@ -96,7 +98,7 @@ async def test_a_zero_by_hand_is_recorded_for_the_resizer_after_this_one() -> No
     assert "held" in [action for action, _ in scene.logged()]
     later = Scene(replicas=0)
     later.deployment = scene.deployment
-    later.resizer.deployment = scene.deployment
+    later.resizer.deployment = scene.deployment  # type: ignore[assignment]
     await later.tick(2)
     await later.resizer.resize(3)
     await later.tick()

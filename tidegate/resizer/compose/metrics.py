@@ -1,7 +1,7 @@
-"""The memory of the project's containers as metrics, sampled from the Docker engine.
+"""The metrics of the resizer: the memory of the project's containers, and its own unexpected errors.
 
-The resizer exports them because no other component reaches the engine; cAdvisor would need its socket too,
-and most of the host's files. A scrape returns the last sample and causes no call of the engine.
+It exports the memory because no other component reaches the engine; cAdvisor would need its socket too, and
+most of the host's files. A scrape returns the last sample and causes no call of the engine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tidegate.resizer.compose.engine import (
@@ -21,6 +21,7 @@ from tidegate.resizer.compose.engine import (
     EngineUnavailableError,
     Json,
 )
+from tidegate.runtime.event_log import EventLog
 
 SAMPLE_SECONDS: Final = 5.0
 # File cache that the kernel reclaims before it kills a process: fields of cgroup v2, then of v1.
@@ -28,6 +29,22 @@ RECLAIMABLE_FIELDS: Final = (
     ("inactive_file", "active_file"),
     ("total_inactive_file", "total_active_file"),
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # a registry keeps collectors as keys
+class FaultCounter(Collector):
+    """Counts the faults of an event log; a collector of the Prometheus client."""
+
+    event_log: EventLog
+
+    def collect(self) -> Iterable[Metric]:
+        """The number now."""
+        yield CounterMetricFamily(
+            "tidegate_resizer_faults",
+            "Unexpected errors in loops of the resizer, which then run again; each is an event "
+            "fault.",
+            value=self.event_log.faults,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +75,7 @@ def used_bytes(stats: Json) -> int:
     return max(0, int(stats["usage"]) - sum(int(details.get(name, 0)) for name in names))
 
 
-@dataclass(slots=True, eq=False)  # a registry keeps collectors as keys
+@dataclass(slots=True, eq=False)
 class MemorySampler(Collector):
     """Samples the containers of one project; a collector of the Prometheus client."""
 

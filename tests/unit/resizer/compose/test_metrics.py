@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tidegate.resizer.compose.engine import EngineError
-from tidegate.resizer.compose.memory_metrics import ContainerMemory, MemorySampler, used_bytes
+from tidegate.resizer.compose.metrics import ContainerMemory, MemorySampler, used_bytes
 from tidegate.resizer.server import add_metrics
 
 
