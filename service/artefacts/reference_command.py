@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 from rich.table import Table
 
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
-from tidegate.monitoring.watching.tasks import TASKS
+from tidegate.monitoring.tasks.registry import TASKS
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.atomic_files import atomic_file
 from tidegate.service.artefacts.table_files import read_rows

@@ -20,8 +20,8 @@ from tidegate.monitoring.counting.number_bins import (
 )
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
 from tidegate.monitoring.counting.residuals import MIN_ROWS
-from tidegate.monitoring.watching.row_encoder import numbers
-from tidegate.monitoring.watching.tasks import TaskName
+from tidegate.monitoring.tasks.answers import numbers
+from tidegate.monitoring.tasks.registry import TaskName
 from tidegate.service.artefacts.reference import calibrate_confidence, calibrate_residuals
 
 MAX_INTEGER_LABELS: Final = 20

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.monitoring.feedback.outcomes import (
+    Outcome,
     OutcomeRefusedError,
-    OutcomeT,
     Reason,
     event_message,
 )
@@ -108,7 +108,7 @@ def read_outcomes(body: object) -> list[Any]:
     return outcomes
 
 
-def accept(processor: FeedbackProcessor[OutcomeT], entry: Mapping[str, Any]) -> OutcomeT:
+def accept(processor: FeedbackProcessor, entry: Mapping[str, Any]) -> Outcome:
     """Process one outcome.
 
     Raises:

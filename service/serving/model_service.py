@@ -63,7 +63,7 @@ class ModelService:
         self._slots = replica.slots
         self._key = prediction_key(self.settings)
         self.ids: PredictionIds | None = None
-        self._feedback: FeedbackProcessor[Any] | None = None
+        self._feedback: FeedbackProcessor | None = None
         telemetry = replica.telemetry
         self.after_response: Final = AfterResponse(
             self.settings, telemetry.registry, telemetry.write_event
@@ -145,7 +145,7 @@ class ModelService:
             prediction_ids=prediction_ids,
         )
 
-    def feedback(self) -> FeedbackProcessor[Any]:
+    def feedback(self) -> FeedbackProcessor:
         """The processor of true labels.
 
         Raises:

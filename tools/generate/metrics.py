@@ -37,7 +37,12 @@ FOLDERS: Final = {
         *("tidegate/telemetry", "service/model"),
     ),
     "The model (job `model`; see [drift](../explanation/drift.md))": (
-        *("tidegate/monitoring/counting", "tidegate/monitoring/feedback", "service/serving"),
+        *(
+            "tidegate/monitoring/counting",
+            "tidegate/monitoring/feedback",
+            "tidegate/monitoring/tasks",
+            "service/serving",
+        ),
     ),
     "Gateway (job `gateway`)": (),
     "Autoscaler (job `autoscaler`)": ("tidegate/autoscaler",),

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, Field, create_model
 
 from tidegate.monitoring.counting.reference import Reference
-from tidegate.monitoring.feedback.class_outcomes import ClassTruth
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.tasks.classification import LabelTruth
 from tidegate.service.model.artefact import Manifest
 from tidegate.service.model.predictions import DECIMALS, Classification
 from tidegate.service.model.signature import Signature
@@ -47,6 +47,7 @@ class ClassificationTask(Task[Classification]):
         self._classes = signature.classes
         self._output = signature.output
         self.labels = tuple(str(label) for label in signature.classes)
+        self._position_texts = [str(position) for position in range(len(self.labels))]
         texts = any(isinstance(label, str) for label in signature.classes)
         self.outputs = (
             TensorSpec(name="label", datatype="BYTES" if texts else "INT64", shape=(-1,)),
@@ -168,16 +169,17 @@ class ClassificationTask(Task[Classification]):
         """The probability of each label."""
         return prediction.confidence
 
-    def truth(self, manifest: Manifest) -> ClassTruth:
+    def truth(self, manifest: Manifest) -> LabelTruth:
         """One of the classes."""
         accuracy: float | None = manifest.metrics.get("held_out", {}).get("accuracy")
-        return ClassTruth(manifest.name, manifest.classes, accuracy=accuracy)
+        return LabelTruth(manifest.name, manifest.classes, accuracy=accuracy)
 
     def sign(
         self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: Classification
     ) -> list[str]:
         """Ids with the position of the class and its probability."""
-        return ids.make(at_us, request, prediction.positions, prediction.rounded)
+        labels = [self._position_texts[position] for position in prediction.positions]
+        return ids.make(at_us, request, labels, prediction.rounded)
 
     def comparison(self, shadow: Signature) -> Compare:
         """Whether both predict the same label; the order of the classes may differ."""

@@ -147,7 +147,7 @@ class Task(ABC, Generic[PredictionT]):
         """What the drift monitor expects the accuracy or the error of: a score of each row; empty if none."""
         return np.empty(0)
 
-    def truth(self, manifest: Manifest) -> Truth[Any] | None:
+    def truth(self, manifest: Manifest) -> Truth | None:
         """What a true label is; None if `no_feedback` says why there is none."""
         return None
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, create_model
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.counting.value_labels import ValueLabels
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
-from tidegate.monitoring.feedback.value_outcomes import ValueTruth
+from tidegate.monitoring.tasks.regression import ValueTruth
 from tidegate.service.model.artefact import Manifest
 from tidegate.service.model.predictions import Regression
 from tidegate.service.model.signature import Signature, Target

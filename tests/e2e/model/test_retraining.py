@@ -17,7 +17,7 @@ import pytest
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from support.samples.candidate_models import make_candidate
-from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds, model_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 from tidegate.store.base import SearchRequest
 
@@ -167,8 +167,10 @@ def check_labels_of_the_previous_version_are_accepted(
 
 def check_labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
     key = (stack.settings.stack.data_dir / "prediction.key").read_bytes().strip()
-    another = PredictionIds(key, version, classes_digest("wine", ("late", "on_time")))
-    (prediction_id,) = another.make(time.time_ns() // 1000, ("0" * 31 + "1", "0" * 16), [0], [0.9])
+    another = PredictionIds(key, version, model_digest(["wine", "late", "on_time"]))
+    (prediction_id,) = another.make(
+        time.time_ns() // 1000, ("0" * 31 + "1", "0" * 16), ["0"], [0.9]
+    )
     outcomes = [{"prediction_id": prediction_id, "label": "late"}]
     refused = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
     assert (refused.status, refused.body["detail"][0]["type"]) == (404, "foreign_version")

@@ -14,11 +14,11 @@ from support.store_refresh import refresh
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.concept.watch import QUERY, Watcher, WatcherMetrics
 from tidegate.monitoring.counting.reference import Reference
-from tidegate.monitoring.feedback.class_outcomes import ClassOutcome
-from tidegate.monitoring.feedback.prediction_ids import ClassPrediction, PredictionIds
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.monitoring.report.labelled_rows import read_labelled_rows
 from tidegate.monitoring.retraining.run import read_rows
+from tidegate.monitoring.tasks.classification import LabelTruth
 from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.registry import make_task
 from tidegate.settings import Drift
@@ -39,6 +39,9 @@ def name() -> str:
     return uuid.uuid4().hex
 
 
+CLASSES = ("late", "on_time")
+
+
 @pytest.fixture
 def store(elasticsearch_url: str) -> Iterator[ElasticsearchStore]:
     with closing(ElasticsearchStore(ElasticsearchSettings(url=elasticsearch_url))) as made:
@@ -51,8 +54,8 @@ def label_event(
     """The event of a label that a replica took."""
     prediction = ids.read(prediction_id)
     lag = at.timestamp() - prediction.at_us / 1e6
-    assert isinstance(prediction, ClassPrediction)
-    outcome = ClassOutcome(prediction, "late", actual, lag, 0.9)
+    truth = LabelTruth(name, CLASSES, accuracy=0.9)
+    outcome = truth.outcome(prediction, actual, lag, served=True)
     return make_event(
         Origin("flights", "1", "test", node, name),
         "outcome",
@@ -91,7 +94,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_with_its_first_value(
         SINCE + timedelta(minutes=minutes) for minutes in (1, 10, 20, 50)
     )
     at_ns = int(answered.timestamp() * 1e9)
-    made = ids.make(at_ns // 1000, REQUEST, [0, 0], [0.9, 0.9])
+    made = ids.make(at_ns // 1000, REQUEST, ["0"] * 2, [0.9, 0.9])
     ((sentence, fields),) = row_events(
         ["hour"], [[7], [8]], made, trace_id=REQUEST[0], model=name, version=name
     )

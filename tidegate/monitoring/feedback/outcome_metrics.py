@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Final, Generic
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tidegate.monitoring.feedback.outcomes import REASONS, OutcomeT, Reason, Truth
+from tidegate.monitoring.feedback.outcomes import REASONS, Outcome, Reason, Truth
 
 LAG_EDGES: Final = (
     1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 172_800.0, 345_600.0, 604_800.0,
@@ -19,7 +19,7 @@ _MODEL: Final = ("model", "version")
 _MAX_BUFFERED: Final = 20_000
 
 
-class OutcomeMetrics(Collector, Generic[OutcomeT]):
+class OutcomeMetrics(Collector):
     """Counts outcomes of the served version, and of another version from its first outcome on.
 
     The first scrape of a version's series must return 0: for Prometheus a series that starts at 1000 has not
@@ -33,14 +33,13 @@ class OutcomeMetrics(Collector, Generic[OutcomeT]):
         truth: what its labels are.
     """
 
-    def __init__(
-        self, registry: CollectorRegistry, model: str, version: str, truth: Truth[OutcomeT]
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, model: str, version: str, truth: Truth) -> None:
         self._model = model
-        self._counters = [
-            (Counter(each.name, each.text, (*_MODEL, *each.labels), registry=registry), each)
+        self._counters = {
+            each.name: Counter(each.name, each.text, (*_MODEL, *each.labels), registry=registry)
             for each in truth.counters()
-        ]
+        }
+        self._known = [(each.name, labels) for each in truth.counters() for labels in each.known]
         self._lag = Histogram(
             "ml_label_lag_seconds",
             "Time from a response to its label.",
@@ -60,10 +59,10 @@ class OutcomeMetrics(Collector, Generic[OutcomeT]):
         self._create(version)
         self._lock = threading.Lock()
         self._unscraped: set[str] = set()
-        self._buffered: list[OutcomeT] = []
+        self._buffered: list[Outcome] = []
         registry.register(self)  # last, so that it is collected after the metrics above
 
-    def count(self, outcome: OutcomeT) -> None:
+    def count(self, outcome: Outcome) -> None:
         """Count an outcome under the version that made the prediction."""
         version = outcome.prediction.version
         with self._lock:
@@ -92,18 +91,15 @@ class OutcomeMetrics(Collector, Generic[OutcomeT]):
         """Count a refused label."""
         self._refused[reason].inc()
 
-    def _add(self, outcome: OutcomeT) -> None:
+    def _add(self, outcome: Outcome) -> None:
         of = (self._model, outcome.prediction.version)
-        for counter, definition in self._counters:
-            if (counted := definition.count(outcome)) is not None:
-                labels, amount = counted
-                counter.labels(*of, *labels).inc(amount)
+        for name, (labels, amount) in outcome.counted.items():
+            self._counters[name].labels(*of, *labels).inc(amount)
         self._lag.labels(*of).observe(outcome.lag_seconds)
 
     def _create(self, version: str) -> None:
         self._versions.add(version)
         of = (self._model, version)
-        for counter, definition in self._counters:
-            for labels in definition.known:
-                counter.labels(*of, *labels)
+        for name, labels in self._known:
+            self._counters[name].labels(*of, *labels)
         self._lag.labels(*of)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, get_args
 
 from tidegate.monitoring.feedback.prediction_ids import Prediction
 
 Label = str | int
 Reason = Literal["malformed", "forged", "expired", "replayed", "foreign_version", "unknown_label"]
-
-REASONS: Final[tuple[Reason, ...]] = (
-    "malformed",
-    "forged",
-    "expired",
-    "replayed",
-    "foreign_version",
-    "unknown_label",
-)
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+Counted = Mapping[str, tuple[tuple[str, ...], float]]
+"""The counters that grow, each with the values of its further labels and by how much it does."""
 
 
 class OutcomeRefusedError(ValueError):
@@ -29,48 +23,59 @@ class OutcomeRefusedError(ValueError):
         self.reason = reason
 
 
-class Outcome(Protocol):
-    """A prediction with its true label."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A prediction with its true label.
 
-    @property
-    def prediction(self) -> Prediction:
-        """The content of the prediction id."""
-        ...
+    Attributes:
+        prediction: the content of the prediction id.
+        lag_seconds: time from the response to the label.
+        values: `tidegate.outcome` of its event: what was predicted, what is true, and how they compare.
+        counted: what is counted of it.
+    """
 
-    @property
-    def lag_seconds(self) -> float:
-        """Time from the response to the label."""
-        ...
+    prediction: Prediction
+    lag_seconds: float
+    values: Mapping[str, Any]
+    counted: Counted
 
     def fields(self, model: str) -> dict[str, Any]:
-        """The fields of the outcome's event."""
-        ...
-
-
-OutcomeT = TypeVar("OutcomeT", bound=Outcome)
+        """The fields of its event, with the model's name."""
+        of = self.prediction
+        return {
+            "event": {"action": "label", "outcome": "success"},
+            "trace": {"id": of.trace_id},
+            "span": {"id": of.span_id},
+            "tidegate": {
+                "model": {"name": model, "version": of.version},
+                "outcome": {
+                    **self.values,
+                    "lag_seconds": round(self.lag_seconds, 3),
+                    "row": of.row,
+                },
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeCounter(Generic[OutcomeT]):
-    """A counter of the outcomes of one kind of model, by model, version, and further labels.
+class OutcomeCounter:
+    """A counter of outcomes, by model, version, and further labels.
 
     Attributes:
         name: its name.
         text: its help text.
         labels: the further labels.
         known: the values of these labels whose series are created at 0.
-        count: the values of these labels for an outcome, and by how much it grows; None if it does not.
     """
 
     name: str
     text: str
     labels: tuple[str, ...]
     known: Sequence[tuple[str, ...]]
-    count: Callable[[OutcomeT], tuple[tuple[str, ...], float] | None]
 
 
-class Truth(Protocol[OutcomeT]):
-    """What a label of one kind of model is: one of its classes, or a number."""
+class Truth(Protocol):
+    """What a label of one kind of model is: one of its classes, any text, or a number."""
 
     @property
     def digest(self) -> bytes:
@@ -79,47 +84,24 @@ class Truth(Protocol[OutcomeT]):
 
     def outcome(
         self, prediction: Prediction, label: object, lag_seconds: float, *, served: bool
-    ) -> OutcomeT:
+    ) -> Outcome:
         """The outcome of a prediction with this digest.
 
         Args:
             prediction: the content of the prediction id.
             label: the true label, as received.
             lag_seconds: time from the response to the label.
-            served: whether the served version made the prediction.
+            served: whether the served version made the prediction. What was measured on held-out rows is not
+                known here of other versions.
 
         Raises:
             OutcomeRefusedError: it is not a label of this model.
         """
         ...
 
-    def counters(self) -> Sequence[OutcomeCounter[OutcomeT]]:
+    def counters(self) -> Sequence[OutcomeCounter]:
         """What is counted of its outcomes."""
         ...
-
-
-def event_fields(outcome: Outcome, model: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an outcome's event.
-
-    Args:
-        outcome: the outcome.
-        model: the model's name.
-        fields: the fields of this kind of outcome, for `tidegate.outcome`.
-    """
-    of = outcome.prediction
-    return {
-        "event": {"action": "label", "outcome": "success"},
-        "trace": {"id": of.trace_id},
-        "span": {"id": of.span_id},
-        "tidegate": {
-            "model": {"name": model, "version": of.version},
-            "outcome": {
-                **fields,
-                "lag_seconds": round(outcome.lag_seconds, 3),
-                "row": of.row,
-            },
-        },
-    }
 
 
 def event_message(fields: Mapping[str, Any]) -> str:

@@ -1,11 +1,11 @@
 """Prediction ids: everything needed to count a later label, signed, so that any replica can accept it.
 
 An id is base64url (no padding) of: format (1 byte), time (8, microseconds since 1970), trace id (16), span id
-(8), digest of the labels (4), length of the version (1), version, the row, and a signature (16). Format 3 is
-the id of a predicted class; its row is: index (2), class (2), confidence (4, float32). Format 4 is the id of
-a predicted number; its row is: index (2), value (8, float64), half the width of its interval (8, float64; NaN
-if it has none). Format 5 is the id of a label of a model whose classes are not known; its row is: index (2),
-confidence (4, float32; NaN if it has none), length of the label (1), label (UTF-8).
+(8), digest of the labels (4), length of the version (1), version, the row, and a signature (16). Format 4 is
+the id of a predicted number; its row is: index (2), value (8, float64), half the width of its interval (8,
+float64; NaN if it has none). Format 5 is the id of a predicted label; its row is: index (2), confidence (4,
+float32; NaN if it has none), length of the label (1), label (UTF-8). A model whose classes are known has the
+position of the class as its label.
 
 The signature is the keyed BLAKE2s of the row; its key is the HMAC-SHA-256 of everything before it under the
 service's key. So a request needs one HMAC, and each row a hash of a third of its cost. An id is signed, not
@@ -26,18 +26,16 @@ import hmac
 import json
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-CLASS_FORMAT: Final = 3
 VALUE_FORMAT: Final = 4
 LABEL_FORMAT: Final = 5
 MAX_LENGTH: Final = 350
 MAX_LABEL_BYTES: Final = 100
 _HEAD: Final = struct.Struct(">BQ16s8s4sB")
 _ROWS: Final = {
-    CLASS_FORMAT: struct.Struct(">HHf"),
     VALUE_FORMAT: struct.Struct(">Hdd"),
     LABEL_FORMAT: struct.Struct(">HfB"),
 }
@@ -64,6 +62,8 @@ class Prediction:
         version: of the model.
         row: the row's index in the request.
         signature: unique to the prediction.
+        value: the predicted label or number.
+        certainty: the probability of the label, or half the width of the number's interval; None without one.
     """
 
     at_us: int
@@ -73,65 +73,17 @@ class Prediction:
     version: str
     row: int
     signature: bytes
+    value: str | float
+    certainty: float | None
 
     @property
     def outcome_id(self) -> str:
         """The `event.id` of its outcome: the same on every replica and for every repetition of the label."""
-        return hashlib.sha256(b"outcome:" + self.signature).hexdigest()[:32]
+        return _outcome_id(self.signature)
 
 
-@dataclass(frozen=True, slots=True)
-class ClassPrediction(Prediction):
-    """A predicted class.
-
-    Attributes:
-        label: the position of the predicted label in the model's classes.
-        confidence: the probability of that label.
-    """
-
-    label: int
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class ValuePrediction(Prediction):
-    """A predicted number.
-
-    Attributes:
-        value: the predicted value.
-        half_width: half the width of its interval; None if it has none.
-    """
-
-    value: float
-    half_width: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelPrediction(Prediction):
-    """A predicted label of a model whose classes are not known.
-
-    Attributes:
-        label: the predicted label.
-        confidence: the probability of that label; None if it is not known.
-    """
-
-    label: str
-    confidence: float | None
-
-
-def labels_digest(model: str) -> bytes:
-    """A digest of the name of a model whose classes are not known."""
-    return hashlib.sha256(json.dumps({"model": model}).encode()).digest()[:4]
-
-
-def classes_digest(model: str, classes: Sequence[str | int]) -> bytes:
-    """A digest of the model's name and of its classes in order."""
-    return hashlib.sha256(json.dumps([model, *classes]).encode()).digest()[:4]
-
-
-def target_digest(model: str, target: str = "", unit: str = "") -> bytes:
-    """A digest of the model's name and of the name and the unit of the number that it predicts."""
-    described = {"model": model, "target": target, "unit": unit}
+def model_digest(described: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """A digest of the model's name and of what tells its labels from those of another model."""
     return hashlib.sha256(json.dumps(described).encode()).digest()[:4]
 
 
@@ -141,7 +93,7 @@ class PredictionIds:
     Args:
         key: the secret that all replicas share.
         version: of the model; at most 100 characters.
-        digest: the `classes_digest` or the `target_digest` of the model.
+        digest: the `model_digest` of the model.
     """
 
     def __init__(self, key: bytes, version: str, digest: bytes) -> None:
@@ -153,23 +105,25 @@ class PredictionIds:
         self,
         at_us: int,
         request: tuple[str, str],
-        labels: Sequence[int],
-        confidences: Sequence[float],
+        labels: Sequence[str],
+        confidences: Sequence[float] | None = None,
     ) -> list[str]:
         """Create an id for each row of a request to a classifier.
 
         Args:
             at_us: the time of the response, in microseconds since 1970.
             request: its trace id and its span id, 32 and 16 hexadecimal digits.
-            labels: the position of each row's predicted label in the model's classes.
-            confidences: the probability of each label.
+            labels: the predicted labels, of at most `MAX_LABEL_BYTES` bytes.
+            confidences: the probability of each label; None if they are not known.
         """
-        pack = _ROWS[CLASS_FORMAT].pack
+        pack = _ROWS[LABEL_FORMAT].pack
+        known = [math.nan] * len(labels) if confidences is None else confidences
+        texts = [label.encode() for label in labels]
         rows = (
-            pack(row, label, confidence)
-            for row, (label, confidence) in enumerate(zip(labels, confidences, strict=True))
+            pack(row, confidence, len(text)) + text
+            for row, (text, confidence) in enumerate(zip(texts, known, strict=True))
         )
-        return self._make(CLASS_FORMAT, at_us, request, rows)
+        return self._make(LABEL_FORMAT, at_us, request, rows)
 
     def make_values(
         self,
@@ -191,31 +145,7 @@ class PredictionIds:
         rows = (pack(row, value, width) for row, value in enumerate(values))
         return self._make(VALUE_FORMAT, at_us, request, rows)
 
-    def make_labels(
-        self,
-        at_us: int,
-        request: tuple[str, str],
-        labels: Sequence[str],
-        confidences: Sequence[float] | None = None,
-    ) -> list[str]:
-        """Create an id for each row of a request to a model whose classes are not known.
-
-        Args:
-            at_us: the time of the response, in microseconds since 1970.
-            request: its trace id and its span id, 32 and 16 hexadecimal digits.
-            labels: the predicted labels, of at most `MAX_LABEL_BYTES` bytes.
-            confidences: the probability of each label; None if they are not known.
-        """
-        pack = _ROWS[LABEL_FORMAT].pack
-        known = [math.nan] * len(labels) if confidences is None else confidences
-        texts = [label.encode() for label in labels]
-        rows = (
-            pack(row, confidence, len(text)) + text
-            for row, (text, confidence) in enumerate(zip(texts, known, strict=True))
-        )
-        return self._make(LABEL_FORMAT, at_us, request, rows)
-
-    def read(self, text: str) -> ClassPrediction | ValuePrediction | LabelPrediction:
+    def read(self, text: str) -> Prediction:
         """The content of an id, of any version of the model.
 
         Raises:
@@ -230,9 +160,9 @@ class PredictionIds:
             version = signed[_HEAD.size : start].decode()
             row, first, second = row_format.unpack_from(signed, start)
             end = start + row_format.size
-            label = ""
+            value, certainty = first, second
             if signed[0] == LABEL_FORMAT:
-                label = signed[end : end + second].decode()
+                value, certainty = signed[end : end + second].decode(), first
                 end += second
         except (struct.error, binascii.Error, ValueError, LookupError) as error:
             raise MalformedIdError("not a prediction id") from error
@@ -244,12 +174,9 @@ class PredictionIds:
         signer.update(signed[start:end])
         if not hmac.compare_digest(signer.digest(), signature):
             raise ForgedIdError("the signature is wrong")
-        of = (at_us, trace.hex(), span.hex(), digest, version, row, signature)
-        if signed[0] == CLASS_FORMAT:
-            return ClassPrediction(*of, first, second)
-        if signed[0] == LABEL_FORMAT:
-            return LabelPrediction(*of, label, None if math.isnan(first) else first)
-        return ValuePrediction(*of, first, None if math.isnan(second) else second)
+        known = None if math.isnan(certainty) else certainty
+        request = (at_us, trace.hex(), span.hex())
+        return Prediction(*request, digest, version, row, signature, value, known)
 
     def _make(
         self, id_format: int, at_us: int, request: tuple[str, str], rows: Iterable[bytes]
@@ -272,6 +199,15 @@ class PredictionIds:
         mac = self._mac.copy()
         mac.update(head)
         return mac.digest()
+
+
+def outcome_id(prediction_id: str) -> str:
+    """The `event.id` of the outcome of a valid prediction id."""
+    return _outcome_id(_decode(prediction_id)[-_MAC_BYTES:])
+
+
+def _outcome_id(signature: bytes) -> str:
+    return hashlib.sha256(b"outcome:" + signature).hexdigest()[:32]
 
 
 def _signer(key: bytes) -> hashlib.blake2s:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Generic
 
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
-from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError, OutcomeT, Truth
+from tidegate.monitoring.feedback.outcomes import Outcome, OutcomeRefusedError, Truth
 from tidegate.monitoring.feedback.prediction_ids import (
     ForgedIdError,
     MalformedIdError,
@@ -15,7 +14,7 @@ from tidegate.monitoring.feedback.prediction_ids import (
 )
 
 
-class FeedbackProcessor(Generic[OutcomeT]):
+class FeedbackProcessor:
     """Accepts labels for predictions of the served version and of earlier versions.
 
     The signature of an id proves that this installation made the prediction. Its digest must be the one of
@@ -39,12 +38,12 @@ class FeedbackProcessor(Generic[OutcomeT]):
         self,
         model: str,
         version: str,
-        truth: Truth[OutcomeT],
+        truth: Truth,
         ids: PredictionIds,
         *,
         accept_seconds: float,
         memory: int,
-        metrics: OutcomeMetrics[OutcomeT],
+        metrics: OutcomeMetrics,
     ) -> None:
         self._model, self._version = model, version
         self._truth = truth
@@ -54,7 +53,7 @@ class FeedbackProcessor(Generic[OutcomeT]):
         self._metrics = metrics
         self._accepted: OrderedDict[bytes, None] = OrderedDict()
 
-    def accept(self, prediction_id: object, label: object, now_us: int) -> OutcomeT:
+    def accept(self, prediction_id: object, label: object, now_us: int) -> Outcome:
         """Accept and count a label.
 
         Args:
@@ -76,7 +75,7 @@ class FeedbackProcessor(Generic[OutcomeT]):
         self._metrics.count(outcome)
         return outcome
 
-    def _check(self, prediction_id: object, label: object, now_us: int) -> OutcomeT:
+    def _check(self, prediction_id: object, label: object, now_us: int) -> Outcome:
         prediction = read_prediction(self._ids, prediction_id)
         if prediction.digest != self._truth.digest:
             raise foreign(prediction.version, self._model, self._version)

@@ -7,21 +7,14 @@ label.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+
+from tidegate.monitoring.feedback.prediction_ids import outcome_id
 
 EVENT_ROWS: Final = 64
 """Maximum of rows in an event; a request with more rows becomes several events. An event of more than
 `collector.line_bytes` is truncated, so this leaves 1 KiB for each row."""
-_SIGNATURE_BYTES: Final = 16
-
-
-def outcome_id(prediction_id: str) -> str:
-    """The `event.id` of the outcome of a valid prediction id."""
-    signed = base64.urlsafe_b64decode(prediction_id + "=" * (-len(prediction_id) % 4))
-    return hashlib.sha256(b"outcome:" + signed[-_SIGNATURE_BYTES:]).hexdigest()[:32]
 
 
 def row_events(

@@ -1,9 +1,11 @@
-"""Classification: a row's measure is whether its label is correct, so that the mean is the accuracy."""
+"""Classification: predictions and true labels are texts, and the mean measure is the accuracy."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -12,19 +14,166 @@ import numpy.typing as npt
 from tidegate.monitoring.counting.distributions import Distribution
 from tidegate.monitoring.counting.drift_test import smoothed_ratios
 from tidegate.monitoring.counting.expectation import Expectation
+from tidegate.monitoring.counting.label_text import label_text
+from tidegate.monitoring.counting.reference import MISSING, OTHER, FeatureReference
+from tidegate.monitoring.feedback.outcomes import (
+    Label,
+    Outcome,
+    OutcomeCounter,
+    OutcomeRefusedError,
+)
+from tidegate.monitoring.feedback.prediction_ids import Prediction, model_digest
+from tidegate.monitoring.tasks.answers import Answers, listed, numbers
 from tidegate.monitoring.tasks.labelled_rows import Floats, LabelledRows
+from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.number_format import Format, percent
 from tidegate.monitoring.tasks.panel import Line, Panel
 from tidegate.monitoring.tasks.periods import Quality
 from tidegate.monitoring.tasks.task import Column, Task
+from tidegate.settings import Drift
 
 MAX_LABELS: Final = 8
 """More labels than this are not distinguishable: the most frequent ones are shown."""
 COLOURS: Final = ("p95", "queue", "replicas", "bad")
 
 
+MAX_NAMES: Final = 50
+"""Further labels that the reference does not have are counted as `other`."""
+# With more classes than this, a pair of labels has no series before its first outcome.
+_MAX_PAIRED: Final = 20
+_MAX_SHOWN: Final = 20
+_SCALARS: Final = (str, int, float)
+
+
+class LabelNames:
+    """The labels of the metrics of a model: those of its reference, and the first `MAX_NAMES` others.
+
+    A label costs series, so an unlimited number of them would exhaust the memory. With a reference its label
+    `other` counts all that it does not have.
+
+    Args:
+        bins: the labels of the reference; None without one.
+    """
+
+    def __init__(self, bins: FeatureReference | None = None) -> None:
+        *names, self._other, self._missing = (OTHER, MISSING) if bins is None else bins.labels
+        self._open = bins is None
+        self._names = {} if bins is None else dict(zip(bins.bins, names, strict=False))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The names so far."""
+        return (*self._names.values(), self._other, self._missing)
+
+    def name(self, label: str | None) -> str:
+        """The name of a label; None is missing."""
+        if label is None:
+            return self._missing
+        name = self._names.get(label)
+        if name is not None:
+            return name
+        if self._open and len(self._names) < MAX_NAMES:
+            # A label of its own may be called as the others are.
+            name = f"={label}" if label in {self._other, self._missing} else label
+            return self._names.setdefault(label, name)
+        return self._other
+
+
+class LabelTruth:
+    """The labels of a classifier.
+
+    Args:
+        model: the model's name.
+        classes: its classes, in order, if a label is one of them; else it is any text, number or boolean.
+        names: the names of the labels in metrics, without classes.
+        accuracy: the served version's accuracy on held-out rows, if it was measured.
+        confident: whether its predictions have a confidence; else a Brier score begins with the first one.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        classes: Sequence[Label] = (),
+        names: LabelNames | None = None,
+        *,
+        accuracy: float | None = None,
+        confident: bool = True,
+    ) -> None:
+        self._classes, self._names = tuple(classes), names or LabelNames()
+        self._accuracy, self._confident = accuracy, confident
+        self.digest: Final = model_digest([model, *classes] if classes else {"model": model})
+
+    def outcome(
+        self, prediction: Prediction, label: object, lag_seconds: float, *, served: bool
+    ) -> Outcome:
+        """The outcome; see `Truth`."""
+        if not isinstance(prediction.value, str):
+            message = "The prediction_id is of a number, and the model predicts labels"
+            raise OutcomeRefusedError("foreign_version", message)
+        actual = self._actual(label)
+        predicted = self._classes[int(prediction.value)] if self._classes else prediction.value
+        correct, confidence = predicted == actual, prediction.certainty
+        values: dict[str, Any] = {
+            "predicted": str(predicted),
+            "actual": str(actual),
+            "correct": correct,
+        }
+        counted: dict[str, tuple[tuple[str, ...], float]] = {
+            "ml_outcomes_total": (("true" if correct else "false",), 1),
+            "ml_outcome_labels_total": ((self._name(predicted), self._name(actual)), 1),
+        }
+        if confidence is not None:
+            values["confidence"] = round(confidence, 6)
+            counted["ml_outcome_squared_error_total"] = ((), (confidence - correct) ** 2)
+        if served and self._accuracy is not None:
+            # The watcher reads it from the event, so it needs no artefact.
+            values["accuracy"] = round(self._accuracy, 6)
+        return Outcome(prediction, lag_seconds, values, counted)
+
+    def counters(self) -> Sequence[OutcomeCounter]:
+        """Correct and wrong predictions, pairs of labels, and the Brier score."""
+        labels = [str(each) for each in self._classes] or self._names.all
+        return (
+            OutcomeCounter(
+                "ml_outcomes_total",
+                "Labels accepted at /feedback, by whether the prediction was correct.",
+                ("correct",),
+                [("true",), ("false",)],
+            ),
+            OutcomeCounter(
+                "ml_outcome_labels_total",
+                "Labels accepted at /feedback, by the predicted and the actual label.",
+                ("predicted", "actual"),
+                list(product(labels, labels)) if len(labels) <= _MAX_PAIRED else [],
+            ),
+            OutcomeCounter(
+                "ml_outcome_squared_error_total",
+                "Sum of (confidence - 1 if the prediction was correct, else 0)², for the Brier score.",
+                (),
+                [()] if self._confident else [],
+            ),
+        )
+
+    def _actual(self, label: object) -> Label:
+        if self._classes:
+            # Compare the types too, as True == 1.
+            for each in self._classes:
+                if type(label) is type(each) and label == each:
+                    return each
+            shown = ", ".join(str(each) for each in self._classes[:_MAX_SHOWN])
+            raise OutcomeRefusedError("unknown_label", f"The label should be one of {shown}")
+        text = label_text(label) if isinstance(label, _SCALARS) else None
+        if text is None:
+            message = "The label should be a string, a number or a boolean"
+            raise OutcomeRefusedError("unknown_label", message)
+        return text
+
+    def _name(self, label: Label) -> str:
+        return str(label) if self._classes else self._names.name(str(label))
+
+
 class ClassificationTask(Task):
-    """Predictions are labels, with or without confidences."""
+    """Labels, with or without confidences. A row's measure is whether its label is correct."""
 
     known: ClassVar = ("confidence",)
     further: ClassVar = ("brier",)
@@ -38,6 +187,58 @@ class ClassificationTask(Task):
     right: ClassVar = "correct"
     right_held_out: ClassVar = "accuracy"
     wrong_name: ClassVar = "the error rate"
+
+    def __init__(self, model: Model, drift: Drift) -> None:
+        super().__init__(model, drift)
+        self._names = LabelNames(model.reference.prediction)
+        self._calibrated = model.reference.calibration is not None
+        self.truth = LabelTruth(
+            model.name, names=self._names, accuracy=model.accuracy, confident=self._calibrated
+        )
+
+    @staticmethod
+    def digest(model: str) -> bytes:
+        """That of a model whose classes are not known."""
+        return LabelTruth(model).digest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the reference; without one those so far."""
+        return self._names.all
+
+    def read(self, predictions: object, confidences: object | None) -> Answers:
+        """The labels of one call."""
+        labels = [label_text(value) for value in listed(predictions, "predictions")]
+        scores = self._confidences(confidences, len(labels))
+        counts = Counter(map(self._names.name, labels))
+        fields: dict[str, Any] = {}
+        if labels:
+            fields["label"] = counts.most_common(1)[0][0]
+        if scores is not None and len(scores):
+            fields["probability"] = round(float(scores.mean()), 6)
+        texts = [MISSING if label is None else label for label in labels]
+        known = None if scores is None else scores.tolist()
+        return Answers(
+            counts,
+            np.empty(0) if scores is None else scores,
+            fields,
+            lambda ids, at_us, request: ids.make(at_us, request, texts, known),
+        )
+
+    def _confidences(self, confidences: object | None, length: int) -> Floats | None:
+        if confidences is None:
+            if self._calibrated:
+                raise ValueError(
+                    "the reference has a calibration of confidences, so confidences are needed: pass the "
+                    "probability of each predicted label as confidences="
+                )
+            return None
+        scores = numbers(listed(confidences, "confidences"))
+        if len(scores) != length:
+            raise ValueError(f"there are {length} predictions and {len(scores)} confidences")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise ValueError("a confidence should be a number between 0 and 1")
+        return scores
 
     def expectation(self) -> Expectation | None:
         """The calibrated confidence."""

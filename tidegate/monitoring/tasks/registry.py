@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.tasks.classification import ClassificationTask
@@ -11,7 +11,9 @@ from tidegate.monitoring.tasks.regression import RegressionTask
 from tidegate.monitoring.tasks.task import Task
 from tidegate.settings import Drift
 
-TASKS: Final[dict[str, type[Task]]] = {
+TaskName = Literal["classification", "regression"]
+
+TASKS: Final[dict[TaskName, type[Task]]] = {
     "classification": ClassificationTask,
     "regression": RegressionTask,
 }
@@ -22,7 +24,7 @@ def make_task(model: Model, drift: Drift) -> Task:
     return TASKS[task_of(model.reference)](model, drift)
 
 
-def task_of(reference: Reference) -> str:
+def task_of(reference: Reference) -> TaskName:
     """The name of the task of a model with this reference."""
     bins = reference.prediction
     values = reference.residuals is not None or (bins is not None and bins.kind == "number")

@@ -1,4 +1,4 @@
-"""Regression: a row's measure is its absolute error, in the unit of the target."""
+"""Regression: predictions and true labels are numbers, and the mean measure is the mean absolute error."""
 
 from __future__ import annotations
 
@@ -11,11 +11,23 @@ import numpy.typing as npt
 
 from tidegate.monitoring.counting.distributions import Distribution
 from tidegate.monitoring.counting.expectation import Expectation
+from tidegate.monitoring.counting.reference import MAX_VALUE
+from tidegate.monitoring.counting.value_labels import ValueLabels
+from tidegate.monitoring.feedback.outcomes import (
+    Counted,
+    Outcome,
+    OutcomeCounter,
+    OutcomeRefusedError,
+)
+from tidegate.monitoring.feedback.prediction_ids import Prediction, model_digest
+from tidegate.monitoring.tasks.answers import Answers, listed, numbers
 from tidegate.monitoring.tasks.labelled_rows import Floats, LabelledRows
+from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.number_format import Format, number_format, percent, signed
 from tidegate.monitoring.tasks.panel import Line, Panel
 from tidegate.monitoring.tasks.periods import Quality
 from tidegate.monitoring.tasks.task import Column, Task
+from tidegate.settings import Drift
 
 MAX_POINTS: Final = 1500
 """Residuals in their plot: more would hide each other, and make the page large."""
@@ -23,8 +35,94 @@ SHOWN_RESIDUALS: Final = 0.99
 """Fraction of residuals inside the axis: a few extreme ones would flatten all others."""
 
 
+# Such a residual is an error of the label, such as its unit. Counted in full, it would exceed all that its
+# replica counts later, which a 64-bit float would then round away.
+_MAX_HALF_WIDTHS: Final = 1e6
+_INSIDE: Final = {True: "true", False: "false", None: "unknown"}
+
+
+class ValueTruth:
+    """The labels of a regressor.
+
+    Args:
+        model: the model's name.
+        target: the name of the number that it predicts.
+        unit: its unit.
+        coverage: the fraction of held-out rows inside the served version's interval, if it was measured.
+    """
+
+    def __init__(
+        self, model: str, *, target: str = "", unit: str = "", coverage: float | None = None
+    ) -> None:
+        self._coverage = coverage
+        self.digest: Final = model_digest({"model": model, "target": target, "unit": unit})
+
+    def outcome(
+        self, prediction: Prediction, label: object, lag_seconds: float, *, served: bool
+    ) -> Outcome:
+        """The outcome; see `Truth`."""
+        actual, predicted, half_width = _number(label), prediction.value, prediction.certainty
+        if isinstance(predicted, str):
+            message = "The prediction_id is of a label, and the model predicts numbers"
+            raise OutcomeRefusedError("foreign_version", message)
+        if not abs(predicted) <= MAX_VALUE:
+            message = f"The predicted value is {predicted:g}, which has no distance to a label"
+            raise OutcomeRefusedError("unknown_label", message)
+        residual = actual - predicted
+        inside = None if half_width is None else abs(residual) <= half_width
+        error = min(abs(residual), _MAX_HALF_WIDTHS * (half_width or math.inf))
+        values: dict[str, Any] = {
+            "predicted_value": predicted,
+            "actual_value": actual,
+            "residual": residual,
+        }
+        if inside is not None:
+            values |= {"inside": inside, "half_width": half_width}
+        if served and self._coverage is not None:
+            # The watcher reads it from the event, so it needs no artefact.
+            values["coverage"] = round(self._coverage, 6)
+        counted: Counted = {
+            "ml_residuals_total": ((_INSIDE[inside],), 1),
+            "ml_absolute_error_total": ((), error),
+            "ml_squared_error_total": ((), error**2),
+        }
+        return Outcome(prediction, lag_seconds, values, counted)
+
+    def counters(self) -> Sequence[OutcomeCounter]:
+        """Residuals, by whether they are inside the interval, their absolute values and their squares."""
+        return (
+            OutcomeCounter(
+                "ml_residuals_total",
+                "True values accepted for a regressor, by whether they are inside the predicted "
+                "interval: true, false, or unknown if the version had none.",
+                ("inside",),
+                [(inside,) for inside in _INSIDE.values()],
+            ),
+            OutcomeCounter(
+                "ml_absolute_error_total",
+                "Sum of |true - predicted| of these, in the unit of the target.",
+                (),
+                [()],
+            ),
+            OutcomeCounter(
+                "ml_squared_error_total", "Sum of (true - predicted)² of these.", (), [()]
+            ),
+        )
+
+
+def _number(label: object) -> float:
+    # NaN is not less than anything.
+    if isinstance(label, int | float) and not isinstance(label, bool) and abs(label) <= MAX_VALUE:
+        return float(label)
+    message = f"The label should be a number between -{MAX_VALUE:g} and {MAX_VALUE:g}"
+    raise OutcomeRefusedError("unknown_label", message)
+
+
 class RegressionTask(Task):
-    """Predictions are numbers, with the calibrated interval of the reference if it has one."""
+    """Predictions are numbers, with the calibrated interval of the reference if it has one.
+
+    A row's measure is its absolute error, in the unit of the target.
+    """
 
     known: ClassVar = ("inside",)
     further: ClassVar = ("rmse", "bias", "coverage")
@@ -39,6 +137,47 @@ class RegressionTask(Task):
     right: ClassVar = "inside"
     right_held_out: ClassVar = "coverage"
     wrong_name: ClassVar = "the share of true values outside the interval"
+
+    def __init__(self, model: Model, drift: Drift) -> None:
+        super().__init__(model, drift)
+        residuals = model.reference.residuals
+        self._half_width = None if residuals is None else residuals.half_width
+        coverage = None if residuals is None else residuals.held_out_coverage
+        self._bins = ValueLabels(model.reference.prediction)
+        self.truth = ValueTruth(model.name, coverage=coverage)
+
+    @staticmethod
+    def digest(model: str) -> bytes:
+        """That of a model whose target has no name."""
+        return ValueTruth(model).digest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the bins."""
+        return self._bins.names
+
+    def read(self, predictions: object, confidences: object | None) -> Answers:
+        """The predicted values of one call. A prediction that is no number counts as missing."""
+        if confidences is not None:
+            raise ValueError("the predictions are numbers, which have no confidences")
+        values = numbers(listed(predictions, "predictions"))
+        listed_values: list[float] = values.tolist()
+        counts = dict(zip(self.labels, self._bins.counts(values), strict=True))
+        fields: dict[str, Any] = {}
+        if len(values):
+            fields["label"] = max(counts, key=counts.__getitem__)
+            known = [value for value in listed_values if value == value]  # noqa: PLR0124 (not NaN)
+            # The sum of finite numbers may be infinite, and JSON has no such number.
+            if known and math.isfinite(mean := sum(known) / len(known)):
+                fields["value"] = mean
+        return Answers(
+            counts,
+            values,
+            fields,
+            lambda ids, at_us, request: ids.make_values(
+                at_us, request, listed_values, self._half_width
+            ),
+        )
 
     def expectation(self) -> Expectation | None:
         """The error of held-out rows with similar predicted values."""

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from tidegate.monitoring.counting.distributions import Distribution
 from tidegate.monitoring.counting.expectation import Expectation
+from tidegate.monitoring.feedback.outcomes import Truth
+from tidegate.monitoring.tasks.answers import Answers
 from tidegate.monitoring.tasks.labelled_rows import Floats, LabelledRows
 from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.number_format import Format
@@ -37,6 +39,7 @@ class Task(ABC):
         drift: the thresholds.
 
     Attributes:
+        truth: what a true label is.
         known: what is read of an outcome beside the prediction and the truth.
         further: the names of further measures of some rows.
         dtype: the type of a prediction.
@@ -54,6 +57,7 @@ class Task(ABC):
         wrong_name: what the fraction of the others is called.
     """
 
+    truth: Truth
     known: ClassVar[tuple[str, ...]]
     further: ClassVar[tuple[str, ...]]
     dtype: ClassVar[type[np.generic]]
@@ -71,6 +75,24 @@ class Task(ABC):
 
     def __init__(self, model: Model, drift: Drift) -> None:
         self.model, self.drift = model, drift
+
+    @staticmethod
+    @abstractmethod
+    def digest(model: str) -> bytes:
+        """The digest in the prediction ids of a model of this name, whose labels are not known in advance."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """The labels of `tidegate_predictions_total` that are known in advance."""
+
+    @abstractmethod
+    def read(self, predictions: object, confidences: object | None) -> Answers:
+        """The predictions of one call.
+
+        Raises:
+            ValueError: they are not of this task, or there is another number of confidences.
+        """
 
     @abstractmethod
     def expectation(self) -> Expectation | None:

@@ -8,7 +8,6 @@ unknown, is reported once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -16,12 +15,11 @@ import numpy.typing as npt
 
 from tidegate.monitoring.counting.label_text import label_text
 from tidegate.monitoring.counting.reference import FeatureReference
+from tidegate.monitoring.tasks.answers import finite, items, numbers
 from tidegate.monitoring.watching.table import FEW_ROWS, Table
 
 Floats = npt.NDArray[np.float64]
 
-_NUMBERS: Final = frozenset({int, float, bool, type(None)})
-_TEXTS: Final = (str, bytes, bytearray)
 _SCALARS: Final = (str, int, float, np.generic)
 
 
@@ -73,7 +71,7 @@ class RowEncoder:
             elif codes is None:
                 matrix[:, position] = numbers(column)
             else:
-                matrix[:, position] = [_code(value, codes) for value in _listed(column)]
+                matrix[:, position] = [_code(value, codes) for value in items(column)]
         return matrix
 
     def _encode_few(self, rows: Sequence[Mapping[str, Any]]) -> Floats:
@@ -83,7 +81,7 @@ class RowEncoder:
             for name, codes in self._features:
                 value = row.get(name)
                 if codes is None:
-                    values.append(_finite(value))
+                    values.append(finite(value))
                 elif type(value) is str:
                     values.append(codes.get(value, len(codes)))
                 else:
@@ -103,7 +101,7 @@ class RowEncoder:
                 continue
             column = table.column(name, position)
             if column is not None:
-                found[name] = [_text(value) for value in _listed(column)]
+                found[name] = [_text(value) for value in items(column)]
         return found
 
     def _check(self, names: frozenset[str]) -> None:
@@ -117,51 +115,6 @@ class RowEncoder:
                 self._warn(
                     f"columns of the rows differ from the reference: {listed} ({what}) {effect}"
                 )
-
-
-def numbers(column: Any) -> Floats:
-    """The numbers of a column; NaN for a value that is none, or that is infinite.
-
-    Args:
-        column: a sequence, an array or a column of pandas.
-    """
-    values = column if isinstance(column, list | tuple) else np.asarray(column)
-    found: Floats
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
-        found = values.astype(np.float64)
-    elif isinstance(values, np.ndarray) and values.dtype.kind in "mM":  # its items may be integers
-        return np.full(len(values), np.nan)
-    else:
-        listed = _listed(values)
-        found = _converted(listed) if _NUMBERS.issuperset(map(type, listed)) else _each(listed)
-    found[~np.isfinite(found)] = np.nan
-    return found
-
-
-def _converted(values: list[Any]) -> Floats:
-    try:
-        return np.array(values, np.float64)  # None becomes NaN
-    except OverflowError:  # an integer beyond float64
-        return _each(values)
-
-
-def _each(values: list[Any]) -> Floats:
-    return np.array([_number(value) for value in values], np.float64)
-
-
-def _finite(value: Any) -> float:
-    number = value if type(value) is float else _number(value)
-    return number if isfinite(number) else np.nan
-
-
-def _number(value: Any) -> float:
-    if value is None or isinstance(value, _TEXTS):
-        return np.nan
-    try:
-        return float(value)
-    # A value may be of any type, whose conversion may raise anything.
-    except Exception:  # noqa: BLE001
-        return np.nan
 
 
 def _codes(feature: FeatureReference) -> dict[str, int] | None:
@@ -184,11 +137,3 @@ def _code(value: Any, codes: dict[str, int]) -> float:
 
 def _text(value: Any) -> str | None:
     return label_text(value) if isinstance(value, _SCALARS) else None
-
-
-def _listed(column: Any) -> list[Any]:
-    if isinstance(column, list):
-        return column
-    if hasattr(column, "to_numpy"):
-        column = column.to_numpy()
-    return column.tolist() if hasattr(column, "tolist") else list(column)

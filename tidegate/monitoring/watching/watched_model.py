@@ -19,10 +19,12 @@ from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import Outcome
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor, foreign, read_prediction
-from tidegate.monitoring.watching.answers import Answers, listed
+from tidegate.monitoring.tasks.answers import Answers, listed
+from tidegate.monitoring.tasks.model import Model
+from tidegate.monitoring.tasks.registry import TASKS, TaskName, task_of
+from tidegate.monitoring.tasks.task import Task
 from tidegate.monitoring.watching.row_encoder import RowEncoder
 from tidegate.monitoring.watching.table import Table, read_table
-from tidegate.monitoring.watching.tasks import TASKS, Task, TaskName
 from tidegate.settings import Drift
 
 MAX_ROWS: Final = 65_536
@@ -85,6 +87,7 @@ class WatchedModel:
             # Counts of classes without their names: of an artefact, whose manifest has them.
             reference = reference.model_copy(update={"predictions": ()})
         self._reference, self._key, self._drift, self._host = reference, key, drift, host
+        self._ids = PredictionIds(key, version, b"")  # until the task is known, only to read
         self._lock = threading.Lock()
         self._predictions = Counter(
             "tidegate_predictions_total",
@@ -94,8 +97,8 @@ class WatchedModel:
         )
         self._monitor: ModelMonitor | None = None
         self._encoder: RowEncoder | None = None
-        self._task: Task[Any] | None = None
-        self._feedback: FeedbackProcessor[Any] | None = None
+        self._task: Task | None = None
+        self._feedback: FeedbackProcessor | None = None
         if reference is not None:
             self._encoder = RowEncoder(reference.features, host.warn)
             self._monitor = ModelMonitor(
@@ -108,8 +111,7 @@ class WatchedModel:
             )
             self.registry.register(self._monitor)
             if reference.prediction is not None:
-                is_class = reference.prediction.kind == "category"
-                self._open("classification" if is_class else "regression")
+                self._open(task_of(reference))
 
     def observe(
         self, rows: object, predictions: object, confidences: object | None = None
@@ -151,7 +153,7 @@ class WatchedModel:
                 )
         self._annotate(table, answers)
         request = self._host.request_ids() or (secrets.token_hex(16), secrets.token_hex(8))
-        return answers.ids(time_ns() // 1000, request)
+        return answers.sign(self._ids, time_ns() // 1000, request)
 
     def outcome(self, prediction_id: str, label: object) -> Outcome:
         """Count the true label of a prediction, and write its event.
@@ -172,7 +174,7 @@ class WatchedModel:
             feedback = self._feedback
         assert feedback is not None  # noqa: S101 (it is opened with the task)
         with self._lock:
-            outcome: Outcome = feedback.accept(prediction_id, label, time_ns() // 1000)
+            outcome = feedback.accept(prediction_id, label, time_ns() // 1000)
         self._host.write_outcome(outcome.prediction.outcome_id, outcome.fields(self.name))
         return outcome
 
@@ -195,18 +197,21 @@ class WatchedModel:
             fields["segments"] = self._encoder.segments(table, self._drift.segments)
         self._host.annotate(**fields)
 
-    def _open(self, task_name: TaskName) -> Task[Any]:
+    def _open(self, task_name: TaskName) -> Task:
         with self._lock:
             if self._task is not None:  # another thread has opened it
                 return self._task
-            task = TASKS[task_name](self.name, self.version, self._key, self._reference)
+            reference = self._reference or Reference(samples=0, features=())
+            model = Model(self.name, self.version, (), reference.accuracy, reference)
+            task = TASKS[task_name](model, self._drift)
             for label in task.labels:
                 self._predictions.labels(self.name, self.version, label)
+            self._ids = PredictionIds(self._key, self.version, task.truth.digest)
             self._feedback = FeedbackProcessor(
                 self.name,
                 self.version,
                 task.truth,
-                PredictionIds(self._key, self.version, task.truth.digest),
+                self._ids,
                 accept_seconds=self._drift.label_accept_seconds,
                 memory=self._drift.label_memory,
                 metrics=OutcomeMetrics(self.registry, self.name, self.version, task.truth),
@@ -220,8 +225,7 @@ class WatchedModel:
         Raises:
             OutcomeRefusedError: it is no id, or that of another model, which says nothing about this one.
         """
-        ids = PredictionIds(self._key, self.version, b"")
-        found = read_prediction(ids, prediction_id)
+        found = read_prediction(self._ids, prediction_id)
         for name, task in TASKS.items():
             if found.digest == task.digest(self.name):
                 return name

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tidegate.monitoring.feedback.class_outcomes import ClassTruth
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import REASONS, Label, OutcomeRefusedError
-from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds, model_digest
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
+from tidegate.monitoring.tasks.classification import LabelTruth
 
 KEY = b"a secret signing key"
 TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
 REQUEST = (TRACE, SPAN)
 CLASSES = ("late", "on_time")
-DIGEST = classes_digest("m", CLASSES)
+DIGEST = model_digest(["m", *CLASSES])
 IDS = PredictionIds(KEY, "1", DIGEST)
 EARLIER_VERSION = PredictionIds(KEY, "0", DIGEST)
 AT_US = 1_790_000_000_000_000
@@ -27,7 +27,7 @@ class ProcessorFixture:
 
     def __init__(self, classes: tuple[Label, ...] = CLASSES, memory: int = 10) -> None:
         self.registry = CollectorRegistry()
-        truth = ClassTruth("m", classes, accuracy=0.8)
+        truth = LabelTruth("m", classes, accuracy=0.8)
         metrics = OutcomeMetrics(self.registry, "m", "1", truth)
         self.processor = FeedbackProcessor(
             "m",
@@ -54,13 +54,13 @@ class ProcessorFixture:
 
 
 def id_of(label: int = 0, confidence: float = 0.75, ids: PredictionIds = IDS) -> str:
-    (text,) = ids.make(AT_US, REQUEST, [label], [confidence])
+    (text,) = ids.make(AT_US, REQUEST, [str(label)], [confidence])
     return text
 
 
 def of_another(model: str, classes: tuple[Label, ...]) -> PredictionIds:
     """Ids with the same key, for another model or other classes."""
-    return PredictionIds(KEY, "0", classes_digest(model, classes))
+    return PredictionIds(KEY, "0", model_digest([model, *classes]))
 
 
 def test_every_series_starts_at_zero() -> None:
@@ -76,7 +76,7 @@ def test_correct_and_wrong_predictions_are_counted_with_confidence_and_lag() -> 
     feedback = ProcessorFixture()
     correct = feedback.processor.accept(id_of(label=0), "late", AT_US + 20_000_000)
     wrong = feedback.processor.accept(id_of(label=1), "late", AT_US + 30_000_000)
-    assert (correct.correct, wrong.correct) == (True, False)
+    assert (correct.values["correct"], wrong.values["correct"]) == (True, False)
     assert feedback.value("ml_outcomes_total", correct="true") == 1
     assert feedback.value("ml_outcomes_total", correct="false") == 1
     assert feedback.value("ml_outcome_labels_total", predicted="on_time", actual="late") == 1
@@ -157,7 +157,7 @@ def test_a_label_of_an_earlier_version_is_counted_under_that_version() -> None:
 
 def test_labels_of_another_version_are_counted_after_the_first_scrape_of_its_series() -> None:
     feedback = ProcessorFixture(memory=1000)
-    texts = EARLIER_VERSION.make(AT_US, REQUEST, [0] * 500, [0.5] * 500)
+    texts = EARLIER_VERSION.make(AT_US, REQUEST, ["0"] * 500, [0.5] * 500)
     for text in texts[:400]:
         feedback.processor.accept(text, "late", AT_US)
 
@@ -176,7 +176,7 @@ def test_labels_of_another_version_are_counted_after_the_first_scrape_of_its_ser
 def test_without_scrapes_few_labels_are_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidegate.monitoring.feedback.outcome_metrics._MAX_BUFFERED", 3)
     feedback = ProcessorFixture()
-    for text in EARLIER_VERSION.make(AT_US, REQUEST, [0] * 5, [0.5] * 5):
+    for text in EARLIER_VERSION.make(AT_US, REQUEST, ["0"] * 5, [0.5] * 5):
         feedback.processor.accept(text, "late", AT_US)
     assert feedback.value("ml_outcomes_total", version="0", correct="true") == 2
     feedback.scraped()
@@ -186,25 +186,25 @@ def test_without_scrapes_few_labels_are_buffered(monkeypatch: pytest.MonkeyPatch
 def test_a_refused_label_may_be_corrected() -> None:
     feedback = ProcessorFixture()
     feedback.refused(id_of(), "early")
-    assert feedback.processor.accept(id_of(), "late", AT_US).correct
+    assert feedback.processor.accept(id_of(), "late", AT_US).values["correct"]
 
 
 def test_only_the_last_ids_are_remembered() -> None:
     feedback = ProcessorFixture(memory=2)
-    texts = IDS.make(AT_US, REQUEST, [0, 0, 0], [0.5, 0.5, 0.5])
+    texts = IDS.make(AT_US, REQUEST, ["0"] * 3, [0.5, 0.5, 0.5])
     for text in texts:
         feedback.processor.accept(text, "late", AT_US)
     assert feedback.refused(texts[1], "late") == "replayed"
-    assert feedback.processor.accept(
-        texts[0], "late", AT_US
-    ).correct  # no longer remembered here; the store has it once
+    assert feedback.processor.accept(texts[0], "late", AT_US).values[
+        "correct"
+    ]  # no longer remembered here; the store has it once
 
 
 def test_booleans_are_not_integer_classes() -> None:
     feedback = ProcessorFixture(classes=(0, 1))
     ids = of_another("m", (0, 1))
     assert feedback.refused(id_of(label=1, ids=ids), True) == "unknown_label"
-    assert feedback.processor.accept(id_of(label=1, ids=ids), 1, AT_US).correct
+    assert feedback.processor.accept(id_of(label=1, ids=ids), 1, AT_US).values["correct"]
 
 
 def test_with_many_classes_a_pair_has_no_series_before_its_first_label() -> None:
@@ -212,6 +212,6 @@ def test_with_many_classes_a_pair_has_no_series_before_its_first_label() -> None
     feedback = ProcessorFixture(classes=classes)
     assert feedback.value("ml_outcome_labels_total", predicted="0", actual="1") is None
     feedback.processor.accept(
-        id_of(ids=PredictionIds(KEY, "1", classes_digest("m", classes))), 1, AT_US
+        id_of(ids=PredictionIds(KEY, "1", model_digest(["m", *classes]))), 1, AT_US
     )
     assert feedback.value("ml_outcome_labels_total", predicted="0", actual="1") == 1

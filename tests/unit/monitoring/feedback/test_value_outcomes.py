@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
-from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError
+from tidegate.monitoring.feedback.outcomes import Outcome, OutcomeRefusedError
 from tidegate.monitoring.feedback.prediction_ids import (
     PredictionIds,
-    classes_digest,
-    target_digest,
 )
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
-from tidegate.monitoring.feedback.value_outcomes import ValueOutcome, ValueTruth
+from tidegate.monitoring.tasks.regression import ValueTruth
 
 KEY = b"a secret signing key"
 REQUEST = ("0" * 31 + "1", "0" * 15 + "2")
-DIGEST = target_digest("m", "delay", "min")
+DIGEST = ValueTruth("m", target="delay", unit="min").digest
+IN_SECONDS = ValueTruth("m", target="delay", unit="s").digest
 IDS = PredictionIds(KEY, "1", DIGEST)
 EARLIER_VERSION = PredictionIds(KEY, "0", DIGEST)
 AT_US = 1_790_000_000_000_000
@@ -38,7 +37,7 @@ class RegressorFeedback:
             "m", "1", truth, IDS, accept_seconds=100, memory=10, metrics=metrics
         )
 
-    def accept(self, prediction_id: str, label: object) -> ValueOutcome:
+    def accept(self, prediction_id: str, label: object) -> Outcome:
         return self.processor.accept(prediction_id, label, AT_US + 20_000_000)
 
     def value(self, name: str, version: str = "1", **labels: str) -> float | None:
@@ -73,8 +72,9 @@ def test_residuals_are_counted_by_the_interval_that_was_answered() -> None:
     inside = feedback.accept(id_of(10.0, 2.0), 12)
     outside = feedback.accept(id_of(10.5, 2.0), 8)
     without = feedback.accept(id_of(11.0), 11.5)
-    assert (inside.inside, outside.inside, without.inside) == (True, False, None)
-    assert [each.residual for each in (inside, outside, without)] == [2, -2.5, 0.5]
+    found = [each.values for each in (inside, outside, without)]
+    assert [each.get("inside") for each in found] == [True, False, None]
+    assert [each["residual"] for each in found] == [2, -2.5, 0.5]
     assert feedback.errors() == (1, 1, 1, 2 + 2.5 + 0.5, 4 + 6.25 + 0.25)
     assert feedback.value("ml_label_lag_seconds_sum") == 60
 
@@ -123,7 +123,7 @@ def test_the_event_has_no_interval_if_none_was_answered() -> None:
         (id_of(math.nan), 1.0, "unknown_label"),
         (id_of(math.inf), 1.0, "unknown_label"),
         (id_of(1.0, ids=PredictionIds(b"another key", "1", DIGEST)), 1.0, "forged"),
-        (id_of(1.0, ids=PredictionIds(KEY, "1", target_digest("m", "delay", "s"))), 1.0, "foreign_version"),
+        (id_of(1.0, ids=PredictionIds(KEY, "1", IN_SECONDS)), 1.0, "foreign_version"),
         (id_of(1.0, at_us=AT_US - 10**9), 1.0, "expired"),
     ],
 )  # fmt: skip
@@ -140,17 +140,16 @@ def test_an_invalid_label_is_refused_with_its_reason(
 
 def test_the_id_of_a_class_is_not_one_of_a_value() -> None:
     # Each other's digests differ; this one has a class in an id with the digest of a target.
-    (text,) = IDS.make(AT_US, REQUEST, [1], [0.5])
+    (text,) = IDS.make(AT_US, REQUEST, ["1"], [0.5])
     with pytest.raises(OutcomeRefusedError) as caught:
         RegressorFeedback().accept(text, 1.0)
     assert caught.value.reason == "foreign_version"
-    assert classes_digest("m", ()) != target_digest("m")
 
 
 def test_a_label_in_a_wrong_unit_does_not_hide_later_errors() -> None:
     feedback = RegressorFeedback()
     texts = IDS.make_values(AT_US, REQUEST, [0.0, 0.0], 1.0)
-    assert feedback.accept(texts[0], 1e30).residual == 1e30
+    assert feedback.accept(texts[0], 1e30).values["residual"] == 1e30
     before = feedback.errors()
     feedback.accept(texts[1], 3.0)
     after = feedback.errors()

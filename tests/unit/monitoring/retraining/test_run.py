@@ -183,7 +183,7 @@ def fill(settings: Settings, rows: list[dict[str, Any]], *, labels: bool) -> Non
         at_ns = int(at.timestamp() * 1e9)
         trace = f"{number + 1:032x}"
         prediction_ids = ids.make(
-            at_ns // 1000, (trace, trace[16:]), [0] * len(part), [0.75] * len(part)
+            at_ns // 1000, (trace, trace[16:]), ["0"] * len(part), [0.75] * len(part)
         )
         values = [list(row.values()) for row in part]
         of = {"trace_id": trace, "model": "flights", "version": "v1"}

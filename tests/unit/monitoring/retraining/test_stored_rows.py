@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.monitoring.feedback.prediction_ids import PredictionIds
-from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, outcome_id, row_events
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds, outcome_id
+from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, row_events
 from tidegate.monitoring.retraining.stored_rows import join
 
 IDS = PredictionIds(b"a key of enough bytes", "v1", b"1234")
@@ -17,7 +17,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 def events_of(count: int, *, model: str = "flights") -> tuple[list[dict[str, Any]], list[str]]:
     """The events of a request with `count` rows, and its prediction ids."""
-    prediction_ids = IDS.make(1_700_000_000_000_000, (TRACE, "0" * 16), [0] * count, [0.75] * count)
+    prediction_ids = IDS.make(
+        1_700_000_000_000_000, (TRACE, "0" * 16), ["0"] * count, [0.75] * count
+    )
     values = [[number, "UA", None] for number in range(count)]
     events = [
         {"@timestamp": "2026-03-01T10:00:00.000001Z", "message": message, **fields}

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.number_bins import number_bins
 from tidegate.monitoring.counting.reference import FeatureReference
-from tidegate.monitoring.watching.row_encoder import RowEncoder, numbers
+from tidegate.monitoring.tasks.answers import numbers
+from tidegate.monitoring.watching.row_encoder import RowEncoder
 from tidegate.monitoring.watching.table import read_table
 
 AMOUNT = number_bins("amount", np.arange(101.0))

@@ -18,10 +18,8 @@ from prometheus_client.registry import CollectorRegistry
 from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
 from tidegate.monitoring.counting.reference import Calibration, FeatureReference, Reference
 from tidegate.monitoring.counting.residuals import calibrate_residuals
-from tidegate.monitoring.feedback.class_outcomes import ClassOutcome
-from tidegate.monitoring.feedback.label_outcomes import MAX_LABELS
 from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError
-from tidegate.monitoring.feedback.value_outcomes import ValueOutcome
+from tidegate.monitoring.tasks.classification import MAX_NAMES
 from tidegate.monitoring.watching.merged_collector import MergedCollector
 from tidegate.monitoring.watching.watched_model import MAX_ROWS, Host, WatchedModel
 from tidegate.settings import Drift
@@ -118,9 +116,7 @@ def test_the_outcome_of_a_label() -> None:
     app = Application(CLASSIFIER)
     ok, fraud = app.watch.observe(ROWS, ["ok", "fraud"])
     right, wrong = app.watch.outcome(ok, "ok"), app.watch.outcome(fraud, "ok")
-    assert isinstance(right, ClassOutcome)
-    assert isinstance(wrong, ClassOutcome)
-    assert (right.correct, wrong.correct) == (True, False)
+    assert (right.values["correct"], wrong.values["correct"]) == (True, False)
     assert app.value("ml_outcomes_total", correct="true") == 1
     assert app.value("ml_outcome_labels_total", predicted="fraud", actual="ok") == 1
     assert app.value("ml_outcome_squared_error_total") is None  # there were no confidences
@@ -160,8 +156,7 @@ def test_rows_and_values_are_counted() -> None:
     assert app.event["prediction"]["value"] == 525.0
     assert app.value("ml_expected_absolute_error_total") == pytest.approx(4, abs=1)
     outcome = app.watch.outcome(ids[0], 52)
-    assert isinstance(outcome, ValueOutcome)
-    assert (outcome.residual, outcome.inside) == (2.0, True)
+    assert (outcome.values["residual"], outcome.values["inside"]) == (2.0, True)
     assert app.value("ml_residuals_total", inside="true") == 1
     assert app.value("ml_absolute_error_total") == 2
 
@@ -224,7 +219,7 @@ def test_the_id_of_another_model_says_nothing_about_the_task() -> None:
 
 def test_labels_beyond_the_first_are_counted_together() -> None:
     app = Application()
-    ids = app.watch.observe(None, [f"label-{number}" for number in range(MAX_LABELS + 10)])
+    ids = app.watch.observe(None, [f"label-{number}" for number in range(MAX_NAMES + 10)])
     assert app.predictions()["other"] == 10
     for text in ids:
         app.watch.outcome(text, "label-0")
@@ -347,5 +342,4 @@ def test_a_label_is_correct_if_it_is_the_predicted_one(label: Any) -> None:
     app = Application()
     (text,) = app.watch.observe(None, [label])
     outcome = app.watch.outcome(text, label)
-    assert isinstance(outcome, ClassOutcome)
-    assert outcome.correct
+    assert outcome.values["correct"]

@@ -16,7 +16,8 @@ from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served
 from support.samples.candidate_models import make_candidate
 from support.samples.served_models import NAMES, write_regressor, write_tensor_model
-from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, outcome_id
+from tidegate.monitoring.feedback.prediction_ids import outcome_id
+from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS
 from tidegate.monitoring.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.model.artefact import Artefact, Manifest
