@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.components import IN_CI
+from support.components import AT_NIGHT
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.processes.wheel import Wheel, install
 
@@ -20,9 +20,9 @@ def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
     return elasticsearch_server.url
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("elasticsearch", marks=IN_CI)])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("elasticsearch", marks=AT_NIGHT)])
 def store_kind(request: pytest.FixtureRequest) -> str:
-    """Elsewhere than in CI the contract tests of the store and the dashboards run on Elasticsearch."""
+    """By day the contract tests of the store, the dashboards and tests/e2e/compose have Elasticsearch."""
     return str(request.param)
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.checkout import ROOT
 from support.components import IN_CI, unavailable
-from support.eventually import eventually
 from support.harnesses.page_reader import PageReader
 from support.processes.wheel import Wheel
 
@@ -79,63 +75,18 @@ def test_an_onnx_file(reader: PageReader) -> None:
     assert "POST /predict 200" in output
 
 
-LOAD = "tidegate loadgen run {scenario} --url http://127.0.0.1:8000 --path /replies --body tickets.ndjson"
-DURING_DEPLOY = """
-name = "during"
-description = "While the replicas are replaced."
-phases = [{ kind = "constant", seconds = 15, rate = 8 }]
-"""
-
-
-def deploy_under_load(reader: PageReader) -> None:
-    """Replace the replicas while requests arrive; then kill one, and wait for its successor."""
-    (reader.folder / "during.toml").write_text(DURING_DEPLOY)
-    load = reader.with_ports(LOAD.format(scenario="during.toml"))
-    with subprocess.Popen(
-        ["bash", "-c", load],
-        cwd=reader.folder,
-        env=reader.environment,
-        stdout=subprocess.DEVNULL,
-    ) as sent:
-        reader.run("tidegate deploy")
-        # 98: requests were sent late. On a busy machine this is no fault of the stack.
-        assert sent.wait(120) in {0, 98}
-    assert summary(reader)["failed"] == 0
-    killed = replicas(reader)[0]["pid"]
-    os.kill(killed, signal.SIGKILL)
-    eventually(
-        lambda: all(r["state"] == "ready" and r["pid"] != killed for r in replicas(reader)),
-        "the killed replica has a successor that is ready",
-    )
-
-
-def replicas(reader: PageReader) -> list[dict[str, Any]]:
-    return list(json.loads(reader.run("tidegate status --json; true"))["replicas"])
-
-
-def summary(reader: PageReader) -> dict[str, Any]:
-    """The result of the last load."""
-    return dict(json.loads((reader.folder / "runs" / "latest" / "summary.json").read_text()))
-
-
 @pytest.mark.parametrize("reader", ["own-app"], indirect=True)
 def test_an_application_of_ones_own(reader: PageReader) -> None:
-    answered = 1  # the reply that a command of the page fetches
-
-    def deploy() -> str:
-        nonlocal answered
-        loaded = summary(reader)
-        assert loaded["failed"] == 0
-        deploy_under_load(reader)
-        answered += loaded["answered"] + summary(reader)["answered"]
-        return ""
-
-    output = reader.follow(reader.folder / "README.md", {"tidegate deploy": deploy})
+    # tests/integration/stack/test_own_programs.py deploys under load, and kills a replica.
+    output = follow(reader)
     assert '"queue":"billing"' in output
     assert "ticket filed" in output
+    loaded = json.loads((reader.folder / "runs" / "latest" / "summary.json").read_text())
+    assert loaded["failed"] == 0
+    # One more: a command of the page fetches a reply.
     query = 'event.dataset:tidegate.request AND url.path:"/replies"'
     found = reader.run(f"tidegate search '{query}' --since 10m --limit 1 2>&1")
-    assert f"{answered} events match" in found
+    assert f"{loaded['answered'] + 1} events match" in found
     lines = reader.run("tidegate search 'event.dataset:tidegate.decision' --since 10m --json")
     decisions = [json.loads(line)["tidegate"]["decision"] for line in lines.splitlines()]
     assert max(decision["desired"] for decision in decisions) > 1

@@ -15,7 +15,6 @@ import psutil
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from support.components import AT_NIGHT
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from tidegate.events.event import Event
@@ -32,12 +31,6 @@ phases = [{ kind = "constant", seconds = 12, rate = 25 }]
 """
 PLANNED = 300
 DURATION = "http_server_request_duration_seconds"
-
-
-@pytest.fixture(scope="module", params=["embedded", pytest.param("elasticsearch", marks=AT_NIGHT)])
-def store_kind(request: pytest.FixtureRequest) -> str:
-    """By day tests/e2e/compose and test_dashboards.py have Elasticsearch under load."""
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")

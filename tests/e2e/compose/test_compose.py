@@ -37,6 +37,8 @@ STREAMS = "logs-tidegate.*,traces-tidegate.*"
 REQUESTS = "logs-tidegate.request-*"
 # More than one replica can serve: its limit is about 19 per second.
 RATE, SECONDS = 25, 90
+# It has grown within a minute.
+GROWTH_SECONDS = 70
 LOW_RATE, OUTAGE_SECONDS = 6, 30
 
 
@@ -216,7 +218,7 @@ def test_containers_are_confined(compose: Compose) -> None:
 def test_load_scales_out_and_each_request_is_found(compose: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "load"
     client = compose.elasticsearch()
-    with compose.load(folder, "steps") as load:
+    with compose.load(folder, constant(folder, GROWTH_SECONDS, RATE)) as load:
         summary = loaded(load, folder)
     answered = served(summary)
     assert summary["replicas_min"] == 1

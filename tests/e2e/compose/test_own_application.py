@@ -23,7 +23,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SCENARIO = """
 name = "replies"
 description = "More than one replica can give."
-phases = [{ kind = "constant", seconds = 45, rate = 25 }]
+phases = [{ kind = "constant", seconds = 30, rate = 25 }]
 """
 
 

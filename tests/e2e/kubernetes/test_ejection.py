@@ -13,11 +13,13 @@ from typing import Final
 
 import pytest
 
+from support.components import AT_NIGHT
 from support.eventually import eventually
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import Release, Store, released
 
-pytestmark = pytest.mark.e2e
+# By day tests/integration/gateway/test_ejection.py has the ejection, and promtool the alert.
+pytestmark = [pytest.mark.e2e, AT_NIGHT]
 
 BROKEN: Final = "/tmp/broken"
 APPLICATION: Final = f"""

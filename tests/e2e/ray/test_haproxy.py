@@ -1,4 +1,4 @@
-"""An application behind Ray's HAProxy, where requests wait in the replicas and not in a router."""
+"""An application behind Ray's HAProxy, where requests wait in the replicas, scaled by SLOQ inside Ray."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from support.eventually import eventually
-from support.ray.cluster import STEPS, WAIT_SECONDS, Cluster, predict, ray_cluster, serve_config
+from support.ray.cluster import (
+    OBJECTIVE_SECONDS,
+    POLICY,
+    STEPS,
+    WAIT_SECONDS,
+    Cluster,
+    predict,
+    ray_cluster,
+    serve_config,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -16,8 +25,14 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def cluster(short_folder: Path, artefact: Path) -> Iterator[Cluster]:
     with ray_cluster(short_folder, artefact, "--haproxy") as running:
-        running.deploy(serve_config("serve.yaml"))
-        running.start_scaling("haproxy")
+        config = serve_config("serve-inside.yaml")
+        autoscaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
+        autoscaling["policy"]["policy_kwargs"] |= {
+            "policy": POLICY,
+            "latency_seconds": OBJECTIVE_SECONDS,
+        }
+        running.deploy(config)
+        running.start_prometheus("haproxy")
         yield running
 
 

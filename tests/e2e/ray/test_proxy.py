@@ -13,8 +13,6 @@ import pytest
 
 from support.eventually import eventually
 from support.ray.cluster import (
-    OBJECTIVE_SECONDS,
-    POLICY,
     STEADY,
     STEPS,
     WAIT_SECONDS,
@@ -162,21 +160,3 @@ def test_the_resizer_says_what_is_wrong_in_one_sentence(cluster: Cluster) -> Non
     eventually(
         lambda: "can be used again" in cluster.log("resizer"), "and that it is over", WAIT_SECONDS
     )
-
-
-def test_sloq_inside_ray_s_autoscaler_follows_the_load_too(cluster: Cluster) -> None:
-    cluster.stop("autoscaler")
-    config = serve_config("serve-inside.yaml")
-    autoscaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
-    autoscaling["policy"]["policy_kwargs"] |= {
-        "policy": POLICY,
-        "latency_seconds": OBJECTIVE_SECONDS,
-    }
-    cluster.deploy(config)
-    before = cluster.predictions()
-    cluster.load("inside", STEPS)
-    eventually(lambda: cluster.running() >= 3, "three replicas run", WAIT_SECONDS)
-    summary = cluster.summary("inside")
-    assert summary["failed"] == 0, summary
-    eventually(lambda: cluster.running() == 1, "one replica is left", WAIT_SECONDS)
-    assert cluster.predictions() - before == summary["answered"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from support.components import AT_NIGHT
 from support.processes.prometheus_release import Release
 from tidegate.observability_files.paths import observability_folder, project_folder
 from tidegate.provision import prometheus_config as provision
@@ -33,6 +34,13 @@ def test_the_committed_rules_are_valid(release: Release) -> None:
     release.check("check", "rules", "--lint-fatal", *rules, cwd=folder)
 
 
+EACH_RELEASE = pytest.mark.parametrize(
+    "release", ["in use", pytest.param("3.x", marks=AT_NIGHT)], indirect=True
+)
+"""By day the rules are checked for both releases, and evaluated by one."""
+
+
+@EACH_RELEASE
 @pytest.mark.parametrize("name", TESTS)
 def test_the_rules_pass_their_tests(release: Release, name: str, tmp_path: Path) -> None:
     # Those of the code, so that a fault in it fails here; `make render-check` compares the committed ones.
@@ -52,6 +60,7 @@ def written_tests(settings: Settings, folder: Path) -> Path:
     return folder / "tests"
 
 
+@EACH_RELEASE
 def test_rules_for_another_objective_pass_their_tests(release: Release, tmp_path: Path) -> None:
     # For the first byte, a histogram edge with two spellings, and an error budget for which a burn rate is
     # limited.

@@ -135,6 +135,7 @@ class Cluster:
 
     def start_scaling(self, ingress: str) -> None:
         """Start Prometheus, the resizer and the autoscaler."""
+        self.start_prometheus(ingress)
         token = self.folder / "token"
         token.write_text("a-token-for-the-test")
         token.chmod(0o600)
@@ -146,6 +147,11 @@ class Cluster:
             "TIDEGATE_AUTOSCALER__RESIZER_TOKEN_FILE": str(token),
             "TIDEGATE_AUTOSCALER__POLICY": POLICY,
         }
+        self.start("resizer", *tidegate("resizer"))
+        self.start("autoscaler", *tidegate("autoscaler", "--resizer", "http://127.0.0.1:9103"))
+
+    def start_prometheus(self, ingress: str) -> None:
+        """Start Prometheus with the rules for what receives the requests: `proxy` or `haproxy`."""
         settings = load(
             ray={"ingress": ingress},
             stack={"data_dir": self.folder / "data"},
@@ -164,8 +170,6 @@ class Cluster:
             "--query.lookback-delta=10s",
         )
         eventually(lambda: self.query("up"), "Prometheus answers", WAIT_SECONDS)
-        self.start("resizer", *tidegate("resizer"))
-        self.start("autoscaler", *tidegate("autoscaler", "--resizer", "http://127.0.0.1:9103"))
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query to Prometheus."""
