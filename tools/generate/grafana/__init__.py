@@ -1,6 +1,6 @@
-"""Grafana's dashboards, one module each, and its data sources, for observability/grafana/.
+"""Grafana's dashboards, one YAML file each, and its data sources, for observability/grafana/.
 
-`dashboard.py`, `panels.py` and `queries.py` build them; `*_panels.py` hold the panels of a section.
+`definitions.py` reads the files; `dashboard.py`, `panels.py` and `queries.py` build what they name.
 """
 
 from __future__ import annotations
@@ -14,29 +14,20 @@ from tidegate.settings import Settings
 with warnings.catch_warnings():
     # The SDK recommends version 2 of the schema, which Grafana does not read from files.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from tools.generate.grafana import (
-        data_sources,
-        host,
-        model,
-        pipeline,
-        runbooks,
-        scaling,
-        service,
-    )
+    from tools.generate.grafana import data_sources, runbooks
+    from tools.generate.grafana.definitions import dashboard_json
+    from tools.generate.grafana.model_variables import model_variables
 
 FOLDER: Final = Path("observability/grafana/dashboards")
+NAMES: Final = ("service", "scaling", "pipeline", "model", "host")
+"""Each has a YAML file of its name here."""
 
 
 def grafana_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of each dashboard and of the data sources."""
-    dashboards = {
-        "service": service.dashboard_json(settings),
-        "scaling": scaling.dashboard_json(settings),
-        "pipeline": pipeline.dashboard_json(),
-        "model": model.dashboard_json(settings),
-        "host": host.dashboard_json(),
-        "runbooks": runbooks.dashboard_json(),
-    }
+    variables = {"model": model_variables()}
+    dashboards = {name: dashboard_json(name, settings, variables.get(name, ())) for name in NAMES}
+    dashboards["runbooks"] = runbooks.dashboard_json()
     return {
         data_sources.FILE: data_sources.data_sources_yaml(settings),
         **{FOLDER / f"{name}.json": text for name, text in dashboards.items()},

@@ -73,13 +73,13 @@ def count_query(query: str, *, by: str) -> elasticsearch.Dataquery:
 
 
 def percentile_query(
-    query: str, field: str, percent: int, *, by: str, source: DataSourceRef = LOGS
+    query: str, field: str, percent: int, *, by: str, source: str = "logs"
 ) -> elasticsearch.Dataquery:
-    """A percentile of a field over time, for each value of the field `by`."""
+    """A percentile of a field over time, for each value of the field `by`; `source` is `logs` or `traces`."""
     settings = searches.ElasticsearchPercentilesSettings().percents([str(percent)])
     metric = searches.Percentiles().id("1").field(field).settings(settings)
     return (
-        _by_term_over_time(_search(query, source), by)
+        _by_term_over_time(_search(query, {"logs": LOGS, "traces": TRACES}[source]), by)
         .metrics([metric])
         .alias(f"{{{{term {by}}}}}")
         .build()
