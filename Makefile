@@ -62,9 +62,9 @@ bench: setup  ## Run the short benchmarks, also of comparable projects.
 	@for bench in $(filter-out $(LONG_BENCHES),$(wildcard bench/*.py)); do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
 
 # A quarter of an hour and more each; evidently_psi installs Evidently.
-LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in daily_rises evidently_psi kubernetes_faults)
-bench-live: setup  ## Live scaling for half an hour: compared with the simulator, and 200 scale-ins.
-	@for bench in live scale_in; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
+LONG_BENCHES := $(patsubst %,bench/%.py,live daily_rises evidently_psi kubernetes_faults)
+bench-live: setup  ## Live scaling for a quarter of an hour, compared with the simulator.
+	@$(BIN)/python bench/live.py $(ARGS)
 
 bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines on the same model and load, as root; ARGS=--quick is shorter.
 	@for name in bentoml mlserver ray; do scripts/environment install $$name || exit 1; done
