@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -83,13 +83,13 @@ class DirectPaths:
         for each in (path, f"{path}/versions/{manifest.version}"):
             self.endpoints[f"{each}/infer"] = infer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request, or the lifespan."""
         app: ASGIApp = self.app
         # The paths are those without a root path, which FastAPI removes.
         if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
             app = self.endpoints.get(scope["path"], app)
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
 
 @asynccontextmanager

@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.monitoring.watching.table import FEW_ROWS
+
 DECIMALS: Final = 6
 """Decimals of a probability in responses."""
 
@@ -35,7 +37,10 @@ class Classification:
         rows = len(self.labels)
         self.confidence = self.probabilities[0 if rows == 1 else np.arange(rows), self.labels]
         self.positions = self.labels.tolist()
-        self.rounded = self.confidence.astype(float).round(DECIMALS).tolist()
+        if rows <= FEW_ROWS:
+            self.rounded = [round(each, DECIMALS) for each in self.confidence.tolist()]
+        else:
+            self.rounded = self.confidence.astype(float).round(DECIMALS).tolist()
 
 
 @dataclass(frozen=True, slots=True)

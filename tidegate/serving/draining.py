@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from tidegate.serving.lifecycle import Lifecycle
 from tidegate.telemetry.asgi import Message, Send
 
@@ -12,10 +14,10 @@ def closing_while_draining(send: Send, lifecycle: Lifecycle) -> Send:
     Otherwise the server would close idle connections on which the gateway may just send a request.
     """
 
-    async def send_closing(message: Message) -> None:
+    def send_closing(message: Message) -> Awaitable[None]:
         if lifecycle.draining and message["type"] == "http.response.start":
             headers = [*message.get("headers", ()), (b"connection", b"close")]
             message = {**message, "headers": headers}
-        await send(message)
+        return send(message)
 
     return send_closing

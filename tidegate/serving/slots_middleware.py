@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Final
@@ -54,16 +55,14 @@ class SlotsMiddleware:
         self._slots = slots
         self._paths = paths
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request, in a slot if it counts."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-        elif self._paths.count(scope["path"]):
-            await self._serve_in_slot(scope, receive, send)
-        elif self._paths.manual:
-            await self._serve_manually(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+        if scope["type"] == "http":
+            if self._paths.count(scope["path"]):
+                return self._serve_in_slot(scope, receive, send)
+            if self._paths.manual:
+                return self._serve_manually(scope, receive, send)
+        return self.app(scope, receive, send)
 
     async def _serve_in_slot(self, scope: Scope, receive: Receive, send: Send) -> None:
         waiting: WaitingRequest | None = None
@@ -90,10 +89,10 @@ class SlotsMiddleware:
     async def _serve_manually(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def send_observed(message: Message) -> None:
+        def send_observed(message: Message) -> Awaitable[None]:
             nonlocal started
             started = True
-            await send(message)
+            return send(message)
 
         token = _current_slots.set(self._slots)
         try:

@@ -8,6 +8,7 @@ is written when the application returns, because its exception is raised after t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager
 from contextvars import Token
 from typing import Any, Protocol
@@ -70,14 +71,13 @@ class RequestMiddleware:
         self.telemetry = telemetry
         self._routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, pass a websocket through, or observe the lifespan."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+            return self._serve(scope, receive, send)
+        if scope["type"] == "lifespan":
+            return self._lifespan(scope, receive, send)
+        return self.app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         outer = scope.get(SCOPE_KEY)
@@ -145,7 +145,7 @@ class Exchange:
             self._disconnected = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Pass on a message of the application; the last one ends the record."""
         kind = message["type"]
         if kind == "http.response.start":
@@ -158,7 +158,7 @@ class Exchange:
                 self._complete = True
                 if self._status is None or self._status < 500:
                     self._end()
-        await self._send(message)
+        return self._send(message)
 
     def returned(self) -> None:
         """The application has returned."""

@@ -119,7 +119,8 @@ class ClassificationTask(Task[Classification]):
         (probabilities,) = arrays
         # On a tie scikit-learn predicts the first class. In float32 tied probabilities differ by a few 1e-8,
         # so they are rounded first.
-        return Classification(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
+        labels = np.rint(probabilities * 10**DECIMALS).argmax(axis=1)
+        return Classification(labels, probabilities)
 
     def check(self, prediction: Classification, rows: int) -> None:
         """Check that there is a probability for each class."""
