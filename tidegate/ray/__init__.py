@@ -3,7 +3,6 @@
 Ray is not among the dependencies of this project: `ray[serve]` is imported when a deployment is made.
 """
 
-from tidegate.ray.application import application
-from tidegate.ray.deployment import deployment
+from tidegate.ray.deployment import application, deployment
 
 __all__ = ["application", "deployment"]

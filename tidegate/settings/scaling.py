@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from tidegate.settings.replica_command import check_command
-from tidegate.settings.schedule import check_window
+from tidegate.settings.schedule import ScheduleWindow
 from tidegate.settings.section import (
     OptionalUrl,
     OrderError,
@@ -87,32 +87,6 @@ class Hpa(Section):
     """No change while the ratio of the current to the target value is this close to 1."""
     down_stabilization_seconds: SecondsOrZero = 300.0
     """Scaling down follows the largest recommendation within this window."""
-
-
-class ScheduleWindow(Section):
-    """Bounds on the number of replicas at certain times of the day or week."""
-
-    cron: str
-    """Cron expression of when the window opens: minute, hour, day of month, month and day of week."""
-    minutes: int = 1
-    """Duration of the window from each minute that `cron` matches; at most a day."""
-    min: int | None = Field(default=None, ge=1)
-    """Minimum number of replicas within the window."""
-    max: int | None = Field(default=None, ge=1)
-    """Maximum number of replicas within the window."""
-    timezone: str = "UTC"
-    """Time zone of `cron`, such as Europe/Berlin."""
-
-    @model_validator(mode="after")
-    def _is_valid(self) -> ScheduleWindow:
-        check_window(
-            self.cron,
-            minutes=self.minutes,
-            min_replicas=self.min,
-            max_replicas=self.max,
-            timezone=self.timezone,
-        )
-        return self
 
 
 class Autoscaler(Section):

@@ -1,4 +1,4 @@
-"""Validation of a schedule window: bounds on the number of replicas by the time of day."""
+"""A schedule window: bounds on the number of replicas by the time of day."""
 
 from __future__ import annotations
 
@@ -7,43 +7,48 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
+from pydantic import Field, model_validator
+
+from tidegate.settings.section import Section
 
 DAY_MINUTES: Final = 1440
 _CRON_FIELDS: Final = 5
 
 
-def check_window(
-    cron: str, *, minutes: int, min_replicas: int | None, max_replicas: int | None, timezone: str
-) -> None:
-    """Validate one window.
+class ScheduleWindow(Section):
+    """Bounds on the number of replicas at certain times of the day or week."""
 
-    Args:
-        cron: the times at which it opens.
-        minutes: how long it stays open.
-        min_replicas: its minimum number of replicas, if it has one.
-        max_replicas: its maximum, if it has one.
-        timezone: the time zone of `cron`, a name of the IANA database.
+    cron: str
+    """Cron expression of when the window opens: minute, hour, day of month, month and day of week."""
+    minutes: int = 1
+    """Duration of the window from each minute that `cron` matches; at most a day."""
+    min: int | None = Field(default=None, ge=1)
+    """Minimum number of replicas within the window."""
+    max: int | None = Field(default=None, ge=1)
+    """Maximum number of replicas within the window."""
+    timezone: str = "UTC"
+    """Time zone of `cron`, such as Europe/Berlin."""
 
-    Raises:
-        ValueError: a value is invalid; the message names it.
-    """
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"unknown time zone {timezone!r}") from error
-    if min_replicas is not None and max_replicas is not None and min_replicas > max_replicas:
-        raise ValueError(
-            f"window {cron!r}: min ({min_replicas}) must not be greater than max ({max_replicas})"
-        )
-    if not 1 <= minutes <= DAY_MINUTES:
-        raise ValueError(f"window {cron!r}: minutes must be from 1 to {DAY_MINUTES}")
-    # The library accepts a sixth field, seconds.
-    if len(cron.split()) != _CRON_FIELDS:
-        raise ValueError(
-            f"cron expression {cron!r}: expected five fields (minute, hour, day of month, month,"
-            f" day of week), got {len(cron.split())}"
-        )
-    try:
-        CronSim(cron, datetime.now(UTC))
-    except CronSimError as error:
-        raise ValueError(f"cron expression {cron!r}: {str(error).lower()}") from error
+    @model_validator(mode="after")
+    def _is_valid(self) -> ScheduleWindow:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {self.timezone!r}") from error
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(
+                f"window {self.cron!r}: min ({self.min}) must not be greater than max ({self.max})"
+            )
+        if not 1 <= self.minutes <= DAY_MINUTES:
+            raise ValueError(f"window {self.cron!r}: minutes must be from 1 to {DAY_MINUTES}")
+        # The library accepts a sixth field, seconds.
+        if len(self.cron.split()) != _CRON_FIELDS:
+            raise ValueError(
+                f"cron expression {self.cron!r}: expected five fields (minute, hour, day of month, month,"
+                f" day of week), got {len(self.cron.split())}"
+            )
+        try:
+            CronSim(self.cron, datetime.now(UTC))
+        except CronSimError as error:
+            raise ValueError(f"cron expression {self.cron!r}: {str(error).lower()}") from error
+        return self

@@ -44,15 +44,6 @@ async def test_a_pause_holds_the_number_until_it_is_resumed(sidecar: Sidecar, pl
         assert replay(event).explanation == event["message"]
 
 
-async def test_an_invalid_pause_is_ignored(sidecar: Sidecar, plant: Plant) -> None:
-    path = sidecar.folder / "data" / "autoscaler" / "control.json"
-    path.parent.mkdir()
-    path.write_text("{")
-    plant.in_system = 4.2
-    await eventually_async(lambda: plant.count == 3)
-    assert [line for line in sidecar.said() if "is not a valid pause" in line]
-
-
 async def test_a_dry_run_leaves_the_replicas_alone(
     plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
 ) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import pytest
 from support.eventually import eventually_async
 from support.processes.autoscaler_process import (
     STALE_SECONDS,
-    TICK_SECONDS,
     TOKEN,
     Plant,
     Prometheus,
@@ -71,48 +68,6 @@ async def test_a_service_without_a_request_is_idle_not_unknown(
 
     await eventually_async(is_idle)
     assert sidecar.said() == []
-
-
-async def test_a_stopped_prometheus_keeps_the_number_until_it_returns(
-    sidecar: Sidecar, plant: Plant, prometheus: Prometheus
-) -> None:
-    plant.in_system = 4.2
-    await eventually_async(lambda: plant.count == 3)
-    await asyncio.to_thread(prometheus.stop)
-    plant.in_system = 0.0
-    await sidecar.is_blind()
-    await sidecar.ticks(3)
-    assert plant.count == 3
-    assert "tidegate_autoscaler_signal_age_seconds NaN" in await sidecar.metrics()
-    await asyncio.to_thread(prometheus.start)
-    await sidecar.sees()
-    said = sidecar.said()
-    gone = f"signals: Prometheus at {prometheus.url}/api/v1/query cannot be reached: "
-    assert said[0].startswith(gone)
-    assert said.count(said[0]) == 1
-    assert said[-1] == "signals: resolved"
-
-
-async def test_a_hanging_prometheus_delays_no_tick(
-    sidecar: Sidecar, prometheus: Prometheus
-) -> None:
-    prometheus.process.send_signal(signal.SIGSTOP)
-    try:
-        await sidecar.is_blind()
-        before = len(sidecar.events("decision"))
-        begin = time.monotonic()
-        await sidecar.ticks(4)
-        # A client without a timeout would wait forever.
-        assert time.monotonic() - begin < 4 * TICK_SECONDS + 10.0
-        assert len(sidecar.events("decision")) > before
-    finally:
-        prometheus.process.send_signal(signal.SIGCONT)
-    await sidecar.sees()
-    said = [event["message"] for event in sidecar.events("app")]
-    assert any(
-        one.startswith(f"signals: Prometheus at {prometheus.url}/api/v1/query does not respond")
-        for one in said
-    )
 
 
 async def test_a_number_set_by_another_client_is_corrected(sidecar: Sidecar, plant: Plant) -> None:

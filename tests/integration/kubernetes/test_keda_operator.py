@@ -91,7 +91,9 @@ async def test_it_goes_from_zero_and_to_zero_and_holds_on_errors(
     model.create(replicas=0)
     decided = DecidedNumber(Bounds(0, 9), MAX_AGE_SECONDS)
     event_log = EventLog(StreamWriter(io.BytesIO()), Origin("f", "1", "t", "autoscaler", "default"))
-    scaler = ExternalScaler(decided, ScaledTarget("model", model.namespace), Refusals(event_log))
+    scaler = ExternalScaler(
+        decided, ScaledTarget("model", model.namespace), Refusals(event_log), lambda: False
+    )
     trigger = {
         "type": "external-push",
         "metricType": "AverageValue",

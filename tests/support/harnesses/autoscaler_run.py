@@ -18,7 +18,7 @@ from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policies.hpa import HpaParameters, hpa
-from tidegate.autoscaler.types import Decision, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Signals
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.resizer.client import ResizerUnavailableError
@@ -121,6 +121,9 @@ class AutoscalerRun:
     now: float = 0.0
 
     def __post_init__(self) -> None:
+        async def unknown_queue() -> float | None:
+            return None
+
         self.metrics = Metrics(self.decided)
         self.autoscaler = Autoscaler(
             policy_name="hpa",
@@ -129,6 +132,9 @@ class AutoscalerRun:
             resizer=self.resizer,
             event_log=self.recorded_events.event_log,
             metrics=self.metrics,
+            read_override=lambda _: (None, ""),
+            bounds=Bounds(1, 250),
+            read_queue=unknown_queue,
             decided=self.decided,
             unix=lambda: 1_700_000_000.0 + self.now,
         )

@@ -125,7 +125,7 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
     found = [decide({}, replace(IDLE, unix_seconds=unix), 0.0) for unix in at]
     assert [decision.desired for decision in found] == [1, 4, 4, 1]
     assert found[1].explanation.startswith("1 → 4: schedule 0 8 * * mon from 4 to 6; else 1 (")
-    assert found[1].inputs["schedule"]["windows"][0]["when"] == "0 8 * * mon"
+    assert found[1].inputs["schedule"]["windows"][0]["cron"] == "0 8 * * mon"
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from tidegate.ray.application import application
 from tidegate.ray.counters import SLOT_SECONDS
+from tidegate.ray.deployment import application
 from tidegate.ray.served_replica import ServedReplica, UnhealthyError, build_replica
 from tidegate.serving import LoadError, Loading, make_replica
 from tidegate.settings import Settings, SettingsError

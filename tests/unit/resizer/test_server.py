@@ -5,10 +5,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import orjson
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from support.ports import free_port
@@ -145,30 +142,6 @@ async def raw_status(client: Any, header: bytes) -> int:
     return int(line.split()[1])
 
 
-async def test_routes_that_the_supervisor_adds_are_served(resizer: Any, tmp_path: Path) -> None:
-    async def status(request: web.Request) -> web.Response:
-        del request
-        return web.json_response({"gateway": "up"})
-
-    app = make_app(resizer)
-    app.router.add_get("/status", status)
-    path = tmp_path / "run" / "control.sock"
-    async with (
-        serve_unix(app, path),
-        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
-        session.get("http://x/status") as answer,
-    ):
-        assert await answer.json() == {"gateway": "up"}
-
-
-async def test_a_socket_path_longer_than_a_unix_address_works(resizer: Any, tmp_path: Path) -> None:
-    path = tmp_path / ("d" * 100) / ("e" * 100) / "control.sock"
-    async with serve_unix(make_app(resizer), path):
-        client = ResizerClient(f"unix:{path}")
-        assert (await client.resize(2)).desired == 2
-    assert not path.exists()
-
-
 async def test_tcp_without_a_token_is_refused(resizer: Any) -> None:
     with pytest.raises(ValueError, match="needs a token"):
         async with serve_tcp(make_app(resizer), "127.0.0.1", free_port()):
@@ -181,19 +154,6 @@ async def test_a_taken_port_names_its_setting(resizer: Any) -> None:
         with pytest.raises(CannotStartError, match=f"^resizer.port: port {port} is taken"):
             async with serve_tcp(make_app(resizer, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
                 pass
-
-
-async def test_tcp_with_a_token_serves(resizer: Any) -> None:
-    port = free_port()
-    async with serve_tcp(make_app(resizer, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
-        client = ResizerClient(f"http://127.0.0.1:{port}", tokens=lambda: (TOKEN,))
-        assert (await client.resize(4)).ready == 4
-
-
-async def test_the_response_follows_the_contract(resizer: Any) -> None:
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        body = await (await client.get("/replicas")).read()
-    assert orjson.loads(body) == ONE_READY
 
 
 async def test_a_health_check_needs_no_token(resizer: Any) -> None:

@@ -38,11 +38,6 @@ MESSAGE_SECONDS: Final = 5.0
 Context = grpc.aio.ServicerContext
 
 
-def never() -> bool:
-    """The Deployment is not known to have no replica."""
-    return False
-
-
 @dataclass(slots=True)
 class ExternalScaler:
     """Answers KEDA.
@@ -57,7 +52,7 @@ class ExternalScaler:
     decided: DecidedNumber
     target: ScaledTarget
     refusals: Refusals
-    is_at_zero: Callable[[], bool] = never
+    is_at_zero: Callable[[], bool]
     _streams: deque[asyncio.Event] = field(default_factory=deque, init=False)
 
     def handlers(self) -> grpc.GenericRpcHandler:

@@ -9,7 +9,7 @@ from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
-from tidegate.autoscaler.wrappers.schedule import Window, scheduled
+from tidegate.autoscaler.wrappers.schedule import scheduled
 from tidegate.settings import Settings, bad_value
 
 
@@ -33,10 +33,8 @@ def configured_policy(settings: Settings) -> BuiltPolicy:
         built = replace(built, policy=scale_to_zero(built.policy, built.parameters, zero))
     if not autoscaler.schedule:
         return built
-    windows = [
-        Window(one.cron, one.min, one.max, one.timezone, one.minutes) for one in autoscaler.schedule
-    ]
-    return replace(built, policy=scheduled(built.policy, windows, bounds(settings)))
+    policy = scheduled(built.policy, autoscaler.schedule, bounds(settings))
+    return replace(built, policy=policy)
 
 
 def check_policy(settings: Settings) -> None:

@@ -18,10 +18,7 @@ from tidegate.autoscaler.types import Bounds, Decision, Policy
 from tidegate.resizer.client import ResizerUnavailableError
 from tidegate.resizer.contract import ReplicaStatus, Resizer, ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
-from tidegate.settings.scaling import MAX_REPLICAS
 
-# The limit of `replicas.max`.
-DEFAULT_BOUNDS: Final = Bounds(1, MAX_REPLICAS)
 CANNOT_SET_SLOTS: Final = (
     "the resizer cannot set slots: check slots.max, and in Docker Compose the service's cpus limit"
 )
@@ -35,17 +32,6 @@ ZERO_TICK_SECONDS: Final = 1.0
 UNSCRAPED_SECONDS: Final = 15.0
 
 
-def no_override(unix_seconds: float) -> tuple[Override | None, str]:
-    """No pause and no manual bounds."""
-    del unix_seconds
-    return None, ""
-
-
-async def unknown_queue() -> float | None:
-    """The number of waiting requests is unknown."""
-    return None
-
-
 @dataclass(slots=True)
 class Autoscaler:
     """The state between ticks, and what a tick does.
@@ -57,12 +43,12 @@ class Autoscaler:
         resizer: reports and sets the number of replicas.
         event_log: receives the decisions and the conditions.
         metrics: the autoscaler's own metrics.
-        unix: seconds since 1970, for schedules and pauses.
         read_override: reads the pause or manual bounds in force.
         bounds: limits of manual bounds.
-        dry_run: whether decisions are only recorded.
         read_queue: reads the number of requests that wait at the gateway; only at zero replicas.
         decided: gets the number of each decision, for those that ask for it.
+        dry_run: whether decisions are only recorded.
+        unix: seconds since 1970, for schedules and pauses.
     """
 
     policy_name: str
@@ -71,12 +57,12 @@ class Autoscaler:
     resizer: Resizer
     event_log: EventLog
     metrics: Metrics
-    unix: Callable[[], float] = time.time
-    read_override: OverrideReader = no_override
-    bounds: Bounds = DEFAULT_BOUNDS
+    read_override: OverrideReader
+    bounds: Bounds
+    read_queue: Callable[[], Awaitable[float | None]]
+    decided: DecidedNumber
     dry_run: bool = False
-    read_queue: Callable[[], Awaitable[float | None]] = unknown_queue
-    decided: DecidedNumber = field(default_factory=DecidedNumber)
+    unix: Callable[[], float] = time.time
     _state: dict[str, Any] = field(default_factory=dict, init=False)
     # The number last decided. Not the resizer's, which others may change (a plain `docker compose up` resets
     # it) and which is then corrected.

@@ -8,7 +8,7 @@ The inner policy decides within the bounds of the open windows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import lru_cache
 from math import inf, isfinite
@@ -19,42 +19,20 @@ from cronsim import CronSim
 
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.combinators import clamped
-from tidegate.settings.schedule import check_window
+from tidegate.settings.schedule import ScheduleWindow
 
 # In the year 9892: a search for the next opening looks 50 years ahead, and datetime ends in the year 9999.
 LAST_UNIX_SECONDS = 250_000_000_000.0
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Bounds that apply while the window is open.
-
-    Attributes:
-        when: a cron expression; the window opens in each minute that it matches.
-        min: the minimum number of replicas while it is open; None: no minimum.
-        max: the maximum, likewise.
-        timezone: of the expression, an IANA name.
-        minutes: how long it stays open from the start of that minute; at most a day.
-    """
-
-    when: str
-    min: int | None = None
-    max: int | None = None
-    timezone: str = "UTC"
-    minutes: int = 1
-
-
-def scheduled(policy: Policy, windows: Sequence[Window], bounds: Bounds) -> Policy:
+def scheduled(policy: Policy, windows: Sequence[ScheduleWindow], bounds: Bounds) -> Policy:
     """The policy within the bounds of the open windows, and always within `bounds`.
 
     Of several open windows the largest min and the smallest max apply; if they contradict each other, the min
     wins.
-
-    Raises:
-        ValueError: a window has an invalid expression or time zone, or min > max.
     """
     opens = [_is_open(window) for window in windows]
-    recorded_schedule = {"windows": [asdict(window) for window in windows], **asdict(bounds)}
+    recorded_schedule = {"windows": [window.model_dump() for window in windows], **asdict(bounds)}
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         decision = policy(state, signals, now)
@@ -67,7 +45,7 @@ def scheduled(policy: Policy, windows: Sequence[Window], bounds: Bounds) -> Poli
         maximums = [window.max for window in open_now if window.max is not None]
         low = bounds.clamp(max(minimums, default=bounds.min))
         high = max(low, bounds.clamp(min(maximums, default=bounds.max)))
-        by = "; ".join(window.when for window in open_now)
+        by = "; ".join(window.cron for window in open_now)
         return clamped(
             decision, Bounds(low, high), signals.desired, f"schedule {by}" if by else "bounds"
         )
@@ -75,21 +53,14 @@ def scheduled(policy: Policy, windows: Sequence[Window], bounds: Bounds) -> Poli
     return decide
 
 
-def _is_open(window: Window) -> Callable[[float], bool]:
+def _is_open(window: ScheduleWindow) -> Callable[[float], bool]:
     """Returns whether the window is open at a time in seconds since 1970."""
-    check_window(
-        window.when,
-        minutes=window.minutes,
-        min_replicas=window.min,
-        max_replicas=window.max,
-        timezone=window.timezone,
-    )
     zone = ZoneInfo(window.timezone)
 
     @lru_cache(maxsize=4)
     def is_open(minute: int) -> bool:
         now, start = 60.0 * minute, 60.0 * (minute - window.minutes)
-        openings = CronSim(window.when, datetime.fromtimestamp(start, zone))
+        openings = CronSim(window.cron, datetime.fromtimestamp(start, zone))
         # When clocks go back, the library starts with the first of the two equal hours, even if `start` is in
         # the second.
         return next((at for opening in openings if (at := opening.timestamp()) > start), inf) <= now

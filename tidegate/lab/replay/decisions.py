@@ -15,6 +15,8 @@ from tidegate.events.event import Event
 
 DATASET: Final = "tidegate.decision"
 KNOWN_SIGNALS: Final = frozenset(one.name for one in fields(Signals))
+# The resizer's; each of the others may be missing at a tick.
+COUNTS: Final = frozenset({"ready", "running", "desired"})
 
 
 class _Inputs(BaseModel):
@@ -102,12 +104,12 @@ def read_decisions(
             on_problem(number, f"not a decision that can be replayed: {where}: {first['msg']}")
             continue
         decision = event["tidegate"]["decision"]
-        if unknown := decision["signals"].keys() - KNOWN_SIGNALS:
-            names = ", ".join(sorted(unknown))
+        recorded = decision["signals"].keys()
+        if wrong := (recorded - KNOWN_SIGNALS) | (COUNTS - recorded):
             on_problem(
                 number,
-                f"not a decision that can be replayed: unknown signals {names}; was it recorded by another"
-                " version?",
+                f"not a decision that can be replayed: unknown or missing signals {', '.join(sorted(wrong))};"
+                " was it recorded by another version?",
             )
             continue
         yield RecordedDecision(number, event, decision, Signals(**decision["signals"]))

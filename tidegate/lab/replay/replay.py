@@ -9,7 +9,8 @@ from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_builder import policy_from_parameters
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
-from tidegate.autoscaler.wrappers.schedule import Window, scheduled
+from tidegate.autoscaler.wrappers.schedule import scheduled
+from tidegate.settings.schedule import ScheduleWindow
 
 
 def replay(decision_event: Mapping[str, Any]) -> Decision:
@@ -47,7 +48,7 @@ def wrap_as_recorded(
     if zero := inputs.get("zero"):
         policy = scale_to_zero(policy, parameters, ScaleToZeroParameters(**zero))
     if schedule := inputs.get("schedule"):
-        windows = [Window(**window) for window in schedule["windows"]]
+        windows = [ScheduleWindow(**window) for window in schedule["windows"]]
         policy = scheduled(policy, windows, Bounds(schedule["min"], schedule["max"]))
     if control := inputs.get("control"):
         own = {name: value for name, value in control.items() if name != "bounds"}

@@ -68,42 +68,42 @@ class System:
     dispatch: Dispatch = "queue"
 
     def __post_init__(self) -> None:
-        if not self.kinds or any(k.share <= 0 or k.service_seconds <= 0 for k in self.kinds):
-            raise ValueError("every kind of request needs a share and a service time above 0")
         times = (
             *(self.slo_seconds, self.startup_seconds, self.scrape_seconds),
             *(kind.service_seconds for kind in self.kinds),
         )
-        variations = {"the service's": self.service_cv, "the start-up's": self.startup_cv}
-        if not all(number <= MAX_SECONDS for number in times):  # nor is NaN
-            raise ValueError(
-                f"the service's times and its objective must be at most {MAX_SECONDS:g} s"
-            )
-        if not all(cv <= MAX_VARIATION for cv in variations.values()):
-            raise ValueError(f"a cv must be at most {MAX_VARIATION:g}")
-        _at_least_one({"slots": self.slots, "startup and later": self.startup_seconds + 1})
-        for whose, cv in variations.items():
-            if cv < 0:
-                raise ValueError(f"{whose} cv cannot be negative, got {cv:g}")
-        _above_zero({"slo": self.slo_seconds, "scrape": self.scrape_seconds})
-        self._check_replicas()
-        if not 0 < self.first_byte_share <= 1:
-            raise ValueError(
-                f"the share to the first byte must be above 0 and at most 1, got {self.first_byte_share:g}"
-            )
-        if not 0 <= self.scrape_phase_seconds < self.scrape_seconds:
-            raise ValueError("the first scrape must be within one interval of the start")
-
-    def _check_replicas(self) -> None:
-        if self.bounds.min < 0:
-            raise ValueError(f"min must be at least 0, got {self.bounds.min}")
-        if not self.bounds.min <= self.start <= self.bounds.max:
-            raise ValueError(
-                f"needs min ≤ start ≤ max, got {self.bounds.min}, {self.start}, {self.bounds.max}"
-            )
-        if self.dispatch not in get_args(Dispatch):
-            known = ", ".join(get_args(Dispatch))
-            raise ValueError(f"unknown dispatch {self.dispatch!r}; known: {known}")
+        variations, bounds = (self.service_cv, self.startup_cv), self.bounds
+        known = get_args(Dispatch)
+        # `not … <=` is true of NaN as well.
+        wrong = {
+            "every kind of request needs a share and a service time above 0": not self.kinds
+            or any(kind.share <= 0 or kind.service_seconds <= 0 for kind in self.kinds),
+            f"the service's times and its objective must be at most {MAX_SECONDS:g} s": not all(
+                number <= MAX_SECONDS for number in times
+            ),
+            f"a cv must be at most {MAX_VARIATION:g}": not all(
+                cv <= MAX_VARIATION for cv in variations
+            ),
+            f"a cv cannot be negative, got {min(variations):g}": min(variations) < 0,
+            f"slots must be at least 1, got {self.slots:g}": self.slots < 1,
+            f"startup must be at least 0 s, got {self.startup_seconds:g}": self.startup_seconds < 0,
+            f"slo must be above 0 s, got {self.slo_seconds:g}": self.slo_seconds <= 0,
+            f"scrape must be above 0 s, got {self.scrape_seconds:g}": self.scrape_seconds <= 0,
+            f"min must be at least 0, got {bounds.min}": bounds.min < 0,
+            f"needs min ≤ start ≤ max, got {bounds.min}, {self.start}, {bounds.max}": (
+                bounds.clamp(self.start) != self.start or bounds.min > bounds.max
+            ),
+            f"unknown dispatch {self.dispatch!r}; known: {', '.join(known)}": (
+                self.dispatch not in known
+            ),
+            "the share to the first byte must be above 0 and at most 1, got"
+            f" {self.first_byte_share:g}": not 0 < self.first_byte_share <= 1,
+            "the first scrape must be within one interval of the start": (
+                not 0 <= self.scrape_phase_seconds < self.scrape_seconds
+            ),
+        }
+        if found := next((text for text, is_wrong in wrong.items() if is_wrong), ""):
+            raise ValueError(found)
 
     @property
     def until(self) -> Literal["last_byte", "first_byte"]:
@@ -115,18 +115,6 @@ class System:
         """The mean time in a slot over all kinds."""
         shares = sum(kind.share for kind in self.kinds)
         return sum(kind.share * kind.service_seconds for kind in self.kinds) / shares
-
-
-def _at_least_one(values: dict[str, float]) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value:g}")
-
-
-def _above_zero(seconds: dict[str, float]) -> None:
-    for name, value in seconds.items():
-        if value <= 0:
-            raise ValueError(f"{name} must be above 0 s, got {value:g}")
 
 
 def at_operating_point(system: System, name: str, **given: Any) -> System:

@@ -56,7 +56,7 @@ async def served(settings: Autoscaler) -> AsyncIterator[int]:
     decided.update(3)
     origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
     refusals = Refusals(EventLog(StreamWriter(io.BytesIO()), origin))
-    scaler = ExternalScaler(decided, ScaledTarget("model", "shop"), refusals)
+    scaler = ExternalScaler(decided, ScaledTarget("model", "shop"), refusals, lambda: False)
     credentials = server_credentials(settings)
     assert credentials
     async with external_scaler_server(scaler, "127.0.0.1", port, credentials):

@@ -1,6 +1,5 @@
 """Signals from the responses of Prometheus."""
 
-import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -303,32 +302,6 @@ async def test_one_query_reads_everything() -> None:
     async with served(answers) as reader:
         assert await reader.read() == GOOD
     assert asked == [query(STALE)]
-
-
-async def test_an_error_response_is_a_problem() -> None:
-    async def refuses(request: web.Request) -> web.Response:
-        del request
-        return web.Response(status=503, text="starting")
-
-    async with served(refuses) as reader:
-        assert (await reader.read()).signals.problem == (
-            f"Prometheus at {reader.url}api/v1/query responded with status 503: starting"
-        )
-
-
-async def test_a_slow_response_is_a_problem() -> None:
-    over = asyncio.Event()
-
-    async def waits(request: web.Request) -> web.Response:
-        del request
-        await over.wait()
-        return web.Response(body=answer(ALL))
-
-    async with served(waits, patience=0.05) as reader:
-        assert (await reader.read()).signals.problem == (
-            f"Prometheus at {reader.url}api/v1/query does not respond within 0.05 s"
-        )
-        over.set()
 
 
 async def test_an_unreachable_prometheus_is_a_problem() -> None:

@@ -91,11 +91,6 @@ def test_the_setting_is_a_parameter_of_the_policy(until: str) -> None:
     assert built.policy({}, CALM, 5.0).inputs["parameters"]["until"] == until
 
 
-def test_a_decision_that_was_recorded_without_the_setting_is_about_the_last_byte() -> None:
-    recorded: dict[str, Any] = {"min": 1, "max": 40, "slo_seconds": 0.5}
-    assert decide(SloqParameters(**recorded), STREAMS) == decide(LAST_BYTE, STREAMS)
-
-
 def test_simulated_streams_meet_the_objective_with_the_replicas_that_their_work_needs() -> None:
     system = System(
         slots=4,

@@ -14,7 +14,7 @@ from tidegate.lab.simulator.run import Run, simulate
 from tidegate.lab.simulator.score import Score, score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
 from tidegate.lab.simulator.system import System
-from tidegate.lab.simulator.traces import Blackout, BlackoutKind, Trace
+from tidegate.lab.simulator.traces import Trace
 
 SYSTEM = System()
 
@@ -72,21 +72,6 @@ def test_a_service_time_wrong_by_a_factor_of_two_is_learned_within_15_minutes(
     right = cost_after(run_named("sloq:service_seconds=0.2", "steady"), 900)
     wrong = cost_after(run_named(f"sloq:service_seconds={service_seconds}", "steady"), 900)
     assert wrong == pytest.approx(right, rel=0.2)
-
-
-@pytest.mark.parametrize("kind", ["missing", "nan", "frozen", "reset"])
-def test_ten_minutes_without_metrics_remove_no_replica(kind: BlackoutKind) -> None:
-    # The load falls to a third as soon as nothing is seen any more.
-    fall = np.where(np.arange(0, 2400, 5) < 600, 90.0, 30.0)
-    blind = (Blackout(600, 1200, kind),)
-    ticks = run("sloq", Trace("fall", 5.0, fall, blackouts=blind)).ticks
-    during = [t for t in ticks if 600 <= t.at < 1200]
-    if kind == "reset":
-        # Rates recover soon after a counter reset: it must not scale down before.
-        during = [t for t in during if t.at < 660]
-    assert all(t.decision.desired >= t.signals.desired for t in during)
-    # And it falls once the signals are back.
-    assert ticks[-1].decision.desired < during[0].signals.desired
 
 
 def with_wrong(wrong: dict[str, Any]) -> Policy:

@@ -1,15 +1,13 @@
 """Decisions of SLOQ, tick by tick, and their explanations."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
 from support.erlang import wait_exceeds
 from support.harnesses.sloq_loop import CALM, PARAMETERS, SloqLoop
 from tidegate.autoscaler.live.configured_policy import configured_policy
-from tidegate.autoscaler.policy_builder import policy_from_parameters
-from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.settings import Settings
 
@@ -159,21 +157,6 @@ def test_a_clock_set_back_resets_the_state() -> None:
     decide = sloq(PARAMETERS)
     later = decide({}, CALM, 500.0)
     assert decide(later.state, CALM, 5.0) == decide({}, CALM, 5.0)
-
-
-def test_the_settings_are_its_parameters_and_its_decisions_replay() -> None:
-    settings = Settings.model_validate(
-        {
-            "slo": {"latency_seconds": 0.6},
-            "replicas": {"min": 2, "start": 2, "max": 9},
-            "autoscaler": {"policy": "sloq", "predictive": False},
-        }
-    )
-    decision = configured_policy(settings).policy({}, CALM, 5.0)
-    parameters = decision.inputs["parameters"]
-    own = asdict(SloqParameters(min=2, max=9, slo_seconds=0.6))
-    assert {name: parameters[name] for name in own} == own
-    assert policy_from_parameters("sloq", parameters)({}, CALM, 5.0) == decision
 
 
 @pytest.mark.parametrize(

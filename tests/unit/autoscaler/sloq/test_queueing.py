@@ -44,23 +44,6 @@ def test_the_slots_needed_are_the_minimum(
     assert not suffice(slots - 1) or wait_exceeds(slots - 1, load, patience) > late * (1 - 1e-9)
 
 
-@given(LOADS, LOADS, st.floats(0, 10), st.floats(0.001, 0.5))
-def test_more_load_never_needs_fewer_slots(
-    one: float, other: float, patience: float, late: float
-) -> None:
-    low, high = sorted((one, other))
-    assert slots_needed(low, patience, late, max_slots=1000) <= slots_needed(
-        high, patience, late, max_slots=1000
-    )
-
-
-def test_the_result_follows_square_root_staffing() -> None:
-    # Halfin and Whitt: what is above the load grows as its root.
-    above = [slots_needed(a, 0.0, 0.2, max_slots=10**6) - a for a in (100.0, 400.0, 1600.0)]
-    assert above[1] / above[0] == pytest.approx(2, rel=0.1)
-    assert above[2] / above[1] == pytest.approx(2, rel=0.1)
-
-
 def test_it_returns_at_most_the_maximum_and_0_without_load() -> None:
     assert slots_needed(50.0, 1.0, 0.02, max_slots=20) == 20
     assert slots_needed(math.inf, 1.0, 0.02, max_slots=20) == 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy, Signals
 from tidegate.autoscaler.wrappers.daily_rise import AHEAD_SECONDS, DailyRise, daily_rise
-from tidegate.lab.replay.replay import replay
 from tidegate.lab.simulator.named_traces import find_trace
 from tidegate.lab.simulator.run import simulate
 from tidegate.lab.simulator.score import score
@@ -249,21 +248,6 @@ def test_what_is_unknown_or_has_come_is_not_prepared_for() -> None:
         alone = build_policy("hpa", CONTEXT).policy({}, seen, 5.0)
         found = decide({}, replace(seen, daily_rates=with_rises()), 5.0)
         assert (found.desired, found.explanation) == (alone.desired, alone.explanation)
-
-
-def test_decisions_recorded_with_it_replay() -> None:
-    seen = replace(CALM, daily_rates=tuple(tuple(day) for day in with_rises()))
-    found = prepared("sloq")({}, seen, 5.0)
-    event = {
-        "policy": "sloq:predictive=1",
-        "inputs": found.inputs,
-        "state": {},
-        "signals": asdict(seen),
-        "now": 5.0,
-    }
-    again = replay({"tidegate": {"decision": json.loads(json.dumps(event))}})
-    assert found.desired == 7
-    assert again == found
 
 
 def day_of_steps(random: np.random.Generator) -> Floats:

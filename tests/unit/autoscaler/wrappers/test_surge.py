@@ -15,7 +15,6 @@ from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Signals
 from tidegate.autoscaler.wrappers.combinators import bounded
-from tidegate.lab.replay.replay import replay
 from tidegate.lab.simulator.comparison import TraceSpec, run_one
 from tidegate.lab.simulator.replicas import SimulatedService
 from tidegate.lab.simulator.score import Score, score
@@ -199,19 +198,3 @@ def test_a_pause_keeps_the_slots() -> None:
     assert "slots per replica until the new ones are ready" in held.explanation
     bound = apply_override(surge, Override(until=1e9, max=4), Bounds(1, 20))({}, ASKED, 5.0)
     assert (bound.desired, bound.slots) == (4, surge({}, ASKED, 5.0).slots)
-
-
-def test_live_decisions_with_slots_replay_byte_for_byte(recorded_events: Any) -> None:
-    decide = build_policy("surge", LIVE).policy
-    state: dict[str, Any] = {}
-    for number, asked in enumerate((4, 6, 6, 4)):
-        signals = replace(ASKED, slots_asked=asked, latency_seconds=0.5 + 0.01 * number)
-        decision = decide(state, signals, 5.0 * number)
-        recorded_events.record("surge", state, signals, 5.0 * number, decision)
-        state = decision.state
-    events = recorded_events.events("decision")
-    for event in events:
-        again = replay(event)
-        assert again.explanation == event["message"]
-        assert again.slots == event["tidegate"]["decision"].get("slots")
-    assert [event["tidegate"]["decision"]["slots"] for event in events]

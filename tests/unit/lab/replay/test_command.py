@@ -15,12 +15,13 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from support.harnesses.recorded_decisions import read
 from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy, Signals
 from tidegate.cli import app
 from tidegate.lab.replay.command import replay_command
-from tidegate.lab.replay.decisions import RecordedDecision, read_decisions
+from tidegate.lab.replay.decisions import RecordedDecision
 from tidegate.lab.replay.what_if import STARTUP_SECONDS, startup_seconds, totals, what_if
 from tidegate.settings import Settings
 
@@ -37,13 +38,6 @@ def always(words: str) -> Callable[[RecordedDecision], Policy]:
 def write(path: Path, events: list[dict[str, Any]]) -> str:
     path.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
     return str(path)
-
-
-def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
-    def on_problem(line: int, why: str) -> None:
-        pytest.fail(f"{line}: {why}")
-
-    return list(read_decisions([orjson.dumps(event) for event in events], on_problem))
 
 
 @pytest.mark.parametrize(
@@ -125,8 +119,8 @@ def test_invalid_lines_are_reported_and_skipped_like_other_events(
         "replay: stdin:1 not an event: skipped",
         "replay: stdin:2 not an event: skipped",
         (
-            "replay: stdin:5 not a decision that can be replayed:"
-            " tidegate.decision.signals.ready: Field required: skipped"
+            "replay: stdin:5 not a decision that can be replayed: unknown or missing signals ready; was it"
+            " recorded by another version?: skipped"
         ),
     ]
 
@@ -292,8 +286,9 @@ def test_an_unknown_signal_is_named_and_its_decision_skipped(
     path = write(tmp_path / "decisions.ndjson", events)
     for policy in ("", "hpa"):
         assert replay_command(SETTINGS, path, policy=policy, as_json=False) == 0
-        assert "decisions.ndjson:2 not a decision that can be replayed: unknown signals moon" in (
-            capsys.readouterr().err
+        assert (
+            "decisions.ndjson:2 not a decision that can be replayed: unknown or missing signals moon"
+            in (capsys.readouterr().err)
         )
 
 

@@ -6,22 +6,22 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-import orjson
 import pytest
 
+from support.harnesses.recorded_decisions import read
 from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
-from tidegate.autoscaler.wrappers.schedule import Window, scheduled
+from tidegate.autoscaler.wrappers.schedule import scheduled
 from tidegate.lab.replay.counterfactual import Counterfactual, recorded_tick_seconds
-from tidegate.lab.replay.decisions import RecordedDecision, read_decisions
 from tidegate.lab.replay.what_if import TickComparison, totals, what_if
 from tidegate.settings import Settings
+from tidegate.settings.schedule import ScheduleWindow
 
 Recorded = Callable[..., list[dict[str, Any]]]
 BOUNDS = Bounds(1, 30)
 # The recording is of 8:18 to 8:28.
-WINDOW = Window("0 8 * * *", min=12, minutes=23)
+WINDOW = ScheduleWindow(cron="0 8 * * *", min=12, minutes=23)
 # Another objective, other bounds and other ticks than where it was recorded.
 ELSEWHERE = Settings.model_validate(
     {
@@ -30,13 +30,6 @@ ELSEWHERE = Settings.model_validate(
         "autoscaler": {"tick_seconds": 60},
     }
 )
-
-
-def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
-    def on_problem(line: int, why: str) -> None:
-        pytest.fail(f"{line}: {why}")
-
-    return list(read_decisions([orjson.dumps(event) for event in events], on_problem))
 
 
 def over(events: list[dict[str, Any]], words: str) -> list[TickComparison]:

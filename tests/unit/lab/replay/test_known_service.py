@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pytest
 
+from support.harnesses.recorded_decisions import read
 from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 from tidegate.lab.replay.counterfactual import Counterfactual
-from tidegate.lab.replay.decisions import RecordedDecision, read_decisions
+from tidegate.lab.replay.decisions import RecordedDecision
 from tidegate.lab.replay.known_service import initial_state, measured_startups
 from tidegate.lab.replay.what_if import startup_seconds, totals, what_if
 from tidegate.settings import Settings
@@ -24,13 +24,6 @@ SETTINGS = Settings.model_validate({"slo": {"latency_seconds": 0.6}})
 CONTEXT = PolicyContext(Bounds(1, 30), 0.6)
 # Of the recordings: replicas are ready 10 s after they were requested, which ticks measure.
 STARTUP_SECONDS, TICK_SECONDS = 10.0, 5.0
-
-
-def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
-    def on_problem(line: int, why: str) -> None:
-        pytest.fail(f"{line}: {why}")
-
-    return list(read_decisions([orjson.dumps(event) for event in events], on_problem))
 
 
 def horizon(decisions: list[RecordedDecision], expression: str) -> float | None:

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from tidegate.autoscaler.types import Bounds
-from tidegate.lab.simulator.comparison import TraceSpec, run_one
+from tidegate.lab.simulator.comparison import TraceSpec
 from tidegate.lab.simulator.families import FAMILIES, OPERATING_POINTS
 from tidegate.lab.simulator.named_traces import find_trace
-from tidegate.lab.simulator.score import score
 from tidegate.lab.simulator.system import System, at_operating_point
 from tidegate.lab.simulator.traces import Arrivals, Trace
 from tidegate.lab.simulator.workload import generate_workload
@@ -69,11 +68,3 @@ def test_an_operating_point_changes_the_service_and_what_is_given_wins() -> None
     assert fast.service_seconds == pytest.approx(0.05)
     with pytest.raises(ValueError, match="unknown operating point 'fast'; known: default, "):
         at_operating_point(System(), "fast")
-
-
-def test_every_family_can_be_served_by_the_maximum_of_replicas_most_of_the_time() -> None:
-    # Batches and a slow service are late now and then whatever runs.
-    for name in ("batches", "clumped", "slow-service", "per-replica-queues"):
-        spec = TraceSpec(name)
-        found = score(run_one("static", spec, System(), 0), spec.system(System()).slo_seconds)
-        assert found.violation_seconds < 300

@@ -1,8 +1,6 @@
 """The simulated metrics, with and without blackouts."""
 
-import json
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -161,8 +159,3 @@ def test_histogram_quantile_rises_within_the_edges(
     )
     if sum(counts):
         assert 0 <= (low or 0.0) <= (high or 0.0) <= 4
-
-
-def test_signals_are_serializable() -> None:
-    signals = asdict(read(61.0))
-    assert json.loads(json.dumps(signals)) == {**signals, "daily_rates": []}

@@ -54,6 +54,7 @@ def test_with_a_minimum_of_zero_an_idle_service_costs_nothing(tmp_path: Path) ->
         (["--slo", "nan"], "at most 86400 s"),
         (["--slo", "0"], "slo must be above 0 s, got 0"),
         (["--trace", "nowhere"], "unknown trace 'nowhere'"),
+        (["--policy", "none"], "unknown policy 'none'"),
         (["--peak", "0"], "above 0"),
         (
             ["--plot", "page.html"],

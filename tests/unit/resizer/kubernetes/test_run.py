@@ -22,12 +22,6 @@ def error_of(capsys: pytest.CaptureFixture[str], token: Path | None) -> str:
     return err.rstrip()
 
 
-def test_without_a_token_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert error_of(capsys, None) == (
-        "resizer: resizer.token_file: not set; it must name the file with the token that clients send"
-    )
-
-
 def test_without_credentials(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

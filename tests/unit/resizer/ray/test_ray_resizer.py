@@ -89,13 +89,6 @@ async def resizer_for(
         yield RayResizer(api, Replicas(max=4), lambda: times.pop(0) if len(times) > 1 else times[0])
 
 
-async def problem(dashboard: Dashboard) -> str:
-    async with resizer_for(dashboard) as resizer:
-        with pytest.raises(ResizerUnavailableError) as caught:
-            await resizer.status()
-    return str(caught.value)
-
-
 async def test_replicas_have_the_states_of_the_contract() -> None:
     dashboard = Dashboard()
     dashboard.details = details(
@@ -148,10 +141,47 @@ async def test_the_token_of_the_cluster_is_sent_if_there_is_one(
     assert dashboard.authorization == [sent]
 
 
-async def test_a_wrong_token_is_named() -> None:
+OTHERS = {
+    "applications": {"shop": details()["applications"]["default"]},
+    "deployments": {"web": details()["applications"]["default"]["deployments"]["model"]},
+}
+FAILED: dict[str, Any] = {
+    "status": "DEPLOY_FAILED",
+    "message": "Traceback:\nModuleNotFoundError: shop",
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (401, "ray.token_file"),
+        (
+            {"applications": OTHERS["applications"]},
+            "has no application 'default' (there is shop): deploy it, or set ray.application",
+        ),
+        (
+            details(deployments=OTHERS["deployments"]),
+            "has no deployment 'model' (there is web): set ray.deployment",
+        ),
+        (
+            details(**FAILED, deployments={}),
+            "no deployment yet: it is DEPLOY_FAILED (ModuleNotFoundError: shop)",
+        ),
+        (details(external_scaler_enabled=False), "external_scaler_enabled: true"),
+        (details(external_scaler_enabled=None), "is too old"),
+        ([], "cannot be read"),
+        ({"applications": 1}, "cannot be read"),
+        ({"applications": {"default": {}}}, "cannot be read"),
+    ],
+    ids=str,
+)
+async def test_what_keeps_the_number_from_being_set_is_named(body: Any, says: str) -> None:
     dashboard = Dashboard()
-    dashboard.details = 401
-    assert "ray.token_file" in await problem(dashboard)
+    dashboard.details = body
+    async with resizer_for(dashboard) as resizer:
+        with pytest.raises(ResizerUnavailableError) as caught:
+            await resizer.status()
+    assert says in str(caught.value)
 
 
 async def test_ray_away_is_one_sentence() -> None:
@@ -168,57 +198,12 @@ async def test_ray_away_is_one_sentence() -> None:
     )
 
 
-async def test_a_missing_application_is_named_with_those_that_are_there() -> None:
-    dashboard = Dashboard()
-    dashboard.details = {"applications": {"shop": details()["applications"]["default"]}}
-    text = await problem(dashboard)
-    assert "has no application 'default' (there is shop)" in text
-    assert "ray.application" in text
-
-
-async def test_a_missing_deployment_is_named_with_those_that_are_there() -> None:
-    dashboard = Dashboard()
-    found = details()["applications"]["default"]["deployments"]["model"]
-    dashboard.details = details(deployments={"web": found})
-    text = await problem(dashboard)
-    assert "has no deployment 'model' (there is web): set ray.deployment" in text
-
-
-async def test_an_application_that_failed_says_why() -> None:
-    dashboard = Dashboard()
-    dashboard.details = details(
-        status="DEPLOY_FAILED", message="Traceback:\nModuleNotFoundError: shop", deployments={}
-    )
-    text = await problem(dashboard)
-    assert "no deployment yet: it is DEPLOY_FAILED (ModuleNotFoundError: shop)" in text
-
-
-async def test_without_external_scaling_the_setting_is_named() -> None:
-    dashboard = Dashboard()
-    dashboard.details = details(external_scaler_enabled=False)
-    assert "external_scaler_enabled: true" in await problem(dashboard)
-
-
-async def test_a_ray_without_external_scaling_is_too_old() -> None:
-    dashboard = Dashboard()
-    dashboard.details = details()
-    del dashboard.details["applications"]["default"]["external_scaler_enabled"]
-    assert "is too old" in await problem(dashboard)
-
-
 async def test_a_server_that_is_not_ray_is_named() -> None:
     app = web.Application()
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         api = ServeApi(session, str(server.make_url("/")), "default", "model", "")
         with pytest.raises(ResizerUnavailableError, match=r"not Ray's dashboard.*ray\.address"):
             await api.read()
-
-
-@pytest.mark.parametrize("body", [[], {"applications": 1}, {"applications": {"default": {}}}])
-async def test_a_response_that_cannot_be_read_is_one_sentence(body: Any) -> None:
-    dashboard = Dashboard()
-    dashboard.details = body
-    assert "cannot be read" in await problem(dashboard)
 
 
 async def test_a_response_of_several_packets_is_read_to_its_end() -> None:
