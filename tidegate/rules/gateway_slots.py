@@ -8,11 +8,10 @@ averages over hundreds of responses, and follows the load too late for scaling.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from tidegate.rules.promql import without_nan
-from tidegate.rules.recording import Group, Recording
+from tidegate.rules.recording import Group, Recording, with_expressions
 
 # Not the server `waiting`, which belongs to the gateway itself.
 _SERVERS: Final = 'job="gateway",proxy="model",server=~"model[0-9]+"'
@@ -33,17 +32,13 @@ def with_gateway_slots(groups: tuple[Group, ...], slots: int) -> tuple[Group, ..
         slots: `slots.per_replica`.
     """
     values = _values(slots)
-    return tuple(
-        replace(group, recordings=tuple(_with_value(each, values) for each in group.recordings))
-        for group in groups
-    )
 
+    def either(recording: Recording) -> str:
+        value = values.get(recording.name)
+        own = recording.expression
+        return f"(\n{own}\n)\nor\n(\n{value}\n)" if value else own
 
-def _with_value(recording: Recording, values: dict[str, str]) -> Recording:
-    value = values.get(recording.name)
-    if value is None:
-        return recording
-    return replace(recording, expression=f"(\n{recording.expression}\n)\nor\n(\n{value}\n)")
+    return with_expressions(groups, either)
 
 
 def _values(slots: int) -> dict[str, str]:

@@ -7,12 +7,11 @@ of which there are some for each replica that comes or goes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.promql import quoted, without_nan
-from tidegate.rules.recording import Group, Recording
+from tidegate.rules.recording import Group, with_expressions
 from tidegate.settings import Ray
 
 RATE_WINDOWS: Final = {"15s": 15, "1m": 60}
@@ -37,15 +36,7 @@ def with_ray_signals(groups: tuple[Group, ...], ray: Ray) -> tuple[Group, ...]:
     if ray.ingress == "none":
         return groups
     values = _behind_proxy(ray) if ray.ingress == "proxy" else _behind_haproxy()
-    return tuple(
-        replace(group, recordings=tuple(_with_value(each, values) for each in group.recordings))
-        for group in groups
-    )
-
-
-def _with_value(recording: Recording, values: dict[str, str]) -> Recording:
-    value = values.get(recording.name)
-    return recording if value is None else replace(recording, expression=value)
+    return with_expressions(groups, lambda each: values.get(each.name, each.expression))
 
 
 def _behind_proxy(ray: Ray) -> dict[str, str]:
@@ -71,12 +62,8 @@ def _behind_proxy(ray: Ray) -> dict[str, str]:
 
 
 def _behind_haproxy() -> dict[str, str]:
-    values = {
-        "service:queue:now": f"sum({WAITING})",
-    }
-    for window in RATE_WINDOWS:
-        values[f"service:arrival_rate:{window}"] = _arrival_rate(window)
-    return values
+    rates = {f"service:arrival_rate:{window}": _arrival_rate(window) for window in RATE_WINDOWS}
+    return {"service:queue:now": f"sum({WAITING})", **rates}
 
 
 def _arrival_rate(window: str) -> str:

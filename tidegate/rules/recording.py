@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,18 @@ class Group:
     name: str
     recordings: tuple[Recording, ...]
     interval_seconds: float | None = None
+
+
+def with_expressions(
+    groups: tuple[Group, ...], expression: Callable[[Recording], str]
+) -> tuple[Group, ...]:
+    """The groups, in which each series has the expression that the function returns for it."""
+    return tuple(
+        replace(
+            group,
+            recordings=tuple(
+                replace(each, expression=expression(each)) for each in group.recordings
+            ),
+        )
+        for group in groups
+    )

@@ -10,17 +10,26 @@ from typing import Any, Final
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alert import Alert
 from tidegate.rules.alerts import alerts
+from tidegate.rules.drift_rules import drift_groups
 from tidegate.rules.gateway_slots import with_gateway_slots
-from tidegate.rules.model_rules import model_groups
 from tidegate.rules.promql import duration
+from tidegate.rules.quality_rules import quality_groups
 from tidegate.rules.ray_signals import with_ray_signals
 from tidegate.rules.recording import Group
 from tidegate.rules.service_rules import service_groups
 from tidegate.rules.yaml_text import to_yaml
-from tidegate.settings import Settings
+from tidegate.settings import Drift, Settings
 
 ALERT_GROUP: Final = "alerts"
 ALERT_INTERVAL_SECONDS: Final = 5.0
+
+
+def model_groups(drift: Drift) -> tuple[Group, ...]:
+    """The recorded series about the model; a later group uses series of an earlier one."""
+    return (*drift_groups(drift), *quality_groups(drift))
+
+
+MODEL_GROUPS: Final = tuple(group.name for group in model_groups(Drift()))
 
 
 def rule_files(settings: Settings) -> dict[str, str]:

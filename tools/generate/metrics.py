@@ -9,8 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from tidegate.rules.gateway_metrics import GATEWAY
-from tidegate.rules.metric import Metric
+from tidegate.rules.gateway_metrics import GATEWAY, Metric
 from tools.generate.checkout import ROOT
 
 NAME: Final = re.compile(r"(tidegate|ml|http_server)_[a-z0-9_]+")

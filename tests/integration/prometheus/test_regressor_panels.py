@@ -11,7 +11,7 @@ import pytest
 from support.grafana_dashboards import dashboards, fill, section
 from support.processes.prometheus_release import Release
 from tidegate.observability_files.paths import observability_folder
-from tidegate.rules.model_rules import MODEL_GROUPS
+from tidegate.rules.rule_files import MODEL_GROUPS
 from tools.generate.promtool.case_types import STEADY
 from tools.generate.promtool.error_recording_cases import classifier_labels, regressor_labels
 

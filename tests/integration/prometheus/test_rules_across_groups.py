@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tidegate.rules.model_rules import model_groups
+from tidegate.rules.rule_files import model_groups
 from tidegate.settings import Settings
 from tidegate.stack.prometheus import promtool_binary
 

@@ -10,8 +10,7 @@ import yaml
 
 from tidegate.rules.alerts import alerts
 from tidegate.rules.burn_rates import BURN_RATE_ALERTS
-from tidegate.rules.model_rules import model_groups
-from tidegate.rules.rule_files import rule_files
+from tidegate.rules.rule_files import model_groups, rule_files
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings, Slo
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tidegate.rules.model_rules import model_groups
 from tidegate.rules.promql import duration
 from tidegate.rules.recording import Recording
+from tidegate.rules.rule_files import model_groups
 from tidegate.rules.service_rules import service_groups
 from tidegate.rules.yaml_text import NOTE
 from tidegate.settings import Settings

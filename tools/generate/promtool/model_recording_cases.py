@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from tidegate.rules.model_rules import model_groups
+from tidegate.rules.rule_files import model_groups
 from tidegate.settings import Drift
 from tools.generate.promtool.case_types import STEADY, RecordingCase
 from tools.generate.promtool.error_recording_cases import error_recording_cases

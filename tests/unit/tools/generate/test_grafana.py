@@ -13,8 +13,8 @@ from support import grafana_dashboards
 from support.grafana_dashboards import fill, names, panels, with_headings
 from tidegate.console.app import PAGES
 from tidegate.rules.alerts import alerts
-from tidegate.rules.model_rules import model_groups
 from tidegate.rules.quality_rules import WINDOWS
+from tidegate.rules.rule_files import model_groups
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings, Slo, load
 from tools.generate.checkout import ROOT
