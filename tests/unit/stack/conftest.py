@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
+from support.ports import free_ports
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe, probe_session
+from tidegate.runtime.keep_running import keep_running
 from tidegate.settings import load
+from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process import Command, tail
-from tidegate.stack.processes.process_supervisor import Program
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program
+from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.replica_pool import ReplicaPool
 
 # /ready fails while its folder has a file `unready`. After SIGTERM it exits when `linger` seconds have passed
 # and there is no file `busy`.
@@ -101,3 +109,49 @@ def event_log(tmp_path: Path) -> EventLog:
 async def probe() -> AsyncIterator[Probe]:
     async with probe_session() as (found, _):
         yield found
+
+
+@pytest.fixture
+def running_pool(
+    server: Callable[..., Program], event_log: EventLog, probe: Probe
+) -> Callable[..., AbstractAsyncContextManager[ReplicaPool]]:
+    """Runs a pool of such programs; no gateway runs in front of it."""
+
+    @asynccontextmanager
+    async def run(
+        desired: int = 1,
+        max_replicas: int = 4,
+        load: Mapping[int, int] = MappingProxyType({}),
+        before: Callable[[Release], str] = lambda _: "",
+    ) -> AsyncIterator[ReplicaPool]:
+        first_port = free_ports(max_replicas + 1)
+
+        async def known_load() -> Mapping[int, int]:
+            return load
+
+        def create(index: int, release: Release) -> ProcessSupervisor:
+            port = first_port + index - 1
+            program = server(f"flights-{index}", port, before=before(release))
+            return ProcessSupervisor(program, event_log, probe)
+
+        pool = ReplicaPool(
+            create=create,
+            event_log=event_log,
+            load=known_load,
+            gateway=RuntimeApi(Path("/no/gateway")),
+            max_replicas=max_replicas,
+            desired=desired,
+            release=Release(path=Path("old")),
+        )
+        for process in pool.start():
+            assert await process.first_ready() == ""
+        following = asyncio.create_task(keep_running("replicas", pool.run, event_log.fault))
+        try:
+            yield pool
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+            await pool.drain_all()
+            assert pool.processes == {}
+
+    return run

@@ -13,12 +13,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from support.samples.model_artefacts import calibrated_model, write_artefact
+from support.samples.statuses import program_status, whole_status
 from tidegate.monitoring.report.model_choice import NoModelError
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.rollout.rolling_replacement import RolloutState, RolloutStatus
-from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
 from tidegate.terminal import served_model
 from tidegate.terminal.served_model import choose_model
 
@@ -28,22 +28,6 @@ def settings(tmp_path: Path) -> Settings:
     for version in ("v1", "v2"):
         write_artefact(tmp_path / version, replace(calibrated_model(), version=version))
     return Settings(model={"path": tmp_path / "v1"}, stack={"data_dir": tmp_path / "data"})
-
-
-def replica(version: str) -> ProgramStatus:
-    return ProgramStatus(
-        id="flights-1", state="ready", pid=1, started_at=0, ready_at=1, restarts=0, address="",
-        problem="", version=version,
-    )  # fmt: skip
-
-
-def status(versions: list[str], rollout: RolloutStatus | None) -> StackStatus:
-    return StackStatus(
-        state="ready", pid=1, started_at=0, data_dir="", service="", gateway="", prometheus="",
-        store="", simulated_device=False, objective_seconds=0.5, components=[], min=1, max=2,
-        desired=1, running=1, ready=1, slots=1, own_slots=1, recent=[], rollout=rollout,
-        replicas=[replica(version) for version in versions],
-    )  # fmt: skip
 
 
 def test_an_application_has_no_artefact_to_report_on(tmp_path: Path) -> None:
@@ -65,7 +49,9 @@ def running(
     folder = settings.model.path.parent
     before, release = (Release(path=folder / version) for version in ("v1", "v2"))
     rollout = state and RolloutStatus(state=state, before=before, release=release)
-    monkeypatch.setattr(served_model, "fetch_status", lambda _: status(versions, rollout))
+    replicas = [program_status("flights-1", "ready", version=version) for version in versions]
+    status = whole_status(replicas=replicas, rollout=rollout)
+    monkeypatch.setattr(served_model, "fetch_status", lambda _: status)
     layout = Layout(settings.stack.data_dir)
     layout.make()
     with layout.locked():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 
+from support.samples.statuses import program_status, whole_status
 from tidegate.runtime.event_log import Entry
 from tidegate.stack.snapshot import ARRIVALS, LOG_LINES, Snapshot, recent_log
-from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
+from tidegate.stack.supervisor.status import StackStatus
 from tidegate.terminal.status_view import duration, line, view
 from tidegate.terminal_console import Console
 
@@ -28,55 +30,11 @@ def test_a_duration_is_formatted_in_its_two_largest_units(seconds: float, text: 
     assert duration(seconds) == text
 
 
-def program(name: str, state: str, **more: object) -> ProgramStatus:
-    fields = {
-        "pid": 11,
-        "started_at": 1000.0,
-        "ready_at": 1001.0,
-        "restarts": 0,
-        "address": "http://127.0.0.1:1",
-        "problem": "",
-    }
-    return ProgramStatus.model_validate({"id": name, "state": state, **fields, **more})
-
-
-def status(**more: object) -> StackStatus:
-    return StackStatus.model_validate(
-        {
-            "state": "degraded",
-            "pid": 1,
-            "started_at": 1000.0,
-            "data_dir": "/d",
-            "service": "flights",
-            "gateway": "http://127.0.0.1:8000",
-            "prometheus": "http://127.0.0.1:9090",
-            "store": "embedded",
-            "simulated_device": True,
-            "objective_seconds": 0.5,
-            "components": [program("gateway", "ready")],
-            "min": 1,
-            "max": 6,
-            "desired": 2,
-            "running": 1,
-            "ready": 1,
-            "slots": 2,
-            "own_slots": 2,
-            "replicas": [
-                program("flights-1", "ready", restarts=2),
-                program("flights-2", "failed", pid=None, problem="was killed by SIGKILL"),
-            ],
-            "recent": [],
-            **more,
-        }
-    )
-
-
 def test_the_view_shows_every_program_the_series_and_the_recent_log() -> None:
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=140, record=True, file=io.StringIO())
     entry = Entry(at=5.0, level="warn", component="flights-2", action="exit", message="was killed")
-    console.print(view(Snapshot(status(), {ARRIVALS: 3.0}, [entry]), now=1065.0))
+    console.print(view(Snapshot(whole_status(), {ARRIVALS: 3.0}, [entry]), now=1065.0))
     text = console.export_text()
-    console.file.close()
     for expected in (
         "degraded",
         "http://127.0.0.1:8000",
@@ -99,14 +57,16 @@ def rendered(stack_status: StackStatus, width: int) -> str:
 def test_at_80_columns_every_address_is_complete() -> None:
     problem = "ended with exit code 1; next start in 3.0 s"
     long = [
-        program("prometheus", "ready", pid=4_194_304, address="http://127.0.0.1:9090/metrics"),
-        program("autoscaler", "failed", address="http://127.0.0.1:19102", problem=problem),
+        program_status(
+            "prometheus", "ready", pid=4_194_304, address="http://127.0.0.1:9090/metrics"
+        ),
+        program_status("autoscaler", "failed", address="http://127.0.0.1:19102", problem=problem),
     ]
-    replica = program(
+    replica = program_status(
         "flights-12", "draining", pid=4_194_304, restarts=10, address="http://127.0.0.1:18012",
         version="d1cda9a52c56",
     )  # fmt: skip
-    text = rendered(status(components=long, replicas=[replica]), 80)
+    text = rendered(whole_status(components=long, replicas=[replica]), 80)
     for expected in (
         "prometheus",
         "4194304",
@@ -119,13 +79,15 @@ def test_at_80_columns_every_address_is_complete() -> None:
     for expected in ("autoscaler", "127.0.0.1:19102", "flights-12", "127.0.0.1:18012"):
         assert expected in text
     assert "…" not in text
-    assert "restarts" not in rendered(status(replicas=[program("flights-1", "ready")]), 80)
+    assert "restarts" not in rendered(
+        whole_status(replicas=[program_status("flights-1", "ready")]), 80
+    )
     assert f"autoscaler: {problem}" in text
 
 
 def test_a_long_entry_of_the_log_continues_below_its_message() -> None:
     long = Entry(0.0, "info", "rollout", "done", f"every replica serves {'shop:app ' * 8}at last")
-    shown = view(Snapshot(status(), {}, [long]), 0.0)
+    shown = view(Snapshot(whole_status(), {}, [long]), 0.0)
     console = Console(width=80, file=io.StringIO())
     console.print(shown)
     assert isinstance(console.file, io.StringIO)
@@ -134,45 +96,55 @@ def test_a_long_entry_of_the_log_continues_below_its_message() -> None:
     assert second.startswith(" " * first.index("every") + "shop:app")
 
 
-def test_a_pause_and_a_full_disk_are_shown_with_the_disk_first() -> None:
-    pause = {"until": 5.0, "min": None, "max": None, "words": "paused until 2026-01-02 03:04Z"}
-    text = rendered(status(pause=pause, problem="the disk of /d is full (0 MiB free)"), 80)
-    assert text.startswith("the disk of /d is full")
-    assert "autoscaler paused until 2026-01-02 03:04Z; `tidegate resume` ends it" in text
-
-
-def test_the_alerts_that_fire_are_shown() -> None:
-    alerts = [
-        {
-            "name": "GatewayNoReadyReplica",
-            "severity": "critical",
-            "summary": "No replica is ready.",
-        },
-        {"name": "Own", "severity": "", "summary": "It [fires]."},
-    ]
-    text = rendered(status(state="ready", alerts=alerts), 80)
-    assert "GatewayNoReadyReplica fires (critical): No replica is ready." in text
-    assert "Own fires: It [fires]." in text
-
-
-def test_a_full_machine_and_unexpected_errors_are_shown() -> None:
-    text = rendered(status(machine="the processors were 99% busy", faults=2), 100)
-    assert "the processors were 99% busy" in text
-    assert "2 unexpected errors since the start: `tidegate search 'event.action:fault'`" in text
-
-
-def test_changed_slots_are_shown() -> None:
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(view(Snapshot(status(slots=4), {}, []), now=1065.0))
-    text = console.export_text()
-    assert "1 of 2 replicas ready (between 1 and 6), 4 slots each instead of 2" in text
+@pytest.mark.parametrize(
+    ("more", "texts"),
+    [
+        pytest.param(
+            {
+                "pause": {"until": 5.0, "min": None, "max": None, "words": "paused until 03:04Z"},
+                "problem": "the disk of /d is full (0 MiB free)",
+            },
+            [
+                "the disk of /d is full (0 MiB free)\n",
+                "autoscaler paused until 03:04Z; `tidegate resume` ends it",
+            ],
+            id="the disk first, and a pause",
+        ),
+        pytest.param(
+            {
+                "alerts": [
+                    {"name": "Gone", "severity": "critical", "summary": "No replica is ready."},
+                    {"name": "Own", "severity": "", "summary": "It [fires]."},
+                ]
+            },
+            ["Gone fires (critical): No replica is ready.", "Own fires: It [fires]."],
+            id="alerts",
+        ),
+        pytest.param(
+            {"machine": "the processors were 99% busy", "faults": 2},
+            [
+                "2 unexpected errors since the start: `tidegate search 'event.action:fault'`",
+                "the processors were 99% busy",
+            ],
+            id="faults, and a full machine",
+        ),
+        pytest.param({"slots": 4}, [", 4 slots each instead of 2"], id="changed slots"),
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_shown(more: dict[str, Any], texts: list[str]) -> None:
+    shown = rendered(whole_status(**more), 140)
+    places = [shown.index(text) for text in texts]
+    assert places == sorted(places)
+    assert (places[0] == 0) == ("problem" in more)
 
 
 def test_the_recent_log_is_short_and_in_order_of_time() -> None:
     def entry(at: float) -> Entry:
         return Entry(at=at, level="info", component="x", action="y", message=f"a\nb {at}")
 
-    shown = recent_log(status(recent=[entry(at) for at in range(0, 40, 2)]), [entry(35), entry(3)])
+    shown = recent_log(
+        whole_status(recent=[entry(at) for at in range(0, 40, 2)]), [entry(35), entry(3)]
+    )
     assert [one.at for one in shown] == [26, 28, 30, 32, 34, 35, 36, 38]
     assert len(shown) == LOG_LINES
     assert "\n" not in line(shown[0]).plain

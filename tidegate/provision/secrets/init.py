@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.observability_files.paths import project_folder
@@ -13,7 +13,7 @@ from tidegate.provision.checkout_permissions import unreadable_problem
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets import version_stamp
 from tidegate.provision.secrets.folders import OwnedFolder
-from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS, Consumer, Secret
+from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS
 from tidegate.provision.secrets.storage import SecretStorage, distribute
 from tidegate.provision.secrets.supplied import read_supplied
 from tidegate.runtime.check_results import Result, failed, problem_or_ok
@@ -29,9 +29,6 @@ class SecretsInit:
         owned_folders: folders to create, with their owners.
         data_volume: Elasticsearch's data volume; None to skip the version check.
         stack_version: the version of Elasticsearch that the stack starts.
-        checkout: the files that containers read, or their copy in an image.
-        table: the secrets.
-        consumers: the consumers of the secrets.
     """
 
     folder: Path
@@ -39,9 +36,6 @@ class SecretsInit:
     owned_folders: Sequence[OwnedFolder] = ()
     data_volume: Path | None = None
     stack_version: str = ""
-    checkout: Path = field(default_factory=project_folder)
-    table: Sequence[Secret] = SECRETS
-    consumers: Mapping[str, Consumer] = field(default_factory=lambda: CONSUMERS)
 
     def checks(self) -> list[Result]:
         """Whether the stack can start; changes nothing.
@@ -49,10 +43,10 @@ class SecretsInit:
         Raises:
             ProvisionError: a path cannot be examined.
         """
-        marks = watermarks()
+        marks, checkout = watermarks(), project_folder()
         found = [
-            *(failed("secrets", text) for text in read_supplied(self.supplied, self.table)[1]),
-            problem_or_ok("files", unreadable_problem(self.checkout), str(self.checkout)),
+            *(failed("secrets", text) for text in read_supplied(self.supplied, SECRETS)[1]),
+            problem_or_ok("files", unreadable_problem(checkout), str(checkout)),
             preflight.map_count_check(preflight.read_map_count()),
             preflight.memory_check(preflight.read_memory()),
             *(
@@ -72,8 +66,8 @@ class SecretsInit:
         Raises:
             ProvisionError: an item cannot be created.
         """
-        values, _ = read_supplied(self.supplied, self.table)
-        outcomes = distribute(self.table, values, SecretStorage(self.folder, self.consumers))
+        values, _ = read_supplied(self.supplied, SECRETS)
+        outcomes = distribute(SECRETS, values, SecretStorage(self.folder, CONSUMERS))
         for name, outcome in outcomes.items():
             yield f"{name}: {outcome}"
         for one in self.owned_folders:

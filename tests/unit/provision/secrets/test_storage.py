@@ -97,13 +97,12 @@ def test_an_interrupted_start_is_completed(storage: SecretStorage) -> None:
 def test_a_supplied_value_takes_precedence_and_a_change_has_a_rotation_note(
     storage: SecretStorage,
 ) -> None:
-    assert (
-        distribute(TABLE, {"password": "first-supplied-value"}, storage)["password"]
-        == "set to the supplied value"
-    )
-    assert (
-        distribute(TABLE, {"password": "first-supplied-value"}, storage)["password"] == "unchanged"
-    )
+    for outcome in ("set to the supplied value", "unchanged"):
+        first = distribute(TABLE, {"password": "first-supplied-value"}, storage)
+        assert first["password"] == outcome
+    # It stays after its file is removed.
+    assert distribute(TABLE, {}, storage)["password"] == "unchanged"
+    assert storage.read("reader", "password") == "first-supplied-value"
     changed = distribute(TABLE, {"password": "second-supplied-value"}, storage)
     assert changed["password"] == "changed to the supplied value: restart both"
     assert {storage.read(one, "password") for one in ("store", "reader")} == {
@@ -111,22 +110,16 @@ def test_a_supplied_value_takes_precedence_and_a_change_has_a_rotation_note(
     }
 
 
-def test_a_value_stays_after_its_file_is_removed(storage: SecretStorage) -> None:
-    distribute(TABLE, {"password": "first-supplied-value"}, storage)
-    assert distribute(TABLE, {}, storage)["password"] == "unchanged"
-    assert storage.read("reader", "password") == "first-supplied-value"
-
-
-def test_a_file_that_is_not_text_is_reported(storage: SecretStorage) -> None:
-    (storage.root / "store").mkdir(parents=True)
-    (storage.root / "store" / "password").write_bytes(b"\xff\xfe")
-    with pytest.raises(ProvisionError, match=r"store/password cannot be read: it is not text"):
-        distribute(TABLE, {}, storage)
-
-
-def test_a_folder_in_place_of_a_secret_is_reported(storage: SecretStorage) -> None:
-    (storage.root / "store" / "password").mkdir(parents=True)
-    with pytest.raises(ProvisionError, match=r"store/password cannot be read: Is a directory"):
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"\xff\xfe", "it is not text"), (None, "Is a directory")]
+)
+def test_what_cannot_be_read_is_reported(
+    storage: SecretStorage, content: bytes | None, why: str
+) -> None:
+    path = storage.root / "store" / "password"
+    path.parent.mkdir(parents=True)
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(ProvisionError, match=f"store/password cannot be read: {why}"):
         distribute(TABLE, {}, storage)
 
 

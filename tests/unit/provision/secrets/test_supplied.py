@@ -12,10 +12,6 @@ from tidegate.provision.secrets.supplied import read_supplied, value_problem
 WRITER = next(secret for secret in SECRETS if secret.name == "writer")
 
 
-def test_a_missing_folder_supplies_nothing(tmp_path: Path) -> None:
-    assert read_supplied(tmp_path / "nowhere", SECRETS) == ({}, [])
-
-
 def test_a_trailing_newline_is_not_part_of_the_value(tmp_path: Path) -> None:
     (tmp_path / "writer").write_text("correct-horse-battery\n")
     (tmp_path / "reader").write_text("correct-horse-stapled")
@@ -69,7 +65,10 @@ def test_an_unknown_name_and_a_folder_are_problems(tmp_path: Path) -> None:
     assert len(problems) == 2
 
 
-def test_a_file_in_place_of_the_folder_is_a_problem(tmp_path: Path) -> None:
+def test_a_missing_folder_supplies_nothing_and_a_file_in_its_place_is_a_problem(
+    tmp_path: Path,
+) -> None:
+    assert read_supplied(tmp_path / "nowhere", SECRETS) == ({}, [])
     file = tmp_path / "supplied"
     file.write_text("")
     assert read_supplied(file, SECRETS) == ({}, [f"{file} cannot be read: Not a directory"])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -14,77 +13,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.eventually import eventually_async
-from support.ports import free_port, free_ports
+from support.ports import free_port
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
-from tidegate.runtime.http_probe import Probe, probe_session
-from tidegate.runtime.keep_running import keep_running
+from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Replicas
-from tidegate.stack.gateway.runtime_api import RuntimeApi
-from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
+from tidegate.stack.processes.process_supervisor import State
 from tidegate.stack.replicas.local_resizer import LocalResizer
-from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, gateway_load, plan
 
 MAX_REPLICAS = 4
-Server = Callable[..., Program]
-READY = ReplicaSnapshot("ready", 0)
-OLD = Release(path=Path("old"))
+RunningPool = Callable[..., AbstractAsyncContextManager[ReplicaPool]]
+READY, NEWER = ReplicaSnapshot("ready", 0), ReplicaSnapshot("ready", 30)
+STARTING, FAILED = ReplicaSnapshot("starting", 5), ReplicaSnapshot("failed", 0)
+DRAINING, OLD = ReplicaSnapshot("draining", 0), ReplicaSnapshot("ready", 0, up_to_date=False)
 
 
 @pytest.mark.parametrize(
-    ("replicas", "desired", "load", "expected"),
+    ("replicas", "desired", "load", "surge", "expected"),
     [
-        pytest.param({}, 2, {}, ([1, 2], []), id="the lowest indexes first"),
-        pytest.param({1: READY, 3: READY}, 4, {}, ([2, 4], []), id="gaps are filled"),
-        pytest.param({1: READY, 2: READY}, 2, {}, ([], []), id="nothing to do"),
+        pytest.param({}, 2, {}, 0, ([1, 2], []), id="the lowest indexes first"),
+        pytest.param({1: READY, 3: READY}, 4, {}, 0, ([2, 4], []), id="gaps are filled"),
+        pytest.param({1: READY, 2: READY}, 2, {}, 0, ([], []), id="nothing to do"),
         pytest.param(
             {1: READY, 2: READY, 3: READY},
-            2,
-            {1: 2, 2: 0, 3: 1},
-            ([], [2]),
+            *(2, {1: 2, 2: 0, 3: 1}, 0, ([], [2])),
             id="the least busy is drained",
         ),
-        pytest.param(
-            {1: ReplicaSnapshot("ready", 30), 2: ReplicaSnapshot("ready", 10)},
-            1,
-            {},
-            ([], [1]),
-            id="the newest is drained",
-        ),
-        pytest.param(
-            {1: READY, 2: READY}, 1, {}, ([], [2]), id="of the same age, the highest index"
-        ),
-        pytest.param(
-            {1: ReplicaSnapshot("starting", 0), 2: READY},
-            1,
-            {},
-            ([], [1]),
-            id="one that is not ready is drained first",
-        ),
-        pytest.param(
-            {1: ReplicaSnapshot("failed", 0), 2: READY},
-            2,
-            {},
-            ([], []),
-            id="a failed one is being restarted",
-        ),
-        pytest.param(
-            {1: ReplicaSnapshot("draining", 0), 2: READY},
-            4,
-            {},
-            ([3, 4], []),
-            id="a draining one occupies its index",
-        ),
+        pytest.param({1: NEWER, 2: READY}, 1, {}, 0, ([], [1]), id="the newest is drained"),
+        pytest.param({1: READY, 2: READY}, 1, {}, 0, ([], [2]), id="of one age, the highest index"),
+        pytest.param({1: STARTING, 2: READY}, 1, {}, 0, ([], [1]), id="one not ready goes first"),
+        pytest.param({1: FAILED, 2: READY}, 2, {}, 0, ([], []), id="a failed one is restarted"),
+        pytest.param({1: DRAINING, 2: READY}, 4, {}, 0, ([3, 4], []), id="its index is occupied"),
+        # During a rollout.
+        pytest.param({1: OLD}, 1, {}, 1, ([2], []), id="start the new one first"),
+        pytest.param({1: OLD, 2: READY}, 1, {}, 0, ([], [1]), id="the old one is drained"),
+        pytest.param({1: OLD, 2: STARTING}, 1, {}, 0, ([], [2]), id="or the new, if not ready"),
+        pytest.param({1: OLD, 2: OLD, 3: STARTING}, 1, {}, 1, ([], [2]), id="the awaited is kept"),
+        pytest.param({1: OLD, 2: STARTING, 3: STARTING}, 1, {}, 1, ([], [3]), id="but only one"),
     ],
 )
 def test_the_plan_starts_and_drains_the_right_replicas(
     replicas: dict[int, ReplicaSnapshot],
     desired: int,
     load: dict[int, int],
+    surge: int,
     expected: tuple[list[int], list[int]],
 ) -> None:
-    assert plan(replicas, desired, MAX_REPLICAS, load) == expected
+    assert plan(replicas, desired, MAX_REPLICAS + surge, load, surge) == expected
 
 
 STATES = st.sampled_from(["starting", "ready", "failed", "draining", "gone"])
@@ -110,44 +86,6 @@ def test_a_plan_reaches_the_desired_number_as_far_as_indexes_are_free(
     assert len(active) + len(start) - len(drain) == min(desired, 8 - occupied)
 
 
-@asynccontextmanager
-async def running(
-    server: Server,
-    event_log: EventLog,
-    probe: Probe,
-    *,
-    load: Mapping[int, int] | None = None,
-) -> AsyncIterator[ReplicaPool]:
-    first_port = free_ports(MAX_REPLICAS)
-
-    async def known_load() -> Mapping[int, int]:
-        return load or {}
-
-    def create(index: int, release: Release) -> ProcessSupervisor:
-        del release
-        program = server(f"flights-{index}", first_port + index - 1)
-        return ProcessSupervisor(program, event_log, probe)
-
-    pool = ReplicaPool(
-        create=create,
-        event_log=event_log,
-        load=known_load,
-        gateway=RuntimeApi(Path("/no/gateway")),
-        max_replicas=MAX_REPLICAS,
-        desired=1,
-        release=OLD,
-    )
-    pool.start()
-    following = asyncio.create_task(keep_running("replicas", pool.run, event_log.fault))
-    try:
-        yield pool
-    finally:
-        following.cancel()
-        await asyncio.wait([following])
-        await pool.drain_all()
-        assert pool.processes == {}
-
-
 def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
     return lambda: (
         set(pool.processes) == set(indexes)
@@ -156,9 +94,9 @@ def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
 
 
 async def test_after_an_unexpected_error_the_pool_still_reaches_the_desired_number(
-    server: Server, event_log: EventLog, probe: Probe
+    running_pool: RunningPool, event_log: EventLog
 ) -> None:
-    async with running(server, event_log, probe) as pool:
+    async with running_pool() as pool:
         pool.resize(2)
         await eventually_async(ready(pool, 1, 2))
         known_load, failures = pool.load, ["once"]
@@ -175,9 +113,9 @@ async def test_after_an_unexpected_error_the_pool_still_reaches_the_desired_numb
 
 
 async def test_a_drain_that_fails_unexpectedly_is_tried_again(
-    server: Server, event_log: EventLog, probe: Probe
+    running_pool: RunningPool, event_log: EventLog
 ) -> None:
-    async with running(server, event_log, probe) as pool:
+    async with running_pool() as pool:
         pool.resize(2)
         await eventually_async(ready(pool, 1, 2))
         failures = ["once"]
@@ -193,9 +131,9 @@ async def test_a_drain_that_fails_unexpectedly_is_tried_again(
 
 
 async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_the_least_busy(
-    server: Server, event_log: EventLog, probe: Probe
+    running_pool: RunningPool, event_log: EventLog
 ) -> None:
-    async with running(server, event_log, probe, load={1: 1, 2: 0, 3: 2}) as pool:
+    async with running_pool(load={1: 1, 2: 0, 3: 2}) as pool:
         resizer = LocalResizer(pool, Replicas(min=1, max=MAX_REPLICAS))
         assert (await resizer.resize(3)).desired == 3
         await eventually_async(ready(pool, 1, 2, 3))
@@ -215,9 +153,9 @@ async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_t
 
 
 async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
-    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
+    running_pool: RunningPool, tmp_path: Path
 ) -> None:
-    async with running(server, event_log, probe) as pool:
+    async with running_pool() as pool:
         pool.resize(MAX_REPLICAS)
         await eventually_async(ready(pool, *range(1, MAX_REPLICAS + 1)))
         first = pool.processes[MAX_REPLICAS].pid
@@ -238,9 +176,9 @@ async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
 
 
 async def test_a_replica_that_dies_is_replaced_and_the_desired_number_stays(
-    server: Server, event_log: EventLog, probe: Probe
+    running_pool: RunningPool,
 ) -> None:
-    async with running(server, event_log, probe) as pool:
+    async with running_pool() as pool:
         pool.resize(2)
         await eventually_async(ready(pool, 1, 2))
         died = pool.processes[1].pid
@@ -252,9 +190,9 @@ async def test_a_replica_that_dies_is_replaced_and_the_desired_number_stays(
 
 @pytest.mark.parametrize("desired", [0, -1, MAX_REPLICAS + 1])
 async def test_a_number_outside_the_bounds_is_refused(
-    desired: int, server: Server, event_log: EventLog, probe: Probe
+    running_pool: RunningPool, desired: int
 ) -> None:
-    async with running(server, event_log, probe) as pool:
+    async with running_pool() as pool:
         with pytest.raises(ResizeRefusedError, match=r"outside \[1, 4\]"):
             await LocalResizer(pool, Replicas(min=1, max=MAX_REPLICAS)).resize(desired)
         assert pool.desired == 1

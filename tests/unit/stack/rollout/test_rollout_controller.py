@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,19 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from support.eventually import eventually_async
 from tidegate.resizer.server import serve_unix
-from tidegate.runtime.event_log import Entry, EventLog
-from tidegate.settings import load
+from tidegate.runtime.event_log import EventLog
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas import release
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit
 from tidegate.stack.replicas.replica_pool import ReplicaPool
-from tidegate.stack.rollout.rolling_replacement import RolloutStatus
 from tidegate.stack.rollout.rollout_controller import RolloutController
 from tidegate.stack.supervisor.control_client import ControlError, request_deploy
-from tidegate.stack.supervisor.status import StackStatus
-from tidegate.terminal import deploy_command
 
 NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
 OLD, NEW = Release(path=Path("old")), Release(path=Path("/new"), name="flights", version="2")
 ENV = dict(os.environ)
-Holder = Callable[..., subprocess.Popen[str]]
 
 
 async def no_load() -> Mapping[int, int]:
@@ -168,80 +162,6 @@ async def test_a_failed_admission_refuses_the_release(
     monkeypatch.setattr(release, "ADMISSION_SECONDS", seconds)
     with pytest.raises(ReleaseRefusedError, match=why):
         await admit(Path("/x"), tmp_path / "kept", OLD.path, ENV, tmp_path)
-
-
-def status(rollout: RolloutStatus | None) -> StackStatus:
-    empty: dict[str, Any] = dict.fromkeys(("data_dir", "service", "gateway", "prometheus"), "")
-    indexes: dict[str, Any] = dict.fromkeys(
-        ("min", "max", "desired", "running", "ready", "slots", "own_slots"), 1
-    )
-    return StackStatus(
-        state="ready",
-        pid=1,
-        started_at=0.0,
-        store="embedded",
-        simulated_device=False,
-        objective_seconds=0.5,
-        components=[],
-        replicas=[],
-        recent=[
-            Entry(at=2e10, level="info", component="rollout", action="deploy", message="it begins"),
-            Entry(at=1.0, level="info", component="stack", action="ready", message="long ago"),
-        ],
-        rollout=rollout,
-        **empty,
-        **indexes,
-    )
-
-
-@pytest.mark.parametrize(
-    ("ending", "code"),
-    [("done", 0), ("rolled back", deploy_command.FAILED), ("failed", deploy_command.FAILED)],
-)
-def test_the_deploy_command_follows_a_rollout_to_its_end(
-    ending: Any,
-    code: int,
-    *,
-    tmp_path: Path,
-    holder: Holder,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    holder(tmp_path)
-    states = iter(["rolling", ending])
-    monkeypatch.setattr(deploy_command, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(deploy_command, "request_deploy", lambda *_: NEW)
-    monkeypatch.setattr(
-        deploy_command,
-        "fetch_status",
-        lambda _: status(RolloutStatus(state=next(states), before=OLD, release=NEW)),
-    )
-    assert deploy_command.deploy(load(stack={"data_dir": tmp_path}), Path("x")) == code
-    output = capsys.readouterr().out
-    assert output.count("it begins") == 1
-    assert "long ago" not in output
-    assert ("this stack serves flights 2" in output) is (code == 0)
-
-
-def test_the_deploy_command_reports_a_refusal_and_a_missing_stack(
-    tmp_path: Path,
-    holder: Holder,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    settings = load(stack={"data_dir": tmp_path})
-    assert deploy_command.deploy(settings, Path("x")) == deploy_command.NOT_RUNNING
-    assert "no stack runs" in capsys.readouterr().err
-    holder(tmp_path)
-    assert deploy_command.deploy(settings, Path("x")) == deploy_command.FAILED
-    assert "does not answer" in capsys.readouterr().err
-
-    def refuse(*_: Any) -> Release:
-        raise ReleaseRefusedError("it lacks carrier")
-
-    monkeypatch.setattr(deploy_command, "request_deploy", refuse)
-    assert deploy_command.deploy(settings, Path("x")) == deploy_command.REFUSED
-    assert "refused, nothing was changed: it lacks carrier" in capsys.readouterr().err
 
 
 async def test_the_control_client_maps_the_responses_of_put_model(tmp_path: Path) -> None:

@@ -7,56 +7,39 @@ from pathlib import Path
 
 import pytest
 
+from support.samples.statuses import program_status
 from tidegate.autoscaler.live.override import Override, OverrideFile
 from tidegate.settings import load
-from tidegate.stack.supervisor.status import ProgramStatus, pause_status, stack_state
-
-
-def program(name: str, state: str, **more: object) -> ProgramStatus:
-    fields = {
-        "pid": 11,
-        "started_at": 1000.0,
-        "ready_at": 1001.0,
-        "restarts": 0,
-        "address": "http://127.0.0.1:1",
-        "problem": "",
-    }
-    return ProgramStatus.model_validate({"id": name, "state": state, **fields, **more})
+from tidegate.stack.supervisor.status import pause_status, stack_state
 
 
 @pytest.mark.parametrize(
-    ("components", "replicas", "state"),
+    ("components", "replicas", "minimum", "problem", "ready"),
     [
-        (["ready"], ["ready"], "ready"),
-        (["ready"], ["ready", "starting", "draining"], "ready"),
-        (["ready"], ["ready", "failed"], "degraded"),
-        (["ready"], ["starting"], "degraded"),
-        (["ready"], [], "degraded"),
-        (["ready", "failed"], ["ready"], "degraded"),
-        (["starting"], ["ready"], "degraded"),
+        (["ready"], ["ready"], 1, "", True),
+        (["ready"], ["ready", "starting", "draining"], 1, "", True),
+        (["ready"], ["ready", "failed"], 1, "", False),
+        (["ready"], ["starting"], 1, "", False),
+        (["ready"], [], 1, "", False),
+        (["ready", "failed"], ["ready"], 1, "", False),
+        (["starting"], ["ready"], 1, "", False),
+        (["ready"], ["ready"], 1, "the disk is full", False),
+        # Requests wait for the first replica.
+        (["ready"], [], 0, "", True),
+        (["ready"], ["starting"], 0, "", True),
+        (["ready"], ["failed"], 0, "", False),
     ],
 )
-def test_a_stack_is_ready_if_nothing_failed_and_a_replica_is_ready(
-    components: list[str], replicas: list[str], state: str
+def test_a_stack_is_degraded_by_what_failed_or_serves_nobody(
+    components: list[str], replicas: list[str], minimum: int, problem: str, *, ready: bool
 ) -> None:
-    assert (
-        stack_state(
-            [program("a", one) for one in components], [program("b", one) for one in replicas]
-        )
-        == state
+    state = stack_state(
+        [program_status("a", one) for one in components],
+        [program_status("b", one) for one in replicas],
+        minimum,
+        problem=problem,
     )
-
-
-def test_a_problem_of_the_whole_stack_degrades_it() -> None:
-    ready = [program("a", "ready")]
-    assert stack_state(ready, ready, problem="the disk is full") == "degraded"
-
-
-def test_with_a_minimum_of_zero_a_stack_without_replicas_is_ready() -> None:
-    gateway = [program("gateway", "ready")]
-    assert stack_state(gateway, [], 0) == "ready"
-    assert stack_state(gateway, [program("b", "starting")], 0) == "ready"
-    assert stack_state(gateway, [program("b", "failed")], 0) == "degraded"
+    assert state == ("ready" if ready else "degraded")
 
 
 def test_the_pause_in_force_is_part_of_the_status(tmp_path: Path) -> None:
