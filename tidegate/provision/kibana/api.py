@@ -61,22 +61,13 @@ class Kibana:
         version = (await self._call("GET", "/api/status")).get("version")
         return str(version.get("number", "")) if isinstance(version, dict) else ""
 
-    async def put_data_view(self, request: dict[str, Any]) -> None:
-        """Create a data view, or replace the one of the same name.
+    async def post(self, path: str, body: dict[str, Any]) -> None:
+        """Send a request that changes Kibana.
 
         Raises:
             ProvisionError: Kibana refused it.
         """
-        await self._call("POST", "/api/data_views/data_view", json=request)
-
-    async def set_default_data_view(self, data_view: str) -> None:
-        """Make this data view the default, unless a user has chosen another.
-
-        Raises:
-            ProvisionError: Kibana refused it.
-        """
-        body = {"data_view_id": data_view, "force": False}
-        await self._call("POST", "/api/data_views/default", json=body)
+        await self._call("POST", path, json=body)
 
     async def import_objects(self, ndjson: bytes) -> int:
         """Import saved objects; existing ones are replaced.

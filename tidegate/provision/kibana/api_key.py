@@ -6,25 +6,16 @@ of its default space for ten minutes, and can neither read events nor change the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from elasticsearch import (
-    ApiError,
-    AuthenticationException,
-    AuthorizationException,
-    Elasticsearch,
-    TransportError,
-)
+import aiohttp
 
-from tidegate.provision.elasticsearch.server import transport_reason
 from tidegate.provision.errors import ProvisionError
-from tidegate.runtime.http_client import HttpError
-from tidegate.runtime.secret_files import SecretFileError, read_login
+from tidegate.runtime.http_client import HttpClient, HttpError, tls_context
+from tidegate.runtime.secret_files import SecretFileError, authorization, read_login
 from tidegate.settings import Settings
-from tidegate.store.elasticsearch import responses
-from tidegate.store.elasticsearch.authorities import authority_options
 
 NAME: Final = "tidegate-setup-kibana"
 LIFETIME: Final = "10m"
@@ -40,10 +31,11 @@ ROLE: Final[dict[str, Any]] = {
         }
     ],
 }
+PATH: Final = "/_security/api_key"
 
 
-@contextmanager
-def api_key(settings: Settings) -> Iterator[str]:
+@asynccontextmanager
+async def api_key(settings: Settings, session: aiohttp.ClientSession) -> AsyncIterator[str]:
     """An encoded API key for Kibana; empty without `kibana.password_file`. It is invalidated at the end.
 
     Raises:
@@ -52,54 +44,34 @@ def api_key(settings: Settings) -> Iterator[str]:
     if settings.kibana.password_file is None:
         yield ""
         return
-    with _client(settings) as client:
-        key_id, encoded = _create(client, settings)
-        try:
-            yield encoded
-        finally:
-            # If Elasticsearch is not available, the key expires after its lifetime.
-            with suppress(ApiError, TransportError):
-                client.security.invalidate_api_key(ids=[key_id])
-
-
-def _create(client: Elasticsearch, settings: Settings) -> tuple[str, str]:
-    url, user = settings.store.elasticsearch.url, settings.kibana.username
+    client = _client(settings, session)
+    created = await _create(client, settings.kibana.username)
     try:
-        created = client.security.create_api_key(
-            name=NAME, expiration=LIFETIME, role_descriptors={NAME: ROLE}
-        )
-    except AuthenticationException as error:
-        raise ProvisionError(
-            f"Elasticsearch at {url} refuses the login of {user!r}: kibana.password_file does not contain "
-            "its password"
-        ) from error
-    except AuthorizationException as error:
-        raise ProvisionError(
-            f"Elasticsearch at {url} does not allow {user!r} (kibana.username) to create an API key: it "
-            "needs the cluster privilege manage_own_api_key"
-        ) from error
-    except ApiError as error:
-        raise ProvisionError(
-            f"Elasticsearch at {url} created no API key: {responses.reason(error)}"
-        ) from error
-    except TransportError as error:
-        raise ProvisionError(
-            f"Elasticsearch at {url} cannot be reached: {transport_reason(error)}"
-        ) from error
-    return created["id"], created["encoded"]
+        yield created["encoded"]
+    finally:
+        # If Elasticsearch is not available, the key expires after its lifetime.
+        with suppress(HttpError):
+            await client.json("DELETE", PATH, json={"ids": [created["id"]]})
 
 
-def _client(settings: Settings) -> Elasticsearch:
+async def _create(client: HttpClient, user: str) -> dict[str, str]:
+    body = {"name": NAME, "expiration": LIFETIME, "role_descriptors": {NAME: ROLE}}
+    try:
+        return dict(await client.post(PATH, body))
+    except HttpError as error:
+        advice = {
+            401: f": kibana.password_file does not contain the password of {user!r}",
+            403: f": {user!r} (kibana.username) needs the cluster privilege manage_own_api_key",
+        }.get(error.status or 0, "")
+        raise ProvisionError(f"no API key for Kibana was created: {error}{advice}") from error
+
+
+def _client(settings: Settings, session: aiohttp.ClientSession) -> HttpClient:
     server, kibana = settings.store.elasticsearch, settings.kibana
     try:
         login = read_login(kibana.username, kibana.password_file, "kibana.password_file")
-        authorities = authority_options(server)
+        tls = tls_context(server.ca_file, "store.elasticsearch.ca_file")
     except (HttpError, SecretFileError) as error:
         raise ProvisionError(str(error)) from error
-    return Elasticsearch(
-        server.url,
-        basic_auth=login,
-        request_timeout=REQUEST_SECONDS,
-        max_retries=0,
-        **authorities,
-    )
+    name = "Elasticsearch"
+    return HttpClient(session, server.url, authorization(login), tls, REQUEST_SECONDS, name)

@@ -50,7 +50,7 @@ async def _set_up(settings: Settings, report: Report) -> None:
         raise ProvisionError(str(error)) from error
     async with aiohttp.ClientSession() as session:
         await _wait(Kibana(session, url, tls), settings.kibana.start_seconds, report)
-        with api_key(settings) as key:
+        async with api_key(settings, session) as key:
             kibana = Kibana(session, url, tls, key)
             version = await kibana.version()
             report(
@@ -78,9 +78,11 @@ async def _import(kibana: Kibana, settings: Settings, report: Report) -> None:
     # The data views come first: the objects refer to them.
     views = data_views(settings)
     for view, request in zip(views, data_view_requests(settings), strict=True):
-        await kibana.put_data_view(request)
+        await kibana.post("/api/data_views/data_view", request)
         report(f"data view {view.name}: {view.pattern}")
-    await kibana.set_default_data_view(DEFAULT_DATA_VIEW)
+    # Unless a user has chosen another.
+    choice = {"data_view_id": DEFAULT_DATA_VIEW, "force": False}
+    await kibana.post("/api/data_views/default", choice)
     (default,) = (view for view in views if view.id == DEFAULT_DATA_VIEW)
     report(f"default data view, unless another has been chosen: {default.name}")
     objects = saved_objects(settings)

@@ -7,11 +7,13 @@ are tested in tests/integration/provision/test_kibana_key.py.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -35,7 +37,6 @@ class FakeElasticsearch:
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_route("PUT", "/_security/api_key", self._create)
         app.router.add_route("POST", "/_security/api_key", self._create)
         app.router.add_delete("/_security/api_key", self._invalidate)
         return app
@@ -52,9 +53,7 @@ class FakeElasticsearch:
         return self._respond({"invalidated_api_keys": ["id-1"], "error_count": 0})
 
     def _respond(self, body: dict[str, Any]) -> web.Response:
-        # The client refuses servers without this header.
-        headers = {"X-Elastic-Product": "Elasticsearch"}
-        return web.json_response(body, status=self.status, headers=headers)
+        return web.json_response(body, status=self.status)
 
 
 @pytest.fixture
@@ -75,79 +74,75 @@ def settings(elasticsearch: FakeElasticsearch, tmp_path: Path) -> Settings:
     )
 
 
-def error_of(settings: Settings) -> str:
-    with pytest.raises(ProvisionError) as caught, api_key(settings):
-        pass
-    return str(caught.value)
+@asynccontextmanager
+async def key_for(settings: Settings) -> AsyncIterator[str]:
+    async with aiohttp.ClientSession() as session, api_key(settings, session) as key:
+        yield key
 
 
-def test_the_key_is_valid_for_the_default_space_for_ten_minutes(
+async def test_the_key_is_valid_for_the_default_space_for_ten_minutes(
     elasticsearch: FakeElasticsearch, settings: Settings
 ) -> None:
-    with api_key(settings) as key:
+    async with key_for(settings) as key:
         assert key == ENCODED
         assert not elasticsearch.invalidated
     assert elasticsearch.invalidated == ["id-1"]
     password = base64.b64encode(b"elastic:of-elastic").decode()
     assert elasticsearch.logins == [f"Basic {password}"]
-    kibana = {
-        "application": "kibana-.kibana",
-        "privileges": ["space_all"],
-        "resources": ["space:default"],
-    }
-    assert elasticsearch.requests == [
-        {
-            "name": "tidegate-setup-kibana",
-            "expiration": "10m",
-            "role_descriptors": {
-                "tidegate-setup-kibana": {"cluster": [], "indices": [], "applications": [kibana]}
-            },
-        }
-    ]
+    (request,) = elasticsearch.requests
+    assert request["expiration"] == "10m"
+    (role,) = request["role_descriptors"].values()
+    assert (role["cluster"], role["indices"]) == ([], [])
+    (kibana,) = role["applications"]
+    assert (kibana["privileges"], kibana["resources"]) == (["space_all"], ["space:default"])
 
 
-def test_the_key_is_invalidated_on_an_error(
+async def test_the_key_is_invalidated_on_an_error(
     elasticsearch: FakeElasticsearch, settings: Settings
 ) -> None:
-    def fail() -> None:
-        with api_key(settings):
+    async def fail() -> None:
+        async with key_for(settings):
             raise ProvisionError("for some reason")
 
     with pytest.raises(ProvisionError, match="for some reason"):
-        fail()
+        await fail()
     assert elasticsearch.invalidated == ["id-1"]
 
 
-def test_a_key_that_cannot_be_invalidated_expires(
+async def test_a_key_that_cannot_be_invalidated_expires(
     elasticsearch: FakeElasticsearch, settings: Settings
 ) -> None:
-    with api_key(settings) as key:
+    async with key_for(settings) as key:
         elasticsearch.status = 503
     assert key == ENCODED
 
 
-def test_a_missing_privilege_is_reported(
-    elasticsearch: FakeElasticsearch, settings: Settings
+@pytest.mark.parametrize(
+    ("status", "ca_file", "message"),
+    [
+        (401, None, "kibana.password_file does not contain the password of 'elastic'"),
+        (403, None, "'elastic' .kibana.username. needs the cluster privilege manage_own_api_key"),
+        (200, "/nowhere", "store.elasticsearch.ca_file: /nowhere: No such file or directory"),
+    ],
+)
+async def test_why_there_is_no_key_is_reported(
+    elasticsearch: FakeElasticsearch,
+    settings: Settings,
+    *,
+    status: int,
+    ca_file: str | None,
+    message: str,
 ) -> None:
-    elasticsearch.status = 403
-    assert error_of(settings) == (
-        f"Elasticsearch at {elasticsearch.url} does not allow 'elastic' (kibana.username) to create an "
-        "API key: it needs the cluster privilege manage_own_api_key"
-    )
+    elasticsearch.status = status
+    store = {"elasticsearch": {"url": elasticsearch.url, "ca_file": ca_file}}
+    changed = Settings.model_validate({"store": store, "kibana": settings.kibana})
+    with pytest.raises(ProvisionError, match=message):
+        async with key_for(changed):
+            pass
 
 
-def test_a_certificate_file_that_cannot_be_read_is_reported(
-    elasticsearch: FakeElasticsearch, settings: Settings, tmp_path: Path
-) -> None:
-    nowhere = tmp_path / "nowhere"
-    store = {"elasticsearch": {"url": elasticsearch.url, "ca_file": nowhere}}
-    elsewhere = Settings.model_validate({"store": store, "kibana": settings.kibana})
-    message = f"store.elasticsearch.ca_file: {nowhere}: No such file or directory"
-    assert error_of(elsewhere) == message
-
-
-def test_without_a_password_no_key_is_requested(elasticsearch: FakeElasticsearch) -> None:
+async def test_without_a_password_no_key_is_requested(elasticsearch: FakeElasticsearch) -> None:
     store = {"elasticsearch": {"url": elasticsearch.url}}
-    with api_key(Settings.model_validate({"store": store})) as key:
+    async with key_for(Settings.model_validate({"store": store})) as key:
         assert key == ""
     assert not elasticsearch.requests

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def test_objects_and_choices_of_users_are_unchanged(kibana: FakeKibana, run: Run
 def test_it_logs_in_with_the_temporary_key(
     kibana: FakeKibana, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fake_key(_: Settings) -> AbstractContextManager[str]:
+    def fake_key(*_: object) -> nullcontext[str]:
         return nullcontext("c2VjcmV0")
 
     monkeypatch.setattr("tidegate.provision.kibana.setup.api_key", fake_key)
@@ -146,14 +146,14 @@ def test_a_closed_connection_is_reported(kibana: FakeKibana, run: Run) -> None:
 def test_a_timeout_is_reported(
     kibana: FakeKibana, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Kibana.set_default_data_view
+    original = Kibana.post
 
-    async def with_short_timeout(self: Kibana, data_view: str) -> None:
+    async def with_short_timeout(self: Kibana, path: str, body: dict[str, Any]) -> None:
         # Only this call has a short timeout.
-        monkeypatch.setattr(api, "CALL_SECONDS", 0.2)
-        await original(self, data_view)
+        monkeypatch.setattr(api, "CALL_SECONDS", 0.2 if path.endswith("/default") else 60.0)
+        await original(self, path, body)
 
-    monkeypatch.setattr(Kibana, "set_default_data_view", with_short_timeout)
+    monkeypatch.setattr(Kibana, "post", with_short_timeout)
     kibana.hang = "/api/data_views/default"
     code, _, err = run()
     assert code == 2
