@@ -1,7 +1,7 @@
 """The replay's own data folder, emptied at its start.
 
 In the stack's folder, the rules' windows of one hour and one day would include rows of an earlier replay or
-demo. The ground truth does not contain those rows, so it could not explain the alerts that they cause.
+demo. The ground truth does not contain those rows, so its figures would differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The alerts that must fire: drift that is critical in the sent rows for clearly longer than the rules wait.
-
-That each alert which fired is explained proves nothing about rules that never fire.
-"""
+"""The alerts that must fire: drift that is critical in the sent rows clearly longer than the rules need."""
 
 from __future__ import annotations
 
@@ -12,12 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from tidegate.demos.flights_year.ground_truth import DELAY_SECONDS, GroundTruth, Subject
+from tidegate.demos.flights_year.ground_truth import GroundTruth, Subject
 from tidegate.monitoring.report.alerts import FiredAlert
-from tidegate.rules.model_alerts import TIERS
+from tidegate.rules.drift_rules import SECONDS
 
 STEP_SECONDS: Final = 5.0
 """Time between two looks at the rows: the evaluation interval of the alerts."""
+DELAY_SECONDS: Final = 25.0
+"""Age of the samples that an alert is about: a scrape, the interval of the rules, that of the alert."""
 MARGIN_SECONDS: Final = 20.0
 """Drift must last this much longer than the rules need: a busy machine evaluates them late."""
 
@@ -49,7 +48,7 @@ class ExpectedAlert:
         """Whether one of these alerts is the expected one."""
         return any(
             (alert.name, alert.subject) == self.subject
-            and alert.begin <= self.end + DELAY_SECONDS[self.window]
+            and alert.begin <= self.end + DELAY_SECONDS
             and alert.end >= self.begin
             for alert in alerts
         )
@@ -69,9 +68,9 @@ def expected_alerts(
     times = np.arange(begin, end, STEP_SECONDS).tolist()
     return [
         expected
-        for window in TIERS["Critical"]
+        for window in SECONDS
         for expected in _episodes(truth, window, times)
-        if expected.end - expected.begin >= hold_seconds + DELAY_SECONDS[window] + MARGIN_SECONDS
+        if expected.end - expected.begin >= hold_seconds + DELAY_SECONDS + MARGIN_SECONDS
     ]
 
 

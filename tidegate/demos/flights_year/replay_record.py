@@ -64,11 +64,6 @@ class ReplayRecord:
         """When each row was answered."""
         return _repeat(self.batches, [batch.answered_at for batch in self.batches])
 
-    def row_label_times(self) -> Floats:
-        """When each row's label was sent; infinite if it was not."""
-        not_sent = [np.inf] * (len(self.batches) - len(self.labelled_at))
-        return _repeat(self.batches, [*self.labelled_at, *not_sent])
-
     def row_periods(self) -> npt.NDArray[np.intp]:
         """The index of each row's period."""
         periods = [float(batch.period) for batch in self.batches]

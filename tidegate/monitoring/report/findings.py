@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -86,7 +86,6 @@ class Findings:
         segments: those that have become worse.
         examples: the worst predictions.
         newer: the version that answers now, if it is not the model's.
-        explanations: why an alert fired, by the alert, where this is known.
     """
 
     task: Task
@@ -100,7 +99,6 @@ class Findings:
     segments: Sequence[Segment]
     examples: Sequence[Example]
     newer: NewerVersion | None = None
-    explanations: Mapping[FiredAlert, str] = field(default_factory=dict)
 
     @property
     def model(self) -> Model:
@@ -160,7 +158,6 @@ def build_findings(
     span: Period,
     periods: Sequence[Period],
     newer: NewerVersion | None = None,
-    explanations: Mapping[FiredAlert, str] | None = None,
 ) -> Findings:
     """The findings from labelled rows and counters, for these periods."""
     quality = quality_by_period(task, rows, periods)
@@ -177,7 +174,6 @@ def build_findings(
         segments=degraded_segments(task, rows, last.period)[:SEGMENTS] if last else [],
         examples=worst_predictions(task, rows, EXAMPLES),
         newer=newer,
-        explanations=explanations or {},
     )
 
 
