@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 
 from tidegate.monitoring.counting.reference import BadReferenceError, Reference
-from tidegate.monitoring.counting.residuals import MIN_ROWS
+from tidegate.monitoring.counting.residuals import MIN_ROWS, calibrate_residuals
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.reference import build_reference, calibrate, calibrate_residuals
+from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.artefacts.rows import Rows
 from tidegate.service.model.predictions import Classification, Prediction, Regression
 

@@ -27,7 +27,7 @@ from tidegate.service.artefacts.import_report import report
 from tidegate.service.artefacts.onnx_graph import thresholds
 from tidegate.service.artefacts.parity import Parity, compare, merged
 from tidegate.service.artefacts.provenance import versions, write_samples
-from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.artefacts.reference import no_rows
 from tidegate.service.artefacts.rows import Rows, names_from_header, read_rows
 from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
 from tidegate.service.artefacts.source_model import SourceModel
@@ -197,8 +197,7 @@ def _measure(
     graph: bytes, signature: Signature, rows: Rows | None
 ) -> tuple[Reference, dict[str, Any]]:
     if rows is None:
-        width = len(signature.features)
-        return build_reference(signature.features, np.empty((0, width), dtype=np.float32)), {}
+        return no_rows(signature.features), {}
     return measure(rows, open_graph(graph, signature).predict(rows.matrix), len(signature.classes))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -16,14 +15,12 @@ from pathlib import Path
 from platform import python_version
 from typing import Any, Final
 
-import numpy as np
 from pydantic import ValidationError
 
-from tidegate.monitoring.counting.category_bins import category_bins
-from tidegate.monitoring.counting.number_bins import number_bins
-from tidegate.monitoring.counting.reference import BadReferenceError, Reference, load_reference
+from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
 from tidegate.os_errors import os_error_message
-from tidegate.service.artefacts.schema_file import FeatureSchema
+from tidegate.service.artefacts.reference import no_rows
+from tidegate.service.artefacts.schema_file import FeatureSchema, first_fault
 from tidegate.service.model.artefact import (
     REFERENCE,
     Manifest,
@@ -77,7 +74,7 @@ def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
                     folder, **fields, inputs=inputs, versions={"python": python_version()}
                 )
     except ValidationError as error:
-        raise PredictorError(f"model.path: {target}: {_first_fault(error)}") from error
+        raise PredictorError(f"model.path: {target}: {first_fault(error)}") from error
     return out
 
 
@@ -127,7 +124,7 @@ def _features(predictor: Any, target: str) -> tuple[Feature, ...]:
             feature = Feature.model_validate({"name": schema.name, **schema.changes(), **example})
         except ValidationError as error:
             raise PredictorError(
-                f"model.path: features[{number}] of {target}: {_first_fault(error)}"
+                f"model.path: features[{number}] of {target}: {first_fault(error)}"
             ) from error
         if feature.kind == "category" and not feature.categories:
             raise PredictorError(
@@ -159,13 +156,7 @@ def _reference(predictor: Any, features: Sequence[Feature], app_dir: Path) -> by
     """The content of the file that the class names, or a reference of no rows."""
     named = getattr(predictor, "reference", None)
     if named is None:
-        none = tuple(
-            category_bins(feature.name, ())
-            if feature.kind == "category"
-            else number_bins(feature.name, np.empty(0, np.float32), kind=feature.kind)
-            for feature in features
-        )
-        return Reference(samples=0, features=none).model_dump_json().encode()
+        return no_rows(features).model_dump_json().encode()
     file = app_dir / Path(named)
     if not file.is_file():
         raise PredictorError(
@@ -174,13 +165,6 @@ def _reference(predictor: Any, features: Sequence[Feature], app_dir: Path) -> by
         )
     load_reference(file)
     return file.read_bytes()
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
-    message = re.sub(r"^Value error, ", "", fault["msg"])
-    return f"`{key}`: {message}" if key else message
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 
 The bins of a number, and of the values that a regressor predicts, lie between deciles
 (tidegate/monitoring/counting/number_bins.py). The bins of a category are its most frequent values, one for
-the others and one for missing values.
+the others and one for missing values (tidegate/monitoring/counting/category_bins.py).
 """
 
 from __future__ import annotations
@@ -12,29 +12,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
 
-from tidegate.monitoring.counting.category_bins import MOST_FREQUENT
+from tidegate.monitoring.counting.category_bins import category_bins
 from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
 from tidegate.monitoring.counting.reference import (
-    MISSING,
-    OTHER,
     Calibration,
     FeatureReference,
     Reference,
     Residuals,
 )
-from tidegate.monitoring.counting.residuals import calibrate_residuals
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.predictions import Classification
-
-__all__ = [
-    "MOST_FREQUENT",
-    "build_reference",
-    "calibrate",
-    "calibrate_confidence",
-    "calibrate_residuals",
-]
 
 
 def build_reference(
@@ -59,12 +47,17 @@ def build_reference(
     """
     return Reference(
         samples=len(matrix),
-        features=tuple(_reference(*pair) for pair in zip(features, matrix.T, strict=True)),
+        features=tuple(_bins(*pair) for pair in zip(features, matrix.T, strict=True)),
         calibration=calibration,
         predictions=tuple(predictions),
         prediction=None if values is None or not len(values) else predicted_value_bins(values),
         residuals=residuals,
     )
+
+
+def no_rows(features: Sequence[Feature]) -> Reference:
+    """The reference of a model without rows of training, with which drift is not computed."""
+    return build_reference(features, np.empty((0, len(features)), np.float32))
 
 
 def calibrate(prediction: Classification, truth: npt.NDArray[np.intp]) -> Calibration:
@@ -86,6 +79,9 @@ def calibrate_confidence(
         confidence: the probability of each predicted label, of shape [rows].
         correct: whether it is the true label, of shape [rows].
     """
+    # A predictor in Python takes bins from here, and should not have to wait for scikit-learn.
+    from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415
+
     curve: Any = IsotonicRegression(out_of_bounds="clip")
     curve.fit(confidence.astype(np.float64), correct.astype(np.float64))
     return Calibration(
@@ -95,20 +91,8 @@ def calibrate_confidence(
     )
 
 
-def _reference(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:
-    if feature.kind == "category":
-        return _category_reference(feature, column)
-    return number_bins(feature.name, column, kind=feature.kind)
-
-
-def _category_reference(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:
-    missing = np.isnan(column)
-    counts = np.bincount(column[~missing].astype(np.intp), minlength=len(feature.categories))
-    most_frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_FREQUENT])
-    included = counts[most_frequent]
-    return FeatureReference(
-        name=feature.name,
-        kind=feature.kind,
-        bins=(*(feature.categories[i] for i in most_frequent), OTHER, MISSING),
-        counts=(*included.tolist(), int(counts.sum() - included.sum()), int(missing.sum())),
-    )
+def _bins(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:
+    if feature.kind != "category":
+        return number_bins(feature.name, column, kind=feature.kind)
+    texts = [None if np.isnan(code) else feature.categories[int(code)] for code in column]
+    return category_bins(feature.name, texts, also=feature.categories)

@@ -154,10 +154,11 @@ def read_schema(file: Path) -> ModelSchema:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ImportModelError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise ImportModelError(f"{path}: {_first_fault(error)}") from error
+        raise ImportModelError(f"{path}: {first_fault(error)}") from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
+    """The first fault: its key, and what is wrong with it."""
     fault = error.errors()[0]
     place = [part for part in fault["loc"] if part not in {"str", "int"}]
     key = ".".join(str(part) for part in place)

@@ -19,10 +19,10 @@ from tidegate.monitoring.counting.number_bins import (
     predicted_value_bins,
 )
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
-from tidegate.monitoring.counting.residuals import MIN_ROWS
+from tidegate.monitoring.counting.residuals import MIN_ROWS, calibrate_residuals
 from tidegate.monitoring.tasks.answers import numbers
-from tidegate.monitoring.tasks.registry import TaskName
-from tidegate.service.artefacts.reference import calibrate_confidence, calibrate_residuals
+from tidegate.monitoring.tasks.registry import TASKS
+from tidegate.service.artefacts.reference import calibrate_confidence
 
 MAX_INTEGER_LABELS: Final = 20
 """Integers with more different values than this are predicted values, not labels."""
@@ -44,7 +44,7 @@ class Columns:
     truth: str | None = None
     confidence: str | None = None
     features: tuple[str, ...] | None = None
-    task: TaskName | None = None
+    task: str | None = None
 
 
 def table_reference(table: pd.DataFrame, columns: Columns) -> Reference:
@@ -68,6 +68,8 @@ def table_reference(table: pd.DataFrame, columns: Columns) -> Reference:
 
 def _checked(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """The table with names as strings, if it has rows and the named columns."""
+    if columns.task not in {None, *TASKS}:
+        raise BadReferenceError(f"--task should be {' or '.join(TASKS)}, got {columns.task}")
     table = table.set_axis([str(name) for name in table.columns], axis="columns")
     if table.empty:
         raise BadReferenceError("there are no rows")
@@ -146,7 +148,7 @@ def _is_number(name: str, column: pd.Series[Any]) -> bool:
     raise BadReferenceError(f"column {name} has {found} name the features without it by --features")
 
 
-def _task(column: pd.Series[Any], columns: Columns) -> TaskName:
+def _task(column: pd.Series[Any], columns: Columns) -> str:
     if columns.task is not None:
         return columns.task
     if columns.confidence is not None or not _is_number(columns.prediction, column):

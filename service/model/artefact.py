@@ -56,6 +56,12 @@ class Manifest(Signature):
     """`sha256:<digest>` of each other file."""
 
     @property
+    def held_out_accuracy(self) -> float | None:
+        """The accuracy on held-out rows; None if it was not measured."""
+        accuracy: float | None = self.metrics.get("held_out", {}).get("accuracy")
+        return accuracy
+
+    @property
     def example(self) -> dict[str, float | int | str | None]:
         """A valid instance."""
         return {feature.name: feature.example for feature in self.features}

@@ -11,7 +11,7 @@ from tidegate.service.model.artefact import REFERENCE, Artefact, Manifest
 from tidegate.service.model.inline_rows import inline_rows
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.inputs.registry import make_inputs
-from tidegate.service.model.predictor import RUNTIMES, Predictor, open_predictor
+from tidegate.service.model.predictor import Predictor, open_predictor
 from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.tasks.contract import Task
 from tidegate.settings import Settings
@@ -59,8 +59,8 @@ def load_model(artefact: Artefact, hosting: Hosting = Hosting()) -> Model:
         predictor,
         example=inputs.example(typical),
         inline_rows=inline_rows(predictor.predict, lambda rows: inputs.resize(typical, rows))
-        if RUNTIMES[artefact.manifest.runtime].tried
-        else 0,
+        if artefact.manifest.runtime == "onnx"
+        else 0,  # code in Python never runs on the event loop
     )
 
 
@@ -78,11 +78,5 @@ def make_monitor(artefact: Artefact, settings: Settings) -> ModelMonitor:
         categories=[feature.categories for feature in make_inputs(manifest).features],
         labels=[str(label) for label in manifest.classes],
         significance=settings.drift.significance,
-        accuracy=held_out_accuracy(manifest),
+        accuracy=manifest.held_out_accuracy,
     )
-
-
-def held_out_accuracy(manifest: Manifest) -> float | None:
-    """The accuracy on held-out rows; None if the manifest has none."""
-    accuracy: float | None = manifest.metrics.get("held_out", {}).get("accuracy")
-    return accuracy

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from itertools import islice
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -56,48 +55,6 @@ class Predictor(Protocol):
         ...
 
 
-OpenPredictor: TypeAlias = Callable[[Artefact, Inputs[Any], Task[Any], Hosting], Predictor]
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What runs a predictor.
-
-    Attributes:
-        name: its name in messages.
-        open: opens a predictor.
-        tried: whether the model is tried and measured with typical rows when it is loaded. Code in Python
-            is not: it may have effects or take long, and never runs on the event loop.
-    """
-
-    name: str
-    open: OpenPredictor
-    tried: bool
-
-
-def open_onnx(
-    artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
-) -> Predictor:
-    """The predictor of an ONNX file."""
-    del hosting
-    return OnnxPredictor(str(artefact.path / ONNX), inputs, task)
-
-
-def open_python(
-    artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
-) -> Predictor:
-    """The predictor of a class in Python."""
-    kind = ProcessPredictor if hosting.run == "process" else ThreadPredictor
-    return kind(artefact, inputs, task, hosting)
-
-
-RUNTIMES: Final[dict[str, Runtime]] = {
-    "onnx": Runtime("ONNX Runtime", open_onnx, tried=True),
-    "python": Runtime("Python", open_python, tried=False),
-}
-"""What runs a predictor, for each runtime of a signature."""
-
-
 def open_predictor(
     artefact: Artefact, reference: Reference | None = None, hosting: Hosting = Hosting()
 ) -> tuple[Predictor, Any]:
@@ -109,28 +66,24 @@ def open_predictor(
         hosting: where code in Python is imported from, and what it runs in.
 
     Returns:
-        The predictor, and the rows; those of a runtime that tries none are a placeholder.
+        The predictor, and the rows; those of code in Python are a placeholder.
 
     Raises:
         ArtefactError: it cannot be run, or answers something else than its manifest says.
     """
-    manifest = artefact.manifest
-    if manifest.runtime not in RUNTIMES:
-        raise ArtefactError(
-            f"{artefact.path} needs the runtime `{manifest.runtime}`, which this version does not have"
-        )
-    runtime = RUNTIMES[manifest.runtime]
+    manifest, file = artefact.manifest, artefact.path / ONNX
     inputs, task = make_inputs(manifest), make_task(manifest, reference)
-    if not runtime.tried:
-        return runtime.open(artefact, inputs, task, hosting), inputs.placeholder(1)
+    if manifest.runtime == "python":
+        # It is not tried: it may have effects or take long.
+        kind = ProcessPredictor if hosting.run == "process" else ThreadPredictor
+        return kind(artefact, inputs, task, hosting), inputs.placeholder(1)
     try:
-        predictor = runtime.open(artefact, inputs, task, hosting)
+        predictor = OnnxPredictor(str(file), inputs, task)
         return predictor, _first_prediction(predictor, artefact)
-    # The exceptions of runtimes have no common base class.
+    # The exceptions of ONNX Runtime have no common base class.
     except Exception as error:
-        file = artefact.path / ONNX
         raise ArtefactError(
-            f"{file} cannot be run by {runtime.name}: {full_message(error)}"
+            f"{file} cannot be run by ONNX Runtime: {full_message(error)}"
         ) from error
 
 
@@ -145,37 +98,25 @@ def load_predictor(
     return open_predictor(artefact, reference, hosting)[0]
 
 
-def sample_rows(artefact: Artefact, inputs: Inputs[Any]) -> Any | None:
-    """Up to `TYPICAL_ROWS` sample rows of the artefact; None if it has no usable ones.
+def _first_prediction(predictor: Predictor, artefact: Artefact) -> Any:
+    """Predict sample rows, or one row of zeros if there are no usable ones; returns them.
 
     Equal rows take the same path through a tree ensemble: 32 of them cost a fifth of 32 samples.
     """
+    inputs = predictor.inputs
     try:
         with (artefact.path / SAMPLES).open("rb") as file:
-            return inputs.read([orjson.loads(line) for line in islice(file, TYPICAL_ROWS)])
+            samples = inputs.read([orjson.loads(line) for line in islice(file, TYPICAL_ROWS)])
     except (FileNotFoundError, orjson.JSONDecodeError, RequestError):
-        return None
+        *sizes, last = TRIED_SIZES
+        for size in sizes:
+            with suppress(RequestError):
+                return _tried(predictor, inputs.placeholder(size))
+        return _tried(predictor, inputs.placeholder(last))
+    return _tried(predictor, samples)
 
 
-def _first_prediction(predictor: Predictor, artefact: Artefact) -> Any:
-    """Predict typical rows, or one row of zeros if there are none; returns them."""
-    inputs = predictor.inputs
-    samples = sample_rows(artefact, inputs)
-    if samples is not None:
-        _try(predictor, samples)
-        return samples
-    for size in TRIED_SIZES:
-        rows = inputs.placeholder(size)
-        try:
-            _try(predictor, rows)
-        except RequestError:
-            if size == TRIED_SIZES[-1]:
-                raise
-        else:
-            return rows
-    raise AssertionError("the last size returns or raises")
-
-
-def _try(predictor: Predictor, rows: Any) -> None:
+def _tried(predictor: Predictor, rows: Any) -> Any:
     prediction = predictor.predict(predictor.inputs.resize(rows, TRIED_ROWS))
     predictor.task.check(prediction, TRIED_ROWS)
+    return rows

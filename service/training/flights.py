@@ -21,12 +21,11 @@ LATE_MINUTES: Final = 15
 CLASSES: Final = ("late", "on_time")
 # name, unit, smallest and largest accepted value, example, meaning. The limits are physical limits, wider
 # than the data: values between the two are drift, which is counted and not refused.
-_WHOLE: Final = (
+_NUMBERS: Final = (
     ("weekday", "", 1, 7, 2, "Day of the week; 1 is Monday"),
     ("hour", "h", 0, 23, 5, "Scheduled departure, local time"),
     ("minute", "min", 0, 59, 15, "Minute of the scheduled departure"),
-)
-_WEATHER: Final = (
+    ("distance", "mi", 0, 12_500, 1400, "Distance between the airports"),
     ("temp", "°F", -130, 150, 39.02, "Air temperature at departure"),
     ("dewp", "°F", -150, 110, 28.04, "Dew point"),
     ("humid", "%", 0, 100, 64.43, "Relative humidity"),
@@ -36,6 +35,8 @@ _WEATHER: Final = (
     ("pressure", "mbar", 850, 1100, 1011.9, "Air pressure at sea level"),
     ("visib", "mi", 0, 200, 10, "Visibility"),
 )
+_WHOLE: Final = frozenset({"weekday", "hour", "minute"})
+WEATHER: Final = tuple(row[0] for row in _NUMBERS[4:])
 _FEATURES: Final = (
     Feature(name="carrier", kind="category", description="Airline, IATA code", example="UA"),
     Feature(name="origin", kind="category", description="Departure airport", example="EWR"),
@@ -43,37 +44,17 @@ _FEATURES: Final = (
     *(
         Feature(
             name=name,
-            kind="integer",
+            kind="integer" if name in _WHOLE else "number",
             unit=unit,
             minimum=low,
             maximum=high,
             example=example,
             description=description,
+            missing=name in WEATHER,
         )
-        for name, unit, low, high, example, description in _WHOLE
-    ),
-    Feature(
-        name="distance",
-        unit="mi",
-        minimum=0,
-        maximum=12_500,
-        example=1400,
-        description="Distance between the airports",
-    ),
-    *(
-        Feature(
-            name=name,
-            unit=unit,
-            minimum=low,
-            maximum=high,
-            example=example,
-            description=description,
-            missing=True,
-        )
-        for name, unit, low, high, example, description in _WEATHER
+        for name, unit, low, high, example, description in _NUMBERS
     ),
 )
-WEATHER: Final = tuple(row[0] for row in _WEATHER)
 JOIN: Final = ("year", "month", "day", "hour", "origin")
 
 

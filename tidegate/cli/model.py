@@ -82,12 +82,12 @@ def reference(
     The rows should be some that the model was not trained on: with true labels they give the accuracy, or the
     error and the calibrated interval, that later labels are compared with.
     """
-    from tidegate.service.artefacts.reference_command import ReferenceOptions, run
+    from tidegate.service.artefacts.reference_command import run
+    from tidegate.service.artefacts.table_reference import Columns
 
-    options = ReferenceOptions(
-        file, out, prediction, truth=truth, confidence=confidence, features=features, task=task
-    )
-    raise typer.Exit(run(options))
+    names = None if features is None else tuple(name.strip() for name in features.split(","))
+    columns = Columns(prediction, truth, confidence, names, task)
+    raise typer.Exit(run(file, out, columns))
 
 
 @commands.command(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.service.model.features import INSTANCES, Feature, Matrix, Schema, Value
-from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.inputs.contract import BatchT, Inputs
 from tidegate.service.model.inputs.feature_docs import feature_row, instance_model
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor import Tensor
@@ -28,15 +28,34 @@ MATRIX_INPUT: Final = "features"
 BYTES: Final = "BYTES"
 
 
-class MatrixInputs(Inputs[Matrix]):
-    """Features that the graph takes as one float32 matrix."""
+class FeatureInputs(Inputs[BatchT]):
+    """Features, however the model takes them."""
 
     def __init__(self, signature: Signature) -> None:
         self.features = signature.features
-        self.schema: Final = Schema(signature.features)
         self.tensors = tuple(
-            TensorSpec(name=f.name, datatype=datatype_of(f), shape=(-1, 1)) for f in self.features
+            TensorSpec(name=f.name, datatype=_datatype(f), shape=(-1, 1)) for f in self.features
         )
+
+    def differences(self, other: Signature) -> list[str]:
+        """Features that the other model lacks, requires, or accepts fewer values of."""
+        return _differences(self.features, other.features)
+
+    def instance_type(self) -> Any:
+        """An object with a field for each feature."""
+        return instance_model(self.features)
+
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """A row for each feature."""
+        return [feature_row(feature) for feature in self.features]
+
+
+class MatrixInputs(FeatureInputs[Matrix]):
+    """Features that the graph takes as one matrix."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__(signature)
+        self.schema: Final = Schema(signature.features)
         self._input = MATRIX_INPUT
         self._type: np.dtype[Any] | None = None
 
@@ -75,21 +94,9 @@ class MatrixInputs(Inputs[Matrix]):
         """The rows as they were sent."""
         return [list(row.values()) for row in self.schema.decode(batch)]
 
-    def differences(self, other: Signature) -> list[str]:
-        """Features that the other model lacks, requires, or accepts fewer values of."""
-        return feature_differences(self.features, other.features)
-
     def example(self, batch: Matrix) -> dict[str, Any]:
         """The example of each feature."""
         return {feature.name: feature.example for feature in self.features}
-
-    def instance_type(self) -> Any:
-        """An object with a field for each feature."""
-        return instance_model(self.features)
-
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """A row for each feature."""
-        return [feature_row(feature) for feature in self.features]
 
 
 class ColumnInputs(MatrixInputs):
@@ -135,7 +142,7 @@ def _dtype(kind: str) -> np.dtype[Any]:
     return np.dtype({"float": "float32", "double": "float64", "string": "object"}.get(name, name))
 
 
-def datatype_of(feature: Feature) -> Datatype:
+def _datatype(feature: Feature) -> Datatype:
     """The datatype of a feature in the protocol."""
     if feature.kind == "category":
         return "BYTES"
@@ -218,7 +225,7 @@ def _without_nan(values: Sequence[Any] | npt.NDArray[Any]) -> list[Any]:
     return [None if value != value else value for value in values]  # noqa: PLR0124 (NaN alone)
 
 
-def feature_differences(current: Sequence[Feature], others: Sequence[Feature]) -> list[str]:
+def _differences(current: Sequence[Feature], others: Sequence[Feature]) -> list[str]:
     """What a client of a model with the features `current` would notice of a model with others."""
     by_name = {feature.name: feature for feature in current}
     names = {feature.name for feature in others}

@@ -18,12 +18,9 @@ from tidegate.service.model.features import (
     Value,
     checked_length,
 )
-from tidegate.service.model.inputs.contract import Inputs
-from tidegate.service.model.inputs.feature_docs import feature_row, instance_model
-from tidegate.service.model.inputs.matrix import datatype_of, feature_differences, to_matrix
+from tidegate.service.model.inputs.matrix import FeatureInputs, to_matrix
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor import Tensor
-from tidegate.service.model.tensor_spec import TensorSpec
 from tidegate.service.request_errors import Detail, Loc, RequestError, protocol_error
 
 
@@ -44,18 +41,15 @@ class RowBatch:
         return len(self.rows)
 
 
-class RowInputs(Inputs[RowBatch]):
+class RowInputs(FeatureInputs[RowBatch]):
     """Any JSON objects, or those of the features that the signature names."""
 
     parse_in_thread = True
 
     def __init__(self, signature: Signature) -> None:
-        self.features = signature.features
+        super().__init__(signature)
         self._examples = {feature.name: feature.example for feature in self.features}
         self._schema = Schema(self.features) if self.features else None
-        self.tensors = tuple(
-            TensorSpec(name=f.name, datatype=datatype_of(f), shape=(-1, 1)) for f in self.features
-        )
 
     def read(self, instances: object, loc: Loc = INSTANCES) -> RowBatch:
         """Check that each instance is an object, and has the features if the signature names any."""
@@ -106,18 +100,10 @@ class RowInputs(Inputs[RowBatch]):
             return super().stored_rows(batch)
         return [list(row.values()) for row in self._schema.decode(batch.matrix)]
 
-    def differences(self, other: Signature) -> list[str]:
-        """Features that the other model lacks, requires, or accepts fewer values of."""
-        return feature_differences(self.features, other.features)
-
     def example(self, batch: RowBatch) -> dict[str, Any]:
         """The example of each feature; the first instance if none is named."""
         return self._examples or batch.rows[0]
 
     def instance_type(self) -> Any:
         """An object: with a field for each feature if any is named, else of anything."""
-        return instance_model(self.features) if self.features else dict[str, Any]
-
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """A row for each feature."""
-        return [feature_row(feature) for feature in self.features]
+        return super().instance_type() if self.features else dict[str, Any]

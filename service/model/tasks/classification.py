@@ -172,8 +172,7 @@ class ClassificationTask(Task[Classification]):
 
     def truth(self, manifest: Manifest) -> LabelTruth:
         """One of the classes."""
-        accuracy: float | None = manifest.metrics.get("held_out", {}).get("accuracy")
-        return LabelTruth(manifest.name, manifest.classes, accuracy=accuracy)
+        return LabelTruth(manifest.name, manifest.classes, accuracy=manifest.held_out_accuracy)
 
     def sign(
         self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: Classification

@@ -15,7 +15,8 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 
 from tidegate.monitoring.counting.reference import Reference
-from tidegate.service.artefacts.reference import build_reference, calibrate_residuals
+from tidegate.monitoring.counting.residuals import calibrate_residuals
+from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.artefact import ONNX, REFERENCE, SAMPLES, Manifest, write_manifest
 from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import Target

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from tidegate.monitoring.counting.number_bins import edges_of
 from tidegate.monitoring.counting.reference import Reference, count_numbers
-from tidegate.service.artefacts.reference import build_reference, calibrate_residuals
+from tidegate.monitoring.counting.residuals import calibrate_residuals
+from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.features import Feature
 
 

@@ -17,7 +17,7 @@ from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.reference import BadReferenceError, Reference, load_reference
 from tidegate.monitoring.watching.row_encoder import RowEncoder
 from tidegate.monitoring.watching.table import read_table
-from tidegate.service.artefacts.reference_command import ReferenceOptions, run
+from tidegate.service.artefacts.reference_command import run
 from tidegate.service.artefacts.table_files import read_rows
 from tidegate.service.artefacts.table_reference import Columns, table_reference
 from tidegate.terminal_console import Console
@@ -166,7 +166,7 @@ def command(folder: Path, file: Path, **options: Any) -> tuple[int, str, Referen
     printed = io.StringIO()
     out = folder / "reference.json"
     console = Console(file=printed, width=120)
-    code = run(ReferenceOptions(file, out, **options), console)
+    code = run(file, out, Columns(**options), console)
     return code, printed.getvalue(), load_reference(out) if out.exists() else None
 
 
@@ -177,7 +177,7 @@ def test_the_command_writes_the_reference_of_a_csv_file(tmp_path: Path) -> None:
         tmp_path / "rides.csv",
         prediction="fare",
         truth="paid",
-        features="distance, city,night",
+        features=FEATURES,
     )
     assert code == 0
     assert reference is not None
@@ -243,6 +243,6 @@ def test_a_folder_that_does_not_exist_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     RIDES.to_csv(tmp_path / "rides.csv", index=False)
-    options = ReferenceOptions(tmp_path / "rides.csv", tmp_path / "no" / "r.json", "fare")
-    assert run(options, Console(file=io.StringIO())) == 2
+    out = tmp_path / "no" / "r.json"
+    assert run(tmp_path / "rides.csv", out, Columns("fare"), Console(file=io.StringIO())) == 2
     assert capsys.readouterr().err.count("\n") == 1
