@@ -18,7 +18,6 @@ from sklearn.ensemble import RandomForestClassifier
 from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.service_process import service
-from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration
 
@@ -79,17 +78,3 @@ def test_a_missing_model_ends_the_process_with_the_reason(tmp_path: Path) -> Non
     assert found.process.returncode == 1
     assert b"there is no model at" in errors
     assert b"tidegate train" in errors
-
-
-def test_a_changed_model_file_ends_the_process_with_its_name(
-    flights: Artefact, tmp_path: Path
-) -> None:
-    folder = tmp_path / "changed"
-    folder.mkdir()
-    for file in flights.path.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    (folder / "reference.json").write_text("{}")
-    with service(tmp_path, folder) as found:
-        _, errors = found.process.communicate(timeout=60)
-    assert found.process.returncode == 1
-    assert b"reference.json is not the file that manifest.json names" in errors

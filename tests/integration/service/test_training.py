@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -114,20 +111,3 @@ def test_training_is_skipped_unless_something_has_changed(
     train_flights(out, console=Console(file=io.StringIO()))
     again = artefact.load(out).manifest
     assert again.version == before.version  # the same data and code give the same model
-
-
-def test_a_killed_training_leaves_no_incomplete_artefact(tmp_path: Path) -> None:
-    out = tmp_path / "flights"
-    training = subprocess.Popen(
-        [sys.executable, "-m", "tidegate", "train", "--out", str(out)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert training.stdout is not None
-    with training, training.stdout:
-        while "read flights" not in training.stdout.readline():
-            assert training.poll() is None
-        training.send_signal(signal.SIGKILL)
-    assert not out.exists()
-    assert {file.name for file in tmp_path.iterdir()} == {".flights.lock", ".flights.new.tmp"}

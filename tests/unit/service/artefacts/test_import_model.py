@@ -154,22 +154,6 @@ def test_synthetic_rows_of_a_tree_are_around_its_thresholds(tmp_path: Path) -> N
     assert max(proline) < 1500
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"hello", "joblib cannot load it"),
-        (b"", "it is empty"),
-    ],
-)
-def test_a_file_that_is_not_a_model_is_refused(
-    tmp_path: Path, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "junk.joblib"
-    file.write_bytes(content)
-    assert main([str(file), str(tmp_path / "out")]) == 1
-    assert message in capsys.readouterr().err
-
-
 def test_a_model_of_another_scikit_learn_is_refused_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,13 +248,6 @@ def test_a_shadow_is_converted_before_the_replicas_start_and_may_fail(
     assert f" in {tmp_path / 'data' / 'artefacts' / import_digest(shadow)}\n" in (
         capsys.readouterr().out
     )
-
-
-def test_a_failed_import_leaves_no_files(tmp_path: Path) -> None:
-    file = saved(tmp_path, "text", "not a model")
-    with pytest.raises(ImportModelError):
-        import_model(file, tmp_path / "out")
-    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(

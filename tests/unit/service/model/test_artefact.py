@@ -11,7 +11,6 @@ import pytest
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature
-from tidegate.service.model.predictor import load_predictor
 
 
 def write(folder: Path, content: bytes = b"graph") -> artefact.Manifest:
@@ -64,18 +63,6 @@ def test_a_manifest_that_cannot_be_read_is_refused(tmp_path: Path, text: str) ->
         artefact.load(tmp_path)
 
 
-def test_two_features_of_one_name_are_refused(tmp_path: Path) -> None:
-    (tmp_path / artefact.ONNX).write_bytes(b"")
-    with pytest.raises(ValueError, match="two features have the same name"):
-        artefact.write_manifest(
-            tmp_path,
-            name="toy",
-            features=(Feature(name="x"), Feature(name="x")),
-            classes=(0, 1),
-            inputs="",
-        )
-
-
 def test_a_new_artefact_replaces_the_old_one(tmp_path: Path) -> None:
     out = tmp_path / "toy"
     for content in (b"first", b"second"):
@@ -123,9 +110,3 @@ def test_a_killed_training_leaves_no_artefact_and_the_next_one_removes_its_files
         assert list(folder.iterdir()) == []
         write(folder)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["toy"]
-
-
-def test_a_file_that_is_not_a_graph_is_refused_by_name(tmp_path: Path) -> None:
-    write(tmp_path, b"no graph")
-    with pytest.raises(ArtefactError, match=r"model\.onnx cannot be run by ONNX Runtime"):
-        load_predictor(artefact.load(tmp_path))

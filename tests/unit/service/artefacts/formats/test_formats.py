@@ -12,7 +12,6 @@ from sklearn.linear_model import LinearRegression
 
 from tidegate.service.artefacts import formats
 from tidegate.service.artefacts.formats import all_formats, format_of
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_model import import_model, main
 from tidegate.service.model.artefact import load
 
@@ -106,7 +105,10 @@ def test_a_file_of_no_format_is_refused_with_what_is_accepted_and_how_to_export(
 @pytest.mark.parametrize("suffix", [".joblib", ".onnx", ".txt", ".json", ".ubj", ".bin"])
 @pytest.mark.parametrize(
     "content",
-    [b"", b"hello", b"\x80\x04K\x01.", b"tree\n", b"{", b"{L", b"\x08\x01", b"\x00" * 100],
+    [
+        *(b"", b"hello", b"\x80\x04K\x01.", b"tree\n", b"tree\nversion=v4\n\nend of trees\n"),
+        *(b"{", b"{L", b"{L\x00\x00", b'{"a": 1}', b"\x08\x01", b"\x00" * 100),
+    ],
     ids=repr,
 )
 def test_damaged_and_wrongly_named_files_are_refused_in_one_sentence(
@@ -132,10 +134,3 @@ def test_a_folder_and_a_missing_file_are_refused(
     missing = tmp_path / "none.onnx"
     assert main([str(missing), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == f"{missing} does not exist\n"
-
-
-def test_a_format_that_the_file_is_not_is_an_error_of_that_format(tmp_path: Path) -> None:
-    file = tmp_path / "model.txt"
-    file.write_text("notes\n")
-    with pytest.raises(ImportModelError, match="not a LightGBM model file"):
-        import_model(file, tmp_path / "out")
