@@ -19,7 +19,7 @@ from tidegate.autoscaler.policy_expression import (
 )
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext, PolicyType
 from tidegate.autoscaler.types import Bounds, Policy
-from tidegate.autoscaler.wrappers.combinators import COMBINATORS
+from tidegate.autoscaler.wrappers.combinators import COMBINATORS, combined
 from tidegate.autoscaler.wrappers.predictive import predictive
 
 # Options of every policy; in a composition, of the whole.
@@ -153,9 +153,7 @@ def _build_composition(
             {"policy": part.expression, "parameters": dict(part.parameters)} for part in parts
         ],
     }
-    policy = COMBINATORS[composition.by](
-        {part.expression: part.policy for part in parts}, parameters
-    )
+    policy = combined(composition.by, {part.expression: part.policy for part in parts}, parameters)
     return BuiltPolicy(expression, parameters, policy, float(tick))
 
 
@@ -197,7 +195,7 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
             part["policy"]: policy_from_parameters(part["policy"], part["parameters"])
             for part in parameters["parts"]
         }
-        return COMBINATORS[composition.by](parts, parameters)
+        return combined(composition.by, parts, parameters)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the parameters of policy {name!r}: {error}") from error
 

@@ -21,8 +21,6 @@ from tidegate.resizer.contract import (
 )
 from tidegate.runtime.unix_sockets import unix_address
 
-__all__ = ["ResizerClient", "ResizerUnavailableError"]
-
 UNIX_PREFIX: Final = "unix:"
 ERROR_BYTES: Final = 200
 _SECONDS: Final = re.compile("[0-9]{1,9}")

@@ -6,7 +6,6 @@ The test does what KEDA and the HPA do with the answers.
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -138,21 +137,6 @@ async def test_keda_gets_the_decided_number_by_grpc_and_by_the_metrics(scene: Sc
     assert await scene.act() == 6
     await eventually_async(lambda: scene.sidecar.last()["signals"]["running"] == 6)
     assert scene.sidecar.last()["signals"]["desired"] == 6
-
-
-async def test_it_holds_the_number_and_answers_while_prometheus_is_away(
-    scene: Scene, prometheus: Prometheus
-) -> None:
-    await scene.answers(3)
-    prometheus.process.send_signal(signal.SIGSTOP)
-    try:
-        await scene.sidecar.is_blind()
-        await scene.sidecar.ticks(3)
-        assert await scene.answer() == 3
-        assert await scene.metric() == 3
-    finally:
-        prometheus.process.send_signal(signal.SIGCONT)
-    await scene.sidecar.sees()
 
 
 async def test_it_holds_the_number_without_its_right_to_read_the_deployment(scene: Scene) -> None:

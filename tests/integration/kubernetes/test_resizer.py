@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import time
@@ -19,12 +18,8 @@ from support.harnesses.resizer_contract import CHECKS, MAX, MIN, ContractCase
 from support.kubernetes.model_deployment import RESIZER_RULES, ModelDeployment
 from support.ports import free_port
 from tidegate.events.event import Origin
-from tidegate.resizer.client import ResizerClient
-from tidegate.resizer.contract import ResizeLimitedError, ResizerUnavailableError
 from tidegate.resizer.kubernetes.api import ClusterDeployment, ClusterError, open_deployment
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
-from tidegate.resizer.rate_limit import RateLimitedResizer
-from tidegate.resizer.server import make_app, serve_tcp
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
 
@@ -127,38 +122,6 @@ async def test_pods_are_replicas_in_their_states(
             f"pod {pods[1]} has failed: CrashLoopBackOff (back-off 40s)"
         ]
     model.kubectl("patch", "pod", pods[2], "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
-
-
-async def test_a_number_set_by_kubectl_is_corrected(
-    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model.create(replicas=2)
-    async with scene(model, monkeypatch) as one:
-        await one.resizer.tick()
-        model.kubectl("scale", "deployment/model", "--replicas=4")
-        await one.resizer.tick()
-        assert model.replicas == 2
-        assert one.logged("corrected") == ["another client set 4 replicas: 2 are set again"]
-
-
-async def test_a_deployment_that_was_scaled_to_zero_by_hand_stays_there(
-    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model.create(replicas=2)
-    async with scene(model, monkeypatch) as one:
-        await one.resizer.tick()
-        model.kubectl("scale", "deployment/model", "--replicas=0")
-        await one.resizer.tick()
-        await one.resizer.resize(3)
-        await one.resizer.tick()
-        assert model.replicas == 0
-        model.kubectl("scale", "deployment/model", "--replicas=1")
-        await one.resizer.tick()
-        assert model.replicas == 3
-        assert one.logged("held") == [
-            "the Deployment was scaled to 0 by hand: scaling is paused until it has a replica again",
-            "the Deployment has replicas again: scaling continues",
-        ]
 
 
 @pytest.mark.parametrize(
@@ -313,36 +276,3 @@ async def test_an_api_server_that_is_away_is_logged_once_and_found_again(
                 "the API server grants the requests again",
             ]
             assert model.replicas == 3
-
-
-async def test_the_http_interface_with_its_limit_scales_the_deployment(
-    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model.create()
-    async with scene(model, monkeypatch) as one:
-        limited = RateLimitedResizer(one.resizer, MAX, time.monotonic)
-        port = free_port()
-        async with serve_tcp(make_app(limited, tokens=lambda: ("t",)), "127.0.0.1", port):
-            running = asyncio.create_task(one.resizer.run())
-            http = ResizerClient(f"http://127.0.0.1:{port}", tokens=lambda: ("t",))
-
-            async def known() -> bool:
-                try:
-                    return (await http.status()).desired == 1
-                except ResizerUnavailableError:
-                    return False
-
-            await eventually_async(known, "the first read")
-            assert (await http.resize(4)).desired == 4
-
-            async def scaled() -> bool:
-                return await asyncio.to_thread(lambda: model.replicas) == 4
-
-            await eventually_async(scaled, "four replicas")
-            for _ in range(6):  # three removed each time, of twenty
-                await http.resize(1)
-                await http.resize(4)
-            with pytest.raises(ResizeLimitedError):
-                await http.resize(1)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)

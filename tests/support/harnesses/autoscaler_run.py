@@ -21,8 +21,7 @@ from tidegate.autoscaler.policies.hpa import HpaParameters, hpa
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
-from tidegate.resizer.client import ResizerUnavailableError
-from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError, ResizerUnavailableError
 from tidegate.runtime.event_log import EventLog, Terminal
 
 

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 
 from support.doubles.tcp_server import speaking
 from support.ports import free_port
-from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
-from tidegate.resizer.contract import ResizeRefusedError
+from tidegate.resizer.client import ResizerClient
+from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
 from tidegate.resizer.server import make_app, serve_unix
 from tidegate.runtime.secret_files import GRACE_SECONDS, ReplaceableSecret
 

@@ -15,8 +15,12 @@ from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.override import Override, OverrideReader, apply_override
 from tidegate.autoscaler.live.signals import Reading, combine
 from tidegate.autoscaler.types import Bounds, Decision, Policy
-from tidegate.resizer.client import ResizerUnavailableError
-from tidegate.resizer.contract import ReplicaStatus, Resizer, ResizeRefusedError
+from tidegate.resizer.contract import (
+    ReplicaStatus,
+    Resizer,
+    ResizeRefusedError,
+    ResizerUnavailableError,
+)
 from tidegate.runtime.event_log import EventLog
 
 CANNOT_SET_SLOTS: Final = (

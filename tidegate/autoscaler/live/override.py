@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 from tidegate.autoscaler.wrappers.combinators import clamped
@@ -23,9 +24,9 @@ MAX_BYTES: Final = 4096
 Count = Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Override:
-    """A pause or manual bounds.
+    """A pause or manual bounds, as in the file.
 
     Attributes:
         until: when it ends, in seconds since 1970.
@@ -33,9 +34,9 @@ class Override:
         max: the maximum, likewise. With neither, the number is held: a pause.
     """
 
-    until: float
-    min: int | None = None
-    max: int | None = None
+    until: Annotated[float, Field(ge=0, lt=253_402_000_000, allow_inf_nan=False)]
+    min: Count | None = None
+    max: Count | None = None
 
     @property
     def holds(self) -> bool:
@@ -51,6 +52,9 @@ class Override:
         minimum = [] if self.min is None else [f"at least {self.min}"]
         maximum = [] if self.max is None else [f"at most {self.max}"]
         return f"manual bounds {end}, {' and '.join(minimum + maximum)}"
+
+
+_JSON: Final = TypeAdapter(Override)
 
 
 def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy:
@@ -87,16 +91,6 @@ def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy
     return decide
 
 
-class _File(BaseModel):
-    """The content of the file."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    until: Annotated[float, Field(ge=0, lt=253_402_000_000, allow_inf_nan=False)]
-    min: Count | None = None
-    max: Count | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class OverrideFile:
     """The file of a pause or manual bounds.
@@ -115,7 +109,7 @@ class OverrideFile:
         try:
             with self.path.open("rb") as file:
                 content = file.read(MAX_BYTES)
-            recorded_override = _File.model_validate_json(content)
+            override = _JSON.validate_json(content)
         except FileNotFoundError:
             return None, ""
         except OSError as error:
@@ -125,7 +119,6 @@ class OverrideFile:
             where = ".".join(str(part) for part in first["loc"])
             detail = f"{where}: {first['msg']}" if where else first["msg"]
             return None, f"{self.path} is not a valid pause ({detail}), so nothing is paused"
-        override = Override(recorded_override.until, recorded_override.min, recorded_override.max)
         return (override if unix_seconds < override.until else None), ""
 
     def write(self, override: Override) -> None:
@@ -135,8 +128,8 @@ class OverrideFile:
             OSError: it cannot be written.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = _File(**asdict(override)).model_dump_json(exclude_none=True)
-        write_atomically(self.path, f"{text}\n", mode=0o644)
+        content = _JSON.dump_json(override, exclude_none=True)
+        write_atomically(self.path, f"{content.decode()}\n", mode=0o644)
 
     def remove(self) -> bool:
         """Remove the file; returns whether there was one.

@@ -19,8 +19,8 @@ from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.signals import PrometheusReader
 from tidegate.autoscaler.policy_builder import BuiltPolicy
-from tidegate.resizer.client import ResizerClient, ResizerUnavailableError, no_tokens
-from tidegate.resizer.contract import Resizer
+from tidegate.resizer.client import ResizerClient, no_tokens
+from tidegate.resizer.contract import Resizer, ResizerUnavailableError
 from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
 from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server

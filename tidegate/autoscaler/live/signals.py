@@ -59,27 +59,34 @@ class Reading:
     Attributes:
         signals: without those of the resizer, the gateway and the clock, which `combine` adds.
         ejected: ready replicas that the gateway sends no requests, because their responses are errors.
-        cause: the problem of the signals without names of series: it stays the same while an outage spreads
-            from one series to the next. Empty if there is no problem.
-        without_replica_series: problem and cause without the series of replicas.
+        problems: by cause, the series that it concerns: the causes stay the same while an outage spreads from
+            one series to the next.
         history_problem: why there are no new rates of earlier days, and whether the last ones are kept.
     """
 
     signals: Signals = field(default_factory=Signals)
     ejected: float | None = None
-    cause: str = ""
-    without_replica_series: tuple[str, str] = ("", "")
+    problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
     history_problem: str = ""
 
-    @classmethod
-    def failed(cls, problem: str) -> Reading:
-        """Nothing was read, for this reason."""
-        return cls(Signals(problem=problem))
+    @property
+    def cause(self) -> str:
+        """The problem of the signals without names of series; empty if there is none."""
+        return "; ".join(self.problems)
 
     def without_replicas(self) -> Reading:
         """The same without problems of series that need a replica."""
-        problem, cause = self.without_replica_series
-        return replace(self, signals=replace(self.signals, problem=problem), cause=cause)
+        replica_series = {SERIES[signal] for signal in REPLICA_SERIES}
+        others = {
+            cause: [name for name in names if name not in replica_series]
+            for cause, names in self.problems.items()
+        }
+        kept = {
+            cause: names for cause, names in others.items() if names or not self.problems[cause]
+        }
+        return replace(
+            self, signals=replace(self.signals, problem=_format_problems(kept)), problems=kept
+        )
 
 
 def combine(
@@ -144,7 +151,7 @@ class PrometheusReader:
         try:
             series = await prometheus.query(query(self.stale_seconds))
         except HttpError as error:
-            return replace(Reading.failed(str(error)), cause="unavailable")
+            return Reading(Signals(problem=str(error)), problems={"unavailable": ()})
         return reading_from(series, self.clock(), self.stale_seconds)
 
 
@@ -163,7 +170,6 @@ def reading_from(series: Sequence[Series], now: float, stale_seconds: float) -> 
     values: dict[str, Any] = {}
     ages = [0.0]
     problems: dict[str, list[str]] = {}
-    without_replica_series: dict[str, list[str]] = {}
     for signal, name in SERIES.items():
         newest = _newest(series, name)
         problem = _problem_with(signal, newest, now, stale_seconds)
@@ -172,8 +178,6 @@ def reading_from(series: Sequence[Series], now: float, stale_seconds: float) -> 
             ages += [now - sample.time for sample in newest]
             if problem:
                 problems.setdefault(problem, []).append(name)
-                if signal not in REPLICA_SERIES:
-                    without_replica_series.setdefault(problem, []).append(name)
         elif signal == "gateway_age_seconds" and not problem:
             # As below: add the time since it was recorded.
             values[signal] += now - newest[0].time
@@ -182,23 +186,18 @@ def reading_from(series: Sequence[Series], now: float, stale_seconds: float) -> 
     age = None if scrape_age is None else max(ages) + scrape_age
     if age is not None and age > stale_seconds:
         values = dict.fromkeys(values)
-        old = f"the metrics behind the signals are older than {stale_seconds:g} s"
-        problems[old] = without_replica_series[old] = []
+        problems[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
     if values["slots_per_replica"] is not None:
         values["slots_per_replica"] = int(values["slots_per_replica"])
     ejected = values.pop("ejected")
     return Reading(
         Signals(**values, age_seconds=age, problem=_format_problems(problems)),
         ejected=ejected,
-        cause="; ".join(problems),
-        without_replica_series=(
-            _format_problems(without_replica_series),
-            "; ".join(without_replica_series),
-        ),
+        problems=problems,
     )
 
 
-def _format_problems(problems: Mapping[str, list[str]]) -> str:
+def _format_problems(problems: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(
         f"{problem}: {', '.join(names)}" if names else problem
         for problem, names in problems.items()

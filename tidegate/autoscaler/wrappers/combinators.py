@@ -1,4 +1,4 @@
-"""Combine policies: the maximum or minimum of several, and bounds around one.
+"""Combine policies: the maximum or minimum of several, and a decision within bounds.
 
 Each part gets the same signals and keeps its own state, so a composition is itself a policy, written as
 `max(sloq,hpa:inflight=0.7)`; see `policy_expression.py`.
@@ -16,34 +16,8 @@ Parts: TypeAlias = Mapping[str, Policy]
 """Policies by their expressions."""
 
 
-def largest(parts: Parts, parameters: Mapping[str, Any]) -> Policy:
-    """The part with the largest number decides: each can add replicas, none can remove another's.
-
-    Args:
-        parts: the policies.
-        parameters: recorded in the inputs, so that a replay can build the parts again.
-    """
-    return _combine(parts, parameters, max)
-
-
-def smallest(parts: Parts, parameters: Mapping[str, Any]) -> Policy:
-    """The part with the smallest number decides; arguments as for `largest`."""
-    return _combine(parts, parameters, min)
-
-
-COMBINATORS: Final[Mapping[str, Callable[[Parts, Mapping[str, Any]], Policy]]] = {
-    "max": largest,
-    "min": smallest,
-}
-
-
-def bounded(policy: Policy, bounds: Bounds) -> Policy:
-    """The policy within these bounds."""
-
-    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        return clamped(policy(state, signals, now), bounds, signals.desired, "bounds")
-
-    return decide
+# The part with the largest number decides: each can add replicas, none can remove another's. Or the smallest.
+COMBINATORS: Final[Mapping[str, Callable[..., str]]] = {"max": max, "min": min}
 
 
 def clamped(decision: Decision, bounds: Bounds, current: int, by: str) -> Decision:
@@ -68,9 +42,15 @@ def clamped(decision: Decision, bounds: Bounds, current: int, by: str) -> Decisi
     )
 
 
-def _combine(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str]) -> Policy:
-    if not parts:
-        raise ValueError("a composed policy needs at least one part")
+def combined(by: str, parts: Parts, parameters: Mapping[str, Any]) -> Policy:
+    """The policy in which one of the parts decides at each tick.
+
+    Args:
+        by: which one, of `COMBINATORS`.
+        parts: the policies.
+        parameters: recorded in the inputs, so that a replay can build the parts again.
+    """
+    pick = COMBINATORS[by]
     recorded_parameters = dict(parameters)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:

@@ -26,6 +26,7 @@ from tidegate.autoscaler.live.signals import (
     query,
     reading_from,
 )
+from tidegate.autoscaler.types import Signals
 from tidegate.resizer.contract import ReplicaStatus
 from tidegate.runtime.prometheus import Series, parse
 
@@ -166,7 +167,7 @@ def test_old_scrapes_leave_no_value_but_the_age() -> None:
     reading = reading_from(parse(answer(but(scrape_age=14.5))), NOW, STALE)
     said = "the metrics behind the signals are older than 15 s"
     read = reading_of(age_seconds=15.5, problem=said)
-    assert reading == replace(read, cause=said, without_replica_series=(said, said))
+    assert reading == replace(read, problems={said: []})
 
 
 def test_without_a_replica_missing_series_of_replicas_are_no_problem() -> None:
@@ -310,7 +311,7 @@ async def test_an_unreachable_prometheus_is_a_problem() -> None:
         reading = await PrometheusReader(url, session, STALE).read()
     problem = f"Prometheus at {url}/api/v1/query cannot be reached: connection refused"
     # The same cause for each error: an outage is logged once.
-    assert reading == replace(Reading.failed(problem), cause="unavailable")
+    assert reading == Reading(Signals(problem=problem), problems={"unavailable": ()})
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:9090", "ftp://host", "http://", "http:// x"])

@@ -15,7 +15,7 @@ from tidegate.autoscaler.live.override import Override
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import PolicyContext
-from tidegate.autoscaler.types import Bounds, Decision, Policy
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 from tidegate.lab.replay.replay import replay
 from tidegate.resizer.contract import ReplicaStatus
@@ -181,7 +181,7 @@ async def test_an_outage_that_spreads_between_series_is_logged_once(
     run: AutoscalerRun,
 ) -> None:
     for problem in ("no value: a", "no value: a, b", "no value: b"):
-        await run.tick(reading=replace(but(ONE, problem=problem), cause="no value"))
+        await run.tick(reading=replace(but(ONE, problem=problem), problems={"no value": ()}))
     assert run.recorded_events.messages() == ["signals: no value: a"]
 
 
@@ -267,7 +267,7 @@ async def test_the_metrics_show_the_last_decision(run: AutoscalerRun) -> None:
         "tidegate_autoscaler_desired_replicas 3.0",
     ):
         assert line in metrics_text(run)
-    await run.tick(reading=Reading.failed("blind"), unreachable=True)
+    await run.tick(reading=Reading(Signals(problem="blind")), unreachable=True)
     # Nobody knows how many are ready now; 0 would be a lie.
     assert 'tidegate_replicas{state="ready"} 1.0' in metrics_text(run)
     assert "tidegate_autoscaler_signal_age_seconds NaN" in metrics_text(run)
@@ -280,7 +280,7 @@ def sleeping(run: AutoscalerRun) -> Autoscaler:
     run.autoscaler.policy = scale_to_zero(run.autoscaler.policy, parameters, recorded)
     run.autoscaler.bounds = Bounds(0, 10)
     run.resizer.count = 0
-    run.resizer.reading = Reading.failed("no value: x")
+    run.resizer.reading = Reading(Signals(problem="no value: x"))
     return run.autoscaler
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
-from tidegate.autoscaler.wrappers.combinators import bounded, largest, smallest
+from tidegate.autoscaler.wrappers.combinators import combined
 from tidegate.autoscaler.wrappers.schedule import scheduled
 from tidegate.settings.schedule import ScheduleWindow
 
@@ -32,8 +32,8 @@ def wants(number: int) -> Policy:
 
 def test_the_largest_and_the_smallest_decide() -> None:
     parts = {"calm": wants(2), "eager": wants(7), "fair": wants(4)}
-    most = largest(parts, MADE_OF)({}, seen(), 1.0)
-    fewest = smallest(parts, MADE_OF)({}, seen(), 1.0)
+    most = combined("max", parts, MADE_OF)({}, seen(), 1.0)
+    fewest = combined("min", parts, MADE_OF)({}, seen(), 1.0)
     assert (most.desired, fewest.desired) == (7, 2)
     assert most.explanation == "eager: 7 it is; calm wants 2, fair wants 4"
     assert fewest.explanation == "calm: 2 it is; eager wants 7, fair wants 4"
@@ -44,8 +44,8 @@ def test_the_largest_and_the_smallest_decide() -> None:
 
 
 def test_each_part_keeps_its_own_state_through_json() -> None:
-    inner = smallest({"three": wants(3)}, MADE_OF)
-    policy = largest({"one": wants(1), "two": inner}, MADE_OF)
+    inner = combined("min", {"three": wants(3)}, MADE_OF)
+    policy = combined("max", {"one": wants(1), "two": inner}, MADE_OF)
     begins: list[dict[str, Any]] = [
         {},
         {"parts": ["not a state", {}]},
@@ -60,13 +60,8 @@ def test_each_part_keeps_its_own_state_through_json() -> None:
 
 def test_of_equal_parts_the_first_is_named() -> None:
     parts = {"one": wants(3), "two": wants(3)}
-    assert largest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
-    assert smallest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
-
-
-def test_an_empty_composition_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one part"):
-        largest({}, MADE_OF)
+    assert combined("max", parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
+    assert combined("min", parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +75,7 @@ def test_an_empty_composition_is_refused() -> None:
     ],
 )
 def test_bounds_around_a_policy(wanted: int, bounds: Bounds, desired: int, reason: str) -> None:
-    decision = bounded(wants(wanted), bounds)({}, seen(), 1.0)
+    decision = scheduled(wants(wanted), [], bounds)({}, seen(), 1.0)
     assert (decision.desired, decision.reason) == (desired, reason)
     assert (f"else {wanted}" in decision.explanation) == (wanted != desired)
     assert decision.explanation.startswith("5 held: ") == (reason == "limited")

@@ -14,7 +14,7 @@ from tidegate.autoscaler.policy_builder import build_policy, check_live
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Signals
-from tidegate.autoscaler.wrappers.combinators import bounded
+from tidegate.autoscaler.wrappers.schedule import scheduled
 from tidegate.lab.simulator.comparison import TraceSpec, run_one
 from tidegate.lab.simulator.replicas import SimulatedService
 from tidegate.lab.simulator.score import Score, score
@@ -182,7 +182,7 @@ def test_metrics_that_do_not_show_the_lent_slots_yet_are_not_learned_from() -> N
 
 
 def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:
-    decide = bounded(build_policy("surge", LIVE).policy, Bounds(1, 3))
+    decide = scheduled(build_policy("surge", LIVE).policy, [], Bounds(1, 3))
     first = decide({}, ASKED, 5.0)
     assert (first.desired, first.slots) == (3, 6)  # no signal yet that they are forbidden
     assert "bounds from 1 to 3" in first.explanation
