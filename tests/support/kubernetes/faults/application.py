@@ -5,7 +5,6 @@ have each fault. What they show is read from a file at each scrape:
 
     load    17.5 requests/s of 0.2 s
     low     a twentieth of it
-    2.5     that many times the load, of as many more replicas as it needs
     nan     every value is NaN
     empty   no series
     frozen  the same values as at the last scrape
@@ -61,7 +60,7 @@ class Application:
         elapsed, self._at = now - self._at, now
         if shows == "frozen":
             return  # the counters stay, and continue from there
-        self._load = _load(shows)
+        self._load = LOW if shows == "low" else 1.0
         requests = RATE * self._load * elapsed
         # A few percent of variation, as in any real traffic: values that never change count as frozen.
         mean = SERVICE_SECONDS * (1 + 0.04 * math.sin(now * 1.7))
@@ -72,16 +71,11 @@ class Application:
             share = 0.5 * (1 + math.erf((bound - mean) / (0.25 * mean * math.sqrt(2))))
             self._counts[index] += requests * share
 
-    @property
-    def _replicas(self) -> int:
-        """How many there are: none is busier than under the load 1."""
-        return max(REPLICAS, math.ceil(REPLICAS * self._load))
-
     def _gateway(self) -> list[str]:
         return [
             f'haproxy_backend_sessions_total{{proxy="model"}} {self._requests}',
             'haproxy_backend_current_queue{proxy="model"} 0',
-            f'haproxy_backend_active_servers{{proxy="model"}} {self._replicas}',
+            f'haproxy_backend_active_servers{{proxy="model"}} {REPLICAS}',
         ]
 
     def _model(self) -> list[str]:
@@ -89,11 +83,10 @@ class Application:
         mean = RATE * self._load * SERVICE_SECONDS
         # A whole number, in the mean that of Little's law: one of two, which change as if by chance.
         busy = math.floor(mean + self._requests * GOLDEN % 1)
-        replicas = self._replicas
-        for replica in range(replicas):
+        for replica in range(REPLICAS):
             lines += [
                 f'tidegate_slots{{replica="{replica}"}} {SLOTS}',
-                f'tidegate_slots_busy{{replica="{replica}"}} {(busy + replica) // replicas}',
+                f'tidegate_slots_busy{{replica="{replica}"}} {(busy + replica) // REPLICAS}',
             ]
         for name, labels in (
             ("tidegate_slot_seconds", ""),
@@ -107,13 +100,6 @@ class Application:
                 f"{name}_count{{{labels}}} {self._requests}",
             ]
         return lines
-
-
-def _load(shows: str) -> float:
-    """How many times RATE arrives."""
-    if shows == "low":
-        return LOW
-    return float(shows) if shows[:1].isdigit() else 1.0
 
 
 def serve(address: str, port: int, shows: Path) -> None:

@@ -29,7 +29,7 @@ from support.kubernetes.faults.columns import COLUMNS, HPA, Column, Daemons
 from support.kubernetes.faults.keda import Keda
 from support.kubernetes.faults.objects import DEPLOYMENT
 from support.kubernetes.faults.prometheus import Prometheus
-from support.kubernetes.faults.settings import QUICK, ScalingSettings
+from support.kubernetes.faults.settings import SYNC_SECONDS
 from support.kubernetes.faults.trace import (
     Api,
     Repeated,
@@ -62,7 +62,6 @@ class Arrangement:
         prometheus: its Prometheus.
         api: the API server for this process.
         trace: the replicas of each column.
-        settings: its periods and bounds.
     """
 
     folder: Path
@@ -72,7 +71,6 @@ class Arrangement:
     prometheus: Prometheus
     api: Api
     trace: Trace
-    settings: ScalingSettings
     _away: set[str] = field(default_factory=set)
     _usual: dict[str, int] = field(default_factory=dict)
 
@@ -184,7 +182,7 @@ class Arrangement:
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": column.key}}
             )
             self.plane.wait_for_namespace(column.key)
-            documents = column.documents(kubectl, self.prometheus.url, self.settings)
+            documents = column.documents(kubectl, self.prometheus.url)
             kubectl.apply(*documents, namespace=column.key)
             if column.decides:
                 Daemons(
@@ -194,7 +192,6 @@ class Arrangement:
                     self.folder / column.key,
                     self.prometheus.url,
                     f"http://{metrics}/gateway",
-                    self.settings,
                 ).start()
 
 
@@ -214,15 +211,12 @@ def absent(columns: tuple[Column, ...] = COLUMNS) -> list[str]:
 
 
 @contextmanager
-def running(
-    folder: Path, columns: tuple[Column, ...] = COLUMNS, settings: ScalingSettings = QUICK
-) -> Iterator[Arrangement]:
+def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arrangement]:
     """The arrangement, which ends with the block.
 
     Args:
         folder: of all that it writes; empty.
         columns: the ways of scaling.
-        settings: the periods and bounds of those that the chart installs.
     """
     with contextlib.ExitStack() as ending:
         namespaces = Namespaces.create(folder, outlive=False)
@@ -231,7 +225,7 @@ def running(
         ending.callback(namespaces.end)
         _name_hosts(folder, namespaces, columns)
         plane = ControlPlane.inside(namespaces.network, folder, processes)
-        plane.hpa_sync_seconds = settings.sync_seconds
+        plane.hpa_sync_seconds = SYNC_SECONDS
         plane.start()
         # Each thread has a client of its own.
         api, pods = (ending.enter_context(contextlib.closing(Api(plane))) for _ in range(2))
@@ -249,7 +243,6 @@ def running(
             ),
             api,
             Trace(api, DEPLOYMENT),
-            settings,
         )
         arrangement.start()
         for thread in (

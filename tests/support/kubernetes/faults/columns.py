@@ -12,8 +12,7 @@ from typing import Any, Final
 from support.kubernetes.certificates import kubeconfig
 from support.kubernetes.client import Kubectl
 from support.kubernetes.control_plane import ControlPlane
-from support.kubernetes.faults import objects
-from support.kubernetes.faults.settings import ScalingSettings
+from support.kubernetes.faults import objects, settings
 from support.kubernetes.processes import Processes
 
 TOKEN_HOURS: Final = 12
@@ -70,12 +69,10 @@ class Column:
         """The name of the resizer's process."""
         return f"resizer-{self.key}"
 
-    def documents(
-        self, kubectl: Kubectl, prometheus: str, settings: ScalingSettings
-    ) -> list[dict[str, Any]]:
+    def documents(self, kubectl: Kubectl, prometheus: str) -> list[dict[str, Any]]:
         """The objects of the way of scaling."""
         if self.ours:
-            return objects.of_chart(kubectl, self.key, self.mode, prometheus, settings)
+            return objects.of_chart(kubectl, self.key, self.mode, prometheus)
         return objects.plain_hpa() if self is HPA else objects.keda_defaults(prometheus)
 
 
@@ -99,7 +96,6 @@ class Daemons:
         folder: for their files.
         prometheus: its URL.
         gateway_metrics: the URL of the gateway's metrics.
-        settings: the periods and bounds.
     """
 
     column: Column
@@ -108,7 +104,6 @@ class Daemons:
     folder: Path
     prometheus: str
     gateway_metrics: str
-    settings: ScalingSettings
 
     def start(self) -> None:
         """Start those that the column has."""
@@ -142,20 +137,20 @@ class Daemons:
             )
 
     def _start(
-        self, name: str, arguments: tuple[str, ...], *, account: str = "", **settings: str
+        self, name: str, arguments: tuple[str, ...], *, account: str = "", **own: str
     ) -> None:
         environment = {
             "TIDEGATE_STACK__DATA_DIR": str(self.folder / name),
             "TIDEGATE_STACK__METRICS_HOST": self.column.address,
             "TIDEGATE_RESIZER__DEPLOYMENT": objects.DEPLOYMENT,
             "TIDEGATE_RESIZER__KUBERNETES_NAMESPACE": self.column.key,
-            "TIDEGATE_REPLICAS__MIN": str(self.settings.min_replicas),
-            "TIDEGATE_REPLICAS__MAX": str(self.settings.max_replicas),
-            "TIDEGATE_AUTOSCALER__POLICY": self.settings.policy,
-            "TIDEGATE_AUTOSCALER__TICK_SECONDS": str(self.settings.tick_seconds),
-            "TIDEGATE_AUTOSCALER__IDLE_SECONDS": str(self.settings.idle_seconds),
+            "TIDEGATE_REPLICAS__MIN": str(settings.MIN_REPLICAS),
+            "TIDEGATE_REPLICAS__MAX": str(settings.MAX_REPLICAS),
+            "TIDEGATE_AUTOSCALER__POLICY": settings.POLICY,
+            "TIDEGATE_AUTOSCALER__TICK_SECONDS": str(settings.TICK_SECONDS),
+            "TIDEGATE_AUTOSCALER__IDLE_SECONDS": str(settings.IDLE_SECONDS),
             "TIDEGATE_AUTOSCALER__GATEWAY_METRICS_URL": self.gateway_metrics,
-            **settings,
+            **own,
         }
         if account:
             environment["KUBECONFIG"] = str(self._kubeconfig(account))

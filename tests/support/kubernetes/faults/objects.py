@@ -8,7 +8,12 @@ import yaml
 
 from support.checkout import ROOT
 from support.kubernetes.client import Kubectl
-from support.kubernetes.faults.settings import QUICK, ScalingSettings
+from support.kubernetes.faults.settings import (
+    IDLE_SECONDS,
+    MAX_REPLICAS,
+    MIN_REPLICAS,
+    POLL_SECONDS,
+)
 
 CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 DEPLOYMENT: Final = "tidegate-model"
@@ -19,9 +24,7 @@ PRUNED: Final = frozenset({"ServiceAccount", "Role", "RoleBinding", "ScaledObjec
 AT_ONCE: Final = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 
 
-def of_chart(
-    kubectl: Kubectl, namespace: str, mode: str, prometheus: str, settings: ScalingSettings
-) -> list[dict[str, Any]]:
+def of_chart(kubectl: Kubectl, namespace: str, mode: str, prometheus: str) -> list[dict[str, Any]]:
     """The objects that the chart installs for a mode of scaling, and the Deployment that is scaled.
 
     Args:
@@ -29,17 +32,16 @@ def of_chart(
         namespace: of the release.
         mode: `scaling.mode`.
         prometheus: its URL.
-        settings: the periods and bounds.
     """
     values = {
         "scaling.mode": mode,
-        "scaling.keda.pollingSeconds": settings.poll_seconds,
+        "scaling.keda.pollingSeconds": POLL_SECONDS,
         "prometheus.mode": "external",
         "prometheus.url": prometheus,
         "elasticsearch.url": "http://elasticsearch.invalid:9200",
-        "settings.replicas.min": settings.min_replicas,
-        "settings.replicas.max": settings.max_replicas,
-        "settings.autoscaler.idle_seconds": f"{settings.idle_seconds:g}",
+        "settings.replicas.min": MIN_REPLICAS,
+        "settings.replicas.max": MAX_REPLICAS,
+        "settings.autoscaler.idle_seconds": IDLE_SECONDS,
         # Not 300 s, so that a loss shows.
         "settings.autoscaler.hpa.down_stabilization_seconds": 1,
     }
@@ -79,9 +81,9 @@ def keda_defaults(prometheus: str) -> list[dict[str, Any]]:
             "metadata": {"name": DEPLOYMENT},
             "spec": {
                 "scaleTargetRef": {"name": DEPLOYMENT},
-                "pollingInterval": QUICK.poll_seconds,
-                "cooldownPeriod": int(QUICK.idle_seconds),
-                "maxReplicaCount": QUICK.max_replicas,
+                "pollingInterval": POLL_SECONDS,
+                "cooldownPeriod": IDLE_SECONDS,
+                "maxReplicaCount": MAX_REPLICAS,
                 "advanced": {"horizontalPodAutoscalerConfig": {"behavior": AT_ONCE}},
                 "triggers": [
                     {
@@ -119,7 +121,7 @@ def plain_hpa() -> list[dict[str, Any]]:
                     "name": DEPLOYMENT,
                 },
                 "minReplicas": 1,
-                "maxReplicas": QUICK.max_replicas,
+                "maxReplicas": MAX_REPLICAS,
                 "behavior": AT_ONCE,
                 "metrics": [
                     {
