@@ -21,7 +21,7 @@ TARGET_MS: Final = 10.0
 
 
 def main() -> None:
-    """Decide many times about a service of each size; print and save."""
+    """Decide many times about a service of each size."""
     found = [
         result(
             f"a decision about {count:,} replicas",
@@ -31,8 +31,6 @@ def main() -> None:
         )
         for count in REPLICAS
     ]
-    for each in found:
-        print(f"{each.name}: {each.ours:g} {each.unit}, {each.spread}")
     save("decision", found)
 
 

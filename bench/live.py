@@ -7,9 +7,8 @@ predicted values and their ratio; writes live-SCENARIO.png. Takes 15 minutes per
 A run has few violation-seconds, in steps of ten, or none, for which a tolerance of 20 % has no meaning: so
 the sums of each scenario and of all are checked. Exits with 1 if one is out of tolerance.
 
-    python bench/live.py --keep runs.json
+    python bench/live.py
     python bench/live.py --load-seeds 1 2 3 4      four live runs of each scenario under each policy
-    python bench/live.py --again runs.json        only compare and plot again
     python bench/live.py --only spike --policy sloq --policy surge        other policies, side by side
 """
 
@@ -31,7 +30,7 @@ from matplotlib.figure import Figure
 
 sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
 
-from bench.running.measured import LiveRun, measure, read, save  # noqa: E402
+from bench.running.measured import LiveRun, measure  # noqa: E402
 from bench.running.predicted import (  # noqa: E402
     INTERVAL_SECONDS,
     Outcome,
@@ -76,14 +75,10 @@ Sums = dict[str, dict[str, tuple[float, float]]]
 
 
 def main() -> int:
-    """Measure or read runs, compare and plot. Returns the exit code."""
+    """Measure, compare and plot. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=int, default=0, help="the first of 20 free ports")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="simulated runs per live run")
-    parser.add_argument("--keep", type=Path, help="the file to save the live runs to")
-    parser.add_argument(
-        "--again", type=Path, nargs="+", help="files of saved runs, instead of new ones"
-    )
     parser.add_argument(
         "--load-seeds", type=int, nargs="+", default=[1], help="a live run per seed"
     )
@@ -95,15 +90,9 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("docs/img"), help="the folder for plots")
     arguments = parser.parse_args()
-    if arguments.again:
-        runs = [run for path in arguments.again for run in read(path)]
-        runs.sort(key=lambda run: list(SCENARIOS).index(run.scenario))
-    else:
-        names = [arguments.only] if arguments.only else list(SCENARIOS)
-        policies = arguments.policy or POLICIES
-        runs = asyncio.run(everything(names, policies, arguments.port, arguments.load_seeds))
-    if arguments.keep:
-        save(arguments.keep, runs)
+    names = [arguments.only] if arguments.only else list(SCENARIOS)
+    policies = arguments.policy or POLICIES
+    runs = asyncio.run(everything(names, policies, arguments.port, arguments.load_seeds))
     pairs = [(one, predict(one, rates(one.scenario), SYSTEM, arguments.seeds)) for one in runs]
     scored = [
         (live, live_outcome(live, length(live.scenario), found.system), found)

@@ -34,7 +34,6 @@ BUSY_SHARE: Final = 0.7
 LOGSTASH_US: Final = 206.0
 LATE_SHARE: Final = 0.005  # SLOQ's
 DAY: Final = 86_400
-GATEWAYS: Final = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +140,6 @@ def need(load: Load, costs: dict[str, float]) -> Need:
     )
 
 
-def slots_with(gateways: int, load: Load) -> int:
-    """The slots that keep the objective if the load is divided among gateways, each with its own queue."""
-    held = load.service_seconds
-    patience = max(0.15 * load.slo_seconds, load.slo_seconds - 2 * held) / held
-    offered = load.rate * held / gateways
-    each = slots_needed(offered, patience, LATE_SHARE, utilisation=0.97, max_slots=10**7)
-    return gateways * each
-
-
 def limits(load: Load, costs: dict[str, float], machine: Machine) -> list[tuple[float, str, str]]:
     """The rate at which each component reaches its limit, lowest first: rate, component, limit."""
     node = f"a machine of {machine.cores:g} cores"
@@ -241,13 +231,6 @@ def main() -> None:
     table = Table("component", "reaches its limit at", "the limit", title="what stops first")
     for rate, name, words in limits(load, costs, machine):
         table.add_row(name, f"{rounded(rate)} requests/s", words)
-    console.print(table)
-    table = Table(
-        "", *(f"{rate:,.0f}/s" for rate in options.rates), title="slots, by the number of gateways"
-    )
-    for gateways in GATEWAYS:
-        found = (slots_with(gateways, replace(load, rate=rate)) for rate in options.rates)
-        table.add_row(f"{gateways} gateways", *(f"{slots:,}" for slots in found))
     console.print(table)
 
 

@@ -4,18 +4,15 @@ Calls the ASGI application directly (no server, client or socket) in one process
 (`time.process_time`). The variants alternate in short rounds, so that a slow phase of the machine affects
 all of them; the result of each is the median of its rounds.
 
-    python bench/telemetry.py --requests 2000 --rounds 15
+    python -m bench.telemetry --requests 2000 --rounds 15
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime as dt
 import gc
 import os
-import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,10 +24,12 @@ from unittest import mock
 from fastapi import FastAPI
 from starlette.types import Message, Scope
 
+from bench.results import Result, result, save
 from tidegate.settings import Settings
 from tidegate.telemetry import annotate, instrument, span
 
 SAMPLE_RATIO = 0.05
+TARGET_US = 40.0
 BODY = b'{"instances": [{"distance": 1.0}]}'
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "plain": None,
@@ -130,24 +129,36 @@ async def measure(variants: list[Variant], requests: int, rounds: int) -> None:
                 variant.microseconds.append(taken)
 
 
-def table(variants: list[Variant]) -> str:
-    """Return the results as a Markdown table."""
+def compared(variants: list[Variant]) -> list[Result]:
+    """What telemetry itself takes: each round less the same round without it."""
     plain = variants[0].microseconds
-    lines = [
-        "| variant | CPU µs per request | of that telemetry | ratio to plain |",
-        "| --- | ---: | ---: | ---: |",
+    own = {
+        variant.name: [
+            value - base for value, base in zip(variant.microseconds, plain, strict=True)
+        ]
+        for variant in variants[1:]
+    }
+    sampled, kept = own["native, 5 % kept"], own["native, all kept"]
+    unit = "µs/request"
+    return [
+        result("without it", plain, unit=unit),
+        result("off", own["off"], unit=unit),
+        result("native, 5 % kept", sampled, unit=unit, target=TARGET_US),
+        result(
+            "native, 5 % kept: against OpenTelemetry's instrumentation, 5 % sampled",
+            *(sampled, own["opentelemetry, 5 % sampled"]),
+            unit=unit,
+        ),
+        result(
+            "native, all kept: against OpenTelemetry's instrumentation, as shipped",
+            *(kept, own["opentelemetry, as shipped"]),
+            unit=unit,
+        ),
     ]
-    for variant in variants:
-        pairs = list(zip(variant.microseconds, plain, strict=True))
-        own = statistics.median(value - base for value, base in pairs)
-        ratio = statistics.median(value / base for value, base in pairs)
-        total = statistics.median(variant.microseconds)
-        lines.append(f"| {variant.name} | {total:.0f} | {own:.0f} | {ratio:.2f} |")
-    return "\n".join(lines)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--requests", type=int, default=2000, help="requests per round")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each variant")
@@ -157,12 +168,7 @@ def main() -> None:
         asyncio.run(measure(variants, arguments.requests, arguments.rounds))
         for variant in variants:
             variant.close()
-    today = dt.datetime.now(dt.UTC).date()
-    print(
-        f"{today}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores;"
-        f" {arguments.rounds} rounds of {arguments.requests} requests\n"
-    )
-    print(table(variants))
+    save("telemetry", compared(variants))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The CPU time of `watch.observe` and `watch.outcome`, by the type of the rows and their number.
 
-    PYTHONPATH=. python bench/watched_model.py --rounds 31
+    python -m bench.watched_model --rounds 31
 
 The reference has 12 numbers and 3 categories of 20 values, as many features as the flights have.
 """
@@ -8,7 +8,6 @@ The reference has 12 numbers and 3 categories of 20 values, as many features as 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.results import result, save
 from tidegate.monitoring.counting.category_bins import category_bins
 from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
 from tidegate.monitoring.counting.reference import Reference
@@ -26,6 +26,7 @@ from tidegate.settings import Drift
 
 NUMBERS, CATEGORIES = 12, 3
 TRAINING = 5000
+TARGET_US = 30.0
 
 
 def make_table(count: int) -> pd.DataFrame:
@@ -71,37 +72,32 @@ def microseconds(call: Callable[[], object], times: int) -> float:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=31)
     rounds: int = parser.parse_args().rounds
     watch = make_model()
-    print("| rows | list of dicts | dict of columns | DataFrame | array | no rows |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    found = []
     for size in (1, 32, 256):
         table = make_table(size)
-        codes = table.to_numpy(dtype=object)
         predictions = table["n0"].tolist()
-        forms: list[object] = [
-            table.to_dict("records"),
-            {name: table[name].tolist() for name in table.columns},
-            table,
-            codes,
-            None,
-        ]
-        taken = [
-            statistics.median(
-                microseconds(partial(watch.observe, rows, predictions), 2000 // size + 20)
-                for _ in range(rounds)
-            )
-            for rows in forms
-        ]
-        print(f"| {size} | " + " | ".join(f"{each:.0f}" for each in taken) + " |")
+        forms: dict[str, object] = {
+            "list of dicts": table.to_dict("records"),
+            "dict of columns": {name: table[name].tolist() for name in table.columns},
+            "DataFrame": table,
+            "array": table.to_numpy(dtype=object),
+            "no rows": None,
+        }
+        for form, rows in forms.items():
+            observe = partial(watch.observe, rows, predictions)
+            taken = [microseconds(observe, 2000 // size + 20) for _ in range(rounds)]
+            target = TARGET_US if (size, form) == (1, "list of dicts") else None
+            name = f"{size} row{'s' if size > 1 else ''}, {form}"
+            found.append(result(name, taken, unit="µs", target=target))
     ids = iter([text for _ in range(rounds) for text in watch.observe(None, [0.5] * 1000)])
-    spent = statistics.median(
-        microseconds(lambda: watch.outcome(next(ids), 0.75), 1000) for _ in range(rounds)
-    )
-    print(f"\nA label takes {spent:.0f} µs without the write of its event.")
+    labels = [microseconds(lambda: watch.outcome(next(ids), 0.75), 1000) for _ in range(rounds)]
+    found.append(result("a label, without the write of its event", labels, unit="µs"))
+    save("watched_model", found)
 
 
 if __name__ == "__main__":

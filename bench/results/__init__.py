@@ -73,7 +73,8 @@ def result(
 
 
 def save(name: str, results: Sequence[Result]) -> None:
-    """Write `bench/results/NAME.json`, and its table between the marks of the page of results."""
+    """Print the results, and write them to `bench/results/NAME.json` and between its marks in the page."""
+    print(table(results))
     text = json.dumps([asdict(each) for each in results], indent=1, ensure_ascii=False)
     (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     begin, end = f"<!-- {name}.json -->", f"<!-- end of {name}.json -->"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -176,13 +175,3 @@ def _decisions(events: list[dict[str, Any]]) -> list[tuple[float, int, float]]:
         change = decision["desired"] - decision["signals"]["desired"]
         found.append((at, change, 0.0 if age is None else age))
     return sorted(found)
-
-
-def save(path: Path, runs: list[LiveRun]) -> None:
-    """Save the runs, so that they can be compared again."""
-    path.write_bytes(orjson.dumps(runs))
-
-
-def read(path: Path) -> list[LiveRun]:
-    """The runs that `save` wrote."""
-    return [LiveRun(**one) for one in json.loads(path.read_text(encoding="utf-8"))]

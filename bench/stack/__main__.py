@@ -30,7 +30,7 @@ from bench.engines.bodies import Bodies, write_bodies
 from bench.engines.catalogue import FLIGHTS
 from bench.engines.engine import Running, Task, free_ports, running
 from bench.engines.measures import MIB, answers, send
-from bench.results import Result, result, save
+from bench.results import Result, result, save, table
 from bench.stack.sides import (
     OURS,
     PARTS,
@@ -86,9 +86,9 @@ def main() -> None:
         print(parts_table(count, rounds), end="\n\n", flush=True)
     results = [each for count in rows for each in compared(count, found[count])]
     results.append(result("replica: private memory after it", memory, unit="MiB", target=110))
-    for each in results:
-        print(f"{each.name}: {each.ours:g} {each.unit}, ratio {each.ratio}, {each.spread}")
-    if not options.no_save:
+    if options.no_save:
+        print(table(results))
+    else:
         picture(options.out, found)
         save("stack", results)
 
