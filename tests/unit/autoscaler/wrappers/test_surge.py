@@ -185,7 +185,7 @@ def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:
     decide = scheduled(build_policy("surge", LIVE).policy, [], Bounds(1, 3))
     first = decide({}, ASKED, 5.0)
     assert (first.desired, first.slots) == (3, 6)  # no signal yet that they are forbidden
-    assert "bounds from 1 to 3" in first.explanation
+    assert "from 1 to 3; else 4" in first.explanation
     there = replace(ASKED, slots_asked=6, slots_per_replica=6, latency_seconds=0.51)
     second = decide(first.state, there, 10.0)
     assert (second.desired, second.slots) == (3, 4)
