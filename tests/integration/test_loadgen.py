@@ -269,32 +269,23 @@ async def test_without_a_target_nothing_is_sent_and_no_folder_is_created(
     assert not (workspace.folder / "runs").exists()
 
 
-async def test_a_lost_prometheus_is_reported_once_and_the_run_succeeds(
+async def test_a_useless_prometheus_is_reported_once_and_gives_the_terminal_no_orders(
     workspace: Workspace,
 ) -> None:
-    target = Target()
-    async with target.serving():
-        code, shown = await workspace.run(
-            *(workspace.scenario(20, 1), "--url", target.url),
-            *("--prometheus", f"http://127.0.0.1:{free_port()}"),
-        )
-    summary = workspace.summary()
-    assert good_or_late(code, summary), shown
-    assert shown.count("the report does not contain replicas and queue") == 1
-    assert summary["replicas_max"] is None
-
-
-async def test_the_text_of_a_server_gives_the_terminal_no_orders(workspace: Workspace) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 500 \x1b]0;owned\x07\r\nContent-Length: 0\r\n\r\n")
 
     target = Target()
     async with target.serving(), speaking(refuse) as port:
-        _, shown = await workspace.run(
+        code, shown = await workspace.run(
             *(workspace.scenario(20, 1), "--url", target.url),
             *("--prometheus", f"http://127.0.0.1:{port}"),
         )
+    summary = workspace.summary()
+    assert good_or_late(code, summary), shown
+    assert shown.count("the report does not contain replicas and queue") == 1
+    assert summary["replicas_max"] is None
     assert r"\x1b]0;owned" in shown
     assert "\x1b" not in shown
 

@@ -31,75 +31,30 @@ BLOCK = re.compile(r"^ *```console([^\n]*)\n(.*?)^ *```$", re.DOTALL | re.MULTIL
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 
 # Which test runs a command: the page, the start of the command, the test, and a text in it as evidence.
+STACK_FILE = "tests/integration/compose/test_stack_file.py"
+TUTORIALS = "tests/e2e/test_tutorials.py"
+RUNNING = "tests/integration/service/test_running.py"
+COMPOSE_COMMANDS = (
+    *("echo TIDEGATE_DEVICE", "docker compose up", "docker compose --profile load"),
+    *("docker compose ps", "docker compose --profile tools run --rm tidegate explain"),
+)
 RUN_BY: tuple[tuple[str, str, str, str], ...] = (
     *(
-        (
-            "docs/tutorials/compose.md",
-            start,
-            "tests/integration/compose/test_stack_file.py",
-            "Send load and watch it scale",
-        )
-        for start in (
-            "echo TIDEGATE_DEVICE",
-            "docker compose up",
-            "docker compose --profile load",
-            "docker compose ps",
-            "docker compose --profile tools run --rm tidegate explain",
-        )
+        ("docs/tutorials/compose.md", start, STACK_FILE, "Send load and watch it scale")
+        for start in COMPOSE_COMMANDS
     ),
-    ("docs/tutorials/own-model.md", "", "tests/e2e/test_tutorials.py", "own-model.md"),
-    ("docs/tutorials/own-application.md", "", "tests/e2e/test_tutorials.py", "own-application.md"),
-    (
-        "README.md",
-        "curl http://127.0.0.1:8000/",
-        "tests/integration/service/test_running.py",
-        "README.md",
-    ),
-    (
-        "docs/reference/http.md",
-        "curl http://127.0.0.1:8000/",
-        "tests/integration/service/test_running.py",
-        "docs/reference/http.md",
+    ("docs/tutorials/own-model.md", "", TUTORIALS, "own-model.md"),
+    ("docs/tutorials/own-application.md", "", TUTORIALS, "own-application.md"),
+    *(
+        (page, "curl http://127.0.0.1:8000/", RUNNING, page)
+        for page in ("README.md", "docs/reference/http.md")
     ),
 )
 # Programs of the system, whose options are not checked.
-SYSTEM = frozenset(
-    {
-        *(
-            "awk",
-            "basename",
-            "cat",
-            "cp",
-            "curl",
-            "cut",
-            "date",
-            "df",
-            "docker",
-            "du",
-            "echo",
-            "export",
-        ),
-        *(
-            "for",
-            "git",
-            "grep",
-            "head",
-            "helm",
-            "jq",
-            "kill",
-            "kubectl",
-            "kustomize",
-            "ls",
-            "mkdir",
-            "openssl",
-            "pip",
-            "promtool",
-            "ps",
-            "rm",
-            "sed",
-        ),
-        *("seq", "sh", "sort", "source", "ss", "tail", "tar", "tee", "top", "uvicorn"),
-    }
+SYSTEM = re.findall(
+    r"\w+",
+    "awk basename cat cp curl cut date df docker du echo export for git grep head helm jq kill kubectl "
+    "kustomize ls mkdir openssl pip promtool ps rm sed seq sh sort source ss tail tar tee top uvicorn",
 )
 
 
@@ -192,9 +147,8 @@ def parse(command: Any, arguments: list[str]) -> None:
     """Parse the arguments as the program would, without running it."""
     at = command
     rest = arguments
-    if command.name == "tidegate" and arguments[:1] == [
-        "loadgen"
-    ]:  # its arguments are another program's
+    if command.name == "tidegate" and arguments[:1] == ["loadgen"]:
+        # Its arguments are another program's.
         at, rest = typer.main.get_command(tidegate.loadgen.cli.app), arguments[1:]
     while hasattr(at, "commands"):
         assert rest, f"{at.name} needs a command"

@@ -43,18 +43,11 @@ def test_the_plan_of_a_built_in_scenario_does_not_change(name: str) -> None:
     assert digest(make_plan(load_schedule(name), 1)) == GOLDEN[name]
 
 
-def test_the_seed_scenario_has_1200_requests_in_40_seconds_for_each_seed() -> None:
+def test_another_seed_gives_another_plan_of_the_same_size() -> None:
     schedule = load_schedule("seed")
-    for seed in range(5):
-        plan = make_plan(schedule, seed)
-        assert len(plan) == 1200
-        assert plan[-1].at <= 40
-        assert {one.kind for one in plan} == set(REQUEST_KINDS)
-
-
-def test_another_seed_gives_another_plan() -> None:
-    schedule = load_schedule("seed")
-    assert digest(make_plan(schedule, 1)) != digest(make_plan(schedule, 2))
+    plans = [make_plan(schedule, seed) for seed in range(5)]
+    assert {len(plan) for plan in plans} == {1200}
+    assert len({digest(plan) for plan in plans}) == 5
 
 
 def test_another_mix_of_kinds_does_not_change_the_times() -> None:
@@ -67,16 +60,7 @@ def test_another_mix_of_kinds_does_not_change_the_times() -> None:
 
 def test_even_arrivals_have_equal_intervals() -> None:
     steady = [Segment(Fraction(2), Fraction(4), Fraction(4))]
-    assert list(arrival_times(steady, "even", 1)) == [
-        0.125,
-        0.375,
-        0.625,
-        0.875,
-        1.125,
-        1.375,
-        1.625,
-        1.875,
-    ]
+    assert list(arrival_times(steady, "even", 1)) == [0.125 + number / 4 for number in range(8)]
 
 
 def test_the_remainder_is_carried_over_to_the_next_segment() -> None:

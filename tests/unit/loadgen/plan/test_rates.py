@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from tidegate.loadgen.plan.rates import Constant, Ramp, Segment, Spike, Steps, exact, from_counts
 
 rates = st.integers(0, 5000).map(lambda number: number / 10)
+SPIKE = Spike.model_validate(
+    {"kind": "spike", "base_rate": 5, "peak_rate": 80}
+    | {"before_seconds": 10, "peak_seconds": 2, "after_seconds": 20}
+)
 lengths = st.integers(1, 5000).map(lambda number: number / 10)
 
 
@@ -23,18 +27,7 @@ lengths = st.integers(1, 5000).map(lambda number: number / 10)
         (Steps(kind="steps", seconds=20, rates=(10, 20.5, 0)), 60, 610),
         (Ramp(kind="ramp", seconds=10, start_rate=0, end_rate=30), 10, 150),
         (Ramp(kind="ramp", seconds=0.3, start_rate=30, end_rate=0.1), 0.3, 4.515),
-        (
-            Spike(
-                kind="spike",
-                base_rate=5,
-                peak_rate=80,
-                before_seconds=10,
-                peak_seconds=2,
-                after_seconds=20,
-            ),
-            32,
-            310,
-        ),
+        (SPIKE, 32, 310),
     ],
 )
 def test_a_shape_has_the_duration_and_requests_of_its_formula(
@@ -46,15 +39,7 @@ def test_a_shape_has_the_duration_and_requests_of_its_formula(
 
 
 def test_a_spike_has_its_peak_rate_only_in_the_middle() -> None:
-    spike = Spike(
-        kind="spike",
-        base_rate=5,
-        peak_rate=80,
-        before_seconds=10,
-        peak_seconds=2,
-        after_seconds=20,
-    )
-    assert [(float(one.seconds), float(one.start_rate)) for one in spike.segments()] == [
+    assert [(float(one.seconds), float(one.start_rate)) for one in SPIKE.segments()] == [
         (10, 5),
         (2, 80),
         (20, 5),

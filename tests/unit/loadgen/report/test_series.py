@@ -81,24 +81,37 @@ def test_the_narrative_contains_the_times_of_a_recovery(
     ]
 
 
-def test_the_narrative_of_a_run_within_the_objective(
-    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
+@pytest.mark.parametrize(
+    ("slo", "ready", "sentences"),
+    [
+        (
+            3.0,
+            [(0.0, 2.0), (1.0, 2.0)],
+            [
+                "p95 stayed within the objective of 3000 ms during the whole run.",
+                "The number of ready replicas stayed at 2.",
+            ],
+        ),
+        (
+            0.05,
+            [],
+            [
+                "p95 exceeded the objective of 50 ms after 0 s.",
+                "At the end p95 was still above the objective.",
+            ],
+        ),
+        (None, [], []),
+    ],
+)
+def test_the_narrative_of_a_run_that_does_not_recover(
+    recording: Recording,
+    summary_of: Callable[..., Summary],
+    slo: float | None,
+    ready: list[tuple[float, float]],
+    sentences: list[str],
 ) -> None:
-    signals.ready[:] = [(0.0, 2.0), (1.0, 2.0)]
-    assert narrative(run_series(summary_of(recording, slo_seconds=3.0), recording, signals)) == [
-        "p95 stayed within the objective of 3000 ms during the whole run.",
-        "The number of ready replicas stayed at 2.",
-    ]
-
-
-def test_the_narrative_of_a_run_without_recovery(
-    recording: Recording, summary_of: Callable[..., Summary]
-) -> None:
-    sentences = narrative(run_series(summary_of(recording, slo_seconds=0.05), recording, Signals()))
-    assert sentences == [
-        "p95 exceeded the objective of 50 ms after 0 s.",
-        "At the end p95 was still above the objective.",
-    ]
+    summary = summary_of(recording, slo_seconds=slo)
+    assert narrative(run_series(summary, recording, Signals(ready=ready))) == sentences
 
 
 def test_a_target_that_went_down_did_not_recover(

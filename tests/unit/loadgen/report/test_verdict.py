@@ -91,14 +91,7 @@ def test_the_figures_fit_80_columns_with_each_value_apart(
     above, names, row = out.getvalue().splitlines()[:3]
     assert above.split() == ["first", "byte"]
     assert names.split() == [
-        "planned",
-        "sent",
-        "answered",
-        "failed",
-        "p50",
-        "p95",
-        "p99",
-        "max",
-        "p95",
+        *("planned", "sent", "answered", "failed"),
+        *("p50", "p95", "p99", "max", "p95"),
     ]
     assert row.count(" s") == 5

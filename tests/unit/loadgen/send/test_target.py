@@ -45,14 +45,11 @@ def test_an_invalid_url_is_an_error(base: str) -> None:
         target_url(base, "/predict", allow_remote=False)
 
 
-def test_a_path_without_a_slash_is_an_error() -> None:
-    with pytest.raises(UsageError, match="--path predict: must start with /"):
-        target_url("http://127.0.0.1:8000", "predict", allow_remote=False)
-
-
-def test_a_path_may_have_a_query() -> None:
+def test_a_path_begins_with_a_slash_and_may_have_a_query() -> None:
     url = target_url("http://127.0.0.1:8000", "/search?q=green+tea&n=2", allow_remote=False)
     assert (url.path, dict(url.query)) == ("/search", {"q": "green tea", "n": "2"})
+    with pytest.raises(UsageError, match="--path predict: must start with /"):
+        target_url("http://127.0.0.1:8000", "predict", allow_remote=False)
 
 
 def test_a_method_is_a_word_of_letters() -> None:
