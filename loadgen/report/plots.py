@@ -39,7 +39,7 @@ def load(axes: Axes, run: RunSeries, theme: Theme) -> None:
         linewidth=1.8,
         label="answered",
     )
-    _title(axes, "Requests per second", theme)
+    title(axes, "Requests per second", theme)
 
 
 def latency(axes: Axes, run: RunSeries, theme: Theme) -> None:
@@ -67,7 +67,7 @@ def latency(axes: Axes, run: RunSeries, theme: Theme) -> None:
             label="p95 over the objective" if run.breaches else None,
         )
     _objective(axes, run, theme)
-    _title(axes, f"{_measured(run)} (from the planned time)", theme)
+    title(axes, f"{_measured(run)} (from the planned time)", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))
 
 
@@ -76,7 +76,7 @@ def latency_by_kind(axes: Axes, run: RunSeries, theme: Theme) -> None:
     for kind, values in run.p95_of.items():
         axes.plot(run.times, finite(values), color=theme.kinds[kind], linewidth=1.8, label=kind)
     _objective(axes, run, theme)
-    _title(axes, f"{_measured(run)} p95 by kind", theme)
+    title(axes, f"{_measured(run)} p95 by kind", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))
 
 
@@ -92,7 +92,7 @@ def errors(axes: Axes, run: RunSeries, theme: Theme) -> None:
     top = float(ratio.max(initial=0.0))
     axes.set_ylim(0, min(1.05, max(0.05, top * 1.2)))
     axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
-    _title(axes, "Failed requests" if top else "Failed requests: none", theme)
+    title(axes, "Failed requests" if top else "Failed requests: none", theme)
 
 
 def replicas(axes: Axes, run: RunSeries, theme: Theme) -> None:
@@ -106,7 +106,7 @@ def replicas(axes: Axes, run: RunSeries, theme: Theme) -> None:
             transform=axes.transAxes,
             color=theme.faint,
         )
-        _title(axes, "Replicas", theme)
+        title(axes, "Replicas", theme)
         axes.set_yticks([])
         return
     times, ready = _columns(signals.ready, run.end)
@@ -133,7 +133,7 @@ def replicas(axes: Axes, run: RunSeries, theme: Theme) -> None:
             color=theme.replicas,
             fontweight="bold",
         )
-    _title(axes, "Replicas", theme)
+    title(axes, "Replicas", theme)
     if signals.queue:
         _queue(axes, run, theme)
 
@@ -165,13 +165,12 @@ def draw(names: Sequence[str], run: RunSeries, theme: Theme, headline: str = "")
     with rc_context(STYLE):
         head = 0.55 if headline else 0.1
         height = sum(map(_height, names)) + head + 0.35
-        figure = Figure(figsize=(WIDTH_INCHES, height), facecolor=theme.paper, layout="constrained")
-        FigureCanvasAgg(figure)
+        drawn = figure(height, theme)
         if headline:
-            figure.suptitle(
+            drawn.suptitle(
                 headline, x=0.012, ha="left", fontsize=12, fontweight="bold", color=theme.ink
             )
-        column = figure.subplots(
+        column = drawn.subplots(
             len(names),
             1,
             sharex=True,
@@ -184,19 +183,19 @@ def draw(names: Sequence[str], run: RunSeries, theme: Theme, headline: str = "")
             axes.set_ylim(bottom=0, auto=None)
             _legend(axes, theme)
         column[-1].set_xlabel("seconds since the start", color=theme.faint)
-        return figure
+        return drawn
 
 
 def _height(name: str) -> float:
     return PANEL_INCHES * (0.55 if name == "errors" else 1.0)
 
 
-def as_bytes(figure: Figure, form: str, dpi: int = 150) -> bytes:
+def as_bytes(drawn: Figure, form: str, dpi: int = 150) -> bytes:
     """Return the figure as `png` or `svg`; the bytes are reproducible."""
     with rc_context(STYLE), io.BytesIO() as file:
         metadata = {"Date": None} if form == "svg" else {"Software": None}
-        figure.savefig(
-            file, format=form, dpi=dpi, facecolor=figure.get_facecolor(), metadata=metadata
+        drawn.savefig(
+            file, format=form, dpi=dpi, facecolor=drawn.get_facecolor(), metadata=metadata
         )
         return file.getvalue()
 
@@ -218,22 +217,35 @@ def percent_label(value: float, _: object = None) -> str:
     return f"{round(value * 100, 6):g} %"
 
 
-def _frame(axes: Axes, run: RunSeries, theme: Theme) -> None:
+def figure(height: float, theme: Theme, width: float = WIDTH_INCHES) -> Figure:
+    """Return a new figure; height and width in inches."""
+    made = Figure(figsize=(width, height), facecolor=theme.paper, layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def bare(axes: Axes, theme: Theme) -> None:
+    """Remove all lines but the grid's and the lower axis."""
     axes.set_facecolor(theme.paper)
-    axes.set_xlim(0, run.end)
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=theme.grid, linewidth=0.8)
     axes.tick_params(colors=theme.faint, length=0)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(theme.faint)
+
+
+def title(axes: Axes, text: str, theme: Theme) -> None:
+    """Set the title."""
+    axes.set_title(text, loc="left", fontsize=9.5, fontweight="bold", color=theme.ink)
+
+
+def _frame(axes: Axes, run: RunSeries, theme: Theme) -> None:
+    bare(axes, theme)
+    axes.set_xlim(0, run.end)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     for begin, finish in run.breaches:
         axes.axvspan(begin, finish, color=theme.bad, alpha=0.06, linewidth=0)
-
-
-def _title(axes: Axes, text: str, theme: Theme) -> None:
-    axes.set_title(text, loc="left", fontsize=9.5, fontweight="bold", color=theme.ink)
 
 
 def _legend(axes: Axes, theme: Theme) -> None:

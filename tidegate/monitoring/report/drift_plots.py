@@ -12,12 +12,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from tidegate.loadgen.report.plots import percent_label
+from tidegate.loadgen.report.plots import bare, figure, percent_label
 from tidegate.loadgen.report.theme import STYLE, Theme
 from tidegate.monitoring.counting.distributions import Distribution
 from tidegate.monitoring.counting.drift_test import smoothed_ratios
 from tidegate.monitoring.report.findings import Findings
-from tidegate.monitoring.report.plot_style import bare, figure, name_periods
+from tidegate.monitoring.report.plot_style import name_periods
 
 COLUMNS: Final = 3
 # The colour scale of the heat map ends at this multiple of the critical PSI.

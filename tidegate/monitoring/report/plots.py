@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from tidegate.loadgen.report.plots import WIDTH_INCHES, percent_label
+from tidegate.loadgen.report.plots import WIDTH_INCHES, bare, figure, percent_label, title
 from tidegate.loadgen.report.theme import STYLE, Theme
 from tidegate.monitoring.report.drift_plots import drift, features
 from tidegate.monitoring.report.findings import Findings
-from tidegate.monitoring.report.plot_style import bare, figure, legend, name_periods, title
+from tidegate.monitoring.report.plot_style import legend, name_periods
 from tidegate.monitoring.report.quality import Bin
 from tidegate.monitoring.tasks.panel import Panel
 
