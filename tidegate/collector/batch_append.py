@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from tidegate.collector.sink import Sink
 from tidegate.events.event import Event
-from tidegate.store.base import Rejected, StoreUnavailableError
+from tidegate.store.base import Rejected, Sink, StoreUnavailableError
 from tidegate.store.mapping_conflicts import move_conflicting_values
 
 REASON_CHARACTERS: Final = 500

@@ -23,12 +23,11 @@ from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.restoration import Restoration
 from tidegate.collector.retention import expired
-from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events.event import Event, encode
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
-from tidegate.store.base import Damage, Rejected, StoreUnavailableError
+from tidegate.store.base import Damage, Rejected, Sink, StoreUnavailableError
 from tidegate.store.own_fields import MAX_FIELDS, MAX_SIZE, MAX_VALUES, LeftOut
 from tidegate.store.query.time_ranges import microseconds
 

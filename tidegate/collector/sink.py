@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from tidegate.events.event import Event
 from tidegate.settings import Settings
-from tidegate.store.base import Rejected
+from tidegate.store.base import Sink
 from tidegate.store.kinds import open_store, store_server
 from tidegate.store.own_fields import LeftOut
-
-
-class Sink(Protocol):
-    """Accepts events and acknowledges them. Every `EventStore` is a sink."""
-
-    def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """Store the events durably before returning; return the permanently rejected ones.
-
-        Raises:
-            StoreUnavailableError: None or an unknown part was accepted: retry with the same events.
-            Exception: Any other error: the batch failed, and its valid events may succeed separately.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release files and connections."""
-        ...
 
 
 def open_sink(settings: Settings, left_out: LeftOut) -> Sink:

@@ -119,8 +119,8 @@ class Damage:
     created: bool = False
 
 
-class EventStore(Protocol):
-    """A store of events. Both implementations pass one contract test suite."""
+class Sink(Protocol):
+    """Accepts events and acknowledges them: a store, or what passes them on to one."""
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
         """Store the events durably before returning; an `event.id` that is already stored is success.
@@ -133,6 +133,14 @@ class EventStore(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Release files and connections."""
+        ...
+
+
+class EventStore(Sink, Protocol):
+    """A store of events. Both implementations pass one contract test suite."""
+
     def search(self, request: SearchRequest) -> SearchResult:
         """Search events; events of a completed `append` are visible.
 
@@ -140,8 +148,4 @@ class EventStore(Protocol):
             QueryError: The request is invalid.
             StoreUnavailableError: The store cannot be searched now.
         """
-        ...
-
-    def close(self) -> None:
-        """Release files and connections."""
         ...
