@@ -22,16 +22,9 @@ def test_an_appended_event_is_found_unchanged(scene: Scene) -> None:
 def test_of_two_events_with_one_id_the_first_is_kept(scene: Scene) -> None:
     first = scene.event("first")
     second, third = first | {"message": "second"}, first | {"message": "third"}
-    scene.store.append([first, second])
-    scene.store.append([third])
+    assert scene.store.append([first, second, first]) == []
+    assert scene.store.append([third]) == []
     assert scene.found("") == ["first"]
-
-
-def test_an_event_appended_twice_is_stored_once(scene: Scene) -> None:
-    event = scene.event()
-    assert scene.store.append([event, event]) == []
-    assert scene.store.append([event]) == []
-    assert scene.search().total == 1
 
 
 def test_a_reader_sees_what_a_writer_appends(scene: Scene) -> None:

@@ -58,24 +58,15 @@ def test_an_entry_becomes_an_event_in_the_files_of_the_component(tmp_path: Path)
     assert (heard[0].component, heard[0].message) == ("flights-1", "was killed")
 
 
-def test_on_a_stream_an_event_is_the_same_line_of_json() -> None:
-    log = Log()
-    log.log.record("start", "delivering", fields={"tidegate": {"x": 1}})
-    (event,) = log.events()
-    assert event["@timestamp"] == "2023-11-14T22:13:20.123456Z"
-    assert event["message"] == "delivering"
-    assert event["event"]["action"] == "start"
-    assert event["tidegate"] == {"x": 1}
-    assert "logger" not in event["log"]
-    assert log.log.recent[0].component == "collector"
-
-
 def test_a_log_line_names_its_logger_and_an_event_may_have_another_dataset() -> None:
     log = Log("app")
-    log.log.record("control", "paused")
+    log.log.record("control", "paused", fields={"tidegate": {"x": 1}})
     log.log.record("decide", "1 to 2", dataset="decision", listed=False, event_id="x", at_ns=0)
     line, decision = log.events()
+    assert line["@timestamp"] == "2023-11-14T22:13:20.123456Z"
     assert line["log"] == {"level": "info", "logger": "tidegate.collector"}
+    assert (line["event"]["action"], line["tidegate"]) == ("control", {"x": 1})
+    assert log.log.recent[0].component == "collector"
     assert decision["event"]["dataset"] == "tidegate.decision"
     assert (decision["event"]["id"], decision["@timestamp"]) == ("x", "1970-01-01T00:00:00.000000Z")
     assert [entry.message for entry in log.log.recent] == ["paused"]
@@ -103,11 +94,7 @@ def test_a_condition_is_logged_only_when_it_appears_changes_and_ends() -> None:
     log.log.condition("sink", "no route")
     assert log.messages() == ["refused", "no route", "full", "delivering again", "no route"]
     assert [event["log"]["level"] for event in log.events()] == [
-        "warn",
-        "warn",
-        "error",
-        "info",
-        "warn",
+        *("warn", "warn", "error", "info", "warn")
     ]
     assert {event["event"]["action"] for event in log.events()} == {"sink", "disk"}
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.store import fields
-from tidegate.store.fields import Branch, Kind, Leaf, RefusedError, catalogue, project
+from tidegate.store.fields import Kind, RefusedError, catalogue, project
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "observability" / "elasticsearch"
@@ -33,14 +32,6 @@ def test_every_field_of_the_event_line_can_be_searched() -> None:
         "tidegate.prediction.probability": Kind.DOUBLE,
     }
     assert needed.items() <= {path: leaf.kind for path, leaf in catalogue().items()}.items()
-
-
-def test_attributes_are_stored_but_not_searchable() -> None:
-    tidegate = fields.mapping().children["tidegate"]
-    assert isinstance(tidegate, Branch)
-    attributes = tidegate.children["attributes"]
-    assert isinstance(attributes, Branch)
-    assert attributes.opaque
 
 
 def each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -78,7 +69,6 @@ def test_a_keyword_may_be_a_number_of_more_than_64_bits() -> None:
 
 def test_a_number_out_of_range_is_not_a_double() -> None:
     leaf = catalogue()["tidegate.prediction.probability"]
-    assert isinstance(leaf, Leaf)
     assert leaf.convert(10**400) is None
     assert leaf.convert("1e400") is None
     assert catalogue()["event.duration"].convert(float("inf")) is None

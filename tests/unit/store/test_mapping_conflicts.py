@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +8,6 @@ from hypothesis import strategies as st
 
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.store import fields
-from tidegate.store.embedded.store import EmbeddedStore
 from tidegate.store.mapping_conflicts import move_conflicting_values
 
 
@@ -97,10 +94,3 @@ def test_an_event_with_any_application_fields_is_stored(more: dict[str, Any]) ->
         moved = move_conflicting_values(odd)
         assert moved is not None
         fields.project(moved)
-
-
-def test_an_event_with_moved_values_is_found(tmp_path: Path) -> None:
-    moved = move_conflicting_values(event(tidegate={"model": "small"}))
-    assert moved is not None
-    with closing(EmbeddedStore(tmp_path)) as store:
-        assert store.append([moved]) == []
