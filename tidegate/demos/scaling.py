@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from tidegate.demos.output import heading, result
+from tidegate.demos.running import run_module, wait_for_events
 from tidegate.settings import Settings
 from tidegate.stack.supervisor.programs import console_url
 from tidegate.store import open_store
@@ -45,21 +45,27 @@ def demo(settings: Settings) -> int:
     environment = {**os.environ, **SETTINGS}
     runs = Path("runs")
     heading(console, "1  The model")
-    if _run(environment, "tidegate", "train", "--out", str(settings.model.path)):
+    if run_module(environment, "tidegate", "train", "--out", str(settings.model.path)):
         return 1
     heading(console, "2  The stack, with one replica")
     console.print("The accelerator is simulated: a request occupies a slot for 30, 80 or 200 ms.")
-    if _run(environment, "tidegate", "up", "--detach"):
+    if run_module(environment, "tidegate", "up", "--detach"):
         return 1
     try:
         started = datetime.now(UTC)
         heading(console, "3  The load: 30 requests per second for 40 seconds")
-        code = _run(environment, *_load_command(settings, runs))
+        code = run_module(environment, *_load_command(settings, runs))
         if code not in {0, INVALID_RUN}:
             return 1
         summary = json.loads((runs / "latest" / "summary.json").read_text(encoding="utf-8"))
         heading(console, "4  The decisions of the autoscaler")
-        stored = _wait_for_delivery(settings, started, summary["answered"])
+        stored = wait_for_events(
+            settings,
+            "event.dataset:tidegate.request",
+            started,
+            summary["answered"],
+            DELIVERY_SECONDS,
+        )
         console.print(_decisions(settings, started))
         heading(console, "5  The slowest request")
         _show_slowest(console, settings, environment, started)
@@ -69,14 +75,8 @@ def demo(settings: Settings) -> int:
         if sys.stdin.isatty() and sys.stdout.isatty():
             _wait_for_interrupt(console)
     finally:
-        stopped = _run(environment, "tidegate", "down")
+        stopped = run_module(environment, "tidegate", "down")
     return code or stopped
-
-
-def _run(environment: Mapping[str, str], *command: str) -> int:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", *command], env=environment, check=False
-    ).returncode
 
 
 def _load_command(settings: Settings, runs: Path) -> list[str]:
@@ -87,19 +87,6 @@ def _load_command(settings: Settings, runs: Path) -> list[str]:
         *("--rows", str(settings.model.path / "samples.ndjson")),
         *("--slo", str(settings.slo.latency_seconds), "--threshold", "failed<=0"),
     ]
-
-
-def _wait_for_delivery(settings: Settings, started: datetime, answered: int) -> int:
-    """Wait until the store has the events of all answered requests. Returns their number."""
-    request = SearchRequest(query="event.dataset:tidegate.request", since=started, size=0)
-    deadline = time.monotonic() + DELIVERY_SECONDS
-    store = open_store(settings, read_only=True)
-    try:
-        while (found := store.search(request).total) < answered and time.monotonic() < deadline:
-            time.sleep(settings.collector.poll_seconds)
-    finally:
-        store.close()
-    return found
 
 
 def _search(settings: Settings, request: SearchRequest) -> list[dict[str, Any]]:
@@ -132,9 +119,9 @@ def _show_slowest(
     slowest = max(_search(settings, request), key=lambda event: int(event["event"]["duration"]))
     trace_id = slowest["trace"]["id"]
     console.print(f"$ tidegate search 'trace.id:{trace_id}'", style="dim", highlight=False)
-    _run(environment, "tidegate", "search", f"trace.id:{trace_id}")
+    run_module(environment, "tidegate", "search", f"trace.id:{trace_id}")
     console.print(f"\n$ tidegate trace {trace_id}", style="dim", highlight=False)
-    _run(environment, "tidegate", "trace", trace_id)
+    run_module(environment, "tidegate", "trace", trace_id)
 
 
 def _verdict(

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -33,6 +30,7 @@ from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import alert_table, checks, period_results, period_table
 from tidegate.demos.output import heading, result
+from tidegate.demos.running import run_module, wait_for_events
 from tidegate.monitoring.report.counter_increases import (
     TIMEOUT_SECONDS,
     Floats,
@@ -41,7 +39,7 @@ from tidegate.monitoring.report.counter_increases import (
 )
 from tidegate.monitoring.report.findings import Findings
 from tidegate.monitoring.report.page import to_html
-from tidegate.monitoring.report.run import collect_findings
+from tidegate.monitoring.report.run import collect_findings, prometheus_url
 from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.periods import Period
 from tidegate.runtime.prometheus import Prometheus
@@ -49,8 +47,7 @@ from tidegate.service.model.artefact import load
 from tidegate.service.model.features import Schema
 from tidegate.service.training.flights import read_flights
 from tidegate.settings import Settings
-from tidegate.store import open_store
-from tidegate.store.base import SearchRequest, StoreUnavailableError
+from tidegate.store.base import StoreUnavailableError
 from tidegate.terminal.served_model import read_model
 from tidegate.terminal_console import Console
 
@@ -93,7 +90,7 @@ def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, ou
     settings = in_own_folder(settings).model_copy(update={"drift": drift})
     environment = {**os.environ, **SETTINGS, **environment_variables(settings)}
     heading(console, "1  Train the model")
-    if _run(environment, "train", "--out", str(settings.model.path)):
+    if run_module(environment, "tidegate", "train", "--out", str(settings.model.path)):
         return 1
     artefact = load(settings.model.path)
     model, flights = read_model(artefact), read_flights()
@@ -105,7 +102,7 @@ def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, ou
     except ReplayError as error:
         result(console, str(error), passed=False)
         return 1
-    if _run(environment, "up", "--detach"):
+    if run_module(environment, "tidegate", "up", "--detach"):
         return 1
     try:
         heading(console, f"3  Send {months} months of flights, {seconds:g} seconds each")
@@ -128,7 +125,7 @@ def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, ou
         result(console, str(error), passed=False)
         code = 1
     finally:
-        stopped = _run(environment, "down")
+        stopped = run_module(environment, "tidegate", "down")
     return code or stopped
 
 
@@ -143,7 +140,8 @@ def _show(
 ) -> tuple[Findings, bool]:
     periods = [Period(each.name, *span) for each, span in zip(sent, record.spans, strict=True)]
     span = Period("all", periods[0].begin, time.time())
-    stored = _wait_for_delivery(settings, span.begin, record.labelled)
+    query, since = "event.dataset:tidegate.outcome", datetime.fromtimestamp(span.begin, UTC)
+    stored = wait_for_events(settings, query, since, record.labelled, DELIVERY_SECONDS)
     found, expected_correct = asyncio.run(_query(settings, model, span, periods))
     results = period_results(found, expected_correct, truth)
     heading(console, "4  Results by period")
@@ -180,32 +178,11 @@ async def _query(
     found = await collect_findings(settings, model, span, periods)
     query = f'ml_expected_correct_total{{job="model", version="{model.version}"}}'
     async with aiohttp.ClientSession(trust_env=False) as session:
-        client = Prometheus(session, _prometheus(settings), TIMEOUT_SECONDS)
+        client = Prometheus(session, prometheus_url(settings), TIMEOUT_SECONDS)
         counters = await query_range(client, query, span.begin, span.end)
     return found, increases_by(counters, periods, span.begin)[()]
 
 
-def _wait_for_delivery(settings: Settings, begin: float, labels: int) -> int:
-    """Wait until the store has the outcomes of all sent labels; the number that it has at the end."""
-    since = datetime.fromtimestamp(begin, UTC)
-    request = SearchRequest(query="event.dataset:tidegate.outcome", since=since, size=0)
-    deadline = time.monotonic() + DELIVERY_SECONDS
-    with closing(open_store(settings, read_only=True)) as store:
-        while (found := store.search(request).total) < labels and time.monotonic() < deadline:
-            time.sleep(settings.collector.poll_seconds)
-    return found
-
-
 def _target(settings: Settings, model: Model) -> Target:
     url = f"http://127.0.0.1:{settings.gateway.port}"
-    return Target(url, _prometheus(settings), model.version)
-
-
-def _prometheus(settings: Settings) -> str:
-    return f"http://{settings.stack.host}:{settings.prometheus.port}"
-
-
-def _run(environment: Mapping[str, str], *command: str) -> int:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "tidegate", *command], env=environment, check=False
-    ).returncode
+    return Target(url, prometheus_url(settings), model.version)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
-from tidegate.monitoring.counting.reference import Calibration, Residuals
 
 _MAX_SINGLE: Final = 2
 """More values than this are interpolated by numpy."""
@@ -31,16 +29,6 @@ class Expectation:
     def __init__(self, points: Sequence[float], expected: Sequence[float]) -> None:
         self._points = list(points)
         self._expected = list(expected)
-
-    @classmethod
-    def of_confidence(cls, calibration: Calibration) -> Self:
-        """The expected number of correct predictions, by the probability of the predicted label."""
-        return cls(calibration.confidence, calibration.correct)
-
-    @classmethod
-    def of_values(cls, residuals: Residuals) -> Self:
-        """The expected absolute error, by predicted value."""
-        return cls(residuals.predicted, residuals.expected)
 
     def sum(self, scores: npt.NDArray[np.floating[Any]]) -> float:
         """The sum of what is expected at each score; a score that is NaN adds nothing.

@@ -193,13 +193,14 @@ def _expectation(
 ) -> tuple[Expectation | None, Callable[[], CounterMetricFamily]]:
     """What is expected of the predictions, and its counter."""
     if reference.residuals is not None:
-        return Expectation.of_values(reference.residuals), lambda: CounterMetricFamily(
+        errors = reference.residuals
+        return Expectation(errors.predicted, errors.expected), lambda: CounterMetricFamily(
             "ml_expected_absolute_error",
             "Expected sum of absolute errors, by the predicted values.",
             labels=_MODEL,
         )
     curve = reference.calibration
-    expectation = None if curve is None else Expectation.of_confidence(curve)
+    expectation = None if curve is None else Expectation(curve.confidence, curve.correct)
     return expectation, lambda: CounterMetricFamily(
         "ml_expected_correct",
         "Expected number of correct predictions: the sum of calibrated confidence.",

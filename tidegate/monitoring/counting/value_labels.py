@@ -33,10 +33,6 @@ class ValueLabels:
             *lower, last = reference.edges or (-inf,)
             self._edges = [*lower, nextafter(last, inf) if lower else last]
 
-    def label(self, value: float) -> str:
-        """The label of a value."""
-        return self.names[self._index(value)]
-
     def counts(self, values: npt.NDArray[np.floating[Any]]) -> list[int]:
         """The number of values of each label.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Final
 
 import aiohttp
@@ -14,7 +13,6 @@ from tidegate.monitoring.counting.distributions import (
     feature_distributions,
     prediction_distribution,
 )
-from tidegate.monitoring.counting.reference import MISSING, FeatureReference
 from tidegate.monitoring.report.alerts import FIRING, FiredAlert, fired_alerts
 from tidegate.monitoring.report.counter_increases import (
     TIMEOUT_SECONDS,
@@ -125,12 +123,10 @@ class Findings:
     @property
     def distributions(self) -> Sequence[Distribution]:
         """Those compared with training: of features, and of predictions if the task compares them."""
-        values = self.counters.predictions
-        bins = self.model.reference.prediction
-        if not self.task.compares_predictions or values is None or bins is None:
+        predictions = self.counters.predictions
+        if not self.task.compares_predictions or predictions is None:
             return self.counters.features
-        own = replace(values, name="predicted value", bins=_ranges(bins))
-        return [own, *self.counters.features]
+        return [replace(predictions, name="predicted value"), *self.counters.features]
 
     @property
     def newest(self) -> Quality | None:
@@ -143,6 +139,34 @@ class Findings:
         if self.newest is None:
             return 0.0
         return self.task.worsening(self.newest)
+
+    @property
+    def badge(self) -> tuple[str, str]:
+        """The report in a few words, and its level: good, doubtful or bad."""
+        worse, task = self.worsening, self.task
+        unknown = ["drift unknown"] if self.counters.error else []
+        worsened = ", ".join([task.worsened(worse), *unknown])
+        warning, critical = task.limits()
+        if worse > critical:
+            return worsened, "bad"
+        if drifted := len(self.drifted):
+            return f"{drifted} feature{'s' * (drifted > 1)} drifted", "doubtful"
+        if task.compares_predictions and self.predictions_drifted:
+            return "predicted values drifted", "doubtful"
+        if worse > warning:
+            return worsened, "doubtful"
+        return (unknown[0], "doubtful") if unknown else ("no drift found", "good")
+
+    @property
+    def summary(self) -> list[str]:
+        """What the report found, one sentence each."""
+        said, of = [*self.task.summary(self.overall, self.newest)], self.counters.predictions
+        if self.task.compares_predictions and self.newest and of is not None and of.psi is not None:
+            drifted = "has" if self.predictions_drifted else "has not"
+            said.append(
+                f"The distribution of the predicted values {drifted} drifted (PSI {of.psi:.2f})."
+            )
+        return said
 
 
 def newest(quality: Sequence[Quality]) -> Quality | None:
@@ -212,12 +236,3 @@ def _why_nothing_is_counted(model: Model) -> str:
     if not model.reference.samples:
         return f"{of} has no drift reference: there were no training rows beside its file"
     return f"Prometheus has no counters of {of}"
-
-
-def _ranges(bins: FeatureReference) -> tuple[str, ...]:
-    """Names of the bins of values by their edges."""
-    edges = [f"{edge:.3g}" for edge in bins.edges]
-    if not edges:
-        return bins.labels
-    between = [f"{low}-{high}" for low, high in pairwise(edges)]
-    return (f"< {edges[0]}", *between, f"> {edges[-1]}", MISSING)

@@ -57,9 +57,7 @@ def watched_model(
         raise NoModelError(f"--reference: {error}") from error
     name = name or _only_name(store, since)
     if not version:
-        query = f'{ANSWERED} AND tidegate.model.name:"{_quoted(name)}"'
-        hits = store.search(SearchRequest(query=query, since=since, size=1)).hits
-        version = next((text_of(event, "tidegate.model.version") for event in hits), "")
+        version = _last_version(store, name, since)[0]
     if not version:
         raise NoModelError(
             f"no event since {since:%Y-%m-%d %H:%M} UTC is of a prediction of {name}: pass an earlier "
@@ -99,13 +97,17 @@ def newer_version(store: EventStore, model: Model, since: datetime) -> NewerVers
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
-    query = f'{ANSWERED} AND tidegate.model.name:"{model.name}"'
+    version, at = _last_version(store, model.name, since)
+    return NewerVersion(version, at) if version not in {"", model.version} else None
+
+
+def _last_version(store: EventStore, name: str, since: datetime) -> tuple[str, float]:
+    """The version of a model that answered last, and when; an empty one if none did."""
+    query = f'{ANSWERED} AND tidegate.model.name:"{_quoted(name)}"'
     for event in store.search(SearchRequest(query=query, since=since, size=1)).hits:
-        version = text_of(event, "tidegate.model.version")
         at = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
-        if version != model.version:
-            return NewerVersion(version, at / 1e6)
-    return None
+        return text_of(event, "tidegate.model.version"), at / 1e6
+    return "", 0.0
 
 
 def first_answer(store: EventStore, model: Model, since: datetime) -> float | None:

@@ -18,7 +18,6 @@ from tidegate.loadgen.report.plots import as_bytes
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
 from tidegate.monitoring.report.findings import Findings
 from tidegate.monitoring.report.plots import PLOTS, plot_names
-from tidegate.monitoring.report.wording import badge, summary
 
 MAX_DRIFTED: Final = 4
 # docs/reference/kibana.md explains it; {} is the trace id.
@@ -64,8 +63,6 @@ def to_html(
         found=found,
         task=found.task,
         measure=found.task.format(found.overall),
-        badge=badge(found),
-        summary=list(summary(found)),
         detail_note=found.task.by_score(found.rows).note if found.bins else "",
         drifted=[_most_drifted(found, number) for number in range(len(found.periods))],
         plots={name: _data_uris(partial(PLOTS[name], found)) for name in plot_names(found)},

@@ -19,7 +19,6 @@ from tidegate.monitoring.report.model_choice import (
     watched_model,
 )
 from tidegate.monitoring.report.page import to_html
-from tidegate.monitoring.report.wording import badge
 from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.periods import Period, even_periods
 from tidegate.monitoring.tasks.registry import make_task
@@ -73,7 +72,7 @@ def report(
     except OSError as error:
         sys.stderr.write(f"--out: {out} cannot be written: {error.strerror}\n")
         return EXIT_ERROR
-    sys.stdout.write(f"{out}: {badge(found)[0]}; {found.overall.labels} labels\n")
+    sys.stdout.write(f"{out}: {found.badge[0]}; {found.overall.labels} labels\n")
     if found.counters.error:
         sys.stderr.write(f"no distributions: {found.counters.error}\n")
     if found.newer:

@@ -44,14 +44,10 @@ class Candidate:
     Attributes:
         manifest: the manifest of its artefact.
         differences: the comparison, per measure.
-        fitted: the number of rows it was fitted on.
-        held_out: the number of rows it was compared on.
     """
 
     manifest: Manifest
     differences: list[Difference]
-    fitted: int
-    held_out: int
 
 
 def train_candidate(
@@ -123,7 +119,7 @@ def train_candidate(
         parity=asdict(parity),
         versions=versions(),
     )
-    return Candidate(manifest, differences, len(old), len(new))
+    return Candidate(manifest, differences)
 
 
 def newest(rows: TrainingRows) -> Any:

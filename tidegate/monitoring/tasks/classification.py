@@ -243,7 +243,7 @@ class ClassificationTask(Task):
     def expectation(self) -> Expectation | None:
         """The calibrated confidence."""
         curve = self.model.reference.calibration
-        return None if curve is None else Expectation.of_confidence(curve)
+        return None if curve is None else Expectation(curve.confidence, curve.correct)
 
     def row(self, outcome: Mapping[str, Any]) -> tuple[Any, Any, tuple[float, ...]]:
         """Two labels and the confidence, which an application's own model may not have."""
@@ -258,10 +258,6 @@ class ClassificationTask(Task):
     def score(self, rows: LabelledRows) -> Floats:
         """The confidence."""
         return rows.known["confidence"]
-
-    def detail(self, rows: LabelledRows) -> Floats:
-        """The measure."""
-        return self.measure(rows)
 
     def further_measures(self, rows: LabelledRows) -> tuple[float, ...]:
         """The Brier score, the mean of (confidence - correct)²."""

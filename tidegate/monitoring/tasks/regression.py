@@ -182,7 +182,7 @@ class RegressionTask(Task):
     def expectation(self) -> Expectation | None:
         """The error of held-out rows with similar predicted values."""
         residuals = self.model.reference.residuals
-        return None if residuals is None else Expectation.of_values(residuals)
+        return None if residuals is None else Expectation(residuals.predicted, residuals.expected)
 
     def row(self, outcome: Mapping[str, Any]) -> tuple[Any, Any, tuple[float, ...]]:
         """Two finite numbers, and 1 if the true one is inside the interval, else 0."""

@@ -114,9 +114,9 @@ class Task(ABC):
     def score(self, rows: LabelledRows) -> Floats:
         """What the expected measure of a row is a function of; NaN if unknown."""
 
-    @abstractmethod
     def detail(self, rows: LabelledRows) -> Floats:
         """What is drawn of each row by its score."""
+        return self.measure(rows)
 
     @abstractmethod
     def further_measures(self, rows: LabelledRows) -> tuple[float, ...]:

@@ -27,11 +27,11 @@ def commands(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[ReplayPer
     """The names of the commands that were run; each is replaced by a double."""
     run_commands: list[str] = []
 
-    def command(_: Mapping[str, str], name: str, *__: str) -> int:
+    def command(_: Mapping[str, str], __: str, name: str, *___: str) -> int:
         run_commands.append(name)
         return 0
 
-    monkeypatch.setattr(run, "_run", command)
+    monkeypatch.setattr(run, "run_module", command)
     monkeypatch.setattr(run, "read_model", lambda _: model)
     monkeypatch.setattr(run, "read_flights", lambda: None)
     manifest = SimpleNamespace(features=FEATURES)
@@ -69,11 +69,11 @@ def test_without_a_model_or_a_stack_nothing_is_sent(
     failing: str,
     expected: list[str],
 ) -> None:
-    def command(_: Mapping[str, str], name: str, *__: str) -> int:
+    def command(_: Mapping[str, str], __: str, name: str, *___: str) -> int:
         commands.append(name)
         return int(name == failing)
 
-    monkeypatch.setattr(run, "_run", command)
+    monkeypatch.setattr(run, "run_module", command)
     assert demo(tmp_path) == 1
     assert commands == expected
 
@@ -84,7 +84,7 @@ def test_only_the_data_of_an_earlier_replay_is_deleted_before_the_stack_starts(
     folder, files = tmp_path / FOLDER, ("prometheus/data/01ABC/chunks/000001", "logs/old.ndjson")
     seen: list[int] = []
 
-    def command(environment: Mapping[str, str], name: str, *_: str) -> int:
+    def command(environment: Mapping[str, str], _: str, name: str, *__: str) -> int:
         if name != "up":
             return 0
         assert environment["TIDEGATE_STACK__DATA_DIR"] == str(folder)
@@ -101,7 +101,7 @@ def test_only_the_data_of_an_earlier_replay_is_deleted_before_the_stack_starts(
                 file.write_text("samples of March")
         return 0
 
-    monkeypatch.setattr(run, "_run", command)
+    monkeypatch.setattr(run, "run_module", command)
     monkeypatch.setattr(run, "replay", fails)
     for _ in range(3):
         demo(tmp_path)

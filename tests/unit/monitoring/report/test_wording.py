@@ -16,18 +16,12 @@ from support.samples.drift_report import (
     values_of,
 )
 from tidegate.monitoring.report.findings import Counters, Findings
-from tidegate.monitoring.report.wording import badge
-from tidegate.monitoring.report.wording import summary as sentences
 from tidegate.monitoring.tasks.number_format import number_format, percent, signed
 
 DRIFTED = counters(REGRESSOR)
 MOVED = counters(REGRESSOR, drifted=False)
 STABLE = counters(REGRESSOR, drifted=False, predictions=False)
 AWAY = Counters(error="away")
-
-
-def summary(found: Findings) -> list[str]:
-    return list(sentences(found))
 
 
 @pytest.mark.parametrize(
@@ -47,8 +41,8 @@ def test_the_badge_of_a_classifier_shows_the_worst_finding(
     correct: int, counted: Counters, expected: tuple[str, str]
 ) -> None:
     rows = rows_of([15.0] * 400, [True] * correct + [False] * (400 - correct), [0.8] * 400)
-    assert badge(findings(CLASSIFIER, rows, counted)) == expected
-    assert summary(findings(CLASSIFIER, rows, counted)) == []
+    assert findings(CLASSIFIER, rows, counted).badge == expected
+    assert findings(CLASSIFIER, rows, counted).summary == []
 
 
 @pytest.mark.parametrize(
@@ -69,7 +63,7 @@ def test_the_badge_of_a_classifier_shows_the_worst_finding(
 def test_the_badge_of_a_regressor_shows_the_worst_finding(
     factor: float, counted: Counters, expected: tuple[str, str]
 ) -> None:
-    assert badge(findings(REGRESSOR, values(factor), counted)) == expected
+    assert findings(REGRESSOR, values(factor), counted).badge == expected
 
 
 @pytest.mark.parametrize(
@@ -86,34 +80,38 @@ def test_the_badge_of_a_regressor_shows_the_worst_finding(
     ids=["few labels", "accuracy not measured", "few values"],
 )
 def test_without_enough_to_compare_nothing_is_worse(found: Findings) -> None:
-    assert badge(found) == ("no drift found", "good")
+    assert found.badge == ("no drift found", "good")
 
 
 def test_the_sentences_say_how_the_error_compares() -> None:
     few = findings(REGRESSOR, values_of([15.0] * 40, [0.0] * 40, [100.0] * 40), STABLE)
-    assert "fewer than 300 values are too few to compare them." in summary(few)[0]
-    assert summary(findings(REGRESSOR, values(2.0)))[0].endswith(
-        "(<Apr>) the mean absolute error is 8.00 min, on held-out rows 4.00 min: it has risen by 100 %, "
-        "which chance does not explain."
+    assert "fewer than 300 values are too few to compare them." in few.summary[0]
+    assert (
+        findings(REGRESSOR, values(2.0))
+        .summary[0]
+        .endswith(
+            "(<Apr>) the mean absolute error is 8.00 min, on held-out rows 4.00 min: it has risen by 100 %, "
+            "which chance does not explain."
+        )
     )
     assert (
         "chance may explain the difference of 2 %"
-        in summary(findings(REGRESSOR, values(1.02), STABLE))[0]
+        in findings(REGRESSOR, values(1.02), STABLE).summary[0]
     )
-    assert "it has not risen" in summary(findings(REGRESSOR, values(0.5)))[0]
+    assert "it has not risen" in findings(REGRESSOR, values(0.5)).summary[0]
 
 
 def test_the_sentences_name_a_bias() -> None:
-    biased = " ".join(summary(findings(REGRESSOR, values(1.0, bias=3.0), STABLE)))
+    biased = " ".join(findings(REGRESSOR, values(1.0, bias=3.0), STABLE).summary)
     assert "On average the model predicts 3." in biased
     assert "min too little." in biased
-    negative = " ".join(summary(findings(REGRESSOR, values(1.0, bias=-3.0), STABLE)))
+    negative = " ".join(findings(REGRESSOR, values(1.0, bias=-3.0), STABLE).summary)
     assert "min too much." in negative
-    assert "On average" not in " ".join(summary(findings(REGRESSOR, values(0.5))))
+    assert "On average" not in " ".join(findings(REGRESSOR, values(0.5)).summary)
 
 
 def test_the_sentences_compare_coverage_and_predicted_values() -> None:
-    *_, coverage, predictions = summary(findings(REGRESSOR, values(1.0)))
+    *_, coverage, predictions = findings(REGRESSOR, values(1.0)).summary
     assert "of the actual values are inside the predicted interval, 91.0%" in coverage
     assert predictions.startswith("The distribution of the predicted values has drifted (PSI ")
 
