@@ -33,7 +33,7 @@ MODEL: Final = "model, version"
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
+class DriftSeries:
     """A distribution that is counted in bins.
 
     Attributes:
@@ -51,10 +51,10 @@ class Distribution:
     description: str
 
 
-FEATURE: Final = Distribution(
+FEATURE: Final = DriftSeries(
     "feature", "ml_feature_observations_total", f"{MODEL}, feature", "bin", "a feature's values"
 )
-PREDICTION: Final = Distribution(
+PREDICTION: Final = DriftSeries(
     "prediction", "tidegate_predictions_total", MODEL, "label", "the predicted labels"
 )
 DISTRIBUTIONS: Final = (FEATURE, PREDICTION)
@@ -120,7 +120,7 @@ def fresh(series: str, window: str, match: str = "") -> str:
     return f"last_over_time({series}:{window}{match}[{FRESH[window]}])"
 
 
-def _reference(of: Distribution) -> Iterator[Recording]:
+def _reference(of: DriftSeries) -> Iterator[Recording]:
     what = of.name
     for name, by, meaning in (
         ("reference_ratio", f"{of.labels}, {of.bin}", f"fractions of {of.description} at training"),
@@ -148,7 +148,7 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
     )
 
 
-def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recording]:
+def _distribution(of: DriftSeries, window: str, drift: Drift) -> Iterator[Recording]:
     by, name = of.labels, f"model:{of.name}"
     observed, samples = f"{name}_observations:{window}", f"{name}_samples:{window}"
     ratio, index = f"{name}_ratio:{window}", f"{name}_psi:{window}"

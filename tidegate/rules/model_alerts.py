@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from tidegate.rules.alert import Alert, Severity
-from tidegate.rules.drift_rules import DISTRIBUTIONS, FAST, WINDOWS, Distribution, fresh
+from tidegate.rules.drift_rules import DISTRIBUTIONS, FAST, WINDOWS, DriftSeries, fresh
 from tidegate.rules.error_alerts import error_alerts
 from tidegate.rules.promql import down, duration, number
 from tidegate.settings import Drift
@@ -33,7 +33,7 @@ def model_alerts(drift: Drift) -> tuple[Alert, ...]:
     )
 
 
-def _distribution(of: Distribution, drift: Drift) -> Iterator[Alert]:
+def _distribution(of: DriftSeries, drift: Drift) -> Iterator[Alert]:
     subject = "Feature {{ $labels.feature }}" if of.name == "feature" else "The predictions"
     for tier, windows in TIERS.items():
         severity: Severity = "critical" if tier == "Critical" else "warning"

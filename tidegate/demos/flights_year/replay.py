@@ -42,7 +42,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RunningStack:
     """The service, and the Prometheus that scrapes it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Target:
 
 
 async def replay(
-    target: Target,
+    target: RunningStack,
     schema: Schema,
     periods: Sequence[ReplayPeriod],
     pace: Pace,
@@ -95,7 +95,7 @@ async def replay(
 @dataclass(slots=True)
 class _Sender:
     session: aiohttp.ClientSession
-    target: Target
+    target: RunningStack
     schema: Schema
     periods: Sequence[ReplayPeriod]
     record: ReplayRecord

@@ -26,7 +26,7 @@ from tidegate.demos.flights_year.data_folder import (
 from tidegate.demos.flights_year.expected_alerts import expected_alerts
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import CONTROL, ReplayPeriod, replay_periods
-from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
+from tidegate.demos.flights_year.replay import Pace, ReplayError, RunningStack, replay
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import alert_table, checks, period_results, period_table
 from tidegate.demos.output import heading, result
@@ -109,7 +109,7 @@ def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, ou
         pace = Pace(seconds, REQUEST_ROWS, SETTLE_SCRAPES * settings.prometheus.scrape_seconds)
         record = asyncio.run(
             replay(
-                _target(settings, model), schema, periods, pace,
+                _stack(settings, model), schema, periods, pace,
                 lambda text: console.print(text, highlight=False),
             )
         )  # fmt: skip
@@ -183,6 +183,6 @@ async def _query(
     return found, increases_by(counters, periods, span.begin)[()]
 
 
-def _target(settings: Settings, model: Model) -> Target:
+def _stack(settings: Settings, model: Model) -> RunningStack:
     url = f"http://127.0.0.1:{settings.gateway.port}"
-    return Target(url, prometheus_url(settings), model.version)
+    return RunningStack(url, prometheus_url(settings), model.version)

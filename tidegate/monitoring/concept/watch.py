@@ -24,7 +24,7 @@ MAX_RECENT_IDS: Final = 100_000
 """Ids of recent labels, to skip repetitions; they need 8 MiB."""
 _MODEL: Final = ("model", "version")
 
-Model = tuple[str, str]
+Version = tuple[str, str]
 
 
 class WatcherMetrics:
@@ -79,7 +79,7 @@ class ErrorRateChange:
         error: what the rate is of, as text.
     """
 
-    model: Model
+    model: Version
     detector: str
     change: Change
     labels: int
@@ -118,7 +118,7 @@ class ErrorRateChange:
 class _Outcome:
     """An outcome event; `held_out`, the rate without errors on held-out rows, is None if unknown."""
 
-    model: Model
+    model: Version
     wrong: bool
     held_out: float | None
     at_us: int
@@ -172,7 +172,7 @@ class Watcher:
 
     drift: Drift
     metrics: WatcherMetrics
-    _versions: dict[Model, _VersionState] = field(default_factory=dict)
+    _versions: dict[Version, _VersionState] = field(default_factory=dict)
     _recent_ids: RecentIds = field(default_factory=RecentIds)
 
     def feed(self, events: Iterable[Event]) -> Iterator[ErrorRateChange]:
@@ -216,11 +216,11 @@ class Watcher:
             state.has_z_test = True
         return state
 
-    def _add(self, model: Model, state: _VersionState, detector: Detector) -> None:
+    def _add(self, model: Version, state: _VersionState, detector: Detector) -> None:
         state.detectors.append(detector)
         self.metrics.changes.labels(*model, detector.name)  # create the series at 0
 
-    def _set_gauges(self, model: Model, detector: Detector) -> None:
+    def _set_gauges(self, model: Version, detector: Detector) -> None:
         self.metrics.error_ratio.labels(*model, detector.name).set(detector.error_rate)
         if isinstance(detector, ZTest):
             self.metrics.z.labels(*model).set(detector.z)

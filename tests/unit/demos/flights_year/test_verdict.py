@@ -107,19 +107,12 @@ def test_every_check_fails_for_its_own_reason() -> None:
     x = replace(temp, subject=("DriftFeatureCritical", "x"))
     assert failed(*good, expected=[x]) == []
     (missing,) = failed(*good, expected=[x, temp])
-    assert missing == (
-        "1 of 2 expected alerts fired; "
-        "missing: DriftFeatureCritical temp (PSI up to 4.28 over 2m for 90 s)"
-    )
-    (gap,) = failed(result("control", 0.01, 0.84))
-    assert gap.startswith("where every PSI is below 0.1 (control), expected and realised")
-    assert gap.endswith("differ by at most 4.0 percentage points")
-    (psi,) = failed(good[0], replace(good[1], psi_error=0.03))
-    assert psi == "each period's PSI equals numpy's on the same rows, within 3.00 %"
-    (wrong,) = failed(good[0], result("Mar", 1.0, 0.9, realised=0.7))
-    assert wrong == "each period's accuracy equals numpy's on the same rows"
-    (unknown, *_) = failed(result("control", 1.0, 0.9, realised=float("nan")))
-    assert unknown == "each period's accuracy equals numpy's on the same rows"
+    assert missing.endswith("DriftFeatureCritical temp (PSI up to 4.28 over 2m for 90 s)")
+    assert "by at most 4.0 percentage points" in failed(result("control", 0.01, 0.84))[0]
+    assert "within 3.00 %" in failed(good[0], replace(good[1], psi_error=0.03))[0]
+    for realised in (0.7, float("nan")):
+        (wrong, *_) = failed(good[0], result("Mar", 1.0, 0.9, realised=realised))
+        assert wrong.startswith("each period's accuracy")
 
 
 def sentences(*results: PeriodResult) -> list[str]:

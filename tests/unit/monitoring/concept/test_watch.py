@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import start_http_server
 
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.concept import run
 from tidegate.monitoring.concept.watch import RecentIds, Watcher, WatcherMetrics
 from tidegate.runtime.event_log import Entry, EventLog, StreamWriter
-from tidegate.settings import Drift, Settings
+from tidegate.settings import Drift
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
 from tidegate.store.embedded.store import EmbeddedStore
 
@@ -45,10 +44,10 @@ def outcome(
     )
 
 
-def outcomes() -> Iterator[Event]:
+def outcomes(make: Callable[..., Event] = outcome, **of: Any) -> Iterator[Event]:
     """500 labels of which every tenth is wrong, then 500 of which every third is wrong."""
     for number in range(1000):
-        yield outcome(number, correct=bool(number % (10 if number < 500 else 3)))
+        yield make(number, correct=bool(number % (10 if number < 500 else 3)), **of)
 
 
 def watcher() -> Watcher:
@@ -106,20 +105,18 @@ def test_only_the_most_recent_ids_are_remembered() -> None:
 
 @pytest.mark.parametrize("accuracy", [None, "0.9", 7.0])
 def test_without_a_known_accuracy_there_is_only_adwin(accuracy: Any) -> None:
-    unknown = (
-        outcome(n, correct=bool(n % (10 if n < 500 else 3)), accuracy=accuracy) for n in range(1000)
-    )
-    assert {each.detector for each in watcher().feed(unknown)} == {"adwin"}
+    found = watcher().feed(outcomes(accuracy=accuracy))
+    assert {each.detector for each in found} == {"adwin"}
 
 
-def value_outcome(number: int, *, inside: bool) -> Event:
+def value_outcome(number: int, *, correct: bool) -> Event:
     """An outcome of a regressor."""
     event = outcome(number, correct=True)
     event["tidegate"]["outcome"] = {
         "predicted_value": 1.0,
         "actual_value": 2.0,
         "residual": 1.0,
-        "inside": inside,
+        "inside": correct,
         "half_width": 0.5,
         "coverage": 0.9,
     }
@@ -127,18 +124,15 @@ def value_outcome(number: int, *, inside: bool) -> Event:
 
 
 def test_an_error_of_a_regressor_is_a_value_outside_the_interval() -> None:
-    events = [value_outcome(n, inside=bool(n % (10 if n < 500 else 3))) for n in range(1000)]
-    changes = list(watcher().feed(events))
-    classes = list(
-        watcher().feed(outcome(n, correct=bool(n % (10 if n < 500 else 3))) for n in range(1000))
-    )
+    changes = list(watcher().feed(outcomes(value_outcome)))
+    classes = list(watcher().feed(outcomes()))
     assert {each.detector for each in changes} == {"z", "adwin"}
     assert [each.change for each in changes] == [each.change for each in classes]
     assert changes[0].message.startswith("the share of true values outside the interval of m 1 ")
 
 
 def test_labels_without_an_interval_are_not_read() -> None:
-    events = [value_outcome(n, inside=True) for n in range(3)]
+    events = [value_outcome(n, correct=True) for n in range(3)]
     for event in events[:2]:
         del event["tidegate"]["outcome"]["inside"]
     watched = watcher()
@@ -285,23 +279,3 @@ def test_a_stop_does_not_wait_for_all_labels(tmp_path: Path) -> None:
     store.close()
     read = watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)
     assert 500 < (read or 0) < 1000  # until the first change is logged
-
-
-def test_the_error_names_a_taken_port_and_an_invalid_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    (tmp_path / "file").write_text("a file")
-    invalid = Settings.model_validate({"stack": {"data_dir": tmp_path / "file"}})
-    assert run.run(invalid) == 2
-    assert "watch: stack.data_dir" in capsys.readouterr().err
-    server, thread = start_http_server(0, "127.0.0.1")
-    try:
-        taken = {"data_dir": tmp_path}, {"watch_port": server.server_port}
-        settings = Settings.model_validate({"stack": taken[0], "drift": taken[1]})
-        assert run.run(settings) == 2
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-    assert f"drift.watch_port: port {server.server_port} is taken" in capsys.readouterr().err

@@ -82,6 +82,4 @@ async def test_the_error_says_that_a_model_has_no_reference(
     url, _ = prometheus
     reference = model.reference.model_copy(update={"samples": 0})
     found = await query_counters(url, replace(model, reference=reference), Drift(), SPAN, PERIODS)
-    assert found.error == (
-        "flights v1 has no drift reference: there were no training rows beside its file"
-    )
+    assert "flights v1 has no drift reference" in found.error

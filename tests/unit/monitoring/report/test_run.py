@@ -151,9 +151,7 @@ def test_the_error_names_a_file_that_cannot_be_written(
 
 def test_a_report_without_all_labels_says_so() -> None:
     assert truncation_note(10) == ""
-    assert truncation_note(500_000) == (
-        "This report contains only the first 500,000 labels: choose a later --since."
-    )
+    assert "500,000 labels" in truncation_note(500_000)
 
 
 def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:
