@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,15 +14,6 @@ from tidegate.telemetry.asgi import Receive, Scope, Send, layers
 from tidegate.telemetry.metrics import MetricsEndpoint
 from tidegate.telemetry.routes import NO_ROUTE, RouteNames
 from tidegate.telemetry.shared_metrics import OWN
-
-_flatten: Callable[[Sequence[BaseRoute]], Iterable[Any]]
-try:
-    # FastAPI has an included router as one route; this iterates over its routes.
-    from fastapi.routing import iter_route_contexts as _flatten
-except (
-    ImportError
-):  # without FastAPI, or with a version that includes the routes of a router one by one
-    _flatten = iter
 
 _OWN_MODULES: Final = frozenset({"starlette.routing", "fastapi.routing", __name__})
 METRICS: Final = "/metrics"
@@ -149,3 +141,14 @@ def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
             # A Host route has no path: its routes are at the top.
             return RouteNames((path or "") + inner.full, inner.top if path is None else path)
     return names
+
+
+def _flatten(routes: Sequence[BaseRoute]) -> Iterable[Any]:
+    """The routes, with those of a router that FastAPI has included, in newer versions as one route.
+
+    An application that has such a router has imported FastAPI; others need not.
+    """
+    found: Iterable[Any] = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", iter)(
+        routes
+    )
+    return found
