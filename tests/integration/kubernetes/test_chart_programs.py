@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from support.checkout import ROOT
+from support.eventually import eventually
 from support.kubernetes.chart import (
     CHART,
     FULL,
@@ -27,6 +29,7 @@ from support.kubernetes.chart import (
     pods,
     render,
 )
+from support.ports import free_ports
 from tidegate.settings import load
 from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.prometheus import PrometheusError, prometheus_binary
@@ -244,3 +247,28 @@ def test_every_dashboard_fits_into_a_configmap() -> None:
         assert len(text) < 900_000, name
         assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert yaml.safe_load(text)["uid"]
+
+
+def test_the_console_answers_in_its_pod(tmp_path: Path) -> None:
+    objects = render({"monitor": {"console": True}})
+    console = container(pods(objects)["monitor"], "console")
+    settings = of_kind(objects, "ConfigMap")["settings"]["data"]["tidegate.toml"]
+    (tmp_path / "tidegate.toml").write_text(settings)
+    port = free_ports(1)
+    environ = {
+        **environment(console),
+        "TIDEGATE_CONFIG": str(tmp_path / "tidegate.toml"),
+        "TIDEGATE_CONSOLE__PORT": str(port),
+        "TIDEGATE_STACK__DATA_DIR": str(tmp_path),
+    }
+    argv = [sys.executable, "-m", "tidegate", *console["args"]]
+    with subprocess.Popen(argv, env={**os.environ, **environ}, cwd=tmp_path) as program:
+        try:
+            probe = ["bash", ROOT / "scripts" / "healthy", str(port), "/live"]
+            eventually(
+                lambda: not subprocess.run(probe, capture_output=True, check=False).returncode,
+                "it answers",
+            )
+        finally:
+            program.terminate()
+    assert program.returncode == 0

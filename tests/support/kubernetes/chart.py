@@ -101,6 +101,7 @@ TABLE: Final[dict[str, Values]] = {
         "nodeSelector": {"pool": "small"},
         "tolerations": [{"key": "small", "operator": "Exists"}],
         "grafana": {"dashboards": True},
+        "monitor": {"console": True},
         "prometheus": {
             "alertmanager": "alertmanager.monitoring",
             "storage": {"size": "10Gi", "className": "fast"},
