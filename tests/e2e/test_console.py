@@ -36,6 +36,8 @@ EMPTY = """() => {
 }"""
 SLOWEST = "/traces?sort=slowest"
 PATHS = ("/", "/search", "/traces", SLOWEST, "/scaling", "/model", "/load")
+# The first link of a list.
+EVENT, TRACE = ("/search", ".events a.open"), (SLOWEST, ".events td a")
 # A name of an element that an update, which replaces it, does not change: its place among its siblings.
 NAME = """(element) => {
     const names = [];
@@ -164,6 +166,22 @@ def test_why_a_request_was_slow_is_one_click_away(address: str, page: Page, arte
     assert failures == []
 
 
+def test_a_point_of_a_chart_leads_to_its_trace_and_back(address: str, page: Page) -> None:
+    failures = failures_of(page)
+    page.goto(address)
+    point = page.locator(".points a").first
+    trace = point.get_attribute("href")
+    point.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="POST /predict")).to_be_visible()
+    page.get_by_role("link", name="In the charts").click()
+    expect(page.get_by_role("link", name="now", exact=True)).to_be_visible()
+    page.locator(f'.points a[href="{trace}"]').focus()  # another one may be over it
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{address}{trace}")
+    assert failures == []
+
+
 def test_the_drift_of_each_feature_is_one_click_away(address: str, page: Page) -> None:
     failures = failures_of(page)
     page.goto(address)
@@ -199,10 +217,13 @@ def test_a_source_that_is_away_is_named_and_comes_back_without_a_reload(
     expect(banner).to_be_hidden()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, EVENT, TRACE])
 def test_the_keyboard_alone_reaches_all_that_a_mouse_does(
-    address: str, page: Page, path: str
+    address: str, page: Page, path: str | tuple[str, str]
 ) -> None:
+    if isinstance(path, tuple):
+        page.goto(address + path[0])
+        path = str(page.locator(path[1]).first.get_attribute("href"))
     page.goto(address + path)
     page.wait_for_function(
         "document.querySelectorAll('canvas').length || !document.body.dataset.live"

@@ -17,6 +17,8 @@ TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
         # In Docker Compose they have 80 and 96 MiB.
         ("tidegate.autoscaler.live.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         ("tidegate.resizer.compose.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
+        # It has 100 MB.
+        ("tidegate.console.run", {*TRAINING, "numpy", "rich"}),
         ("tidegate.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
     ],
 )

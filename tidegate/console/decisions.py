@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tidegate.autoscaler.audit.explain import QUERY
-from tidegate.autoscaler.audit.intervals import decision_of
+from tidegate.autoscaler.audit.intervals import QUERY, decision_of
 from tidegate.autoscaler.decision_event import format_size, is_change
 from tidegate.console.sources import Sources
 from tidegate.events.event import Event
@@ -49,14 +48,16 @@ class Change:
         }
 
 
-async def read_changes(sources: Sources, since: float, size: int = MAX_CHANGES) -> list[Change]:
-    """The last changes since a time in seconds since 1970, newest first.
+async def read_changes(
+    sources: Sources, begin: float, end: float, size: int = MAX_CHANGES
+) -> list[Change]:
+    """The last changes between two times in seconds since 1970, newest first.
 
     Raises:
         StoreUnavailableError: the store cannot be searched now.
     """
-    begin = datetime.fromtimestamp(since, UTC)
-    found = await sources.search(SearchRequest(CHANGES, since=begin, size=size))
+    since, until = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
+    found = await sources.search(SearchRequest(CHANGES, since=since, until=until, size=size))
     return [change for event in found.hits if (change := _change(event))]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from typing import Any, Final, TypeVar
 
 import orjson
 from starlette.responses import Response, StreamingResponse
@@ -18,6 +18,8 @@ from tidegate.runtime.keep_running import OnFault, keep_running
 RETRY_MILLISECONDS: Final = 1000
 # From the request of a stream to its begin.
 BEGIN_SECONDS: Final = 10.0
+# Longer than anything is held.
+HELD_SECONDS: Final = 60.0
 FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
 Read = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -112,22 +114,23 @@ class _Stream(StreamingResponse):
         await super().__call__(scope, receive, send)
 
 
-class Held(Generic[T]):
-    """A value that is read anew only after some seconds, for what changes slowly or costs more."""
+class Held:
+    """What is read anew only after some seconds, by a key, and forgotten when nobody asks for it any more."""
 
-    def __init__(self, seconds: float) -> None:
-        """Store how long a value is good."""
-        self._seconds = seconds
-        self._read_at = -math.inf
-        self._value: T | None = None
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._values: dict[Hashable, tuple[float, Any]] = {}
 
-    async def get(self, read: Callable[[], Awaitable[T]]) -> T:
-        """The value; an exception of `read` is not held."""
+    async def get(self, key: Hashable, seconds: float, read: Callable[[], Awaitable[T]]) -> T:
+        """The value of a key that is younger than this; an exception of `read` is not held."""
         now = time.monotonic()
-        if self._value is None or now - self._read_at >= self._seconds:
-            self._value = await read()
-            self._read_at = now
-        return self._value
+        read_at, value = self._values.get(key, (-math.inf, None))
+        if now - read_at >= seconds:
+            value = await read()
+            kept = {key: one for key, one in self._values.items() if now - one[0] < HELD_SECONDS}
+            self._values = {**kept, key: (now, value)}
+        found: T = value
+        return found
 
 
 class Polls:

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ description = "{rate} requests per second for {seconds} seconds, started in the 
 arrivals = "poisson"
 phases = [{{ kind = "constant", rate = {rate}, seconds = {seconds} }}]
 """
+_PATH: Final = re.compile(r"/[!-~]{0,2000}")
 _TOLD: Final = re.compile(r"(planned|answered|failed|p50|p95|p99|lag p99) (.+)")
 
 
@@ -54,6 +55,7 @@ class LoadTest:
         self._settings = settings
         layout = Layout(settings.stack.data_dir)
         self._output, self._scenario = layout.output("load"), layout.run / "load.toml"
+        self._body = layout.run / "load.body"
         self._child: Child | None = None
 
     @property
@@ -67,14 +69,8 @@ class LoadTest:
         settings = self._settings
         if not settings.console.control:
             return "console.control is false"
-        if settings.replica_program:
-            return (
-                "the console knows the requests of the model service, not those of your application"
-            )
         if not is_loopback(urlsplit(self._gateway).hostname or ""):
             return f"stack.host is {settings.stack.host}, and the console loads this machine only"
-        if not self._rows.is_file():
-            return f"{self._rows} is missing, which has the rows to send"
         if not find_spec("matplotlib"):
             return "pip install 'tidegate[loadgen]' installs what the report needs"
         return ""
@@ -94,13 +90,23 @@ class LoadTest:
         told = [(found[1], found[2]) for part in parts if (found := _TOLD.fullmatch(part))]
         return [("elapsed", elapsed), *told] if told else []
 
-    def start(self, scenario: str, rate: str, seconds: str) -> str:
+    @property
+    def request(self) -> tuple[str, str] | None:
+        """A path and a body that a person may change; None if the model's own rows are sent."""
+        if self._rows.is_file() and not self._settings.replica_program:
+            return None
+        verify = self._settings.verify
+        return verify.path or ("/" if self._settings.replica_program else "/predict"), verify.body
+
+    def start(self, scenario: str, rate: str, seconds: str, path: str, body: str) -> str:
         """Start one, and return what it does in words.
 
         Args:
             scenario: a built-in one, or `CONSTANT`.
             rate: of `CONSTANT`: requests per second.
             seconds: of `CONSTANT`.
+            path: of the requests, unless the model's own rows are sent.
+            body: of them, as JSON; without one they are GET requests.
 
         Raises:
             RefusedError: one runs, or none can run, or an argument is invalid.
@@ -119,8 +125,9 @@ class LoadTest:
             words = "{rate} requests per second for {seconds} s".format(**numbers)
         elif scenario not in built_in():
             raise RefusedError(f"scenario: expected {CONSTANT} or one of {', '.join(built_in())}")
+        options = self._requests(path, body)
         self._output.unlink(missing_ok=True)
-        self._child = Child.start(self._command(name), self._output)
+        self._child = Child.start(self._command(name, options), self._output)
         return words
 
     async def stop(self) -> bool:
@@ -130,12 +137,22 @@ class LoadTest:
         await self._child.stop(signal.SIGTERM, STOP_SECONDS)
         return True
 
-    def _command(self, scenario: str) -> Command:
+    def _requests(self, path: str, body: str) -> Sequence[str]:
+        if self.request is None:
+            return "--rows", str(self._rows)
+        if not _PATH.fullmatch(path):
+            raise RefusedError("path: expected / and printable characters")
+        if not body:
+            return "--method", "GET", "--path", path
+        self._body.write_text(" ".join(body.splitlines()) + "\n", encoding="utf-8")
+        return "--body", str(self._body), "--path", path
+
+    def _command(self, scenario: str, requests: Sequence[str]) -> Command:
         settings = self._settings
         prometheus = url(settings.stack.host, settings.prometheus.port)
         argv = (
             *(sys.executable, "-P", "-m", "tidegate.loadgen", "run", scenario),
-            *("--url", self._gateway, "--prometheus", prometheus, "--rows", str(self._rows)),
+            *("--url", self._gateway, "--prometheus", prometheus, *requests),
             *("--out", str(settings.console.runs_dir), "--slo", str(settings.slo.latency_seconds)),
         )
         return Command(argv, {**os.environ, "NO_COLOR": "1"}, Path.cwd())

@@ -153,6 +153,28 @@ def read_lines(folder: Path, runs: Sequence[Run]) -> Mapping[str, Any] | None:
     }
 
 
+def points(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The slowest requests of runs as points that lead to their traces."""
+    return [
+        {
+            "at": one.planned_seconds,
+            "value": one.response_seconds,
+            "text": f"{number} {run.summary.scenario}: {milliseconds(one.response_seconds)}",
+            "url": f"/traces/{one.trace_id}",
+        }
+        for number, run in enumerate(runs, 1)
+        if run.summary
+        for one in run.summary.slowest
+        if one.trace_id
+    ]
+
+
+def objective(runs: Sequence[Run]) -> float | None:
+    """The objective of runs in seconds; None if they have none, or different ones."""
+    found = {run.summary.slo_seconds for run in runs if run.summary}
+    return found.pop() if len(found) == 1 else None
+
+
 def _at(column: Sequence[float | None], place: float) -> float | None:
     """The value of the bin at a place."""
     return column[int(place)] if place < len(column) else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
 
 from tidegate.runtime.prometheus import Prometheus, Series
+from tidegate.store.query import time_ranges
 
 # Prometheus forgets a sample early (`--query.lookback-delta`), and some rules run each 15 s only.
 LAST: Final = "20s"
@@ -17,11 +18,19 @@ LAST: Final = "20s"
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A range that a person may choose: its name, and its length and the time between samples in seconds."""
+    """A range that a person may choose.
+
+    Attributes:
+        name: what an address calls it.
+        seconds: its length.
+        step: between two samples, in seconds.
+        until: its end, in seconds since 1970; 0 is now.
+    """
 
     name: str
     seconds: int
     step: int
+    until: float = 0.0
 
 
 RANGES: Final = (
@@ -35,10 +44,12 @@ RANGES: Final = (
 DEFAULT: Final = RANGES[1]
 
 
-def chosen_range(request: Request) -> Range:
-    """The range that an address names, or the default."""
-    name = request.query_params.get("range")
-    return next((one for one in RANGES if one.name == name), DEFAULT)
+def chosen_range(request: Request, ranges: Sequence[Range] = RANGES) -> Range:
+    """The one of these ranges that an address names, or the default."""
+    name, until = (request.query_params.get(one) for one in ("range", "until"))
+    found = next((one for one in ranges if one.name == name), DEFAULT)
+    end = time_ranges.microseconds(until) if until else None
+    return replace(found, until=end / 1e6) if end and end > 0 else found
 
 
 @dataclass(frozen=True, slots=True)

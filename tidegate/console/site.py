@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from tidegate.console.event_view import load
-from tidegate.console.live import Polls
+from tidegate.console.live import Held, Polls
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
 
@@ -61,6 +61,7 @@ class Site:
         event_log: gets each change that a person makes in a page.
         pages: the navigation, in order.
         templates: the templates.
+        held: what was read lately.
     """
 
     sources: Sources
@@ -68,6 +69,7 @@ class Site:
     event_log: EventLog
     pages: tuple[Page, ...]
     templates: Environment = field(default_factory=environment)
+    held: Held = field(default_factory=Held)
 
     def __post_init__(self) -> None:
         """Let the templates say how to send requests."""
@@ -81,39 +83,46 @@ class Site:
         )
         return HTMLResponse(text, status)
 
-    def blocks(self, page: Page, blocks: Iterable[str], /, **values: Any) -> dict[str, str]:
-        """The HTML of some blocks of a page, by name: what a live page replaces."""
-        template = self.templates.get_template(f"{page.name}.html.j2")
-        context = template.new_context({"page": page, "service": self.service, **values})
-        return {name: "".join(template.blocks[name](context)).strip() for name in blocks}
-
     def live_page(
         self,
         page: Page,
         choice: Callable[[Request], C],
-        show: Callable[[C], Awaitable[Response]],
-        read: Callable[[C], Awaitable[Mapping[str, Any]]],
+        read: Callable[[C], Awaitable[dict[str, Any]]],
         seconds: float,
     ) -> list[Route]:
         """The routes of a page and of its updates.
 
         Args:
-            page: it.
+            page: it; an update replaces the blocks of its template.
             choice: what an address chooses, such as a range of time; tabs with the same choice share updates.
-            show: the page.
-            read: what an update shows.
+            read: what the template shows; `problems`, and `chart`, which the charts show.
             seconds: between two updates.
         """
 
-        async def shown(request: Request) -> Response:
-            return await show(choice(request))
+        def held(chosen: C) -> Awaitable[dict[str, Any]]:
+            return self.held.get((page, chosen), seconds / 2, partial(read, chosen))
+
+        async def show(request: Request) -> Response:
+            return self.render(page, **await held(choice(request)))
 
         async def live(request: Request) -> Response:
             chosen = choice(request)
-            poll = self.polls.poll(f"{page.name} {chosen}", partial(read, chosen), seconds)
+            poll = self.polls.poll(f"{page.name} {chosen}", partial(update, chosen), seconds)
             return poll.response()
 
-        return [Route(page.path, shown), Route(f"/{page.name}/live", live)]
+        async def update(chosen: C) -> Mapping[str, Any]:
+            values = await held(chosen)
+            update = {name: values[name] for name in ("problems", "chart")}
+            return {**update, "blocks": self.blocks(page, **values)}
+
+        return [Route(page.path, show), Route(f"/{page.name}/live", live)]
+
+    def blocks(self, page: Page, /, **values: Any) -> dict[str, str]:
+        """The HTML of the blocks of a page, by name: what a live page replaces."""
+        template = self.templates.get_template(f"{page.name}.html.j2")
+        own = template.blocks.keys() - self.templates.get_template("layout.html.j2").blocks
+        context = template.new_context({"page": page, "service": self.service, **values})
+        return {name: "".join(template.blocks[name](context)).strip() for name in own}
 
     @property
     def service(self) -> str:

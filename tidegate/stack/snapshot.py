@@ -81,3 +81,15 @@ def headline_text(headline: Mapping[str, float], objective_seconds: float) -> st
         parts.append(f"p95 {latency * 1e3:.0f} ms (objective {objective_seconds * 1e3:.0f} ms)")
     parts.append(f"{headline.get(QUEUE, 0.0):.0f} queued")
     return "   ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units: `5 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`."""
+    whole = max(0, int(seconds))
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    parts: list[str] = []
+    for name, size in units:
+        number, whole = divmod(whole, size)
+        if number or parts:
+            parts.append(f"{number} {name}")
+    return " ".join(parts[:2]) or "0 s"

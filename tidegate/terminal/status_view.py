@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.runtime.event_log import Entry
-from tidegate.stack.snapshot import Snapshot, headline_text
+from tidegate.stack.snapshot import Snapshot, duration, headline_text
 from tidegate.stack.supervisor.status import StackStatus
 
 STYLES: Final = {
@@ -25,18 +25,6 @@ STYLES: Final = {
     "error": "red",
     "critical": "red",
 }
-
-
-def duration(seconds: float) -> str:
-    """A time span in its two largest units: `5 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`."""
-    whole = max(0, int(seconds))
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
-    for name, size in units:
-        number, whole = divmod(whole, size)
-        if number or parts:
-            parts.append(f"{number} {name}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def view(snapshot: Snapshot, now: float) -> RenderableType:

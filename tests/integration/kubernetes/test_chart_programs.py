@@ -264,7 +264,7 @@ def test_the_console_answers_in_its_pod(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "tidegate", *console["args"]]
     with subprocess.Popen(argv, env={**os.environ, **environ}, cwd=tmp_path) as program:
         try:
-            probe = ["bash", ROOT / "scripts" / "healthy", str(port), "/live"]
+            probe = ["bash", str(ROOT / "scripts" / "healthy"), str(port), "/live"]
             eventually(
                 lambda: not subprocess.run(probe, capture_output=True, check=False).returncode,
                 "it answers",

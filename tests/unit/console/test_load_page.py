@@ -163,6 +163,15 @@ class TestControl:
         assert answer.status_code == 422
         assert problem in answer.text
 
+    async def test_an_application_gets_the_request_of_the_form(
+        self, client: httpx.AsyncClient, tmp_path: Path
+    ) -> None:
+        (tmp_path / "samples.ndjson").unlink()
+        assert 'name="path" value="/predict"' in (await client.get("/load")).text
+        asked = {"scenario": "seed", "path": "no path"}
+        refused = await client.post("/load/test", data=asked, headers={"Origin": ROOT})
+        assert "path: expected /" in refused.text
+
     async def test_to_stop_what_does_not_run_is_no_event(
         self, client: httpx.AsyncClient, settings: Settings
     ) -> None:

@@ -69,10 +69,10 @@ async def test_an_unexpected_exception_is_recorded_and_answered_with_all_headers
 ) -> None:
     del store
 
-    async def values(_: Overview) -> Mapping[str, Any]:
+    async def now(_: Overview) -> Mapping[str, Any]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Overview, "values", values)
+    monkeypatch.setattr(Overview, "now", now)
     event_log = EventLog.to_files(settings, "console", APP)
     async with open_sources(settings) as sources:
         app, _ = create_app(sources, event_log)

@@ -58,7 +58,7 @@ async def test_a_change_says_its_direction_by_replicas_and_then_slots(
     recorded.writer.close()
     store.append(recorded.events("decision"))
     async with open_sources(settings) as sources:
-        changes = await read_changes(sources, 0.0)
+        changes = await read_changes(sources, 0.0, time.time() + 1)
     assert {change.sentence: change.up for change in changes} == {
         "2 of 2": False,
         "2 of 8": True,

@@ -9,9 +9,9 @@ import pytest
 
 from support.samples.statuses import program_status, whole_status
 from tidegate.runtime.event_log import Entry
-from tidegate.stack.snapshot import ARRIVALS, LOG_LINES, Snapshot, recent_log
+from tidegate.stack.snapshot import ARRIVALS, LOG_LINES, Snapshot, duration, recent_log
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.terminal.status_view import duration, line, view
+from tidegate.terminal.status_view import line, view
 from tidegate.terminal_console import Console
 
 

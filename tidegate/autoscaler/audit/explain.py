@@ -10,13 +10,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.autoscaler.audit.intervals import Interval, decision_of, merge_unchanged
+from tidegate.autoscaler.audit.intervals import (
+    QUERY,
+    SIGNALS,
+    Interval,
+    decision_of,
+    merge_unchanged,
+    number_text,
+)
 from tidegate.autoscaler.decision_event import format_size
 from tidegate.events.event import Event
 from tidegate.settings import Settings
@@ -30,7 +37,6 @@ from tidegate.terminal_console import Console
 
 FOUND, NOTHING, TROUBLE = 0, 1, 2
 Group = Callable[[Iterable[Event]], Iterable[Interval]]
-QUERY: Final = "event.dataset:tidegate.decision"
 # Written by the supervisor, which says it again each ten minutes.
 MACHINE_QUERY: Final = "event.action:processors"
 MACHINE_SECONDS: Final = 600
@@ -38,15 +44,6 @@ FOLLOW_SECONDS: Final = 0.5
 TIME_WIDTH: Final = 21
 # How many events are read to find enough intervals: a few first, then up to the maximum.
 PAGES: Final = (200, 2000, MAX_HITS)
-# The most useful signals; the others are in the JSON.
-SIGNALS: Final = {
-    "rate/s": "arrival_rate",
-    "slot s": "service_seconds",
-    "system": "in_system",
-    "ready": "ready",
-    "latency s": "latency_seconds",
-    "age s": "age_seconds",
-}
 
 
 def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_json: bool) -> int:
@@ -178,10 +175,3 @@ def _clock(event: Event) -> str:
     if at is None:
         return "?"
     return f"{time_ranges.to_datetime(at).astimezone():%H:%M:%S}"
-
-
-def number_text(value: Any) -> str:
-    """A signal as text; a dash if it is missing."""
-    if value is None:
-        return "–"  # noqa: RUF001
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

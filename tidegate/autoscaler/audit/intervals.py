@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tidegate.autoscaler.decision_event import is_change
 from tidegate.events.event import Event
 from tidegate.store.search.event_lines import text_of, value_of
 
+QUERY: Final = "event.dataset:tidegate.decision"
+# The most useful signals; the others are in the JSON.
+SIGNALS: Final = {
+    "rate/s": "arrival_rate",
+    "slot s": "service_seconds",
+    "system": "in_system",
+    "ready": "ready",
+    "latency s": "latency_seconds",
+    "age s": "age_seconds",
+}
 # Of a long explanation of an unchanged number, only the first and the last clause are shown.
 CLAUSE = "; "
 CLAUSES_SHOWN = 2
@@ -91,3 +101,10 @@ def _is_unchanged(interval: Interval, event: Event) -> bool:
     # A pause begins a new interval even if the number stays.
     same = same and _override(before) == _override(decision)
     return same and not is_change(decision) and not interval.is_change
+
+
+def number_text(value: Any) -> str:
+    """A signal as text; a dash if it is missing."""
+    if value is None:
+        return "–"  # noqa: RUF001
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

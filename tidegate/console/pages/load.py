@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Route
 
 from tidegate.console.forms import read_form
-from tidegate.console.live import Held
 from tidegate.console.load_test import (
     MAX_RATE,
     MAX_SECONDS,
@@ -23,14 +22,23 @@ from tidegate.console.load_test import (
     scenarios,
 )
 from tidegate.console.problems import Problems
-from tidegate.console.runs import REPORT, Pair, Run, choose, figures, is_run, read_lines, read_runs
+from tidegate.console.runs import (
+    REPORT,
+    Pair,
+    choose,
+    figures,
+    is_run,
+    objective,
+    points,
+    read_lines,
+    read_runs,
+)
 from tidegate.console.series import RANGES, Line
 from tidegate.console.series import read_lines as read_recorded
 from tidegate.console.site import Page, Site
 from tidegate.stack.snapshot import ARRIVALS
 
 PAGE: Final = Page("load", "/load", "Load")
-BLOCKS: Final = ("now", "compared", "runs")
 SECONDS: Final = 1.0
 SPAN: Final = RANGES[0]
 LINES: Final = (
@@ -54,14 +62,20 @@ class Load:
         self._settings = site.sources.settings
         self._folder = self._settings.console.runs_dir
         self._test = LoadTest(self._settings)
-        # All tabs share them, whatever they compare.
-        self._runs: Held[list[Run]] = Held(SECONDS)
-        self._recorded: Held[dict[str, Any]] = Held(SPAN.step)
 
-    async def _values(self, pair: Pair) -> dict[str, Any]:
-        runs = await self._runs.get(partial(asyncio.to_thread, read_runs, self._folder))
+    async def read(self, pair: Pair) -> dict[str, Any]:
+        """What it shows of two runs; all tabs share the rest."""
+        problems, held, prometheus = Problems(), self._site.held, self._site.sources.prometheus
+        recorded = partial(read_recorded, prometheus, LINES, SPAN, time.time())
+        runs, lines = await asyncio.gather(
+            held.get("runs", SECONDS, partial(asyncio.to_thread, read_runs, self._folder)),
+            problems.of(held.get("recorded", SPAN.step, recorded), None),
+        )
         chosen = choose(runs, pair)
+        compared = await asyncio.to_thread(read_lines, self._folder, chosen)
         return {
+            "pair": pair,
+            "limit": self._settings.slo.latency_seconds,
             "test": self._test,
             "runs": runs,
             "chosen": chosen,
@@ -69,26 +83,16 @@ class Load:
             "folder": self._folder,
             "scenarios": scenarios(),
             "bounds": (MAX_RATE, MAX_SECONDS),
-        }
-
-    async def read(self, pair: Pair) -> Mapping[str, Any]:
-        """What an update shows."""
-        problems, prometheus = Problems(), self._site.sources.prometheus
-        recorded = partial(read_recorded, prometheus, LINES, SPAN, time.time())
-        shown, lines = await asyncio.gather(
-            self._values(pair), problems.of(self._recorded.get(recorded), None)
-        )
-        compared = await asyncio.to_thread(read_lines, self._folder, shown["chosen"])
-        return {
-            "blocks": self._site.blocks(PAGE, BLOCKS, **shown),
             "problems": problems.found,
-            "chart": {"lines": lines, "compared": {"lines": compared}},
+            "chart": {
+                "lines": lines,
+                "compared": {
+                    "lines": compared,
+                    "points": points(chosen),
+                    "limit": objective(chosen),
+                },
+            },
         }
-
-    async def show(self, pair: Pair) -> Response:
-        """The page; charts come with the first update."""
-        limit = self._settings.slo.latency_seconds
-        return self._site.render(PAGE, pair=pair, limit=limit, **await self._values(pair))
 
     async def report(self, request: Request) -> Response:
         """The report of a run, as the load generator wrote it."""
@@ -104,7 +108,7 @@ class Load:
             if await self._test.stop():
                 record("load", "a person stopped the load test in the console")
             return RedirectResponse(PAGE.path, 303)
-        asked = (fields.get(name, "") for name in ("scenario", "rate", "seconds"))
+        asked = (fields.get(name, "") for name in ("scenario", "rate", "seconds", "path", "body"))
         try:
             words = self._test.start(*asked)
         except (RefusedError, OSError) as error:
@@ -120,7 +124,7 @@ def _pair(request: Request) -> Pair:
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     page = Load(site)
-    found = site.live_page(PAGE, _pair, page.show, page.read, SECONDS)
+    found = site.live_page(PAGE, _pair, page.read, SECONDS)
     found.append(Route("/load/{name}/report", page.report))
     if site.sources.settings.console.control:
         found.append(Route("/load/test", page.change, methods=["POST"]))

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from tidegate.console import objective
 from tidegate.console.decisions import Change, read_changes, seconds_of
 from tidegate.console.distributions import WINDOWS, Distribution, read_distributions
-from tidegate.console.live import Held
 from tidegate.console.problems import Problems
 from tidegate.console.runbooks import runbooks
-from tidegate.console.series import DEFAULT, RANGES, Line, Range, chosen_range, read_lines, read_now
-from tidegate.console.site import Page, Site
+from tidegate.console.series import RANGES, Line, Range, chosen_range, read_lines, read_now
+from tidegate.console.site import Page, Site, milliseconds
 from tidegate.events.event import Event
 from tidegate.rules.drift_rules import min_rows
-from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE
+from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE, duration
 from tidegate.stack.supervisor.status import FiringAlert
 from tidegate.store.base import SearchRequest
 from tidegate.store.search.event_lines import text_of, value_of
-from tidegate.terminal.status_view import duration
 
+T = TypeVar("T")
 PAGE: Final = Page("overview", "/", "Overview")
-BLOCKS: Final = ("state", "notices", "tiles", "why", "budget", "slow", "model", "parts")
 SECONDS: Final = 2.0
 STATES: Final = tuple(
     Line("tidegate_replicas", "state", one) for one in ("desired", "running", "ready")
@@ -46,7 +43,6 @@ CHART_LINES: Final = (
 )
 MEAN_RUNNING: Final = 'max(avg_over_time(tidegate_replicas{job="autoscaler",state="running"}[1h]))'
 DRIFT_FEATURES: Final = 3
-SLOW_MINUTES: Final = 15
 SLOW: Final = SearchRequest(sort="event.duration", size=8)
 WHY_SECONDS: Final = 86_400.0
 
@@ -63,6 +59,11 @@ class SlowRequest:
     status: str
     version: str
 
+    def point(self) -> dict[str, Any]:
+        """It as a point of the latency that leads to its trace."""
+        text = f"{self.path}: {milliseconds(self.seconds)}"
+        return {"at": self.at, "value": self.seconds, "text": text, "url": f"/traces/{self.trace}"}
+
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
@@ -78,80 +79,84 @@ class Overview:
 
     def __init__(self, site: Site) -> None:
         """Prepare it."""
-        self._sources = site.sources
-        self._slo = site.sources.settings.slo
+        self._sources, self._held = site.sources, site.held
+        self._settings = site.sources.settings
         self._requests = site.requests
-        self._slow: Held[list[SlowRequest]] = Held(10.0)
-        self._drift: Held[list[Distribution]] = Held(15.0)
-        self._cost: Held[float] = Held(15.0)
-        # Faster would show nothing new, as the samples of a chart are a step apart.
-        self._lines = {one.name: Held[dict[str, Any]](one.step / 5) for one in RANGES}
-        self._changes: dict[str, Held[list[Change]]] = {one.name: Held(5.0) for one in RANGES}
-        self._last: Held[list[Change]] = Held(5.0)
 
-    async def values(self) -> dict[str, Any]:
-        """The values of the template."""
-        problems, now = Problems(), time.time()
-        settings, prometheus = self._sources.settings, self._sources.prometheus
+    async def read(self, span: Range) -> dict[str, Any]:
+        """What it shows of a range; all tabs share the rest."""
+        problems, end = Problems(), span.until or time.time()
+        begin = end - span.seconds
+
+        def held(name: str, seconds: float, read: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+            return self._held.get((name, span), seconds, read)
+
+        lines = partial(read_lines, self._sources.prometheus, CHART_LINES, span, end)
+        changes = partial(read_changes, self._sources, begin, end)
+        shown, columns, changed, slow = await asyncio.gather(
+            self._held.get("overview", SECONDS / 2, self.now),
+            # Faster would show nothing new, as the samples of a chart are a step apart.
+            problems.of(held("lines", span.step / 5, lines), None),
+            problems.of(held("changes", 5.0, changes), []),
+            problems.of(held("slow", 10.0, partial(self._slowest, begin, end)), []),
+        )
+        chart = {
+            "lines": columns,
+            "marks": [one.mark() for one in reversed(changed)],
+            "points": [one.point() for one in slow if one.trace],
+        }
+        asked = {"span": span, "ranges": RANGES, "slow": slow, "chart": chart}
+        return {**shown, **asked, "problems": shown["problems"] or problems.found}
+
+    async def now(self) -> dict[str, Any]:
+        """What every tab shows, whatever range its charts have."""
+        problems, settings, prometheus = Problems(), self._settings, self._sources.prometheus
         current: Mapping[str, float]
         # At the same time, as each source that does not answer takes seconds.
-        snapshot, current, mean_running, changes, slow, drift = await asyncio.gather(
+        snapshot, current, mean_running, changes, drift = await asyncio.gather(
             problems.of(self._sources.snapshot(), None),
             problems.of(read_now(prometheus, objective.LINES), {}),
-            problems.of(self._cost.get(self._mean_running), None),
-            problems.of(self._last.get(self._last_changes), []),
-            problems.of(self._slow.get(self._slowest), []),
-            problems.of(self._drift.get(self._drifted), []),
+            problems.of(self._held.get("cost", 15.0, self._mean_running), None),
+            problems.of(self._held.get("changes", 5.0, self._last_changes), []),
+            problems.of(self._held.get("drift", 15.0, self._drifted), []),
         )
         return {
             "snapshot": snapshot,
-            "verdict": objective.verdict(self._slo, current),
-            "budgets": objective.budgets(self._slo, current),
+            "verdict": objective.verdict(settings.slo, current),
+            "budgets": objective.budgets(settings.slo, current),
             "windows": objective.WINDOWS,
             "errors": current.get("service:error_ratio:5m"),
             "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE},
             "mean_running": mean_running,
             "changes": changes,
-            "slow": slow,
-            "slow_minutes": SLOW_MINUTES,
             "drift": drift,
             "drift_warning": settings.drift.psi_warning,
             "drift_rows": min_rows(WINDOWS[0], settings.drift),
             "alerts": _grouped(snapshot.status.alerts) if snapshot else [],
             "runbooks": runbooks(),
             "settings": settings,
-            "now": now,
+            "now": time.time(),
             "problems": problems.found,
         }
-
-    async def chart(self, span: Range) -> dict[str, Any]:
-        """The lines and marks of the charts."""
-        problems, now = Problems(), time.time()
-        read = partial(read_lines, self._sources.prometheus, CHART_LINES, span, now)
-        lines = await problems.of(self._lines[span.name].get(read), None)
-        changes: list[Change] = await problems.of(
-            self._changes[span.name].get(partial(read_changes, self._sources, now - span.seconds)),
-            [],
-        )
-        return {"lines": lines, "marks": [one.mark() for one in reversed(changes)]}
 
     async def _mean_running(self) -> float:
         found = await self._sources.prometheus.query(MEAN_RUNNING)
         return found[0].samples[-1][1] if found else 0.0
 
     async def _last_changes(self) -> list[Change]:
-        return await read_changes(self._sources, time.time() - WHY_SECONDS, size=3)
+        now = time.time()
+        return await read_changes(self._sources, now - WHY_SECONDS, now, size=3)
 
     async def _drifted(self) -> list[Distribution]:
-        warning = self._sources.settings.drift.psi_warning
+        warning = self._settings.drift.psi_warning
         found = await read_distributions(
             self._sources.prometheus, WINDOWS[0], warning, with_bins=False
         )
         return [one for one in found if one.psi is not None][:DRIFT_FEATURES]
 
-    async def _slowest(self) -> list[SlowRequest]:
-        since = datetime.now(UTC) - timedelta(minutes=SLOW_MINUTES)
-        request = replace(SLOW, query=f"event.dataset:{self._requests}", since=since)
+    async def _slowest(self, begin: float, end: float) -> list[SlowRequest]:
+        since, until = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
+        request = replace(SLOW, query=f"event.dataset:{self._requests}", since=since, until=until)
         found = map(_slow, (await self._sources.search(request)).hits)
         return [one for one in found if one.seconds]  # without those whose duration is no number
 
@@ -183,18 +188,5 @@ def _slow(event: Event) -> SlowRequest:
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
-    overview = Overview(site)
-    # All tabs share the values, whatever range their charts have.
-    held: Held[dict[str, Any]] = Held(SECONDS / 2)
     site.templates.filters["duration"] = duration
-
-    async def read(span: Range) -> Mapping[str, Any]:
-        values, chart = await asyncio.gather(held.get(overview.values), overview.chart(span))
-        blocks = site.blocks(PAGE, BLOCKS, **values)
-        return {"blocks": blocks, "problems": values["problems"], "chart": chart}
-
-    async def show(span: Range) -> Response:
-        values = await held.get(overview.values)
-        return site.render(PAGE, span=span, ranges=RANGES, default=DEFAULT, **values)
-
-    return site.live_page(PAGE, chosen_range, show, read, SECONDS)
+    return site.live_page(PAGE, chosen_range, Overview(site).read, SECONDS)

@@ -16,16 +16,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tidegate.autoscaler.audit.explain import QUERY, SIGNALS, number_text
-from tidegate.autoscaler.audit.intervals import Interval, decision_of, merge_unchanged
+from tidegate.autoscaler.audit.intervals import (
+    QUERY,
+    SIGNALS,
+    Interval,
+    decision_of,
+    merge_unchanged,
+    number_text,
+)
 from tidegate.autoscaler.decision_event import format_size
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.pause_command import make_override
 from tidegate.console.decisions import seconds_of
 from tidegate.console.forms import read_form
-from tidegate.console.live import Held
 from tidegate.console.problems import Problems
-from tidegate.console.series import DEFAULT, RANGES, Line, Range, chosen_range, read_lines
+from tidegate.console.series import RANGES, Line, Range, chosen_range, read_lines
 from tidegate.console.site import Page, Site
 from tidegate.console.sources import Sources
 from tidegate.events.event import Event
@@ -38,8 +43,8 @@ from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.search import pages
 
 PAGE: Final = Page("scaling", "/scaling", "Scaling")
-BLOCKS: Final = ("override", "log", "policies")
 SECONDS: Final = 5.0
+REPLAY_SECONDS: Final = 15.0
 SPANS: Final = RANGES[:3]
 MAX_DECISIONS: Final = 1000
 PAGE_SIZE: Final = 100
@@ -95,14 +100,17 @@ class Replays:
         return [self.numbers[policy][index] if index >= 0 else None for index in indices]
 
 
-async def read_replays(sources: Sources, span: Range) -> Replays:
-    """The log and the replays of a range that ends now.
+NOTHING: Final = Replays([], [], {}, {})
+
+
+async def read_replays(sources: Sources, begin: float, end: float) -> Replays:
+    """The log and the replays between two times in seconds since 1970.
 
     Raises:
         StoreUnavailableError: the store cannot be searched now.
     """
-    since = datetime.fromtimestamp(time.time() - span.seconds, UTC)
-    request = SearchRequest(QUERY, since=since, size=PAGE_SIZE)
+    since, until = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
+    request = SearchRequest(QUERY, since=since, until=until, size=PAGE_SIZE)
     return await sources.in_thread(
         lambda: _replays(_decisions(sources.store, request), sources.settings)
     )
@@ -168,50 +176,33 @@ def _entry(one: Interval) -> Entry:
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
-    replays: dict[str, Held[Replays]] = {one.name: Held(15.0) for one in SPANS}
-    nothing = Replays([], [], {}, {})
+    sources, settings = site.sources, site.sources.settings
 
-    def span_of(request: Request) -> Range:
-        span = chosen_range(request)
-        return span if span in SPANS else DEFAULT
-
-    async def values(span: Range) -> dict[str, Any]:
-        problems = Problems()
-        read = partial(read_replays, site.sources, span)
-        found = await problems.of(replays[span.name].get(read), nothing)
-        override, _ = OverrideFile(site.sources.settings.control_file).read(time.time())
-        return {
-            "override": override,
-            "replays": found,
-            "problems": problems.found,
-            "span": span,
-            "signals": SIGNALS,
-        }
-
-    async def read(span: Range) -> Mapping[str, Any]:
-        problems = Problems()
-        shown, lines = await asyncio.gather(
-            values(span),
-            problems.of(read_lines(site.sources.prometheus, LINES, span, time.time()), None),
+    async def read(span: Range) -> dict[str, Any]:
+        problems, end = Problems(), span.until or time.time()
+        replayed = partial(read_replays, sources, end - span.seconds, end)
+        found, lines = await asyncio.gather(
+            problems.of(site.held.get((PAGE.name, span), REPLAY_SECONDS, replayed), NOTHING),
+            problems.of(read_lines(sources.prometheus, LINES, span, end), None),
         )
-        found: Replays = shown["replays"]
         if lines:
             for policy in found.numbers:
                 lines["values"][f"other/{policy}"] = found.column(policy, lines["times"])
+        override, _ = OverrideFile(settings.control_file).read(time.time())
         return {
-            "blocks": site.blocks(PAGE, BLOCKS, **shown),
-            "problems": shown["problems"] + problems.found,
+            "override": override,
+            "replays": found,
+            "span": span,
+            "ranges": SPANS,
+            "others": others(settings),
+            "control": settings.console.control,
+            "signals": SIGNALS,
+            "problems": problems.found,
             "chart": {"lines": lines},
         }
 
-    async def show(span: Range) -> Response:
-        shown = await values(span)
-        settings = site.sources.settings
-        control, compared = settings.console.control, others(settings)
-        return site.render(PAGE, ranges=SPANS, others=compared, control=control, **shown)
-
-    found = site.live_page(PAGE, span_of, show, read, SECONDS)
-    if site.sources.settings.console.control:
+    found = site.live_page(PAGE, partial(chosen_range, ranges=SPANS), read, SECONDS)
+    if settings.console.control:
         change = partial(_change, site)
         found.append(Route("/scaling/override", change, methods=["POST"]))
     return found

@@ -29,7 +29,6 @@ from tidegate.store.search.field_names import unknown_names
 PAGE: Final = Page("search", PATH, "Requests and logs")
 EVENT: Final = Page("event", PATH, "Event")
 LIVE_SECONDS: Final = 2.0
-LIVE_BLOCKS: Final = ("summary", "histogram", "lines")
 EXPORT_EVENTS: Final = 100_000
 EXPORT_PAGE: Final = 1000
 EXPORTS: Final = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
@@ -53,7 +52,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             problem = values["problem"]
             if problem:
                 return {"problems": [{"source": "Event store", "text": problem.text}]}
-            return {"blocks": site.blocks(PAGE, LIVE_BLOCKS, **values), "problems": []}
+            return {"blocks": site.blocks(PAGE, **values), "problems": []}
 
         return site.polls.poll(wanted.url("search"), read, LIVE_SECONDS).response()
 

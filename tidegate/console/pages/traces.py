@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from tidegate.console import event_view, trace_view
 from tidegate.console.results import problem_of
 from tidegate.console.search_request import RANGES, Address, Wanted
-from tidegate.console.site import Page, Site
+from tidegate.console.site import Page, Site, clock
 from tidegate.events.event import Event
 from tidegate.store.base import (
     Bucket,
@@ -27,11 +29,13 @@ from tidegate.store.base import (
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
 from tidegate.store.search import waterfall
-from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.store.search.event_lines import text_of, time_of, value_of
 
 PAGE: Final = Page("traces", "/traces", "Traces")
 TRACE: Final = Page("trace", "/traces", "Trace")
 SIZE: Final = 100
+# From a trace to the end of its charts.
+CHARTS_SECONDS: Final = 300
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SERVICES: Final = Terms("service.name", 50)
 
@@ -170,6 +174,7 @@ async def _trace(site: Site, trace_id: str, other_id: str) -> Response:
             problem=problem,
             trace_id=trace_id,
             compare=Filters(other=trace_id).url(),
+            charts={one: _charts(events) for one, events, _ in found if events},
             searches={one: Wanted(q=f"trace.id:{one}", since="7d").url() for one, _ in sides},
             sample_ratio=site.sources.settings.telemetry.sample_ratio,
         )
@@ -189,6 +194,12 @@ async def _events(site: Site, trace_id: str) -> tuple[list[Event], int]:
         raise ValueError(f"{trace_id!r} is not a trace id: it must have 32 hexadecimal digits")
     store = site.sources.store
     return await site.sources.in_thread(lambda: trace_view.events_of(store, wanted))
+
+
+def _charts(events: Sequence[Event]) -> str:
+    """The address of the charts around the begin of a trace."""
+    at = min(time.time(), (time_of(events[0]) or 0) / 1e6 + CHARTS_SECONDS)
+    return f"/?{urlencode({'until': clock(at)})}"
 
 
 def _duration(event: Event) -> int:

@@ -2,9 +2,10 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
- * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[]}} Data
+ * @typedef {{at: number, value: number, text: string, url: string}} Point
+ * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[], points?: Point[], limit?: number | null}} Data
  *   `data` names others than those of the page, whose times are seconds since a start
  */
 
@@ -64,13 +65,18 @@ class Chart {
     this.plot = null;
     /** @type {Mark[]} */
     this.marks = [];
+    /** @type {Point[]} */
+    this.points = [];
+    this.limit = this.spec.limit;
     this.series = this.spec.series;
     figure.innerHTML =
-      '<figcaption></figcaption><div class="plot" aria-hidden="true"></div><div class="marks" role="group"></div><p class="sentence" aria-live="polite"></p>' +
+      '<figcaption></figcaption><div class="over"><div class="plot" aria-hidden="true"></div><div class="points" role="group"></div></div><div class="marks" role="group"></div><p class="sentence" aria-live="polite"></p>' +
       '<details><summary></summary><div class="scroll"></div></details>';
     this.part("figcaption").textContent = this.spec.title;
     this.part("summary").textContent = `Table: ${this.spec.title}`;
     this.part(".marks").setAttribute("aria-label", "Decisions on the time axis");
+    this.part(".points").setAttribute("aria-label", "Slow requests, each leads to its trace");
+    if (!this.spec.points) this.part(".points").remove();
     if (!this.spec.marks) this.part(".marks").remove(), this.part(".sentence").remove();
     this.part("details").addEventListener("toggle", () => this.table());
     new ResizeObserver(() => this.plot?.setSize(this.size())).observe(figure);
@@ -96,7 +102,9 @@ class Chart {
     if (!data.lines) return;
     const { times, values } = data.lines;
     this.marks = data.marks ?? [];
-    const before = this.series.join();
+    this.points = (this.spec.points && data.points) || [];
+    const before = [this.limit, this.series].join();
+    this.limit = data.limit ?? this.spec.limit;
     this.series = this.spec.series.flatMap(([key, label]) => {
       const keys = Object.keys(values).filter((one) => one.startsWith(`${key} `)).sort();
       return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 ? `${label}: ${shorter(one.slice(key.length + 1))}` : label])) : [/** @type {[string, string]} */ ([key, label])];
@@ -104,8 +112,8 @@ class Chart {
     /** @type {(number | null)[][]} */
     this.data = [times, ...this.series.map(([key]) => values[key] ?? times.map(() => null))];
     if (this.spec.optional) this.figure.hidden = this.series.every(([key]) => !values[key]?.some((one) => one !== null));
-    if (this.spec.limit) this.data.push(times.map(() => this.spec.limit ?? null));
-    if (this.plot && before === this.series.join()) this.plot.setData(this.data);
+    if (this.limit) this.data.push(times.map(() => this.limit ?? null));
+    if (this.plot && before === [this.limit, this.series].join()) this.plot.setData(this.data);
     else this.draw();
     if (/** @type {HTMLDetailsElement} */ (this.part("details")).open) this.table();
   }
@@ -126,13 +134,13 @@ class Chart {
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
       value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
     }));
-    if (this.spec.limit) series.push(/** @type {any} */ ({ label: "objective", stroke: color("--bad"), width: 1, dash: [4, 4], points: { show: false }, value: () => text(this.spec.limit, unit) }));
+    if (this.limit) series.push(/** @type {any} */ ({ label: "objective", stroke: color("--bad"), width: 1, dash: [4, 4], points: { show: false }, value: () => text(this.limit, unit) }));
     this.plot = new uPlot(
       {
         ...this.size(),
         cursor: { sync: { key: SYNC + (this.spec.data ?? "") }, drag: { x: false, y: false }, points: { size: 6 } },
         legend: { live: true },
-        scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max((high ?? 0) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
+        scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
         axes: [{ ...axis, space: 70, values: this.times() }, { ...axis, size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => (this.spec.steps && !Number.isInteger(tick) ? "" : text(tick, unit))) }],
         series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => this.time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
         hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)] },
@@ -182,34 +190,59 @@ class Chart {
     }
     ctx.stroke();
     ctx.restore();
-    this.buttons();
+    if (this.spec.points) this.place(plot, ".points", this.points, (point) => this.link(point));
+    if (this.spec.marks) this.buttons(plot);
+  }
+
+  /**
+   * Put an element at the place of each item; those that are there stay, with the focus.
+   * @template {{at: number, value?: number}} T
+   * @param {any} plot
+   * @param {string} group
+   * @param {T[]} items
+   * @param {(item: T) => HTMLElement} make
+   */
+  place(plot, group, items, make) {
+    const known = new Map([...this.part(group).children].map((one) => [one.id, /** @type {HTMLElement} */ (one)]));
+    for (const item of items) {
+      const x = plot.valToPos(item.at, "x") + plot.over.offsetLeft;
+      if (item.at < plot.data[0][0] || !Number.isFinite(x)) continue;
+      const id = `${group.slice(1)}-${item.at}`;
+      const element = known.get(id) ?? make(item);
+      known.delete(id);
+      element.id = id;
+      element.style.left = `${Math.round(x)}px`;
+      if (item.value !== undefined) element.style.top = `${Math.round(plot.valToPos(item.value, "y") + plot.over.offsetTop)}px`;
+      if (!element.isConnected) this.part(group).append(element);
+    }
+    for (const old of known.values()) old.remove();
+  }
+
+  /**
+   * A point of the chart that leads to its trace.
+   * @param {Point} point
+   */
+  link({ at, text, url }) {
+    const link = document.createElement("a");
+    link.href = url;
+    link.title = `${this.time(at)} ${text}`;
+    link.setAttribute("aria-label", link.title);
+    return link;
   }
 
   /**
    * A button for each decision below its place on the axis; its sentence shows on hover and focus.
+   * @param {any} plot
    */
-  buttons() {
-    if (!this.spec.marks || !this.plot) return;
-    const strip = this.part(".marks");
-    const known = new Map([...strip.children].map((one) => [one.id, /** @type {HTMLElement} */ (one)]));
-    for (const mark of this.marks) {
-      const x = this.plot.valToPos(mark.at, "x") + this.plot.over.offsetLeft;
-      if (mark.at < (this.data?.[0][0] ?? 0) || !Number.isFinite(x)) continue;
-      const id = `mark-${mark.at}`;
-      let button = known.get(id);
-      known.delete(id);
-      if (!button) {
-        button = document.createElement("button");
-        button.id = id;
-        button.textContent = mark.up ? "▲" : "▼";
-        button.setAttribute("aria-label", `${clock(mark.at)} ${mark.label}`);
-        const say = () => (this.part(".sentence").textContent = `${clock(mark.at)}  ${mark.label}: ${mark.text}`);
-        for (const event of ["mouseenter", "focus", "click"]) button.addEventListener(event, say);
-        strip.append(button);
-      }
-      button.style.left = `${Math.round(x)}px`;
-    }
-    for (const old of known.values()) old.remove();
+  buttons(plot) {
+    this.place(plot, ".marks", this.marks, (mark) => {
+      const button = document.createElement("button");
+      button.textContent = mark.up ? "▲" : "▼";
+      button.setAttribute("aria-label", `${clock(mark.at)} ${mark.label}`);
+      const say = () => (this.part(".sentence").textContent = `${clock(mark.at)}  ${mark.label}: ${mark.text}`);
+      for (const event of ["mouseenter", "focus", "click"]) button.addEventListener(event, say);
+      return button;
+    });
     if (!this.part(".sentence").textContent) this.part(".sentence").textContent = this.marks.length ? "Each mark is a decision: point at it, or focus it." : "No decision changed the number in this range.";
   }
 
@@ -221,7 +254,7 @@ class Chart {
     const every = Math.max(1, Math.ceil(times.length / TABLE_ROWS));
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
-    for (const name of ["time", ...this.series.map(([, label]) => label), ...(this.spec.limit ? ["objective"] : [])]) {
+    for (const name of ["time", ...this.series.map(([, label]) => label), ...(this.limit ? ["objective"] : [])]) {
       const cell = document.createElement("th");
       cell.scope = "col";
       cell.textContent = name;

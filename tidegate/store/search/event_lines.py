@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, tzinfo
-from typing import Any, Final
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
 from tidegate.store.fields import TIMESTAMP, catalogue
 from tidegate.store.own_fields import decoded, own_fields
 from tidegate.store.query import time_ranges
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _LEVELS: Final = {"error": "bold red", "warn": "yellow", "info": "green", "debug": "dim"}
 _NODE_WIDTH: Final = 11
@@ -30,6 +31,8 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
         now: The current time; an event of another day is shown with its date.
         zone: Time zone of the output; None is the local time zone.
     """
+    from rich.text import Text  # noqa: PLC0415  5 MB, which the console does without
+
     level = text_of(event, "log.level") or "-"
     trace = text_of(event, "trace.id")
     parts = Text()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Final
 
 from tidegate.events.event import Event
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import text_of, time_of, value_of
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _GAP: Final = 2
 _SHORTEST_BAR: Final = 20
@@ -109,6 +110,8 @@ def subtree(spans: Sequence[Span], root: str) -> set[str]:
 
 def draw(spans: Sequence[Span], width: int) -> list[Text]:
     """Return a line for each span, at most `width` columns wide unless the bars would be too short."""
+    from rich.text import Text  # noqa: PLC0415  5 MB, which the console does without
+
     rows = nested(spans)
     if not rows:
         return []
