@@ -14,7 +14,7 @@ from tidegate.stack.supervisor.programs import console_url
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "img"
 SIZE: Final = {"width": 1360, "height": 1000}
-PAGES: Final = {"console-overview": "/"}
+PAGES: Final = {"console-overview": "/?range=5m"}
 FLAGS: Final = ("--no-sandbox", "--disable-gpu", "--no-first-run")
 
 
