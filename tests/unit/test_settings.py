@@ -23,25 +23,16 @@ def test_without_a_file_each_setting_has_its_default() -> None:
     assert load() == Settings.model_construct()
 
 
-def test_the_file_overrides_the_default(tmp_path: Path) -> None:
-    (tmp_path / "tidegate.toml").write_text("[slo]\nlatency_seconds = 0.25\n")
-    assert load().slo.latency_seconds == 0.25
-
-
-def test_the_environment_overrides_the_file(
+def test_a_file_overrides_the_default_the_environment_the_file_and_an_argument_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tidegate.toml").write_text(
         "[slo]\nlatency_seconds = 0.25\nlatency_quantile = 0.9\n"
     )
+    assert load().slo.latency_seconds == 0.25
     monkeypatch.setenv("TIDEGATE_SLO__LATENCY_SECONDS", "0.125")
-    slo = load().slo
-    assert (slo.latency_seconds, slo.latency_quantile) == (0.125, 0.9)
-
-
-def test_an_argument_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIDEGATE_STACK__HOST", "127.0.0.2")
-    assert load(stack={"host": "127.0.0.3"}).stack.host == "127.0.0.3"
+    for slo, seconds in ((load().slo, 0.125), (load(slo={"latency_seconds": 0.5}).slo, 0.5)):
+        assert (slo.latency_seconds, slo.latency_quantile) == (seconds, 0.9)
 
 
 def test_a_named_file_is_read_from_anywhere(

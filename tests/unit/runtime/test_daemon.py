@@ -106,16 +106,12 @@ def test_an_unusable_data_folder_names_its_setting(tmp_path: Path) -> None:
         pass
 
 
-def test_a_taken_port_of_the_metrics_server_names_its_setting(taken_port: int) -> None:
-    with (
-        pytest.raises(CannotStartError, match=rf"^{SETTING}: port {taken_port} is taken"),
-        metrics_server(CollectorRegistry(), "127.0.0.1", taken_port, SETTING),
-    ):
+async def test_a_taken_port_of_either_server_names_its_setting(taken_port: int) -> None:
+    said = rf"^{SETTING}: port {taken_port} is taken"
+    metrics = metrics_server(CollectorRegistry(), "127.0.0.1", taken_port, SETTING)
+    with pytest.raises(CannotStartError, match=said), metrics:
         pass
-
-
-async def test_a_taken_port_of_the_http_server_names_its_setting(taken_port: int) -> None:
-    with pytest.raises(CannotStartError, match=rf"^{SETTING}: port {taken_port} is taken"):
+    with pytest.raises(CannotStartError, match=said):
         async with http_server(web.Application(), "127.0.0.1", taken_port, SETTING):
             pass
 

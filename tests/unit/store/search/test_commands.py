@@ -99,23 +99,19 @@ def test_search_shows_matching_events_oldest_first(
     assert len(shown) == 2
 
 
-def test_search_reports_matches_beyond_the_limit(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("as_json", "said"), [(False, "3 events match; showing the newest 2 (--limit)\n"), (True, "")]
+)
+def test_search_shows_the_newest_matches_and_says_if_there_are_more(
+    settings: Settings, capsys: pytest.CaptureFixture[str], as_json: bool, said: str
 ) -> None:
-    assert search(settings, "first second third", limit=2) == 0
-    captured = capsys.readouterr()
-    assert [text.split()[3] for text in captured.out.splitlines()] == ["second", "third"]
-    assert captured.err == "3 events match; showing the newest 2 (--limit)\n"
-
-
-def test_search_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    assert search(settings, "first second third", as_json=True, limit=2) == 0
-    captured = capsys.readouterr()
-    assert [json.loads(text)["message"] for text in captured.out.splitlines()] == [
-        "second",
-        "third",
+    assert search(settings, "first second third", as_json=as_json, limit=2) == 0
+    shown, message = capsys.readouterr()
+    messages = [
+        json.loads(text)["message"] if as_json else text.split()[3] for text in shown.splitlines()
     ]
-    assert captured.err == ""
+    assert messages == ["second", "third"]
+    assert message == said
 
 
 def test_search_is_limited_to_the_time_range(
