@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,18 @@ def answers(query: Any) -> Answers:
     }
 
 
-def found(body: Any) -> Answer:
-    (asked,) = body["queries"]
-    return 200, {"results": {asked["refId"]: FRAMES}}
+def answering(frames: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Answer]:
+    """Grafana's answer to a query."""
+
+    def answer(body: Any) -> Answer:
+        (asked,) = body["queries"]
+        return 200, {"results": {asked["refId"]: frames(asked)}}
+
+    return answer
+
+
+found = answering(lambda _: FRAMES)
+nothing = answering(lambda _: EMPTY)
 
 
 async def check(
@@ -116,15 +126,11 @@ async def test_a_failed_query_names_its_panel_and_the_error(
     assert results["dashboard host"].state == "ok"
 
 
-@pytest.mark.parametrize("nothing", [EMPTY, NAN], ids=["no series", "NaN"])
+@pytest.mark.parametrize("empty", [EMPTY, NAN], ids=["no series", "NaN"])
 async def test_each_empty_panel_is_named_unless_it_says_why_it_may_be_empty(
-    serve: Serve, target: Any, tmp_path: Path, nothing: dict[str, Any]
+    serve: Serve, target: Any, tmp_path: Path, empty: dict[str, Any]
 ) -> None:
-    def scarce(body: Any) -> Answer:
-        (asked,) = body["queries"]
-        return 200, {"results": {asked["refId"]: nothing}}
-
-    given = answers(scarce)
+    given = answers(answering(lambda _: empty))
     results = await check(serve, target, tmp_path, given, exporter=EXPORTER)
     for name, dashboard in COMMITTED.items():
         found = results[f"dashboard {name}"]
@@ -143,10 +149,7 @@ async def test_each_empty_panel_is_named_unless_it_says_why_it_may_be_empty(
 async def test_a_panel_with_data_in_one_of_its_queries_is_not_empty(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
-    def first_only(body: Any) -> Answer:
-        (asked,) = body["queries"]
-        return 200, {"results": {asked["refId"]: FRAMES if asked["refId"] == "A" else EMPTY}}
-
+    first_only = answering(lambda asked: FRAMES if asked["refId"] == "A" else EMPTY)
     results = await check(serve, target, tmp_path, answers(first_only))
     assert {one.state for one in results.values()} == {"ok"}
 
@@ -167,13 +170,9 @@ async def test_a_panel_with_data_in_one_of_its_queries_is_not_empty(
 async def test_panels_of_what_is_switched_off_may_be_empty(
     serve: Serve, target: Any, tmp_path: Path, without: dict[str, Any], names: list[str]
 ) -> None:
-    def scarce(body: Any) -> Answer:
-        (asked,) = body["queries"]
-        return 200, {"results": {asked["refId"]: EMPTY}}
-
     sections = {"exporter": EXPORTER, **without}
-    with_all = await check(serve, target, tmp_path, answers(scarce), exporter=EXPORTER)
-    results = await check(serve, target, tmp_path, answers(scarce), **sections)
+    with_all = await check(serve, target, tmp_path, answers(nothing), exporter=EXPORTER)
+    results = await check(serve, target, tmp_path, answers(nothing), **sections)
     for name in names:
         assert f"{name} (" in str([one.details for one in with_all.values() if one.state != "ok"])
         assert f"{name} (" not in str(
@@ -184,12 +183,10 @@ async def test_panels_of_what_is_switched_off_may_be_empty(
 async def test_drift_may_be_empty_with_a_model_without_statistics_of_training_rows(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
-    def drift_only(body: Any) -> Answer:
-        (asked,) = body["queries"]
-        empty = "model:feature_psi" in asked.get("expr", "")
-        return 200, {"results": {asked["refId"]: EMPTY if empty else FRAMES}}
+    def drift_only(asked: dict[str, Any]) -> Any:
+        return EMPTY if "model:feature_psi" in asked.get("expr", "") else FRAMES
 
-    given = answers(drift_only)
+    given = answers(answering(drift_only))
     found = (await check(serve, target, tmp_path, given))["dashboard model"]
     assert found.details == (
         "Largest feature drift (Drift): no data",
@@ -204,10 +201,6 @@ async def test_drift_may_be_empty_with_a_model_without_statistics_of_training_ro
 async def test_a_dashboard_without_any_data_fails_with_an_own_application_too(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
-    def nothing(body: Any) -> Answer:
-        (asked,) = body["queries"]
-        return 200, {"results": {asked["refId"]: EMPTY}}
-
     own = {"verify": {"path": "/shop"}}
     found = (await check(serve, target, tmp_path, answers(nothing), **own))["dashboard host"]
     assert (found.state, found.text) == ("failed", "14 panels, none with data")

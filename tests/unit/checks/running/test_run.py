@@ -79,6 +79,20 @@ async def test_an_unexpected_response_fails_the_check(serve: Serve, target: Any,
         assert only.text.startswith("unexpected response: "), name
 
 
+async def checked(
+    serve: Serve, target: Any, pools: list[str], alerts: list[dict[str, Any]]
+) -> list[Result]:
+    """The checks of a Prometheus without rules and targets."""
+    data = {
+        "rules": {"groups": []},
+        "scrape_pools": {"scrapePools": pools},
+        "targets": {"activeTargets": []},
+        "alerts": {"alerts": alerts},
+    }
+    answers = {f"GET /api/v1/{name}": (200, {"data": one}) for name, one in data.items()}
+    return await prometheus.check(target(await serve(answers)))
+
+
 @pytest.mark.parametrize(
     ("labels", "state"),
     [
@@ -91,29 +105,15 @@ async def test_a_firing_alert_about_the_stack_fails_and_one_about_the_data_does_
     serve: Serve, target: Any, labels: dict[str, str], state: str
 ) -> None:
     alert = {"state": "firing", "labels": labels, "annotations": {"summary": "look"}}
-    answers = {
-        "GET /api/v1/rules": (200, {"data": {"groups": []}}),
-        "GET /api/v1/scrape_pools": (200, {"data": {"scrapePools": ["model"]}}),
-        "GET /api/v1/targets": (200, {"data": {"activeTargets": []}}),
-        "GET /api/v1/alerts": (200, {"data": {"alerts": [alert]}}),
-    }
-    targets, rules, alerts = await prometheus.check(target(await serve(answers)))
-    assert (alerts.state, labels["alertname"] in " ".join([alerts.text, *alerts.details])) == (
-        state,
-        True,
-    )
+    targets, rules, alerts = await checked(serve, target, ["model"], [alert])
+    assert alerts.state == state
+    assert labels["alertname"] in " ".join([alerts.text, *alerts.details])
     assert targets.details == ("model: no target",)
     assert "service:arrival_rate:1m is not loaded" in rules.details
 
 
 async def test_a_prometheus_without_scrape_jobs_fails(serve: Serve, target: Any) -> None:
-    answers: dict[str, Any] = {
-        "GET /api/v1/rules": (200, {"data": {"groups": []}}),
-        "GET /api/v1/scrape_pools": (200, {"data": {"scrapePools": []}}),
-        "GET /api/v1/targets": (200, {"data": {"activeTargets": []}}),
-        "GET /api/v1/alerts": (200, {"data": {"alerts": []}}),
-    }
-    targets, _, _ = await prometheus.check(target(await serve(answers)))
+    targets, _, _ = await checked(serve, target, [], [])
     assert (targets.state, targets.details) == ("failed", ("there is no scrape job yet",))
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,22 @@ from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
 
-Server = Callable[..., Program]
+Make = Callable[..., ProcessSupervisor]
 FAILING = "import sys; print('what is wrong'); sys.exit(2)"
 MUTE = "import time; time.sleep(60)"
+
+
+@pytest.fixture
+def make(server: Callable[..., Program], event_log: EventLog, probe: Probe) -> Make:
+    """Supervises a program that serves HTTP; the options are those of both."""
+
+    def made(name: str = "web", probe: Probe = probe, **options: Any) -> ProcessSupervisor:
+        names = ("code", "before", "linger", "start_seconds", "stop_seconds")
+        of_program = {one: options.pop(one) for one in names if one in options}
+        program = server(name, free_port(), **of_program)
+        return ProcessSupervisor(program, event_log, probe, **options)
+
+    return made
 
 
 @pytest.fixture
@@ -46,12 +60,10 @@ def actions(event_log: EventLog) -> list[str]:
 
 
 async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
-    server: Server, event_log: EventLog, probe: Probe, alive: Callable[[int], bool]
+    make: Make, event_log: EventLog, alive: Callable[[int], bool]
 ) -> None:
     seen: list[State] = []
-    process = ProcessSupervisor(
-        server("web", free_port()), event_log, probe, lambda: seen.append(process.state)
-    )
+    process: ProcessSupervisor = make(on_change=lambda: seen.append(process.state))
     async with supervised(process):
         assert await process.first_ready() == ""
         assert process.pid
@@ -66,16 +78,14 @@ async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
 
 
 async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
-    server: Server, event_log: EventLog, probe: Probe
+    make: Make, event_log: EventLog
 ) -> None:
     delays: list[float] = []
 
     async def sleep(seconds: float) -> None:
         delays.append(seconds)
 
-    async with supervised(
-        ProcessSupervisor(server("web", free_port()), event_log, probe, sleep=sleep)
-    ) as process:
+    async with supervised(make("web", sleep=sleep)) as process:
         await process.first_ready()
         before = process.pid
         assert before
@@ -90,7 +100,7 @@ async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
     assert exited.message == "was killed by SIGKILL; restarting it"
 
 
-async def test_a_crash_loop_backs_off(server: Server, event_log: EventLog, probe: Probe) -> None:
+async def test_a_crash_loop_backs_off(make: Make) -> None:
     delays: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -98,13 +108,7 @@ async def test_a_crash_loop_backs_off(server: Server, event_log: EventLog, probe
         if len(delays) == 5:
             await asyncio.Event().wait()
 
-    process = ProcessSupervisor(
-        server("crash", free_port(), code=FAILING),
-        event_log,
-        probe,
-        backoff=Backoff(random=lambda: 0.0),
-        sleep=sleep,
-    )
+    process = make("crash", code=FAILING, backoff=Backoff(random=lambda: 0.0), sleep=sleep)
     async with supervised(process):
         await eventually_async(lambda: len(delays) == 5)
         assert delays == [
@@ -119,9 +123,9 @@ async def test_a_crash_loop_backs_off(server: Server, event_log: EventLog, probe
 
 
 async def test_with_restarts_disabled_a_program_does_not_restart(
-    server: Server, event_log: EventLog, probe: Probe
+    make: Make, event_log: EventLog
 ) -> None:
-    process = ProcessSupervisor(server("crash", free_port(), code=FAILING), event_log, probe)
+    process = make("crash", code=FAILING)
 
     async def sleep(seconds: float) -> None:
         del seconds
@@ -133,9 +137,7 @@ async def test_with_restarts_disabled_a_program_does_not_restart(
     assert [entry.action for entry in event_log.recent].count("start") == 1
 
 
-async def test_after_a_long_run_the_restart_delay_is_reset(
-    server: Server, event_log: EventLog, probe: Probe
-) -> None:
+async def test_after_a_long_run_the_restart_delay_is_reset(make: Make) -> None:
     now = [0.0]
     delays: list[float] = []
     deaths = 0
@@ -143,9 +145,7 @@ async def test_after_a_long_run_the_restart_delay_is_reset(
     async def sleep(seconds: float) -> None:
         delays.append(seconds)
 
-    process = ProcessSupervisor(
-        server("web", free_port()), event_log, probe, clock=lambda: now[0], sleep=sleep
-    )
+    process = make("web", clock=lambda: now[0], sleep=sleep)
     async with supervised(process):
         for minutes in (0, 0, 1):
             await eventually_async(lambda: process.state == "ready")
@@ -160,40 +160,31 @@ async def test_after_a_long_run_the_restart_delay_is_reset(
     assert delays[2] == 0
 
 
-async def test_an_exit_before_readiness_is_reported_with_the_output(
-    server: Server, event_log: EventLog, probe: Probe
-) -> None:
-    async with supervised(
-        ProcessSupervisor(server("bad", free_port(), code=FAILING), event_log, probe)
-    ) as process:
+async def test_an_exit_before_readiness_is_reported_with_the_output(make: Make) -> None:
+    async with supervised(make("bad", code=FAILING)) as process:
         assert await process.first_ready() == "ended with exit code 2\nwhat is wrong"
 
 
-async def test_a_program_killed_before_readiness_is_restarted(
-    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
-) -> None:
+async def test_a_program_killed_before_readiness_is_restarted(make: Make, tmp_path: Path) -> None:
     before = """
 import os, pathlib
 if not pathlib.Path("tried").exists():
     pathlib.Path("tried").touch()
     os.kill(os.getpid(), 9)
 """
-    async with supervised(
-        ProcessSupervisor(server("web", free_port(), before=before), event_log, probe)
-    ) as process:
+    async with supervised(make("web", before=before)) as process:
         assert await process.first_ready() == ""
         assert process.restarts == 1
     assert (tmp_path / "tried").exists()
 
 
 async def test_a_program_that_does_not_become_ready_in_time_is_replaced(
-    server: Server, event_log: EventLog, probe: Probe
+    make: Make, event_log: EventLog, probe: Probe
 ) -> None:
-    program = server("mute", free_port(), code=MUTE, start_seconds=20)
     # At the first probe after the start 21 s have passed; then the clock stands still.
     times = chain([0.0], repeat(21.0))
     async with supervised(
-        ProcessSupervisor(program, event_log, probe, clock=lambda: next(times))
+        make("mute", code=MUTE, start_seconds=20, clock=lambda: next(times))
     ) as process:
         problem = await process.first_ready()
         assert problem.startswith("not ready within 21 s: ")
@@ -203,11 +194,9 @@ async def test_a_program_that_does_not_become_ready_in_time_is_replaced(
 
 @pytest.mark.usefixtures("frequent_probes")
 async def test_a_program_that_stops_answering_is_failed_until_it_recovers(
-    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
+    make: Make, event_log: EventLog, tmp_path: Path
 ) -> None:
-    async with supervised(
-        ProcessSupervisor(server("web", free_port()), event_log, probe)
-    ) as process:
+    async with supervised(make()) as process:
         await process.first_ready()
         pid = process.pid
         (tmp_path / "unready").touch()
@@ -221,17 +210,10 @@ async def test_a_program_that_stops_answering_is_failed_until_it_recovers(
 
 @pytest.mark.usefixtures("frequent_probes")
 async def test_a_program_that_stays_unready_is_replaced(
-    server: Server,
-    event_log: EventLog,
-    probe: Probe,
-    alive: Callable[[int], bool],
+    tmp_path: Path, make: Make, alive: Callable[[int], bool]
 ) -> None:
-    program = server("web", free_port(), start_seconds=20)
-    unready = program.command.cwd / "unready"
-    now = [0.0]
-    async with supervised(
-        ProcessSupervisor(program, event_log, probe, clock=lambda: now[0])
-    ) as process:
+    unready, now = tmp_path / "unready", [0.0]
+    async with supervised(make(start_seconds=20, clock=lambda: now[0])) as process:
         assert await process.first_ready() == ""
         pid = process.pid
         assert pid
@@ -244,27 +226,22 @@ async def test_a_program_that_stays_unready_is_replaced(
 
 
 async def test_a_program_that_drains_too_long_is_killed_and_that_is_logged(
-    server: Server, event_log: EventLog, probe: Probe
+    make: Make, event_log: EventLog
 ) -> None:
-    program = server("slow", free_port(), linger=60, stop_seconds=0.1)
-    async with supervised(ProcessSupervisor(program, event_log, probe)) as process:
+    async with supervised(make(linger=60, stop_seconds=0.1)) as process:
         await process.first_ready()
     assert actions(event_log)[-1] == "kill"
 
 
-async def test_a_missing_program_fails_with_its_path(
-    server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
-) -> None:
-    program = server("none", free_port())
-    object.__setattr__(program.command, "argv", ("/no/such/program",))
-    async with supervised(ProcessSupervisor(program, event_log, probe)) as process:
+async def test_a_missing_program_fails_with_its_path(make: Make) -> None:
+    missing = make()
+    object.__setattr__(missing.program.command, "argv", ("/no/such/program",))
+    async with supervised(missing) as process:
         assert "/no/such/program" in await process.first_ready()
         await eventually_async(lambda: process.state == "failed")
 
 
-async def test_a_stop_during_the_restart_delay_takes_effect(
-    server: Server, event_log: EventLog, probe: Probe
-) -> None:
+async def test_a_stop_during_the_restart_delay_takes_effect(make: Make) -> None:
     waits = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
@@ -272,19 +249,13 @@ async def test_a_stop_during_the_restart_delay_takes_effect(
         waits.set()
         await asyncio.Event().wait()
 
-    process = ProcessSupervisor(
-        server("bad", free_port(), code=FAILING), event_log, probe, sleep=sleep
-    )
+    process = make("bad", code=FAILING, sleep=sleep)
     async with supervised(process):
         await waits.wait()
 
 
-async def test_a_draining_program_can_be_killed(
-    server: Server, event_log: EventLog, probe: Probe
-) -> None:
-    process = ProcessSupervisor(
-        server("slow", free_port(), linger=60, stop_seconds=60), event_log, probe
-    )
+async def test_a_draining_program_can_be_killed(make: Make) -> None:
+    process = make("slow", linger=60, stop_seconds=60)
     async with supervised(process):
         await process.first_ready()
         stopping = asyncio.create_task(process.stop())
@@ -293,18 +264,13 @@ async def test_a_draining_program_can_be_killed(
         await asyncio.wait_for(stopping, 10)
 
 
-async def test_first_ready_before_start_is_an_error(
-    server: Server, event_log: EventLog, probe: Probe
-) -> None:
+async def test_first_ready_before_start_is_an_error(make: Make) -> None:
     with pytest.raises(RuntimeError, match="start"):
-        await ProcessSupervisor(server("web", free_port()), event_log, probe).first_ready()
+        await make().first_ready()
 
 
 async def test_after_an_unexpected_error_the_supervision_begins_again(
-    server: Server,
-    event_log: EventLog,
-    probe: Probe,
-    alive: Callable[[int], bool],
+    make: Make, event_log: EventLog, probe: Probe, alive: Callable[[int], bool]
 ) -> None:
     pids: list[int | None] = []
 
@@ -314,7 +280,7 @@ async def test_after_an_unexpected_error_the_supervision_begins_again(
             raise ValueError(url)
         return await probe(url)
 
-    process = ProcessSupervisor(server("web", free_port()), event_log, broken_once)
+    process = make(probe=broken_once)
     async with supervised(process):
         assert "its supervision failed: ValueError" in await process.first_ready()
         assert event_log.faults == 1
