@@ -9,7 +9,7 @@ import yaml
 from tidegate.checks.running.target import Target
 from tidegate.observability_files.paths import observability_folder
 from tidegate.runtime.check_results import Result, count, failed, ok, result_from, skipped
-from tidegate.runtime.http_client import HttpClient, HttpError
+from tidegate.runtime.http_client import HttpClient
 
 MAX_QUEUE_FRACTION: Final = 0.8
 """A queue that uses this fraction of its capacity fails the check."""
@@ -28,10 +28,7 @@ async def check(target: Target) -> list[Result]:
 
 async def _health(logstash: HttpClient) -> Result:
     node = await logstash.get("/")
-    try:
-        report = await logstash.get("/_health_report")
-    except HttpError:
-        report = node  # before 8.16 there is only the status
+    report = await logstash.get("/_health_report")
     status = report.get("status", "unknown")
     text = f"Logstash {node['version']} is {status}"
     symptoms = [
