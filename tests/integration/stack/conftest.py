@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.processes.stack_process import Stack
+from support.processes.running_stack import LEFT_ALONE, Stack, prepared
 
 
 @pytest.fixture
 def stack(tmp_path: Path, artefact: Path) -> Stack:
-    return Stack(tmp_path, artefact)
+    # A path that no socket address holds: everything must work there too.
+    return prepared(tmp_path / ("a-long-name-" * 9), artefact, **LEFT_ALONE)

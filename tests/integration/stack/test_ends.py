@@ -20,7 +20,7 @@ import pytest
 
 from support.checkout import ROOT
 from support.eventually import eventually
-from support.processes.stack_process import Stack
+from support.processes.running_stack import LEFT_ALONE, Stack, prepared
 from tidegate.runtime.metrics_text import sample_value
 
 pytestmark = pytest.mark.integration
@@ -31,7 +31,7 @@ def test_down_delivers_every_event_and_stops_every_program(stack: Stack) -> None
         pids = [one["pid"] for one in stack.status()["components"]]
         for _ in range(20):
             urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/docs", timeout=10).close()
-        done = stack.run("down")
+        done = stack.tidegate("down")
         assert done.returncode == 0, done.stdout
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
     lines = [
@@ -43,11 +43,11 @@ def test_down_delivers_every_event_and_stops_every_program(stack: Stack) -> None
     assert {"tidegate.stack", "tidegate.request"} <= datasets
     stored = {hit["event"]["id"] for hit in stack.search(size=10_000).hits}
     assert [line for line in lines if line["event"]["id"] not in stored] == []
-    assert stack.run("down").returncode == 0
-    stopped = stack.run("status")
+    assert stack.tidegate("down").returncode == 0
+    stopped = stack.tidegate("status")
     assert stopped.returncode == 3
     assert "no stack runs" in stopped.stdout
-    assert json.loads(stack.run("status", "--json").stdout) == {"state": "stopped"}
+    assert json.loads(stack.tidegate("status", "--json").stdout) == {"state": "stopped"}
 
 
 async def arrived(session: aiohttp.ClientSession, port: int) -> float:
@@ -62,7 +62,7 @@ async def arrived(session: aiohttp.ClientSession, port: int) -> float:
 async def test_down_under_load_answers_every_accepted_request(
     tmp_path: Path, artefact: Path
 ) -> None:
-    stack = Stack(tmp_path, artefact, TIDEGATE_DEVICE__SIMULATED="true")
+    stack = prepared(tmp_path, artefact, device={"simulated": True}, **LEFT_ALONE)
     row = json.loads((artefact / "samples.ndjson").read_text().partition("\n")[0])
     body = {"instances": [row], "work": "heavy"}
     outcomes: Counter[str] = Counter()
@@ -90,7 +90,7 @@ async def test_down_under_load_answers_every_accepted_request(
             async with asyncio.timeout(60):
                 while await arrived(session, stack.port + 1) < 30:  # noqa: ASYNC110  in another process
                     await asyncio.sleep(0.05)
-            stopped = group.create_task(asyncio.to_thread(stack.run, "down"))
+            stopped = group.create_task(asyncio.to_thread(stack.tidegate, "down"))
             while not stopped.done():
                 group.create_task(send(session, closing=True))
                 await asyncio.sleep(0.05)
@@ -107,7 +107,7 @@ def test_the_programs_die_with_a_killed_supervisor_and_up_works_again(stack: Sta
         pids = [one["pid"] for one in [*status["components"], *status["replicas"]]]
         os.kill(status["pid"], signal.SIGKILL)
         eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids), "all have ended")
-        assert stack.run("status").returncode == 3
+        assert stack.tidegate("status").returncode == 3
         with stack.up():
             assert stack.status()["state"] == "ready"
 
@@ -130,7 +130,7 @@ def test_in_the_foreground_up_prints_lines_and_ctrl_c_stops_it_even_without_a_re
     assert process.returncode == 0, output
     assert "flights-1   started as process" in output
     assert "stopping: finishing requests" in output
-    assert stack.run("status").returncode == 3
+    assert stack.tidegate("status").returncode == 3
 
 
 def test_in_a_terminal_up_shows_a_live_view_and_a_second_ctrl_c_kills_the_programs(
@@ -142,7 +142,7 @@ def test_in_a_terminal_up_shows_a_live_view_and_a_second_ctrl_c_kills_the_progra
     with subprocess.Popen(
         [sys.executable, "-m", "tidegate", "up"],
         cwd=ROOT,
-        env={**stack.env, "TERM": "xterm"},
+        env={**stack.environment, "TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.ports import free_port
-from support.processes.stack_process import Stack
+from support.processes.running_stack import Stack, prepared
 from tidegate.service.model.artefact import digest_file
 from tidegate.stack.data_folder import Layout
 
@@ -27,8 +27,8 @@ def test_used_ports_are_reported_before_any_program_starts(stack: Stack) -> None
         socket.create_server(("127.0.0.1", stack.port)),
         socket.create_server(("127.0.0.1", stack.first_replica + 1)),
     ):
-        done = stack.run("up", "--detach")
-        doctor = stack.run("doctor")
+        done = stack.tidegate("up", "--detach")
+        doctor = stack.tidegate("doctor")
     assert done.returncode == 1
     assert f"port {stack.port} (gateway.port) is used by process {os.getpid()}" in done.stderr
     assert f"port {stack.first_replica + 1} (replicas.first_port + 1) is used by" in done.stderr
@@ -41,7 +41,7 @@ def test_used_ports_are_reported_before_any_program_starts(stack: Stack) -> None
 def test_a_missing_model_is_reported_with_the_command_that_trains_it(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    done = Stack(tmp_path, tmp_path / "none").run(*command)
+    done = prepared(tmp_path, tmp_path / "none").tidegate(*command)
     assert done.returncode == 1
     assert "run `tidegate train`" in done.stdout + done.stderr
 
@@ -52,7 +52,7 @@ def test_a_broken_model_is_reported_once_with_the_error_of_the_replica(
     broken = tmp_path / "model"
     shutil.copytree(artefact, broken)
     (broken / "model.onnx").write_bytes(b"not a model")
-    done = Stack(tmp_path, broken).run("up", "--detach")
+    done = prepared(tmp_path, broken).tidegate("up", "--detach")
     assert done.returncode == 1
     assert done.stderr.count("model.onnx is not the file that manifest.json names") == 1
     assert "started as process" not in done.stdout
@@ -60,7 +60,7 @@ def test_a_broken_model_is_reported_once_with_the_error_of_the_replica(
     manifest = json.loads((broken / "manifest.json").read_text())
     manifest["files"]["model.onnx"] = digest_file(broken / "model.onnx")
     (broken / "manifest.json").write_text(json.dumps(manifest))
-    done = Stack(tmp_path, broken).run("up", "--detach")
+    done = prepared(tmp_path, broken).tidegate("up", "--detach")
     assert done.returncode == 1
     assert "flights-1 did not become ready: ended with exit code 1" in done.stderr
     assert done.stderr.count("INVALID_PROTOBUF") == 1
@@ -68,37 +68,38 @@ def test_a_broken_model_is_reported_once_with_the_error_of_the_replica(
 
 
 def test_a_missing_prometheus_is_reported(tmp_path: Path, artefact: Path) -> None:
-    stack = Stack(tmp_path, artefact, PATH="/nowhere", HOME=str(tmp_path))
-    done = stack.run("up", "--detach")
+    stack = prepared(tmp_path, artefact)
+    stack.environment.update(PATH="/nowhere", HOME=str(tmp_path))
+    done = stack.tidegate("up", "--detach")
     assert done.returncode == 1
     assert "no prometheus on PATH" in done.stderr
-    doctor = stack.run("doctor")
+    doctor = stack.tidegate("doctor")
     assert doctor.returncode == 1
     assert "prometheus" in doctor.stdout
 
 
 def test_an_unreachable_elasticsearch_is_reported(tmp_path: Path, artefact: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    stack = Stack(tmp_path, artefact, TIDEGATE_STORE__ELASTICSEARCH__URL=url)
-    done = stack.run("up", "--detach", "--store", "elasticsearch")
+    stack = prepared(tmp_path, artefact, store={"elasticsearch": {"url": url}})
+    done = stack.tidegate("up", "--detach", "--store", "elasticsearch")
     assert done.returncode == 1
     assert f"elasticsearch: {url}/_cluster/health cannot be reached" in done.stderr
 
 
 def test_an_unknown_store_is_refused(stack: Stack) -> None:
-    done = stack.run("up", "--store", "paper")
+    done = stack.tidegate("up", "--store", "paper")
     assert done.returncode == 2
     assert "use embedded or elasticsearch" in done.stderr
 
 
 def test_a_read_only_data_folder_is_reported(tmp_path: Path, artefact: Path) -> None:
     (tmp_path / "file").write_text("")
-    stack = Stack(tmp_path, artefact, TIDEGATE_STACK__DATA_DIR=str(tmp_path / "file" / "data"))
+    stack = prepared(tmp_path / "file", artefact)
     for command in (("up",), ("up", "--detach")):
-        done = stack.run(*command)
+        done = stack.tidegate(*command)
         assert done.returncode == 1
         assert "cannot be written to: set stack.data_dir" in done.stdout + done.stderr
-    assert stack.run("doctor").returncode == 1
+    assert stack.tidegate("doctor").returncode == 1
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def detaching(stack: Stack) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            stack.run("down")
+            stack.tidegate("down")
 
 
 def test_an_interrupted_start_leaves_no_process(stack: Stack) -> None:
@@ -118,7 +119,7 @@ def test_an_interrupted_start_leaves_no_process(stack: Stack) -> None:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 130, output
-        assert stack.run("status").returncode == 3
+        assert stack.tidegate("status").returncode == 3
 
 
 def test_a_supervisor_that_dies_during_the_start_is_reported(stack: Stack) -> None:

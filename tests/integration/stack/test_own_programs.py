@@ -20,7 +20,7 @@ from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import IN_CI
 from support.eventually import eventually
-from support.processes.stack_process import Stack
+from support.processes.running_stack import LEFT_ALONE, Stack, prepared
 
 pytestmark = pytest.mark.integration
 
@@ -72,7 +72,7 @@ class Shop:
 
 
 def value(stack: Stack, series: str) -> float | None:
-    return prometheus_queries.value(f"http://127.0.0.1:{stack.port + 2}", series)
+    return prometheus_queries.value(stack.prometheus, series)
 
 
 @pytest.fixture(
@@ -89,23 +89,24 @@ def shop(
         *(sys.executable, "-m", "uvicorn", "instrumented:app", "--app-dir", str(folder)),
         *("--host", "{host}", "--port", "{port}", "--log-level", "warning"),
     ]
-    variables, program = {
+    cases: dict[str, tuple[dict[str, Any], str]] = {
         "service.app": (
-            {"TIDEGATE_SERVICE__APP": "shop_app:app", "TIDEGATE_SERVICE__APP_DIR": str(folder)},
+            {"service": {"name": "shop", "app": "shop_app:app", "app_dir": str(folder)}},
             "shop_app:app",
         ),
         "replicas.command": (
-            {"TIDEGATE_REPLICAS__COMMAND": json.dumps(command)},
+            {"service": {"name": "shop"}, "replicas": {"command": command}},
             " ".join(command),
         ),
-    }[request.param]
-    stack = Stack(
+    }
+    sections, program = cases[request.param]
+    stack = prepared(
         folder,
         folder / "no-artefact",
-        TIDEGATE_SERVICE__NAME="shop",
-        TIDEGATE_TELEMETRY__SAMPLE_RATIO="1",
-        TIDEGATE_VERIFY__PATH="/quote/tea",
-        **variables,
+        telemetry={"sample_ratio": 1},
+        verify={"path": "/quote/tea"},
+        **sections,
+        **LEFT_ALONE,
     )
     with stack.up():
         yield Shop(stack, code, program)
@@ -118,7 +119,7 @@ def test_a_request_is_found_with_its_event_and_its_trace(shop: Shop) -> None:
     (event,) = eventually(lambda: shop.stack.search(query, 1).hits, "the event is in the store")
     assert event["tidegate"]["route"] == "/quote/{item}"
     assert event["service"]["node"]["name"] == "shop-1"
-    shown = shop.stack.run("trace", trace)
+    shown = shop.stack.tidegate("trace", trace)
     assert shown.returncode == 0, shown.stderr
     assert "GET /quote/{item}" in shown.stdout
 
@@ -127,7 +128,7 @@ def test_status_shows_the_program_and_the_version_of_the_application(shop: Shop)
     status = shop.stack.status()
     assert status["program"] == shop.program
     assert [one["version"] for one in status["replicas"]] == ["1.0"]
-    shown = shop.stack.run("status").stdout
+    shown = shop.stack.tidegate("status").stdout
     assert f"replicas: {shop.program}" in " ".join(shown.split())
 
 
@@ -151,17 +152,17 @@ def test_a_killed_replica_is_replaced(shop: Shop) -> None:
 
 
 def test_verify_passes_and_a_report_needs_a_named_model(shop: Shop) -> None:
-    done = shop.stack.run("verify", "--wait", "60")
+    done = shop.stack.tidegate("verify", "--wait", "60")
     assert done.returncode == 0, done.stdout
     assert "/quote/tea answered with status 200" in done.stdout
-    refused = shop.stack.run("monitor", "report")
+    refused = shop.stack.tidegate("monitor", "report")
     assert refused.returncode == 2
     assert "there is no artefact of its model: " in refused.stderr
 
 
 def test_verify_checks_the_application_that_runs_without_its_settings(shop: Shop) -> None:
     """As after `tidegate up --app shop_app:app`; the application has no GET route without a parameter."""
-    done = shop.stack.run("verify", "--wait", "60", **NO_PROGRAM, TIDEGATE_VERIFY__PATH="")
+    done = shop.stack.tidegate("verify", "--wait", "60", **NO_PROGRAM, TIDEGATE_VERIFY__PATH="")
     assert done.returncode == 0, done.stdout
     assert "/ answered with status 404" in done.stdout
     assert "set verify.path to a request of yours" in " ".join(done.stdout.split())
@@ -169,16 +170,16 @@ def test_verify_checks_the_application_that_runs_without_its_settings(shop: Shop
 
 def test_settings_that_the_running_stack_does_not_use_are_marked(shop: Shop) -> None:
     named = ("replicas.max", "replicas.min")
-    shown = shop.stack.run("settings", *named, TIDEGATE_REPLICAS__MAX="2")
+    shown = shop.stack.tidegate("settings", *named, TIDEGATE_REPLICAS__MAX="2")
     lines = [line.strip() for line in shown.stdout.splitlines()]
-    assert lines.count("the running stack was started with 3") == 1
+    assert lines.count("the running stack was started with 4") == 1
     assert sum("the running stack was started with" in line for line in lines) == 1
     assert "the running stack keeps the settings" in shown.stdout
-    as_json = shop.stack.run("settings", *named, "--json", TIDEGATE_REPLICAS__MAX="2")
+    as_json = shop.stack.tidegate("settings", *named, "--json", TIDEGATE_REPLICAS__MAX="2")
     found = {one["name"]: one for one in map(json.loads, as_json.stdout.splitlines())}
-    assert found["replicas.max"]["running"] == 3
+    assert found["replicas.max"]["running"] == 4
     assert "running" not in found["replicas.min"]
-    assert "running stack" not in shop.stack.run("settings").stdout
+    assert "running stack" not in shop.stack.tidegate("settings").stdout
 
 
 def test_newer_code_is_rolled_out_under_load_without_a_failed_request(
@@ -187,7 +188,7 @@ def test_newer_code_is_rolled_out_under_load_without_a_failed_request(
     code = shop.code
     code.write_text(code.read_text().replace('VERSION = "1.0"', 'VERSION = "2.0"'))
     load = start_load(shop.stack, tmp_path, LOAD, "/quote/tea?seconds=0.02")
-    deployed = shop.stack.run("deploy", TIDEGATE_SLOTS__PER_REPLICA="4")
+    deployed = shop.stack.tidegate("deploy", TIDEGATE_SLOTS__PER_REPLICA="4")
     load.wait(timeout=120)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
@@ -202,14 +203,14 @@ def test_code_that_does_not_start_changes_nothing(shop: Shop) -> None:
         good.replace("import asyncio\n", "import asyncio\n\nimport no_such_package\n")
     )
     try:
-        failed = shop.stack.run("deploy")
+        failed = shop.stack.tidegate("deploy")
     finally:
         shop.code.write_text(good)
     assert failed.returncode == 1
     assert "no_such_package" in failed.stdout
     assert shop.get("/quote/tea")[0]["version"] == before
     assert shop.stack.status()["state"] == "ready"
-    refused = shop.stack.run("deploy", "artefacts/flights")
+    refused = shop.stack.tidegate("deploy", "artefacts/flights")
     assert refused.returncode == 2
     assert "which serves no artefact: `tidegate deploy` without a path" in refused.stderr
 
@@ -232,11 +233,11 @@ def start_load(stack: Stack, folder: Path, scenario: str, path: str) -> subproce
 def test_a_plain_server_scales_by_the_gateway_s_numbers(tmp_path: Path) -> None:
     """It works on a request for 0.2 s: two slots serve ten a second, so twenty-five need three replicas."""
     server = str(SAMPLES / "plain_server.py")
-    stack = Stack(
+    stack = prepared(
         tmp_path,
         tmp_path / "no-artefact",
-        TIDEGATE_REPLICAS__COMMAND=json.dumps([sys.executable, server, "{port}"]),
-        TIDEGATE_AUTOSCALER__TICK_SECONDS="1",
+        replicas={"command": [sys.executable, server, "{port}"]},
+        autoscaler={"tick_seconds": 1},
     )
     scenario = LOAD.replace("seconds = 12", "seconds = 120").replace("rate = 20", "rate = 25")
     with stack.up():

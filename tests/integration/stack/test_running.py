@@ -16,7 +16,8 @@ from urllib.parse import urljoin
 import pytest
 
 from support.eventually import eventually
-from support.processes.stack_process import Stack
+from support.processes.running_stack import LEFT_ALONE, Stack
+from support.processes.running_stack import running as run_stack
 from tidegate.resizer.client import ResizerClient
 
 pytestmark = pytest.mark.integration
@@ -26,8 +27,7 @@ NAMES = ["prometheus", "collector", "watch", "gateway", "autoscaler"]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("stack"), artefact)
-    with stack.up():
+    with run_stack(tmp_path_factory.mktemp("stack"), artefact, **LEFT_ALONE) as stack:
         yield stack
 
 
@@ -37,13 +37,13 @@ def get(url: str) -> int:
 
 
 def test_up_detached_returns_when_everything_is_ready(running: Stack) -> None:
-    status = json.loads(running.run("status", "--json").stdout)
+    status = json.loads(running.tidegate("status", "--json").stdout)
     assert status["state"] == "ready"
     assert [one["id"] for one in status["components"]] == NAMES
     assert {one["state"] for one in status["components"]} == {"ready"}
     assert (status["desired"], status["ready"]) == (1, 1)
     assert get(f"http://127.0.0.1:{running.port}/live") == 200
-    shown = running.run("status")
+    shown = running.tidegate("status")
     assert shown.returncode == 0
     for text in (*NAMES, "flights-1", "tidegate", "1 of 1 replicas ready"):
         assert text in shown.stdout
@@ -63,20 +63,20 @@ def test_a_second_stack_in_the_data_folder_is_refused_with_the_pid_of_the_first(
 ) -> None:
     pid = running.status()["pid"]
     for command in (("up",), ("up", "--detach")):
-        done = running.run(*command)
+        done = running.tidegate(*command)
         assert done.returncode == 1
         assert f"already running in {running.data} (pid {pid})" in done.stderr
 
 
 def test_doctor_passes_while_the_stack_runs(running: Stack) -> None:
-    done = running.run("doctor")
+    done = running.tidegate("doctor")
     assert done.returncode == 0, done.stdout
     assert "used by the stack that runs here" in done.stdout
     assert "failed" not in done.stdout
 
 
 def test_verify_passes_for_every_component(running: Stack) -> None:
-    done = running.run("verify")
+    done = running.tidegate("verify")
     assert done.returncode == 0, done.stdout
     for text in ("spans", "autoscaler decisions", "targets", "rules", "flights-1"):
         assert text in done.stdout
@@ -88,7 +88,9 @@ def test_verify_names_the_component_that_does_not_answer(running: Stack) -> None
     os.kill(pid, signal.SIGSTOP)
     try:
         failed = eventually(
-            lambda: done if (done := running.run("verify", "--wait", "0")).returncode else None,
+            lambda: (
+                done if (done := running.tidegate("verify", "--wait", "0")).returncode else None
+            ),
             "the watcher is missed",
         )
         assert re.search(r"targets +failed", failed.stdout)

@@ -9,8 +9,8 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from support import prometheus_queries
 from support.checkout import ROOT
 from support.ports import free_ports
 from support.processes.stack_status import stack_status
+from tidegate.resizer.client import ResizerClient
 from tidegate.settings import Settings, load
-from tidegate.store.base import EventStore
+from tidegate.store import open_store
+from tidegate.store.base import EventStore, SearchRequest, SearchResult
 
 MAX_REPLICAS = 4
 
@@ -43,6 +45,18 @@ class Stack:
         return f"http://127.0.0.1:{self.settings.gateway.port}"
 
     @property
+    def data(self) -> Path:
+        return self.settings.stack.data_dir
+
+    @property
+    def port(self) -> int:
+        return self.settings.gateway.port
+
+    @property
+    def first_replica(self) -> int:
+        return self.settings.replicas.first_port
+
+    @property
     def prometheus(self) -> str:
         return f"http://127.0.0.1:{self.settings.prometheus.port}"
 
@@ -58,13 +72,51 @@ class Stack:
             check=False,
         )
 
+    def tidegate(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of Tidegate, with more environment variables."""
+        return replace(self, environment=self.environment | variables).run("tidegate", *command)
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """A command of Tidegate while it works; all that it prints is in one stream."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tidegate", *command],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        """Start it, stop it in the end."""
+        try:
+            started = self.tidegate("up", "--detach")
+            assert started.returncode == 0, started.stdout + started.stderr
+            yield
+        finally:
+            stopped = self.tidegate("down")
+            assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+
     def status(self) -> dict[str, Any]:
-        return stack_status(self.settings.stack.data_dir)
+        return stack_status(self.data)
+
+    def program(self, name: str) -> dict[str, Any]:
+        status = self.status()
+        every = [*status["components"], *status["replicas"]]
+        return next((one for one in every if one["id"] == name), {})
+
+    def resizer(self) -> ResizerClient:
+        return ResizerClient(f"unix:{self.data}/run/control.sock", timeout_seconds=30)
+
+    def search(self, query: str = "", size: int = 0) -> SearchResult:
+        """What its store finds, also when it does not run."""
+        with closing(open_store(self.settings, read_only=True)) as store:
+            return store.search(SearchRequest(query=query, size=size))
 
     def store(self) -> EventStore:
         """The store, in which everything that was delivered can be found."""
         from support.store_refresh import refresh
-        from tidegate.store import open_store
 
         store = open_store(self.settings, read_only=True)
         refresh(store)
@@ -99,6 +151,10 @@ class Stack:
         return prometheus_queries.samples(self.prometheus, expression)
 
 
+LEFT_ALONE: dict[str, Any] = {"autoscaler": {"tick_seconds": 3600}}
+"""After its first look the autoscaler leaves the number of replicas to the tests."""
+
+
 def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack:
     """A stack that is not started yet, with these settings (a dict a section)."""
     port = free_ports(11 + MAX_REPLICAS)  # one more while a model takes over
@@ -116,7 +172,7 @@ def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack
     }
     for section, values in overrides.items():
         sections.setdefault(section, {}).update(values)
-    environment = {**os.environ, "TIDEGATE_CONFIG": str(ROOT / "tidegate.toml")}
+    environment = {**os.environ, "TIDEGATE_CONFIG": str(ROOT / "tidegate.toml"), "COLUMNS": "200"}
     for section, values in sections.items():
         for name, value in values.items():
             text = json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
@@ -128,10 +184,5 @@ def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack
 def running(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Iterator[Stack]:
     """Start a stack with these settings (a dict a section), stop it in the end."""
     stack = prepared(folder, artefact, **overrides)
-    try:
-        started = stack.run("tidegate", "up", "--detach")
-        assert started.returncode == 0, started.stdout + started.stderr
+    with stack.up():
         yield stack
-    finally:
-        stopped = stack.run("tidegate", "down")
-        assert stopped.returncode == 0, stopped.stdout + stopped.stderr
