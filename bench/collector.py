@@ -1,29 +1,27 @@
-"""Throughput and CPU of the collector: from event files on disk to acknowledged in the store.
+"""CPU of the collector: from event files on disk to acknowledged in the store.
 
 Writes realistic request events with the real writer, then delivers them with the real delivery loop, in one
 process. The CPU time is that of all threads (`time.process_time`), including tantivy's indexing; for
-Elasticsearch it is that of the collector only. The wall time includes all fsyncs.
+Elasticsearch it is that of the collector only.
 
-    python bench/collector.py --events 20000
-    python bench/collector.py --elasticsearch http://127.0.0.1:9200     also to a running Elasticsearch
+    python -m bench.collector --events 20000
+    python -m bench.collector --elasticsearch http://127.0.0.1:9200     also to a running Elasticsearch
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import gc
-import os
-import platform
 import random
 import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from bench.results import result, save
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.metrics import Metrics
@@ -35,46 +33,17 @@ from tidegate.events.writer import EventWriter
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.store import open_store
-from tidegate.store.base import (
-    Aggregation,
-    DateHistogram,
-    EventStore,
-    SearchRequest,
-    Terms,
-)
+from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.own_fields import LeftOut
 
-QUERIES: dict[str, dict[str, Aggregation]] = {
-    "log.level:error AND tidegate.work:heavy": {},
-    "trace.id:<one of them>": {},
-    "everything, with two aggregations": {
-        "levels": Terms("log.level"),
-        "time": DateHistogram(timedelta(seconds=1)),
-    },
-}
-SEARCHES = 20
 # Elasticsearch shows what it has acknowledged at its next refresh, a second later at most.
 REFRESH_SECONDS = 30
+# 20,000 events a second and core.
+TARGET_US = 50.0
 
 
 class MissingEventsError(RuntimeError):
     """An acknowledged event is missing."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of one run."""
-
-    name: str
-    events: int
-    batch: int
-    seconds: float
-    cpu_seconds: float
-    searches: dict[str, float]
-
-    def __str__(self) -> str:
-        rate, cpu = self.events / self.seconds, self.cpu_seconds / self.events * 1e6
-        return f"{self.name:<14} {self.batch:>6} {rate:>10,.0f} {cpu:>10.0f}"
 
 
 def make_request_event(origin: Origin, number: int, chance: random.Random, start_ns: int) -> Event:
@@ -111,18 +80,15 @@ def make_request_event(origin: Origin, number: int, chance: random.Random, start
     )
 
 
-def write_events(folder: Path, namespace: str, count: int) -> tuple[int, str]:
-    """Write the events; return their size, and one of their trace ids."""
+def write_events(folder: Path, namespace: str, count: int) -> None:
+    """Write the events."""
     chance = random.Random(1)
     origin = Origin("flights", "0.1.0", "bench", "flights-1", namespace)
     writer = EventWriter(folder, "flights-1")
-    start_ns, trace_id = time.time_ns(), ""
+    start_ns = time.time_ns()
     for number in range(count):
-        event = make_request_event(origin, number, chance, start_ns)
-        trace_id = event["trace"]["id"]
-        writer.write(event)
+        writer.write(make_request_event(origin, number, chance, start_ns))
     writer.close()
-    return sum(path.stat().st_size for path in folder.iterdir()), trace_id
 
 
 def collector(folder: Path, open_sink: Callable[[LeftOut], EventStore], batch: int) -> Delivery:
@@ -149,31 +115,26 @@ def collector(folder: Path, open_sink: Callable[[LeftOut], EventStore], batch: i
     )
 
 
-def measure(name: str, settings: Settings, count: int, batch: int) -> Result:
-    """Deliver `count` events in batches of `batch`, then search them."""
+def measure(settings: Settings, count: int, batch: int) -> float:
+    """Deliver `count` events in batches of `batch`; returns the CPU time of an event in µs."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         namespace = uuid.uuid4().hex
         settings = settings.model_copy(
             update={"stack": settings.stack.model_copy(update={"data_dir": folder})}
         )
-        _, trace_id = write_events(folder / "logs", namespace, count)
+        write_events(folder / "logs", namespace, count)
         store = open_store(settings)
         delivery = collector(folder, lambda _: store, batch)
-        began, cpu = time.perf_counter(), time.process_time()
+        began = time.process_time()
         while not delivery.step().done:
             pass
-        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-        own = f"data_stream.namespace:{namespace}"
-        found = visible(store, own, count)
+        spent = time.process_time() - began
+        found = visible(store, f"data_stream.namespace:{namespace}", count)
         if found != count:
-            raise MissingEventsError(f"{name}: {count} events were delivered, {found} were found")
-        searches = {}
-        for title, aggregations in QUERIES.items():
-            query = own if aggregations else f"{own} AND {title.replace('<one of them>', trace_id)}"
-            searches[title] = search_seconds(store, SearchRequest(query, aggregations=aggregations))
+            raise MissingEventsError(f"{count} events were delivered, {found} were found")
         delivery.close()
-        return Result(name, count, batch, seconds, cpu_seconds, searches)
+        return spent / count * 1e6
 
 
 def visible(store: EventStore, query: str, count: int) -> int:
@@ -186,46 +147,28 @@ def visible(store: EventStore, query: str, count: int) -> int:
     return found
 
 
-def search_seconds(store: EventStore, request: SearchRequest) -> float:
-    """Return the median time of a search with 50 hits."""
-    took = []
-    for _ in range(SEARCHES):
-        began = time.perf_counter()
-        store.search(request)
-        took.append(time.perf_counter() - began)
-    return sorted(took)[SEARCHES // 2]
-
-
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and save."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--events", type=int, default=20_000)
+    options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--batches", type=int, nargs="+", default=[1000, 4000])
     options.add_argument("--elasticsearch", default="", help="URL of a running Elasticsearch")
     arguments = options.parse_args()
     gc.set_threshold(GARBAGE_OBJECTS)
-    stores = {"embedded": Settings.model_validate({"store": {"kind": "embedded"}})}
+    stores: dict[str, dict[str, Any]] = {"embedded": {"kind": "embedded"}}
     if arguments.elasticsearch:
-        stores["elasticsearch"] = Settings.model_validate(
-            {"store": {"kind": "elasticsearch", "elasticsearch": {"url": arguments.elasticsearch}}}
-        )
-    today = dt.datetime.now(dt.UTC).date()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {today}"
-    )
-    print(f"{arguments.events} request events\n")
-    print(f"{'store':<14} {'batch':>6} {'events/s':>10} {'µs CPU/event':>10}")
-    results = [
-        measure(name, settings, arguments.events, batch)
-        for name, settings in stores.items()
-        for batch in arguments.batches
-    ]
-    for result in results:
-        print(result)
-    print("\nsearches with 50 hits, median")
-    for result in results:
-        for title, seconds in result.searches.items():
-            print(f"{result.name:<14} {seconds * 1000:>7.1f} ms  {title}")
+        url = {"url": arguments.elasticsearch}
+        stores["elasticsearch"] = {"kind": "elasticsearch", "elasticsearch": url}
+    found = []
+    for name, store in stores.items():
+        settings = Settings.model_validate({"store": store})
+        for batch in arguments.batches:
+            rounds = [measure(settings, arguments.events, batch) for _ in range(arguments.rounds)]
+            target = TARGET_US if name == "embedded" else None
+            title = f"into {name}, batches of {batch:,}"
+            found.append(result(title, rounds, unit="µs/event", target=target))
+    save("collector", found)
 
 
 if __name__ == "__main__":
