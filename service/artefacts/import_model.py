@@ -26,7 +26,7 @@ from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_report import report
 from tidegate.service.artefacts.onnx_graph import thresholds
 from tidegate.service.artefacts.parity import Parity, compare, merged
-from tidegate.service.artefacts.provenance import versions, write_samples
+from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import no_rows
 from tidegate.service.artefacts.rows import Rows, names_from_header, read_rows
 from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
@@ -78,14 +78,13 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
             if file_format.original:
                 name = file_format.original.format(suffix=file.suffix.lower())
                 shutil.copyfile(file, folder / name)
-            (folder / artefact.ONNX).write_bytes(graph)
-            text = reference.model_dump_json() + "\n"
-            (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
-            if features:
-                write_samples(folder, features, probe[:PROBE_ROWS])
             found = {"real_rows": rows is not None}
-            manifest = artefact.write_manifest(
+            manifest = write_artefact(
                 folder,
+                signature,
+                graph,
+                reference,
+                probe[:PROBE_ROWS],
                 name=re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model",
                 description=f"{source.description} from {file.name}",
                 inputs=import_digest(file),
@@ -96,7 +95,6 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
                 metrics={"held_out": metrics} if metrics else {},
                 parity=asdict(parity) | found if parity else {},
                 versions=_versions(),
-                **dict(signature),
             )
             _try(artefact.Artefact(folder, manifest))
             return manifest

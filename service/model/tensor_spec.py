@@ -1,10 +1,13 @@
-"""Named tensors: the inputs and outputs of a model that are not single values per row."""
+"""Named tensors: what a model takes and answers as such, and those of a request."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Datatype: TypeAlias = Literal[
@@ -74,3 +77,25 @@ class TensorSpec(BaseModel):
                 f"the sizes of {self.name} should be 1 or more, or -1 for any, got {list(self.shape)}"
             )
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor of a request.
+
+    Attributes:
+        name: the name of the input.
+        datatype: its type, as the Open Inference Protocol names it.
+        shape: its dimensions.
+        values: its values in row-major order: an array if they came as raw bytes; strings are `str`.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: Sequence[Any] | npt.NDArray[Any]
+
+    @property
+    def rows(self) -> int:
+        """Its first dimension."""
+        return self.shape[0]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from tidegate.service.artefacts.provenance import versions, write_samples
+from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature
 from tidegate.service.training import flights as dataset
@@ -124,7 +124,6 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         joblib.dump(model, folder / artefact.MODEL, compress=3)
     with _step(console, f"convert to ONNX, compare on {int(rows.held_out.sum()):,} held-out rows"):
         signature, graph, parity = convert(describe(model), features, flights.matrix[rows.held_out])
-        (folder / artefact.ONNX).write_bytes(graph)
     with _step(console, "measure"):
         predictor = open_graph(graph, signature)
         found = predictor.predict(flights.matrix[rows.held_out])
@@ -136,12 +135,10 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
             picked = flights.month == month
             found = predictor.predict(flights.matrix[picked])
             metrics["months"][str(month)] = forest.score(found, flights.late[picked])
-    with _step(console, "write reference and samples"):
+    with _step(console, "compute the reference"):
         bins = reference.build_reference(
             features, flights.matrix[window], calibration, predicted_counts
         )
-        (folder / artefact.REFERENCE).write_text(bins.model_dump_json() + "\n", encoding="utf-8")
-        write_samples(folder, features, flights.matrix[_sample(rows.later)])
     _print_scores(console, metrics)
     seconds = time.perf_counter() - start
     trained: dict[str, Any] = {
@@ -151,11 +148,14 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         "held_out_rows": int(rows.held_out.sum()),
         "seconds": round(seconds, 1),
     }
-    return artefact.write_manifest(
+    return write_artefact(
         folder,
+        signature,
+        graph,
+        bins,
+        flights.matrix[_sample(rows.later)],
         name=NAME,
         description="Will this flight arrive 15 minutes late or more?",
-        **dict(signature),
         inputs=inputs,
         trained=trained,
         metrics=metrics,

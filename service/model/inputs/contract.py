@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from tidegate.service.model.features import INSTANCES, Feature, Matrix, Value
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tensor import Tensor
-from tidegate.service.model.tensor_spec import TensorSpec
+from tidegate.service.model.tensor_spec import Tensor, TensorSpec
 from tidegate.service.request_errors import Loc
 
 BatchT = TypeVar("BatchT", bound=Sized)

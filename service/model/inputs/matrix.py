@@ -12,8 +12,7 @@ from tidegate.service.model.features import INSTANCES, Feature, Matrix, Schema, 
 from tidegate.service.model.inputs.contract import BatchT, Inputs
 from tidegate.service.model.inputs.feature_docs import feature_row, instance_model
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tensor import Tensor
-from tidegate.service.model.tensor_spec import Datatype, TensorSpec
+from tidegate.service.model.tensor_spec import BYTES, Datatype, Tensor, TensorSpec
 from tidegate.service.request_errors import (
     MAX_VALUE_CHARACTERS,
     Detail,
@@ -25,7 +24,6 @@ from tidegate.service.request_errors import (
 
 MATRIX_INPUT: Final = "features"
 """Name of the tensor of a request that has all features as one matrix."""
-BYTES: Final = "BYTES"
 
 
 class FeatureInputs(Inputs[BatchT]):

@@ -20,7 +20,7 @@ from tidegate.service.model.features import (
 )
 from tidegate.service.model.inputs.matrix import FeatureInputs, to_matrix
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tensor import Tensor
+from tidegate.service.model.tensor_spec import Tensor
 from tidegate.service.request_errors import Detail, Loc, RequestError, protocol_error
 
 

@@ -26,8 +26,7 @@ from tidegate.service.model.inputs.nested_lists import (
     nested_array,
 )
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tensor import Tensor
-from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, MAX_AXES, TensorSpec
+from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, MAX_AXES, Tensor, TensorSpec
 from tidegate.service.request_errors import (
     Detail,
     Loc,

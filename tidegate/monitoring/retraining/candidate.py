@@ -22,7 +22,7 @@ from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRo
 from tidegate.service.artefacts.formats.sklearn_joblib import describe
 from tidegate.service.artefacts.onnx_export import as_table
 from tidegate.service.artefacts.parity import convert
-from tidegate.service.artefacts.provenance import versions, write_samples
+from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, Manifest
@@ -78,7 +78,6 @@ def train_candidate(
     joblib.dump(model, folder / artefact.MODEL, compress=3)
     report(f"fitted on {len(old):,} rows")
     signature, graph, parity = convert(describe(model), features, new)
-    (folder / artefact.ONNX).write_bytes(graph)
     report(f"converted to ONNX, same predictions on {parity.rows:,} rows")
     predicted = open_graph(graph, signature).predict(new)
     truth = rows.truth[held_out]
@@ -92,16 +91,16 @@ def train_candidate(
         calibrate(predicted, truth),
         np.bincount(predicted.labels, minlength=len(signature.classes)).tolist(),
     )
-    text = reference.model_dump_json() + "\n"
-    (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
     picked = np.random.default_rng(0).permutation(len(new))[:SAMPLES]
-    write_samples(folder, features, new[picked])
     scores = {name: round(value, 4) for name, value in measure(predicted, truth).items()}
-    manifest = artefact.write_manifest(
+    manifest = write_artefact(
         folder,
+        signature,
+        graph,
+        reference,
+        new[picked],
         name=current.manifest.name,
         description=current.manifest.description,
-        **dict(signature),
         inputs=_digest(rows, current.manifest),
         trained={
             "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,7 +18,7 @@ from tidegate.service.http.v2_codec import HEADER_LENGTH
 from tidegate.service.http.v2_tensors import pack
 from tidegate.service.model.features import Feature, Schema
 from tidegate.service.model.inputs.matrix import to_matrix
-from tidegate.service.model.tensor import Tensor
+from tidegate.service.model.tensor_spec import Tensor
 from tidegate.service.request_errors import RequestError
 
 

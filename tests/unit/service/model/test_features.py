@@ -21,7 +21,7 @@ from tidegate.service.model.features import (
     fault_of,
 )
 from tidegate.service.model.inputs.matrix import to_matrix
-from tidegate.service.model.tensor import Tensor
+from tidegate.service.model.tensor_spec import Tensor
 from tidegate.service.request_errors import RequestError
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"))

@@ -1,37 +1,17 @@
-"""The signature of a model: complete for its task and its input, with defaults of earlier artefacts."""
+"""The signature of a model: complete for its task and its input."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import orjson
 import pytest
 from pydantic import ValidationError
 
-from tidegate.service.model.artefact import Manifest
 from tidegate.service.model.signature import Signature, Target
 
 FEATURES = [{"name": "x"}]
 IMAGE = {"name": "image", "datatype": "FP32", "shape": [-1, 28, 28]}
 BOXES = {"name": "boxes", "datatype": "FP32", "shape": [-1, -1, 4]}
-
-
-def test_a_manifest_of_an_earlier_version_is_a_classifier_of_a_matrix() -> None:
-    text = orjson.dumps(
-        {
-            "format": 1,
-            "name": "toy",
-            "version": "0123456789ab",
-            "input": "matrix",
-            "features": FEATURES,
-            "classes": ["no", "yes"],
-            "inputs": "sha256:0",
-            "files": {},
-        }
-    )
-    manifest = Manifest.model_validate_json(text)
-    assert (manifest.task, manifest.runtime, manifest.input) == ("classification", "onnx", "matrix")
-    assert (manifest.classes, manifest.target, manifest.outputs) == (("no", "yes"), None, ())
 
 
 @pytest.mark.parametrize(
