@@ -6,13 +6,14 @@ import math
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from support.doubles.memory_resizer import MemoryResizer
+from support.ports import free_port
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ResizeLimitedError, ResizeRefusedError
+from tidegate.resizer.daemon import open_token, served
 from tidegate.resizer.rate_limit import RateLimitedResizer
-from tidegate.resizer.server import make_app, serve_unix
+from tidegate.settings import Resizer, load
 
 HOUR = 3600
 
@@ -92,22 +93,19 @@ async def test_a_refused_request_takes_no_tokens() -> None:
     assert (await resizer.resize(1)).desired == 1
 
 
-async def test_the_server_responds_with_429_and_retry_after_and_the_client_reports_the_reason(
+async def test_a_served_resizer_is_limited_and_the_client_reports_the_reason(
     tmp_path: Path,
 ) -> None:
-    clock = Clock()
-    limited = RateLimitedResizer(MemoryResizer(count=2, max_replicas=2), 2, clock)
-    for _ in range(8):
-        await limited.resize(1)
-        await limited.resize(2)
-    async with TestClient(TestServer(make_app(limited))) as client:
-        answer = await client.put("/replicas", json={"desired": 1})
-        assert (answer.status, answer.headers["Retry-After"]) == (429, "10")
-        assert "at most 8 at once, and 6 more each minute" in (await answer.json())["error"]
-    path = tmp_path / "control.sock"
-    async with serve_unix(make_app(limited), path):
-        with pytest.raises(
-            ResizeLimitedError, match="refused: replicas are removed too"
-        ) as refused:
-            await ResizerClient(f"unix:{path}").resize(1)
-        assert refused.value.retry_after_seconds == 10
+    token, port = tmp_path / "token", free_port()
+    token.write_text("t\n")
+    settings = load(resizer=Resizer(token_file=token, port=port), replicas={"max": 2})
+    tokens = open_token(token)
+    client = ResizerClient(f"http://127.0.0.1:{port}", tokens=tokens)
+    async with served(settings, MemoryResizer(count=2, max_replicas=2), tokens):
+        for _ in range(8):
+            await client.resize(1)
+            await client.resize(2)
+        says = "refused: replicas are removed too often: at most 8 at once, and 6 more each minute"
+        with pytest.raises(ResizeLimitedError, match=says) as refused:
+            await client.resize(1)
+        assert 0 < refused.value.retry_after_seconds <= 10
