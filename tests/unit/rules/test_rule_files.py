@@ -33,6 +33,21 @@ def test_the_yaml_contains_the_definitions() -> None:
     assert [rule["alert"] for rule in group["rules"]] == [alert.name for alert in alerts(SETTINGS)]
 
 
+def service_rules(settings: Settings) -> dict[str, str]:
+    """The expression of each recorded series of the service."""
+    groups = yaml.safe_load(rule_files(settings)["service.yml"])["groups"]
+    return {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+
+
+def test_a_command_that_reports_no_slots_has_those_of_the_gateway() -> None:
+    command = {"command": ["serve", "{port}"]}
+    own = service_rules(SETTINGS)
+    found = service_rules(Settings(replicas=command, slots={"per_replica": 3}))
+    slots = "service:slots:now"
+    assert found[slots].startswith(f"(\n{own[slots]}\n)\nor\n(\n3 * count(haproxy_server_status{{")
+    assert found["service:queue:now"] == own["service:queue:now"]
+
+
 @pytest.mark.parametrize(
     ("slo", "thresholds"),
     [
