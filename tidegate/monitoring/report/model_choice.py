@@ -110,8 +110,8 @@ def _last_version(store: EventStore, name: str, since: datetime) -> tuple[str, f
     return "", 0.0
 
 
-def first_answer(store: EventStore, model: Model, since: datetime) -> float | None:
-    """The time of the first event of a version of a model, in seconds since 1970; None without any.
+def first_answer(store: EventStore, model: Model, since: datetime) -> float:
+    """The time of the first event of a version of a model, in seconds since 1970; `since` without any.
 
     Raises:
         StoreUnavailableError: the store cannot be queried now.
@@ -120,6 +120,6 @@ def first_answer(store: EventStore, model: Model, since: datetime) -> float | No
     query = f'tidegate.model.name:"{name}" AND tidegate.model.version:"{version}"'
     request = SearchRequest(query=query, since=since, order="asc", size=1)
     for event in store.search(request).hits:
-        at = time_ranges.microseconds(text_of(event, "@timestamp"))
-        return None if at is None else at / 1e6
-    return None
+        if at := time_ranges.microseconds(text_of(event, "@timestamp")):
+            return at / 1e6
+    return since.timestamp()

@@ -52,7 +52,10 @@ def report(
         span = Period("all", begin.timestamp(), now.timestamp())
         chosen = choose_model(begin)
         # The periods divide the time of this model: with a day before the first answer, all would be in one.
-        first = _first_answer(settings, chosen.model, begin)
+        with closing(open_store(settings, read_only=True)) as store:
+            first = first_answer(store, chosen.model, begin)
+        # From two scrapes before it, so that its counters begin in the first period.
+        first = max(span.begin, first - 2 * settings.prometheus.scrape_seconds)
         periods = even_periods(first, span.end, PERIODS)
         found = asyncio.run(collect_findings(settings, chosen.model, span, periods))
     except (ValueError, StoreUnavailableError) as error:
@@ -99,14 +102,6 @@ async def collect_findings(
         rows = read_labelled_rows(store, task, since, segments)
         newer = newer_version(store, model, since)
     return build_findings(task, rows, counters, span=span, periods=periods, newer=newer)
-
-
-def _first_answer(settings: Settings, model: Model, since: datetime) -> float:
-    """Two scrapes before the first event of a model, in seconds since 1970; `since` if there is none."""
-    with closing(open_store(settings, read_only=True)) as store:
-        at = first_answer(store, model, since)
-    begin = since.timestamp()
-    return begin if at is None else max(begin, at - 2 * settings.prometheus.scrape_seconds)
 
 
 def choose_watched_model(

@@ -11,7 +11,13 @@ from sklearn.metrics import roc_auc_score
 
 from tidegate.service.model.predictions import Classification
 
-MEASURES: Final = ("auc", "accuracy", "brier", "calibration_error")
+MEASURES: Final = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+}
+"""What a person reads for each measure."""
 LOWER_IS_BETTER: Final = frozenset({"brier", "calibration_error"})
 BINS: Final = 10
 RESAMPLES: Final = 400

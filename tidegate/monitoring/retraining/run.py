@@ -13,7 +13,12 @@ from typing import Final
 
 from rich.table import Table
 
-from tidegate.monitoring.retraining.comparison import LOWER_IS_BETTER, Difference, is_better
+from tidegate.monitoring.retraining.comparison import (
+    LOWER_IS_BETTER,
+    MEASURES,
+    Difference,
+    is_better,
+)
 from tidegate.monitoring.retraining.stored_rows import OUTCOMES_QUERY, ROWS_QUERY, JoinedRows, join
 from tidegate.monitoring.retraining.training_rows import (
     NoRowsError,
@@ -37,12 +42,6 @@ from tidegate.terminal_console import Console
 BETTER: Final = 0
 NOT_BETTER: Final = 1
 NOT_COMPARED: Final = 2
-TITLES: Final = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ def comparison_table(differences: list[Difference]) -> Table:
     for one in differences:
         direction = "↓" if one.measure in LOWER_IS_BETTER else "↑"
         table.add_row(
-            f"{TITLES[one.measure]} {direction}",
+            f"{MEASURES[one.measure]} {direction}",
             f"{one.current:.4f}",
             f"{one.candidate:.4f}",
             f"{one.candidate - one.current:+.4f}",

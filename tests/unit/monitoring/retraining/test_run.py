@@ -59,16 +59,15 @@ def settings(flights: Artefact, folder: Path) -> Settings:
     return Settings(model={"path": flights.path}, stack={"data_dir": folder / "data"})
 
 
-@pytest.mark.parametrize(("text", "months"), [("3-6", (3, 4, 5, 6)), ("3", (3,)), ("1-1", (1,))])
+@pytest.mark.parametrize(
+    ("text", "months"), [("3-6", (3, 4, 5, 6)), ("3", (3,)), ("3-", (3,)), ("1-1", (1,))]
+)
 def test_a_range_of_months_is_parsed(text: str, months: tuple[int, ...]) -> None:
     assert months_of(text) == months
 
 
-@pytest.mark.parametrize("text", ["0-3", "6-3", "3-13", "march", "3-", ""])
+@pytest.mark.parametrize("text", ["0-3", "6-3", "3-13", "march", ""])
 def test_an_invalid_range_of_months_is_refused(text: str) -> None:
-    if text == "3-":
-        assert months_of(text) == (3,)
-        return
     with pytest.raises(ValueError, match="such as 3 or 3-6"):
         months_of(text)
 
