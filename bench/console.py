@@ -1,8 +1,9 @@
-"""How long the console's searches take over many events in the embedded store.
+"""How long the pages of the console take over many events, and what an event costs beside how many.
 
-Builds a store once in a folder that is kept: request events of a week, a tenth of them with a span. Then it
-repeats each search that a page makes, in a reader that stays open as in the console, and prints the median.
-The exit code is 1 if a first page takes 300 ms or longer, or a histogram 1 s.
+Stores events of a week once, as a collector does, in a folder that is kept: requests, a tenth of them with a
+span. Then it repeats each search that a page makes, in a reader that stays open as in the console, and the
+Overview, beside a Prometheus with six hours of what it shows. The exit code is 1 if a first page takes 300 ms
+or longer, a histogram or the Overview 1 s.
 
     python bench/console.py --folder /tmp/events                       10 million events: half an hour of CPU
     python bench/console.py --folder /tmp/events --events 1000000
@@ -11,39 +12,55 @@ The exit code is 1 if a first page takes 300 ms or longer, or a histogram 1 s.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import gc
 import math
-import os
-import platform
 import random
-import statistics
+import socket
+import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
+
+import httpx
 
 sys.path[0] = str(Path(__file__).parents[1])  # otherwise bench/loadgen.py would hide the package
 
 from bench.collector import make_request_event  # noqa: E402
+from bench.results import result, save, table  # noqa: E402
+from tidegate.collector.run import GARBAGE_OBJECTS  # noqa: E402
+from tidegate.console import objective  # noqa: E402
+from tidegate.console.app import create_app  # noqa: E402
+from tidegate.console.pages.overview import CHART_LINES  # noqa: E402
 from tidegate.console.results import find  # noqa: E402
-from tidegate.console.search_request import FACETS, Wanted  # noqa: E402
 from tidegate.console.search_request import SIZE as PAGE  # noqa: E402
+from tidegate.console.search_request import Wanted  # noqa: E402
+from tidegate.console.series import Line  # noqa: E402
+from tidegate.console.sources import open_sources  # noqa: E402
 from tidegate.events.event import Event, Origin, make_event  # noqa: E402
-from tidegate.store.base import DateHistogram, EventStore, SearchRequest, Terms  # noqa: E402
-from tidegate.store.embedded import folder as layout  # noqa: E402
-from tidegate.store.embedded import index  # noqa: E402
+from tidegate.runtime.event_log import APP, EventLog  # noqa: E402
+from tidegate.settings import load  # noqa: E402
+from tidegate.stack.prometheus import prometheus_binary, promtool_binary  # noqa: E402
+from tidegate.store.base import DateHistogram, EventStore, SearchRequest  # noqa: E402
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore  # noqa: E402
-from tidegate.store.search.completion import completions  # noqa: E402
 from tidegate.store.search.histograms import fitting_interval  # noqa: E402
 from tidegate.store.search.pages import page  # noqa: E402
 
+Times = list[tuple[float, float]]
+"""Wall and CPU times in seconds."""
 REPEATS: Final = 20
 PAGE_SECONDS: Final = 0.3
 HISTOGRAM_SECONDS: Final = 1.0
+OVERVIEW_SECONDS: Final = 1.0
 QUERIES: Final = {
     "everything": "",
     "errors": "log.level:error",
@@ -51,9 +68,8 @@ QUERIES: Final = {
     "words of a message": "predict 500",
 }
 WEEK_MS: Final = 7 * 24 * 3600 * 1000
-# Fewer and larger segments are written than by a collector, whose merges end with as large ones.
-HEAP_BYTES: Final = 1_000_000_000
-COMMIT_EVENTS: Final = 500_000
+BATCH: Final = 4000
+SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
 ORIGIN: Final = Origin("flights", "0.1.0", "bench", "flights-1", "bench")
 
 
@@ -86,26 +102,27 @@ def _span(request: Event, unix_ns: int) -> Event:
 
 
 def build(root: Path, count: int) -> None:
-    """Write a store, unless the folder has one with this number of events."""
+    """Write a store as a collector does, unless the folder has one with this number of events.
+
+    Prints the CPU time of an event, with its share of commits and merges, while the store grows.
+    """
+    made = events(count, time.time_ns() - WEEK_MS * 1_000_000)
     with closing(EmbeddedStore(root)) as store:
-        if store.count() == count:
+        if (before := store.count()) == count:
             return
-        if store.count():
-            raise SystemExit(
-                f"{root} has {store.count():,} events: delete it, or use another folder"
-            )
-    current = layout.read(root)
-    assert current is not None
-    opened = index.open_index(root / current.folder)
-    writer = opened.writer(HEAP_BYTES, 1)
-    began = time.monotonic()
-    for number, event in enumerate(events(count, time.time_ns() - WEEK_MS * 1_000_000), 1):
-        index.add(writer, index.document(event)[1])
-        if number % COMMIT_EVENTS == 0:
-            writer.commit()
-            print(f"{number:,} events after {time.monotonic() - began:.0f} s", flush=True)
-    writer.commit()
-    writer.wait_merging_threads()
+        if before:
+            raise SystemExit(f"{root} has {before:,} events: delete it, or use another folder")
+        for size in (*(size for size in SIZES if size < count), count):
+            processor, making = time.process_time(), 0.0
+            for start in range(before, size, BATCH):
+                began = time.thread_time()
+                batch = list(islice(made, min(BATCH, size - start)))
+                making += time.thread_time() - began
+                store.append(batch)
+            used = time.process_time() - processor - making
+            cost = used / (size - before) * 1e6
+            print(f"{cost:.1f} µs/event from {before:,} to {size:,} events", flush=True)
+            before = size
 
 
 def searches(store: EventStore) -> dict[str, tuple[Callable[[], object], float]]:
@@ -125,28 +142,92 @@ def searches(store: EventStore) -> dict[str, tuple[Callable[[], object], float]]
         first = partial(find, store, replace(wanted, q=query), now, facets=False)
         found[f"first page: {name}"] = (first, PAGE_SECONDS)
         found[f"histogram: {name}"] = (partial(store.search, counts), HISTOGRAM_SECONDS)
-    facets = replace(week, size=0, aggregations={name: Terms(name, 6) for name in FACETS})
     slowest = replace(week, sort="event.duration", stream="traces")
     second = partial(find, store, last, now, facets=False)
     found["second page: everything"] = (second, PAGE_SECONDS)
-    found["six facets: everything"] = (partial(store.search, facets), math.inf)
     found["slowest traces"] = (partial(store.search, slowest), math.inf)
-    completed = partial(completions, store, "tidegate.work:", week.since)
-    found["values of a field"] = (completed, math.inf)
     found["first page and facets: everything"] = (partial(find, store, wanted, now), math.inf)
     return found
 
 
-def measure(call: Callable[[], object]) -> tuple[float, float]:
-    """Return the medians of the wall time and of the CPU time, in seconds."""
+@contextmanager
+def recorded_hours(hours: int) -> Iterator[str]:
+    """The URL of a Prometheus that has recorded what the Overview shows, every 2 s for hours."""
+    end = int(time.time())
+    lines = []
+    for line in sorted({*CHART_LINES, *objective.LINES}, key=Line.key):
+        label = f'{{{line.label}="{line.value}"}}' if line.label else ""
+        lines += (
+            [f"# TYPE {line.series} gauge"] if f"# TYPE {line.series} gauge" not in lines else []
+        )
+        lines += [
+            f"{line.series}{label} {at % 97 / 100} {at}" for at in range(end - hours * 3600, end, 2)
+        ]
+    with tempfile.TemporaryDirectory() as folder, closing(socket.socket()) as free:
+        text, data, config = (Path(folder) / name for name in ("series", "data", "prometheus.yml"))
+        text.write_text("\n".join([*lines, "# EOF\n"]), encoding="utf-8")
+        config.write_text("{}", encoding="utf-8")
+        blocks = ("tsdb", "create-blocks-from", "openmetrics", str(text), str(data))
+        subprocess.run([promtool_binary(), *blocks], check=True, stdout=subprocess.DEVNULL)
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        free.close()
+        options = (
+            f"--config.file={config}",
+            f"--storage.tsdb.path={data}",
+            f"--web.listen-address={address}",
+        )
+        with subprocess.Popen([prometheus_binary(), *options, "--log.level=error"]) as running:
+            try:
+                wait_for(f"http://{address}/-/ready")
+                yield f"http://{address}"
+            finally:
+                running.terminate()
+
+
+async def overview(root: Path) -> Times:
+    """Return how long the Overview of 6 hours takes each time that nothing is held."""
+    times = []
+    with recorded_hours(6) as prometheus, tempfile.TemporaryDirectory() as folder:
+        settings = load(stack={"data_dir": folder})
+        async with open_sources(settings, prometheus) as opened:
+            sources = replace(opened, store=EmbeddedReader(root))
+            with closing(EventLog.to_files(settings, "bench", APP)) as event_log:
+                for _ in range(REPEATS + 1):
+                    app, _ = create_app(sources, event_log)
+                    transport = httpx.ASGITransport(app)
+                    async with httpx.AsyncClient(
+                        transport=transport, base_url="http://127.0.0.1"
+                    ) as client:
+                        wall, processor = time.perf_counter(), time.process_time()
+                        page = await client.get("/", params={"range": "6h"})
+                        took = time.perf_counter() - wall, time.process_time() - processor
+                        times.append(took)
+                    if "banner says why" in page.text or "Slowest requests" not in page.text:
+                        raise SystemExit(f"the Overview is not whole: {page.text}")
+    return times[1:]
+
+
+def wait_for(url: str) -> None:
+    """Wait until it answers."""
+    for _ in range(300):
+        with suppress(OSError), urllib.request.urlopen(url, timeout=1):  # noqa: S310
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"{url} does not answer")
+
+
+def measure(call: Callable[[], object]) -> Times:
+    """Repeat it."""
     call()
-    walls, processors = [], []
-    for _ in range(REPEATS):
-        wall, processor = time.perf_counter(), time.process_time()
-        call()
-        walls.append(time.perf_counter() - wall)
-        processors.append(time.process_time() - processor)
-    return statistics.median(walls), statistics.median(processors)
+    return [timed(call) for _ in range(REPEATS)]
+
+
+def timed(call: Callable[[], object]) -> tuple[float, float]:
+    """The wall and the CPU time of one call."""
+    wall, processor = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def main() -> int:
@@ -157,23 +238,25 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--events", type=int, default=10_000_000)
     arguments = parser.parse_args()
+    gc.set_threshold(GARBAGE_OBJECTS)
     build(arguments.folder, arguments.events)
-    size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
-    print(
-        f"{arguments.events:,} events of a week, {size / 1e9:.1f} GB; {platform.processor() or 'CPU'},"
-        f" {os.cpu_count()} cores; median of {REPEATS}, in ms"
-    )
-    print(f"{'':<38}{'wall':>8}{'CPU':>8}")
-    missed = []
     with closing(EmbeddedReader(arguments.folder)) as store:
-        for name, (call, limit) in searches(store).items():
-            wall, processor = measure(call)
-            print(f"{name:<38}{wall * 1e3:>8.0f}{processor * 1e3:>8.0f}", flush=True)
-            if wall >= limit:
-                missed.append(name)
-    if missed:
-        print(f"too slow: {'; '.join(missed)}")
-    return 1 if missed else 0
+        took = {name: (measure(call), limit) for name, (call, limit) in searches(store).items()}
+    took["Overview of 6 hours"] = (asyncio.run(overview(arguments.folder)), OVERVIEW_SECONDS)
+    size = f"{arguments.events / 1e6:g} million events"
+    results = [
+        result(
+            f"{name}, {size}",
+            [one[kind] * 1000 for one in times],
+            unit=("ms", "ms CPU")[kind],
+            target=None if kind or limit == math.inf else limit * 1000,
+        )
+        for name, (times, limit) in took.items()
+        for kind in (0, 1)
+    ]
+    print(table(results))
+    save("console", results)
+    return int(any(one.met is False for one in results))
 
 
 if __name__ == "__main__":
