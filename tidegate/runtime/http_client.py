@@ -87,8 +87,14 @@ class HttpClient:
             return error.status
         return 200
 
-    async def call(self, method: str, path: str, **request: Any) -> bytes:
+    async def call(self, method: str, path: str, *, read: bool = True, **request: Any) -> bytes:
         """Send a request and return the body of the response.
+
+        Args:
+            method: of HTTP.
+            path: below the client's URL; empty for that URL itself.
+            read: whether to wait for the body of a successful response; otherwise it is returned as empty.
+            request: more arguments of aiohttp's request.
 
         Raises:
             HttpError: the component cannot be reached, is too slow, or responds with status 300 or above or
@@ -97,14 +103,14 @@ class HttpClient:
         try:
             async with self.session.request(
                 method,
-                self.url.rstrip("/") + path,
+                self.url.rstrip("/") + path if path else self.url,
                 ssl=self.tls,
                 headers={**self.headers, **request.pop("headers", {})},
                 timeout=aiohttp.ClientTimeout(self.seconds),
                 allow_redirects=False,
                 **request,
             ) as response:
-                body = await self._read(response)
+                body = await self._read(response) if read or response.status >= 300 else b""
         except TimeoutError as error:
             raise HttpError(
                 f"{self.shown(path)} does not respond within {self.seconds:g} s"
@@ -126,7 +132,7 @@ class HttpClient:
 
     def shown(self, path: str) -> str:
         """The address of a path, as messages name it."""
-        scheme, _, address = self.url.rstrip("/").rpartition("://")
+        scheme, _, address = (self.url.rstrip("/") if path else self.url).rpartition("://")
         # A user and a password in a URL are for the component alone.
         address = f"{scheme}://{address.rpartition('@')[2]}{path.partition('?')[0]}"
         return f"{self.name} at {address}" if self.name else address

@@ -41,13 +41,14 @@ async def probe_session() -> AsyncIterator[tuple[Probe, Fetch]]:
         auto_decompress=False,
     ) as session:
 
-        async def get(url: str, seconds: float) -> bytes:
+        async def get(url: str, seconds: float, *, read: bool = True) -> bytes:
             client = HttpClient(session, url, seconds=seconds, max_bytes=MAX_BODY_BYTES)
-            return await client.call("GET", "")
+            return await client.call("GET", "", read=read)
 
         async def probe(url: str) -> str:
             try:
-                await get(url, PROBE_SECONDS)
+                # Of a component that is ready the status is enough: its body may be slow or have no end.
+                await get(url, PROBE_SECONDS, read=False)
             except HttpError as error:
                 return str(error)
             return ""
