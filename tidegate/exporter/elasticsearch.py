@@ -35,17 +35,20 @@ async def read_elasticsearch(
         event_log: receives the errors of the other metrics.
 
     Raises:
-        HttpError: it does not respond, or refuses the login.
+        HttpError: it does not respond, refuses the login, or is no Elasticsearch.
         SecretFileError: the password cannot be read.
     """
     client = elasticsearch_client(session, settings)
+    path = "/_cluster/health"
     try:
-        status = health(await client.get("/_cluster/health"))
+        body = await client.get(path)
     except HttpError as error:
         if error.status in {401, 403}:
             file = "store.elasticsearch.password_file"
             raise HttpError(f"{file}: the login of {settings.username!r}: {error}") from error
         raise
+    if not isinstance(body, dict) or body.get("status") not in STATUSES:
+        raise HttpError(f"the response of {client.shown(path)} has no status of a cluster")
     streams = ",".join(STREAMS.values())
     failed = ",".join(f"{pattern}::failures" for pattern in STREAMS.values())
     search = f"/{failed}/_search?allow_no_indices=true&ignore_unavailable=true"
@@ -59,7 +62,7 @@ async def read_elasticsearch(
             failures,
         ),
     )
-    return [status, *(metric for metrics in others for metric in metrics)]
+    return [health(body), *(metric for metrics in others for metric in metrics)]
 
 
 async def _read(
@@ -72,7 +75,7 @@ async def _read(
     source = f"elasticsearch, {name}"
     try:
         metrics = parse(await request)
-    except (HttpError, KeyError, TypeError, ValueError) as error:
+    except (HttpError, AttributeError, KeyError, TypeError, ValueError) as error:
         log_failed(event_log, source, f"not exported: {error!r}")
         return []
     log_read(event_log, source)

@@ -126,7 +126,7 @@ async def double() -> AsyncIterator[ElasticsearchDouble]:
 async def test_failed_requests_are_omitted_and_logged_once(double: ElasticsearchDouble) -> None:
     double.bodies |= {
         "docs": {"indices": {f".ds-{REQUESTS}-2026.03.01-000001": docs(4)}},
-        "fs": {"nodes": {"x": {"name": "a"}}},
+        "fs": {"nodes": ["a"]},
     }
     for _ in range(2):
         found = samples(*await double.read())
@@ -158,6 +158,15 @@ async def test_the_error_of_a_refused_password_names_its_setting_and_the_file_is
 async def test_another_error_names_the_url(double: ElasticsearchDouble) -> None:
     double.status = 503
     with pytest.raises(HttpError, match=r"^http://.*/_cluster/health responded with status 503"):
+        await double.read()
+
+
+@pytest.mark.parametrize("body", [[], "ok", {}, {"status": "pass"}])
+async def test_another_program_at_its_url_is_not_taken_for_it(
+    double: ElasticsearchDouble, body: object
+) -> None:
+    double.bodies["health"] = body
+    with pytest.raises(HttpError, match=r"/_cluster/health has no status of a cluster"):
         await double.read()
 
 
