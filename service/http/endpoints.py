@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope
 from tidegate.service.http.body import BODY, headers_of, parse_json, read_body
 from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from tidegate.service.http.errors import Endpoint
+from tidegate.service.http.openapi import describe
 from tidegate.service.http.parsing import in_thread_if_long
 from tidegate.service.http.response import (
     Answer,
@@ -76,9 +77,6 @@ class Endpoints:
 
     def _describe(self) -> dict[str, Any]:
         """The OpenAPI document, with the model's inputs and answers once it is loaded."""
-        # With FastAPI, which makes it, it is a quarter of all that a replica imports.
-        from tidegate.service.http.openapi import describe  # noqa: PLC0415
-
         loaded = self._service.loaded
         if loaded is None:
             return describe(None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import orjson
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Message
 
 from tidegate.service.serving.model_service import ModelService
@@ -22,7 +22,7 @@ from tidegate.serving import Replica
 class Served:
     """A running application and its client. Its model is loaded once `may_load` is set."""
 
-    app: Starlette
+    app: FastAPI
     client: httpx.AsyncClient
     log_dir: Path
     may_load: asyncio.Event
