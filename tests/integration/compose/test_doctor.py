@@ -37,6 +37,7 @@ def test_a_taken_port_is_reported_before_the_start() -> None:
     free = doctor()
     assert free.returncode == 0, free.stdout + free.stderr
     assert f"all {len(PUBLISHED)} are free" in free.stdout
+    assert " 0.0 GiB" not in free.stdout
     with socket.create_server(("127.0.0.1", int(ports["GRAFANA_PORT"]))):
         taken = doctor()
     assert taken.returncode == 1

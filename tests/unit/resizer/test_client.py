@@ -42,7 +42,7 @@ async def test_requests_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None
         authorization.append(request.headers.get("Authorization"))
         return await handler(request)
 
-    path = tmp_path / "control.sock"
+    path = tmp_path / ("longer-than-an-address-" * 9) / "control.sock"
     app = make_app(resizer)
     app.middlewares.append(note)
     async with serve_unix(app, path):

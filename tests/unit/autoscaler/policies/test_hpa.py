@@ -237,13 +237,13 @@ def test_a_number_held_without_signals_is_a_recommendation_of_it() -> None:
 def test_the_state_drops_what_cannot_matter_any_more() -> None:
     decide = hpa(HpaParameters(1, 99))
     state = {
-        "recommendations": [[500.0, 9], [800.0, 8], [850.0, 2], [900.0, 3]],
+        "recommendations": [[500.0, 9], [800.0, 8], [850.0, 2], [870.0, 4], [900.0, 3]],
         "changes": [[900.0, 1], [990.0, 2]],
     }
     # load 4.2/1.4 = 3, u = 0.375: 3; largest since 700 is 8. 2 and 3 are not above the new 3.
     decision = decide(state, signals(Case("", 4.2, 8, 0, ""), 8, 8), NOW)
     assert decision.state == {
-        "recommendations": [[800.0, 8], [NOW, 3]],
+        "recommendations": [[800.0, 8], [870.0, 4], [NOW, 3]],
         "changes": [[990.0, 2]],
         "asked": 8,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.concept import run
 from tidegate.monitoring.concept.watch import RecentIds, Watcher, WatcherMetrics
 from tidegate.runtime.event_log import Entry, EventLog, StreamWriter
-from tidegate.settings import Drift
+from tidegate.settings import Drift, load
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
 from tidegate.store.embedded.store import EmbeddedStore
 
@@ -279,3 +280,14 @@ def test_a_stop_does_not_wait_for_all_labels(tmp_path: Path) -> None:
     store.close()
     read = watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)
     assert 500 < (read or 0) < 1000  # until the first change is logged
+
+
+def test_a_taken_port_names_its_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = load(stack={"data_dir": tmp_path}, drift={"watch_port": port})
+        assert run.run(settings) == 2
+    assert f"drift.watch_port: port {port} is taken" in capsys.readouterr().err

@@ -81,15 +81,16 @@ def test_external_data_is_found_below_the_folder_alone(tmp_path: Path) -> None:
         made.external_data.add(key="offset", value="0")
         return made
 
-    long = "weights" * 20
-    for name in ("branch", long):
-        (tmp_path / name).touch()
+    long, folder = "weights" * 20, tmp_path / "model"
+    folder.mkdir()
+    for path in (folder / "branch", folder / long, tmp_path / "outside"):
+        path.touch()
     constant = helper.make_node("Constant", [], ["c"], value=tensor("branch"))
     inner = helper.make_graph([constant], "then", [], [])
     branch = helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)
-    outside = [tensor(location) for location in (long, "/dev/zero", "../" + tmp_path.name, "none")]
+    outside = [tensor(location) for location in (long, "/dev/zero", "../outside", "none")]
     model = helper.make_model(helper.make_graph([branch], "graph", [], [], initializer=outside))
-    file = tmp_path / "m.onnx"
+    file = folder / "m.onnx"
     file.write_bytes(model.SerializeToString())
     assert [path.name for path in external_files(file)] == ["branch", long]
     file.write_bytes(b"")
