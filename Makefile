@@ -16,7 +16,7 @@ setup:  ## Install the locked packages and Prometheus.
 demo: setup  ## Train a model, start the stack, send load, watch it scale, find a request.
 	@$(BIN)/tidegate demo
 
-demo-drift: setup  ## Replay March to December of the flights, with late labels; report drift and the cause of each alert.
+demo-drift: setup  ## Replay March to December of the flights, with late labels; check drift, accuracy and alerts against the rows sent.
 	@$(BIN)/tidegate demo-drift
 
 ray-demo: setup  ## Serve the model on Ray Serve, send load, watch Tidegate scale it (about four minutes).

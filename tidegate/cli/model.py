@@ -130,7 +130,7 @@ def demo_drift(
         "runs/drift-report.html"
     ),
 ) -> None:
-    """Replay months of real flights through the stack, with delayed labels, and explain each alert."""
+    """Replay months of real flights through the stack, with delayed labels, and check drift and alerts."""
     from tidegate.demos.flights_year.run import demo_drift as run
 
     raise typer.Exit(

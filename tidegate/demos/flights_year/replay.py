@@ -127,7 +127,6 @@ class _Sender:
                 tuple(part),
                 time.time(),
                 tuple(str(each["label"]) for each in predictions),
-                tuple(float(each["probability"]) for each in predictions),
                 tuple(str(each["prediction_id"]) for each in predictions),
             )
         )

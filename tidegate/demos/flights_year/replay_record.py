@@ -20,7 +20,6 @@ class Batch:
         rows: their indices in the period.
         answered_at: when the response arrived, in seconds since 1970.
         predicted: the predicted labels.
-        confidence: the probability of each.
         prediction_ids: the id of each.
     """
 
@@ -28,7 +27,6 @@ class Batch:
     rows: tuple[int, ...]
     answered_at: float
     predicted: tuple[str, ...]
-    confidence: tuple[float, ...]
     prediction_ids: tuple[str, ...]
 
 

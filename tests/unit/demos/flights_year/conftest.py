@@ -43,7 +43,7 @@ def record() -> ReplayRecord:
             at = START + 60 * period + number + 1
             predicted = ("on_time",) * BATCH
             ids = tuple(f"{period}-{row}" for row in part)
-            record.batches.append(Batch(period, part, at, predicted, (0.9,) * BATCH, ids))
+            record.batches.append(Batch(period, part, at, predicted, ids))
             record.labelled_at.append(at + 60)
     return record
 

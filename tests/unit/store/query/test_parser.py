@@ -83,6 +83,8 @@ def test_a_query_is_parsed_into_the_tree_of_lucene(query: str, tree: Node) -> No
         ("log.level:error AND", "expected a clause after AND", 19),
         ("(a", r"missing closing parenthesis", 2),
         ("a)", "unmatched closing parenthesis", 1),
+        ("()", "expected a clause", 1),
+        ("x:>", "expected a word", 3),
         ('a "b', "unterminated quote", 2),
         ("x:/predict", "unterminated regular expression; quote", 2),
         ("x:[1 2]", r"expected TO: a range has the form \[low TO high\]", 5),
