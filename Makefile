@@ -61,8 +61,8 @@ format:  ## Format the code.
 bench: setup  ## Run the short benchmarks, also of comparable projects.
 	@for bench in $(filter-out $(LONG_BENCHES),$(wildcard bench/*.py)); do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
 
-# A quarter of an hour and more each; evidently_psi installs Evidently.
-LONG_BENCHES := $(patsubst %,bench/%.py,live daily_rises evidently_psi kubernetes_faults)
+# A quarter of an hour and more each; evidently_psi installs Evidently, console needs a folder.
+LONG_BENCHES := $(patsubst %,bench/%.py,live daily_rises evidently_psi kubernetes_faults console)
 bench-live: setup  ## Live scaling for a quarter of an hour, compared with the simulator.
 	@$(BIN)/python bench/live.py $(ARGS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from dataclasses import replace
 from typing import Any, Final
@@ -22,6 +23,7 @@ TARGET_MS: Final = 10.0
 
 def main() -> None:
     """Decide many times about a service of each size."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     found = [
         result(
             f"a decision about {count:,} replicas",
