@@ -14,8 +14,7 @@ from typing import Final
 
 _LOCATION: Final = re.compile(
     rb"\x0a\x08location"  # `key` of a StringStringEntryProto (onnx.proto), with its length
-    rb"\x12([\x80-\xff]?[\x00-\x7f])",  # the length of its `value`, as a varint of one or two bytes
-    re.DOTALL,
+    rb"\x12([\x80-\xff]?[\x00-\x7f])"  # the length of its `value`, as a varint of one or two bytes
 )
 """How https://protobuf.dev/programming-guides/encoding/ writes the start of a tensor's location."""
 

@@ -71,6 +71,9 @@ async def test_a_full_disk_is_the_first_problem(
     assert data_folder_check(tmp_path / "data").state != "failed"
     monkeypatch.setattr(disk, "MIN_FREE_BYTES", 2**62)
     found = await start_checks(load(stack={"data_dir": tmp_path / "data"}))
+    assert [one.name for one in found] == [
+        *("data folder", "first replicas", "haproxy", "prometheus", "model", "policy", "ports")
+    ]
     assert found[0].state == "failed"
     assert found[0].text.startswith(f"the disk of {tmp_path}/data is full (")
 

@@ -1,4 +1,4 @@
-"""The commands `status` and `down` with a supervisor that does not respond."""
+"""The commands `up`, `status` and `down` where a start is refused or a supervisor does not respond."""
 
 from __future__ import annotations
 
@@ -98,6 +98,17 @@ def test_down_gives_the_replicas_the_time_with_which_the_stack_was_started(
     monkeypatch.setattr(commands, "stop_seconds", stop_seconds)
     assert commands.down(load(stack={"data_dir": tmp_path})) == 0
     assert seen == [77.0]
+
+
+def test_a_warning_prevents_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tidegate.checks.start.free_bytes", lambda _: 2**30)
+    folders = {"stack": {"data_dir": tmp_path / "data"}, "model": {"path": tmp_path / "no-model"}}
+    assert commands.up(load(**folders), detach=False, store=None) == 1
+    problems = capsys.readouterr().err
+    assert "no-model" in problems
+    assert "GiB free" not in problems
 
 
 def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts(
