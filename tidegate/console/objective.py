@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegate.console.series import Line
+from tidegate.rules.burn_rates import BURN_RATE_ALERTS, RATIO_WINDOWS
 from tidegate.settings import Slo
 
-WINDOWS: Final = ("5m", "30m", "1h", "6h")
+FAST: Final = BURN_RATE_ALERTS[0]
+SLOWEST_ALERT: Final = min(burn.factor for burn in BURN_RATE_ALERTS)
 QUANTILE: Final = Line("service:latency_objective_quantile_seconds:1m")
 BUDGET_DAYS: Final = 30
 LATENCY: Final = "service:latency_miss_ratio"
 ERRORS: Final = "service:error_ratio"
+ERRORS_NOW: Final = Line(f"{ERRORS}:{FAST.short}")
 LINES: Final = (
     QUANTILE,
-    *(Line(f"{ratio}:{window}") for ratio in (LATENCY, ERRORS) for window in WINDOWS),
+    *(Line(f"{ratio}:{window}") for ratio in (LATENCY, ERRORS) for window in RATIO_WINDOWS),
 )
 
 
@@ -43,16 +46,16 @@ class Budget:
 
     @property
     def level(self) -> str:
-        """`good`, `warn` or `bad`, by the burn of the last hour."""
-        burn = self.burn("1h") or 0.0
-        return "good" if burn <= 1 else "warn" if burn <= 6 else "bad"
+        """`good`, `warn` or `bad`, by the burn over the long window of the fast alert."""
+        burn = self.burn(FAST.long) or 0.0
+        return "good" if burn <= 1 else "warn" if burn <= SLOWEST_ALERT else "bad"
 
     @property
     def outlook(self) -> str:
-        """How long the budget of a month lasts at the rate of the last hour."""
-        burn = self.burn("1h")
+        """How long the budget of a month lasts at the rate over that window."""
+        burn = self.burn(FAST.long)
         if burn is None:
-            return "no requests in the last hour"
+            return f"no requests in the last {FAST.long}"
         if burn <= 1:
             return f"lasts the month: {burn:.0%} of what is allowed is spent"
         days = BUDGET_DAYS / burn
@@ -72,7 +75,7 @@ class Verdict:
 def budgets(slo: Slo, values: Mapping[str, float]) -> tuple[Budget, Budget]:
     """The budgets of latency and of availability, from the current values of `LINES`."""
     by_ratio = (
-        {window: values[key] for window in WINDOWS if (key := f"{ratio}:{window}") in values}
+        {window: values[key] for window in RATIO_WINDOWS if (key := f"{ratio}:{window}") in values}
         for ratio in (LATENCY, ERRORS)
     )
     promises = (
@@ -92,10 +95,10 @@ def budgets(slo: Slo, values: Mapping[str, float]) -> tuple[Budget, Budget]:
 
 def verdict(slo: Slo, values: Mapping[str, float]) -> Verdict:
     """Whether the objective is kept now, from the current values of `LINES`."""
-    quantile, errors = values.get(QUANTILE.key()), values.get(f"{ERRORS}:5m", 0.0)
+    quantile, errors = values.get(QUANTILE.key()), values.get(ERRORS_NOW.key(), 0.0)
     name, limit = f"p{slo.latency_quantile * 100:.4g}", f"{slo.latency_seconds * 1e3:.0f} ms"
     if errors > 1 - slo.availability:
-        return Verdict("bad", "missed", f"{errors:.2%} of the answers of 5 minutes are errors")
+        return Verdict("bad", "missed", f"{errors:.2%} of the answers in {FAST.short} are errors")
     if quantile is None:
         return Verdict("", "no requests", f"objective: {name} within {limit}")
     measured = f"{name} {quantile * 1e3:.0f} ms of {limit} in the last minute"

@@ -20,7 +20,7 @@ QUANTILE = "service:latency_objective_quantile_seconds:1m"
         (
             {QUANTILE: 0.2, "service:error_ratio:5m": 0.02},
             "missed",
-            "2.00% of the answers of 5 minutes are errors",
+            "2.00% of the answers in 5m are errors",
         ),
     ],
 )
@@ -34,7 +34,7 @@ def test_the_objective_is_kept_if_latency_and_errors_are_within_it(
 @pytest.mark.parametrize(
     ("missed", "level", "outlook"),
     [
-        (None, "good", "no requests in the last hour"),
+        (None, "good", "no requests in the last 1h"),
         (0.025, "good", "lasts the month: 50% of what is allowed is spent"),
         (0.15, "warn", "spent 3.0 times too fast: the budget of a month lasts 10 days"),
         (1.0, "bad", "spent 20.0 times too fast: the budget of a month lasts 36 hours"),

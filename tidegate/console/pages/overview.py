@@ -20,6 +20,7 @@ from tidegate.console.runbooks import runbooks
 from tidegate.console.series import RANGES, Line, Range, chosen_range, read_lines, read_now
 from tidegate.console.site import Page, Site, milliseconds
 from tidegate.events.event import Event
+from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.drift_rules import min_rows
 from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE, duration
 from tidegate.stack.supervisor.status import FiringAlert
@@ -36,7 +37,7 @@ CHART_LINES: Final = (
     Line(ARRIVALS),
     Line("service:completed_rate:15s"),
     *(Line(f"service:latency_seconds_p{one}:15s") for one in (50, 95, 99)),
-    Line("service:error_ratio:5m"),
+    objective.ERRORS_NOW,
     Line(QUEUE),
     Line("service:slots_busy:now"),
     *STATES,
@@ -112,6 +113,7 @@ class Overview:
         """What every tab shows, whatever range its charts have."""
         problems, settings, prometheus = Problems(), self._settings, self._sources.prometheus
         current: Mapping[str, float]
+        errors = objective.ERRORS_NOW.key()
         # At the same time, as each source that does not answer takes seconds.
         snapshot, current, mean_running, changes, drift = await asyncio.gather(
             problems.of(self._sources.snapshot(), None),
@@ -124,9 +126,9 @@ class Overview:
             "snapshot": snapshot,
             "verdict": objective.verdict(settings.slo, current),
             "budgets": objective.budgets(settings.slo, current),
-            "windows": objective.WINDOWS,
-            "errors": current.get("service:error_ratio:5m"),
-            "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE},
+            "windows": RATIO_WINDOWS,
+            "errors": current.get(errors),
+            "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE, "errors": errors},
             "mean_running": mean_running,
             "changes": changes,
             "drift": drift,

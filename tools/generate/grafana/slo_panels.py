@@ -39,7 +39,9 @@ def error_budget_row(slo: Slo) -> PanelRow:
                 "If the objective applied to the selected time range: the fraction of "
                 "allowed bad requests that is left. Each moment has the same weight, "
                 "whatever its number of requests.",
-                instant_query(f"1 - avg_over_time({ratio}:5m[$__range]) / {budget}"),
+                instant_query(
+                    f"1 - avg_over_time({ratio}:{RATIO_WINDOWS[0]}[$__range]) / {budget}"
+                ),
                 unit="percentunit",
                 thresholds=(0, 0.5),
                 low_is_bad=True,

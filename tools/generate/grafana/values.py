@@ -50,6 +50,7 @@ def values(settings: Settings) -> dict[str, str]:
     }
     return {
         **{name: number(value) for name, value in numbers.items()},
+        "short_window": BURN_RATE_ALERTS[0].short,
         "measured": objective_histogram(slo),
         "response_time": "Time to the first byte" if first_byte else "Response time",
         "finish": "send their first byte" if first_byte else "finish",

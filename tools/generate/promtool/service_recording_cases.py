@@ -5,6 +5,7 @@ All values are calculated by hand from the series.
 
 from __future__ import annotations
 
+from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.service_rules import (
     ARRIVALS,
     BUSY,
@@ -189,8 +190,8 @@ def _load_values(edge: float, slo: Slo) -> dict[str, float | None]:
         **{f"service:latency_seconds_{p}:15s": value for p, value in quantiles.items()},
         **{f"service:latency_seconds_{p}:1m": value for p, value in quantiles.items()},
         "service:latency_objective_quantile_seconds:1m": latency(slo.latency_quantile),
-        "service:error_ratio:5m": 0.2,
-        "service:latency_miss_ratio:5m": 0.25,
+        **{f"service:error_ratio:{window}": 0.2 for window in RATIO_WINDOWS},
+        **{f"service:latency_miss_ratio:{window}": 0.25 for window in RATIO_WINDOWS},
     }
 
 
