@@ -47,10 +47,7 @@ class GroundTruth:
     ) -> None:
         self._model, self._drift = model, drift
         self._features = model.reference.features
-        self._tests = [
-            DriftTest(each.counts, len(self._features), drift.significance)
-            for each in self._features
-        ]
+        self._tests = model.reference.feature_tests(drift.significance)
         self._label_test = DriftTest(model.reference.predictions, 1, drift.significance)
         batches = record.batches
         matrix = np.concatenate([periods[b.period].matrix[list(b.rows)] for b in batches])

@@ -76,11 +76,13 @@ def feature_distributions(
         _distribution(
             feature.name,
             feature.labels,
-            DriftTest(feature.counts, len(reference.features), significance),
+            test,
             {label: observed[of, label] for of, label in observed if of == feature.name},
             periods,
         )
-        for feature in reference.features
+        for feature, test in zip(
+            reference.features, reference.feature_tests(significance), strict=True
+        )
     ]
 
 

@@ -158,12 +158,12 @@ class ModelMonitor(Collector):
             "features together.",
             labels=_FEATURE,
         )
-        for feature, bins in zip(reference.features, self._labels, strict=True):
+        tests = reference.feature_tests(significance)
+        for feature, bins, test in zip(reference.features, self._labels, tests, strict=True):
             of = (*self._model, feature.name)
             for label, ratio in zip(bins, smoothed_ratios(feature.counts), strict=True):
                 ratios.add_metric((*of, label), ratio)
             samples.add_metric(of, sum(feature.counts))
-            test = DriftTest(feature.counts, len(self._names), significance)
             critical.add_metric(of, test.critical_value)
         yield from (ratios, samples, critical)
 

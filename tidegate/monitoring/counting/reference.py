@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tidegate.monitoring.counting.drift_test import DriftTest
+
 UNDER: Final = "under"
 OVER: Final = "over"
 MISSING: Final = "missing"
@@ -114,6 +116,12 @@ class Reference(BaseModel):
     """The errors of a regressor, if held-out rows with true values were given."""
     accuracy: float | None = Field(default=None, ge=0, le=1)
     """The accuracy of such a model on held-out rows. An artefact has it in its manifest."""
+
+    def feature_tests(self, significance: float) -> tuple[DriftTest, ...]:
+        """The test of each feature; `significance` is over all of them together."""
+        return tuple(
+            DriftTest(each.counts, len(self.features), significance) for each in self.features
+        )
 
 
 def load_reference(file: Path) -> Reference:
