@@ -29,7 +29,7 @@ PYTHON: Final = (3, 11)
 REQUIRED_EXTRAS: Final = frozenset({"", "service", "store", "stack"})
 # Those that only some people need, and what for.
 PURPOSES: Final = {
-    "train": "training, and converting a model of scikit-learn, LightGBM or XGBoost",
+    "train": "training, and converting a model file other than ONNX",
     "kubernetes": "the scalers in a cluster",
     "parquet": "`tidegate reference` with a Parquet file",
 }

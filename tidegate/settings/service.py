@@ -61,7 +61,7 @@ class Model(Section):
     """The served model."""
 
     path: Path = Path("artefacts/flights")
-    """Artefact folder written by `tidegate train`, a model file (joblib, ONNX, LightGBM or XGBoost), or a
+    """Artefact folder written by `tidegate train`, a model file (docs/reference/model-files.md), or a
     predictor in Python as `package.module:Class`, which is imported from `service.app_dir`."""
     run: Literal["thread", "process"] = "thread"
     """What a predictor in Python runs in: a thread per slot, or a process per slot, each of which loads the
