@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.console.objective import budgets, verdict
+from tidegate.console.objective import ERRORS_NOW, FAST, LATENCY, budgets, verdict
 from tidegate.settings import Slo
 
 SLO = Slo(latency_seconds=0.5, latency_quantile=0.95, availability=0.999)
@@ -18,9 +18,9 @@ QUANTILE = "service:latency_objective_quantile_seconds:1m"
         ({QUANTILE: 0.2}, "kept", "p95 200 ms of 500 ms in the last minute"),
         ({QUANTILE: 0.6}, "missed", "p95 600 ms of 500 ms in the last minute"),
         (
-            {QUANTILE: 0.2, "service:error_ratio:5m": 0.02},
+            {QUANTILE: 0.2, ERRORS_NOW.key(): 0.02},
             "missed",
-            "2.00% of the answers in 5m are errors",
+            f"2.00% of the answers in {FAST.short} are errors",
         ),
     ],
 )
@@ -34,16 +34,16 @@ def test_the_objective_is_kept_if_latency_and_errors_are_within_it(
 @pytest.mark.parametrize(
     ("missed", "level", "outlook"),
     [
-        (None, "good", "no requests in the last 1h"),
+        (None, "good", f"no requests in the last {FAST.long}"),
         (0.025, "good", "lasts the month: 50% of what is allowed is spent"),
         (0.15, "warn", "spent 3.0 times too fast: the budget of a month lasts 10 days"),
         (1.0, "bad", "spent 20.0 times too fast: the budget of a month lasts 36 hours"),
     ],
 )
-def test_the_budget_of_a_month_lasts_as_long_as_the_burn_of_the_last_hour_allows(
+def test_the_budget_of_a_month_lasts_as_long_as_the_burn_of_the_fast_alerts_long_window_allows(
     missed: float | None, level: str, outlook: str
 ) -> None:
-    values = {} if missed is None else {"service:latency_miss_ratio:1h": missed}
+    values = {} if missed is None else {f"{LATENCY}:{FAST.long}": missed}
     latency, availability = budgets(SLO, values)
     assert (latency.level, latency.outlook) == (level, outlook)
     assert latency.promise == "95 % within 500 ms"
