@@ -199,7 +199,7 @@ def read_csv(path: Path) -> Recording:
         for at, row in _lines(path):
             number = at
             _fill(recording, at - 2, row)
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, OverflowError, csv.Error) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{path}:{number}: invalid recording: {error}") from error
@@ -211,7 +211,12 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         lines = csv.DictReader(file)
         if tuple(lines.fieldnames or ()) != COLUMNS:
             raise UsageError(f"{path}:1: not the columns of a requests.csv")
-        yield from enumerate(lines, 2)
+        for number, row in enumerate(lines, 2):
+            found = sum(row.get(name) is not None for name in COLUMNS)
+            if found < len(COLUMNS):  # written until the disk was full
+                text = f"invalid recording: {found} of {len(COLUMNS)} columns"
+                raise UsageError(f"{path}:{number}: {text}")
+            yield number, row
 
 
 def _fill(recording: Recording, index: int, row: dict[str, str]) -> None:

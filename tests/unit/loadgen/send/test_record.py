@@ -102,13 +102,18 @@ def test_an_empty_recording_is_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a,b\n1,2\n", r"requests\.csv:1: not the columns"),
-        (",".join(COLUMNS) + "\nx,,,light,1,,,,,,\n", r"requests\.csv:2: invalid recording"),
-        (",".join(COLUMNS) + "\n1,,,huge,1,,,,,,\n", "unknown kind 'huge'"),
+        (",".join(COLUMNS) + "\nx,,,light,1,,,,,,,\n", r"requests\.csv:2: invalid recording"),
+        (",".join(COLUMNS) + "\n1,,,huge,1,,,,,,,\n", "unknown kind 'huge'"),
         (
-            ",".join(COLUMNS) + "\n1,1,1,light,1,200,,,,,\n2,2,2,light,1,x,,,,,\n",
+            ",".join(COLUMNS) + "\n1,1,1,light,1,200,,,,,,\n2,2,2,light,1,x,,,,,,\n",
             r"requests\.csv:3: invalid recording",
         ),
         (",".join(COLUMNS) + "\n1\n", r"requests\.csv:2: invalid recording"),
+        (
+            ",".join(COLUMNS) + "\n1,1,1,light,1,200",
+            r"requests\.csv:2: invalid .*: 6 of 12 columns",
+        ),
+        (",".join(COLUMNS) + f"\n1,1,1,light,1,{10**20},,,,,,\n", r"requests\.csv:2: invalid"),
     ],
 )
 def test_an_invalid_recording_is_an_error_with_its_line(
