@@ -57,13 +57,16 @@ async def api_key(settings: Settings, session: aiohttp.ClientSession) -> AsyncIt
 async def _create(client: HttpClient, user: str) -> dict[str, str]:
     body = {"name": NAME, "expiration": LIFETIME, "role_descriptors": {NAME: ROLE}}
     try:
-        return dict(await client.post(PATH, body))
+        created = await client.post(PATH, body)
+        return {name: created[name] for name in ("id", "encoded")}
     except HttpError as error:
         advice = {
             401: f": kibana.password_file does not contain the password of {user!r}",
             403: f": {user!r} (kibana.username) needs the cluster privilege manage_own_api_key",
         }.get(error.status or 0, "")
         raise ProvisionError(f"no API key for Kibana was created: {error}{advice}") from error
+    except (LookupError, TypeError) as error:
+        raise ProvisionError(f"the response of {client.shown(PATH)} has no API key") from error
 
 
 def _client(settings: Settings, session: aiohttp.ClientSession) -> HttpClient:

@@ -31,6 +31,7 @@ class FakeElasticsearch:
 
     url: str = ""
     status: int = 200
+    created: Any = field(default_factory=lambda: {"id": "id-1", "encoded": ENCODED})
     requests: list[dict[str, Any]] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
     invalidated: list[str] = field(default_factory=list)
@@ -45,14 +46,13 @@ class FakeElasticsearch:
         self.logins.append(request.headers["Authorization"])
         self.requests.append(await request.json())
         error = {"error": {"type": "security_exception", "reason": "no"}, "status": self.status}
-        created = {"id": "id-1", "name": "x", "api_key": "secret", "encoded": ENCODED}
-        return self._respond(created if self.status == 200 else error)
+        return self._respond(self.created if self.status == 200 else error)
 
     async def _invalidate(self, request: web.Request) -> web.Response:
         self.invalidated += (await request.json())["ids"]
         return self._respond({"invalidated_api_keys": ["id-1"], "error_count": 0})
 
-    def _respond(self, body: dict[str, Any]) -> web.Response:
+    def _respond(self, body: Any) -> web.Response:
         return web.json_response(body, status=self.status)
 
 
@@ -107,6 +107,16 @@ async def test_the_key_is_invalidated_on_an_error(
     with pytest.raises(ProvisionError, match="for some reason"):
         await fail()
     assert elasticsearch.invalidated == ["id-1"]
+
+
+@pytest.mark.parametrize("created", [{"id": "id-1"}, [], "ok"])
+async def test_a_response_without_a_key_is_refused(
+    elasticsearch: FakeElasticsearch, settings: Settings, created: object
+) -> None:
+    elasticsearch.created = created
+    with pytest.raises(ProvisionError, match=r"/_security/api_key has no API key"):
+        async with key_for(settings):
+            pass
 
 
 async def test_a_key_that_cannot_be_invalidated_expires(
