@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from support.harnesses.collector_harness import event
-from tidegate.checks.machine import embedded_store_checks, memory_check, package_checks
+from tidegate.checks.machine import (
+    embedded_store_checks,
+    machine_checks,
+    memory_check,
+    package_checks,
+)
 from tidegate.runtime.check_results import ok
 from tidegate.settings import load
 from tidegate.store.embedded.store import EmbeddedStore
@@ -49,6 +54,17 @@ def test_only_packages_that_the_stack_requires_are_missing_others_warn(
     assert [check.state for check in found] == states
     for name in missing:
         assert any(name in check.text and "pip install" in check.text for check in found)
+
+
+async def test_the_store_and_a_replica_are_checked_beside_what_a_start_needs(
+    tmp_path: Path,
+) -> None:
+    EmbeddedStore(tmp_path / "store").close()
+    replicas = {"command": ("false", "{port}")}
+    found = await machine_checks(load(stack={"data_dir": tmp_path}, replicas=replicas))
+    states = {one.name: one.state for one in found}
+    assert (states["store"], states["replica"]) == ("ok", "failed")
+    assert {"data folder", "python", "packages", "promtool", "settings", "memory"} < states.keys()
 
 
 def test_damage_of_the_embedded_store_is_found(tmp_path: Path) -> None:
