@@ -96,8 +96,8 @@ kustomize:  ## Write deploy/kustomize from the Helm chart (needs helm).
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
   --no-header --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit
-screenshots: setup  ## Take the pictures of the console for the documentation, from the running stack under load.
-	@scripts/setup chromium && PYTHONPATH=. $(BIN)/python tools/screenshots.py
+screenshots: setup  ## Take the documentation's pictures: that of the console from the running stack under load; ARGS="demo tune" takes these.
+	@scripts/setup chromium && PYTHONPATH=. $(BIN)/python tools/screenshots.py $(ARGS)
 
 lock:  ## Resolve the dependencies into requirements.lock, and those of the images into locks/.
 	@$(COMPILE) --all-extras -o requirements.lock
