@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final
 
 from tidegate.checks.ports import lost_stack
 from tidegate.checks.start import start_checks
@@ -18,7 +18,7 @@ from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
 from tidegate.service.artefacts.import_cache import find_model, import_digest
 from tidegate.service.model.artefact import ArtefactError
-from tidegate.settings import Settings, Store, is_import_string
+from tidegate.settings import Settings, is_import_string
 from tidegate.stack.data_folder import Layout, already_running
 from tidegate.stack.processes.environment import (
     environment,
@@ -128,8 +128,7 @@ def _import_problem(settings: Settings, layout: Layout, console: Console) -> str
 def _with_store(settings: Settings, kind: str | None) -> Settings:
     if kind is None:
         return settings
-    known = cast("Literal['embedded', 'elasticsearch']", kind)
-    store = Store(kind=known, elasticsearch=settings.store.elasticsearch)
+    store = settings.store.model_copy(update={"kind": kind})
     return settings.model_copy(update={"store": store})
 
 

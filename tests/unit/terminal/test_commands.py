@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.runtime.check_results import Result, failed
 from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.settings import Settings, load
 from tidegate.stack.data_folder import Layout
@@ -109,6 +110,22 @@ def test_a_warning_prevents_no_start(
     problems = capsys.readouterr().err
     assert "no-model" in problems
     assert "GiB free" not in problems
+
+
+def test_the_option_for_the_store_leaves_its_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Settings] = []
+
+    async def refuse(settings: Settings) -> list[Result]:
+        checked.append(settings)
+        return [failed("all", "refused")]
+
+    monkeypatch.setattr(commands, "start_checks", refuse)
+    settings = load(stack={"data_dir": tmp_path}, store={"embedded": {"retention": "30d"}})
+    for kind in ("embedded", "elasticsearch"):
+        assert commands.up(settings, detach=False, store=kind) == 1
+        assert checked.pop().store == settings.store.model_copy(update={"kind": kind})
 
 
 def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts(

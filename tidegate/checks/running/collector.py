@@ -9,7 +9,7 @@ from tidegate.runtime.check_results import Result, count, failed, ok
 from tidegate.runtime.prometheus import Prometheus
 
 LAG_SECONDS: Final = 30.0
-"""The threshold of the alert CollectorLagging."""
+"""The threshold of the alert CollectorLag."""
 
 
 async def check(target: Target) -> list[Result]:
