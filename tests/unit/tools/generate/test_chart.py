@@ -11,7 +11,7 @@ import yaml
 
 from support.checkout import ROOT
 from tidegate.rules.rule_files import rule_files
-from tidegate.settings import SettingsError, load, setting_names
+from tidegate.settings import Settings, SettingsError, load, setting_names
 from tools.generate.chart.chart_files import RULE_SETTINGS
 from tools.generate.chart.values_file import read_values
 from tools.generate.chart.values_schema import CHOICES, OWNED, SPECIAL, values_schema
@@ -35,6 +35,24 @@ def test_the_schema_is_valid_and_accepts_the_defaults() -> None:
     found = schema()
     jsonschema.Draft202012Validator.check_schema(found)
     jsonschema.validate(yaml.safe_load((CHART / "values.yaml").read_text()), found)
+
+
+def test_the_defaults_are_those_of_the_settings_but_for_what_a_pod_needs() -> None:
+    ours = Settings().model_dump(mode="json")
+    settings = yaml.safe_load((CHART / "values.yaml").read_text())["settings"]
+    differing = {
+        f"{section}.{name}"
+        for section, values in settings.items()
+        for name, value in values.items()
+        if value != ours[section][name]
+    }
+    assert differing == {
+        "service.environment",
+        "slots.wait_seconds",
+        "gateway.request_bytes",
+        "collector.keep_seconds",
+        "collector.last_pass_seconds",
+    }
 
 
 def test_every_mapping_of_ours_refuses_unknown_names() -> None:
