@@ -57,8 +57,8 @@ def _monitor_report(page: Page, image: Path) -> None:
 
 
 def _tune(_: Page, image: Path) -> None:
-    options = ("--trace", "flights", "--service-time", "0.2", "--startup", "30")
-    _tidegate("tune", *options, "--plot", str(image))
+    options = ("--trace", "flights", "--service-time", "0.15", "--startup", "30")
+    _tidegate("tune", *options, "--plot", str(image), TIDEGATE_REPLICAS__MAX="12")
 
 
 def _tidegate(*command: str, **environment: str) -> str:

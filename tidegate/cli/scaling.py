@@ -173,7 +173,7 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="A policy to try beside the default; repeatable. Without any, 16 of them."
+            help="A policy to try beside the default; repeatable. Without any, 15 of them."
         ),
     ] = None,
     parts: Annotated[int, typer.Option(help="Parts of the trace for cross-validation.")] = 4,

@@ -187,9 +187,9 @@ def _scale_violations(axes: Axes, harms: Sequence[float]) -> None:
     axes.set_yscale("symlog", linthresh=linear_up_to, subs=(2, 5))
     for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         set_formatter("{x:,.0f}")
-    if min(harms) < linear_up_to:
-        # Up to there the scale is linear and needs its 0.
-        axes.set_ylim(0, max(linear_up_to, axes.get_ylim()[1]))
+    # Up to there the scale is linear and needs its 0; beyond it, the margin would reach below 0.
+    bottom = 0 if min(harms) < linear_up_to else min(harms) / 2
+    axes.set_ylim(bottom, max(linear_up_to, axes.get_ylim()[1]))
 
 
 def _front(points: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
