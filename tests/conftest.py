@@ -22,6 +22,7 @@ from support.kubernetes.control_plane import PROGRAMS, ControlPlane, running
 from support.kubernetes.programs import skip_unless_built
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
+from tidegate.stack.prometheus import PrometheusError, promtool_binary
 
 # Started in the background by a shell, we ignore Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -102,6 +103,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """All workers have ended."""
     if not hasattr(config, "workerinput"):
         end_run()
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The promtool of the Prometheus that is installed."""
+    try:
+        return str(promtool_binary())
+    except PrometheusError as error:
+        unavailable(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,11 @@ import numpy.typing as npt
 import pytest
 import yaml
 
-from support.components import AT_NIGHT, unavailable
+from support.components import AT_NIGHT
 from tidegate.monitoring.counting.drift_test import psi, smoothed_ratios
 from tidegate.observability_files.paths import observability_folder
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.features import Feature
-from tidegate.stack.prometheus import PrometheusError, promtool_binary
 
 pytestmark = pytest.mark.integration
 
@@ -86,14 +85,6 @@ CASES = (
 )
 # It takes as long as the day with 24 cycles, which asks more of the rules.
 A_DAY_WITH_ONE_CYCLE = Case("1d", 86_400, scrape=15, evaluation=60, cycles=1)
-
-
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    try:
-        return str(promtool_binary())
-    except PrometheusError as error:
-        unavailable(str(error))
 
 
 def rule_groups(window: str) -> list[dict[str, Any]]:

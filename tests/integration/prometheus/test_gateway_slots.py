@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from support.components import unavailable
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.rules.service_rules import ARRIVALS, BUSY, QUEUE, SLOTS
 from tidegate.settings import Settings
-from tidegate.stack.prometheus import PrometheusError, promtool_binary
 from tools.generate.promtool.case_types import STEADY, RecordingCase
 from tools.generate.promtool.promtool_files import recording_tests
 
@@ -85,11 +83,9 @@ CASES = (
 )  # fmt: skip
 
 
-def test_the_gateway_s_numbers_are_recorded_where_replicas_report_none(tmp_path: Path) -> None:
-    try:
-        promtool = promtool_binary()
-    except PrometheusError as error:
-        unavailable(str(error))
+def test_the_gateway_s_numbers_are_recorded_where_replicas_report_none(
+    tmp_path: Path, promtool: str
+) -> None:
     write_rule_files(COMMAND, tmp_path / "rules")
     (tmp_path / "tests").mkdir()
     file = tmp_path / "tests" / "slots.yml"

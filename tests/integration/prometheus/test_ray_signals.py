@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from support.components import unavailable
 from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.ray_signals import ARRIVALS, WAITING
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.rules.service_rules import BUSY, SLOTS
 from tidegate.settings import Settings
-from tidegate.stack.prometheus import PrometheusError, promtool_binary
 from tools.generate.promtool.case_types import STEADY, RecordingCase
 from tools.generate.promtool.promtool_files import recording_tests
 
@@ -138,14 +136,6 @@ HAPROXY_CASES = (
         {"service:queue:now": None, "service:arrival_rate:15s": None},
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    try:
-        return str(promtool_binary())
-    except PrometheusError as error:
-        unavailable(str(error))
 
 
 @pytest.mark.parametrize(("ingress", "cases"), [("proxy", PROXY_CASES), ("haproxy", HAPROXY_CASES)])

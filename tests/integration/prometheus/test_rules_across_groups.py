@@ -11,7 +11,6 @@ import yaml
 
 from tidegate.rules.rule_files import model_groups
 from tidegate.settings import Settings
-from tidegate.stack.prometheus import promtool_binary
 
 pytestmark = pytest.mark.integration
 MODEL = '{model="m",version="1"}'
@@ -24,7 +23,7 @@ EXPECTED = {
 @pytest.mark.parametrize("recorded", EXPECTED)
 @pytest.mark.parametrize(("rows", "value"), [(4, 0.75), (0, None)])
 def test_rows_that_one_group_has_counted_and_the_other_not_yet_give_no_value(
-    tmp_path: Path, recorded: str, rows: int, value: float | None
+    tmp_path: Path, promtool: str, recorded: str, rows: int, value: float | None
 ) -> None:
     (rule,) = (
         recording
@@ -46,7 +45,7 @@ def test_rows_that_one_group_has_counted_and_the_other_not_yet_give_no_value(
     whole = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test]}
     (tmp_path / "test.yml").write_text(yaml.safe_dump(whole))
     done = subprocess.run(
-        [promtool_binary(), "test", "rules", "test.yml"],
+        [promtool, "test", "rules", "test.yml"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

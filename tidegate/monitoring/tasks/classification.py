@@ -35,8 +35,6 @@ from tidegate.settings import Drift
 MAX_LABELS: Final = 8
 """More labels than this are not distinguishable: the most frequent ones are shown."""
 COLOURS: Final = ("p95", "queue", "replicas", "bad")
-
-
 MAX_NAMES: Final = 50
 """Further labels that the reference does not have are counted as `other`."""
 # With more classes than this, a pair of labels has no series before its first outcome.
