@@ -19,6 +19,7 @@ from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from tidegate.events.event import Event
 from tidegate.store.base import SearchRequest
+from tidegate.store.own_fields import own_fields
 
 pytestmark = pytest.mark.e2e
 
@@ -127,6 +128,15 @@ def test_the_store_has_exactly_one_event_per_answered_request(
     assert len(events) == answered == summary["answered"]
     assert len({event["event"]["id"] for event in events}) == len(events)
     assert {event["tidegate"]["work"] for event in events} == {"light", "medium", "heavy"}
+
+
+def test_every_field_of_its_own_events_is_in_the_mapping(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
+    stack, _ = after_load
+    events = [*find(stack, "*"), *find(stack, "*", stream="traces")]
+    others = {name for event in events for name, _ in own_fields(event).values.values()}
+    assert others == set()
 
 
 def test_every_sampled_trace_has_one_request_event(

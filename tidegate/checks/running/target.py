@@ -17,6 +17,7 @@ from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.running_settings import running_settings
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
+from tidegate.store.kinds import store_server
 
 
 class NoStackError(RuntimeError):
@@ -59,13 +60,15 @@ class Target:
         return HttpClient(self.session, url)
 
     def elasticsearch(self) -> HttpClient:
-        """The client of Elasticsearch, from `[store.elasticsearch]`.
+        """The client of the store's server, with its login.
 
         Raises:
             SecretFileError: the password cannot be read.
-            HttpError: the CA file cannot be read.
+            HttpError: the CA file cannot be read, or the store is no server.
         """
-        return elasticsearch_client(self.session, self.settings.store.elasticsearch)
+        if (server := store_server(self.settings)) is None:
+            raise HttpError(f"store.kind: {self.settings.store.kind} has no server")
+        return elasticsearch_client(self.session, server)
 
     def elasticsearch_of_viewer(self) -> HttpClient:
         """The client of Elasticsearch with the login of Kibana's user: it finds a right that a person lacks.

@@ -42,6 +42,12 @@ RULE_SETTINGS: Final = (
     "drift.error_z",
     "drift.label_lag_seconds",
 )
+# The settings whose defaults the chart's templates read.
+TEMPLATE_SETTINGS: Final = {
+    "slots": {"per_replica"},
+    "gateway": {"queue_seconds"},
+    "replicas": {"min", "max", "start_seconds", "drain_seconds"},
+}
 
 
 def chart_files(settings: Settings) -> dict[Path, str]:
@@ -52,6 +58,9 @@ def chart_files(settings: Settings) -> dict[Path, str]:
     values = read_values()
     return {
         FOLDER / "files" / "rule-settings.json": _rule_settings(),
+        FOLDER / "files" / "default-settings.json": _json(
+            Settings().model_dump(mode="json", include=TEMPLATE_SETTINGS)
+        ),
         FOLDER / "files" / "gateway-metrics.yaml": _gateway_relabelings(settings),
         FOLDER / "values.schema.json": values_schema(values),
         Path("docs/reference/kubernetes.md"): values_page(values),
@@ -61,7 +70,11 @@ def chart_files(settings: Settings) -> dict[Path, str]:
 def _rule_settings() -> str:
     """The default of each setting that the rules depend on, for the chart's own check."""
     defaults = {name: setting_names()[name][0] for name in RULE_SETTINGS}
-    return json.dumps(defaults, indent=2) + "\n"
+    return _json(defaults)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 def _gateway_relabelings(settings: Settings) -> str:

@@ -1,6 +1,7 @@
-{{/* Tidegate's settings: the values, and those that the chart sets itself. Returns JSON. */}}
+{{/* Tidegate's settings: the values over the defaults that templates read, and those that the chart sets itself. Returns JSON. */}}
 {{- define "tidegate.settings" -}}
-{{- $replicas := .Values.settings.replicas -}}
+{{- $settings := mergeOverwrite (.Files.Get "files/default-settings.json" | fromJson) (deepCopy .Values.settings) -}}
+{{- $replicas := $settings.replicas -}}
 {{- $start := $replicas.start | default (max 1 (int $replicas.min)) -}}
 {{- $host := ternary "::" "0.0.0.0" (eq .Values.ipFamily "IPv6") -}}
 {{- $elasticsearch := dict "url" .Values.elasticsearch.url -}}
@@ -18,7 +19,7 @@
 {{- if eq (include "tidegate.mode" .) "none" -}}
 {{- $_ := set $own.replicas "max" (max 1 (int $start)) -}}
 {{- end -}}
-{{- mergeOverwrite (deepCopy .Values.settings) $own | toJson -}}
+{{- mergeOverwrite $settings $own | toJson -}}
 {{- end -}}
 
 {{/* A mapping as tables of TOML. Arguments: [prefix, mapping]. */}}
