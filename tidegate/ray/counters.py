@@ -6,9 +6,8 @@ stay right when Ray drops a report or reports at other times.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
@@ -79,30 +78,6 @@ def edges(counters: Iterable[str], name: str) -> dict[float, str]:
             except ValueError:
                 continue
     return dict(sorted(found.items()))
-
-
-def quantile(buckets: Mapping[float, float], share: float) -> float | None:
-    """The quantile of a histogram, interpolated within its bucket as `histogram_quantile` of PromQL does it.
-
-    Args:
-        buckets: the cumulative count by upper edge, in ascending order; the last edge is infinite.
-        share: the quantile, in (0, 1).
-
-    Returns:
-        The quantile, in the unit of the edges; None without observations.
-    """
-    total = max(buckets.values(), default=0.0)
-    if total <= 0:
-        return None
-    rank, lower, below = share * total, 0.0, 0.0
-    for edge, count in buckets.items():
-        if count >= rank:
-            if math.isinf(edge):
-                return lower
-            width = (rank - below) / (count - below) if count > below else 1.0
-            return lower + (edge - lower) * width
-        lower, below = edge, count
-    return lower
 
 
 def _add_gauge(counters: dict[str, float], name: str, metric: Metric | None) -> None:

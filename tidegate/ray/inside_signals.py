@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from tidegate.autoscaler.histograms import histogram_quantile
 from tidegate.autoscaler.types import Signals
 from tidegate.ray.counters import (
     BUSY,
@@ -16,7 +17,6 @@ from tidegate.ray.counters import (
     SLOTS,
     WAITING,
     edges,
-    quantile,
 )
 from tidegate.ray.totals import Growth, Totals
 
@@ -36,42 +36,25 @@ class Sample(Protocol):
 
 
 class Context(Protocol):
-    """What is needed of `ray.serve.config.AutoscalingContext`."""
+    """What is needed of `ray.serve.config.AutoscalingContext`.
 
-    @property
-    def target_num_replicas(self) -> int:
-        """The number that Ray brings the deployment to."""
-        ...
+    Attributes:
+        target_num_replicas: the number that Ray brings the deployment to.
+        running_replicas: the ids of the running replicas.
+        raw_metrics: the recent values by metric and replica.
+        total_queued_requests: those in the queues of Ray's routers, averaged over `look_back_period_s`.
+        current_time: seconds since 1970.
+        capacity_adjusted_min_replicas: the smallest number.
+        capacity_adjusted_max_replicas: the largest number.
+    """
 
-    @property
-    def running_replicas(self) -> Sequence[Any]:
-        """The ids of the running replicas."""
-        ...
-
-    @property
-    def raw_metrics(self) -> Mapping[str, Mapping[Any, Sequence[Sample]]] | None:
-        """The recent values by metric and replica."""
-        ...
-
-    @property
-    def total_queued_requests(self) -> float | None:
-        """The requests in the queues of Ray's routers, averaged over `look_back_period_s`."""
-        ...
-
-    @property
-    def current_time(self) -> float | None:
-        """Seconds since 1970."""
-        ...
-
-    @property
-    def capacity_adjusted_min_replicas(self) -> int:
-        """The smallest number."""
-        ...
-
-    @property
-    def capacity_adjusted_max_replicas(self) -> int:
-        """The largest number."""
-        ...
+    target_num_replicas: int
+    running_replicas: Sequence[Any]
+    raw_metrics: Mapping[str, Mapping[Any, Sequence[Sample]]] | None
+    total_queued_requests: float | None
+    current_time: float | None
+    capacity_adjusted_min_replicas: int
+    capacity_adjusted_max_replicas: int
 
 
 class InsideSignals:
@@ -203,6 +186,6 @@ def _mean(growth: Growth | None, name: str) -> float | None:
 def _quantile(growth: Growth | None, name: str, share: float) -> float | None:
     if growth is None:
         return None
-    return quantile(
-        {edge: growth.by[bucket] for edge, bucket in edges(growth.by, name).items()}, share
-    )
+    buckets = edges(growth.by, name)
+    finite = [edge for edge in buckets if math.isfinite(edge)]
+    return histogram_quantile(share, finite, [growth.by[one] for one in buckets.values()])

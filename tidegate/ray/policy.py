@@ -28,9 +28,7 @@ class SloqPolicy:
         latency_seconds: the objective, as `slo.latency_seconds`.
         latency_quantile: the fraction of requests that must meet it.
         until: the byte of the response that must arrive within it.
-        slots: of a replica; 0 to take what the replicas report.
         stale_seconds: older counters are not used.
-        tick_seconds: the time between decisions; 0 for the policy's own.
         clock: seconds, on a clock that does not go back.
 
     Raises:
@@ -44,17 +42,13 @@ class SloqPolicy:
         latency_seconds: float = 0.5,
         latency_quantile: float = 0.95,
         until: Literal["last_byte", "first_byte"] = "last_byte",
-        slots: int = 0,
         stale_seconds: float = 15.0,
-        tick_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_live(policy)
         self._expression = policy
         self._objective = (latency_seconds, latency_quantile, until)
-        self._slots = slots or None
         self._stale_seconds = stale_seconds
-        self._tick_seconds = tick_seconds or None
         self._clock = clock
         self._signals = InsideSignals(latency_quantile)
         self._built: tuple[Bounds, BuiltPolicy] | None = None
@@ -101,11 +95,8 @@ class SloqPolicy:
         )
         if self._built is None or self._built[0] != bounds:
             seconds, share, until = self._objective
-            context = PolicyContext(
-                bounds, seconds, share, self._stale_seconds, slots=self._slots, until=until
-            )
-            built = build_policy(self._expression, context, tick_seconds=self._tick_seconds)
-            self._built = (bounds, built)
+            context = PolicyContext(bounds, seconds, share, self._stale_seconds, until=until)
+            self._built = (bounds, build_policy(self._expression, context))
         return self._built[1]
 
     def _report(self, problem: str) -> None:

@@ -15,7 +15,6 @@ from tidegate.ray.counters import (
     WAITING,
     CumulativeCounters,
     edges,
-    quantile,
 )
 from tidegate.serving import SlotMetrics
 from tidegate.settings import Slo
@@ -71,21 +70,3 @@ def test_a_name_that_is_no_edge_is_no_bucket() -> None:
         1.0: "a_le_1.0",
         math.inf: "a_le_+Inf",
     }
-
-
-# Checked against histogram_quantile of Prometheus 2.42.
-@pytest.mark.parametrize(
-    ("buckets", "share", "expected"),
-    [
-        ({0.1: 0, 0.2: 10, math.inf: 10}, 0.5, 0.15),
-        ({0.1: 5, 0.2: 10, math.inf: 10}, 0.5, 0.1),
-        ({0.1: 5, 0.2: 9, math.inf: 10}, 0.99, 0.2),
-        ({0.1: 0, math.inf: 0}, 0.5, None),
-        ({}, 0.5, None),
-    ],
-)
-def test_a_quantile_is_interpolated_within_its_bucket(
-    buckets: dict[float, float], share: float, expected: float | None
-) -> None:
-    found = quantile(buckets, share)
-    assert found == (None if expected is None else pytest.approx(expected))

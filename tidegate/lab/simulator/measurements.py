@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.autoscaler.histograms import histogram_quantile
 from tidegate.autoscaler.types import Signals
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Blackout, Floats
@@ -135,16 +136,19 @@ class SimulatedMetrics:
         busy = started - ended
 
         window = slice(self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1, scrape + 1)
-        service, latency = self._service[window].sum(axis=0), self._latency[window].sum(axis=0)
+        edges = self._edges.tolist()
+        service, latency = (
+            each[window].sum(axis=0).cumsum().tolist() for each in (self._service, self._latency)
+        )
         return Signals(
             arrival_rate=self._rate(at, arrived, SHORT_WINDOW_SECONDS, since),
             service_seconds=self._mean_service(at - LONG_WINDOW_SECONDS, scrape, since),
             in_system=float(arrived - started + busy),
             slots_per_replica=self.system.reported_slots or self.system.slots,
-            latency_seconds=histogram_quantile(self.system.slo_quantile, self._edges, latency),
+            latency_seconds=histogram_quantile(self.system.slo_quantile, edges, latency),
             age_seconds=now - at,
             arrival_rate_60s=self._rate(at, arrived, LONG_WINDOW_SECONDS, since),
-            service_seconds_p95=histogram_quantile(0.95, self._edges, service),
+            service_seconds_p95=histogram_quantile(0.95, edges, service),
             busy=float(busy),
             queued=float(arrived - started),
             in_system_60s=self._mean_in_system(at, since, until),
@@ -228,25 +232,3 @@ class SimulatedMetrics:
     def _scrape_after(self, times: Floats) -> Counts:
         at = np.ceil(times / self.system.scrape_seconds).astype(np.int64)
         return np.minimum(at, len(self._ends) - 1)
-
-
-def histogram_quantile(quantile: float, edges: Floats, counts: Counts) -> float | None:
-    """As in Prometheus: linear within the bucket that holds the rank; None without samples.
-
-    Args:
-        quantile: in [0, 1].
-        edges: upper edges of the buckets, ascending.
-        counts: samples in each bucket, and above the last edge.
-    """
-    cumulative = np.cumsum(counts)
-    total = int(cumulative[-1])
-    if not total:
-        return None
-    rank = quantile * total
-    bucket = int(np.searchsorted(cumulative, rank))
-    if bucket >= len(edges):
-        return float(edges[-1])
-    lower = float(edges[bucket - 1]) if bucket else 0.0
-    below = int(cumulative[bucket - 1]) if bucket else 0
-    share = (rank - below) / max(int(counts[bucket]), 1)
-    return lower + (float(edges[bucket]) - lower) * share

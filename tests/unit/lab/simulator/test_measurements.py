@@ -4,11 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tidegate.autoscaler.types import Signals
-from tidegate.lab.simulator.measurements import SimulatedMetrics, histogram_quantile
+from tidegate.lab.simulator.measurements import SimulatedMetrics
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Blackout
 
@@ -125,37 +123,3 @@ def test_counters_that_stop_show_falling_rates_and_the_same_requests() -> None:
 def test_only_measured_values_can_freeze() -> None:
     seen = metrics(Blackout(0, 70, "frozen")).read(61.0, ready=1, running=1, desired=1)
     assert seen.arrival_rate is None
-
-
-BUCKET_EDGES = np.array([1.0, 2.0, 4.0])
-
-
-@pytest.mark.parametrize(
-    ("quantile", "counts", "value"),
-    [
-        (0.5, [0, 0, 0, 0], None),
-        (0.5, [10, 0, 0, 0], 0.5),
-        (0.5, [0, 10, 0, 0], 1.5),
-        (0.9, [5, 5, 0, 0], 1.8),
-        (0.95, [0, 0, 20, 0], 3.9),
-        (0.99, [0, 0, 0, 7], 4.0),
-        (1.0, [1, 0, 1, 0], 4.0),
-        (0.0, [0, 5, 0, 0], 0.0),
-    ],
-)
-def test_histogram_quantile_equals_that_of_prometheus(
-    quantile: float, counts: list[int], value: float | None
-) -> None:
-    found = histogram_quantile(quantile, BUCKET_EDGES, np.array(counts))
-    assert found == (None if value is None else pytest.approx(value))
-
-
-@given(st.lists(st.integers(0, 100), min_size=4, max_size=4), st.floats(0, 1), st.floats(0, 1))
-def test_histogram_quantile_rises_within_the_edges(
-    counts: list[int], one: float, other: float
-) -> None:
-    low, high = (
-        histogram_quantile(q, BUCKET_EDGES, np.array(counts)) for q in sorted((one, other))
-    )
-    if sum(counts):
-        assert 0 <= (low or 0.0) <= (high or 0.0) <= 4
