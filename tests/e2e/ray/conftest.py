@@ -1,25 +1,12 @@
-"""What the tests of Ray Serve share. A cluster takes half a minute to start, so a file has one."""
+"""What a failed test of Ray Serve reports."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Generator, Iterator
-from pathlib import Path
+from collections.abc import Generator
 
 import pytest
 
 from support.ray.cluster import Cluster
-
-
-@pytest.fixture(scope="module")
-def short_folder() -> Iterator[Path]:
-    """Ray's sockets are below it, and the path of a socket has at most 107 characters."""
-    folder = Path(tempfile.mkdtemp(prefix="tg-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
