@@ -198,41 +198,41 @@ WITHOUT_RISE = st.sampled_from(
     ]
 )
 BAD = st.lists(st.lists(st.sampled_from([math.nan, math.inf, -1.0, 1e10]), max_size=9), max_size=9)
-every_policy = pytest.mark.parametrize("name", POLICIES)
 
 
-@every_policy
+# Each example is tried on all policies: to draw it costs more than their decisions.
 @given(seen=ANY_SIGNALS | VALID_SIGNALS, rates=WITHOUT_RISE | BAD, now=st.floats(0, 1e6))
 @settings(max_examples=examples(60))
 def test_without_a_proven_rise_it_decides_as_the_policy_alone(
-    name: str, seen: Signals, rates: Any, now: float
+    seen: Signals, rates: Any, now: float
 ) -> None:
-    alone = build_policy(name, CONTEXT).policy({}, seen, now)
-    found = prepared(name)({}, replace(seen, daily_rates=rates), now)
-    assert (found.desired, found.slots, found.reason, found.explanation) == (
-        *(alone.desired, alone.slots, alone.reason, alone.explanation),
-    )
-    assert found.state["inner"] == alone.state
+    for name in POLICIES:
+        alone = build_policy(name, CONTEXT).policy({}, seen, now)
+        found = prepared(name)({}, replace(seen, daily_rates=rates), now)
+        assert (found.desired, found.slots, found.reason, found.explanation) == (
+            *(alone.desired, alone.slots, alone.reason, alone.explanation),
+        ), name
+        assert found.state["inner"] == alone.state, name
 
 
-@every_policy
 @given(
     history=st.lists(ANY_SIGNALS | VALID_SIGNALS, min_size=1, max_size=5),
     rates=ANY_RATES | RATES | st.just(with_rises()),
 )
 @settings(max_examples=examples(60))
 def test_it_only_ever_adds_replicas_and_teaches_the_policy_nothing(
-    name: str, history: list[Signals], rates: Any
+    history: list[Signals], rates: Any
 ) -> None:
-    policy, decide = build_policy(name, CONTEXT).policy, prepared(name)
-    states: list[dict[str, Any]] = [{}, {}]
-    for number, seen in enumerate(history):
-        alone = policy(states[0], seen, 5.0 * number)
-        found = decide(states[1], replace(seen, daily_rates=rates), 5.0 * number)
-        assert alone.desired <= found.desired <= max(alone.desired, 20)
-        assert found.slots == alone.slots
-        states = [alone.state, json.loads(json.dumps(found.state))]
-        assert states[1]["inner"] == json.loads(json.dumps(alone.state))
+    for name in POLICIES:
+        policy, decide = build_policy(name, CONTEXT).policy, prepared(name)
+        states: list[dict[str, Any]] = [{}, {}]
+        for number, seen in enumerate(history):
+            alone = policy(states[0], seen, 5.0 * number)
+            found = decide(states[1], replace(seen, daily_rates=rates), 5.0 * number)
+            assert alone.desired <= found.desired <= max(alone.desired, 20), name
+            assert found.slots == alone.slots, name
+            states = [alone.state, json.loads(json.dumps(found.state))]
+            assert states[1]["inner"] == json.loads(json.dumps(alone.state)), name
 
 
 def test_what_is_unknown_or_has_come_is_not_prepared_for() -> None:
