@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck
@@ -23,6 +23,9 @@ from support.kubernetes.programs import skip_unless_built
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
 from tidegate.stack.prometheus import PrometheusError, promtool_binary
+
+if TYPE_CHECKING:  # 0.4 s
+    from playwright.sync_api import Browser, Page
 
 # Started in the background by a shell, we ignore Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,7 +45,8 @@ hypothesis_settings.load_profile("same")
 
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
 # other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle. So
-# there are two groups of them, of about the same length; ENGINES begin when those are about to end.
+# there are two groups of them, of about the same length in plain `make test`; ENGINES begin when those are
+# about to end.
 # Two files of provision use the same Elasticsearch with accounts, which takes 15 CPU-seconds to start.
 # Those of kubernetes use the same control plane, which takes 600 MiB. Those on real nodes mostly wait: three
 # clusters, for about the same time each.
@@ -53,8 +57,9 @@ TOGETHER = {
     "tests/e2e/kubernetes/": "Kubernetes",
     "tests/e2e/ray/": ENGINES,
     "tests/e2e/bentoml/": ENGINES,
-    "tests/e2e/compose/": "stacks of Compose and models",
-    "tests/e2e/model/": "stacks of Compose and models",
+    "tests/e2e/compose/": "stacks of Compose, models and the console",
+    "tests/e2e/model/": "stacks of Compose, models and the console",
+    "tests/e2e/test_console": "stacks of Compose, models and the console",
     "tests/e2e/": "other stacks",
     "tests/integration/stack/": "integration of the stack",
     "tests/integration/provision/": "provision",
@@ -126,6 +131,24 @@ def unused_tcp_port_factory() -> Callable[[], int]:
 def unused_tcp_port() -> int:
     """One of those."""
     return free_port()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, which takes a second of CPU time to start."""
+    from support.browser import running_browser
+
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of it."""
+    from support.browser import new_page
+
+    with new_page(browser) as page:
+        yield page
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import HttpCredentials, Page, expect
+from playwright.sync_api import Browser, HttpCredentials, Page, expect
 
-from support.browser import DEADLINE_MS, browser_page, failures_of
+from support.browser import DEADLINE_MS, failures_of, new_page
 from support.checkout import ROOT
 from support.eventually import eventually
 from support.npm import npm_package
@@ -100,12 +100,6 @@ def get_status(url: str) -> int:
 @pytest.fixture(scope="module")
 def address(stack: Stack) -> str:
     return str(stack.status()["console"])
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with browser_page() as page:
-        yield page
 
 
 def test_the_overview_shows_the_state_and_breaks_no_rule_of_its_policy(
@@ -244,17 +238,22 @@ def test_the_keyboard_alone_reaches_all_that_a_mouse_does(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_telephone_shows_it_without_scrolling_sideways(address: str, scheme: str) -> None:
-    with browser_page(viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
+def test_a_telephone_shows_it_without_scrolling_sideways(
+    address: str, browser: Browser, scheme: str
+) -> None:
+    viewport = {"width": 390, "height": 844}
+    with new_page(browser, viewport=viewport, color_scheme=scheme) as page:
         page.goto(address)
         expect(page.locator("canvas").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation_on_any_page(address: str, scheme: str) -> None:
+def test_axe_finds_no_serious_violation_on_any_page(
+    address: str, browser: Browser, scheme: str
+) -> None:
     axe = (npm_package("axe-core") / "axe.min.js").read_text("utf-8")
-    with browser_page(color_scheme=scheme) as page:
+    with new_page(browser, color_scheme=scheme) as page:
         page.goto(address)
         trace = page.locator("[data-block=slow] a").first.get_attribute("href")
         for path in (*(one.path for one, _ in PAGES), trace):
@@ -278,7 +277,7 @@ def test_the_page_of_the_gateway_leads_to_the_console(
 
 
 def test_without_a_supervisor_prometheus_tells_what_runs(
-    stack: Stack, tmp_path: Path, artefact: Path
+    stack: Stack, browser: Browser, tmp_path: Path, artefact: Path
 ) -> None:
     """As in Docker Compose, where it needs a token, too."""
     token, port = tmp_path / "token", free_ports(1)
@@ -292,7 +291,7 @@ def test_without_a_supervisor_prometheus_tells_what_runs(
         try:
             eventually(lambda: get_status(f"{address}/live") == 200, "the console answers")
             assert get_status(address) == 401
-            with browser_page(http_credentials=login) as page:
+            with new_page(browser, http_credentials=login) as page:
                 failures = failures_of(page)
                 page.goto(address)
                 expect(page.locator("[data-block=state]")).to_have_text("ready")

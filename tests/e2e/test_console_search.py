@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from support.browser import DEADLINE_MS, browser_page, failures_of
+from support.browser import DEADLINE_MS, failures_of, new_page
 from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
@@ -79,12 +79,6 @@ def fail(stack: Stack) -> None:
 @pytest.fixture(scope="module")
 def address(stack: Stack) -> str:
     return str(stack.status()["console"]).rstrip("/")
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with browser_page() as page:
-        yield page
 
 
 def test_a_search_finds_an_event_and_its_drawer_returns_the_focus(address: str, page: Page) -> None:
@@ -179,7 +173,7 @@ def test_a_live_list_shows_new_events(address: str, stack: Stack, page: Page) ->
 
 
 def test_a_damaged_store_is_said_until_it_is_repaired(
-    address: str, stack: Stack, page: Page
+    address: str, stack: Stack, browser: Browser, page: Page
 ) -> None:
     page.goto(f"{address}/search?live=1")
     banner, lines = page.locator("#banner"), page.locator(".events tbody tr")
@@ -190,11 +184,9 @@ def test_a_damaged_store_is_said_until_it_is_repaired(
         (stack.settings.stack.data_dir / "store" / "format.json").write_text("{")
         expect(banner).to_contain_text("Event store")
         expect(lines.first).to_be_visible()  # what was known last
-        browser = page.context.browser
-        assert browser is not None
-        other = browser.new_page()
-        other.goto(f"{address}/search")
-        expect(other.get_by_role("alert")).to_contain_text("tidegate doctor")
+        with new_page(browser) as other:
+            other.goto(f"{address}/search")
+            expect(other.get_by_role("alert")).to_contain_text("tidegate doctor")
     finally:
         os.kill(collector["pid"], signal.SIGCONT)
     expect(banner).to_be_hidden()
@@ -203,8 +195,11 @@ def test_a_damaged_store_is_said_until_it_is_repaired(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_telephone_shows_each_page_without_scrolling_sideways(address: str, scheme: str) -> None:
-    with browser_page(viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
+def test_a_telephone_shows_each_page_without_scrolling_sideways(
+    address: str, browser: Browser, scheme: str
+) -> None:
+    viewport = {"width": 390, "height": 844}
+    with new_page(browser, viewport=viewport, color_scheme=scheme) as page:
         for path in ("/search", "/traces", f"/traces/{TRACE}"):
             page.goto(address + path)
             expect(page.get_by_role("main")).to_be_visible()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from support.components import unavailable
 
@@ -19,21 +19,31 @@ DEADLINE_MS = 30_000
 
 
 @contextmanager
-def browser_page(**options: Any) -> Iterator[Page]:
-    """A page of a browser of its own; without Chromium the test is skipped.
+def running_browser() -> Iterator[Browser]:
+    """A browser; without Chromium the test is skipped.
 
-    Args:
-        options: of Playwright's `new_page`, such as `viewport`.
+    Until it is closed, no asyncio loop can run in this thread.
     """
     chromium = shutil.which("chromium")
     if not chromium:
         unavailable("there is no chromium: scripts/setup chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(**options)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def new_page(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page that shares nothing with the others of the browser.
+
+    Args:
+        browser: the browser.
+        options: of Playwright's `new_page`, such as `viewport`.
+    """
+    with browser.new_page(**options) as page:
         page.set_default_timeout(DEADLINE_MS)
         yield page
-        browser.close()
 
 
 def failures_of(page: Page) -> list[str]:

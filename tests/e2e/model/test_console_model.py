@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from support.browser import DEADLINE_MS, browser_page, failures_of
+from support.browser import DEADLINE_MS, failures_of
 from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from support.samples.candidate_models import make_candidate
-from tidegate.service.model.artefact import SAMPLES, load
+from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 
 pytestmark = pytest.mark.e2e
 expect.set_options(timeout=DEADLINE_MS)
@@ -29,24 +29,23 @@ def post(stack: Stack, path: str, body: Any) -> Any:
     return answer.body
 
 
-def shows(stack: Stack, *texts: str | re.Pattern[str]) -> None:
+def shows(page: Page, stack: Stack, *texts: str | re.Pattern[str]) -> None:
     """The page says each of these above its charts, and draws the accuracy, not the error of a regressor."""
     eventually(lambda: stack.query("model:accuracy_realised:5m"), "the labels are counted")
-    with browser_page() as page:
-        failures = failures_of(page)
-        page.goto(f"{stack.status()['console']}/model")
-        for text in texts:
-            expect(page.locator("[data-block=versions]")).to_contain_text(text)
-        accuracy = page.locator("figure", has_text="Accuracy over 5m")
-        expect(accuracy.locator(".u-legend")).to_contain_text(
-            re.compile(r"measured by labels ?[\d.]+ %")
-        )
-        expect(page.locator("figure", has_text="Absolute error")).to_be_hidden()
-        assert failures == []
+    failures = failures_of(page)
+    page.goto(f"{stack.status()['console']}/model")
+    for text in texts:
+        expect(page.locator("[data-block=versions]")).to_contain_text(text)
+    accuracy = page.locator("figure", has_text="Accuracy over 5m")
+    expect(accuracy.locator(".u-legend")).to_contain_text(
+        re.compile(r"measured by labels ?[\d.]+ %")
+    )
+    expect(page.locator("figure", has_text="Absolute error")).to_be_hidden()
+    assert failures == []
 
 
-def test_it_shows_the_agreement_of_the_shadow_and_what_labels_measure(
-    tmp_path: Path, artefact: Path
+def test_the_agreement_of_the_shadow_is_counted_stored_and_shown_and_what_labels_measure(
+    tmp_path: Path, artefact: Path, page: Page
 ) -> None:
     shadow = make_candidate(load(artefact), tmp_path / "next").path
     model = {"path": str(artefact), "shadow_path": str(shadow), "shadow_share": 1.0}
@@ -54,19 +53,36 @@ def test_it_shows_the_agreement_of_the_shadow_and_what_labels_measure(
     with running(tmp_path, artefact, model=model, console=CONSOLE) as stack:
         eventually(lambda: stack.query("ml_shadow_predictions_total"), "the shadow is loaded")
         answered = post(stack, "/predict", {"instances": rows})["predictions"]
+
+        def agreement() -> dict[str, float]:
+            found = stack.query("sum by (agree) (ml_shadow_predictions_total)")
+            counted = {one["metric"]["agree"]: float(one["value"][1]) for one in found}
+            return counted if sum(counted.values()) == ROWS else {}
+
+        counted = eventually(agreement, "all rows are counted")
+        event, *_ = eventually(
+            lambda: stack.search("tidegate.shadow.agreed:>=0", size=1).hits, "its event is stored"
+        )
+        said = event["tidegate"]["shadow"]
+        assert said["agreed"] == counted["true"] > counted["false"]
+        assert said["version"] == read_manifest(shadow).version
         labels = [{name: one[name] for name in ("prediction_id", "label")} for one in answered]
         assert post(stack, "/feedback", {"outcomes": labels})["accepted"] == ROWS
         agrees = re.compile(
             r"the shadow of flights [0-9a-f]{12}\s+It agrees with the model .* on \d+"
         )
-        shows(stack, re.compile(r"few rows About 2\d\d rows"), agrees)
+        shows(page, stack, re.compile(r"few rows About 2\d\d rows"), agrees)
 
 
-def test_it_shows_the_watched_model_of_an_application(tmp_path: Path, artefact: Path) -> None:
+def test_it_shows_the_watched_model_of_an_application(
+    tmp_path: Path, artefact: Path, page: Page
+) -> None:
     folder = ROOT / "examples" / "own-app"
     service = {"app": "desk.main:app", "app_dir": str(folder)}
     with running(tmp_path, artefact, service=service, console=CONSOLE) as stack:
         for line in (folder / "tickets.ndjson").read_bytes().splitlines()[:20]:
             filed = post(stack, "/tickets", json.loads(line))
             post(stack, "/corrections", {name: filed[name] for name in ("prediction_id", "queue")})
-        shows(stack, "Drift of triage 1.0.0", "channel", re.compile(r"few rows About 2\d rows"))
+        shows(
+            page, stack, "Drift of triage 1.0.0", "channel", re.compile(r"few rows About 2\d rows")
+        )

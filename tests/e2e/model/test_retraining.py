@@ -232,30 +232,3 @@ def total(stack: Stack, query: str) -> int:
         return store.search(SearchRequest(query=query, size=0)).total
     finally:
         store.close()
-
-
-def test_a_shadow_scores_the_traffic_and_its_agreement_is_counted(
-    tmp_path: Path, artefact: Path, candidate: Path
-) -> None:
-    model = {"shadow_path": str(candidate), "shadow_share": 1.0}
-    rows = instances(artefact)[:200]
-    with running(tmp_path, artefact, model={"path": str(artefact), **model}) as stack:
-        eventually(lambda: found(stack, 'message:"shadow loaded"'), "the shadow is loaded")
-        stack.send("/predict", json.dumps({"instances": rows}).encode())
-        by_agreement = "sum by (agree) (ml_shadow_predictions_total)"
-
-        def counted() -> dict[str, float]:
-            return {
-                series["metric"]["agree"]: float(series["value"][1])
-                for series in stack.query(by_agreement)
-            }
-
-        by_agree = eventually(
-            lambda: sum(counted().values()) == 200 and counted(), "all rows are counted"
-        )
-        events = eventually(
-            lambda: found(stack, "tidegate.shadow.agreed:>=0"), "its event is stored"
-        )
-    assert isinstance(by_agree, dict)
-    assert events[0]["tidegate"]["shadow"]["agreed"] == by_agree["true"] > by_agree["false"]
-    assert events[0]["tidegate"]["shadow"]["version"] == read_manifest(candidate).version

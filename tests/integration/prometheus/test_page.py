@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.browser import DEADLINE_MS, browser_page, failures_of
+from support.browser import DEADLINE_MS, failures_of
 from support.components import unavailable
 from support.eventually import eventually
 from support.ports import free_port
@@ -20,12 +20,6 @@ from tidegate.settings import Settings
 from tidegate.stack import prometheus
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with browser_page() as page:
-        yield page
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import shutil
 import subprocess
 
 import orjson
-from playwright.sync_api import Route
+from playwright.sync_api import Page, Route
 
-from support.browser import browser_page
 from support.components import unavailable
 from support.npm import npm_package
 from tidegate.console.site import FOLDER
@@ -33,7 +32,7 @@ def test_their_types_are_right() -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_a_page_says_that_the_console_is_silent_and_connects_again() -> None:
+def test_a_page_says_that_the_console_is_silent_and_connects_again(page: Page) -> None:
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix("http://127.0.0.1/")
         if path.startswith("static/"):
@@ -41,18 +40,17 @@ def test_a_page_says_that_the_console_is_silent_and_connects_again() -> None:
         elif not path:
             route.fulfill(body=PAGE, content_type="text/html")
 
-    with browser_page() as page:
-        page.clock.install()
-        page.route("**/*", answer)
-        with page.expect_request("**/silent"):
-            page.goto("http://127.0.0.1/")
-        assert not page.locator("#banner").is_visible()
-        with page.expect_request("**/silent"):
-            page.clock.fast_forward(50_000)
-        assert "does not answer" in page.inner_text("#banner")
+    page.clock.install()
+    page.route("**/*", answer)
+    with page.expect_request("**/silent"):
+        page.goto("http://127.0.0.1/")
+    assert not page.locator("#banner").is_visible()
+    with page.expect_request("**/silent"):
+        page.clock.fast_forward(50_000)
+    assert "does not answer" in page.inner_text("#banner")
 
 
-def test_the_first_update_leaves_what_a_person_has_written() -> None:
+def test_the_first_update_leaves_what_a_person_has_written(page: Page) -> None:
     field = '<p><input value="30"></p>'
     update = orjson.dumps({"blocks": {"now": field}, "problems": []}).decode()
 
@@ -66,12 +64,11 @@ def test_the_first_update_leaves_what_a_person_has_written() -> None:
             body = f'<div data-block="now">\n{field}\n</div>'
             route.fulfill(body=body, content_type="text/html")
 
-    with browser_page() as page:
-        page.route("**/*", answer)
-        page.goto("http://127.0.0.1/")
-        page.fill("input", "77")
-        page.evaluate(
-            "async () => (await import('/static/live.js')).follow('/u', () => { globalThis.shown = 1; })"
-        )
-        page.wait_for_function("globalThis.shown")
-        assert page.input_value("input") == "77"
+    page.route("**/*", answer)
+    page.goto("http://127.0.0.1/")
+    page.fill("input", "77")
+    page.evaluate(
+        "async () => (await import('/static/live.js')).follow('/u', () => { globalThis.shown = 1; })"
+    )
+    page.wait_for_function("globalThis.shown")
+    assert page.input_value("input") == "77"
