@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from support.components import IN_CI
 from support.doubles.aiohttp_server import serving
 from support.grafana_dashboards import dashboards, elasticsearch_search, fill
 from support.ports import free_port
@@ -24,7 +25,9 @@ from tidegate.checks.running.target import Target
 from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 
-pytestmark = pytest.mark.e2e
+# Plain `make test` has each finding in tests/unit/checks/running/test_grafana.py, each query in
+# test_dashboards.py.
+pytestmark = [pytest.mark.e2e, IN_CI]
 
 SHOWN_SECONDS: Final = 900
 """The dashboards' default time range."""

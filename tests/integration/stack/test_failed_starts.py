@@ -1,4 +1,8 @@
-"""Failed and interrupted starts: the reason is reported, and no process is left."""
+"""Failed and interrupted starts: the reason is reported, and no process is left.
+
+What needs no program is checked in tests/unit/checks/test_start.py, tests/unit/test_command_line.py and
+tests/e2e/test_wheel.py.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +41,6 @@ def test_used_ports_are_reported_before_any_program_starts(stack: Stack) -> None
     assert f"port {stack.port} (gateway.port)" in doctor.stdout
 
 
-@pytest.mark.parametrize("command", [("up", "--detach"), ("up",)])
-def test_a_missing_model_is_reported_with_the_command_that_trains_it(
-    tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    done = prepared(tmp_path, tmp_path / "none").tidegate(*command)
-    assert done.returncode == 1
-    assert "run `tidegate train`" in done.stdout + done.stderr
-
-
 def test_a_broken_model_is_reported_once_with_the_error_of_the_replica(
     tmp_path: Path, artefact: Path
 ) -> None:
@@ -67,39 +62,12 @@ def test_a_broken_model_is_reported_once_with_the_error_of_the_replica(
     assert done.stdout.count("flights-1   started as process") == 1
 
 
-def test_a_missing_prometheus_is_reported(tmp_path: Path, artefact: Path) -> None:
-    stack = prepared(tmp_path, artefact)
-    stack.environment.update(PATH="/nowhere", HOME=str(tmp_path))
-    done = stack.tidegate("up", "--detach")
-    assert done.returncode == 1
-    assert "no prometheus on PATH" in done.stderr
-    doctor = stack.tidegate("doctor")
-    assert doctor.returncode == 1
-    assert "prometheus" in doctor.stdout
-
-
 def test_an_unreachable_elasticsearch_is_reported(tmp_path: Path, artefact: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     stack = prepared(tmp_path, artefact, store={"elasticsearch": {"url": url}})
     done = stack.tidegate("up", "--detach", "--store", "elasticsearch")
     assert done.returncode == 1
     assert f"elasticsearch: {url}/_cluster/health cannot be reached" in done.stderr
-
-
-def test_an_unknown_store_is_refused(stack: Stack) -> None:
-    done = stack.tidegate("up", "--store", "paper")
-    assert done.returncode == 2
-    assert "use embedded or elasticsearch" in done.stderr
-
-
-def test_a_read_only_data_folder_is_reported(tmp_path: Path, artefact: Path) -> None:
-    (tmp_path / "file").write_text("")
-    stack = prepared(tmp_path / "file", artefact)
-    for command in (("up",), ("up", "--detach")):
-        done = stack.tidegate(*command)
-        assert done.returncode == 1
-        assert "cannot be written to: set stack.data_dir" in done.stdout + done.stderr
-    assert stack.tidegate("doctor").returncode == 1
 
 
 @contextmanager

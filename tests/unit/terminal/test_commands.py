@@ -112,6 +112,11 @@ def test_a_warning_prevents_no_start(
     assert "GiB free" not in problems
 
 
+def test_an_unknown_store_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.up(Settings(), detach=True, store="paper") == commands.BAD_ARGUMENT
+    assert "use embedded or elasticsearch" in capsys.readouterr().err
+
+
 def test_the_option_for_the_store_leaves_its_other_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
