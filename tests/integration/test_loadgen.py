@@ -107,12 +107,10 @@ class Workspace:
 
     async def start(self, scenario: Path | str, *options: str) -> asyncio.subprocess.Process:
         (self.folder / "rows.ndjson").write_text(ROWS)
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario)),
+        return await started(
+            *("-m", "tidegate.loadgen", "run", str(scenario)),
             *("--rows", str(self.folder / "rows.ndjson"), "--out", str(self.folder / "runs")),
             *options,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
         )
 
     async def run(self, scenario: Path | str, *options: str) -> tuple[int, str]:
@@ -125,6 +123,13 @@ class Workspace:
 
     def summary(self) -> dict[str, Any]:
         return dict(json.loads((self.latest / "summary.json").read_text()))
+
+
+async def started(*arguments: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=pipe, stderr=pipe
+    )
 
 
 async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
@@ -145,7 +150,9 @@ def good_or_late(code: int, summary: dict[str, Any], good: int = 0) -> bool:
     return code == (good if summary["valid"] else 98)
 
 
-async def test_a_run_writes_figures_plots_and_report(workspace: Workspace) -> None:
+async def test_a_run_writes_figures_plots_and_a_report_which_can_be_written_again(
+    workspace: Workspace,
+) -> None:
     target = Target()
     async with target.serving():
         code, shown = await workspace.run(
@@ -180,6 +187,14 @@ async def test_a_run_writes_figures_plots_and_report(workspace: Workspace) -> No
     }
     assert "planned 120/120  sent 120  answered 120  failed 0" in shown
     assert str(workspace.folder / "runs") in shown
+
+    report = workspace.latest / "report.html"
+    before = report.read_bytes()
+    report.unlink()
+    again = ("-m", "tidegate.loadgen", "report", str(workspace.latest))
+    code, shown = await ended(await started(*again))
+    assert (code, shown.strip()) == (0, str(report))
+    assert report.read_bytes() == before
 
 
 async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
@@ -288,23 +303,6 @@ async def test_a_useless_prometheus_is_reported_once_and_gives_the_terminal_no_o
     assert summary["replicas_max"] is None
     assert r"\x1b]0;owned" in shown
     assert "\x1b" not in shown
-
-
-async def test_a_report_can_be_written_again(workspace: Workspace) -> None:
-    target = Target()
-    async with target.serving():
-        await workspace.run(workspace.scenario(20, 1), "--url", target.url)
-    before = (workspace.latest / "report.html").read_bytes()
-    (workspace.latest / "report.html").unlink()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tidegate.loadgen", "report", str(workspace.latest)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    code, shown = await ended(process)
-    assert code == 0
-    assert shown.strip() == str(workspace.latest / "report.html")
-    assert (workspace.latest / "report.html").read_bytes() == before
 
 
 @asynccontextmanager
