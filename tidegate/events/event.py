@@ -10,10 +10,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -23,8 +22,7 @@ Level = Literal["debug", "info", "warn", "error"]
 DataStream = Literal["logs", "traces"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The source of events: their `service.*` fields and the namespace of their data streams."""
 
     service: str
@@ -110,6 +108,19 @@ def make_event(
         existing = event.get(name)
         event[name] = {**existing, **value} if isinstance(existing, dict) else value
     return event
+
+
+HOLE: Final = os.urandom(16).hex()
+"""Stands for a text, or for a number, that `gaps` leaves out. No client can guess it."""
+
+
+def gaps(event: Mapping[str, Any]) -> list[str]:
+    """The line of an event without its last brace, in the pieces between its holes.
+
+    So what many events have in common is encoded once: a tenth of the time of `make_event` and `encode`.
+    """
+    line = encode(event).decode().removesuffix("}\n")
+    return line.replace(f'"duration":"{HOLE}"', f'"duration":{HOLE}').split(HOLE)
 
 
 def encode(event: Mapping[str, Any]) -> bytes:

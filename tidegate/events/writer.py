@@ -85,7 +85,11 @@ class EventWriter:
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Append an event, truncated to `line_bytes` if it is longer."""
-        self.write_line(truncate_line(encode(event), self.line_bytes))
+        self.write_encoded(encode(event))
+
+    def write_encoded(self, *lines: bytes) -> None:
+        """Append encoded events, each truncated to `line_bytes` if it is longer, with a single write."""
+        self.write_line(b"".join([truncate_line(line, self.line_bytes) for line in lines]))
 
     def write_line(self, line: bytes) -> None:
         """Append an encoded event, or several, each with its line end."""

@@ -8,7 +8,7 @@ import socket
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ class Identity:
         with suppress(Exception):  # it is asked again at the next request
             name = node_label(self.node_name())
             if name:
-                self.origin = replace(self.origin, node=name)
+                self.origin = self.origin._replace(node=name)
                 self.is_complete = True
                 writer.close()
                 writer.node = name

@@ -39,7 +39,7 @@ from tidegate.telemetry.models import WatchedModels
 from tidegate.telemetry.native_tracing import NativeTracing
 from tidegate.telemetry.otel_tracing import InstrumentedTracing, NoTracing
 from tidegate.telemetry.propagation import Parent, read_headers
-from tidegate.telemetry.request_event import request_event
+from tidegate.telemetry.request_event import request_line
 from tidegate.telemetry.request_record import (
     Clock,
     RequestRecord,
@@ -323,7 +323,7 @@ class Telemetry:
         if self._until_first_byte and record.first_byte_ns is None:  # it sent no body
             record.first_byte_ns = end_ns
             self._observe_first_byte(record, sampled=sampled)
-        self.writer.write(request_event(self.origin, record, route.full, end_ns))
+        self.writer.write_encoded(request_line(self.origin, record, route.full, end_ns))
         if sampled:
             self._tracing.emit(record, route.top, end_ns)
 

@@ -11,7 +11,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from support.harnesses.telemetry_harness import START_NS, Harness, duration_sample
-from support.samples.asgi_apps import ApplicationError, app_with, ok
+from support.samples.asgi_apps import (
+    ApplicationError,
+    app_with,
+    http_scope,
+    ignore,
+    ok,
+    receive_once,
+)
 from tidegate.telemetry import annotate, fail
 from tidegate.telemetry.request_event import milliseconds
 
@@ -75,6 +82,25 @@ async def test_a_request_has_one_wide_event(harness: Harness) -> None:
         },
     }
     assert response.headers["traceresponse"] == f"00-{0xABC << 64 | 1:032x}-{1:016x}-00"
+
+
+@pytest.mark.parametrize("path", ["/", '/qu"ote%s{', "/\ud800", "/" + "l" * 500])
+async def test_events_of_like_requests_differ_in_their_times_ids_and_fields(
+    harness: Harness, path: str
+) -> None:
+    app = app_with(ok)
+    harness.instrument(app, sample_ratio=0)
+    for _ in range(2):
+        await app({**http_scope("/"), "path": path}, receive_once(), ignore)
+        harness.clock.advance_ms(1000)
+    first, second = harness.events("request")
+    assert first["url"]["path"] == path.replace("\ud800", "?")
+    assert first["event"].pop("id") != second["event"].pop("id")
+    assert [each["span"].pop("id")[-1] for each in (first, second)] == ["1", "2"]
+    assert [each["trace"].pop("id")[-1] for each in (first, second)] == ["1", "2"]
+    assert [each["event"].pop("start")[17:19] for each in (first, second)] == ["20", "21"]
+    assert [each.pop("@timestamp")[17:19] for each in (first, second)] == ["20", "21"]
+    assert first == second
 
 
 async def test_the_duration_counts_from_the_arrival_at_the_gateway(harness: Harness) -> None:
