@@ -111,16 +111,16 @@ def make_event(
 
 
 HOLE: Final = os.urandom(16).hex()
-"""Stands for a text, or for a number, that `gaps` leaves out. No client can guess it."""
+"""Stands for a text, or for a number, in the event of a `template`. No client can guess it."""
 
 
-def gaps(event: Mapping[str, Any]) -> list[str]:
-    """The line of an event without its last brace, in the pieces between its holes.
+def template(event: Mapping[str, Any]) -> str:
+    """The line of an event without its last brace, as a format with `%s` for each hole.
 
-    So what many events have in common is encoded once: a tenth of the time of `make_event` and `encode`.
+    So what many events have in common is encoded once: `make_event` and `encode` take five times as long.
     """
-    line = encode(event).decode().removesuffix("}\n")
-    return line.replace(f'"duration":"{HOLE}"', f'"duration":{HOLE}').split(HOLE)
+    line = encode(event).decode().removesuffix("}\n").replace("%", "%%") + ","
+    return line.replace(f'"duration":"{HOLE}"', '"duration":%s').replace(HOLE, "%s")
 
 
 def encode(event: Mapping[str, Any]) -> bytes:

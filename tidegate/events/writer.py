@@ -95,7 +95,7 @@ class EventWriter:
         """Append an encoded event, or several, each with its line end."""
         with self._lock:
             rest = line
-            with contextlib.suppress(OSError):
+            try:
                 self._rotate_if_due(len(line))
                 before = self._size + len(line)
                 rest, error = self._append(line)
@@ -106,7 +106,10 @@ class EventWriter:
                     self._close()
                     self._open()
                     rest, error = self._append(rest)
-            self.lost += rest.count(b"\n")
+            except OSError:
+                pass  # there is no file
+            if rest:
+                self.lost += rest.count(b"\n")
 
     def close(self) -> None:
         """Close the file. A later write starts a new one."""

@@ -98,9 +98,9 @@ def close_sink(sink: EventSink) -> None:
 
 
 def _current_sink() -> AppLog | None:
-    context = current_request.get()
-    if context is not None:
-        return context.record.sink
+    active = current_request.get()
+    if active is not None:
+        return active.record.sink
     for reference in reversed(_open_sinks):
         sink = reference()
         if sink is not None:

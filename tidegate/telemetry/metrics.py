@@ -116,7 +116,7 @@ class RequestMetrics:
             else None
         )
         # `labels()` takes a lock and builds strings on each call; there are few routes.
-        self._series: dict[tuple[Histogram, str, str, int | None], Histogram] = {}
+        self._series: dict[tuple[bool, str, str, int | None], Histogram] = {}
 
     def observe(
         self,
@@ -125,31 +125,21 @@ class RequestMetrics:
         status: int | None,
         seconds: float,
         exemplar: dict[str, str] | None,
+        *,
+        first_byte: bool = False,
     ) -> None:
-        """Record one request; `status` is None if the client disconnected before there was one."""
-        self._labelled(self._durations, route, method, status).observe(seconds, exemplar)
+        """Record the duration of a request, or its time to the first byte, if the objective is about it.
 
-    def observe_first_byte(
-        self,
-        route: str,
-        method: str,
-        status: int | None,
-        seconds: float,
-        exemplar: dict[str, str] | None,
-    ) -> None:
-        """Record the time to the first byte of a response, if the objective is about it."""
-        if self._first_bytes is not None:
-            self._labelled(self._first_bytes, route, method, status).observe(seconds, exemplar)
-
-    def _labelled(
-        self, histogram: Histogram, route: str, method: str, status: int | None
-    ) -> Histogram:
-        key = (histogram, route, method, status)
-        series = self._series.get(key)
+        `status` is None if the client disconnected before there was one.
+        """
+        series = self._series.get((first_byte, route, method, status))
         if series is None:
-            label = "" if status is None else str(status)
-            series = self._series[key] = histogram.labels(route, method, label)
-        return series
+            histogram = self._first_bytes if first_byte else self._durations
+            if histogram is None:
+                return
+            series = histogram.labels(route, method, "" if status is None else str(status))
+            self._series[first_byte, route, method, status] = series
+        series.observe(seconds, exemplar)
 
     def encode(self, accept: str) -> tuple[bytes, str]:
         """The metrics and their content type, in OpenMetrics format (with exemplars) if `accept` has it."""

@@ -6,23 +6,28 @@ as ended ones, without the SDK's tracer: it takes three times as long.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from tidegate.telemetry.export import PublicSpans, public_attributes, public_span
 from tidegate.telemetry.propagation import Parent, format_traceparent
 from tidegate.telemetry.request_event import error_fields
-from tidegate.telemetry.request_record import RequestContext, RequestRecord, SpanRecord
+from tidegate.telemetry.request_record import Active, RequestRecord, SpanRecord
 from tidegate.telemetry.semconv import ServerSpans
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _SAMPLED_ROOT: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
+_MANY_ATTRIBUTES: Final = 64
+"""A server span has fewer."""
+_MAX_CACHED: Final = 256
+"""Kinds of server spans, and characters of a method and a path: a client may choose longer ones."""
 
 
 @dataclass(slots=True)
@@ -36,26 +41,33 @@ class NativeTracing:
     """
 
     provider: TracerProvider
-    ended: SpanProcessor
+    ended: PublicSpans
     new_span_id: Callable[[], str]
     server_spans: ServerSpans = field(default_factory=ServerSpans)
     limits: SpanLimits = field(default_factory=SpanLimits)
     scope: InstrumentationScope = field(init=False)
+    _is_constant: bool = field(init=False)
+    _server_spans: dict[Any, tuple[str, dict[str, Any], Status]] = field(
+        default_factory=dict, init=False
+    )
 
     def __post_init__(self) -> None:
+        # Neither headers nor a limit make the attributes of like requests differ.
+        most, spans = self.limits.max_span_attributes, self.server_spans
+        self._is_constant = not spans.captures and (most is None or most >= _MANY_ATTRIBUTES)
         self.scope = InstrumentationScope("tidegate.telemetry", "", self.server_spans.schema_url)
 
     def span(self, record: RequestRecord, name: str, attributes: dict[str, Any]) -> SpanRecord:
         """A recorded child span."""
         return SpanRecord(record, name, self.new_span_id, attributes)
 
-    def current_span_id(self, context: RequestContext) -> str:
+    def current_span_id(self, active: Active) -> str:
         """The id of the innermost recorded span."""
-        return context.span_id
+        return active.span_id
 
-    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+    def outgoing_headers(self, active: Active) -> dict[str, str]:
         """`traceparent`, and `tracestate` if the request had one."""
-        return trace_headers(context)
+        return trace_headers(active)
 
     def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """Whether to create the request's spans: if it is sampled, or notable (failed or slow)."""
@@ -78,69 +90,97 @@ class NativeTracing:
             wait.start_ns, wait.end_ns = record.arrived_ns, record.received_ns
             record.spans.insert(0, wait)
         contexts = {child.span_id: context(child.span_id) for child in record.spans}
+        spans = []
         for child in reversed(record.spans):
             child.end_ns = child.end_ns or end_ns
-            self._end(child, contexts[child.span_id], contexts.get(child.parent_id, server))
-        span = self.span(record, *self.server_spans.name_and_attributes(record.scope, route))
+            of = (contexts[child.span_id], contexts.get(child.parent.span_id, server))
+            attributes = self._bounded(child.attributes)
+            spans.append(public_span(self._ended(child, *of, attributes)))
+        name, attributes, status = self._server_span(record, route)
+        span = self.span(record, name, {})
         span.start_ns, span.end_ns = record.arrived_ns, end_ns
         if isinstance(record.exception, Exception) and not record.aborted:
             span.error = record.exception
+        nested = parent is not None and not parent.is_remote
+        kind = SpanKind.INTERNAL if nested else SpanKind.SERVER
+        spans.append(self._ended(span, server, parent, attributes, kind, status))
+        self.ended.end(spans)
+
+    def _server_span(self, record: RequestRecord, route: str) -> tuple[str, dict[str, Any], Status]:
+        """The name, the public attributes and the status of a request's span."""
+        scope = record.scope
+        path = route or scope["path"]
+        of = (scope["method"], scope.get("scheme"), scope.get("http_version"))
+        key = (*of, *(scope.get("server") or ()), route, path, record.status)
+        found = self._server_spans.get(key)
+        if found is not None:
+            return found
+        if self._is_constant:  # what other parts of the scope would add is not public
+            scope = {**scope, "path": path, "headers": ()}
+        name, attributes = self.server_spans.name_and_attributes(scope, route)
         status = Status()
         if record.status is not None:
             answered, status = self.server_spans.response(record.status, record.response_headers)
-            span.attributes |= answered
-        nested = parent is not None and not parent.is_remote
-        kind = SpanKind.INTERNAL if nested else SpanKind.SERVER
-        self._end(span, server, parent, kind, status)
+            attributes |= answered
+        found = (name, public_attributes(self._bounded(attributes)), status)
+        if self._is_constant and len(path) + len(scope["method"]) <= _MAX_CACHED:
+            if len(self._server_spans) >= _MAX_CACHED:
+                self._server_spans.clear()
+            self._server_spans[key] = found
+        return found
 
-    def _end(
+    def _bounded(self, attributes: dict[str, Any]) -> Mapping[str, Any]:
+        """Attributes within the limits of the `OTEL_SPAN_ATTRIBUTE_*` variables."""
+        most, longest = self.limits.max_span_attributes, self.limits.max_span_attribute_length
+        return BoundedAttributes(most, attributes, max_value_len=longest) if attributes else {}
+
+    def _ended(  # noqa: PLR0917 - those of ReadableSpan
         self,
         span: SpanRecord,
         context: SpanContext,
         parent: SpanContext | None,
+        attributes: Mapping[str, Any],
         kind: SpanKind = SpanKind.INTERNAL,
         status: Status = Status(),
-    ) -> None:
-        """Create a span, within the limits of the `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` variables."""
+    ) -> ReadableSpan:
+        """An ended span, within the limits of the `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` variables."""
         limits = self.limits
-        events = []
+        events: Sequence[Event] = ()
         if span.error is not None:
             error = error_fields(span.error)
-            attributes = {
+            recorded = {
                 "exception.type": error["type"],
                 "exception.message": error["message"],
                 "exception.stacktrace": error["stack_trace"],
                 "exception.escaped": "False",
             }
             most, longest = limits.max_event_attributes, limits.max_attribute_length
-            bounded = BoundedAttributes(most, attributes, max_value_len=longest)
-            events.append(Event("exception", bounded, timestamp=span.end_ns))
+            bounded = BoundedAttributes(most, recorded, max_value_len=longest)
+            event = Event("exception", bounded, timestamp=span.end_ns)
+            events = BoundedList.from_seq(limits.max_events, [event])
             if status.status_code is StatusCode.UNSET:
                 text = f"{type(span.error).__name__}: {error['message']}"
                 status = Status(StatusCode.ERROR, text)
-        most, longest = limits.max_span_attributes, limits.max_span_attribute_length
-        self.ended.on_end(
-            ReadableSpan(
-                span.name,
-                context,
-                parent,
-                self.provider.resource,
-                BoundedAttributes(most, span.attributes, max_value_len=longest),
-                BoundedList.from_seq(limits.max_events, events),
-                kind=kind,
-                status=status,
-                start_time=span.start_ns,
-                end_time=span.end_ns,
-                instrumentation_scope=self.scope,
-            )
+        return ReadableSpan(
+            span.name,
+            context,
+            parent,
+            self.provider.resource,
+            attributes,
+            events,
+            kind=kind,
+            status=status,
+            start_time=span.start_ns,
+            end_time=span.end_ns,
+            instrumentation_scope=self.scope,
         )
 
 
-def trace_headers(context: RequestContext) -> dict[str, str]:
-    """The W3C headers of the trace in this context."""
-    record = context.record
+def trace_headers(active: Active) -> dict[str, str]:
+    """The W3C headers of the trace, for a call from this request or span."""
+    record = active.record
     headers = {
-        "traceparent": format_traceparent(record.trace_id, context.span_id, sampled=record.sampled)
+        "traceparent": format_traceparent(record.trace_id, active.span_id, sampled=record.sampled)
     }
     if record.parent is not None and record.parent.state:
         headers["tracestate"] = record.parent.state

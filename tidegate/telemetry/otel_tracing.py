@@ -18,8 +18,8 @@ from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, laye
 from tidegate.telemetry.native_tracing import trace_headers
 from tidegate.telemetry.request_record import (
     NO_SPAN,
+    Active,
     ActiveSpan,
-    RequestContext,
     RequestRecord,
     record_of,
 )
@@ -136,16 +136,16 @@ class InstrumentedTracing:
         """A span of the SDK."""
         return _SdkSpan(self.tracer, name, attributes)
 
-    def current_span_id(self, context: RequestContext) -> str:
+    def current_span_id(self, active: Active) -> str:
         """The id of OpenTelemetry's current span; if there is none, that of the request."""
         current = trace.get_current_span().get_span_context()
-        return f"{current.span_id:016x}" if current.is_valid else context.span_id
+        return f"{current.span_id:016x}" if current.is_valid else active.span_id
 
-    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+    def outgoing_headers(self, active: Active) -> dict[str, str]:
         """The headers of the propagators that `OTEL_PROPAGATORS` names."""
         headers: dict[str, str] = {}
         propagate.inject(headers)
-        return headers or trace_headers(context)
+        return headers or trace_headers(active)
 
     def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """The decision of the SDK's sampler at the start; there is no second decision at the end."""
@@ -165,13 +165,13 @@ class NoTracing:
         """A span that records nothing."""
         return NO_SPAN
 
-    def current_span_id(self, context: RequestContext) -> str:
+    def current_span_id(self, active: Active) -> str:
         """The id of the request."""
-        return context.span_id
+        return active.span_id
 
-    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+    def outgoing_headers(self, active: Active) -> dict[str, str]:
         """The headers with the ids of the request."""
-        return trace_headers(context)
+        return trace_headers(active)
 
     def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """Never."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 MAX_ARRIVAL_AGE_NS: Final = 300 * 1_000_000_000
@@ -15,7 +15,7 @@ SAMPLED: Final = 0x01
 _TRACEPARENT: Final = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
-_REQUEST_START: Final = re.compile(rb"(?:t=)?([0-9]{1,19})(?:\.[0-9]*)?")
+_MAX_START_DIGITS: Final = 19
 _MAX_TRACESTATE_LENGTH: Final = 512  # longer ones may be dropped, by the specification
 
 
@@ -37,13 +37,6 @@ class Parent(NamedTuple):
     remote: bool = True
 
 
-class IncomingHeaders(NamedTuple):
-    """The parent span and the arrival time (nanoseconds since 1970) in the headers of a request."""
-
-    parent: Parent | None
-    arrived_ns: int | None
-
-
 def parse_traceparent(value: bytes) -> Parent | None:
     """The parent in a `traceparent` header; None if it is invalid."""
     match = _TRACEPARENT.fullmatch(value.strip(b" \t"))
@@ -62,32 +55,33 @@ def parse_request_start(value: bytes, now_ns: int) -> int | None:
 
     None if it is invalid, in the future or is older than `MAX_ARRIVAL_AGE_NS`.
     """
-    match = _REQUEST_START.fullmatch(value.strip(b" \t"))
-    if match is None:
+    whole, _, fraction = value.strip(b" \t").removeprefix(b"t=").partition(b".")
+    if not whole.isdigit() or len(whole) > _MAX_START_DIGITS or fraction.strip(b"0123456789"):
         return None
-    arrived_ns = int(match[1]) * 1000
+    arrived_ns = int(whole) * 1000
     return arrived_ns if 0 <= now_ns - arrived_ns <= MAX_ARRIVAL_AGE_NS else None
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]], now_ns: int) -> IncomingHeaders:
-    """Read a request's ASGI headers (names in lower case) in one pass."""
-    parents: list[bytes] = []
-    states: list[bytes] = []
-    arrived_ns: int | None = None
-    for name, value in headers:
-        if name == b"traceparent":
-            parents.append(value)
-        elif name == b"tracestate":
-            states.append(value)
-        elif name == b"x-request-start":
-            arrived_ns = parse_request_start(value, now_ns)
+def read_headers(
+    headers: Collection[tuple[bytes, bytes]], now_ns: int
+) -> tuple[Parent | None, int | None]:
+    """The parent span and the arrival time in a request's ASGI headers (names in lower case)."""
+    last = dict(headers)
+    start = last.get(b"x-request-start")
+    arrived_ns = None if start is None else parse_request_start(start, now_ns)
+    return _parent(headers) if b"traceparent" in last else None, arrived_ns
+
+
+def _parent(headers: Collection[tuple[bytes, bytes]]) -> Parent | None:
+    parents = [value for name, value in headers if name == b"traceparent"]
+    states = [value for name, value in headers if name == b"tracestate"]
     # The specification allows exactly one parent; several are ignored.
     parent = parse_traceparent(parents[0]) if len(parents) == 1 else None
     if parent is not None and states:
         text = b",".join(states).decode("latin-1")
         if len(text) <= _MAX_TRACESTATE_LENGTH and text.isascii() and text.isprintable():
             parent = parent._replace(state=text)
-    return IncomingHeaders(parent, arrived_ns)
+    return parent
 
 
 def format_traceparent(trace_id: str, span_id: str, *, sampled: bool) -> str:

@@ -11,9 +11,9 @@ from tidegate.events.event import (
     HOLE,
     Origin,
     encode,
-    gaps,
     make_event,
     new_event_id,
+    template,
     timestamp,
 )
 from tidegate.telemetry.request_record import RequestRecord
@@ -65,13 +65,15 @@ def request_line(origin: Origin, record: RequestRecord, route: str, end_ns: int)
     """The line of a request's wide event."""
     path, duration_ns = public_path(record, route), end_ns - record.arrived_ns
     fault: _Fault = "aborted" if record.aborted else "failed" if record.failed else ""
-    find = _gaps if len(record.method) + len(path) <= _MAX_CACHED else _gaps.__wrapped__
-    at, took, event_id, ns, start, trace, span, end = find(
-        origin, record.method, path, record.status, fault
-    )
-    constant = (
-        f"{at}{timestamp(end_ns)}{took}{milliseconds(duration_ns)}{event_id}{new_event_id()}{ns}{duration_ns}"
-        f"{start}{timestamp(record.arrived_ns)}{trace}{record.trace_id}{span}{record.span_id}{end},"
+    find = _template if len(record.method) + len(path) <= _MAX_CACHED else _template.__wrapped__
+    constant = find(origin, record.method, path, record.status, fault) % (
+        timestamp(end_ns),
+        milliseconds(duration_ns),
+        new_event_id(),
+        duration_ns,
+        timestamp(record.arrived_ns),
+        record.trace_id,
+        record.span_id,
     )
     own: dict[str, Any] = {"route": route, **record.fields}
     if record.received_ns > record.arrived_ns:
@@ -85,7 +87,7 @@ def request_line(origin: Origin, record: RequestRecord, route: str, end_ns: int)
 
 
 @lru_cache(maxsize=256)
-def _gaps(origin: Origin, method: str, path: str, status: int | None, fault: _Fault) -> list[str]:
+def _template(origin: Origin, method: str, path: str, status: int | None, fault: _Fault) -> str:
     """The event's line up to `tidegate`, without its times and ids."""
     http: dict[str, Any] = {"request": {"method": method}}
     if status is not None:
@@ -106,7 +108,7 @@ def _gaps(origin: Origin, method: str, path: str, status: int | None, fault: _Fa
         "trace": {"id": HOLE},
         "span": {"id": HOLE},
     }
-    return gaps(
+    return template(
         make_event(
             origin,
             "request",

@@ -9,52 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from contextvars import Token
-from typing import Any, Protocol
+from typing import Any, Final
+
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
 from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, is_client_disconnect
 from tidegate.telemetry.logs import attach_ids
 from tidegate.telemetry.propagation import format_traceparent
 from tidegate.telemetry.request_record import (
     SCOPE_KEY,
-    RequestContext,
+    Active,
     RequestRecord,
     RouteLookup,
     current_request,
 )
+from tidegate.telemetry.telemetry import Telemetry
 
-
-class Telemetry(Protocol):
-    """The operations that the middleware calls during a request."""
-
-    def open(self) -> None:
-        """Start to receive log records from outside requests."""
-        ...
-
-    def close(self) -> None:
-        """Flush the spans and close the event file."""
-        ...
-
-    def begin(self, scope: Scope, routes: RouteLookup | None = None) -> RequestRecord:
-        """The record of a request that has just arrived; `routes` finds its route when it ends."""
-        ...
-
-    def serving_context(self, record: RequestRecord) -> AbstractContextManager[None]:
-        """The context in which the application serves the request."""
-        ...
-
-    def is_sampled(self, record: RequestRecord) -> bool:
-        """Whether the request's spans will be emitted, as far as is known now."""
-        ...
-
-    def first_byte(self, record: RequestRecord) -> None:
-        """Record that the first byte of the response's body is sent."""
-        ...
-
-    def finish(self, record: RequestRecord) -> None:
-        """Write the request's event, metrics and spans."""
-        ...
+_NO_SUPPRESSION: Final = nullcontext()
 
 
 class RequestMiddleware:
@@ -84,9 +57,9 @@ class RequestMiddleware:
         record = self.telemetry.begin(scope, self._routes)
         scope[SCOPE_KEY] = record
         exchange = Exchange(record, receive, send, self.telemetry)
-        token = current_request.set(RequestContext(record))
+        token = current_request.set(record)
         try:
-            with self.telemetry.serving_context(record):
+            with suppress_http_instrumentation() if record.quiet else _NO_SUPPRESSION:
                 await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.raised(error)
@@ -215,7 +188,7 @@ class Exchange:
             self._telemetry.finish(record)
 
 
-def _leave(token: Token[RequestContext | None]) -> None:
+def _leave(token: Token[Active | None]) -> None:
     try:
         current_request.reset(token)
     except ValueError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 from tidegate.events.event import Level
 from tidegate.telemetry.propagation import Parent
@@ -63,12 +63,20 @@ class Tracing(Protocol):
         """A child span of the record's request."""
         ...
 
-    def current_span_id(self, context: RequestContext) -> str:
+    def current_span_id(self, active: Active) -> str:
         """The id of the innermost active span."""
         ...
 
-    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+    def outgoing_headers(self, active: Active) -> dict[str, str]:
         """The headers that propagate the trace to another service."""
+        ...
+
+    def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
+        """Whether the request has spans; a notable one failed or is slow."""
+        ...
+
+    def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
+        """Write the request's spans, at its end."""
         ...
 
 
@@ -95,15 +103,16 @@ class RequestRecord:
         received_ns: when the application received it.
         arrived_ns: when it arrived at the gateway; `received_ns` without a header that states it.
         started_ns: `received_ns` on the monotonic clock.
+        routes: finds its route; None without one.
         status: the HTTP status of the response; None before it is sent.
-        first_byte_ns: when the first byte of the response's body was sent; None before.
+        first_byte_ns: when the first byte of the response's body was sent; None before, and where the
+            objective is about the last one.
         fields: the `tidegate.*` fields of its event.
         reason: `error.type` and `error.message`, set by `fail`.
         exception: the exception that the application did not handle.
         broken: why the response is incomplete; empty if it is complete.
         aborted: whether the client disconnected before the response was complete.
         finished: whether its event is written; later data are ignored.
-        routes: finds its route; None without one.
         route: the route that the application set by `set_route`; empty if it set none.
     """
 
@@ -122,6 +131,7 @@ class RequestRecord:
     received_ns: int
     arrived_ns: int
     started_ns: int
+    routes: RouteLookup | None = None
     status: int | None = None
     first_byte_ns: int | None = None
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -132,8 +142,12 @@ class RequestRecord:
     broken: str = ""
     aborted: bool = False
     finished: bool = False
-    routes: RouteLookup | None = None
     route: str = ""
+
+    @property
+    def record(self) -> RequestRecord:
+        """Itself, as of a span."""
+        return self
 
     @property
     def failed(self) -> bool:
@@ -160,23 +174,7 @@ def record_of(scope: Mapping[str, Any]) -> RequestRecord | None:
     return record if isinstance(record, RequestRecord) else None
 
 
-class RequestContext(NamedTuple):
-    """The request that the current code serves, and its innermost active span; None without one."""
-
-    record: RequestRecord
-    span: SpanRecord | None = None
-
-    @property
-    def span_id(self) -> str:
-        """The id of the innermost active span, or of the request."""
-        return self.record.span_id if self.span is None else self.span.span_id
-
-
 _SCALARS: Final = frozenset({str, int, float, bool, list, type(None)})
-
-current_request: ContextVar[RequestContext | None] = ContextVar(
-    "tidegate_current_request", default=None
-)
 
 
 class SpanRecord:
@@ -208,13 +206,13 @@ class SpanRecord:
         self.record = record
         self.name = name
         self.attributes = attributes
-        self.parent: SpanRecord | None = None
+        self.parent: Active = record
         self._new_id = new_id
         self._made_id: dict[str, str] = {}
         self.start_ns = 0
         self.end_ns: int | None = None
         self.error: Exception | None = None
-        self._token: Token[RequestContext | None] | None = None
+        self._token: Token[Active | None] | None = None
 
     @property
     def span_id(self) -> str:
@@ -223,17 +221,11 @@ class SpanRecord:
         made = self._made_id
         return made.get("id") or made.setdefault("id", self._new_id())
 
-    @property
-    def parent_id(self) -> str:
-        """The id of the span that it began in, or of the request."""
-        return self.record.span_id if self.parent is None else self.parent.span_id
-
     def __enter__(self) -> Self:
-        record = self.record
-        context = current_request.get()
-        if context is not None and context.record is record:
-            self.parent = context.span
-        self._token = current_request.set(RequestContext(record, self))
+        record, active = self.record, current_request.get()
+        if active is not None and active.record is record:
+            self.parent = active
+        self._token = current_request.set(self)
         if not record.finished and len(record.spans) < MAX_SPANS:
             record.spans.append(self)
         self.start_ns = record.now_ns()
@@ -250,14 +242,22 @@ class SpanRecord:
             self.error = error
         token, self._token = self._token, None
         if token is not None:
-            # FastAPI exits a dependency that yields in a thread in another context than it entered it:
-            # then there is nothing to restore.
-            with suppress(ValueError):
+            try:  # noqa: SIM105 - `suppress` takes as long as all the rest
                 current_request.reset(token)
+            except ValueError:
+                # FastAPI exits a dependency that yields in a thread in another context than it entered it:
+                # then there is nothing to restore.
+                pass
 
     def set(self, **attributes: Any) -> None:
         """Add attributes."""
         self.attributes.update(attributes)
+
+
+Active: TypeAlias = RequestRecord | SpanRecord
+"""What the current code serves: a request, in its innermost active span if there is one."""
+
+current_request: ContextVar[Active | None] = ContextVar("tidegate_current_request", default=None)
 
 
 class _NoSpan:
@@ -286,16 +286,16 @@ def annotate(**fields: Any) -> None:
 
     It has no effect outside a request and after the last byte of the response.
     """
-    context = current_request.get()
-    if context is not None:
-        _merge(context.record.fields, fields)
+    active = current_request.get()
+    if active is not None:
+        _merge(active.record.fields, fields)
 
 
 def fail(error_type: str, message: str) -> None:
     """Set the reason why this request failed: `error.type` and `error.message` of its event."""
-    context = current_request.get()
-    if context is not None:
-        context.record.reason = (error_type, message)
+    active = current_request.get()
+    if active is not None:
+        active.record.reason = (error_type, message)
 
 
 def set_route(template: str) -> None:
@@ -305,9 +305,9 @@ def set_route(template: str) -> None:
         template: the route's template, such as `/items/<int:item>`. Never the path of the request: each route
             is a time series of its own.
     """
-    context = current_request.get()
-    if context is not None:
-        context.record.route = template
+    active = current_request.get()
+    if active is not None:
+        active.record.route = template
 
 
 def span(name: str, /, **attributes: Any) -> AbstractContextManager[ActiveSpan]:
@@ -316,30 +316,30 @@ def span(name: str, /, **attributes: Any) -> AbstractContextManager[ActiveSpan]:
     Example: `with span("predict", rows=3):`. Nested calls record nested spans. An exception marks the span as
     failed.
     """
-    context = current_request.get()
-    if context is None or context.record.quiet:
+    active = current_request.get()
+    if active is None or active.record.quiet:
         return NO_SPAN
-    return context.record.tracing.span(context.record, name, attributes)
+    return active.record.tracing.span(active.record, name, attributes)
 
 
 def outgoing_headers() -> dict[str, str]:
     """The headers that a request to another service needs to join this trace."""
-    context = current_request.get()
-    return {} if context is None else context.record.tracing.outgoing_headers(context)
+    active = current_request.get()
+    return {} if active is None else active.record.tracing.outgoing_headers(active)
 
 
 def current_ids() -> tuple[str, str] | None:
     """The trace id and the id of the innermost active span; None outside a request."""
-    context = current_request.get()
-    if context is None:
+    active = current_request.get()
+    if active is None:
         return None
-    return context.record.trace_id, context.record.tracing.current_span_id(context)
+    return active.record.trace_id, active.record.tracing.current_span_id(active)
 
 
 def request_ids() -> tuple[str, str] | None:
     """The trace id and the span id of this request's event; None outside a request."""
-    context = current_request.get()
-    return None if context is None else (context.record.trace_id, context.record.span_id)
+    active = current_request.get()
+    return None if active is None else (active.record.trace_id, active.record.span_id)
 
 
 def _merge(into: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,6 +92,11 @@ class ServerSpans:
         """The schema of the selected conventions."""
         return str(_get_schema_url(self.mode))
 
+    @property
+    def captures(self) -> bool:
+        """Whether the variables name headers of requests or responses."""
+        return bool(self.request_headers or self.response_headers)
+
     def is_excluded(self, scope: Mapping[str, Any]) -> bool:
         """Whether the variables exclude this URL from tracing."""
         return self.excludes_any and self.excluded.url_disabled(get_host_port_url_tuple(scope)[2])

@@ -6,12 +6,10 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
@@ -62,15 +60,6 @@ FLUSH_SECONDS: Final = 3.0
 
 _LOGGER: Final = "tidegate.telemetry"
 _COMMON_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
-_NO_SUPPRESSION: Final = nullcontext()
-
-
-class _Backend(Tracing, Protocol):
-    """A tracing mode, as `Telemetry` uses it."""
-
-    def should_emit(self, record: RequestRecord, *, notable: bool) -> bool: ...
-
-    def emit(self, record: RequestRecord, route: str, end_ns: int) -> None: ...
 
 
 class Telemetry:
@@ -132,7 +121,7 @@ class Telemetry:
         self._sampler = Sampler(
             environment.head, CallerLimit(settings.telemetry.caller_traces_per_second)
         )
-        self._tracing: _Backend = NoTracing()
+        self._tracing: Tracing = NoTracing()
         self._provider: TracerProvider | None = None
         self._otlp: OtlpProcessor | None = None
         if not environment.disabled:
@@ -233,49 +222,43 @@ class Telemetry:
         """The record of a request that has just arrived; `routes` finds its route when it ends."""
         if not self._identity.is_complete:
             self._identity.complete(self.writer)
-        started_ns = self._clock.monotonic_ns()
-        received_ns = self._clock.wall_ns()
-        incoming = read_headers(scope["headers"], received_ns)
-        parent, arrived_ns = incoming.parent, incoming.arrived_ns
+        clock = self._clock
+        started_ns, received_ns = clock.monotonic_ns(), clock.wall_ns()
         outer = record_of(scope)
-        if (
-            outer is not None
-        ):  # mounted in another instrumented application, which has read the headers
+        if outer is None:
+            parent, arrived_ns = read_headers(scope["headers"], received_ns)
+        else:  # mounted in another instrumented application, which has read the headers
             parent = Parent(outer.trace_id, outer.span_id, outer.sampled, remote=False)
             arrived_ns = None
-        trace_id = parent.trace_id if parent else f"{self._ids.generate_trace_id():032x}"
+        trace_id = parent.trace_id if parent else self._ids.generate_trace_id().to_bytes(16).hex()
         span_id = self._new_span_id()
+        # By position: so many keywords take twice as long.
         return RequestRecord(
-            tracing=self._tracing,
-            sink=self._sink,
-            clock=self._clock,
-            scope=scope,
-            method=scope["method"],
-            path=scope["path"],
-            root_path=scope.get("root_path", ""),
-            trace_id=trace_id,
-            span_id=span_id,
-            parent=parent,
-            sampled=self._samples
-            and self._sampler.should_sample(trace_id, parent, span_id, started_ns),
-            quiet=route_path(scope) in self._quiet_paths,
-            received_ns=received_ns,
-            arrived_ns=received_ns if arrived_ns is None else arrived_ns,
-            started_ns=started_ns,
-            routes=routes,
+            self._tracing,
+            self._sink,
+            clock,
+            scope,
+            scope["method"],
+            scope["path"],
+            scope.get("root_path", ""),
+            trace_id,
+            span_id,
+            parent,
+            self._samples and self._sampler.should_sample(trace_id, parent, span_id, started_ns),
+            route_path(scope) in self._quiet_paths,
+            received_ns,
+            received_ns if arrived_ns is None else arrived_ns,
+            started_ns,
+            routes,
         )
 
-    def serving_context(self, record: RequestRecord) -> AbstractContextManager[None]:
-        """The context in which a request is served; it suppresses the spans of a quiet one."""
-        return suppress_http_instrumentation() if record.quiet else _NO_SUPPRESSION
-
     def first_byte(self, record: RequestRecord) -> None:
-        """Record that the first byte of the response's body is sent: its metric does not wait for the end.
+        """Record that the first byte of the response's body is sent, if the objective is about it.
 
-        Never raises.
+        Its metric does not wait for the end. Never raises.
         """
-        record.first_byte_ns = record.now_ns()
         if self._until_first_byte and not record.quiet:
+            record.first_byte_ns = record.now_ns()
             try:
                 self._observe_first_byte(record, sampled=self.is_sampled(record))
             except Exception as error:  # noqa: BLE001 - telemetry must not break a request
@@ -313,13 +296,7 @@ class Telemetry:
             record, notable=record.failed or measured_ns >= self._slow_ns
         )
         route = record.find_route()
-        self._metrics.observe(
-            route.full,
-            _known_method(record),
-            record.status,
-            duration_ns / 1e9,
-            _exemplar(record) if sampled else None,
-        )
+        self._observe(record, route.full, duration_ns / 1e9, sampled=sampled)
         if self._until_first_byte and record.first_byte_ns is None:  # it sent no body
             record.first_byte_ns = end_ns
             self._observe_first_byte(record, sampled=sampled)
@@ -328,14 +305,22 @@ class Telemetry:
             self._tracing.emit(record, route.top, end_ns)
 
     def _observe_first_byte(self, record: RequestRecord, *, sampled: bool) -> None:
-        sent_ns = record.first_byte_ns or 0
-        self._metrics.observe_first_byte(
-            record.find_route().full,
-            _known_method(record),
-            record.status,
-            (sent_ns - record.arrived_ns) / 1e9,
-            _exemplar(record) if sampled else None,
-        )
+        seconds = ((record.first_byte_ns or 0) - record.arrived_ns) / 1e9
+        self._observe(record, record.find_route().full, seconds, sampled=sampled, first_byte=True)
+
+    def _observe(
+        self,
+        record: RequestRecord,
+        route: str,
+        seconds: float,
+        *,
+        sampled: bool,
+        first_byte: bool = False,
+    ) -> None:
+        method = record.method if record.method in _COMMON_METHODS else known_method(record.method)
+        exemplar = {"trace_id": record.trace_id, "span_id": record.span_id} if sampled else None
+        of = (route, method, record.status)
+        self._metrics.observe(*of, seconds, exemplar, first_byte=first_byte)
 
     def _report(self, error: Exception) -> None:
         """Log the first exception only: it may occur for each request."""
@@ -344,7 +329,7 @@ class Telemetry:
             logging.getLogger(_LOGGER).error("cannot record a request", exc_info=error)
 
     def _new_span_id(self) -> str:
-        return f"{self._ids.generate_span_id():016x}"
+        return self._ids.generate_span_id().to_bytes(8).hex()
 
     def _set_up_tracing(self, *, otlp: bool) -> None:
         mode = self.settings.telemetry.tracing
@@ -373,14 +358,6 @@ class Telemetry:
             self._tracing = NativeTracing(self._provider, ended, self._new_span_id)
         else:
             self._tracing = InstrumentedTracing.of(self._provider)
-
-
-def _known_method(record: RequestRecord) -> str:
-    return record.method if record.method in _COMMON_METHODS else known_method(record.method)
-
-
-def _exemplar(record: RequestRecord) -> dict[str, str]:
-    return {"trace_id": record.trace_id, "span_id": record.span_id}
 
 
 def _open_writer(settings: Settings, node: str) -> EventWriter:

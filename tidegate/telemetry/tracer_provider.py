@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.settings import SettingsError
-from tidegate.telemetry.export import EventSpans, OtlpExporter, OtlpProcessor, PublicSpans
+from tidegate.telemetry.export import OtlpExporter, OtlpProcessor, PublicSpans
 from tidegate.telemetry.identity import Identity
 
 
@@ -35,8 +35,7 @@ def make_provider(
         ids: generates trace and span ids.
         otlp: also exports the spans to an OTLP endpoint, if given.
     """
-    public = PublicSpans()
-    public.add_span_processor(EventSpans(writer, lambda: identity.origin))
+    public = PublicSpans(writer, lambda: identity.origin)
     if otlp is not None:
         public.add_span_processor(otlp)
     provider = TracerProvider(

@@ -21,7 +21,7 @@ from tidegate.events.event import Origin
 from tidegate.settings import SettingsError
 from tidegate.telemetry import span
 from tidegate.telemetry import telemetry as telemetry_module
-from tidegate.telemetry.export import span_event
+from tidegate.telemetry.export import span_line
 
 
 @pytest.fixture
@@ -237,4 +237,4 @@ async def test_an_unsupported_exporter_is_logged_at_the_start(
 
 def test_a_span_without_a_context_is_refused() -> None:
     with pytest.raises(ValueError, match="no context"):
-        span_event(Origin("a", "b", "c", "d", "e"), ReadableSpan(name="odd"))
+        span_line(Origin("a", "b", "c", "d", "e"), ReadableSpan(name="odd"))
