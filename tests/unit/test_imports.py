@@ -18,7 +18,7 @@ TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
         ("tidegate.autoscaler.live.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         ("tidegate.resizer.compose.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         # It has 100 MB.
-        ("tidegate.console.run", {*TRAINING, "numpy", "rich"}),
+        ("tidegate.console.run", {*TRAINING, "numpy", "rich", "yaml"}),
         ("tidegate.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
     ],
 )

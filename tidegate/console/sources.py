@@ -15,7 +15,7 @@ from tidegate.console.remote_status import read_status
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.snapshot import Snapshot, fetch_headline, take_snapshot
+from tidegate.stack.snapshot import Snapshot, fetch_headline
 from tidegate.stack.supervisor.control_client import fetch_status
 from tidegate.stack.supervisor.programs import url
 from tidegate.store.base import EventStore, SearchRequest, SearchResult
@@ -81,11 +81,13 @@ class Sources:
             ControlError: the supervisor does not answer.
             HttpError: there is none, and Prometheus does not answer.
         """
-        if not self.supervised:
-            status = await read_status(self.prometheus, self.settings)
-            return Snapshot(status, await fetch_headline(self.session, self.prometheus.url), ())
-        status = await asyncio.to_thread(fetch_status, self.layout.socket)
-        return await take_snapshot(status, self.session, self.layout.logs)
+        status = (
+            await asyncio.to_thread(fetch_status, self.layout.socket)
+            if self.supervised
+            else await read_status(self.prometheus, self.settings)
+        )
+        # No page shows the log: its end is 256 kB, which would be read each second.
+        return Snapshot(status, await fetch_headline(self.session, status.prometheus), ())
 
 
 @asynccontextmanager

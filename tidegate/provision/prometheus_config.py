@@ -7,24 +7,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tidegate.provision.errors import ProvisionError, reason
-from tidegate.rules.prometheus_config import render_config
+from tidegate.rules.prometheus_config import HOST_JOBS, REPLICA_JOB, render_config
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.settings import Settings
 
-HOSTS: Final = {
-    name: name
-    for name in (
-        "gateway",
-        "collector",
-        "autoscaler",
-        "watch",
-        "exporter",
-        "resizer",
-        "alertmanager",
-    )
-}
-REPLICAS: Final = "model"
-JOBS: Final = (REPLICAS, *HOSTS)
+HOSTS: Final = {name: name for name in HOST_JOBS}
+TARGETS: Final = (REPLICA_JOB, *HOST_JOBS)
 RETENTION_SIZE: Final = "2GB"
 
 
@@ -41,15 +29,17 @@ def parse_targets(options: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for option in options:
         job, _, name = option.partition("=")
-        if job not in JOBS or not name:
+        if job not in TARGETS or not name:
             raise BadTargetError(
-                f"--target {option}: must be JOB=NAME, where JOB is one of {', '.join(JOBS)}"
+                f"--target {option}: must be JOB=NAME, where JOB is one of {', '.join(TARGETS)}"
             )
         if job in found:
             raise BadTargetError(f"--target {option}: {job} has the name {found[job]} already")
         found[job] = name
-    if found and REPLICAS not in found:
-        raise BadTargetError(f"--target: the name of {REPLICAS} is missing, such as model=replicas")
+    if found and REPLICA_JOB not in found:
+        raise BadTargetError(
+            f"--target: the name of {REPLICA_JOB} is missing, such as model=replicas"
+        )
     return found
 
 
@@ -85,10 +75,10 @@ def write_config(
         if settings.ray.ingress == "none":
             text = render_config(
                 settings,
-                hosts={name: host for name, host in targets.items() if name != REPLICAS}
+                hosts={name: host for name, host in targets.items() if name != REPLICA_JOB}
                 if targets
                 else HOSTS,
-                dns_name=targets[REPLICAS] if targets else REPLICAS,
+                dns_name=targets[REPLICA_JOB] if targets else REPLICA_JOB,
                 discover=bool(targets),
                 dns_type=dns_type,
                 retention_size=RETENTION_SIZE,

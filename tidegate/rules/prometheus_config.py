@@ -17,6 +17,14 @@ from tidegate.settings import Settings
 
 LOCAL: Final = "127.0.0.1"
 ALERTMANAGER_PORT: Final = 9093
+REPLICA_JOB: Final = "model"
+# Each with a host of its own.
+HOST_JOBS: Final = (
+    *("gateway", "collector", "autoscaler", "watch"),
+    *("exporter", "resizer", "alertmanager"),
+)
+JOBS: Final = (REPLICA_JOB, *HOST_JOBS, "prometheus")
+"""All scrape jobs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from tidegate.rules.quality_rules import quality_groups
 from tidegate.rules.ray_signals import with_ray_signals
 from tidegate.rules.recording import Group
 from tidegate.rules.service_rules import service_groups
-from tidegate.rules.yaml_text import to_yaml
 from tidegate.settings import Drift, Settings
 
 ALERT_GROUP: Final = "alerts"
@@ -64,7 +63,7 @@ def write_rule_files(settings: Settings, folder: Path) -> None:
 
 def recording_rules(groups: Iterable[Group]) -> str:
     """The text of a file of recording rules."""
-    return to_yaml({"groups": [_group(group) for group in groups]})
+    return _text([_group(group) for group in groups])
 
 
 def alerting_rules(of: Iterable[Alert]) -> str:
@@ -79,8 +78,14 @@ def alerting_rules(of: Iterable[Alert]) -> str:
         }
         for alert in of
     ]
-    group = {"name": ALERT_GROUP, "interval": duration(ALERT_INTERVAL_SECONDS), "rules": rules}
-    return to_yaml({"groups": [group]})
+    interval = duration(ALERT_INTERVAL_SECONDS)
+    return _text([{"name": ALERT_GROUP, "interval": interval, "rules": rules}])
+
+
+def _text(groups: list[dict[str, Any]]) -> str:
+    from tidegate.rules.yaml_text import to_yaml  # noqa: PLC0415  3 MB, which the console does without
+
+    return to_yaml({"groups": groups})
 
 
 def _group(group: Group) -> dict[str, Any]:

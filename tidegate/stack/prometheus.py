@@ -21,7 +21,6 @@ from tidegate.settings import Settings
 CORS_ORIGIN: Final = "^$"
 CONFIG: Final = "prometheus.yml"
 RULES: Final = "rules"
-REPLICA_JOB: Final = "model"
 
 INSTALL_SCRIPT: Final = Path(__file__).with_name("prometheus.sh")
 """In a checkout, scripts/prometheus is a link to it."""

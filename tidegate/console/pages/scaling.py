@@ -47,7 +47,7 @@ SECONDS: Final = 5.0
 REPLAY_SECONDS: Final = 15.0
 SPANS: Final = RANGES[:3]
 MAX_DECISIONS: Final = 1000
-PAGE_SIZE: Final = 100
+PAGE_SIZE: Final = 25
 LOG_LINES: Final = 30
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
 LINES: Final = (
@@ -119,18 +119,23 @@ async def read_replays(sources: Sources, begin: float, end: float) -> Replays:
 def _decisions(store: EventStore, request: SearchRequest) -> list[Event]:
     """The decisions, newest first. Whole, those of an hour would take 30 MB of memory."""
     found: list[Event] = []
+    same: dict[bytes, Any] = {}
     for event in pages.events(store, request, MAX_DECISIONS):
         if found:
-            found[-1] = _shortened(found[-1])
+            found[-1] = _shortened(found[-1], same)
         found.append(event)
     return found
 
 
-def _shortened(event: Event) -> Event:
-    """What the log and a replay read of a decision that is not the first one."""
+def _shortened(event: Event, same: dict[bytes, Any]) -> Event:
+    """What the log and a replay read of a decision that is not the first one; equal parts are one object."""
     decision = decision_of(event)
     inputs = decision.get("inputs") or {}
-    kept = {name: inputs[name] for name in ("parameters", *WRAPPERS) if name in inputs}
+    kept = {
+        name: same.setdefault(orjson.dumps(inputs[name]), inputs[name])
+        for name in ("parameters", *WRAPPERS)
+        if name in inputs
+    }
     state = {"left out": True} if decision.get("state") else {}
     return {
         **{name: event[name] for name in ("@timestamp", "message", "event") if name in event},
@@ -142,8 +147,8 @@ def _replays(events: list[Event], settings: Settings) -> Replays:
     """The log and the replays of these decisions, which it takes out of the list."""
     log = [_entry(one) for one in merge_unchanged(reversed(events))][::-1][:LOG_LINES]
     problems: list[str] = []
-    lines = (orjson.dumps(events.pop()) for _ in range(len(events)))
-    decisions = list(read_decisions(lines, lambda _, why: problems.append(why)))
+    oldest_first = (events.pop() for _ in range(len(events)))
+    decisions = list(read_decisions(oldest_first, lambda _, why: problems.append(why)))
     times = [seconds_of(one.event) for one in decisions]
     numbers: dict[str, list[int]] = {}
     sums: dict[str, Totals] = {}

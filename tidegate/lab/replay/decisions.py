@@ -78,19 +78,19 @@ class RecordedDecision:
 
 
 def read_decisions(
-    lines: Iterable[bytes], on_problem: Callable[[int, str], None]
+    lines: Iterable[bytes | Event], on_problem: Callable[[int, str], None]
 ) -> Iterator[RecordedDecision]:
     """The decisions in the lines; other events are skipped.
 
     Args:
-        lines: JSON, one event each.
+        lines: one event each, as JSON or parsed.
         on_problem: called with the number of an invalid line and the reason; the line is skipped.
     """
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if line in (b"", b"\n"):
             continue
         try:
-            event = orjson.loads(line)
+            event = orjson.loads(line) if isinstance(line, bytes) else line
             if event["event"]["dataset"] != DATASET:
                 continue
         except (orjson.JSONDecodeError, KeyError, TypeError):

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import yaml
-
+from tidegate.rules.prometheus_config import REPLICA_JOB
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch
 from tidegate.runtime.metrics_text import samples
-from tidegate.stack.prometheus import CONFIG, REPLICA_JOB, RULES
+from tidegate.stack.prometheus import CONFIG, RULES
 from tidegate.stack.supervisor.status import FiringAlert, ProgramStatus
 
 NAME: Final = "prometheus"
@@ -45,6 +44,8 @@ def expected(folder: Path) -> Loaded:
     Raises:
         OSError: a file cannot be read.
     """
+    import yaml  # noqa: PLC0415  3 MB, which the console does without
+
     texts = [path.read_text(encoding="utf-8") for path in (folder / RULES).glob("*.yml")]
     groups = [group for text in texts for group in (yaml.safe_load(text) or {}).get("groups") or ()]
     config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
