@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
+from tidegate.rules.prometheus_config import JOBS, REPLICA_JOB
 from tidegate.runtime.http_client import HttpClient
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Settings
 from tidegate.stack.processes.process_supervisor import State
-from tidegate.stack.prometheus import REPLICA_JOB
 from tidegate.stack.supervisor.programs import url
 from tidegate.stack.supervisor.prometheus_monitor import firing_alerts
 from tidegate.stack.supervisor.status import (
@@ -27,7 +27,9 @@ VERSIONS: Final = ("ml_prediction_reference_samples", "ml_reference_absolute_err
 # What the exporter watches.
 BACKENDS: Final = {"tidegate_elasticsearch_up": "elasticsearch", "tidegate_logstash_up": "logstash"}
 REPLICAS: Final = "tidegate_replicas"
-QUERY: Final = f'{{__name__=~"up|{STARTED}|{NODE}|{"|".join((*VERSIONS, *BACKENDS, REPLICAS))}"}}'
+NAMES: Final = ("up", STARTED, NODE, *VERSIONS, *BACKENDS, REPLICAS)
+# Of these jobs only: a Prometheus of Kubernetes has many others.
+QUERY: Final = f'{{__name__=~"{"|".join(NAMES)}",job=~"{"|".join(JOBS)}"}}'
 
 
 async def read_status(prometheus: Prometheus, settings: Settings) -> StackStatus:
