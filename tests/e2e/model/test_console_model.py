@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from support.browser import DEADLINE_MS, failures_of
 from support.checkout import ROOT
 from support.eventually import eventually
-from support.processes.running_stack import Stack, running
+from support.processes.running_stack import Stack, prepared, running
 from support.samples.candidate_models import make_candidate
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 
@@ -79,10 +79,27 @@ def test_it_shows_the_watched_model_of_an_application(
 ) -> None:
     folder = ROOT / "examples" / "own-app"
     service = {"app": "desk.main:app", "app_dir": str(folder)}
-    with running(tmp_path, artefact, service=service, console=CONSOLE) as stack:
+    console = {**CONSOLE, "control": True, "runs_dir": str(tmp_path / "runs")}
+    stack = prepared(tmp_path, artefact, service=service, console=console)
+    # Nothing but the application names the service.
+    stack.environment["TIDEGATE_CONFIG"] = str(tmp_path / "tidegate.toml")
+    (tmp_path / "tidegate.toml").touch()
+    with stack.up():
         for line in (folder / "tickets.ndjson").read_bytes().splitlines()[:20]:
             filed = post(stack, "/tickets", json.loads(line))
             post(stack, "/corrections", {name: filed[name] for name in ("prediction_id", "queue")})
         shows(
             page, stack, "Drift of triage 1.0.0", "channel", re.compile(r"few rows About 2\d rows")
         )
+        page.goto(f"{stack.status()['console']}/load")
+        expect(page).to_have_title("Load · desk · Tidegate")
+        page.get_by_label("Constant rate").fill("5")
+        page.get_by_role("spinbutton", name="for").fill("3")
+        page.get_by_label("Path").fill("/tickets")
+        page.get_by_label("JSON body").fill(json.dumps({"text": "where is my invoice"}))
+        page.get_by_role("button", name="Start").click()
+        row = page.locator("[data-block=runs] tbody tr")
+        expect(row.locator("td").nth(1)).to_have_text("constant")
+        expect(row.locator("td").nth(4)).to_have_text("0")
+        sent = stack.search('event.dataset:tidegate.request AND url.path:"/tickets"').total
+        assert sent > 20

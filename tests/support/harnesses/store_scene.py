@@ -39,11 +39,13 @@ class Scene:
             fields=fields,
         )
 
-    def search(self, query: str = "", **wanted: Any) -> SearchResult:
-        wanted.setdefault("since", self.start)
-        wanted.setdefault("until", self.start + WINDOW)
+    def day(self) -> dict[str, datetime]:
+        """The bounds of its day, in which everything that was stored can be found."""
         refresh(self.store)
-        return self.store.search(SearchRequest(query=query, **wanted))
+        return {"since": self.start, "until": self.start + WINDOW}
+
+    def search(self, query: str = "", **wanted: Any) -> SearchResult:
+        return self.store.search(SearchRequest(query=query, **{**self.day(), **wanted}))
 
     def found(self, query: str, **wanted: Any) -> list[str]:
         """The messages found, oldest first."""
