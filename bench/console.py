@@ -40,11 +40,11 @@ from bench.results import result, save, table  # noqa: E402
 from tidegate.collector.run import GARBAGE_OBJECTS  # noqa: E402
 from tidegate.console import objective  # noqa: E402
 from tidegate.console.app import create_app  # noqa: E402
-from tidegate.console.pages.overview import CHART_LINES  # noqa: E402
+from tidegate.console.pages.overview import CHARTS  # noqa: E402
 from tidegate.console.results import find  # noqa: E402
 from tidegate.console.search_request import SIZE as PAGE  # noqa: E402
 from tidegate.console.search_request import Wanted  # noqa: E402
-from tidegate.console.series import Line  # noqa: E402
+from tidegate.console.series import Line, lines_of  # noqa: E402
 from tidegate.console.sources import open_sources  # noqa: E402
 from tidegate.events.event import Event, Origin, make_event  # noqa: E402
 from tidegate.runtime.event_log import APP, EventLog  # noqa: E402
@@ -155,7 +155,7 @@ def recorded_hours(hours: int) -> Iterator[str]:
     """The URL of a Prometheus that has recorded what the Overview shows, every 2 s for hours."""
     end = int(time.time())
     lines = []
-    for line in sorted({*CHART_LINES, *objective.LINES}, key=Line.key):
+    for line in sorted({*lines_of(CHARTS), *objective.LINES}, key=Line.key):
         label = f'{{{line.label}="{line.value}"}}' if line.label else ""
         lines += (
             [f"# TYPE {line.series} gauge"] if f"# TYPE {line.series} gauge" not in lines else []

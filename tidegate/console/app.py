@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from tidegate.console.live import Polls
+from tidegate.console.live import Live
 from tidegate.console.pages import load, model, overview, scaling, search, traces
 from tidegate.console.security import PUBLIC, Security
 from tidegate.console.site import FOLDER, Page, Site
@@ -39,7 +39,7 @@ FAULT: Final = (
 
 def create_app(
     sources: Sources, event_log: EventLog, tokens: Callable[[], Sequence[str]] = tuple
-) -> tuple[ASGIApp, Polls]:
+) -> tuple[ASGIApp, Live]:
     """The application, and its live updates, which the caller closes.
 
     Args:
@@ -47,10 +47,10 @@ def create_app(
         event_log: gets each unexpected exception, and each change that a person makes in a page.
         tokens: those that are valid now; empty means that only this machine may ask.
     """
-    polls = Polls(event_log.fault)
-    site = Site(sources, polls, event_log, tuple(page for page, _ in PAGES))
+    live = Live(event_log.fault)
+    site = Site(sources, live, event_log, tuple(page for page, _ in PAGES))
     routes = [
-        Route(PUBLIC, _live),
+        Route(PUBLIC, _alive),
         Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
         *(route for _, routes in PAGES for route in routes(site)),
     ]
@@ -61,9 +61,9 @@ def create_app(
         return PlainTextResponse(FAULT, 500)
 
     # Around the application, since Starlette answers an exception outside its middleware.
-    return Security(Starlette(routes=routes, exception_handlers={Exception: fault}), tokens), polls
+    return Security(Starlette(routes=routes, exception_handlers={Exception: fault}), tokens), live
 
 
-async def _live(request: Request) -> Response:
+async def _alive(request: Request) -> Response:
     del request
     return PlainTextResponse("live\n")

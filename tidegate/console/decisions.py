@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from tidegate.autoscaler.audit.intervals import QUERY, decision_of
 from tidegate.autoscaler.decision_event import format_size, is_change
-from tidegate.console.sources import Sources
+from tidegate.console.sources import Sources, between
 from tidegate.events.event import Event
-from tidegate.store.base import SearchRequest
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import text_of
 
@@ -56,8 +54,7 @@ async def read_changes(
     Raises:
         StoreUnavailableError: the store cannot be searched now.
     """
-    since, until = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
-    found = await sources.search(SearchRequest(CHANGES, since=since, until=until, size=size))
+    found = await sources.search(between(begin, end, CHANGES, size=size))
     return [change for event in found.hits if (change := _change(event))]
 
 

@@ -98,14 +98,7 @@ async def read_status(prometheus: Prometheus, settings: Settings) -> StackStatus
 
 
 def _program(name: str, state: State, started_at: float = 0.0, version: str = "") -> ProgramStatus:
+    problem = "it does not answer" if state == "failed" else ""
     return ProgramStatus(
-        id=name,
-        state=state,
-        pid=None,
-        started_at=started_at,
-        ready_at=None,
-        restarts=0,
-        address="",
-        problem="it does not answer" if state == "failed" else "",
-        version=version,
+        id=name, state=state, started_at=started_at, problem=problem, version=version
     )

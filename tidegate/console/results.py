@@ -32,14 +32,12 @@ _TIME: Final = "time"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An interval of the histogram: its bounds in UTC, and its events; heights are parts of the highest."""
+    """An interval of the histogram: its bounds in UTC, and its events."""
 
     start: str
     end: str
     count: int
     errors: int
-    height: float
-    errors_height: float
     url: str
 
 
@@ -200,7 +198,6 @@ def _bars(
     interval = fitting_interval(since, until)
     counts = filled(found, since, until, interval)
     errors = dict(filled(failed, since, until, interval))
-    highest = max((count for _, count in counts), default=0) or 1
     bars = []
     for at, count in counts:
         start, end = (
@@ -208,8 +205,7 @@ def _bars(
             for time in (at, _end(at, interval))
         )
         url = wanted.url(since=start, until=end, live="")
-        failures = errors[at]
-        bars.append(Bar(start, end, count, failures, count / highest, failures / highest, url))
+        bars.append(Bar(start, end, count, errors[at], url))
     return bars
 
 

@@ -60,7 +60,7 @@ async def _serve(settings: Settings, prometheus: str) -> None:
         listener = _listen(settings.stack.host, settings.console.port)
     with closing(EventLog.to_files(settings, NAME, APP)) as event_log:
         async with open_sources(settings, prometheus) as sources:
-            app, polls = create_app(sources, event_log, tokens)
+            app, live = create_app(sources, event_log, tokens)
             server = _Server(
                 uvicorn.Config(
                     app,
@@ -76,7 +76,7 @@ async def _serve(settings: Settings, prometheus: str) -> None:
             try:
                 await asyncio.shield(serving)
             finally:
-                polls.close()
+                live.close()
                 server.should_exit = True
                 await serving
 

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlencode
 
+from tidegate.console import series
 from tidegate.store.base import SearchRequest
 from tidegate.store.query import time_ranges
 
 PATH: Final = "/search"
-RANGES: Final = ("5m", "15m", "1h", "6h", "24h", "7d")
-SINCE: Final = "15m"
+RANGES: Final = tuple(one.name for one in series.RANGES)
+SINCE: Final = series.DEFAULT.name
 COLUMNS: Final = ("service.node.name", "message")
 FACETS: Final = (
     *("log.level", "event.dataset", "event.outcome", "http.response.status_code"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -67,6 +67,31 @@ class Line:
     def key(self) -> str:
         """Its name in the data of the charts."""
         return f"{self.series}/{self.value}" if self.label else self.series
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart of a page: its lines by their names, and options as in `Spec` of static/chart.js."""
+
+    title: str
+    lines: Mapping[str, Line]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def spec(self) -> dict[str, Any]:
+        """What the script needs."""
+        series = [(line.key(), name) for name, line in self.lines.items()]
+        return {"title": self.title, "series": series, **self.options}
+
+
+def replicas_chart(*states: str, **options: Any) -> Chart:
+    """The number of replicas in these states."""
+    lines = {one: Line("tidegate_replicas", "state", one) for one in states}
+    return Chart("Replicas", lines, {"steps": True, **options})
+
+
+def lines_of(charts: Iterable[Chart]) -> list[Line]:
+    """The lines of all these charts."""
+    return [line for chart in charts for line in chart.lines.values()]
 
 
 async def read_lines(

@@ -8,18 +8,21 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from tidegate.console.event_view import load
-from tidegate.console.live import Held, Polls
+from tidegate.console.live import Live
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
 
 FOLDER: Final = Path(__file__).parent
+MAX_FORM_BYTES: Final = 10_000
 C = TypeVar("C")
 
 
@@ -48,6 +51,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(clock=clock, milliseconds=milliseconds)
+    found.globals["macros"] = found.get_template("macros.html.j2").module
     return found
 
 
@@ -57,19 +61,17 @@ class Site:
 
     Attributes:
         sources: what it reads.
-        polls: its live updates.
+        live: what was read lately, and its live updates.
         event_log: gets each change that a person makes in a page.
         pages: the navigation, in order.
         templates: the templates.
-        held: what was read lately.
     """
 
     sources: Sources
-    polls: Polls
+    live: Live
     event_log: EventLog
     pages: tuple[Page, ...]
     templates: Environment = field(default_factory=environment)
-    held: Held = field(default_factory=Held)
 
     def __post_init__(self) -> None:
         """Let the templates say how to send requests."""
@@ -100,15 +102,15 @@ class Site:
         """
 
         def held(chosen: C) -> Awaitable[dict[str, Any]]:
-            return self.held.get((page, chosen), seconds / 2, partial(read, chosen))
+            return self.live.get((page, chosen), seconds / 2, partial(read, chosen))
 
         async def show(request: Request) -> Response:
             return self.render(page, **await held(choice(request)))
 
         async def live(request: Request) -> Response:
             chosen = choice(request)
-            poll = self.polls.poll(f"{page.name} {chosen}", partial(update, chosen), seconds)
-            return poll.response()
+            name = f"{page.name} {chosen}"
+            return self.live.response(request, name, partial(update, chosen), seconds)
 
         async def update(chosen: C) -> Mapping[str, Any]:
             values = await held(chosen)
@@ -133,6 +135,20 @@ class Site:
     def requests(self) -> str:
         """The dataset that has an event for each request: another program writes none, the gateway does."""
         return "tidegate.access" if self.sources.settings.replicas.command else "tidegate.request"
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """The fields by name, without empty ones; what is not UTF-8 is replaced, and refused as a value.
+
+    Raises:
+        HTTPException: the body is too large.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise HTTPException(413, f"a form has at most {MAX_FORM_BYTES} bytes")
+    return dict(parse_qsl(body.decode(errors="replace")))
 
 
 def clock(seconds: float) -> str:

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
 import aiohttp
 
 from tidegate.console.remote_status import read_status
+from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.snapshot import Snapshot, fetch_headline
-from tidegate.stack.supervisor.control_client import fetch_status
+from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.programs import url
-from tidegate.store.base import EventStore, SearchRequest, SearchResult
+from tidegate.store.base import (
+    EventStore,
+    QueryError,
+    SearchRequest,
+    SearchResult,
+    StoreUnavailableError,
+)
 from tidegate.store.kinds import open_store
 
 T = TypeVar("T")
+D = TypeVar("D")
 # A search of the embedded store uses a processor: two leave the others to the service.
 THREADS: Final = 2
 # A search whose cost no person decides, such as that of the last decisions, does not wait for theirs.
 SHORT_THREADS: Final = 1
 PROMETHEUS_SECONDS: Final = 3.0
+NAMES: Final[dict[type[Exception], str]] = {
+    ControlError: "Supervisor",
+    HttpError: "Prometheus",
+    StoreUnavailableError: "Event store",
+    QueryError: "Event store",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,37 @@ class Sources:
         )
         # No page shows the log: its end is 256 kB, which would be read each second.
         return Snapshot(status, await fetch_headline(self.session, status.prometheus), ())
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects the sources that do not answer: a page shows what the others say, and names these.
+
+    Attributes:
+        found: the name of each source, and what is wrong; a source once.
+    """
+
+    found: list[dict[str, str]] = field(default_factory=list)
+
+    async def of(self, reading: Awaitable[T], default: D) -> T | D:
+        """What is read; the default if its source does not answer."""
+        try:
+            return await reading
+        except tuple(NAMES) as error:
+            self.add(error)
+            return default
+
+    def add(self, error: Exception) -> None:
+        """Add the error of a source."""
+        source = next(name for kind, name in NAMES.items() if isinstance(error, kind))
+        if not any(one["source"] == source for one in self.found):
+            self.found.append({"source": source, "text": str(error)})
+
+
+def between(begin: float, end: float, query: str, **wanted: Any) -> SearchRequest:
+    """A search of the events between two times in seconds since 1970."""
+    since, until = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
+    return SearchRequest(query, since=since, until=until, **wanted)
 
 
 @asynccontextmanager

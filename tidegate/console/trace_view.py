@@ -71,7 +71,7 @@ def trace_of(trace_id: str, events: Sequence[Event], others: int, scale_ns: int 
         others: The number of its events that are missing here.
         scale_ns: What the whole width means; 0 is the duration of the trace.
     """
-    spans = [waterfall.span_of(event) for event in events if is_span(event)]
+    spans = spans_of(events)
     lines = [(event, line(event, (MESSAGE,))) for event in events]
     first, whole = waterfall.extent(spans or [waterfall.span_of(event) for event in events])
     scale = scale_ns or whole
@@ -111,17 +111,20 @@ def trace_of(trace_id: str, events: Sequence[Event], others: int, scale_ns: int 
 
 def whole_ns(events: Sequence[Event]) -> int:
     """Return the time from the start of the first span to the end of the last one."""
-    spans = [waterfall.span_of(event) for event in events if is_span(event)]
-    return waterfall.extent(spans)[1] if spans else 1
+    return waterfall.extent(spans_of(events))[1] if any(map(is_span, events)) else 1
 
 
 def subtree(events: Sequence[Event], span_id: str) -> list[Event]:
     """Return the events of a span and of all below it; of the whole trace if the id is empty."""
     if not span_id:
         return list(events)
-    spans = [waterfall.span_of(event) for event in events if is_span(event)]
-    wanted = waterfall.subtree(spans, span_id)
+    wanted = waterfall.subtree(spans_of(events), span_id)
     return [event for event in events if text_of(event, "span.id") in wanted]
+
+
+def spans_of(events: Sequence[Event]) -> list[Span]:
+    """Return the spans among events."""
+    return [waterfall.span_of(event) for event in events if is_span(event)]
 
 
 def is_span(event: Event) -> bool:

@@ -36,8 +36,8 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     event_log = EventLog.to_files(settings, "console", APP)
     async with AsyncExitStack() as stack:
         sources = await stack.enter_async_context(open_sources(settings))
-        app, polls = create_app(sources, event_log)
-        stack.callback(polls.close)
+        app, live = create_app(sources, event_log)
+        stack.callback(live.close)
         transport = httpx.ASGITransport(app)
         yield await stack.enter_async_context(
             httpx.AsyncClient(transport=transport, base_url=ROOT, follow_redirects=False)

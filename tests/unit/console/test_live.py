@@ -14,19 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.console.live import Poll, Polls
+from tidegate.console.live import Live
 
 INTERVAL = 0.01
 
 
 class Source:
+    """A page that fails at its second read, and what is reported of it."""
+
     def __init__(self) -> None:
         self.reads = 0
+        self.fails = {2}
         self.faults: list[Exception] = []
+        self.live = Live(self.fault)
 
     async def read(self) -> Mapping[str, Any]:
         self.reads += 1
-        if self.reads == 2:
+        if self.reads in self.fails:
             raise ValueError("unexpected")
         return {"read": self.reads}
 
@@ -34,29 +38,36 @@ class Source:
         assert name == "page"
         self.faults.append(error)
 
-    def poll(self, seconds: float = INTERVAL) -> Poll:
-        return Poll("page", self.read, seconds, self.fault)
-
-
-def frames(poll: Poll) -> AsyncGenerator[bytes]:
-    return cast("AsyncGenerator[bytes]", poll.frames())
+    def tab(self, seconds: float = INTERVAL) -> AsyncGenerator[bytes]:
+        return cast("AsyncGenerator[bytes]", self.live.frames("page", self.read, seconds))
 
 
 async def test_all_tabs_share_one_read_and_none_reads_after_the_last_tab() -> None:
     source = Source()
-    poll = source.poll(seconds=60)
-    async with aclosing(frames(poll)) as first, aclosing(frames(poll)) as second:
+    async with aclosing(source.tab(seconds=60)) as first, aclosing(source.tab(60)) as second:
         for tab in (first, second):
             assert (await anext(tab)).startswith(b"retry: ")
             assert await anext(tab) == b'data: {"read":1}\n\n'
     assert source.reads == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_who_asks_while_something_is_read_waits_for_the_same() -> None:
+    source, go = Source(), asyncio.Event()
+
+    async def slow() -> Mapping[str, Any]:
+        await go.wait()
+        return await source.read()
+
+    asking = [asyncio.create_task(source.live.get("key", 0.0, slow)) for _ in range(3)]
     await asyncio.sleep(0)
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "page"]
+    go.set()
+    assert await asyncio.gather(*asking) == [{"read": 1}] * 3
 
 
 async def test_a_read_that_raises_ends_no_stream_and_every_tab_says_so() -> None:
     source = Source()
-    async with asyncio.timeout(30), aclosing(frames(source.poll())) as tab:
+    async with asyncio.timeout(30), aclosing(source.tab()) as tab:
         _, first, problem, third = [await anext(tab) for _ in range(4)]
     assert (first, third) == (b'data: {"read":1}\n\n', b'data: {"read":3}\n\n')
     assert b'"source":"Console"' in problem
@@ -64,61 +75,50 @@ async def test_a_read_that_raises_ends_no_stream_and_every_tab_says_so() -> None
     assert [str(error) for error in source.faults] == ["unexpected"]
 
 
-async def test_a_closed_poll_ends_its_streams() -> None:
-    poll = Source().poll(seconds=60)
-    tab = frames(poll)
+async def test_the_same_fault_is_reported_once_until_a_read_succeeds() -> None:
+    source = Source()
+    source.fails = {1, 2, 3, 5}
+    async with asyncio.timeout(30), aclosing(source.tab()) as tab:
+        while source.reads < 6:
+            await anext(tab)
+    assert len(source.faults) == 2
+
+
+async def test_an_exception_is_not_held() -> None:
+    source = Source()
+    source.fails = {1}
+    with pytest.raises(ValueError, match="unexpected"):
+        await source.live.get("key", 60.0, source.read)
+    assert await source.live.get("key", 60.0, source.read) == {"read": 2}
+
+
+async def test_the_end_ends_every_stream() -> None:
+    source = Source()
+    tab = source.tab(seconds=60)
     for _ in range(2):
         await anext(tab)
     ending = asyncio.create_task(anext(tab, b"end"))
     await asyncio.sleep(0)
-    poll.close()
+    source.live.close()
     assert await asyncio.wait_for(ending, 30) == b"end"
 
 
-async def test_a_poll_that_no_tab_follows_any_more_is_forgotten(
+async def test_what_nobody_asks_for_any_more_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tidegate.console.live.BEGIN_SECONDS", -1.0)
+    monkeypatch.setattr("tidegate.console.live.HELD_SECONDS", -1.0)
     source = Source()
-    polls = Polls(source.fault)
-    first = polls.poll("first", source.read, 60)
-    async with aclosing(frames(first)) as tab:
-        await anext(tab)
-        other = polls.poll("other", source.read, 60)
-        left = frames(other)
-        await anext(left)
-        await left.aclose()
-        polls.poll("third", source.read, 60)
-        assert polls.poll("first", source.read, 60) is first
-        assert polls.poll("other", source.read, 60) is not other
-    polls.close()
-
-
-async def test_a_poll_whose_stream_has_not_begun_is_kept() -> None:
-    source = Source()
-    polls = Polls(source.fault)
-    asked = polls.poll("page", source.read, 60)
-    polls.poll("other", source.read, 60)
-    assert polls.poll("page", source.read, 60) is asked
-
-
-async def test_a_poll_that_no_tab_ever_followed_is_forgotten(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tidegate.console.live.BEGIN_SECONDS", -1.0)
-    source = Source()
-    polls = Polls(source.fault)
-    asked = polls.poll("page", source.read, 60)
-    polls.poll("other", source.read, 60)
-    assert polls.poll("page", source.read, 60) is not asked
+    source.fails = set()
+    for key in ("first", "other", "first"):
+        await source.live.get(key, 60.0, source.read)
+    assert source.reads == 3
 
 
 async def test_head_of_a_stream_reads_nothing() -> None:
     source = Source()
 
     async def live(request: Request) -> Response:
-        del request
-        return source.poll().response()
+        return source.live.response(request, "page", source.read, INTERVAL)
 
     transport = httpx.ASGITransport(Starlette(routes=[Route("/live", live)]))
     async with asyncio.timeout(30), httpx.AsyncClient(transport=transport) as client:

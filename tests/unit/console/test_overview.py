@@ -10,10 +10,12 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from support.samples.recent_events import event
 from tidegate.console.app import create_app
-from tidegate.console.live import Poll, Polls, Read
+from tidegate.console.live import Live, Read
 from tidegate.console.pages import overview
 from tidegate.console.pages.overview import Overview
 from tidegate.console.series import RANGES, Range
@@ -94,10 +96,10 @@ async def test_every_range_is_read_as_often(
     async with open_sources(settings) as sources:
         seen: list[float] = []
 
-        class Seen(Polls):
-            def poll(self, name: str, read: Read, seconds: float) -> Poll:
+        class Seen(Live):
+            def response(self, request: Request, name: str, read: Read, seconds: float) -> Response:
                 seen.append(seconds)
-                return super().poll(name, read, seconds)
+                return super().response(request, name, read, seconds)
 
         site = Site(sources, Seen(event_log.fault), event_log, ())
         transport = httpx.ASGITransport(Starlette(routes=overview.routes(site)))

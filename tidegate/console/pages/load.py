@@ -13,38 +13,33 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tidegate.console.forms import read_form
-from tidegate.console.load_test import (
-    MAX_RATE,
-    MAX_SECONDS,
-    LoadTest,
-    RefusedError,
-    scenarios,
-)
-from tidegate.console.problems import Problems
-from tidegate.console.runs import (
-    REPORT,
-    Pair,
-    choose,
-    figures,
-    is_run,
-    objective,
-    points,
-    read_lines,
-    read_runs,
-)
-from tidegate.console.series import RANGES, Line
-from tidegate.console.series import read_lines as read_recorded
-from tidegate.console.site import Page, Site
-from tidegate.stack.snapshot import ARRIVALS
+from tidegate.console import runs
+from tidegate.console.load_test import MAX_RATE, MAX_SECONDS, LoadTest, RefusedError, scenarios
+from tidegate.console.runs import REPORT, Pair
+from tidegate.console.series import RANGES, Chart, Line, lines_of, read_lines, replicas_chart
+from tidegate.console.site import Page, Site, read_form
+from tidegate.console.sources import Problems
+from tidegate.stack.snapshot import ARRIVALS, LATENCY
 
 PAGE: Final = Page("load", "/load", "Load")
 SECONDS: Final = 1.0
 SPAN: Final = RANGES[0]
-LINES: Final = (
-    Line(ARRIVALS),
-    Line("service:latency_seconds_p95:15s"),
-    *(Line("tidegate_replicas", "state", one) for one in ("desired", "ready")),
+CHARTS: Final = (
+    Chart("Requests per second", {"arriving": Line(ARRIVALS)}),
+    Chart("Latency p95", {"p95": Line(LATENCY)}, {"unit": "s"}),
+    replicas_chart("desired", "ready"),
+)
+COMPARED: Final = (
+    Chart(
+        "Latency p95 since the start of the run",
+        {"p95": Line("p95")},
+        {"data": "compared", "unit": "s", "points": True},
+    ),
+    Chart(
+        "Answers per second since the start of the run",
+        {"answered": Line("answered")},
+        {"data": "compared"},
+    ),
 )
 # A report has its own look, and pictures in it; it can run nothing.
 POLICY: Final = (
@@ -65,31 +60,33 @@ class Load:
 
     async def read(self, pair: Pair) -> dict[str, Any]:
         """What it shows of two runs; all tabs share the rest."""
-        problems, held, prometheus = Problems(), self._site.held, self._site.sources.prometheus
-        recorded = partial(read_recorded, prometheus, LINES, SPAN, time.time())
-        runs, lines = await asyncio.gather(
-            held.get("runs", SECONDS, partial(asyncio.to_thread, read_runs, self._folder)),
-            problems.of(held.get("recorded", SPAN.step, recorded), None),
+        problems, live, prometheus = Problems(), self._site.live, self._site.sources.prometheus
+        recorded = partial(read_lines, prometheus, lines_of(CHARTS), SPAN, time.time())
+        found, lines = await asyncio.gather(
+            live.get("runs", SECONDS, partial(asyncio.to_thread, runs.read_runs, self._folder)),
+            problems.of(live.get("recorded", SPAN.step, recorded), None),
         )
-        chosen = choose(runs, pair)
-        compared = await asyncio.to_thread(read_lines, self._folder, chosen)
+        chosen = runs.choose(found, pair)
+        compared = await asyncio.to_thread(runs.read_lines, self._folder, chosen)
         return {
             "pair": pair,
-            "limit": self._settings.slo.latency_seconds,
             "test": self._test,
-            "runs": runs,
+            "runs": found,
             "chosen": chosen,
-            "figures": figures(chosen),
+            "figures": runs.figures(chosen),
             "folder": self._folder,
             "scenarios": scenarios(),
             "bounds": (MAX_RATE, MAX_SECONDS),
+            "charts": CHARTS,
+            "compared": COMPARED,
             "problems": problems.found,
             "chart": {
                 "lines": lines,
+                "limit": self._settings.slo.latency_seconds,
                 "compared": {
                     "lines": compared,
-                    "points": points(chosen),
-                    "limit": objective(chosen),
+                    "points": runs.points(chosen),
+                    "limit": runs.objective(chosen),
                 },
             },
         }
@@ -97,7 +94,7 @@ class Load:
     async def report(self, request: Request) -> Response:
         """The report of a run, as the load generator wrote it."""
         path = self._folder / request.path_params["name"]
-        if not is_run(path) or not (path / REPORT).is_file():
+        if not runs.is_run(path) or not (path / REPORT).is_file():
             raise HTTPException(404, f"{path} has no {REPORT}")
         return FileResponse(path / REPORT, headers={"Content-Security-Policy": POLICY})
 

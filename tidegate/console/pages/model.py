@@ -10,17 +10,17 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from tidegate.console.distributions import (
+from tidegate.console.models import (
     LAST,
     WINDOWS,
     by_version,
-    quality_lines,
+    quality_charts,
     read_distributions,
+    read_shadows,
 )
-from tidegate.console.problems import Problems
-from tidegate.console.series import Range, read_lines
-from tidegate.console.shadows import read_shadows
+from tidegate.console.series import Range, lines_of, read_lines
 from tidegate.console.site import Page, Site
+from tidegate.console.sources import Problems
 from tidegate.rules.drift_rules import min_rows
 
 PAGE: Final = Page("model", "/model", "Model")
@@ -45,12 +45,12 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return window if window in WINDOWS else WINDOWS[0]
 
     async def read(window: str) -> dict[str, Any]:
-        problems, quality = Problems(), quality_lines(window)
+        problems, charts = Problems(), quality_charts(window)
         found, shadows, lines = await asyncio.gather(
             problems.of(read_distributions(prometheus, window, warning, with_bins=True), []),
             problems.of(read_shadows(prometheus, window), []),
             problems.of(
-                read_lines(prometheus, list(quality.values()), SPANS[window], time.time(), LAST),
+                read_lines(prometheus, lines_of(charts), SPANS[window], time.time(), LAST),
                 None,
             ),
         )
@@ -62,7 +62,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "windows": WINDOWS,
             "warning": warning,
             "min_rows": min_rows(window, settings.drift),
-            "keys": {name: line.key() for name, line in quality.items()},
+            "charts": charts,
             "problems": problems.found,
             "chart": {"lines": lines},
         }

@@ -3,48 +3,67 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from starlette.routing import BaseRoute
 
 from tidegate.console import objective
 from tidegate.console.decisions import Change, read_changes, seconds_of
-from tidegate.console.distributions import WINDOWS, Distribution, read_distributions
-from tidegate.console.problems import Problems
-from tidegate.console.runbooks import runbooks
-from tidegate.console.series import RANGES, Line, Range, chosen_range, read_lines, read_now
+from tidegate.console.models import WINDOWS, Distribution, read_distributions
+from tidegate.console.series import (
+    RANGES,
+    Chart,
+    Line,
+    Range,
+    chosen_range,
+    lines_of,
+    read_lines,
+    read_now,
+    replicas_chart,
+)
 from tidegate.console.site import Page, Site, milliseconds
+from tidegate.console.sources import Problems, between
 from tidegate.events.event import Event
+from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.drift_rules import min_rows
 from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE, duration
-from tidegate.stack.supervisor.status import FiringAlert
-from tidegate.store.base import SearchRequest
 from tidegate.store.search.event_lines import text_of, value_of
 
 T = TypeVar("T")
 PAGE: Final = Page("overview", "/", "Overview")
 SECONDS: Final = 2.0
-STATES: Final = tuple(
-    Line("tidegate_replicas", "state", one) for one in ("desired", "running", "ready")
-)
-CHART_LINES: Final = (
-    Line(ARRIVALS),
-    Line("service:completed_rate:15s"),
-    *(Line(f"service:latency_seconds_p{one}:15s") for one in (50, 95, 99)),
-    objective.ERRORS_NOW,
-    Line(QUEUE),
-    Line("service:slots_busy:now"),
-    *STATES,
+CHARTS: Final = (
+    Chart(
+        "Requests per second",
+        {"arriving": Line(ARRIVALS), "answered by replicas": Line("service:completed_rate:15s")},
+    ),
+    Chart(
+        "Latency",
+        {f"p{one}": Line(f"service:latency_seconds_p{one}:15s") for one in (50, 95, 99)},
+        {"unit": "s", "points": True},
+    ),
+    Chart(
+        "Errors",
+        {f"of the answers in {RATIO_WINDOWS[0]}": objective.ERRORS_NOW},
+        {"unit": "%"},
+    ),
+    Chart(
+        "Requests in the system",
+        {"queued": Line(QUEUE), "in processing": Line("service:slots_busy:now")},
+    ),
+    replicas_chart("desired", "running", "ready", marks=True),
 )
 MEAN_RUNNING: Final = 'max(avg_over_time(tidegate_replicas{job="autoscaler",state="running"}[1h]))'
 DRIFT_FEATURES: Final = 3
-SLOW: Final = SearchRequest(sort="event.duration", size=8)
+SLOWEST: Final = 8
 WHY_SECONDS: Final = 86_400.0
 
 
@@ -66,21 +85,12 @@ class SlowRequest:
         return {"at": self.at, "value": self.seconds, "text": text, "url": f"/traces/{self.trace}"}
 
 
-@dataclass(frozen=True, slots=True)
-class AlertGroup:
-    """The firing alerts of one name: its severity, and the summary of each."""
-
-    name: str
-    severity: str
-    summaries: list[str]
-
-
 class Overview:
     """What the page reads. What costs a search is read every few seconds at most."""
 
     def __init__(self, site: Site) -> None:
         """Prepare it."""
-        self._sources, self._held = site.sources, site.held
+        self._sources, self._live = site.sources, site.live
         self._settings = site.sources.settings
         self._requests = site.requests
 
@@ -90,12 +100,12 @@ class Overview:
         begin = end - span.seconds
 
         def held(name: str, seconds: float, read: Callable[[], Awaitable[T]]) -> Awaitable[T]:
-            return self._held.get((name, span), seconds, read)
+            return self._live.get((name, span), seconds, read)
 
-        lines = partial(read_lines, self._sources.prometheus, CHART_LINES, span, end)
+        lines = partial(read_lines, self._sources.prometheus, lines_of(CHARTS), span, end)
         changes = partial(read_changes, self._sources, begin, end)
         shown, columns, changed, slow = await asyncio.gather(
-            self._held.get("overview", SECONDS / 2, self.now),
+            self._live.get("overview", SECONDS / 2, self.now),
             # Faster would show nothing new, as the samples of a chart are a step apart.
             problems.of(held("lines", span.step / 5, lines), None),
             problems.of(held("changes", 5.0, changes), []),
@@ -103,38 +113,44 @@ class Overview:
         )
         chart = {
             "lines": columns,
+            "limit": self._settings.slo.latency_seconds,
             "marks": [one.mark() for one in reversed(changed)],
             "points": [one.point() for one in slow if one.trace],
         }
-        asked = {"span": span, "ranges": RANGES, "slow": slow, "chart": chart}
+        asked = {"span": span, "ranges": RANGES, "slow": slow, "charts": CHARTS, "chart": chart}
         return {**shown, **asked, "problems": shown["problems"] or problems.found}
 
     async def now(self) -> dict[str, Any]:
         """What every tab shows, whatever range its charts have."""
         problems, settings, prometheus = Problems(), self._settings, self._sources.prometheus
         current: Mapping[str, float]
-        errors = objective.ERRORS_NOW.key()
         # At the same time, as each source that does not answer takes seconds.
         snapshot, current, mean_running, changes, drift = await asyncio.gather(
             problems.of(self._sources.snapshot(), None),
             problems.of(read_now(prometheus, objective.LINES), {}),
-            problems.of(self._held.get("cost", 15.0, self._mean_running), None),
-            problems.of(self._held.get("changes", 5.0, self._last_changes), []),
-            problems.of(self._held.get("drift", 15.0, self._drifted), []),
+            problems.of(self._live.get("cost", 15.0, self._mean_running), None),
+            problems.of(self._live.get("changes", 5.0, self._last_changes), []),
+            problems.of(self._live.get("drift", 15.0, self._drifted), []),
         )
         return {
             "snapshot": snapshot,
             "verdict": objective.verdict(settings.slo, current),
             "budgets": objective.budgets(settings.slo, current),
             "windows": RATIO_WINDOWS,
-            "errors": current.get(errors),
-            "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE, "errors": errors},
+            "errors": current.get(objective.ERRORS_NOW.key()),
+            "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE},
             "mean_running": mean_running,
             "changes": changes,
             "drift": drift,
             "drift_warning": settings.drift.psi_warning,
             "drift_rows": min_rows(WINDOWS[0], settings.drift),
-            "alerts": _grouped(snapshot.status.alerts) if snapshot else [],
+            # A drift alert fires for each feature.
+            "alerts": [
+                list(same)
+                for _, same in groupby(
+                    snapshot.status.alerts if snapshot else (), attrgetter("name")
+                )
+            ],
             "runbooks": runbooks(),
             "settings": settings,
             "now": time.time(),
@@ -157,19 +173,21 @@ class Overview:
         return [one for one in found if one.psi is not None][:DRIFT_FEATURES]
 
     async def _slowest(self, begin: float, end: float) -> list[SlowRequest]:
-        since, until = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
-        request = replace(SLOW, query=f"event.dataset:{self._requests}", since=since, until=until)
+        query = f"event.dataset:{self._requests}"
+        request = between(begin, end, query, sort="event.duration", size=SLOWEST)
         found = map(_slow, (await self._sources.search(request)).hits)
         return [one for one in found if one.seconds]  # without those whose duration is no number
 
 
-def _grouped(alerts: Sequence[FiringAlert]) -> list[AlertGroup]:
-    """The alerts by name, in their order: a drift alert fires for each feature."""
-    found: dict[str, AlertGroup] = {}
-    for one in alerts:
-        group = found.setdefault(one.name, AlertGroup(one.name, one.severity, []))
-        group.summaries.append(one.summary)
-    return list(found.values())
+@cache
+def runbooks() -> Mapping[str, str]:
+    """The text of each runbook by the name of its alert, in Markdown; empty where they are not installed."""
+    path = observability_folder() / "grafana/dashboards/runbooks.json"  # as package data
+    try:
+        panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
+    except (OSError, ValueError):
+        return {}
+    return {one["title"]: one["options"]["content"] for one in panels if one["type"] == "text"}
 
 
 def _slow(event: Event) -> SlowRequest:

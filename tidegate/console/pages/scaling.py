@@ -7,7 +7,6 @@ import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -28,11 +27,17 @@ from tidegate.autoscaler.decision_event import format_size
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.pause_command import make_override
 from tidegate.console.decisions import seconds_of
-from tidegate.console.forms import read_form
-from tidegate.console.problems import Problems
-from tidegate.console.series import RANGES, Line, Range, chosen_range, read_lines
-from tidegate.console.site import Page, Site
-from tidegate.console.sources import Sources
+from tidegate.console.series import (
+    RANGES,
+    Chart,
+    Line,
+    Range,
+    chosen_range,
+    lines_of,
+    read_lines,
+)
+from tidegate.console.site import Page, Site, read_form
+from tidegate.console.sources import Problems, Sources, between
 from tidegate.events.event import Event
 from tidegate.lab.replay.counterfactual import WRAPPERS, replay_other
 from tidegate.lab.replay.decisions import read_decisions
@@ -50,11 +55,11 @@ MAX_DECISIONS: Final = 1000
 PAGE_SIZE: Final = 25
 LOG_LINES: Final = 30
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
-LINES: Final = (
-    Line(ARRIVALS),
-    Line(QUEUE),
-    *(Line("tidegate_replicas", "state", one) for one in ("desired", "ready")),
+CHARTS: Final = (
+    Chart("Requests per second", {"arriving": Line(ARRIVALS)}),
+    Chart("Queue", {"queued": Line(QUEUE)}),
 )
+DECIDED: Final = Line("tidegate_replicas", "state", "desired")
 
 
 def others(settings: Settings) -> list[str]:
@@ -109,8 +114,7 @@ async def read_replays(sources: Sources, begin: float, end: float) -> Replays:
     Raises:
         StoreUnavailableError: the store cannot be searched now.
     """
-    since, until = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
-    request = SearchRequest(QUERY, since=since, until=until, size=PAGE_SIZE)
+    request = between(begin, end, QUERY, size=PAGE_SIZE)
     return await sources.in_thread(
         lambda: _replays(_decisions(sources.store, request), sources.settings)
     )
@@ -182,24 +186,32 @@ def _entry(one: Interval) -> Entry:
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     sources, settings = site.sources, site.sources.settings
+    compared = Chart(
+        "Replicas",
+        {"decided": DECIDED} | {one: Line(f"other/{one}") for one in others(settings)},
+        {"steps": True, "height": 240, "lead": True},
+    )
+    recorded = [*lines_of(CHARTS), DECIDED]
 
     async def read(span: Range) -> dict[str, Any]:
         problems, end = Problems(), span.until or time.time()
         replayed = partial(read_replays, sources, end - span.seconds, end)
         found, lines = await asyncio.gather(
-            problems.of(site.held.get((PAGE.name, span), REPLAY_SECONDS, replayed), NOTHING),
-            problems.of(read_lines(sources.prometheus, LINES, span, end), None),
+            problems.of(site.live.get((PAGE.name, span), REPLAY_SECONDS, replayed), NOTHING),
+            problems.of(read_lines(sources.prometheus, recorded, span, end), None),
         )
         if lines:
             for policy in found.numbers:
-                lines["values"][f"other/{policy}"] = found.column(policy, lines["times"])
+                column = found.column(policy, lines["times"])
+                lines["values"][compared.lines[policy].key()] = column
         override, _ = OverrideFile(settings.control_file).read(time.time())
         return {
             "override": override,
             "replays": found,
             "span": span,
             "ranges": SPANS,
-            "others": others(settings),
+            "compared": compared,
+            "charts": CHARTS,
             "control": settings.console.control,
             "signals": SIGNALS,
             "problems": problems.found,

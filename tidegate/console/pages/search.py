@@ -54,7 +54,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
                 return {"problems": [{"source": "Event store", "text": problem.text}]}
             return {"blocks": site.blocks(PAGE, **values), "problems": []}
 
-        return site.polls.poll(wanted.url("search"), read, LIVE_SECONDS).response()
+        return site.live.response(request, wanted.url("search"), read, LIVE_SECONDS)
 
     async def complete(request: Request) -> Response:
         typed, since = (request.query_params.get(name, "") for name in ("q", "since"))

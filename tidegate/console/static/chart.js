@@ -2,11 +2,11 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", limit?: number, steps?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%", steps?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
  * @typedef {{at: number, value: number, text: string, url: string}} Point
  * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[], points?: Point[], limit?: number | null}} Data
- *   `data` names others than those of the page, whose times are seconds since a start
+ *   `data` names others than those of the page, whose times are seconds since a start; `limit` is in seconds
  */
 
 const SYNC = "page";
@@ -67,7 +67,8 @@ class Chart {
     this.marks = [];
     /** @type {Point[]} */
     this.points = [];
-    this.limit = this.spec.limit;
+    /** @type {number | null | undefined} */
+    this.limit = null;
     this.series = this.spec.series;
     figure.innerHTML =
       '<figcaption></figcaption><div class="over"><div class="plot" aria-hidden="true"></div><div class="points" role="group"></div></div><div class="marks" role="group"></div><p class="sentence" aria-live="polite"></p>' +
@@ -104,7 +105,7 @@ class Chart {
     this.marks = data.marks ?? [];
     this.points = (this.spec.points && data.points) || [];
     const before = [this.limit, this.series].join();
-    this.limit = data.limit ?? this.spec.limit;
+    this.limit = this.spec.unit === "s" ? data.limit : null;
     this.series = this.spec.series.flatMap(([key, label]) => {
       const keys = Object.keys(values).filter((one) => one.startsWith(`${key} `)).sort();
       return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 ? `${label}: ${shorter(one.slice(key.length + 1))}` : label])) : [/** @type {[string, string]} */ ([key, label])];

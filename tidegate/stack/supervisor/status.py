@@ -30,12 +30,12 @@ class ProgramStatus(StatusModel):
 
     id: str
     state: State
-    pid: int | None
-    started_at: float
-    ready_at: float | None
-    restarts: int
-    address: str
-    problem: str
+    pid: int | None = None
+    started_at: float = 0.0
+    ready_at: float | None = None
+    restarts: int = 0
+    address: str = ""
+    problem: str = ""
     version: str = ""
 
 

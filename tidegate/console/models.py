@@ -1,13 +1,13 @@
-"""The distributions of a model's features and predictions: at training, and in a recent window."""
+"""What Prometheus knows of models: distributions at training and in a window, shadows, and the quality."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from tidegate.console.series import Line
+from tidegate.console.series import Chart, Line
 from tidegate.runtime.prometheus import Prometheus
 
 # The rules of the longer windows run each minute.
@@ -15,6 +15,7 @@ LAST: Final = "3m"
 WINDOWS: Final = ("5m", "1h", "1d")
 MODEL: Final = ("model", "version")
 PREDICTIONS: Final = "predictions"
+SHADOW: Final = (*MODEL, "shadow")
 
 
 @dataclass(slots=True)
@@ -98,12 +99,76 @@ def by_version(found: Iterable[Distribution]) -> dict[str, list[Distribution]]:
     return dict(versions)
 
 
-def quality_lines(window: str) -> dict[str, Line]:
-    """The series of the quality in a window, by name; each has a line for each version of a model."""
-    return {
-        name: Line(f"model:{name}:{window}", by=MODEL)
-        for name in (
-            *("accuracy_realised", "accuracy_expected"),
-            *("absolute_error_realised", "absolute_error_expected"),
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A shadow of a version of a model, and its rows in a window.
+
+    Attributes:
+        model: the name of the model.
+        version: of the model that answers.
+        shadow: its own version.
+        agreed: on which it says the same.
+        differed: on which it does not.
+        full: not scored, as its queue was full.
+        failed: not scored, as it raised an error.
+    """
+
+    model: str
+    version: str
+    shadow: str
+    agreed: int
+    differed: int
+    full: int
+    failed: int
+
+    @property
+    def agreement(self) -> float | None:
+        """The fraction of the scored rows on which both say the same; None without rows."""
+        rows = self.agreed + self.differed
+        return self.agreed / rows if rows else None
+
+
+async def read_shadows(prometheus: Prometheus, window: str) -> list[Shadow]:
+    """Every shadow that a replica has.
+
+    Args:
+        prometheus: what it has scraped.
+        window: such as `5m`.
+
+    Raises:
+        HttpError: Prometheus does not answer.
+    """
+    counters = '{__name__=~"ml_shadow_(predictions|dropped)_total"}'
+    found: dict[tuple[str, str, str], Counter[str]] = {}
+    for one in await prometheus.query(
+        f"sum by ({', '.join(SHADOW)}, agree, reason) (increase({counters}[{window}]))"
+    ):
+        model, version, shadow = (one.labels[name] for name in SHADOW)
+        rows = found.setdefault((model, version, shadow), Counter())
+        kind = one.labels.get("agree") or one.labels.get("reason", "")
+        rows[kind] += round(one.samples[-1][1])
+    return [
+        Shadow(*names, rows["true"], rows["false"], rows["full"], rows["failed"])
+        for names, rows in sorted(found.items())
+    ]
+
+
+def quality_charts(window: str) -> list[Chart]:
+    """The quality in a window; each line stands for one of each version of a model."""
+
+    def lines(name: str) -> dict[str, Line]:
+        kinds = {"measured by labels": "realised", "expected without labels": "expected"}
+        return {
+            legend: Line(f"model:{name}_{kind}:{window}", by=MODEL)
+            for legend, kind in kinds.items()
+        }
+
+    lag = {"median of an hour": Line("model:label_lag_seconds_p50:1h", by=MODEL)}
+    return [
+        Chart(title, each, {"optional": True, **unit})
+        for title, each, unit in (
+            (f"Accuracy over {window}", lines("accuracy"), {"unit": "%"}),
+            (f"Absolute error over {window}", lines("absolute_error"), {}),
+            ("From a prediction to its label", lag, {"unit": "s"}),
         )
-    } | {"label_lag": Line("model:label_lag_seconds_p50:1h", by=MODEL)}
+    ]
