@@ -33,6 +33,10 @@ class Console(console.Console):
             # Rich's own control codes, which move the cursor, come apart from texts.
             yield Segment(text if control else _printable_lines(text), style, control)
 
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print a sentence: the terminal wraps it, and no part of it is highlighted."""
+        self.print(text, style=style, soft_wrap=True, highlight=False)
+
     def print_line(self, text: Text | str, indent: int = 0) -> None:
         """Print a line. A terminal gets it wrapped between words, everything else as one line.
 

@@ -20,6 +20,7 @@ TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
         # It has 100 MB.
         ("tidegate.console.run", {*TRAINING, "numpy", "rich", "yaml"}),
         ("tidegate.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
+        ("tidegate.terminal.down_command", {*TRAINING, "numpy", "uvicorn", "aiohttp.web"}),
     ],
 )
 def test_a_start_imports_only_what_it_needs(module: str, unused: set[str]) -> None:

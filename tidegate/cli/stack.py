@@ -29,7 +29,7 @@ def up(
     ] = None,
 ) -> None:
     """Start the whole stack on this machine."""
-    from tidegate.terminal.commands import up as run
+    from tidegate.terminal.up_command import up as run
 
     found = settings() if app is None else settings(service={"app": app})
     raise typer.Exit(run(found, detach=detach, store=store))
@@ -70,7 +70,7 @@ def verify(
 @commands.command(rich_help_panel=PANEL)
 def down() -> None:
     """Stop the stack; replicas finish their requests, and every event is delivered."""
-    from tidegate.terminal.commands import down as run
+    from tidegate.terminal.down_command import down as run
 
     raise typer.Exit(run(settings_of_running_stack()))
 

@@ -40,7 +40,7 @@ def deploy(settings: Settings, artefact: Path | None) -> int:
     console, errors = Console(), Console(stderr=True)
     layout = Layout(with_absolute_paths(settings, Path.cwd()).stack.data_dir)
     if layout.holder() is None:
-        _print(errors, f"no stack runs in {layout.data}: start one with `tidegate up`")
+        errors.say(f"no stack runs in {layout.data}: start one with `tidegate up`")
         return NOT_RUNNING
     since = time.time()
     try:
@@ -48,18 +48,18 @@ def deploy(settings: Settings, artefact: Path | None) -> int:
             artefact = artefact.absolute()
         release = request_deploy(layout.socket, artefact)
         if ignored := _ignored(settings, artefact):
-            _print(console, ignored)
+            console.say(ignored)
         status = _follow(lambda: fetch_status(layout.socket), console, since)
     except ReleaseRefusedError as error:
-        _print(errors, f"refused, nothing was changed: {error}")
+        errors.say(f"refused, nothing was changed: {error}")
         return REFUSED
     except ControlError as error:
-        _print(errors, str(error))
+        errors.say(str(error))
         return FAILED
     if status.rollout is None or status.rollout.state != "done":
         return FAILED
     if artefact:
-        _print(console, _next_start(release, artefact))
+        console.say(_next_start(release, artefact))
     return 0
 
 
@@ -97,7 +97,3 @@ def _next_start(release: Release, artefact: Path) -> str:
         f"this stack serves {release.label} from a copy in {release.path}; to serve it after the next "
         f"`tidegate up`, set model.path to {artefact}"
     )
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False)

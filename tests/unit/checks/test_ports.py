@@ -14,7 +14,7 @@ import pytest
 from support.ports import free_port, free_ports
 from tidegate.checks.ports import RequiredPort, port_problems, required_ports
 from tidegate.settings import load
-from tidegate.terminal.commands import down
+from tidegate.terminal.down_command import down
 from tidegate.terminal.status_command import status
 
 PORT = free_port()

@@ -16,7 +16,7 @@ from tidegate.runtime.check_results import Result, failed
 from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.settings import Settings, load
 from tidegate.stack.data_folder import Layout
-from tidegate.terminal import commands
+from tidegate.terminal import down_command, up_command
 from tidegate.terminal.status_command import status
 from tidegate.terminal_console import Console
 
@@ -25,7 +25,7 @@ Holder = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture(autouse=True)
 def _no_stop_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "stop_seconds", lambda settings: 0.0)
+    monkeypatch.setattr(down_command, "stop_seconds", lambda settings: 0.0)
 
 
 def test_a_supervisor_that_does_not_answer_is_reported_with_its_pid(
@@ -44,7 +44,7 @@ def test_down_waits_until_the_supervisor_has_stopped(
     tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = holder(tmp_path)
-    assert commands.down(load(stack={"data_dir": tmp_path})) == 0
+    assert down_command.down(load(stack={"data_dir": tmp_path})) == 0
     assert capsys.readouterr().out.endswith("stopped\n")
     assert other.wait(10) != 0
 
@@ -55,9 +55,9 @@ def test_down_kills_a_supervisor_that_does_not_stop(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(down_command, "GRACE_SECONDS", 0.3)
     other = holder(tmp_path, ignore_sigterm=True)
-    assert commands.down(load(stack={"data_dir": tmp_path})) == 1
+    assert down_command.down(load(stack={"data_dir": tmp_path})) == 1
     assert f"killed: the supervisor (pid {other.pid})" in capsys.readouterr().out
     assert other.wait(10) == -9
 
@@ -96,8 +96,8 @@ def test_down_gives_the_replicas_the_time_with_which_the_stack_was_started(
         seen.append(settings.replicas.drain_seconds)
         return 0.0
 
-    monkeypatch.setattr(commands, "stop_seconds", stop_seconds)
-    assert commands.down(load(stack={"data_dir": tmp_path})) == 0
+    monkeypatch.setattr(down_command, "stop_seconds", stop_seconds)
+    assert down_command.down(load(stack={"data_dir": tmp_path})) == 0
     assert seen == [77.0]
 
 
@@ -106,14 +106,14 @@ def test_a_warning_prevents_no_start(
 ) -> None:
     monkeypatch.setattr("tidegate.checks.start.free_bytes", lambda _: 2**30)
     folders = {"stack": {"data_dir": tmp_path / "data"}, "model": {"path": tmp_path / "no-model"}}
-    assert commands.up(load(**folders), detach=False, store=None) == 1
+    assert up_command.up(load(**folders), detach=False, store=None) == 1
     problems = capsys.readouterr().err
     assert "no-model" in problems
     assert "GiB free" not in problems
 
 
 def test_an_unknown_store_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.up(Settings(), detach=True, store="paper") == commands.BAD_ARGUMENT
+    assert up_command.up(Settings(), detach=True, store="paper") == up_command.BAD_ARGUMENT
     assert "use embedded or elasticsearch" in capsys.readouterr().err
 
 
@@ -126,10 +126,10 @@ def test_the_option_for_the_store_leaves_its_other_settings(
         checked.append(settings)
         return [failed("all", "refused")]
 
-    monkeypatch.setattr(commands, "start_checks", refuse)
+    monkeypatch.setattr(up_command, "start_checks", refuse)
     settings = load(stack={"data_dir": tmp_path}, store={"embedded": {"retention": "30d"}})
     for kind in ("embedded", "elasticsearch"):
-        assert commands.up(settings, detach=False, store=kind) == 1
+        assert up_command.up(settings, detach=False, store=kind) == 1
         assert checked.pop().store == settings.store.model_copy(update={"kind": kind})
 
 
@@ -139,14 +139,14 @@ def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts
     (tmp_path / "wine.joblib").write_text("hello")
     layout, out = Layout(tmp_path / "data"), io.StringIO()
     settings = load(model={"path": tmp_path / "wine.joblib"})
-    problem = commands._import_problem(settings, layout, Console(file=out))
+    problem = up_command._import_problem(settings, layout, Console(file=out))
     assert problem.startswith(f"{tmp_path}/wine.joblib cannot be served: ")
     assert out.getvalue() == f"converting {tmp_path}/wine.joblib\n"
     (layout.data / "artefacts" / import_digest(tmp_path / "wine.joblib")).mkdir(parents=True)
     again = io.StringIO()
-    assert commands._import_problem(settings, layout, Console(file=again)) != ""
+    assert up_command._import_problem(settings, layout, Console(file=again)) != ""
     assert again.getvalue() == ""  # it was converted before
-    assert commands._import_problem(load(service={"app": "a:b"}), layout, Console(file=out)) == ""
+    assert up_command._import_problem(load(service={"app": "a:b"}), layout, Console(file=out)) == ""
 
 
 def test_a_predictor_that_cannot_be_imported_is_refused_before_anything_starts(
@@ -155,7 +155,7 @@ def test_a_predictor_that_cannot_be_imported_is_refused_before_anything_starts(
     (tmp_path / "shop.py").write_text("import no_such_package\n")
     layout, out = Layout(tmp_path / "data"), io.StringIO()
     settings = load(model={"path": "shop:Price"}, service={"app_dir": tmp_path})
-    problem = commands._import_problem(settings, layout, Console(file=out))
+    problem = up_command._import_problem(settings, layout, Console(file=out))
     assert "shop needs the package no_such_package, which is not installed" in problem
     assert "-m pip install no_such_package`" in problem
     assert out.getvalue() == "importing shop:Price\n"
@@ -167,13 +167,13 @@ def test_a_detached_supervisor_that_dies_without_a_word_is_reported_with_its_out
     (tmp_path / "sitecustomize.py").write_text(
         "import os\nos.write(2, b'no memory')\nos._exit(9)\n"
     )
-    monkeypatch.setattr(commands, "environment", lambda *_: {"PYTHONPATH": str(tmp_path)})
+    monkeypatch.setattr(up_command, "environment", lambda *_: {"PYTHONPATH": str(tmp_path)})
     layout, errors = Layout(tmp_path / "data"), io.StringIO()
     codes: list[int] = []
 
     def start() -> None:
         console = Console(file=errors, width=500)
-        codes.append(commands._detached(load(), layout, console, console))
+        codes.append(up_command._detached(load(), layout, console, console))
 
     # In a thread, as it would wait forever if it kept its own end of the pipe open.
     starting = threading.Thread(target=start, daemon=True)
