@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -10,16 +11,17 @@ import orjson
 import tantivy
 
 from tidegate.events.event import Event, encode
-from tidegate.store.embedded.compiler import NAMES_FIELD
+from tidegate.runtime.atomic_files import write_atomically
+from tidegate.store.embedded.compiler import IDS, NAMES_FIELD
+from tidegate.store.embedded.integrity import META
 from tidegate.store.embedded.text_analysis import joined_tokens
 from tidegate.store.fields import Kind, catalogue, document_address, project
 from tidegate.store.own_fields import NAMES, VALUES, LeftOut, OwnFields, ignore
 
 ID_FIELD: Final = "event.id"
 SOURCE_FIELD: Final = "_source"
-# Of texts, which are split before, and of the line, which is only stored: tantivy indexes each text field.
+# The tokenizer of texts, which are split before.
 _TOKENS: Final = "tokens"
-_NOTHING: Final = "nothing"
 # Characters of a number that has at most 15 digits.
 _EXACT: Final = 16
 Document: TypeAlias = str | tantivy.Document
@@ -30,11 +32,11 @@ Document: TypeAlias = str | tantivy.Document
 def schema() -> tantivy.Schema:
     """Return the schema: the mapped fields, the event line, and the names of the event's texts.
 
-    Keywords are in an index and in a column, numbers and dates in a column alone: an index of values of which
-    nearly each is unique would cost more than everything else.
+    Keywords are in an index and in a column, and numbers, dates and `IDS` in a column alone (`create`): an
+    index of values of which nearly each is unique would cost more than everything else.
     """
     builder = tantivy.SchemaBuilder()
-    builder.add_text_field(SOURCE_FIELD, stored=True, tokenizer_name=_NOTHING, index_option="basic")
+    builder.add_text_field(SOURCE_FIELD, stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field(NAMES_FIELD, tokenizer_name="raw", index_option="basic")
     for leaf in catalogue().values():
         match leaf.kind:
@@ -54,9 +56,20 @@ def schema() -> tantivy.Schema:
 
 
 def create(folder: Path) -> tantivy.Index:
-    """Create an index in a new folder."""
+    """Create an index in a new folder.
+
+    The builder of schemas makes an index, and a length for a score, of each text field; its file need not.
+    """
     folder.mkdir()
-    return _configure(tantivy.Index(schema(), str(folder)))
+    tantivy.Index(schema(), str(folder))
+    meta = json.loads((folder / META).read_bytes())
+    for field in meta["schema"]:
+        if field["name"] in IDS or field["name"] == SOURCE_FIELD:
+            del field["options"]["indexing"]
+        elif field["type"] == "text":
+            field["options"]["indexing"]["fieldnorms"] = False
+    write_atomically(folder / META, json.dumps(meta))
+    return open_index(folder)
 
 
 def open_index(folder: Path) -> tantivy.Index:
@@ -138,9 +151,7 @@ def count(found: Any) -> int:
 
 def _configure(index: tantivy.Index) -> tantivy.Index:
     words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
-    whole = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.raw())
     index.register_tokenizer(_TOKENS, words)
-    index.register_tokenizer(_NOTHING, whole.filter(tantivy.Filter.remove_long(1)).build())
     # A search reloads a changed index: no thread watches the folder.
     index.config_reader("manual")
     return index

@@ -241,6 +241,27 @@ def test_a_range_over_too_many_values_is_an_error(
         messages(store, "tidegate.price:>=1")
 
 
+def test_a_pattern_that_too_many_ids_match_is_an_error(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "MAX_IDS", 2)
+    store.append([event(number, trace={"id": f"a{number}"}) for number in range(3)])
+    assert len(messages(store, "trace.id:/a[12]/")) == 2
+    with pytest.raises(QueryError, match=r"more than 2 different trace\.id match"):
+        messages(store, "trace.id:a*")
+
+
+@pytest.mark.parametrize("query", ["trace.id:a1~", "span.id:[a TO b]"])
+def test_a_fuzzy_search_or_a_range_of_ids_is_an_error(store: EmbeddedStore, query: str) -> None:
+    with pytest.raises(QueryError, match="is an id"):
+        messages(store, query)
+
+
+def test_a_count_needs_no_index_of_ids(store: EmbeddedStore) -> None:
+    store.append([event(number, trace={"id": f"a{number}"}) for number in range(3)])
+    assert store.search(SearchRequest("NOT trace.id:a1", size=0)).total == 2
+
+
 def test_the_time_to_compile_a_query_is_part_of_its_limit(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
