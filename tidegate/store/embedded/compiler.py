@@ -22,8 +22,8 @@ from tidegate.store.query import time_ranges, tree
 
 # The names of an event's texts, which have no column.
 NAMES_FIELD: Final = "_texts"
-# Keywords that nearly each event has another value of. They are in a column alone, and a query for one looks it
-# up in the dictionary of the column: an index of them took two fifths of the CPU of an event.
+# Keywords that nearly each event has another value of. They are in a column alone, and a query for one looks
+# it up in the dictionary of the column: an index of them took two fifths of the CPU of an event.
 IDS: Final = frozenset({"trace.id", "transaction.id", "span.id", "parent.id"})
 # Ids that a pattern may match: each takes 2 ms in a segment of 300,000 events.
 MAX_IDS: Final = 100

@@ -235,21 +235,24 @@ class EmbeddedStore(EmbeddedReader):
     def append(self, events: Sequence[Event]) -> list[Rejected]:
         """Store the events in one commit. The first event with an id wins, as with `create`."""
         rejected = []
+        documents = dict[str, index.Document]()
         with self._writing, self._unavailable():
             writer = self._open_writer()
             self._written.reload()
-            before, now = self._written.searcher(), set[str]()
+            before = self._written.searcher()
             for number, event in enumerate(events):
                 try:
                     identity, document = index.document(event, self._left_out)
                 except RefusedError as error:
                     rejected.append(Rejected(number, str(error)))
                     continue
-                if identity not in now and not before.doc_freq(index.ID_FIELD, identity):
-                    index.add(writer, document)
-                    now.add(identity)
+                if identity not in documents and not before.doc_freq(index.ID_FIELD, identity):
+                    documents[identity] = document
+            # One after the other: tantivy's thread would sleep and wake for each that it had to wait for.
+            for document in documents.values():
+                index.add(writer, document)
             writer.commit()
-            self._events = before.num_docs + len(now)
+            self._events = before.num_docs + len(documents)
         return rejected
 
     def prune(self, before: datetime) -> int:
