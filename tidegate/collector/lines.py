@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -18,8 +18,7 @@ SHOWN_BYTES: Final = 4096
 MAX_LEVELS: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class LinePosition:
+class LinePosition(NamedTuple):
     """The position of a line: its file, and the offset of its first byte."""
 
     file: str
