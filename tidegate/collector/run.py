@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import NODE, Delivery, Retention, sink_backoff
+from tidegate.collector.delivery import NODE, Delivery, Retention, Step, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
@@ -36,10 +36,9 @@ from tidegate.store.kinds import store_folder
 from tidegate.store.query import time_ranges
 
 NOT_ALL_DELIVERED: Final = 1
-# A commit costs the embedded store 10 to 15 ms of CPU for any number of events, so the pause after it grows
-# with its duration: commits take at most about a tenth of the time.
-PAUSE_FACTOR: Final = 10.0
-LONGEST_PAUSE_SECONDS: Final = 0.7
+# A commit costs the embedded store 10 to 15 ms of CPU for any number of events, so there are as few as make
+# each event searchable in this time: it waits at most for a delivery, the pause after it, and its own one.
+SEARCHABLE_SECONDS: Final = 0.8
 # An event is a dozen objects without cycles: at the default of 700 the garbage collector would go through the
 # objects of a batch again and again, for 6 % of the CPU.
 GARBAGE_OBJECTS: Final = 100_000
@@ -150,6 +149,13 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     return delivery
 
 
+def pause_seconds(step: Step, spent: float, poll_seconds: float) -> float:
+    """Return the pause after a step that took `spent` seconds."""
+    if step.more or step.retry_seconds:
+        return step.retry_seconds
+    return max(poll_seconds, 0.0 if step.done else SEARCHABLE_SECONDS - 2 * spent)
+
+
 def _deliver(
     delivery: Delivery,
     poll_seconds: float,
@@ -160,9 +166,7 @@ def _deliver(
     while not stop.is_set():
         began = clock()
         step = delivery.step()
-        if not step.more:
-            pause = min(LONGEST_PAUSE_SECONDS, PAUSE_FACTOR * (clock() - began))
-            stop.wait(step.retry_seconds or max(poll_seconds, pause))
+        stop.wait(pause_seconds(step, clock() - began, poll_seconds))
     delivery.event_log.record("stop", "stopping: delivering the remaining events")
     # Only the events written so far, because the writers may continue.
     sizes = delivery.sizes()

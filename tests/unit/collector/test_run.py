@@ -13,7 +13,8 @@ import pytest
 
 from support.harnesses.collector_harness import ORIGIN
 from support.ports import free_port
-from tidegate.collector.run import deliver_now, run
+from tidegate.collector.delivery import Step
+from tidegate.collector.run import deliver_now, pause_seconds, run
 from tidegate.events.event import make_event
 from tidegate.events.writer import EventWriter
 from tidegate.settings import Settings, load
@@ -73,6 +74,23 @@ def test_a_collector_that_is_stopped_delivers_the_rest_into_files_of_its_owner_a
     store = settings.stack.data_dir / "store"
     modes = {path.name: path.stat().st_mode & 0o777 for path in store.rglob("*") if path.is_file()}
     assert modes == dict.fromkeys(modes, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("step", "spent", "pause"),
+    [
+        (Step(more=True), 0.1, 0.0),
+        (Step(retry_seconds=5.0), 0.1, 5.0),
+        (Step(done=True), 0.1, 0.2),
+        (Step(), 0.02, 0.76),  # small deliveries wait for further events
+        (Step(), 0.25, 0.3),
+        (Step(), 2.0, 0.2),
+    ],
+)
+def test_a_delivery_waits_as_long_as_events_are_searchable_in_time(
+    step: Step, spent: float, pause: float
+) -> None:
+    assert pause_seconds(step, spent, poll_seconds=0.2) == pytest.approx(pause)
 
 
 def test_a_search_without_a_collector_finds_the_newest_events(
