@@ -32,6 +32,7 @@ from tidegate.runtime.identity import event_origin
 from tidegate.runtime.locks import LockedError, exclusive_lock
 from tidegate.runtime.private_files import UMASK, make_private_folder
 from tidegate.settings import Settings
+from tidegate.store.base import StoreUnavailableError
 from tidegate.store.kinds import store_folder
 from tidegate.store.query import time_ranges
 
@@ -62,7 +63,7 @@ def run(settings: Settings) -> int:
 
 def _run(settings: Settings, stop: threading.Event) -> int:
     with ExitStack() as stack:
-        delivery = _prepare(stack, settings, serve=True)
+        delivery = _prepare(stack, settings, stop)
         collector = settings.collector
         return _deliver(delivery, collector.poll_seconds, collector.last_pass_seconds, stop)
 
@@ -79,7 +80,7 @@ def deliver_now(settings: Settings) -> None:
         return
     try:
         with ExitStack() as stack:
-            delivery = _prepare(stack, settings, serve=False)
+            delivery = _prepare(stack, settings, None)
             sizes = delivery.sizes()
             deadline = time.monotonic() + SEARCH_SECONDS
             while delivery.has_pending(sizes):
@@ -97,18 +98,18 @@ def deliver_now(settings: Settings) -> None:
         sys.stderr.write(f"the newest events are not delivered: {os_error_message(error)}\n")
 
 
-def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
-    """Create the delivery; with `serve`, also serve its metrics and log the start."""
+def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None) -> Delivery:
+    """Create the delivery; with `stop`, which ends it, also serve its metrics and log the start."""
     folder: Path = settings.stack.data_dir / "collector"
     with requires_data_folder():
         make_private_folder(folder)
         try:
-            stack.enter_context(exclusive_lock(folder / "lock", LOCK_SECONDS if serve else 0.0))
+            stack.enter_context(exclusive_lock(folder / "lock", LOCK_SECONDS if stop else 0.0))
         except LockedError as error:  # two would overwrite each other's checkpoint
             raise CannotStartError(f"another collector runs in {folder}") from error
     writer = stack.enter_context(daemon_event_writer(settings, NODE))
     metrics = Metrics()
-    if serve:
+    if stop:
         host, port = settings.stack.metrics_host, settings.collector.metrics_port
         stack.enter_context(metrics_server(metrics.registry, host, port, "collector.metrics_port"))
     event_log = EventLog(writer, event_origin(settings, NODE), NODE, [Terminal()])
@@ -119,6 +120,15 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     progress = checkpoint.load()
     if checkpoint.problem:
         event_log.record("checkpoint-lost", checkpoint.problem, level="warn")
+
+    def rebuilding(done: int, events: int) -> None:
+        if stop and stop.is_set():
+            raise StoreUnavailableError("stopped: the next start rebuilds the store")
+        message = (
+            f"rebuilding the store for this version of Tidegate: {done:,} of {events:,} events"
+        )
+        event_log.record("rebuild", message)
+
     collector = settings.collector
     delivery = Delivery(
         folder=settings.log_dir,
@@ -130,7 +140,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
             ends=progress.ends,
             clock=time.time,
         ),
-        open_sink=partial(open_sink, settings),
+        open_sink=partial(open_sink, settings, rebuilding=rebuilding),
         checkpoint=checkpoint,
         quarantine=quarantine,
         event_log=event_log,
@@ -144,7 +154,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
         clock=time.time,
     )
     stack.callback(delivery.close)
-    if serve:
+    if stop:
         event_log.record("start", f"delivering {settings.log_dir} into {sink_name(settings)}")
     return delivery
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from tidegate.settings import Settings
-from tidegate.store.base import Sink
+from tidegate.store.base import Rebuilding, Sink, unreported
 from tidegate.store.kinds import open_store, store_server
 from tidegate.store.own_fields import LeftOut
 
 
-def open_sink(settings: Settings, left_out: LeftOut) -> Sink:
+def open_sink(settings: Settings, left_out: LeftOut, rebuilding: Rebuilding = unreported) -> Sink:
     """Open the sink that `collector.sink` selects.
 
     Args:
         settings: The settings.
         left_out: Gets the events with values that cannot be searched.
+        rebuilding: Is called while a store of another version is rebuilt.
 
     Raises:
         StoreUnavailableError: It cannot be opened now.
@@ -22,7 +23,7 @@ def open_sink(settings: Settings, left_out: LeftOut) -> Sink:
         from tidegate.collector.logstash import LogstashSink  # noqa: PLC0415  its client is an optional dependency
 
         return LogstashSink(settings.collector.logstash, left_out=left_out)
-    return open_store(settings, left_out=left_out)
+    return open_store(settings, left_out=left_out, rebuilding=rebuilding)
 
 
 def sink_name(settings: Settings) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from tidegate.events.event import Event
+
+Rebuilding: TypeAlias = Callable[[int, int], None]
+"""Gets how many events of a store are in its new index, and how many there are. What it raises ends that."""
+
+
+def unreported(done: int, events: int) -> None:
+    """A `Rebuilding` that does nothing."""
 
 
 class QueryError(ValueError):

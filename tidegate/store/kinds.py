@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.settings import Elasticsearch, Settings
-from tidegate.store.base import EventStore
+from tidegate.store.base import EventStore, Rebuilding, unreported
 from tidegate.store.own_fields import LeftOut, ignore
 
 
@@ -22,24 +22,30 @@ class StoreKind:
         folder: the folder of its files; None if it is a server.
     """
 
-    open: Callable[[Settings, bool, LeftOut], EventStore]
+    open: Callable[[Settings, bool, LeftOut, Rebuilding], EventStore]
     server: Callable[[Settings], Elasticsearch | None] = lambda _: None
     folder: Callable[[Settings], Path | None] = lambda _: None
 
 
 # Each imports only its own store: an import takes time, and needs its packages.
-def _embedded(settings: Settings, read_only: bool, left_out: LeftOut) -> EventStore:
+def _embedded(
+    settings: Settings, read_only: bool, left_out: LeftOut, rebuilding: Rebuilding
+) -> EventStore:
     from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore  # noqa: PLC0415
 
     root = _embedded_folder(settings)
-    return EmbeddedReader(root) if read_only else EmbeddedStore(root, left_out=left_out)
+    if read_only:
+        return EmbeddedReader(root)
+    return EmbeddedStore(root, left_out=left_out, rebuilding=rebuilding)
 
 
 def _embedded_folder(settings: Settings) -> Path:
     return settings.stack.data_dir / "store"
 
 
-def _elasticsearch(settings: Settings, read_only: bool, left_out: LeftOut) -> EventStore:
+def _elasticsearch(
+    settings: Settings, read_only: bool, left_out: LeftOut, _: Rebuilding
+) -> EventStore:
     from tidegate.store.elasticsearch.store import ElasticsearchStore  # noqa: PLC0415
 
     return ElasticsearchStore(settings.store.elasticsearch, read_only=read_only, left_out=left_out)
@@ -52,7 +58,11 @@ KINDS: Final = {
 
 
 def open_store(
-    settings: Settings, *, read_only: bool = False, left_out: LeftOut = ignore
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    left_out: LeftOut = ignore,
+    rebuilding: Rebuilding = unreported,
 ) -> EventStore:
     """Open the store that `store.kind` selects.
 
@@ -60,12 +70,13 @@ def open_store(
         settings: The settings.
         read_only: Open it for searching only. The embedded store has one writer and any number of readers.
         left_out: Gets the stored events with values that cannot be searched.
+        rebuilding: Is called meanwhile if an embedded store of another version is rebuilt.
 
     Raises:
         StoreUnavailableError: It cannot be opened for writing now. Opening a reader does not raise: the
             store may be created later.
     """
-    return KINDS[settings.store.kind].open(settings, read_only, left_out)
+    return KINDS[settings.store.kind].open(settings, read_only, left_out, rebuilding)
 
 
 def store_server(settings: Settings) -> Elasticsearch | None:

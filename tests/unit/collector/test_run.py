@@ -14,12 +14,14 @@ import pytest
 from support.harnesses.collector_harness import ORIGIN
 from support.ports import free_port
 from tidegate.collector.delivery import Step
-from tidegate.collector.run import deliver_now, pause_seconds, run
+from tidegate.collector.run import NOT_ALL_DELIVERED, deliver_now, pause_seconds, run
 from tidegate.events.event import make_event
 from tidegate.events.writer import EventWriter
 from tidegate.settings import Settings, load
 from tidegate.store.base import SearchRequest
-from tidegate.store.embedded.store import EmbeddedReader
+from tidegate.store.embedded import folder as layout
+from tidegate.store.embedded.folder import Layout
+from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
 
 EVENTS = 5
 
@@ -59,14 +61,15 @@ def stored(settings: Settings) -> set[str]:
     return {hit["message"] for hit in found.hits}
 
 
+def until_stopped(_: str, main: Callable[[threading.Event], int]) -> int:
+    stop = threading.Event()
+    stop.set()
+    return main(stop)
+
+
 def test_a_collector_that_is_stopped_delivers_the_rest_into_files_of_its_owner_alone(
     settings: Settings, write: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def until_stopped(_: str, main: Callable[[threading.Event], int]) -> int:
-        stop = threading.Event()
-        stop.set()
-        return main(stop)
-
     monkeypatch.setattr("tidegate.collector.run.run_daemon", until_stopped)
     write()
     assert run(settings) == 0
@@ -91,6 +94,25 @@ def test_a_delivery_waits_as_long_as_events_are_searchable_in_time(
     step: Step, spent: float, pause: float
 ) -> None:
     assert pause_seconds(step, spent, poll_seconds=0.2) == pytest.approx(pause)
+
+
+def test_a_collector_that_is_stopped_does_not_rebuild_the_store(
+    settings: Settings, write: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = settings.stack.data_dir / "store"
+    with closing(EmbeddedStore(root)) as store:
+        store.append([make_event(ORIGIN, "app", "old", unix_ns=time.time_ns())])
+    current = layout.read(root)
+    assert current
+    layout.write(root, Layout("of another version", current.folder))
+    write()
+    collector = settings.collector.model_copy(update={"last_pass_seconds": 0.1})
+    stopped = settings.model_copy(update={"collector": collector})
+    monkeypatch.setattr("tidegate.collector.run.run_daemon", until_stopped)
+    assert run(stopped) == NOT_ALL_DELIVERED
+    assert layout.read(root) == Layout("of another version", current.folder)
+    deliver_now(settings)
+    assert len(stored(settings)) == EVENTS + 1
 
 
 def test_a_search_without_a_collector_finds_the_newest_events(

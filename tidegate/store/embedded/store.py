@@ -23,10 +23,12 @@ from tidegate.runtime.private_files import make_private_folder
 from tidegate.store.base import (
     Damage,
     QueryError,
+    Rebuilding,
     Rejected,
     SearchRequest,
     SearchResult,
     StoreUnavailableError,
+    unreported,
 )
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import index
@@ -47,6 +49,8 @@ HEAP_BYTES: Final = 64_000_000
 WRITER_THREADS: Final = 1
 # A list of the places of all events would take 185 bytes each.
 COPY_EVENTS: Final = 100_000
+# Events of a rebuild between two reports: two seconds.
+REPORT_EVENTS: Final = 20_000
 # The messages of tantivy about damaged files; others are about the query.
 DAMAGE: Final = ("An IO error occurred", "Data corrupted")
 
@@ -148,10 +152,12 @@ class EmbeddedStore(EmbeddedReader):
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         left_out: LeftOut = ignore,
+        rebuilding: Rebuilding = unreported,
     ):
         """Open the store in a folder, or create one.
 
         Raises:
+            Exception: What `rebuilding` raises; the next opening begins anew.
             StoreUnavailableError: Another process writes to it, its format is unknown, or the folder
                 is not usable.
         """
@@ -160,6 +166,7 @@ class EmbeddedStore(EmbeddedReader):
         self._writer: tantivy.IndexWriter | None = None
         self._closed = False
         self._left_out = left_out
+        self._rebuilding = rebuilding
         self._integrity = Integrity()
         self._events: int | None = None
         self._writer_lock = ExitStack()
@@ -179,7 +186,7 @@ class EmbeddedStore(EmbeddedReader):
                     reason = f"there was no store in {root}"
                     layout.mark_damage(root, Damage(reason, self._events, created=True))
                 if current is None or outdated:
-                    current = _build(root, current)
+                    current = _build(root, current, self._rebuilding)
                 layout.remove_others(root, current.folder)
                 return index.open_index(root / current.folder), current.folder
         except BaseException:
@@ -320,7 +327,7 @@ def _fields(root: Path) -> str:
     return current.fields if current else ""
 
 
-def _build(root: Path, previous: Layout | None) -> Layout:
+def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layout:
     """Create an index with the events of the previous one, if any, and activate it."""
     built = Layout(digest(), layout.new_folder(root, digest()))
     # What an earlier attempt left takes the room that this one needs.
@@ -329,7 +336,7 @@ def _build(root: Path, previous: Layout | None) -> Layout:
         new = index.create(root / built.folder)
         if previous is not None:
             writer = new.writer(HEAP_BYTES, WRITER_THREADS)
-            for event in _all_events(root / previous.folder):
+            for event in _all_events(root / previous.folder, rebuilding):
                 # Events that conflict with the new mapping are dropped.
                 with suppress(RefusedError):
                     index.add(writer, index.document(event)[1])
@@ -342,11 +349,13 @@ def _build(root: Path, previous: Layout | None) -> Layout:
     return built
 
 
-def _all_events(folder: Path) -> Iterator[Event]:
+def _all_events(folder: Path, rebuilding: Rebuilding) -> Iterator[Event]:
     old = index.open_index(folder)
     old.reload()
     searcher = old.searcher()
     for start in range(0, searcher.num_docs, COPY_EVENTS):
         found = searcher.search(Query.all_query(), COPY_EVENTS, count=False, offset=start)
-        for _, address in found.hits:
+        for number, (_, address) in enumerate(found.hits, start):
+            if number % REPORT_EVENTS == 0:
+                rebuilding(number, searcher.num_docs)
             yield index.event(searcher.doc(address))

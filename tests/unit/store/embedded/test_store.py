@@ -147,8 +147,20 @@ def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
         monkeypatch.setattr(module, "digest", lambda: "0123456789abcdef")
     with pytest.raises(StoreUnavailableError, match="another version of Tidegate"):
         messages(reader)
-    with closing(EmbeddedStore(root)) as new:
-        assert layout.read(root) == Layout("0123456789abcdef", "index-0123456789abcdef-0")
+    monkeypatch.setattr(embedded, "REPORT_EVENTS", 2)
+
+    def stopped(done: int, events: int) -> None:
+        if done:
+            raise StoreUnavailableError(f"stopped at {done} of {events}")
+
+    with pytest.raises(StoreUnavailableError, match="stopped at 2 of 3"):
+        EmbeddedStore(root, rebuilding=stopped)
+    reports = list[tuple[int, int]]()
+    with closing(
+        EmbeddedStore(root, rebuilding=lambda done, events: reports.append((done, events)))
+    ) as new:
+        assert reports == [(0, 3), (2, 3)]
+        assert layout.read(root) == Layout("0123456789abcdef", "index-0123456789abcdef-1")
         assert messages(new, "log.level:info") == ["number 0", "number 1", "number 2"]
         assert messages(reader) == ["number 0", "number 1", "number 2"]
         assert not (root / before.folder).exists()
