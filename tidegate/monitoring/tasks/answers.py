@@ -14,6 +14,8 @@ from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 
 Floats = npt.NDArray[np.float64]
 
+_FEW: Final = 8
+"""Up to this number, Python is faster than numpy."""
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _TEXTS: Final = (str, bytes, bytearray)
 
@@ -74,6 +76,8 @@ def numbers(column: Any) -> Floats:
     Args:
         column: a sequence, an array or a column of pandas.
     """
+    if isinstance(column, list) and len(column) <= _FEW:
+        return np.array([finite(value) for value in column], np.float64)
     values = column if isinstance(column, list | tuple) else np.asarray(column)
     found: Floats
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":

@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from time import time_ns
 from typing import Any, Final
 
@@ -89,12 +90,13 @@ class WatchedModel:
         self._reference, self._key, self._drift, self._host = reference, key, drift, host
         self._ids = PredictionIds(key, version, b"")  # until the task is known, only to read
         self._lock = threading.Lock()
-        self._predictions = Counter(
+        predictions = Counter(
             "tidegate_predictions_total",
             "Predicted rows, by label.",
             ("model", "version", "label"),
             registry=self.registry,
         )
+        self._counter_of = cache(partial(predictions.labels, name, version))
         self._monitor: ModelMonitor | None = None
         self._encoder: RowEncoder | None = None
         self._task: Task | None = None
@@ -146,7 +148,7 @@ class WatchedModel:
         with self._lock:
             for label, count in answers.counts.items():
                 if count:
-                    self._predictions.labels(self.name, self.version, label).inc(count)
+                    self._counter_of(label).inc(count)
             if self._monitor is not None:
                 self._monitor.observe(
                     np.empty((0, 0)) if matrix is None else matrix, answers.scores
@@ -205,7 +207,7 @@ class WatchedModel:
             model = Model(self.name, self.version, (), reference.accuracy, reference)
             task = TASKS[task_name](model, self._drift)
             for label in task.labels:
-                self._predictions.labels(self.name, self.version, label)
+                self._counter_of(label)
             self._ids = PredictionIds(self._key, self.version, task.truth.digest)
             self._feedback = FeedbackProcessor(
                 self.name,
