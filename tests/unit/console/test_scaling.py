@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from support.harnesses.autoscaler_run import RecordedEvents, reading_of
+from support.harnesses.sloq_loop import SloqLoop
 from support.samples.recent_events import now_ns
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.types import Decision
 from tidegate.console.decisions import read_changes
+from tidegate.console.pages import scaling
 from tidegate.console.sources import open_sources
 from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
@@ -64,6 +66,28 @@ async def test_a_change_says_its_direction_by_replicas_and_then_slots(
         "2 of 8": True,
         "3 of 2": True,
     }
+
+
+async def test_it_says_that_the_first_decisions_of_a_range_are_left_out(
+    client: httpx.AsyncClient,
+    store: EventStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = iter(range(now_ns() - 10**11, now_ns(), 10**9))
+    recorded = RecordedEvents(tmp_path / "recorded", clock_ns=lambda: next(at))
+    loop = SloqLoop()
+    for _ in range(4):
+        seen = loop.signals
+        decision = loop.tick()
+        recorded.record("sloq", decision.state, seen, loop.now, decision)
+    recorded.writer.close()
+    store.append(recorded.events("decision"))
+    assert "Replica-hours" in (whole := (await client.get("/scaling")).text)
+    assert "decisions of the range" not in whole
+    monkeypatch.setattr(scaling, "MAX_DECISIONS", 3)
+    part = (await client.get("/scaling", params={"range": "5m"})).text
+    assert "for the last 3 decisions of the range." in part
 
 
 class TestOtherPolicy:

@@ -46,6 +46,7 @@ from tidegate.settings import Settings
 from tidegate.stack.snapshot import ARRIVALS, QUEUE
 from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.search import pages
+from tidegate.store.search.event_lines import value_of
 
 PAGE: Final = Page("scaling", "/scaling", "Scaling")
 SECONDS: Final = 5.0
@@ -135,14 +136,15 @@ def _shortened(event: Event, same: dict[bytes, Any]) -> Event:
     """What the log and a replay read of a decision that is not the first one; equal parts are one object."""
     decision = decision_of(event)
     inputs = decision.get("inputs") or {}
-    kept = {
-        name: same.setdefault(orjson.dumps(inputs[name]), inputs[name])
-        for name in ("parameters", *WRAPPERS)
-        if name in inputs
-    }
-    state = {"left out": True} if decision.get("state") else {}
+
+    def shared(value: Any) -> Any:
+        return same.setdefault(orjson.dumps(value), value)
+
+    kept = {name: shared(inputs[name]) for name in ("parameters", *WRAPPERS) if name in inputs}
+    state = shared({"left out": True} if decision.get("state") else {})
     return {
-        **{name: event[name] for name in ("@timestamp", "message", "event") if name in event},
+        **{name: event[name] for name in ("@timestamp", "message") if name in event},
+        "event": shared({"dataset": value_of(event, "event.dataset")}),
         "tidegate": {"decision": {**decision, "inputs": kept, "state": state}},
     }
 
@@ -153,6 +155,8 @@ def _replays(events: list[Event], settings: Settings) -> Replays:
     problems: list[str] = []
     oldest_first = (events.pop() for _ in range(len(events)))
     decisions = list(read_decisions(oldest_first, lambda _, why: problems.append(why)))
+    for one in decisions:
+        one.fields.pop("signals", None)  # they are in `one.signals`, and take as much again
     times = [seconds_of(one.event) for one in decisions]
     numbers: dict[str, list[int]] = {}
     sums: dict[str, Totals] = {}
@@ -208,6 +212,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return {
             "override": override,
             "replays": found,
+            "most": MAX_DECISIONS,
             "span": span,
             "ranges": SPANS,
             "compared": compared,
