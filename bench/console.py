@@ -7,6 +7,7 @@ or longer, a histogram or the Overview 1 s.
 
     python bench/console.py --folder /tmp/events                       10 million events: half an hour of CPU
     python bench/console.py --folder /tmp/events --events 1000000
+    python bench/console.py --memory           of its process, while a page of 1,800 decisions is followed
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import io
 import math
+import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -29,14 +33,19 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
+import orjson
 
 sys.path[0] = str(Path(__file__).parents[1])  # otherwise bench/loadgen.py would hide the package
 
 from bench.collector import make_request_event  # noqa: E402
 from bench.results import result, save, table  # noqa: E402
+from tidegate.autoscaler.decision_event import record_decision  # noqa: E402
+from tidegate.autoscaler.sloq.parameters import SloqParameters  # noqa: E402
+from tidegate.autoscaler.sloq.policy import sloq  # noqa: E402
+from tidegate.autoscaler.types import Signals  # noqa: E402
 from tidegate.collector.run import GARBAGE_OBJECTS  # noqa: E402
 from tidegate.console import objective  # noqa: E402
 from tidegate.console.app import create_app  # noqa: E402
@@ -47,7 +56,7 @@ from tidegate.console.search_request import Wanted  # noqa: E402
 from tidegate.console.series import Line, lines_of  # noqa: E402
 from tidegate.console.sources import open_sources  # noqa: E402
 from tidegate.events.event import Event, Origin, make_event  # noqa: E402
-from tidegate.runtime.event_log import APP, EventLog  # noqa: E402
+from tidegate.runtime.event_log import APP, EventLog, StreamWriter  # noqa: E402
 from tidegate.settings import load  # noqa: E402
 from tidegate.stack.prometheus import prometheus_binary, promtool_binary  # noqa: E402
 from tidegate.store.base import DateHistogram, EventStore, SearchRequest  # noqa: E402
@@ -69,6 +78,11 @@ QUERIES: Final = {
 }
 WEEK_MS: Final = 7 * 24 * 3600 * 1000
 BATCH: Final = 4000
+PAGES: Final = ("/?range=1h", "/scaling?range=1h", "/search", "/traces", "/model", "/load")
+FOLLOWED: Final = "/scaling/live?range=1h"
+FOLLOWED_SECONDS: Final = 60
+MEMORY_BYTES: Final = 100e6
+DECISIONS, TICK_SECONDS = 1800, 2
 SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
 ORIGIN: Final = Origin("flights", "0.1.0", "bench", "flights-1", "bench")
 
@@ -208,6 +222,64 @@ async def overview(root: Path) -> Times:
     return times[1:]
 
 
+def decisions() -> list[Event]:
+    """SLOQ's decisions of the last hour, about a load that has another level every 200 s."""
+    written, at_ns = io.BytesIO(), time.time_ns() - DECISIONS * TICK_SECONDS * 10**9
+    event_log = EventLog(StreamWriter(written), ORIGIN, clock_ns=lambda: at_ns)
+    parameters = SloqParameters(min=1, max=20, slo_seconds=0.6, tick_seconds=TICK_SECONDS)
+    decide, state, replicas = sloq(parameters), dict[str, Any](), 4
+    chance = random.Random(1)
+    for number in range(DECISIONS):
+        rate, now = 50 + 40 * (number // 100 % 5) + chance.random(), float(number * TICK_SECONDS)
+        seen = Signals(
+            arrival_rate=rate,
+            arrival_rate_60s=rate,
+            completed_rate=rate,
+            service_seconds=0.2,
+            service_seconds_p95=0.46,
+            in_system=rate * 0.2 + chance.random(),
+            slots_per_replica=4,
+            latency_seconds=0.5 + 0.01 * chance.random(),
+            age_seconds=1.0,
+            ready=replicas,
+            running=replicas,
+            desired=replicas,
+        )
+        decision = decide(state, seen, now)
+        record_decision(event_log, decision, policy="sloq", state=state, signals=seen, now=now)
+        state, replicas = decision.state, decision.desired
+        at_ns += TICK_SECONDS * 10**9
+    return [orjson.loads(line) for line in written.getvalue().splitlines()]
+
+
+def memory() -> float:
+    """The most bytes of memory (VmHWM) of a console that shows each page and follows one."""
+    with recorded_hours(1) as prometheus, tempfile.TemporaryDirectory() as folder:
+        with closing(EmbeddedStore(Path(folder) / "store")) as store:
+            store.append(decisions())
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        own = {"STACK__DATA_DIR": folder, "CONSOLE__PORT": str(port)}
+        environment = {**os.environ, **{f"TIDEGATE_{name}": text for name, text in own.items()}}
+        argv = [sys.executable, "-m", "tidegate", "console", "--prometheus", prometheus]
+        with subprocess.Popen(argv, env=environment) as console:
+            try:
+                address = f"http://127.0.0.1:{port}"
+                wait_for(f"{address}/live")
+                for path in PAGES:
+                    urllib.request.urlopen(f"{address}{path}").read()  # noqa: S310
+                with urllib.request.urlopen(f"{address}{FOLLOWED}") as updates:  # noqa: S310
+                    until = time.monotonic() + FOLLOWED_SECONDS
+                    while time.monotonic() < until:
+                        updates.readline()
+                status = Path(f"/proc/{console.pid}/status").read_text(encoding="utf-8")
+            finally:
+                console.terminate()
+    [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(kilobytes) * 1024.0
+
+
 def wait_for(url: str) -> None:
     """Wait until it answers."""
     for _ in range(300):
@@ -235,9 +307,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
+    if arguments.memory:
+        used = memory()
+        print(f"the console has {used / 1e6:.1f} MB at most, with a page of {DECISIONS} decisions")
+        return int(used > MEMORY_BYTES)
+    if not arguments.folder:
+        parser.error("--folder is missing")
     gc.set_threshold(GARBAGE_OBJECTS)
     build(arguments.folder, arguments.events)
     with closing(EmbeddedReader(arguments.folder)) as store:
