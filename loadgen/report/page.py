@@ -1,4 +1,4 @@
-"""The report: a self-contained HTML file, and the plots as PNG files."""
+"""The report: a self-contained HTML file, and its overview as a PNG file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tidegate.loadgen.report.plots import OVERVIEW, PANELS, as_bytes, draw
+from tidegate.loadgen.report.plots import OVERVIEW, as_bytes, draw
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.results import REPORT, SERIES
 from tidegate.loadgen.report.series import RunSeries, as_json, narrative, run_series
@@ -18,19 +18,14 @@ from tidegate.loadgen.report.verdict import verdict
 from tidegate.loadgen.send.record import Recording
 
 TEMPLATE: Final = "report.html.j2"
-FIGURES: Final[dict[str, tuple[str, ...]]] = {
-    "overview": OVERVIEW,
-    **{name: (name,) for name in PANELS},
-}
 
 
 def write_report(folder: Path, summary: Summary, recording: Recording, series: Signals) -> Path:
-    """Write the plots, their series and the report; return the path of the report."""
+    """Write the overview, the series of the plots and the report; return the path of the report."""
     run = run_series(summary, recording, series)
     (folder / SERIES).write_text(as_json(run), encoding="utf-8")
-    for name, panels in FIGURES.items():
-        head = headline(summary) if len(panels) > 1 else ""
-        (folder / f"{name}.png").write_bytes(as_bytes(draw(panels, run, LIGHT, head), "png"))
+    overview = draw(OVERVIEW, run, LIGHT, headline(summary))
+    (folder / "overview.png").write_bytes(as_bytes(overview, "png"))
     path = folder / REPORT
     path.write_text(to_html(summary, run), encoding="utf-8")
     return path

@@ -21,7 +21,7 @@ PATH = re.compile(
 )
 # Fields of events, files and attributes that look like settings.
 NO_SETTINGS = {
-    *("service.node.name", "service.version", "model.joblib", "model.onnx", "replicas.png"),
+    *("service.node.name", "service.version", "model.joblib", "model.onnx"),
     "telemetry.registry",
 }
 CHART_VALUES = {leaf.name for value in read_values() for leaf in value.leaves()} | {

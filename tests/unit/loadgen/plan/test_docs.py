@@ -11,7 +11,6 @@ from tidegate.loadgen.cli import app
 from tidegate.loadgen.plan.rates import Constant, Phase, Ramp, Spike, Steps
 from tidegate.loadgen.plan.scenario import Scenario, built_in
 from tidegate.loadgen.plan.traces import Departures, Trace
-from tidegate.loadgen.report.plots import PANELS
 from tidegate.loadgen.report.thresholds import FIGURE_METRICS, OPERATORS, RUN_METRICS
 from tidegate.loadgen.send.record import COLUMNS
 
@@ -37,7 +36,6 @@ def options() -> list[str]:
         *FIGURE_METRICS,
         *RUN_METRICS,
         *COLUMNS,
-        *(f"{name}.png" for name in PANELS),
     ],
 )
 def test_it_is_documented(name: str) -> None:
