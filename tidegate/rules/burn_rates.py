@@ -49,9 +49,13 @@ BURN_RATE_ALERTS: Final = (
     BurnRateAlert("Slow", 360, 30, 6.0, "warning", "5 % of the monthly error budget in six hours"),
 )
 
-RATIO_WINDOWS: Final = (
-    *(burn.short for burn in BURN_RATE_ALERTS),
-    *(burn.long for burn in BURN_RATE_ALERTS),
+RATIO_WINDOWS: Final = tuple(
+    dict.fromkeys(
+        (
+            *(burn.short for burn in BURN_RATE_ALERTS),
+            *(burn.long for burn in BURN_RATE_ALERTS),
+        )
+    )
 )
 """The windows over which ratios of bad requests are recorded."""
 

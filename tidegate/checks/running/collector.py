@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from tidegate.checks.running.target import Target
+from tidegate.rules.alerts import LAG_SECONDS
 from tidegate.runtime.check_results import Result, count, failed, ok
 from tidegate.runtime.prometheus import Prometheus
-
-LAG_SECONDS: Final = 30.0
-"""The threshold of the alert CollectorLag."""
 
 
 async def check(target: Target) -> list[Result]:

@@ -1,7 +1,7 @@
 """The test of drift: how far the rows in bins are from those at training, and whether chance explains it.
 
 Replicas, the report and the demo compute it here. The rules compute the same of counters in Prometheus, by
-the expressions at the end, so another test is another content of this file.
+the expressions at the end, so another test for all distributions is another content of this file.
 """
 
 from __future__ import annotations
