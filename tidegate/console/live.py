@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -23,8 +22,24 @@ HELD_SECONDS: Final = 60.0
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
-Read = Callable[[], Awaitable[Mapping[str, Any]]]
-"""Returns what a page shows now, as a JSON object."""
+Read = Callable[[], Awaitable[T]]
+Update = Callable[[T], Mapping[str, Any]]
+"""What a tab gets of what its page shows, as a JSON object."""
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """What is read, or was: when that began on a monotonic clock, and what the streams send of it."""
+
+    began: float
+    value: asyncio.Future[Any]
+    frame: bytes = b""
+
+    def serves(self, after: float) -> bool:
+        """Whether it lasts, or began after this time and did not fail."""
+        if not self.value.done():
+            return True
+        return self.began > after and not (self.value.cancelled() or self.value.exception())
 
 
 class Live:
@@ -33,7 +48,7 @@ class Live:
     def __init__(self, on_fault: OnFault) -> None:
         """Store what reports an exception of a read for a stream."""
         self._on_fault = on_fault
-        self._reads: dict[Hashable, tuple[float, asyncio.Future[Any]]] = {}
+        self._readings: dict[Hashable, _Reading] = {}
         self._faults: dict[str, str] = {}
         self._closed = asyncio.Event()
 
@@ -41,57 +56,69 @@ class Live:
         """End the stream of every tab."""
         self._closed.set()
 
-    async def get(self, key: Hashable, seconds: float, read: Callable[[], Awaitable[T]]) -> T:
+    async def get(self, key: Hashable, seconds: float, read: Read[T]) -> T:
         """What was read for a key at most so many seconds ago, or is read now, for all who ask meanwhile.
 
         An exception of `read` is not held. What nobody asks for any more is forgotten.
         """
-        now = time.monotonic()
-        began, reading = self._reads.get(key, (-math.inf, None))
-        if reading is None or (
-            reading.done()
-            and (now - began >= seconds or reading.cancelled() or reading.exception())
-        ):
-            reading = asyncio.ensure_future(read())
-            kept = {key: one for key, one in self._reads.items() if now - one[0] < HELD_SECONDS}
-            self._reads = {**kept, key: (now, reading)}
-        found: T = await asyncio.shield(reading)
+        found: T = await asyncio.shield(self._reading(key, seconds, read).value)
         return found
 
-    def response(self, request: Request, name: str, read: Read, seconds: float) -> Response:
+    def _reading(self, key: Hashable, seconds: float, read: Read[Any]) -> _Reading:
+        now, held = time.monotonic(), self._readings
+        found = held.get(key)
+        if found is None or not found.serves(now - seconds):
+            found = _Reading(now, asyncio.ensure_future(read()))
+            kept = {name: one for name, one in held.items() if now - one.began < HELD_SECONDS}
+            self._readings = {**kept, key: found}
+            self._faults = {name: text for name, text in self._faults.items() if name in held}
+        return found
+
+    def response(
+        self, request: Request, name: str, read: Read[T], seconds: float, update: Update[T]
+    ) -> Response:
         """The stream of a tab; without a body for HEAD, which would otherwise read until the client leaves.
 
         Args:
             request: of the tab.
-            name: of what is read: tabs with the same one share each read.
-            read: what to send; an exception of it ends nothing.
+            name: the key of what is read: tabs with the same one share each read, and pages that `get` it.
+            read: reads what the page shows; an exception of it ends nothing.
             seconds: the interval between two reads.
+            update: what to send of it, as a JSON object.
         """
         kind = "text/event-stream"
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=kind)
-        return StreamingResponse(self.frames(name, read, seconds), media_type=kind, headers=HEADERS)
+        frames = self.frames(name, read, seconds, update)
+        return StreamingResponse(frames, media_type=kind, headers=HEADERS)
 
-    async def frames(self, name: str, read: Read, seconds: float) -> AsyncIterator[bytes]:
+    async def frames(
+        self, name: str, read: Read[T], seconds: float, update: Update[T]
+    ) -> AsyncIterator[bytes]:
         """Each new result as a server-sent event; a slow tab skips those in between."""
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-        key, sent = ("frame", name), b""
+        sent = b""
         while not self._closed.is_set():
-            frame = await self.get(key, seconds, partial(self._frame, name, read, seconds))
+            reading = self._reading(name, seconds, read)
+            try:
+                value = await asyncio.shield(reading.value)
+                frame = reading.frame = reading.frame or _frame(update(value))
+                self._faults.pop(name, None)
+            except Exception as error:  # noqa: BLE001 - whatever it is, every tab says it
+                frame = self._fault(name, error, seconds)
             if frame is not sent:
                 yield (sent := frame)
             with suppress(TimeoutError):
-                began, _ = self._reads.get(key, (0.0, None))
-                await asyncio.wait_for(self._closed.wait(), began + seconds - time.monotonic())
+                left = reading.began + seconds - time.monotonic()
+                await asyncio.wait_for(self._closed.wait(), left)
 
-    async def _frame(self, name: str, read: Read, seconds: float) -> bytes:
-        try:
-            update = await read()
-            self._faults.pop(name, None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, every tab says it
-            text = repr(error)
-            if self._faults.get(name) != text:  # once, and not each time
-                self._faults[name] = text
-                self._on_fault(name, error, seconds)
-            update = {"problems": [{"source": "Console", "text": f"{FAULT}: {text}"}]}
-        return b"data: " + orjson.dumps(update, default=str) + b"\n\n"
+    def _fault(self, name: str, error: Exception, seconds: float) -> bytes:
+        text = repr(error)
+        if self._faults.get(name) != text:  # once, and not each time
+            self._faults[name] = text
+            self._on_fault(name, error, seconds)
+        return _frame({"problems": [{"source": "Console", "text": f"{FAULT}: {text}"}]})
+
+
+def _frame(update: Mapping[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(update, default=str) + b"\n\n"

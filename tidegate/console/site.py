@@ -101,21 +101,22 @@ class Site:
             seconds: between two updates.
         """
 
-        def held(chosen: C) -> Awaitable[dict[str, Any]]:
-            return self.live.get((page, chosen), seconds / 2, partial(read, chosen))
+        def name(chosen: C) -> str:
+            return f"{page.name} {chosen}"
 
         async def show(request: Request) -> Response:
-            return self.render(page, **await held(choice(request)))
+            chosen = choice(request)
+            values = await self.live.get(name(chosen), seconds / 2, partial(read, chosen))
+            return self.render(page, **values)
 
         async def live(request: Request) -> Response:
             chosen = choice(request)
-            name = f"{page.name} {chosen}"
-            return self.live.response(request, name, partial(update, chosen), seconds)
+            reading = partial(read, chosen)
+            return self.live.response(request, name(chosen), reading, seconds, update)
 
-        async def update(chosen: C) -> Mapping[str, Any]:
-            values = await held(chosen)
-            update = {name: values[name] for name in ("problems", "chart")}
-            return {**update, "blocks": self.blocks(page, **values)}
+        def update(values: dict[str, Any]) -> Mapping[str, Any]:
+            told = {one: values[one] for one in ("problems", "chart")}
+            return {**told, "blocks": self.blocks(page, **values)}
 
         return [Route(page.path, show), Route(f"/{page.name}/live", live)]
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
 import pytest
+from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from tidegate.console.live import Live
+from tidegate.console.site import Page, Site
+from tidegate.settings import Settings
 
 INTERVAL = 0.01
 
@@ -39,7 +43,14 @@ class Source:
         self.faults.append(error)
 
     def tab(self, seconds: float = INTERVAL) -> AsyncGenerator[bytes]:
-        return cast("AsyncGenerator[bytes]", self.live.frames("page", self.read, seconds))
+        return cast("AsyncGenerator[bytes]", self.live.frames("page", self.read, seconds, dict))
+
+
+def page_of(source: Source) -> Callable[[str], Awaitable[dict[str, Any]]]:
+    async def read(_: str) -> dict[str, Any]:
+        return {**await source.read(), "problems": [], "chart": None}
+
+    return read
 
 
 async def test_all_tabs_share_one_read_and_none_reads_after_the_last_tab() -> None:
@@ -84,6 +95,60 @@ async def test_the_same_fault_is_reported_once_until_a_read_succeeds() -> None:
     assert len(source.faults) == 2
 
 
+async def test_what_is_no_json_is_a_fault_and_ends_no_stream() -> None:
+    source = Source()
+    source.fails = set()
+    odd = source.live.frames("page", source.read, INTERVAL, lambda _: {1: 2})  # type: ignore[dict-item]
+    async with asyncio.timeout(30), aclosing(cast("AsyncGenerator[bytes]", odd)) as tab:
+        _, *problems = [await anext(tab) for _ in range(3)]
+    assert all(b'"source":"Console"' in one for one in problems)
+    assert [type(error) for error in source.faults] == [TypeError]
+
+
+async def test_a_fault_of_what_nobody_asks_for_any_more_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tidegate.console.live.HELD_SECONDS", -1.0)
+    source = Source()
+    source.fails = {1, 4}
+    for _ in range(2):
+        async with aclosing(source.tab()) as tab:
+            for _ in range(2):
+                await anext(tab)
+        for key in ("other", "another"):
+            await source.live.get(key, 0.0, source.read)
+    assert len(source.faults) == 2
+
+
+async def test_an_update_is_not_older_than_the_page_that_a_tab_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source, now = Source(), [0.0]
+    source.fails = set()
+    monkeypatch.setattr("tidegate.console.live.time", SimpleNamespace(monotonic=lambda: now[0]))
+    layout = "{% block content %}{% endblock %}"
+    own = "{% block own %}{{ read }}{% endblock %}"
+    files = {"layout.html.j2": layout, "page.html.j2": layout.replace("%}{%", f"%}}{own}{{%")}
+    templates = Environment(loader=DictLoader(files))
+    sources = SimpleNamespace(settings=Settings())
+    site = Site(cast("Any", sources), source.live, cast("Any", None), (), templates)
+    show, live = site.live_page(
+        Page("page", "/", "Page"), lambda _: "", page_of(source), seconds=60.0
+    )
+    request = Request({"type": "http", "method": "GET", "headers": [], "query_string": b""})
+
+    async def tab() -> AsyncGenerator[bytes]:
+        answer = await live.endpoint(request)
+        return cast("AsyncGenerator[bytes]", answer.body_iterator)
+
+    async with aclosing(await tab()) as other:
+        assert b'"own":"1"' in [await anext(other) for _ in range(2)][1]
+        now[0] = 40.0
+        assert (await show.endpoint(request)).body == b"2"
+        async with aclosing(await tab()) as opened:
+            assert b'"own":"2"' in [await anext(opened) for _ in range(2)][1]
+
+
 async def test_an_exception_is_not_held() -> None:
     source = Source()
     source.fails = {1}
@@ -118,7 +183,7 @@ async def test_head_of_a_stream_reads_nothing() -> None:
     source = Source()
 
     async def live(request: Request) -> Response:
-        return source.live.response(request, "page", source.read, INTERVAL)
+        return source.live.response(request, "page", source.read, INTERVAL, dict)
 
     transport = httpx.ASGITransport(Starlette(routes=[Route("/live", live)]))
     async with asyncio.timeout(30), httpx.AsyncClient(transport=transport) as client:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from support.samples.recent_events import event
 from tidegate.console.app import create_app
-from tidegate.console.live import Live, Read
+from tidegate.console.live import Live
 from tidegate.console.pages import overview
 from tidegate.console.pages.overview import Overview
 from tidegate.console.series import RANGES, Range
@@ -97,9 +97,11 @@ async def test_every_range_is_read_as_often(
         seen: list[float] = []
 
         class Seen(Live):
-            def response(self, request: Request, name: str, read: Read, seconds: float) -> Response:
+            def response(
+                self, request: Request, name: str, read: Any, seconds: float, update: Any
+            ) -> Response:
                 seen.append(seconds)
-                return super().response(request, name, read, seconds)
+                return super().response(request, name, read, seconds, update)
 
         site = Site(sources, Seen(event_log.fault), event_log, ())
         transport = httpx.ASGITransport(Starlette(routes=overview.routes(site)))

@@ -47,14 +47,13 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     async def live(request: Request) -> Response:
         wanted = Wanted.of(request.query_params)
 
-        async def read() -> Mapping[str, Any]:
-            values = await _values(site, wanted, facets=False)
-            problem = values["problem"]
-            if problem:
+        def update(values: dict[str, Any]) -> Mapping[str, Any]:
+            if problem := values["problem"]:
                 return {"problems": [{"source": "Event store", "text": problem.text}]}
             return {"blocks": site.blocks(PAGE, **values), "problems": []}
 
-        return site.live.response(request, wanted.url("search"), read, LIVE_SECONDS)
+        read = partial(_values, site, wanted, facets=False)
+        return site.live.response(request, wanted.url("search"), read, LIVE_SECONDS, update)
 
     async def complete(request: Request) -> Response:
         typed, since = (request.query_params.get(name, "") for name in ("q", "since"))
