@@ -56,6 +56,11 @@ class Live:
         """End the stream of every tab."""
         self._closed.set()
 
+    def forget(self, begin: str) -> None:
+        """Let what has a name with this beginning be read anew: a person has changed it."""
+        held = self._readings.items()
+        self._readings = {key: one for key, one in held if not str(key).startswith(begin)}
+
     async def get(self, key: Hashable, seconds: float, read: Read[T]) -> T:
         """What was read for a key at most so many seconds ago, or is read now, for all who ask meanwhile.
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tidegate.console.event_view import load
@@ -119,6 +119,12 @@ class Site:
             return {**told, "blocks": self.blocks(page, **values)}
 
         return [Route(page.path, show), Route(f"/{page.name}/live", live)]
+
+    def changed(self, page: Page, action: str, message: str) -> Response:
+        """Record what a person changed in a page, and lead back to it: it shows the change at once."""
+        self.event_log.record(action, message)
+        self.live.forget(page.name)
+        return RedirectResponse(page.path, 303)
 
     def blocks(self, page: Page, /, **values: Any) -> dict[str, str]:
         """The HTML of the blocks of a page, by name: what a live page replaces."""

@@ -118,12 +118,14 @@ class TestControl:
         async def change(**fields: str) -> httpx.Response:
             return await client.post("/scaling/override", data=fields, headers={"Origin": ROOT})
 
+        assert "The autoscaler:" not in (await client.get("/scaling")).text
         assert (await change(min="2", max="3", **{"for": "5m"})).status_code == 303
         override, _ = file.read(time.time())
         assert override is not None
         assert (override.min, override.max) == (2, 3)
         assert "at least 2 and at most 3" in (await client.get("/scaling")).text
         assert (await change(do="resume")).status_code == 303
+        assert "The autoscaler:" not in (await client.get("/scaling")).text
         assert file.read(time.time()) == (None, "")
         refused = await change(min="99", **{"for": "5m"})
         assert (refused.status_code, file.read(time.time())[0]) == (422, None)

@@ -100,18 +100,20 @@ class Load:
 
     async def change(self, request: Request) -> Response:
         """Start a load test, or stop the one that runs; the event says that it was done here."""
-        fields, record = await read_form(request), self._site.event_log.record
+        fields = await read_form(request)
         if fields.get("do") == "stop":
-            if await self._test.stop():
-                record("load", "a person stopped the load test in the console")
-            return RedirectResponse(PAGE.path, 303)
+            if not await self._test.stop():
+                return RedirectResponse(PAGE.path, 303)
+            return self._changed("a person stopped the load test in the console")
         asked = (fields.get(name, "") for name in ("scenario", "rate", "seconds", "path", "body"))
         try:
             words = self._test.start(*asked)
         except (RefusedError, OSError) as error:
             return PlainTextResponse(f"no load test was started: {error}", 422)
-        record("load", f"a person started a load test in the console: {words}")
-        return RedirectResponse(PAGE.path, 303)
+        return self._changed(f"a person started a load test in the console: {words}")
+
+    def _changed(self, words: str) -> Response:
+        return self._site.changed(PAGE, "load", words)
 
 
 def _pair(request: Request) -> Pair:

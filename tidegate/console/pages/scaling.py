@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tidegate.autoscaler.audit.intervals import (
@@ -236,13 +236,13 @@ async def _change(site: Site, request: Request) -> Response:
     file = OverrideFile(settings.control_file)
     if fields.get("do") == "resume":
         file.remove()
-        site.event_log.record("resume", "a person ended the pause or the bounds in the console")
-        return RedirectResponse(PAGE.path, 303)
+        words = "a person ended the pause or the bounds in the console"
+        return site.changed(PAGE, "resume", words)
     try:
         low, high = (int(text) if (text := fields.get(name)) else None for name in ("min", "max"))
         override = make_override(settings, low, high, fields.get("for", ""))
     except (ValueError, OverflowError) as error:
         return PlainTextResponse(f"nothing was changed: {error}", 422)
     file.write(override)
-    site.event_log.record("override", f"{override.description}: set by a person in the console")
-    return RedirectResponse(PAGE.path, 303)
+    words = f"{override.description}: set by a person in the console"
+    return site.changed(PAGE, "override", words)
