@@ -87,7 +87,7 @@ def read_decisions(
         on_problem: called with the number of an invalid line and the reason; the line is skipped.
     """
     for number, line in enumerate(lines, 1):
-        if line in (b"", b"\n"):
+        if isinstance(line, bytes) and not line.strip():
             continue
         try:
             event = orjson.loads(line) if isinstance(line, bytes) else line

@@ -105,7 +105,7 @@ def test_invalid_lines_are_reported_and_skipped_like_other_events(
     lines = [
         b"{",
         b"7",
-        b"",
+        b" \r",
         b'{"event": {"dataset": "tidegate.app"}}',
         orjson.dumps(broken),
         orjson.dumps(good),
