@@ -59,6 +59,12 @@ def test_a_replica_is_named_as_ray_s_and_registers_its_metrics(cluster: Cluster)
     )
 
 
+@behind_haproxy
+def test_haproxy_s_own_metrics_have_the_names_that_the_rules_use(cluster: Cluster) -> None:
+    ready = 'haproxy_backend_active_servers{job="gateway",proxy="model"} == 1'
+    eventually(lambda: cluster.query(ready), "its backend is that of the rules", WAIT_SECONDS)
+
+
 @behind_proxy
 def test_a_trace_goes_through_ray(cluster: Cluster) -> None:
     trace, parent = secrets.token_hex(16), secrets.token_hex(8)
