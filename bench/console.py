@@ -7,7 +7,7 @@ or longer, a histogram or the Overview 1 s.
 
     python bench/console.py --folder /tmp/events                       10 million events: half an hour of CPU
     python bench/console.py --folder /tmp/events --events 1000000
-    python bench/console.py --memory           of its process, while a page of 1,800 decisions is followed
+    python bench/console.py --memory           of its process, which follows Scaling over 1,800 decisions
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.memory:
         used = memory()
-        print(f"the console has {used / 1e6:.1f} MB at most, with a page of {DECISIONS} decisions")
+        print(f"the console has {used / 1e6:.1f} MB at most, over an hour of {DECISIONS} decisions")
         return int(used > MEMORY_BYTES)
     if not arguments.folder:
         parser.error("--folder is missing")
