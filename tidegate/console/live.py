@@ -115,7 +115,8 @@ class Live:
                 yield (sent := frame)
             with suppress(TimeoutError):
                 left = reading.began + seconds - time.monotonic()
-                await asyncio.wait_for(self._closed.wait(), left)
+                # A read that takes longer than its interval must not be all that a thread does.
+                await asyncio.wait_for(self._closed.wait(), max(seconds / 2, left))
 
     def _fault(self, name: str, error: Exception, seconds: float) -> bytes:
         text = repr(error)
