@@ -89,6 +89,15 @@ def test_names_and_values_are_completed(sample: Scene, typed: str, expected: lis
     assert sorted(completions(sample.store, typed, sample.start))[:2] == expected
 
 
+def test_an_id_is_completed_however_many_begin_as_it_does(scene: Scene) -> None:
+    ids = [f"f00d{number:028x}" for number in range(101)]
+    scene.store.append([scene.event(trace={"id": one}) for one in ids])
+    refresh(scene.store)
+    offered = completions(scene.store, "trace.id:f00d", scene.start)
+    assert len(offered) == 20
+    assert {f"trace.id:{one}" for one in ids}.issuperset(offered)
+
+
 def test_the_end_of_a_long_query_is_completed(sample: Scene) -> None:
     """The time to complete a word of 64,000 characters was minutes."""
     refresh(sample.store)

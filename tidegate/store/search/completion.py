@@ -60,9 +60,12 @@ def _values(store: EventStore, name: str, typed: str, since: datetime | None) ->
     if typed and (leaf is None or leaf.kind is Kind.KEYWORD):
         # The condition finds rare texts; it finds no number of a field that is not in the mapping.
         queries.insert(0, f"{escaped(name)}:{escaped(typed)}*")
-    with suppress(StoreUnavailableError, QueryError):
+    with suppress(StoreUnavailableError):
         for query in queries:
-            hits = store.search(SearchRequest(query, since=since, size=SAMPLE)).hits
+            try:
+                hits = store.search(SearchRequest(query, since=since, size=SAMPLE)).hits
+            except QueryError:  # too many ids begin so, but those of the newest events are known
+                continue
             counts = Counter(value for event in hits for value in _texts(event, name))
             if found := [one for one, _ in counts.most_common() if one.startswith(typed)]:
                 return found[:MAX_VALUES]
