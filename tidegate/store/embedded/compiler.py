@@ -136,20 +136,18 @@ class Compiler:
     def _regex(self, leaf: Leaf, regex: tree.Regex) -> Query:
         self._require_string(leaf, "a wildcard or regular expression")
         try:
-            if leaf.path in IDS:
-                return self._ids(leaf, regex.pattern)
-            return Query.regex_query(self.schema, leaf.path, regex.pattern)
+            query = Query.regex_query(self.schema, leaf.path, regex.pattern)
         except ValueError as error:
             reason = str(error).strip().splitlines()[-1].removeprefix("error: ")
             raise QueryError(
                 f"cannot parse the query: {leaf.path}:/{regex.pattern}/: {reason}"
             ) from error
+        return self._ids(leaf, regex.pattern) if leaf.path in IDS else query
 
     def _ids(self, leaf: Leaf, pattern: str) -> Query:
         """Match the ids that match a regular expression.
 
         Raises:
-            ValueError: It is no regular expression.
             QueryError: More than `MAX_IDS` match.
         """
         terms = {"field": leaf.path, "include": pattern, "size": MAX_IDS + 1}

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 import tantivy
@@ -267,6 +268,26 @@ def test_a_pattern_that_too_many_ids_match_is_an_error(
 def test_a_fuzzy_search_or_a_range_of_ids_is_an_error(store: EmbeddedStore, query: str) -> None:
     with pytest.raises(QueryError, match="is an id"):
         messages(store, query)
+
+
+def test_an_invalid_pattern_of_ids_is_an_error_in_an_empty_store(store: EmbeddedStore) -> None:
+    with pytest.raises(QueryError, match="cannot parse the query"):
+        messages(store, "trace.id:/(/")
+
+
+def test_a_damaged_column_is_no_error_of_the_pattern(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> NoReturn:
+        raise ValueError("Data corrupted: 'the column'")
+
+    def compiler_of(schema: tantivy.Schema, _: tantivy.Searcher, *rest: Any) -> compiler.Compiler:
+        searcher: Any = SimpleNamespace(aggregate=damaged)
+        return compiler.Compiler(schema, searcher, *rest)
+
+    monkeypatch.setattr(embedded, "Compiler", compiler_of)
+    with pytest.raises(StoreUnavailableError, match="is damaged"):
+        messages(store, "trace.id:a*")
 
 
 def test_a_count_needs_no_index_of_ids(store: EmbeddedStore) -> None:
