@@ -1,4 +1,4 @@
-"""A process that holds the lock of a data folder, as the supervisor of a running stack does."""
+"""The time of recent events; a process that locks a data folder as the supervisor of a running stack does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from support.samples.recent_events import now_ns
 
 # Locks a data folder like a supervisor, without a control socket; with `ignore` it ignores SIGTERM.
 LOCK_HOLDER = """
@@ -22,6 +24,12 @@ with layout.locked():
     print("locked", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def recent() -> None:
+    """Let the events of each file be recent: a worker runs for longer than the five minutes of a search."""
+    now_ns.cache_clear()
 
 
 @pytest.fixture
