@@ -177,15 +177,13 @@ def recorded_hours(hours: int) -> Iterator[str]:
         lines += [
             f"{line.series}{label} {at % 97 / 100} {at}" for at in range(end - hours * 3600, end, 2)
         ]
-    with tempfile.TemporaryDirectory() as folder, closing(socket.socket()) as free:
+    with tempfile.TemporaryDirectory() as folder:
         text, data, config = (Path(folder) / name for name in ("series", "data", "prometheus.yml"))
         text.write_text("\n".join([*lines, "# EOF\n"]), encoding="utf-8")
         config.write_text("{}", encoding="utf-8")
         blocks = ("tsdb", "create-blocks-from", "openmetrics", str(text), str(data))
         subprocess.run([promtool_binary(), *blocks], check=True, stdout=subprocess.DEVNULL)
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-        free.close()
+        address = f"127.0.0.1:{free_port()}"
         options = (
             f"--config.file={config}",
             f"--storage.tsdb.path={data}",
@@ -257,9 +255,7 @@ def memory() -> float:
     with recorded_hours(1) as prometheus, tempfile.TemporaryDirectory() as folder:
         with closing(EmbeddedStore(Path(folder) / "store")) as store:
             store.append(decisions())
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         own = {"STACK__DATA_DIR": folder, "CONSOLE__PORT": str(port)}
         environment = {**os.environ, **{f"TIDEGATE_{name}": text for name, text in own.items()}}
         argv = [sys.executable, "-m", "tidegate", "console", "--prometheus", prometheus]
@@ -278,6 +274,13 @@ def memory() -> float:
                 console.terminate()
     [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", status)
     return int(kilobytes) * 1024.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(url: str) -> None:

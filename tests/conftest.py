@@ -22,7 +22,7 @@ from support.kubernetes.control_plane import PROGRAMS, ControlPlane, running
 from support.kubernetes.programs import skip_unless_built
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
-from tidegate.stack.prometheus import PrometheusError, promtool_binary
+from tidegate.stack.prometheus import PrometheusError, prometheus_binary, promtool_binary
 
 if TYPE_CHECKING:  # 0.4 s
     from playwright.sync_api import Browser, Page
@@ -111,10 +111,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def prometheus_program() -> str:
+    """The Prometheus that the stack would start."""
+    return _installed(prometheus_binary)
+
+
+@pytest.fixture(scope="session")
 def promtool() -> str:
-    """The promtool of the Prometheus that is installed."""
+    """The promtool beside it."""
+    return _installed(promtool_binary)
+
+
+def _installed(find: Callable[[], Path]) -> str:
     try:
-        return str(promtool_binary())
+        return str(find())
     except PrometheusError as error:
         unavailable(str(error))
 
@@ -207,14 +217,3 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     skip_unless_built(*PROGRAMS)
     with running(tmp_path_factory.mktemp("control-plane")) as plane:
         yield plane
-
-
-@pytest.fixture(scope="session")
-def prometheus_program() -> str:
-    """The Prometheus that the stack would start."""
-    from tidegate.stack.prometheus import PrometheusError, prometheus_binary
-
-    try:
-        return str(prometheus_binary())
-    except PrometheusError as error:
-        unavailable(str(error))
