@@ -59,31 +59,31 @@ format:  ## Format the code.
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
 bench: setup  ## Run the short benchmarks, also of comparable projects.
-	@for bench in $(filter-out $(LONG_BENCHES),$(wildcard bench/*.py)); do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
+	@for bench in $(filter-out $(LONG_BENCHES),$(patsubst bench/%.py,%,$(wildcard bench/*.py))); do echo "== $$bench"; $(BIN)/python -m bench.$$bench || exit 1; done
 
 # A quarter of an hour and more each; evidently_psi installs Evidently, console needs a folder.
-LONG_BENCHES := $(patsubst %,bench/%.py,live daily_rises evidently_psi kubernetes_faults console)
+LONG_BENCHES := live daily_rises evidently_psi kubernetes_faults console
 bench-live: setup  ## Live scaling for a quarter of an hour, compared with the simulator.
-	@$(BIN)/python bench/live.py $(ARGS)
+	@$(BIN)/python -m bench.live $(ARGS)
 
 bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines on the same model and load, as root; ARGS=--quick is shorter.
 	@for name in bentoml mlserver ray; do scripts/environment install $$name || exit 1; done
-	@PYTHONPATH=. $(BIN)/python -m bench.engines $(ARGS)
+	@$(BIN)/python -m bench.engines $(ARGS)
 
 bench-stack: setup artefacts/flights/manifest.json  ## CPU of a request in the whole stack, by part, beside a plain handler and the usual packages (8 minutes); ARGS="--rows 1 --rounds 3" is shorter.
-	@PYTHONPATH=. $(BIN)/python -m bench.stack $(ARGS)
+	@$(BIN)/python -m bench.stack $(ARGS)
 
 bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder; SEEDS=1 and ARGS="--minutes 5", then "--continue", are shorter.
-	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+	@$(BIN)/python -m bench.autoscaler $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 bench-drawn: setup  ## SLOQ and the better HPA on traffic and services drawn from wide ranges; ARGS="--draws 40" is shorter.
-	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler.drawn $(ARGS)
+	@$(BIN)/python -m bench.autoscaler.drawn $(ARGS)
 
 bench-ablation: setup  ## The same on the other half of the draws, with each mechanism of SLOQ off alone.
-	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler.drawn --part even --ablation $(ARGS)
+	@$(BIN)/python -m bench.autoscaler.drawn --part even --ablation $(ARGS)
 
 bench-kubernetes-faults: setup  ## What each way of scaling in Kubernetes does when a part of it fails (root; 25 minutes).
-	@scripts/kubernetes build && scripts/kubernetes prometheus-adapter && $(BIN)/python bench/kubernetes_faults.py $(ARGS)
+	@scripts/kubernetes build && scripts/kubernetes prometheus-adapter && $(BIN)/python -m bench.kubernetes_faults $(ARGS)
 
 render:  ## Write the generated files.
 	@$(BIN)/python -m tools.generate

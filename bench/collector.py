@@ -5,7 +5,10 @@ process. The CPU time is that of all threads (`time.process_time`), including ta
 Elasticsearch it is that of the collector only.
 
     python -m bench.collector --events 20000
-    python -m bench.collector --elasticsearch http://127.0.0.1:9200     also to a running Elasticsearch
+    python -m bench.collector --elasticsearch http://127.0.0.1:9200
+
+With a running Elasticsearch also into that, in turns with `parallel_bulk` of the same events from
+memory.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ import random
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from bench.results import result, save
+from elasticsearch import Elasticsearch, helpers
+
+from bench.results import Result, result, save
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.metrics import Metrics
@@ -40,6 +44,8 @@ from tidegate.store.own_fields import LeftOut
 REFRESH_SECONDS = 30
 # 20,000 events a second and core.
 TARGET_US = 50.0
+# At least 0.9 times as many events a second.
+TARGET_BULK = 1 / 0.9
 
 
 class MissingEventsError(RuntimeError):
@@ -115,8 +121,8 @@ def collector(folder: Path, open_sink: Callable[[LeftOut], EventStore], batch: i
     )
 
 
-def measure(settings: Settings, count: int, batch: int) -> float:
-    """Deliver `count` events in batches of `batch`; returns the CPU time of an event in µs."""
+def measure(settings: Settings, count: int, batch: int) -> tuple[float, float]:
+    """Deliver `count` events in batches of `batch`; returns the CPU and the wall time of an event in µs."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         namespace = uuid.uuid4().hex
@@ -126,15 +132,39 @@ def measure(settings: Settings, count: int, batch: int) -> float:
         write_events(folder / "logs", namespace, count)
         store = open_store(settings)
         delivery = collector(folder, lambda _: store, batch)
-        began = time.process_time()
+        processor, wall = time.process_time(), time.perf_counter()
         while not delivery.step().done:
             pass
-        spent = time.process_time() - began
+        spent, took = time.process_time() - processor, time.perf_counter() - wall
         found = visible(store, f"data_stream.namespace:{namespace}", count)
         if found != count:
             raise MissingEventsError(f"{count} events were delivered, {found} were found")
         delivery.close()
-        return spent / count * 1e6
+        return spent / count * 1e6, took / count * 1e6
+
+
+def parallel_bulk(url: str, count: int, batch: int) -> tuple[float, float]:
+    """The same by Elasticsearch's client from memory, into the same data stream, with its default threads."""
+    namespace = uuid.uuid4().hex
+    origin = Origin("flights", "0.1.0", "bench", "flights-1", namespace)
+    chance, start_ns = random.Random(1), time.time_ns()
+    stream = f"logs-flights-{namespace}"
+    actions = [
+        {
+            "_op_type": "create",
+            "_index": stream,
+            "_source": make_request_event(origin, number, chance, start_ns),
+        }
+        for number in range(count)
+    ]
+    with Elasticsearch(url) as client:
+        processor, wall = time.process_time(), time.perf_counter()
+        for done, item in helpers.parallel_bulk(client, actions, chunk_size=batch):
+            if not done:
+                raise MissingEventsError(str(item))
+        return (time.process_time() - processor) / count * 1e6, (
+            time.perf_counter() - wall
+        ) / count * 1e6
 
 
 def visible(store: EventStore, query: str, count: int) -> int:
@@ -147,6 +177,30 @@ def visible(store: EventStore, query: str, count: int) -> int:
     return found
 
 
+def beside_bulk(url: str, count: int, batches: Sequence[int], rounds: int) -> list[Result]:
+    """The collector and Elasticsearch's client in turns."""
+    store = {"kind": "elasticsearch", "elasticsearch": {"url": url}}
+    settings = Settings.model_validate({"store": store})
+    found = []
+    for batch in batches:
+        turns = [
+            (measure(settings, count, batch), parallel_bulk(url, count, batch))
+            for _ in range(rounds)
+        ]
+        ours, peer = zip(*turns, strict=True)
+        for number, (kind, target) in enumerate((("CPU", None), ("time", TARGET_BULK))):
+            found.append(
+                result(
+                    f"into Elasticsearch, batches of {batch:,}, {kind}: against `parallel_bulk` from memory",
+                    [each[number] for each in ours],
+                    [each[number] for each in peer],
+                    unit="µs/event",
+                    target=target,
+                )
+            )
+    return found
+
+
 def main() -> None:
     """Measure, print and save."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -156,18 +210,14 @@ def main() -> None:
     options.add_argument("--elasticsearch", default="", help="URL of a running Elasticsearch")
     arguments = options.parse_args()
     gc.set_threshold(GARBAGE_OBJECTS)
-    stores: dict[str, dict[str, Any]] = {"embedded": {"kind": "embedded"}}
-    if arguments.elasticsearch:
-        url = {"url": arguments.elasticsearch}
-        stores["elasticsearch"] = {"kind": "elasticsearch", "elasticsearch": url}
+    embedded = Settings.model_validate({"store": {"kind": "embedded"}})
     found = []
-    for name, store in stores.items():
-        settings = Settings.model_validate({"store": store})
-        for batch in arguments.batches:
-            rounds = [measure(settings, arguments.events, batch) for _ in range(arguments.rounds)]
-            target = TARGET_US if name == "embedded" else None
-            title = f"into {name}, batches of {batch:,}"
-            found.append(result(title, rounds, unit="µs/event", target=target))
+    for batch in arguments.batches:
+        rounds = [measure(embedded, arguments.events, batch)[0] for _ in range(arguments.rounds)]
+        title = f"into embedded, batches of {batch:,}"
+        found.append(result(title, rounds, unit="µs/event", target=TARGET_US))
+    if url := arguments.elasticsearch:
+        found += beside_bulk(url, arguments.events, arguments.batches, arguments.rounds)
     save("collector", found)
 
 

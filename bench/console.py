@@ -5,9 +5,9 @@ span. Then it repeats each search that a page makes, in a reader that stays open
 Overview, beside a Prometheus with six hours of what it shows. The exit code is 1 if a first page takes 300 ms
 or longer, a histogram or the Overview 1 s.
 
-    python bench/console.py --folder /tmp/events                       10 million events: half an hour of CPU
-    python bench/console.py --folder /tmp/events --events 1000000
-    python bench/console.py --memory           of its process, which follows Scaling over 1,800 decisions
+    python -m bench.console --folder /tmp/events                       10 million events: half an hour of CPU
+    python -m bench.console --folder /tmp/events --events 1000000
+    python -m bench.console --memory           of its process, which follows Scaling over 1,800 decisions
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 import random
 import re
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,31 +39,29 @@ from typing import Any, Final
 import httpx
 import orjson
 
-sys.path[0] = str(Path(__file__).parents[1])  # otherwise bench/loadgen.py would hide the package
-
-from bench.collector import make_request_event  # noqa: E402
-from bench.results import result, save, table  # noqa: E402
-from tidegate.autoscaler.decision_event import record_decision  # noqa: E402
-from tidegate.autoscaler.sloq.parameters import SloqParameters  # noqa: E402
-from tidegate.autoscaler.sloq.policy import sloq  # noqa: E402
-from tidegate.autoscaler.types import Signals  # noqa: E402
-from tidegate.collector.run import GARBAGE_OBJECTS  # noqa: E402
-from tidegate.console import objective  # noqa: E402
-from tidegate.console.app import create_app  # noqa: E402
-from tidegate.console.pages.overview import CHARTS  # noqa: E402
-from tidegate.console.results import find  # noqa: E402
-from tidegate.console.search_request import SIZE as PAGE  # noqa: E402
-from tidegate.console.search_request import Wanted  # noqa: E402
-from tidegate.console.series import Line, lines_of  # noqa: E402
-from tidegate.console.sources import open_sources  # noqa: E402
-from tidegate.events.event import Event, Origin, make_event  # noqa: E402
-from tidegate.runtime.event_log import APP, EventLog, StreamWriter  # noqa: E402
-from tidegate.settings import load  # noqa: E402
-from tidegate.stack.prometheus import prometheus_binary, promtool_binary  # noqa: E402
-from tidegate.store.base import DateHistogram, EventStore, SearchRequest  # noqa: E402
-from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore  # noqa: E402
-from tidegate.store.search.histograms import fitting_interval  # noqa: E402
-from tidegate.store.search.pages import page  # noqa: E402
+from bench.collector import make_request_event
+from bench.results import result, save, table
+from tidegate.autoscaler.decision_event import record_decision
+from tidegate.autoscaler.sloq.parameters import SloqParameters
+from tidegate.autoscaler.sloq.policy import sloq
+from tidegate.autoscaler.types import Signals
+from tidegate.collector.run import GARBAGE_OBJECTS
+from tidegate.console import objective
+from tidegate.console.app import create_app
+from tidegate.console.pages.overview import CHARTS
+from tidegate.console.results import find
+from tidegate.console.search_request import SIZE as PAGE
+from tidegate.console.search_request import Wanted
+from tidegate.console.series import Line, lines_of
+from tidegate.console.sources import open_sources
+from tidegate.events.event import Event, Origin, make_event
+from tidegate.runtime.event_log import APP, EventLog, StreamWriter
+from tidegate.settings import load
+from tidegate.stack.prometheus import prometheus_binary, promtool_binary
+from tidegate.store.base import DateHistogram, EventStore, SearchRequest
+from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
+from tidegate.store.search.histograms import fitting_interval
+from tidegate.store.search.pages import page
 
 Times = list[tuple[float, float]]
 """Wall and CPU times in seconds."""
@@ -84,6 +83,7 @@ FOLLOWED_SECONDS: Final = 60
 MEMORY_BYTES: Final = 100e6
 DECISIONS, TICK_SECONDS = 1800, 2
 SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
+FIRST: Final = 5
 ORIGIN: Final = Origin("flights", "0.1.0", "bench", "flights-1", "bench")
 
 
@@ -118,25 +118,52 @@ def _span(request: Event, unix_ns: int) -> Event:
 def build(root: Path, count: int) -> None:
     """Write a store as a collector does, unless the folder has one with this number of events.
 
-    Prints the CPU time of an event, with its share of commits and merges, while the store grows.
+    Saves the CPU time of an event, with its share of commits and merges, and that of a first page, while the
+    store grows.
     """
-    made = events(count, time.time_ns() - WEEK_MS * 1_000_000)
+    start_ns = time.time_ns() - WEEK_MS * 1_000_000
+    made = events(count, start_ns)
     with closing(EmbeddedStore(root)) as store:
         if (before := store.count()) == count:
             return
         if before:
             raise SystemExit(f"{root} has {before:,} events: delete it, or use another folder")
-        for size in (*(size for size in SIZES if size < count), count):
-            processor, making = time.process_time(), 0.0
-            for start in range(before, size, BATCH):
-                began = time.thread_time()
-                batch = list(islice(made, min(BATCH, size - start)))
-                making += time.thread_time() - began
-                store.append(batch)
-            used = time.process_time() - processor - making
-            cost = used / (size - before) * 1e6
-            print(f"{cost:.1f} µs/event from {before:,} to {size:,} events", flush=True)
+        sizes = (*(size for size in SIZES if size < count), count)
+        cost, search = dict[int, list[float]](), dict[int, list[float]]()
+        cost[sizes[0]] = [first_events(sizes[0], events(count, start_ns)) for _ in range(FIRST)]
+        for size in sizes:
+            spent = store_events(store, size - before, made)
+            cost.setdefault(size, [spent])
+            print(f"{spent:.1f} µs/event from {before:,} to {size:,} events", flush=True)
             before = size
+            with closing(EmbeddedReader(root)) as reader:
+                now = datetime.now(UTC)
+                times = measure(partial(find, reader, Wanted(since="7d"), now, facets=False))
+                search[size] = [processor * 1000 for _, processor in times]
+    growth = [statistics.median(cost[sizes[-1]])], [statistics.median(cost[sizes[0]])]
+    found = [result(f"stored events: {n:,}", us, unit="µs/event") for n, us in cost.items()]
+    found += [
+        result(f"a search over stored events: {n:,}", ms, unit="ms CPU") for n, ms in search.items()
+    ]
+    title = f"an event at {sizes[-1]:,} stored: against {sizes[0]:,}"
+    save("stored_events", [*found, result(title, *growth, unit="µs/event", target=1.2)])
+
+
+def store_events(store: EmbeddedStore, count: int, made: Iterator[Event]) -> float:
+    """Store the next events in batches; the CPU time of an event in µs, without that of making it."""
+    processor, making = time.process_time(), 0.0
+    for start in range(0, count, BATCH):
+        began = time.thread_time()
+        batch = list(islice(made, min(BATCH, count - start)))
+        making += time.thread_time() - began
+        store.append(batch)
+    return (time.process_time() - processor - making) / count * 1e6
+
+
+def first_events(count: int, made: Iterator[Event]) -> float:
+    """The same in a new store."""
+    with tempfile.TemporaryDirectory() as folder, closing(EmbeddedStore(Path(folder))) as store:
+        return store_events(store, count, made)
 
 
 def searches(store: EventStore) -> dict[str, tuple[Callable[[], object], float]]:

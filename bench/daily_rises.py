@@ -3,8 +3,8 @@
 A cell has the violation-seconds and the replica-seconds in thousands of three hours of a day, as means over
 the seeds. Each seed has other days: each has a level of its own (cv 0.2), and requests come at random.
 
-    python bench/daily_rises.py --seeds 3                                    half an hour
-    python bench/daily_rises.py --cases --csv requests.csv --startups 30     days of your own
+    python -m bench.daily_rises --seeds 3                                    half an hour
+    python -m bench.daily_rises --cases --csv requests.csv --startups 30     days of your own
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The false alarms of drift monitoring, and how soon it detects a shift.
 
-    python bench/drift.py null       # 72 simulated hours without drift: false alarms
-    python bench/drift.py shift      # one feature shifts by one standard deviation: minutes until critical
+    python -m bench.drift null       # 72 simulated hours without drift: false alarms
+    python -m bench.drift shift      # one feature shifts by one standard deviation: minutes until critical
 
 The simulations sample flights of the training window, count them in steps of 15 s as replicas do, and
 evaluate at each step what the rules evaluate, vectorized over all steps. They need `tidegate train`.

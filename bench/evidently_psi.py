@@ -1,6 +1,6 @@
 """Tidegate's PSI compared with Evidently's on the same rows: months of flights against the training window.
 
-    python bench/evidently_psi.py --months 3 5 7 12
+    python -m bench.evidently_psi --months 3 5 7 12
 
 Evidently is not a dependency: the first run installs it in its own virtual environment in the cache. The
 figures differ because the bins differ: Tidegate uses the deciles of the training window, and bins for missing
@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from bench.engines.environments import installed
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.reference import load_reference
 from tidegate.service.model.artefact import REFERENCE, load
 from tidegate.service.training import flights as dataset
 from tidegate.service.training import forest
-from tidegate.stack.prometheus import cache_folder
 
 ARTEFACT = Path("artefacts/flights")
 PINNED = ("evidently==0.7.23", "pandas<3")  # it cannot be imported with pandas 3
@@ -51,18 +51,6 @@ for current in currents:
     found.append([float(metric["value"]) for metric in metrics])
 print(json.dumps(found))
 """
-
-
-def evidently_python() -> Path:
-    """The interpreter of a virtual environment with Evidently, created if missing."""
-    folder = cache_folder() / "evidently"
-    python = folder / "bin" / "python"
-    if not (folder / ".ready").exists():
-        print(f"installing {', '.join(PINNED)} into {folder} (a minute)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PINNED], check=True)
-        (folder / ".ready").touch()
-    return python
 
 
 def write(path: Path, features: Any, matrix: Any) -> str:
@@ -111,7 +99,14 @@ def main() -> int:
         ]
         arguments = json.dumps([[f.name for f in features], *files])
         done = subprocess.run(
-            [evidently_python(), "-W", "ignore", "-c", EVIDENTLY_SCRIPT, arguments],
+            [
+                installed("evidently", *PINNED) / "python",
+                "-W",
+                "ignore",
+                "-c",
+                EVIDENTLY_SCRIPT,
+                arguments,
+            ],
             env=os.environ | {"DO_NOT_TRACK": "1"},
             capture_output=True,
             text=True,

@@ -5,8 +5,8 @@ the same load. One fault after another is injected, for all of them at the same 
 except in the last row, where the load truly falls. Needs root, and what `scripts/kubernetes build` builds;
 `scripts/kubernetes prometheus-adapter` for the HPA without KEDA.
 
-    python bench/kubernetes_faults.py --seconds 45 --out faults.md
-    python bench/kubernetes_faults.py --faults nan api --columns resizer
+    python -m bench.kubernetes_faults --seconds 45 --out faults.md
+    python -m bench.kubernetes_faults --faults nan api --columns resizer
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # or bench/loadgen.py would hide the package
-sys.path.insert(1, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 from support.kubernetes.faults import arrangement, report  # noqa: E402
 from support.kubernetes.faults.cells import FAULTS, inject  # noqa: E402

@@ -7,9 +7,9 @@ predicted values and their ratio; writes live-SCENARIO.png. Takes 15 minutes per
 A run has few violation-seconds, in steps of ten, or none, for which a tolerance of 20 % has no meaning: so
 the sums of each scenario and of all are checked. Exits with 1 if one is out of tolerance.
 
-    python bench/live.py
-    python bench/live.py --load-seeds 1 2 3 4      four live runs of each scenario under each policy
-    python bench/live.py --only spike --policy sloq --policy surge        other policies, side by side
+    python -m bench.live
+    python -m bench.live --load-seeds 1 2 3 4      four live runs of each scenario under each policy
+    python -m bench.live --only spike --policy sloq --policy surge        other policies, side by side
 """
 
 from __future__ import annotations
@@ -28,10 +28,8 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
-sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
-
-from bench.running.measured import LiveRun, measure  # noqa: E402
-from bench.running.predicted import (  # noqa: E402
+from bench.running.measured import LiveRun, measure
+from bench.running.predicted import (
     INTERVAL_SECONDS,
     Outcome,
     Prediction,
@@ -40,10 +38,10 @@ from bench.running.predicted import (  # noqa: E402
     mean_times,
     predict,
 )
-from tidegate.autoscaler.types import Bounds  # noqa: E402
-from tidegate.lab.simulator.plots import COLOURS  # noqa: E402
-from tidegate.lab.simulator.score import binned  # noqa: E402
-from tidegate.lab.simulator.system import System  # noqa: E402
+from tidegate.autoscaler.types import Bounds
+from tidegate.lab.simulator.plots import COLOURS
+from tidegate.lab.simulator.score import binned
+from tidegate.lab.simulator.system import System
 
 # As in loadgen/scenarios, with fewer, longer requests, so that the machine does not affect the result.
 STEPS: Final = (3.0, 7.0, 14.0, 22.0, 14.0, 7.0, 3.0)

@@ -1,7 +1,7 @@
 """What a load needs, component by component, and which component is the first that one machine cannot hold.
 
-    python bench/scaling_out.py                              10 to 100,000 requests a second
-    python bench/scaling_out.py --rates 300 3000 --rows 32 --sampling 0.01 --node-cores 8
+    python -m bench.scaling_out                              10 to 100,000 requests a second
+    python -m bench.scaling_out --rates 300 3000 --rows 32 --sampling 0.01 --node-cores 8
 
 Arithmetic on measured unit costs, in bench/results/unit_costs.json with the machine and date of each (commit
 cbab0cc3 has what measured them), and Logstash's, which docs/explanation/event-pipeline.md reports. It assumes

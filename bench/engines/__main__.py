@@ -3,6 +3,7 @@
     python -m bench.engines                  25 minutes
     python -m bench.engines --quick          8 minutes: fewer rounds, no overload
     python -m bench.engines --rounds 3       15 minutes
+    python -m bench.engines --rows 64        instead of one
     python -m bench.engines --only Tidegate --only MLServer
 
 All engines run at once, on free ports of loopback (Ray in a network namespace), and take turns in short
@@ -25,6 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench import results
 from bench.engines.bodies import Bodies, write_bodies
 from bench.engines.catalogue import ENGINES, FLIGHTS
 from bench.engines.engine import Engine, EngineError, Running, Task, free_ports, running
@@ -37,7 +39,7 @@ from bench.engines.measures import (
     send,
 )
 from bench.engines.overload import DEVICE_SECONDS, REPLICAS, seconds_until_kept
-from bench.engines.report import picture, save, table
+from bench.engines.report import OURS, compared, picture, save, table
 
 SLOTS: Final = 2
 WARM_UP: Final = 300
@@ -61,6 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no overload")
     parser.add_argument("--rounds", type=int, help=f"instead of {WHOLE.rounds}")
+    parser.add_argument("--rows", type=int, default=1, help="of a request")
     parser.add_argument("--only", action="append", default=[], help="engines whose name has this")
     parser.add_argument(
         "--out", type=Path, default=Path("docs/img/engines.png"), help="the picture"
@@ -77,7 +80,7 @@ def main() -> int:
     engines = [each for each in chosen if installed(each)]
     with tempfile.TemporaryDirectory(prefix="tidegate-engines-") as name:
         folder = Path(name)
-        bodies = write_bodies(folder)
+        bodies = write_bodies(folder, options.rows)
         effort = QUICK if options.quick else WHOLE
         if options.rounds:
             effort = effort._replace(rounds=options.rounds)
@@ -91,6 +94,8 @@ def main() -> int:
     print(table(found, SLOTS))
     if options.raw:
         save(options.raw, found)
+    if OURS in found and not options.only:
+        results.save(f"engines_{options.rows}", compared(found, options.rows))
     return 0
 
 

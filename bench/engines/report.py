@@ -16,8 +16,13 @@ from matplotlib.figure import Figure
 
 from bench.engines.catalogue import ENGINES
 from bench.engines.measures import Measured
+from bench.results import Result, result
 
 BASE: Final = "Tidegate, FastAPI application"
+OURS: Final = "Tidegate, model service"
+# Three times as many requests a second and core; of MLServer, which has no gateway, half as many again.
+CPU_TARGETS: Final = {"MLServer": 1 / 1.5, "BentoML": 1 / 3, "Ray Serve 2.60, HAProxy": 1 / 3}
+P99_TARGET: Final = 0.5
 
 
 def table(found: dict[str, Measured], slots: int) -> str:
@@ -59,6 +64,32 @@ def table(found: dict[str, Measured], slots: int) -> str:
         if each.name in found
     ]
     return "\n".join(lines)
+
+
+def compared(found: dict[str, Measured], rows: int) -> list[Result]:
+    """The model service beside each engine that is held against it."""
+    ours, results = found[OURS], []
+    for beginning, target in CPU_TARGETS.items():
+        for name, peer in found.items():
+            if name.startswith(beginning):
+                of = f"{rows} row{'s' if rows > 1 else ''}: against {name}"
+                results += [
+                    result(
+                        f"CPU of a request, {of}",
+                        ours.cpu_us,
+                        peer.cpu_us,
+                        unit="µs",
+                        target=target,
+                    ),
+                    result(
+                        f"p99 at half of one's own capacity, {of}",
+                        [1e3 * each for each in ours.p99],
+                        [1e3 * each for each in peer.p99],
+                        unit="ms",
+                        target=P99_TARGET,
+                    ),
+                ]
+    return results
 
 
 def spread(values: Sequence[float], unit: str) -> str:

@@ -19,8 +19,8 @@ import signal
 import statistics
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -40,15 +40,13 @@ from bench.stack.sides import (
     SUPERVISOR,
     USUAL,
     by_part,
-    cpu_by_part,
     private_bytes,
+    spent_by_part,
 )
 
 CONNECTIONS: Final = 8
 REQUESTS: Final = {1: 2000, 64: 400}
 WARM_UP: Final = 400
-REST_SECONDS: Final = 3.0
-DELIVERY_SECONDS: Final = 2.0
 Rounds = dict[str, list[dict[str, float]]]
 """By side, for each round the µs of a request by part."""
 
@@ -101,17 +99,8 @@ def measure(sides: list[Running], bodies: Bodies, rows: int, rounds: int) -> Rou
     for turn in range(rounds):
         print(f"{rows} rows: round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
         for each in sides[:: 1 if turn % 2 else -1]:
-            first, began = cpu_by_part(each), time.monotonic()
-            time.sleep(REST_SECONDS)
-            second, loaded = cpu_by_part(each), time.monotonic()
-            send(each, bodies, REQUESTS[rows], CONNECTIONS)
-            time.sleep(DELIVERY_SECONDS)
-            third, took = cpu_by_part(each), time.monotonic() - loaded
-            spent = {}
-            for part, after in third.items():
-                rest = (second[part] - first[part]) / (loaded - began)
-                used = after - second[part] - rest * took
-                spent[part] = used / REQUESTS[rows] * 1e6
+            request = partial(send, each, bodies, REQUESTS[rows], CONNECTIONS)
+            spent = spent_by_part(each, request, REQUESTS[rows])
             found[each.engine.name].append(spent)
     return found
 

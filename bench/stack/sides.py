@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,8 @@ PARTS: Final = {
     "console": (" console",),
 }
 SUPERVISOR: Final = "supervisor"
+REST_SECONDS: Final = 3.0
+DELIVERY_SECONDS: Final = 2.0
 HAPROXY: Final = """\
 global
     nbthread 1
@@ -83,6 +86,21 @@ def by_part(root: int) -> dict[str, list[int]]:
         part = next((p for p, own in PARTS.items() if any(w in words for w in own)), SUPERVISOR)
         found.setdefault(part, []).append(process.pid)
     return found
+
+
+def spent_by_part(running: Running, send: Callable[[], object], requests: int) -> dict[str, float]:
+    """µs of CPU of a request by part while `send` sends them, without what each part uses at rest."""
+    first, began = cpu_by_part(running), time.monotonic()
+    time.sleep(REST_SECONDS)
+    second, loaded = cpu_by_part(running), time.monotonic()
+    send()
+    time.sleep(DELIVERY_SECONDS)
+    third, took = cpu_by_part(running), time.monotonic() - loaded
+    spent = {}
+    for part, after in third.items():
+        rest = (second[part] - first[part]) / (loaded - began)
+        spent[part] = (after - second[part] - rest * took) / requests * 1e6
+    return spent
 
 
 def cpu_by_part(running: Running) -> dict[str, float]:

@@ -163,12 +163,14 @@ def check_python(arguments: list[str]) -> None:
         return
     if arguments[0] == "-m":
         module = ROOT / arguments[1].replace(".", "/")
-        assert module.with_suffix(".py").exists() or (module / "__main__.py").exists(), arguments
-        return
-    if arguments[0].startswith("bench/"):
-        source = (ROOT / arguments[0]).read_text("utf-8")
-        unknown = [word for word in arguments if word.startswith("--") and word not in source]
-        assert not unknown, unknown
+        files = [
+            each for each in (module.with_suffix(".py"), module / "__main__.py") if each.exists()
+        ]
+        assert files, arguments
+        if arguments[1].startswith("bench."):
+            source = files[0].read_text("utf-8")
+            unknown = [word for word in arguments if word.startswith("--") and word not in source]
+            assert not unknown, unknown
 
 
 def check_compose(arguments: list[str]) -> None:
@@ -247,7 +249,7 @@ def test_a_test_that_runs_commands_exists(page: str, start: str, test: str, evid
         "tidegate explain --last many",
         "make dance",
         "tidegate loadgen run spike --speed 3",
-        "python bench/live.py --dance",
+        "python -m bench.live --dance",
         "docker compose logs modell",
         "docker compose --profile tools run --rm tidegate explain --frm 3",
         "docker compose exec autoscaler tidegate paus",
