@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -15,14 +15,14 @@ from tidegate.events.event import Event
 from tidegate.printable_text import printable
 from tidegate.settings import Settings
 from tidegate.stack.supervisor.programs import url
-from tidegate.store.fields import Kind, catalogue
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
-from tidegate.store.search.event_lines import shown_own_fields, text_of, value_of
+from tidegate.store.requests import has_terms
+from tidegate.store.search.event_lines import text_of, value_of
 from tidegate.store.search.event_lines import time_of as microseconds_of
 
 LEVELS: Final = {"error": "bad", "fatal": "bad", "warn": "warn", "warning": "warn"}
-MESSAGE: Final = "message"
+_LONG: Final = ("error.stack_trace", "message")  # with their line ends
 # What events of one kind have in common.
 _ALIKE: Final = (
     *("event.dataset", "log.level", "log.logger", "event.action", "event.outcome", "error.type"),
@@ -32,58 +32,36 @@ _ALIKE: Final = (
 _FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # also in full width
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """An event as a line of a table.
-
-    Attributes:
-        id: `event.id`.
-        at: `@timestamp` in UTC with milliseconds.
-        level: `log.level`; empty if there is none.
-        tone: the class of its color.
-        trace: `trace.id`; empty if there is none.
-        cells: the values of the chosen fields.
-        error: the type and the message of its error, unless the message has them.
-        own: fields that an application added.
-    """
-
-    id: str
-    at: str
-    level: str
-    tone: str
-    trace: str
-    cells: list[tuple[str, str]]
-    error: str
-    own: str
-
-
-def line(event: Event, columns: Sequence[str]) -> Line:
-    """Return an event as a line with these fields."""
-    level, message = text_of(event, "log.level"), text_of(event, MESSAGE)
-    parts = (text_of(event, name) for name in ("error.type", "error.message"))
-    error = ": ".join(part for part in parts if part)
-    return Line(
-        id=str(value_of(event, "event.id")),
-        at=time_of(event),
-        level=level,
-        tone=LEVELS.get(level.lower(), ""),
-        trace=text_of(event, "trace.id"),
-        cells=[(name, cell(value_of(event, name))) for name in columns],
-        error="" if error in message else error,
-        own=shown_own_fields(event),
-    )
+def tone(event: Event) -> str:
+    """Return the class of the color of a line; empty if its level is usual."""
+    return LEVELS.get(text_of(event, "log.level").lower(), "")
 
 
 def time_of(event: Event) -> str:
     """Return `@timestamp` in UTC with milliseconds; as it is written if it is no time."""
     at = microseconds_of(event)
-    return text_of(event, "@timestamp") if at is None else iso(at)
+    return text_of(event, "@timestamp") if at is None else iso(time_ranges.to_datetime(at))
 
 
-def iso(microseconds: int) -> str:
+def iso(time: datetime) -> str:
     """Return a time in UTC with milliseconds."""
-    text = time_ranges.to_datetime(microseconds).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds_of(event: Event) -> float:
+    """Return `@timestamp` in seconds since 1970; 0 if it is no time."""
+    return (microseconds_of(event) or 0) / 1e6
+
+
+def request_of(event: Event) -> str:
+    """Return the method and the path of a request."""
+    return f"{text_of(event, 'http.request.method')} {text_of(event, 'url.path')}"
+
+
+def queued(event: Event) -> float:
+    """Return the seconds that a request waited, by its replica or by the gateway; 0 if neither says."""
+    waits = (value_of(event, f"tidegate.{name}") for name in ("queue_ns", "gateway.queue_ns"))
+    return next((one / 1e9 for one in waits if isinstance(one, int | float) and one), 0.0)
 
 
 def cell(value: object) -> str:
@@ -95,34 +73,33 @@ def cell(value: object) -> str:
     return printable(str(value))
 
 
-def fields_of(event: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+def rows_of(event: Event) -> list[tuple[str, str, str]]:
+    """Return the name, the text and the condition of each field; no condition if no query can have it."""
+    return [
+        (name, cell(value) if name not in _LONG else str(value), _condition(name, value))
+        for name, value in sorted(_fields_of(event))
+    ]
+
+
+def _fields_of(event: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Yield the dotted name and the value of each field; a list is one value."""
     for name, value in event.items():
         if isinstance(value, dict) and value:
-            for below, item in fields_of(value):
+            for below, item in _fields_of(value):
                 yield f"{name}.{below}", item
         else:
             yield name, value
 
 
-def rows_of(event: Event) -> list[tuple[str, str, str]]:
-    """Return the name, the text and the condition of each field; no condition if no query can have it."""
-    return [
-        (name, cell(value) if name not in _LONG else str(value), _condition(name, value))
-        for name, value in sorted(fields_of(event))
-    ]
-
-
-_LONG: Final = ("error.stack_trace", MESSAGE)  # with their line ends
-
-
 def _condition(name: str, value: object) -> str:
-    leaf = catalogue().get(name)
-    if isinstance(value, dict | list) or value is None or value == "":
+    if isinstance(value, dict | list) or value in (None, "") or not has_terms(name):
         return ""
-    if leaf is not None and leaf.kind in (Kind.TEXT, Kind.DATE):
-        return ""
-    return condition(name, cell(value) if isinstance(value, bool) else str(value))
+    return condition(name, written(value))
+
+
+def written(value: object) -> str:
+    """Return a value as the condition of a query has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def more_like(event: Event) -> str:

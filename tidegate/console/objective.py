@@ -74,23 +74,17 @@ class Verdict:
 
 def budgets(slo: Slo, values: Mapping[str, float]) -> tuple[Budget, Budget]:
     """The budgets of latency and of availability, from the current values of `LINES`."""
-    by_ratio = (
-        {window: values[key] for window in RATIO_WINDOWS if (key := f"{ratio}:{window}") in values}
-        for ratio in (LATENCY, ERRORS)
+
+    def ratios(name: str) -> Mapping[str, float]:
+        keys = {window: f"{name}:{window}" for window in RATIO_WINDOWS}
+        return {window: values[key] for window, key in keys.items() if key in values}
+
+    late = f"{slo.latency_quantile * 100:.4g} % within {slo.latency_seconds * 1e3:.0f} ms"
+    failed = f"{slo.availability * 100:.5g} % without a server error"
+    return (
+        Budget("Latency", late, 1 - slo.latency_quantile, ratios(LATENCY)),
+        Budget("Availability", failed, 1 - slo.availability, ratios(ERRORS)),
     )
-    promises = (
-        (
-            "Latency",
-            f"{slo.latency_quantile * 100:.4g} % within {slo.latency_seconds * 1e3:.0f} ms",
-        ),
-        ("Availability", f"{slo.availability * 100:.5g} % without a server error"),
-    )
-    allowed = (1 - slo.latency_quantile, 1 - slo.availability)
-    latency, availability = (
-        Budget(name, promise, part, ratios)
-        for (name, promise), part, ratios in zip(promises, allowed, by_ratio, strict=True)
-    )
-    return latency, availability
 
 
 def verdict(slo: Slo, values: Mapping[str, float]) -> Verdict:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from tidegate.console.event_view import Line, iso, line
-from tidegate.console.search_request import FACETS, SIZE, Wanted
+from tidegate.console.event_view import iso
+from tidegate.console.search_request import SIZE, Wanted
+from tidegate.events.event import Event
 from tidegate.store.base import (
     Bucket,
     DateHistogram,
@@ -20,35 +21,13 @@ from tidegate.store.base import (
     Terms,
 )
 from tidegate.store.query import time_ranges
-from tidegate.store.query.literals import condition
-from tidegate.store.requests import check
+from tidegate.store.requests import has_terms
 from tidegate.store.search import pages
 from tidegate.store.search.histograms import filled, fitting_interval
 
 FACET_VALUES: Final = 6
 ERRORS: Final = "(log.level:error OR event.outcome:failure)"
 _TIME: Final = "time"
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """An interval of the histogram: its bounds in UTC, and its events."""
-
-    start: str
-    end: str
-    count: int
-    errors: int
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Facet:
-    """The most frequent values of a field: text, count, and the addresses that require or exclude it."""
-
-    name: str
-    values: list[tuple[str, int, str, str]]
-    without_url: str
-    countable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +42,25 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of results."""
+    """A page of results.
+
+    Attributes:
+        total: of all matching events.
+        errors: the number of those with an error.
+        events: newest first.
+        next: where the next page begins.
+        interval: of the histogram.
+        bars: of the histogram: the bounds of each interval in UTC, its events, and those with an error.
+        facets: the most frequent values by the name of a field; None if they cannot be counted.
+    """
 
     total: int
     errors: int
-    lines: list[Line]
-    next_url: str
+    events: Sequence[Event]
+    next: pages.Cursor | None
     interval: str
-    bars: list[Bar]
-    facets: list[Facet]
+    bars: list[tuple[str, str, int, int]]
+    facets: dict[str, list[Bucket] | None]
 
 
 def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = True) -> Found:
@@ -97,7 +86,7 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
     terms = {
         str(number): Terms(name, FACET_VALUES)
         for number, name in enumerate(names)
-        if _can_be_counted(name)
+        if has_terms(name)
     }
     all_of = replace(request, size=0, aggregations={**terms, **counts})
     failed = f"({wanted.q}) AND {ERRORS}" if wanted.q else ERRORS
@@ -105,24 +94,26 @@ def find(store: EventStore, wanted: Wanted, now: datetime, *, facets: bool = Tru
     errors = store.search(replace(request, query=failed, size=0, aggregations=counts))
     buckets, after = whole.aggregations.get(_TIME, []), pages.cursor(wanted.after)
     shown = pages.page(store, _narrowed(request, buckets, interval, after), after)
+    starts = filled(buckets, since, until, interval)
+    failures = dict(filled(errors.aggregations.get(_TIME, []), since, until, interval))
     return Found(
         total=whole.total,
         errors=errors.total,
-        lines=[line(event, wanted.columns) for event in shown.events],
-        next_url=wanted.url(after=str(shown.next), live="") if shown.next else "",
+        events=shown.events,
+        next=shown.next,
         interval=_span(interval),
-        bars=_bars(
-            buckets,
-            errors.aggregations.get(_TIME, []),
-            since,
-            until,
-            wanted,
-        ),
-        facets=[
-            _facet(name, whole.aggregations.get(str(number)), wanted)
-            for number, name in enumerate(names)
-        ],
+        bars=[(_iso(at), _iso(_end(at, interval)), n, failures[at]) for at, n in starts],
+        facets={name: whole.aggregations.get(str(number)) for number, name in enumerate(names)},
     )
+
+
+async def or_problem(reading: Awaitable[dict[str, Any]], query: str = "") -> dict[str, Any]:
+    """Return what a page reads of the store for its template; if it cannot, `problem` and its `status`."""
+    try:
+        return {"problem": None, **await reading}
+    except (ValueError, StoreUnavailableError) as error:
+        problem = problem_of(error, query)
+        return {"problem": problem, "status": problem.status}
 
 
 def problem_of(error: ValueError | StoreUnavailableError, query: str = "") -> Problem:
@@ -171,42 +162,8 @@ def _narrowed(
     return request
 
 
-def _can_be_counted(name: str) -> bool:
-    """Whether the values of a field can be counted: not those of a text or a date."""
-    try:
-        check(SearchRequest(size=0, aggregations={name: Terms(name)}))
-    except QueryError:
-        return False
-    return True
-
-
-def _facet(name: str, found: list[Bucket] | None, wanted: Wanted) -> Facet:
-    values = []
-    for bucket in found or ():
-        text = str(bucket.key).lower() if isinstance(bucket.key, bool) else str(bucket.key)
-        one = condition(name, text)
-        values.append(
-            (text, bucket.count, wanted.with_condition(one), wanted.with_condition(one, "NOT "))
-        )
-    others = tuple(one for one in wanted.facets if one != name)
-    return Facet(name, values, wanted.url(facets=others or FACETS), countable=found is not None)
-
-
-def _bars(
-    found: list[Bucket], failed: list[Bucket], since: datetime, until: datetime, wanted: Wanted
-) -> list[Bar]:
-    interval = fitting_interval(since, until)
-    counts = filled(found, since, until, interval)
-    errors = dict(filled(failed, since, until, interval))
-    bars = []
-    for at, count in counts:
-        start, end = (
-            iso(time_ranges.to_microseconds(time)).replace(".000Z", "Z")
-            for time in (at, _end(at, interval))
-        )
-        url = wanted.url(since=start, until=end, live="")
-        bars.append(Bar(start, end, count, errors[at], url))
-    return bars
+def _iso(time: datetime) -> str:
+    return iso(time).replace(".000Z", "Z")
 
 
 def _end(start: datetime, interval: timedelta) -> datetime:

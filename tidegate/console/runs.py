@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,9 +37,12 @@ class SlowRequest(_File):
     error: str
 
 
-class Summary(_File):
+class Run(_File):
     """The summary of a run. Times in seconds; None is one that failed requests leave unknown."""
 
+    name: str = ""
+    """Of its folder; a summary may say anything."""
+    problem: ClassVar = ""
     scenario: str
     interrupted: bool
     duration_seconds: float = Field(gt=0)
@@ -56,6 +59,11 @@ class Summary(_File):
     slowest: list[SlowRequest]
 
     @property
+    def started(self) -> str:
+        """When it was started, from its name."""
+        return f"{self.name[:10]}T{self.name[11:19].replace('-', ':')}Z"
+
+    @property
     def rate(self) -> float | None:
         """The requests sent per second; None if the run did not take its time."""
         return None if self.interrupted else self.sent / self.duration_seconds
@@ -67,6 +75,13 @@ class Summary(_File):
         return None if limit is None else p95 is not None and p95 <= limit
 
 
+class Broken(NamedTuple):
+    """A run whose summary cannot be read: the name of its folder, and why."""
+
+    name: str
+    problem: str
+
+
 class Series(_File):
     """A run over time: rates per second and quantiles in seconds, each with a value for each bin."""
 
@@ -75,21 +90,7 @@ class Series(_File):
     p95: list[float | None] = Field(max_length=MAX_BINS)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run: the name of its folder, and its summary, or what is wrong with that."""
-
-    name: str
-    summary: Summary | None
-    problem: str = ""
-
-    @property
-    def started(self) -> str:
-        """When it was started, from its name: a summary may say anything."""
-        return f"{self.name[:10]}T{self.name[11:19].replace('-', ':')}Z"
-
-
-def read_runs(folder: Path) -> list[Run]:
+def read_runs(folder: Path) -> list[Run | Broken]:
     """The last runs, newest first; those that have not ended yet are missing."""
     try:
         names = sorted((path.name for path in folder.iterdir() if is_run(path)), reverse=True)
@@ -104,26 +105,23 @@ def is_run(path: Path) -> bool:
     return bool(NAME.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
 
 
-def _run(folder: Path) -> Run | None:
+def _run(folder: Path) -> Run | Broken | None:
     try:
-        return Run(folder.name, _read(folder / "summary.json", Summary))
+        return _read(folder / "summary.json", Run).model_copy(update={"name": folder.name})
     except FileNotFoundError:
         return None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        parts = (".".join(map(str, first["loc"])), first["msg"])
+        return Broken(folder.name, ": ".join(filter(None, parts)))
     except (OSError, ValueError) as error:
-        return Run(folder.name, None, _reason(error))
+        return Broken(folder.name, str(error))
 
 
 def _read(path: Path, kind: type[M]) -> M:
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"larger than {MAX_BYTES} bytes")
     return kind.model_validate_json(path.read_bytes())
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
-    return str(error)
 
 
 def read_lines(folder: Path, runs: Sequence[Run]) -> Mapping[str, Any] | None:
@@ -137,7 +135,7 @@ def read_lines(folder: Path, runs: Sequence[Run]) -> Mapping[str, Any] | None:
             series = _read(folder / run.name / "series.json", Series)
         except (OSError, ValueError):
             continue
-        found[f"{number} {run.summary.scenario if run.summary else run.name}"] = series
+        found[f"{number} {run.scenario}"] = series
     if not found:
         return None
     width = min(one.width for one in found.values())
@@ -159,19 +157,18 @@ def points(runs: Sequence[Run]) -> list[dict[str, Any]]:
         {
             "at": one.planned_seconds,
             "value": one.response_seconds,
-            "text": f"{number} {run.summary.scenario}: {milliseconds(one.response_seconds)}",
+            "text": f"{number} {run.scenario}: {milliseconds(one.response_seconds)}",
             "url": f"/traces/{one.trace_id}",
         }
         for number, run in enumerate(runs, 1)
-        if run.summary
-        for one in run.summary.slowest
+        for one in run.slowest
         if one.trace_id
     ]
 
 
 def objective(runs: Sequence[Run]) -> float | None:
     """The objective of runs in seconds; None if they have none, or different ones."""
-    found = {run.summary.slo_seconds for run in runs if run.summary}
+    found = {run.slo_seconds for run in runs}
     return found.pop() if len(found) == 1 else None
 
 
@@ -187,49 +184,12 @@ class Pair(NamedTuple):
     other: str
 
 
-def choose(runs: Sequence[Run], pair: Pair) -> list[Run]:
+def choose(runs: Sequence[Run | Broken], pair: Pair) -> list[Run]:
     """Those to compare: at most two, the first one first."""
-    usable = [one for one in runs if one.summary]
+    usable = [one for one in runs if isinstance(one, Run)]
     first = next((one for one in usable if pair.run in ("", one.name)), None)
     if not first:
         return []
-    older = [one for one in usable if one.name < first.name and _scenario(one) == _scenario(first)]
-    others = [one for one in usable if one.name == pair.other] if pair.other else older
-    return [first, *others[:1]]
-
-
-def _scenario(run: Run) -> str:
-    return run.summary.scenario if run.summary else ""
-
-
-def figures(chosen: Sequence[Run]) -> list[tuple[str, list[str], str]]:
-    """The rows of the comparison: a name, the value of each run, and the change to the first one."""
-    found = [one.summary for one in chosen if one.summary]
-    if not found:
-        return []
-    rows = [
-        ("Objective", [_objective(one) for one in found], ""),
-        _row("Requests", [one.sent for one in found], "{:,.0f}"),
-        _row("Sent per second", [one.rate for one in found], "{:.1f}"),
-        _row("Failed", [one.failed for one in found], "{:,.0f}"),
-    ]
-    for name, field in (
-        *((f"Latency p{one}", f"response_p{one}_seconds") for one in (50, 95, 99)),
-        ("Send lag p99", "lag_p99_seconds"),
-    ):
-        rows.append(_row(name, [getattr(one, field) for one in found]))
-    rows.append(_row("Replicas, at most", [one.replicas_max for one in found], "{:.0f}"))
-    return rows
-
-
-def _row(name: str, values: Sequence[float | None], form: str = "") -> tuple[str, list[str], str]:
-    shown = [form.format(one) if form and one is not None else milliseconds(one) for one in values]
-    now, before = values[0], values[-1]
-    change = f"{now / before - 1:+.0%}" if len(values) > 1 and before and now is not None else ""
-    return name, shown, change
-
-
-def _objective(one: Summary) -> str:
-    if one.kept is None:
-        return "none"
-    return f"{'kept' if one.kept else 'missed'}: p95 within {milliseconds(one.slo_seconds)}"
+    older = (one for one in usable if one.name < first.name and one.scenario == first.scenario)
+    others = (one for one in usable if one.name == pair.other) if pair.other else older
+    return [first, *islice(others, 1)]

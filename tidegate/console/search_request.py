@@ -6,16 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlencode
 
-from tidegate.console import series
+from tidegate.console.series import DEFAULT
 from tidegate.store.base import SearchRequest
 from tidegate.store.query import time_ranges
 
-PATH: Final = "/search"
-RANGES: Final = tuple(one.name for one in series.RANGES)
-SINCE: Final = series.DEFAULT.name
 COLUMNS: Final = ("service.node.name", "message")
 FACETS: Final = (
     *("log.level", "event.dataset", "event.outcome", "http.response.status_code"),
@@ -28,6 +25,8 @@ SIZE: Final = 100
 class Address:
     """What the address of a page says: each field is a parameter, a tuple one with commas."""
 
+    PATH: ClassVar[str]
+
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Self:
         """Return what the parameters of an address say; missing or empty ones have their default."""
@@ -37,14 +36,15 @@ class Address:
                 given[one.name] = _listed(value) if isinstance(one.default, tuple) else value
         return cls(**given)
 
-    def at(self, path: str, **changes: Any) -> str:
-        """Return the address with changes."""
+    def url(self, path: str = "", **changes: Any) -> str:
+        """Return the address with changes, or that of another path with the same parameters."""
         changed = replace(self, **changes)
         parts = {
             one.name: ",".join(value) if isinstance(value, tuple) else value
             for one in fields(self)
             if (value := getattr(changed, one.name)) != one.default
         }
+        path = path or self.PATH
         return f"{path}?{urlencode(parts)}" if parts else path
 
 
@@ -52,28 +52,30 @@ class Address:
 class Wanted(Address):
     """A search as its address has it. Times are as a person wrote them."""
 
+    PATH = "/search"
     q: str = ""
-    since: str = SINCE
+    since: str = DEFAULT
     until: str = ""
     columns: tuple[str, ...] = COLUMNS
     facets: tuple[str, ...] = FACETS
     after: str = ""
     live: str = ""
 
-    def url(self, path: str = PATH, **changes: Any) -> str:
+    def url(self, path: str = "", **changes: Any) -> str:
         """Return the address of this search with changes; another search begins at its first page."""
-        return self.at(path, **{"after": "", **changes})
+        return Address.url(self, path, **{"after": "", **changes})
 
     def with_condition(self, condition: str, sign: Literal["", "NOT "] = "") -> str:
         """Return the address of the search with one more condition."""
         q = self.q if _CHAIN.fullmatch(self.q) else f"({self.q})" if self.q else ""
         return self.url(q=f"{q} AND {sign}{condition}" if q else f"{sign}{condition}")
 
-    def with_column(self, name: str) -> str:
-        """Return the address of the search with one more column, or one less if it is there."""
-        if name in self.columns:
-            return self.url(columns=tuple(one for one in self.columns if one != name) or COLUMNS)
-        return self.url(columns=(*self.columns, name))
+    def toggled(self, names: Literal["columns", "facets"], name: str) -> str:
+        """Return the address with one more of these, or one less; with the usual ones if none is left."""
+        shown: tuple[str, ...] = getattr(self, names)
+        left = tuple(one for one in shown if one != name) or getattr(Wanted(), names)
+        changes = {str(names): left if name in shown else (*shown, name)}
+        return self.url("", **changes)
 
     def request(self, now: datetime, size: int) -> SearchRequest:
         """Return it as a request to the store; without an end it ends now.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -33,22 +33,25 @@ class Range:
     until: float = 0.0
 
 
-RANGES: Final = (
-    Range("5m", 300, 2),
-    Range("15m", 900, 5),
-    Range("1h", 3600, 15),
-    Range("6h", 21_600, 60),
-    Range("24h", 86_400, 300),
-    Range("7d", 604_800, 1800),
-)
-DEFAULT: Final = RANGES[1]
+RANGES: Final = {
+    one.name: one
+    for one in (
+        Range("5m", 300, 2),
+        Range("15m", 900, 5),
+        Range("1h", 3600, 15),
+        Range("6h", 21_600, 60),
+        Range("24h", 86_400, 300),
+        Range("7d", 604_800, 1800),
+    )
+}
+DEFAULT: Final = "15m"
 
 
-def chosen_range(request: Request, ranges: Sequence[Range] = RANGES) -> Range:
+def chosen_range(request: Request, names: Iterable[str] = RANGES) -> Range:
     """The one of these ranges that an address names, or the default."""
-    name, until = (request.query_params.get(one) for one in ("range", "until"))
-    found = next((one for one in ranges if one.name == name), DEFAULT)
+    name, until = (request.query_params.get(one, "") for one in ("range", "until"))
     end = time_ranges.microseconds(until) if until else None
+    found = RANGES[name if name in names else DEFAULT]
     return replace(found, until=end / 1e6) if end and end > 0 else found
 
 
@@ -69,13 +72,15 @@ class Line:
         return f"{self.series}/{self.value}" if self.label else self.series
 
 
-@dataclass(frozen=True, slots=True)
 class Chart:
     """A chart of a page: its lines by their names, and options as in `Spec` of static/chart.js."""
 
-    title: str
-    lines: Mapping[str, Line]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(self, title: str, lines: Mapping[str, Line | str], **options: Any) -> None:
+        """Store them; the name of a series is a line without a label."""
+        self.title, self.options = title, options
+        self.lines = {
+            name: Line(one) if isinstance(one, str) else one for name, one in lines.items()
+        }
 
     def spec(self) -> dict[str, Any]:
         """What the script needs."""
@@ -86,7 +91,7 @@ class Chart:
 def replicas_chart(*states: str, **options: Any) -> Chart:
     """The number of replicas in these states."""
     lines = {one: Line("tidegate_replicas", "state", one) for one in states}
-    return Chart("Replicas", lines, {"steps": True, **options})
+    return Chart("Replicas", lines, steps=True, **options)
 
 
 def lines_of(charts: Iterable[Chart]) -> list[Line]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,10 +16,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tidegate.console.event_view import load
+from tidegate.console import event_view
 from tidegate.console.live import Live
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
+from tidegate.stack.snapshot import duration
+from tidegate.store.query.literals import condition
+from tidegate.store.search import event_lines, waterfall
 
 FOLDER: Final = Path(__file__).parent
 MAX_FORM_BYTES: Final = 10_000
@@ -50,7 +53,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(clock=clock, milliseconds=milliseconds)
+    found.filters.update({one.__name__: one for one in FILTERS}, nanoseconds=waterfall.duration)
+    found.globals["condition"] = condition
     found.globals["macros"] = found.get_template("macros.html.j2").module
     return found
 
@@ -75,7 +79,7 @@ class Site:
 
     def __post_init__(self) -> None:
         """Let the templates say how to send requests."""
-        self.templates.globals["load"] = partial(load, self.sources.settings)
+        self.templates.globals["load"] = partial(event_view.load, self.sources.settings)
 
     def render(self, page: Page, /, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, or one below it, such as a trace."""
@@ -168,3 +172,13 @@ def milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return "–"  # noqa: RUF001
     return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+# The functions that templates use as filters, by their names.
+FILTERS: Final[Sequence[Callable[..., Any]]] = (
+    *(clock, milliseconds, duration, waterfall.span_of),
+    *(event_lines.text_of, event_lines.value_of, event_lines.shown_error),
+    *(event_lines.shown_own_fields, event_view.time_of, event_view.seconds_of, event_view.tone),
+    *(event_view.cell, event_view.request_of, event_view.queued, event_view.rows_of),
+    *(event_view.written, event_view.pretty),
+)

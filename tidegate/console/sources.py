@@ -50,8 +50,6 @@ class Sources:
 
     Attributes:
         settings: those of the stack, with absolute paths.
-        layout: the paths in its data folder.
-        session: for HTTP requests.
         prometheus: the recorded series; its calls raise `HttpError`.
         store: open for reading; use `search`, which does not block the event loop.
         threads: for searches of a query that a person wrote, and other calls that may take long.
@@ -61,8 +59,6 @@ class Sources:
     """
 
     settings: Settings
-    layout: Layout
-    session: aiohttp.ClientSession
     prometheus: Prometheus
     store: EventStore
     threads: ThreadPoolExecutor
@@ -97,12 +93,14 @@ class Sources:
             HttpError: there is none, and Prometheus does not answer.
         """
         status = (
-            await asyncio.to_thread(fetch_status, self.layout.socket)
+            await asyncio.to_thread(fetch_status, Layout(self.settings.stack.data_dir).socket)
             if self.supervised
             else await read_status(self.prometheus, self.settings)
         )
         # No page shows the log: its end is 256 kB, which would be read each second.
-        return Snapshot(status, await fetch_headline(self.session, status.prometheus), ())
+        return Snapshot(
+            status, await fetch_headline(self.prometheus.session, status.prometheus), ()
+        )
 
 
 @dataclass(slots=True)
@@ -154,8 +152,6 @@ async def open_sources(settings: Settings, prometheus: str = "") -> AsyncIterato
         async with aiohttp.ClientSession(trust_env=False) as session:
             yield Sources(
                 settings,
-                Layout(settings.stack.data_dir),
-                session,
                 Prometheus(session, address, PROMETHEUS_SECONDS),
                 store,
                 threads,

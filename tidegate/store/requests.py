@@ -38,6 +38,12 @@ def check(request: SearchRequest) -> None:
         _check_aggregation(name, aggregation)
 
 
+def has_terms(name: str) -> bool:
+    """Whether the values of a field can be counted: not those of a text or a date."""
+    leaf = catalogue().get(name)
+    return leaf is None or leaf.kind in _TERMS
+
+
 def _check_aggregation(name: str, aggregation: Aggregation) -> None:
     if isinstance(aggregation, DateHistogram):
         if aggregation.interval < _MILLISECOND or aggregation.interval % _MILLISECOND:
@@ -45,8 +51,8 @@ def _check_aggregation(name: str, aggregation: Aggregation) -> None:
                 f"{name}: the interval must be a whole number of milliseconds, not {aggregation.interval}"
             )
         return
-    leaf = catalogue().get(aggregation.field)
-    if leaf is not None and leaf.kind not in _TERMS:
+    if not has_terms(aggregation.field):
+        leaf = catalogue()[aggregation.field]
         raise QueryError(f"{name}: {leaf.path} is a {leaf.kind} field: terms are not supported")
     if not 0 < aggregation.size <= MAX_HITS:
         raise QueryError(

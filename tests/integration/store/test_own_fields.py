@@ -8,10 +8,12 @@ import pytest
 from httpx import URL
 
 from support.harnesses.store_scene import Scene
+from tidegate.console.event_view import written
 from tidegate.console.results import find
 from tidegate.console.search_request import Wanted
 from tidegate.store.base import Terms
 from tidegate.store.own_fields import NAMES
+from tidegate.store.query.literals import condition
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +103,16 @@ def test_the_values_of_an_own_field_are_counted(
 def test_the_console_shows_them_as_facets_whose_addresses_find_the_same(quotes: Scene) -> None:
     since, until = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in quotes.day().values())
     wanted = Wanted(since=since, until=until, facets=("tidegate.city", "tidegate.vip", "message"))
-    city, vip, message = find(quotes.store, wanted, datetime.now(UTC)).facets
-    assert {text: count for text, count, _, _ in city.values} == {"Kyiv": 1, "Lviv": 1, "5": 1}
-    assert (message.values, message.countable) == ([], False)
-    narrowed = {text: Wanted.of(URL(address).params) for text, _, address, _ in vip.values}
-    assert narrowed.keys() == {"true", "false"}
-    for one in narrowed.values():
-        assert find(quotes.store, one, datetime.now(UTC), facets=False).total == 1
+    city, vip, message = find(quotes.store, wanted, datetime.now(UTC)).facets.values()
+    assert city is not None
+    assert vip is not None
+    assert {written(one.key): one.count for one in city} == {"Kyiv": 1, "Lviv": 1, "5": 1}
+    assert message is None
+    assert {written(one.key) for one in vip} == {"true", "false"}
+    for one in vip:
+        address = wanted.with_condition(condition("tidegate.vip", written(one.key)))
+        narrowed = Wanted.of(URL(address).params)
+        assert find(quotes.store, narrowed, datetime.now(UTC), facets=False).total == 1
 
 
 def test_the_names_of_own_fields_can_be_listed(quotes: Scene) -> None:

@@ -6,7 +6,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tidegate.console.models import PREDICTIONS, by_version, read_distributions
+from tidegate.console.pages.model import PREDICTIONS, by_version, read_distributions
 from tidegate.runtime.prometheus import Prometheus
 
 

@@ -87,7 +87,7 @@ async def test_an_unexpected_exception_is_recorded_and_answered_with_all_headers
     assert "Content-Security-Policy" in answer.headers
 
 
-@pytest.mark.parametrize("span", RANGES)
+@pytest.mark.parametrize("span", RANGES.values())
 async def test_every_range_is_read_as_often(
     store: EventStore, settings: Settings, span: Range
 ) -> None:

@@ -11,11 +11,11 @@ import pytest
 from support.harnesses.autoscaler_run import RecordedEvents, reading_of
 from support.harnesses.sloq_loop import SloqLoop
 from support.samples.recent_events import now_ns
+from tidegate.autoscaler.audit.intervals import Interval
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.types import Decision
-from tidegate.console.decisions import read_changes
 from tidegate.console.pages import scaling
-from tidegate.console.sources import open_sources
+from tidegate.console.pages.overview import mark
 from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
 
@@ -49,19 +49,15 @@ async def test_a_change_of_slots_is_a_change_whatever_its_reason(
     assert "nothing is needed" not in page
 
 
-async def test_a_change_says_its_direction_by_replicas_and_then_slots(
-    settings: Settings, store: EventStore, tmp_path: Path
-) -> None:
+def test_a_change_says_its_direction_by_replicas_and_then_slots(tmp_path: Path) -> None:
     recorded = RecordedEvents(tmp_path / "recorded", clock_ns=now_ns)
     signals = reading_of(desired=2, slots_asked=4).signals
     for desired, slots in ((2, 2), (2, 8), (3, 2)):
         decision = Decision(desired, "hold", f"{desired} of {slots}", {}, {}, slots)
         recorded.record("surge(sloq)", {}, signals, 0.0, decision)
     recorded.writer.close()
-    store.append(recorded.events("decision"))
-    async with open_sources(settings) as sources:
-        changes = await read_changes(sources, 0.0, time.time() + 1)
-    assert {change.sentence: change.up for change in changes} == {
+    found = [mark(Interval(event, event)) for event in recorded.events("decision")]
+    assert {one["text"]: one["up"] for one in found} == {
         "2 of 2": False,
         "2 of 8": True,
         "3 of 2": True,

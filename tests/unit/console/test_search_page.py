@@ -287,6 +287,6 @@ def test_a_condition_narrows_a_query(query: str, expected: str) -> None:
 
 
 def test_columns_are_added_and_removed() -> None:
-    wanted = Wanted.of(httpx.URL(Wanted().with_column("tidegate.work")).params)
+    wanted = Wanted.of(httpx.URL(Wanted().toggled("columns", "tidegate.work")).params)
     assert wanted.columns[-1] == "tidegate.work"
-    assert wanted.with_column("tidegate.work") == Wanted().url()
+    assert wanted.toggled("columns", "tidegate.work") == Wanted().url()

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from support.samples.recent_events import event
-from tidegate.console import trace_view
+from tidegate.console.pages import traces
 from tidegate.store.base import EventStore
+from tidegate.store.search import waterfall
 from tidegate.store.search.event_lines import text_of
 
 A, B = "a" * 32, "b" * 32
@@ -113,9 +114,9 @@ async def test_a_large_trace_leaves_the_event_loop_free(
         threads.add(threading.current_thread())
         return call(*arguments)
 
-    for name in ("trace_of", "subtree"):
-        monkeypatch.setattr(trace_view, name, partial(seen, getattr(trace_view, name)))
-    for page in (f"/traces/{A}", f"/traces/{A}.json"):
+    for name in ("nested", "subtree"):
+        monkeypatch.setattr(waterfall, name, partial(seen, getattr(waterfall, name)))
+    for page in (f"/traces/{A}", f"/traces/{A}.json?span=1"):
         assert (await client.get(page)).status_code == 200
     assert threads
     assert threading.main_thread() not in threads
@@ -129,11 +130,11 @@ def test_the_work_for_a_trace_grows_with_its_events(monkeypatch: pytest.MonkeyPa
         reads += 1
         return text_of(read, name)
 
-    monkeypatch.setattr(trace_view, "text_of", counted)
+    monkeypatch.setattr(traces, "text_of", counted)
     spans = [span("s", A, str(number)) for number in range(100)]
     logs = [event("l", trace={"id": A}, span={"id": str(number)}) for number in range(100)]
-    shown = trace_view.trace_of(A, [*spans, *logs], 0)
-    assert [len(row.marks) for row in shown.spans] == [1] * 100
+    shown = traces.Trace(A, [*spans, *logs], 0)
+    assert [len(shown.logs[one.id]) for _, one in shown.spans] == [1] * 100
     assert reads < 1000
 
 

@@ -16,15 +16,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.autoscaler.audit.intervals import (
-    QUERY,
-    SIGNALS,
-    Interval,
-    decision_of,
-    merge_unchanged,
-    number_text,
-)
-from tidegate.autoscaler.decision_event import format_size
+from tidegate.autoscaler.audit.intervals import QUERY, SIGNALS, Interval, merge_unchanged
 from tidegate.events.event import Event
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError
@@ -142,19 +134,8 @@ def _show_table(found: Iterable[Interval]) -> None:
     for title in ("time", "number", "reason", *SIGNALS):
         table.add_column(title, justify="right" if title in SIGNALS else "left", no_wrap=True)
     for one in found:
-        decision = decision_of(one.last)
-        seen = decision.get("signals") or {}
-        values = [number_text(seen.get(name)) for name in SIGNALS.values()]
-        number = format_size(decision.get("desired"), decision.get("slots"))
-        if one.is_change:
-            slots = seen.get("slots_asked") if "slots" in decision else None
-            number = f"{format_size(decision.get('previous'), slots)} → {number}"
-        table.add_row(
-            _clock(one.last),
-            number,
-            str(decision.get("reason")),
-            *values,
-        )
+        number = one.step if one.is_change else one.size
+        table.add_row(_clock(one.last), number, one.reason, *one.signals)
     Console(highlight=False).print(table)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.decision_event import is_change
+from tidegate.autoscaler.decision_event import format_size, is_change
 from tidegate.events.event import Event
 from tidegate.store.search.event_lines import text_of, value_of
 
@@ -23,6 +23,8 @@ SIGNALS: Final = {
 # Of a long explanation of an unchanged number, only the first and the last clause are shown.
 CLAUSE = "; "
 CLAUSES_SHOWN = 2
+Size = tuple[Any, Any]
+"""As recorded: events come from files, so that a number may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,35 @@ class Interval:
     def is_change(self) -> bool:
         """Whether the number of replicas or their slots changed."""
         return is_change(decision_of(self.last))
+
+    @property
+    def sizes(self) -> tuple[Size, Size]:
+        """The replicas and the slots of each, before and after it; None for slots that were not decided."""
+        decision = decision_of(self.last)
+        slots = decision.get("slots")
+        before = None if slots is None else (decision.get("signals") or {}).get("slots_asked")
+        return (decision.get("previous"), before), (decision.get("desired"), slots)
+
+    @property
+    def size(self) -> str:
+        """The number after it, and the slots, as text."""
+        return format_size(*self.sizes[1])
+
+    @property
+    def step(self) -> str:
+        """The number before and after it as text."""
+        return f"{format_size(*self.sizes[0])} → {self.size}"
+
+    @property
+    def reason(self) -> str:
+        """The reason in one word, such as `up`."""
+        return str(decision_of(self.last).get("reason"))
+
+    @property
+    def signals(self) -> list[str]:
+        """The values of `SIGNALS` as text."""
+        seen = decision_of(self.last).get("signals") or {}
+        return [_number_text(seen.get(name)) for name in SIGNALS.values()]
 
     @property
     def sentence(self) -> str:
@@ -103,7 +134,7 @@ def _is_unchanged(interval: Interval, event: Event) -> bool:
     return same and not is_change(decision) and not interval.is_change
 
 
-def number_text(value: Any) -> str:
+def _number_text(value: Any) -> str:
     """A signal as text; a dash if it is missing."""
     if value is None:
         return "–"  # noqa: RUF001

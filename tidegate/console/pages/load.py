@@ -16,30 +16,23 @@ from starlette.routing import BaseRoute, Route
 from tidegate.console import runs
 from tidegate.console.load_test import MAX_RATE, MAX_SECONDS, LoadTest, RefusedError, scenarios
 from tidegate.console.runs import REPORT, Pair
-from tidegate.console.series import RANGES, Chart, Line, lines_of, read_lines, replicas_chart
+from tidegate.console.series import RANGES, Chart, lines_of, read_lines, replicas_chart
 from tidegate.console.site import Page, Site, read_form
 from tidegate.console.sources import Problems
 from tidegate.stack.snapshot import ARRIVALS, LATENCY
 
 PAGE: Final = Page("load", "/load", "Load")
 SECONDS: Final = 1.0
-SPAN: Final = RANGES[0]
+SPAN: Final = RANGES["5m"]
 CHARTS: Final = (
-    Chart("Requests per second", {"arriving": Line(ARRIVALS)}),
-    Chart("Latency p95", {"p95": Line(LATENCY)}, {"unit": "s"}),
+    Chart("Requests per second", {"arriving": ARRIVALS}),
+    Chart("Latency p95", {"p95": LATENCY}, unit="s"),
     replicas_chart("desired", "ready"),
 )
+SINCE: Final = "since the start of the run"
 COMPARED: Final = (
-    Chart(
-        "Latency p95 since the start of the run",
-        {"p95": Line("p95")},
-        {"data": "compared", "unit": "s", "points": True},
-    ),
-    Chart(
-        "Answers per second since the start of the run",
-        {"answered": Line("answered")},
-        {"data": "compared"},
-    ),
+    Chart(f"Latency p95 {SINCE}", {"p95": "p95"}, data="compared", unit="s", points=True),
+    Chart(f"Answers per second {SINCE}", {"answered": "answered"}, data="compared"),
 )
 # A report has its own look, and pictures in it; it can run nothing.
 POLICY: Final = (
@@ -73,7 +66,6 @@ class Load:
             "test": self._test,
             "runs": found,
             "chosen": chosen,
-            "figures": runs.figures(chosen),
             "folder": self._folder,
             "scenarios": scenarios(),
             "bounds": (MAX_RATE, MAX_SECONDS),

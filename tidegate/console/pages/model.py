@@ -4,35 +4,153 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from tidegate.console.models import (
-    LAST,
-    WINDOWS,
-    by_version,
-    quality_charts,
-    read_distributions,
-    read_shadows,
-)
-from tidegate.console.series import Range, lines_of, read_lines
+from tidegate.console.series import RANGES, Chart, Line, lines_of, read_lines
 from tidegate.console.site import Page, Site
 from tidegate.console.sources import Problems
 from tidegate.rules.drift_rules import min_rows
+from tidegate.runtime.prometheus import Prometheus
 
 PAGE: Final = Page("model", "/model", "Model")
 SECONDS: Final = 15.0
-# The time that the charts show, for each window of the rules.
-SPANS: Final = dict(
-    zip(
-        WINDOWS,
-        (Range("1h", 3600, 15), Range("24h", 86_400, 300), Range("7d", 604_800, 1800)),
-        strict=True,
-    )
-)
+# The windows of the rules, and the time that the charts show for each.
+SPANS: Final = {"5m": RANGES["1h"], "1h": RANGES["24h"], "1d": RANGES["7d"]}
+SHORTEST: Final = next(iter(SPANS))
+# The rules of the longer windows run each minute.
+LAST: Final = "3m"
+VERSION: Final = ("model", "version")
+SHADOW: Final = (*VERSION, "shadow")
+PREDICTIONS: Final = "predictions"
+
+
+@dataclass(slots=True)
+class Distribution:
+    """One feature of a version of a model, or its predicted labels.
+
+    Attributes:
+        model: the name of the model.
+        version: of the model.
+        name: of the feature; `PREDICTIONS` for the predicted labels.
+        psi: the population stability index in the window; None without rows.
+        rows: the rows in the window.
+        drifted: whether the index is significant and above `drift.psi_warning`.
+        reference: the fraction of the rows at training, by bin.
+        current: the same in the window.
+    """
+
+    model: str
+    version: str
+    name: str
+    psi: float | None = None
+    rows: int = 0
+    drifted: bool = False
+    reference: dict[str, float] = field(default_factory=dict)
+    current: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bins(self) -> list[str]:
+        """The bins in order: numbered ones by number, then those with a name."""
+        return sorted(
+            {*self.reference, *self.current}, key=lambda one: (not one.isdigit(), len(one), one)
+        )
+
+    @property
+    def largest(self) -> float:
+        """The largest fraction of a bin."""
+        return max([*self.reference.values(), *self.current.values()], default=0.0) or 1.0
+
+
+async def read_distributions(
+    prometheus: Prometheus, window: str, warning: float, *, with_bins: bool
+) -> list[Distribution]:
+    """Those of every version that is served or watched, those that drifted most first.
+
+    Args:
+        prometheus: its recorded series.
+        window: one of those in `SPANS`.
+        warning: the index above which a significant difference counts as drift.
+        with_bins: whether to read the fractions, too.
+
+    Raises:
+        HttpError: Prometheus does not answer.
+    """
+    what = [f"{name}:{window}" for name in ("psi", "drift", "samples")]
+    what += [f"ratio:{window}", "reference_ratio:now"] if with_bins else []
+    names = "|".join(f"model:(feature|prediction)_{one}" for one in what)
+    found: dict[tuple[str, str, str], Distribution] = {}
+    for one in await prometheus.query(f'last_over_time({{__name__=~"{names}"}}[{LAST}])'):
+        labels, value = one.labels, one.samples[-1][1]
+        key = (labels["model"], labels["version"], labels.get("feature", PREDICTIONS))
+        each = found.setdefault(key, Distribution(*key))
+        series, part = labels["__name__"], labels.get("bin", labels.get("label", ""))
+        if "_psi:" in series:
+            each.psi = value
+        elif "_samples:" in series:
+            each.rows = round(value)
+        elif "_drift:" in series:
+            each.drifted = value > warning
+        elif "_reference_ratio:" in series:
+            each.reference[part] = value
+        else:
+            each.current[part] = value
+    return sorted(found.values(), key=lambda one: (not one.drifted, -(one.psi or 0.0), one.name))
+
+
+def by_version(found: Iterable[Distribution]) -> dict[str, list[Distribution]]:
+    """Them by model and version, in their order."""
+    versions: dict[str, list[Distribution]] = defaultdict(list)
+    for one in found:
+        versions[f"{one.model} {one.version}"].append(one)
+    return dict(versions)
+
+
+async def read_shadows(
+    prometheus: Prometheus, window: str
+) -> Mapping[tuple[str, ...], Mapping[str, int]]:
+    """The rows of every shadow that a replica has, by its model, the version of that, and its own version.
+
+    On `true` rows both say the same, on `false` ones they do not; it did not score `full` ones, as its queue
+    was full, and `failed` ones, as it raised an error.
+
+    Raises:
+        HttpError: Prometheus does not answer.
+    """
+    counters = '{__name__=~"ml_shadow_(predictions|dropped)_total"}'
+    found: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for one in await prometheus.query(
+        f"sum by ({', '.join(SHADOW)}, agree, reason) (increase({counters}[{window}]))"
+    ):
+        kind = one.labels.get("agree") or one.labels.get("reason", "")
+        found[tuple(one.labels[name] for name in SHADOW)][kind] += round(one.samples[-1][1])
+    return dict(sorted(found.items()))
+
+
+def quality_charts(window: str) -> list[Chart]:
+    """The quality in a window; each line stands for one of each version of a model."""
+
+    def chart(title: str, names: Mapping[str, str], **options: Any) -> Chart:
+        lines = {legend: Line(f"model:{name}", by=VERSION) for legend, name in names.items()}
+        return Chart(title, lines, optional=True, **options)
+
+    def against(name: str) -> Mapping[str, str]:
+        return {
+            "measured by labels": f"{name}_realised:{window}",
+            "expected without labels": f"{name}_expected:{window}",
+        }
+
+    lag = {"median of an hour": "label_lag_seconds_p50:1h"}
+    return [
+        chart(f"Accuracy over {window}", against("accuracy"), unit="%"),
+        chart(f"Absolute error over {window}", against("absolute_error")),
+        chart("From a prediction to its label", lag, unit="s"),
+    ]
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -42,13 +160,13 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     def window_of(request: Request) -> str:
         window = request.query_params.get("window", "")
-        return window if window in WINDOWS else WINDOWS[0]
+        return window if window in SPANS else SHORTEST
 
     async def read(window: str) -> dict[str, Any]:
         problems, charts = Problems(), quality_charts(window)
         found, shadows, lines = await asyncio.gather(
             problems.of(read_distributions(prometheus, window, warning, with_bins=True), []),
-            problems.of(read_shadows(prometheus, window), []),
+            problems.of(read_shadows(prometheus, window), {}),
             problems.of(
                 read_lines(prometheus, lines_of(charts), SPANS[window], time.time(), LAST),
                 None,
@@ -59,7 +177,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "shadow_path": settings.model.shadow_path,
             "versions": by_version(found),
             "window": window,
-            "windows": WINDOWS,
+            "windows": SPANS,
             "warning": warning,
             "min_rows": min_rows(window, settings.drift),
             "charts": charts,

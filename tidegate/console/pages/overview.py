@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from itertools import groupby
 from operator import attrgetter
@@ -14,13 +13,13 @@ from typing import Any, Final, TypeVar
 
 from starlette.routing import BaseRoute
 
+from tidegate.autoscaler.audit.intervals import QUERY, Interval
 from tidegate.console import objective
-from tidegate.console.decisions import Change, read_changes, seconds_of
-from tidegate.console.models import WINDOWS, Distribution, read_distributions
+from tidegate.console.event_view import request_of, seconds_of
+from tidegate.console.pages.model import SHORTEST, Distribution, read_distributions
 from tidegate.console.series import (
     RANGES,
     Chart,
-    Line,
     Range,
     chosen_range,
     lines_of,
@@ -34,8 +33,9 @@ from tidegate.events.event import Event
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.drift_rules import min_rows
-from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE, duration
-from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE
+from tidegate.store.search.event_lines import text_of
+from tidegate.store.search.waterfall import span_of
 
 T = TypeVar("T")
 PAGE: Final = Page("overview", "/", "Overview")
@@ -43,46 +43,24 @@ SECONDS: Final = 2.0
 CHARTS: Final = (
     Chart(
         "Requests per second",
-        {"arriving": Line(ARRIVALS), "answered by replicas": Line("service:completed_rate:15s")},
+        {"arriving": ARRIVALS, "answered by replicas": "service:completed_rate:15s"},
     ),
     Chart(
         "Latency",
-        {f"p{one}": Line(f"service:latency_seconds_p{one}:15s") for one in (50, 95, 99)},
-        {"unit": "s", "points": True},
+        {f"p{one}": f"service:latency_seconds_p{one}:15s" for one in (50, 95, 99)},
+        unit="s",
+        points=True,
     ),
-    Chart(
-        "Errors",
-        {f"of the answers in {RATIO_WINDOWS[0]}": objective.ERRORS_NOW},
-        {"unit": "%"},
-    ),
-    Chart(
-        "Requests in the system",
-        {"queued": Line(QUEUE), "in processing": Line("service:slots_busy:now")},
-    ),
+    Chart("Errors", {f"of the answers in {RATIO_WINDOWS[0]}": objective.ERRORS_NOW}, unit="%"),
+    Chart("Requests in the system", {"queued": QUEUE, "in processing": "service:slots_busy:now"}),
     replicas_chart("desired", "running", "ready", marks=True),
 )
 MEAN_RUNNING: Final = 'max(avg_over_time(tidegate_replicas{job="autoscaler",state="running"}[1h]))'
 DRIFT_FEATURES: Final = 3
 SLOWEST: Final = 8
+CHANGES: Final = f"{QUERY} AND tidegate.decision.changed:true"
+MAX_CHANGES: Final = 500
 WHY_SECONDS: Final = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class SlowRequest:
-    """One of the slowest requests: times in seconds, and the version of the model that answered."""
-
-    at: float
-    trace: str
-    path: str
-    seconds: float
-    queued: float
-    status: str
-    version: str
-
-    def point(self) -> dict[str, Any]:
-        """It as a point of the latency that leads to its trace."""
-        text = f"{self.path}: {milliseconds(self.seconds)}"
-        return {"at": self.at, "value": self.seconds, "text": text, "url": f"/traces/{self.trace}"}
 
 
 class Overview:
@@ -103,7 +81,7 @@ class Overview:
             return self._live.get((name, span), seconds, read)
 
         lines = partial(read_lines, self._sources.prometheus, lines_of(CHARTS), span, end)
-        changes = partial(read_changes, self._sources, begin, end)
+        changes = partial(self.changes, begin, end)
         shown, columns, changed, slow = await asyncio.gather(
             self._live.get("overview", SECONDS / 2, self.now),
             # Faster would show nothing new, as the samples of a chart are a step apart.
@@ -114,8 +92,8 @@ class Overview:
         chart = {
             "lines": columns,
             "limit": self._settings.slo.latency_seconds,
-            "marks": [one.mark() for one in reversed(changed)],
-            "points": [one.point() for one in slow if one.trace],
+            "marks": changed[::-1],
+            "points": [point(one) for one in slow if text_of(one, "trace.id")],
         }
         asked = {"span": span, "ranges": RANGES, "slow": slow, "charts": CHARTS, "chart": chart}
         return {**shown, **asked, "problems": shown["problems"] or problems.found}
@@ -123,13 +101,15 @@ class Overview:
     async def now(self) -> dict[str, Any]:
         """What every tab shows, whatever range its charts have."""
         problems, settings, prometheus = Problems(), self._settings, self._sources.prometheus
+        now = time.time()
+        last_changes = partial(self.changes, now - WHY_SECONDS, now, 3)
         current: Mapping[str, float]
         # At the same time, as each source that does not answer takes seconds.
         snapshot, current, mean_running, changes, drift = await asyncio.gather(
             problems.of(self._sources.snapshot(), None),
             problems.of(read_now(prometheus, objective.LINES), {}),
             problems.of(self._live.get("cost", 15.0, self._mean_running), None),
-            problems.of(self._live.get("changes", 5.0, self._last_changes), []),
+            problems.of(self._live.get("changes", 5.0, last_changes), []),
             problems.of(self._live.get("drift", 15.0, self._drifted), []),
         )
         return {
@@ -142,8 +122,7 @@ class Overview:
             "mean_running": mean_running,
             "changes": changes,
             "drift": drift,
-            "drift_warning": settings.drift.psi_warning,
-            "drift_rows": min_rows(WINDOWS[0], settings.drift),
+            "drift_rows": min_rows(SHORTEST, settings.drift),
             # A drift alert fires for each feature.
             "alerts": [
                 list(same)
@@ -153,7 +132,7 @@ class Overview:
             ],
             "runbooks": runbooks(),
             "settings": settings,
-            "now": time.time(),
+            "now": now,
             "problems": problems.found,
         }
 
@@ -161,22 +140,27 @@ class Overview:
         found = await self._sources.prometheus.query(MEAN_RUNNING)
         return found[0].samples[-1][1] if found else 0.0
 
-    async def _last_changes(self) -> list[Change]:
-        now = time.time()
-        return await read_changes(self._sources, now - WHY_SECONDS, now, size=3)
+    async def changes(
+        self, begin: float, end: float, size: int = MAX_CHANGES
+    ) -> list[dict[str, Any]]:
+        """The last changes between two times as marks, newest first: whole events take much memory."""
+        found = await self._sources.search(between(begin, end, CHANGES, size=size))
+        decisions = (Interval(event, event) for event in found.hits)
+        return [mark(one) for one in decisions if one.is_change]
 
     async def _drifted(self) -> list[Distribution]:
         warning = self._settings.drift.psi_warning
         found = await read_distributions(
-            self._sources.prometheus, WINDOWS[0], warning, with_bins=False
+            self._sources.prometheus, SHORTEST, warning, with_bins=False
         )
         return [one for one in found if one.psi is not None][:DRIFT_FEATURES]
 
-    async def _slowest(self, begin: float, end: float) -> list[SlowRequest]:
+    async def _slowest(self, begin: float, end: float) -> list[Event]:
         query = f"event.dataset:{self._requests}"
         request = between(begin, end, query, sort="event.duration", size=SLOWEST)
-        found = map(_slow, (await self._sources.search(request)).hits)
-        return [one for one in found if one.seconds]  # without those whose duration is no number
+        found = (await self._sources.search(request)).hits
+        # Those whose duration is no number are none of them.
+        return [one for one in found if span_of(one).duration_ns]
 
 
 @cache
@@ -190,23 +174,27 @@ def runbooks() -> Mapping[str, str]:
     return {one["title"]: one["options"]["content"] for one in panels if one["type"] == "text"}
 
 
-def _slow(event: Event) -> SlowRequest:
-    def seconds(field: str) -> float:
-        value = value_of(event, field)
-        return value / 1e9 if isinstance(value, int | float) else 0.0
-
-    return SlowRequest(
-        at=seconds_of(event),
-        trace=text_of(event, "trace.id"),
-        path=f"{text_of(event, 'http.request.method')} {text_of(event, 'url.path')}",
-        seconds=seconds("event.duration"),
-        queued=seconds("tidegate.queue_ns") or seconds("tidegate.gateway.queue_ns"),
-        status=text_of(event, "http.response.status_code"),
-        version=text_of(event, "tidegate.model.version"),
+def mark(change: Interval) -> dict[str, Any]:
+    """A decision as a mark on the time axis; it is up with more replicas, or as many with more slots."""
+    before, after = (
+        [one if isinstance(one, int | float) else 0 for one in size] for size in change.sizes
     )
+    return {
+        "at": seconds_of(change.last),
+        "up": after > before,
+        "reason": change.reason,
+        "label": change.step,
+        "text": change.sentence,
+    }
+
+
+def point(event: Event) -> dict[str, Any]:
+    """A request as a point of the latency that leads to its trace."""
+    seconds, trace = span_of(event).duration_ns / 1e9, text_of(event, "trace.id")
+    text = f"{request_of(event)}: {milliseconds(seconds)}"
+    return {"at": seconds_of(event), "value": seconds, "text": text, "url": f"/traces/{trace}"}
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
-    site.templates.filters["duration"] = duration
     return site.live_page(PAGE, chosen_range, Overview(site).read, SECONDS)

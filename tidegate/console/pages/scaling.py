@@ -21,14 +21,11 @@ from tidegate.autoscaler.audit.intervals import (
     Interval,
     decision_of,
     merge_unchanged,
-    number_text,
 )
-from tidegate.autoscaler.decision_event import format_size
 from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.pause_command import make_override
-from tidegate.console.decisions import seconds_of
+from tidegate.console.event_view import seconds_of
 from tidegate.console.series import (
-    RANGES,
     Chart,
     Line,
     Range,
@@ -51,14 +48,14 @@ from tidegate.store.search.event_lines import value_of
 PAGE: Final = Page("scaling", "/scaling", "Scaling")
 SECONDS: Final = 5.0
 REPLAY_SECONDS: Final = 15.0
-SPANS: Final = RANGES[:3]
+SPANS: Final = ("5m", "15m", "1h")
 MAX_DECISIONS: Final = 1000
 PAGE_SIZE: Final = 25
 LOG_LINES: Final = 30
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
 CHARTS: Final = (
-    Chart("Requests per second", {"arriving": Line(ARRIVALS)}),
-    Chart("Queue", {"queued": Line(QUEUE)}),
+    Chart("Requests per second", {"arriving": ARRIVALS}),
+    Chart("Queue", {"queued": QUEUE}),
 )
 DECIDED: Final = Line("tidegate_replicas", "state", "desired")
 
@@ -66,20 +63,6 @@ DECIDED: Final = Line("tidegate_replicas", "state", "desired")
 def others(settings: Settings) -> list[str]:
     """The policies to compare with the one that runs."""
     return [one for one in OTHERS if one != settings.autoscaler.policy]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of the log: a change, or an interval without one; times in seconds since 1970."""
-
-    first: float
-    last: float
-    count: int
-    is_change: bool
-    size: str
-    reason: str
-    sentence: str
-    signals: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +77,7 @@ class Replays:
         problem: why nothing was replayed; empty if it was.
     """
 
-    log: list[Entry]
+    log: list[Interval]
     times: list[float]
     numbers: Mapping[str, list[int]]
     totals: Mapping[str, Totals]
@@ -151,12 +134,10 @@ def _shortened(event: Event, same: dict[bytes, Any]) -> Event:
 
 def _replays(events: list[Event], settings: Settings) -> Replays:
     """The log and the replays of these decisions, which it takes out of the list."""
-    log = [_entry(one) for one in merge_unchanged(reversed(events))][::-1][:LOG_LINES]
+    log = list(merge_unchanged(reversed(events)))[::-1][:LOG_LINES]
     problems: list[str] = []
     oldest_first = (events.pop() for _ in range(len(events)))
     decisions = list(read_decisions(oldest_first, lambda _, why: problems.append(why)))
-    for one in decisions:
-        one.fields.pop("signals", None)  # they are in `one.signals`, and take as much again
     times = [seconds_of(one.event) for one in decisions]
     numbers: dict[str, list[int]] = {}
     sums: dict[str, Totals] = {}
@@ -172,28 +153,15 @@ def _replays(events: list[Event], settings: Settings) -> Replays:
     return Replays(log, times, numbers, sums, problems[0] if problems else "")
 
 
-def _entry(one: Interval) -> Entry:
-    decision = decision_of(one.last)
-    seen = decision.get("signals") or {}
-    return Entry(
-        seconds_of(one.first),
-        seconds_of(one.last),
-        one.count,
-        one.is_change,
-        format_size(decision.get("desired"), decision.get("slots")),
-        str(decision.get("reason")),
-        one.sentence,
-        [number_text(seen.get(name)) for name in SIGNALS.values()],
-    )
-
-
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     sources, settings = site.sources, site.sources.settings
     compared = Chart(
         "Replicas",
         {"decided": DECIDED} | {one: Line(f"other/{one}") for one in others(settings)},
-        {"steps": True, "height": 240, "lead": True},
+        steps=True,
+        height=240,
+        lead=True,
     )
     recorded = [*lines_of(CHARTS), DECIDED]
 
@@ -223,7 +191,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "chart": {"lines": lines},
         }
 
-    found = site.live_page(PAGE, partial(chosen_range, ranges=SPANS), read, SECONDS)
+    found = site.live_page(PAGE, partial(chosen_range, names=SPANS), read, SECONDS)
     if settings.console.control:
         change = partial(_change, site)
         found.append(Route("/scaling/override", change, methods=["POST"]))

@@ -14,20 +14,20 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tidegate.console import event_view
-from tidegate.console.results import find, problem_of
-from tidegate.console.search_request import PATH, RANGES, Wanted
+from tidegate.console.results import Problem, find, or_problem, problem_of
+from tidegate.console.search_request import Wanted
+from tidegate.console.series import RANGES
 from tidegate.console.site import Page, Site
-from tidegate.events.event import Event
 from tidegate.store.base import SearchRequest, StoreUnavailableError
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
 from tidegate.store.search import pages
 from tidegate.store.search.completion import completions
-from tidegate.store.search.event_lines import text_of, value_of
+from tidegate.store.search.event_lines import value_of
 from tidegate.store.search.field_names import unknown_names
 
-PAGE: Final = Page("search", PATH, "Requests and logs")
-EVENT: Final = Page("event", PATH, "Event")
+PAGE: Final = Page("search", Wanted.PATH, "Requests and logs")
+EVENT: Final = Page("event", Wanted.PATH, "Event")
 LIVE_SECONDS: Final = 2.0
 EXPORT_EVENTS: Final = 100_000
 EXPORT_PAGE: Final = 1000
@@ -39,10 +39,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
 
     async def show(request: Request) -> Response:
-        wanted = Wanted.of(request.query_params)
-        values = await _values(site, wanted)
-        problem = values["problem"]
-        return site.render(PAGE, status=problem.status if problem else 200, **values)
+        return site.render(PAGE, **await _values(site, Wanted.of(request.query_params)))
 
     async def live(request: Request) -> Response:
         wanted = Wanted.of(request.query_params)
@@ -70,7 +67,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return await _export(site, Wanted.of(request.query_params), request.path_params["format"])
 
     return [
-        Route(PATH, show),
+        Route(PAGE.path, show),
         Route("/search/live", live),
         Route("/search/complete", complete),
         Route("/search/export.{format:str}", export),
@@ -81,47 +78,42 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 async def _values(site: Site, wanted: Wanted, *, facets: bool = True) -> dict[str, Any]:
     """What the template needs; `problem` says why there are no results."""
     store, now = site.sources.store, datetime.now(UTC)
-    values: dict[str, Any] = {
+
+    async def read() -> dict[str, Any]:
+        found = await site.sources.in_thread(lambda: find(store, wanted, now, facets=facets))
+        if found.total:
+            return {"found": found}
+        unknown = await site.sources.in_thread(lambda: unknown_names(store, wanted.q))
+        stored = (await site.sources.search(SearchRequest(size=0))).total > 0
+        return {"found": found, "unknown": unknown, "any": stored}
+
+    return {
         "wanted": wanted,
         "ranges": RANGES,
         "command": event_view.command(wanted.q, wanted.since, wanted.until),
         "limit": EXPORT_EVENTS,
+        **await or_problem(read(), wanted.q),
     }
-    try:
-        found = await site.sources.in_thread(lambda: find(store, wanted, now, facets=facets))
-        unknown, stored = [], True
-        if not found.total:
-            unknown = await site.sources.in_thread(lambda: unknown_names(store, wanted.q))
-            stored = (await site.sources.search(SearchRequest(size=0))).total > 0
-    except (ValueError, StoreUnavailableError) as error:
-        return {**values, "found": None, "problem": problem_of(error, wanted.q)}
-    return {**values, "found": found, "unknown": unknown, "any": stored, "problem": None}
 
 
 async def _event(site: Site, identity: str, request: Request) -> Response:
     """One event: a page, or with `?part=1` what the drawer shows."""
-    query = SearchRequest(f"event.id:{condition('', identity)[1:]}", size=1)
-    problem, status, hits = f"No stored event has the event.id {identity}", 404, list[Event]()
-    try:
-        hits = (await site.sources.search(query)).hits
-    except (ValueError, StoreUnavailableError) as error:
-        problem, status = str(error), problem_of(error).status
-    wanted = Wanted.of(request.query_params)
-    values: dict[str, Any] = {"part": bool(request.query_params.get("part")), "wanted": wanted}
-    if not hits:
-        return site.render(EVENT, status=status, event=None, problem=problem, **values)
-    [event] = hits
+    this = condition("event.id", identity)
+
+    async def read() -> dict[str, Any]:
+        hits = (await site.sources.search(SearchRequest(this, size=1))).hits
+        if not hits:
+            text = f"No stored event has the event.id {identity}"
+            return {"problem": Problem("No such event", text, None, 404), "status": 404}
+        return {"event": hits[0], "alike": Wanted(q=event_view.more_like(hits[0])).url()}
+
     return site.render(
         EVENT,
-        **values,
-        event=event_view.line(event, (event_view.MESSAGE,)),
-        rows=event_view.rows_of(event),
-        link=f"/events/{identity}",
-        alike=Wanted(q=event_view.more_like(event)).url(),
-        trace=text_of(event, "trace.id"),
-        span=text_of(event, "span.id"),
-        json=event_view.pretty(event),
-        command=event_view.command(condition("event.id", identity), "365d", ""),
+        id=identity,
+        part=bool(request.query_params.get("part")),
+        wanted=Wanted.of(request.query_params),
+        command=event_view.command(this, "365d", ""),
+        **await or_problem(read()),
     )
 
 

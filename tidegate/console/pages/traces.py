@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
-from urllib.parse import urlencode
+from functools import cached_property
+from typing import Any, Final, Self
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tidegate.console import event_view, trace_view
-from tidegate.console.results import problem_of
-from tidegate.console.search_request import RANGES, Address, Wanted
-from tidegate.console.site import Page, Site, clock
+from tidegate.console import event_view
+from tidegate.console.event_view import tone
+from tidegate.console.results import or_problem, problem_of
+from tidegate.console.search_request import Address
+from tidegate.console.series import RANGES
+from tidegate.console.site import Page, Site
 from tidegate.events.event import Event
-from tidegate.store.base import (
-    Bucket,
-    SearchRequest,
-    SearchResult,
-    StoreUnavailableError,
-    Terms,
-)
+from tidegate.store.base import EventStore, SearchRequest, StoreUnavailableError, Terms
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
+from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import waterfall
 from tidegate.store.search.event_lines import text_of, time_of, value_of
+from tidegate.store.search.waterfall import Span, span_of
 
 PAGE: Final = Page("traces", "/traces", "Traces")
 TRACE: Final = Page("trace", "/traces", "Trace")
 SIZE: Final = 100
-# From a trace to the end of its charts.
-CHARTS_SECONDS: Final = 300
+# The spans of the list of traces: a request that a service received, or a span that no other has caused.
+ROOTS: Final = "(span.kind:server OR (*:* NOT _exists_:parent.id))"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-_SERVICES: Final = Terms("service.name", 50)
 
 
 @dataclass(frozen=True, slots=True)
 class Filters(Address):
     """What the address of the list says; `ms` is the shortest duration, `with` a trace to compare with."""
 
+    PATH = "/traces"
     service: str = ""
     outcome: str = ""
     ms: str = ""
@@ -51,17 +50,13 @@ class Filters(Address):
     sort: str = "newest"
     other: str = ""
 
-    def url(self, **changes: str) -> str:
-        """Return the address of the list with changes."""
-        return self.at(PAGE.path, **changes)
-
     def request(self, now: datetime) -> SearchRequest:
         """Return it as a request to the store.
 
         Raises:
             ValueError: A time or the duration is invalid.
         """
-        parts = [trace_view.ROOTS]
+        parts = [ROOTS]
         if self.service:
             parts.append(condition("service.name", self.service))
         if self.outcome:
@@ -78,8 +73,86 @@ class Filters(Address):
             stream="traces",
             sort="event.duration" if slowest else "@timestamp",
             size=SIZE,
-            aggregations={"services": _SERVICES},
+            aggregations={"services": Terms("service.name", 50)},
         )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A trace.
+
+    Attributes:
+        id: its id.
+        events: its spans and its log lines, oldest first.
+        others: the number of its events beyond those that a search returns.
+    """
+
+    id: str
+    events: Sequence[Event]
+    others: int
+
+    @classmethod
+    def read(cls, store: EventStore, text: str) -> Self:
+        """Return the one with an id, without events if the store has none.
+
+        Raises:
+            ValueError: The text is no id of a trace.
+            StoreUnavailableError: The store cannot be searched now.
+        """
+        trace_id = text.strip().lower()
+        if not _ID.fullmatch(trace_id):
+            raise ValueError(f"{text!r} is not a trace id: it must have 32 hexadecimal digits")
+        found = store.search(SearchRequest(f"trace.id:{trace_id}", order="asc", size=MAX_HITS))
+        return cls(trace_id, found.hits, found.total - len(found.hits))
+
+    @cached_property
+    def spans(self) -> Sequence[tuple[int, Span]]:
+        """Its spans with their depth, parents before children."""
+        return waterfall.nested([span_of(event) for event in self.events if _is_span(event)])
+
+    @cached_property
+    def logs(self) -> Mapping[str, Sequence[Event]]:
+        """Its log lines by the id of their span."""
+        found: dict[str, list[Event]] = {}
+        for event in self.events:
+            if not _is_span(event):
+                found.setdefault(text_of(event, "span.id"), []).append(event)
+        return found
+
+    @cached_property
+    def extent(self) -> tuple[int, int]:
+        """The start of the first span, or line, and the time to the end of the last one, in nanoseconds."""
+        return waterfall.extent([span for _, span in self.spans] or [*map(span_of, self.events)])
+
+    @property
+    def outcome(self) -> str:
+        """As in the list of traces: a request that answered has not failed, whatever failed inside."""
+        roots = [event for event in self.events if _is_root(event)]
+        if any(value_of(event, "event.outcome") == "failure" for event in roots or self.events):
+            return "failure"
+        warned = any(span.failed for _, span in self.spans) or any(map(tone, self.events))
+        return "warning" if warned else "success"
+
+    def after(self, event: Event) -> int:
+        """The time from its start to an event, in nanoseconds."""
+        return (time_of(event) or 0) * 1000 - self.extent[0]
+
+    def below(self, span_id: str) -> Sequence[Event]:
+        """The events of a span and of all below it; all if the id is empty."""
+        if not span_id:
+            return self.events
+        wanted = waterfall.subtree([span for _, span in self.spans], span_id)
+        return [event for event in self.events if text_of(event, "span.id") in wanted]
+
+
+def _is_span(event: Event) -> bool:
+    return bool(value_of(event, "data_stream.type") == "traces")
+
+
+def _is_root(event: Event) -> bool:
+    """Whether `ROOTS` finds it."""
+    server = value_of(event, "span.kind") == "server"
+    return _is_span(event) and (server or not value_of(event, "parent.id"))
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -93,18 +166,18 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def as_json(request: Request) -> Response:
         trace_id, span = request.path_params["id"], request.query_params.get("span", "")
-        try:
-            events, _ = await _events(site, trace_id)
-        except (ValueError, StoreUnavailableError) as error:
-            return JSONResponse({"detail": str(error)}, problem_of(error).status)
 
         def written() -> str:
-            found = trace_view.subtree(events, span)
+            found = Trace.read(site.sources.store, trace_id).below(span)
             whole = {"trace_id": trace_id, "span_id": span or None, "events": found}
             return event_view.pretty(whole) if found else ""
 
-        # A trace has up to 10,000 events: too many for the event loop.
-        if text := await site.sources.in_thread(written):
+        try:
+            # A trace has up to 10,000 events: too many for the event loop.
+            text = await site.sources.in_thread(written)
+        except (ValueError, StoreUnavailableError) as error:
+            return JSONResponse({"detail": str(error)}, problem_of(error).status)
+        if text:
             return Response(text, media_type="application/json")
         return JSONResponse({"detail": "no stored event belongs to it"}, 404)
 
@@ -116,91 +189,36 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 
 async def _list(site: Site, filters: Filters) -> Response:
-    problem, status = "", 200
-    found = SearchResult(0, [], {})
-    try:
+    async def read() -> dict[str, Any]:
         request = filters.request(datetime.now(UTC))
         # Any range and duration: it may take long.
         found = await site.sources.in_thread(lambda: site.sources.store.search(request))
-    except (ValueError, StoreUnavailableError) as error:
-        problem, status = str(error), problem_of(error).status
-    services = found.aggregations.get("services", [])
-    longest = max((_duration(event) for event in found.hits), default=0) or 1
-    rows = [
-        {
-            "line": event_view.line(event, ("service.name", "service.node.name")),
-            "name": waterfall.span_of(event).name,
-            "duration": waterfall.duration(_duration(event)),
-            "part": _duration(event) / longest,
-            "failed": value_of(event, "event.outcome") == "failure",
-            "status": text_of(event, "http.response.status_code"),
+        return {
+            "total": found.total,
+            "services": [one.key for one in found.aggregations.get("services", [])],
+            "rows": [(event, span_of(event)) for event in found.hits],
         }
-        for event in found.hits
-    ]
+
     return site.render(
         PAGE,
-        status=status,
         filters=filters,
         ranges=RANGES,
-        services=[str(one.key) for one in services if isinstance(one, Bucket)],
-        total=found.total,
-        rows=rows,
-        problem=problem,
         sample_ratio=site.sources.settings.telemetry.sample_ratio,
+        **await or_problem(read()),
     )
 
 
 async def _trace(site: Site, trace_id: str, other_id: str) -> Response:
-    found: list[tuple[str, list[Event], int]] = []
-    problem, status = "", 200
-    try:
-        found = [(one.lower(), *await _events(site, one)) for one in (trace_id, other_id) if one]
-    except (ValueError, StoreUnavailableError) as error:
-        problem, status = str(error), problem_of(error).status
-    if found and not found[0][1]:
-        status = 404
+    def read() -> list[Trace]:
+        return [Trace.read(site.sources.store, one) for one in (trace_id, other_id) if one]
 
-    def render() -> Response:
-        # Two traces have one scale.
-        scale = max((trace_view.whole_ns(events) for _, events, _ in found), default=0)
-        sides = [
-            (one, trace_view.trace_of(one, events, others, scale) if events else None)
-            for one, events, others in found
-        ]
-        return site.render(
-            TRACE,
-            status=status,
-            sides=sides,
-            problem=problem,
-            trace_id=trace_id,
-            compare=Filters(other=trace_id).url(),
-            charts={one: _charts(events) for one, events, _ in found if events},
-            searches={one: Wanted(q=f"trace.id:{one}", since="7d").url() for one, _ in sides},
-            sample_ratio=site.sources.settings.telemetry.sample_ratio,
-        )
+    async def reading() -> dict[str, Any]:
+        traces = await site.sources.in_thread(read)
+        return {"traces": traces, "status": 200 if traces[0].events else 404}
 
-    return await site.sources.in_thread(render)
-
-
-async def _events(site: Site, trace_id: str) -> tuple[list[Event], int]:
-    """The events of a trace.
-
-    Raises:
-        ValueError: It is no id of a trace.
-        StoreUnavailableError: The store cannot be searched now.
-    """
-    wanted = trace_id.strip().lower()
-    if not _ID.fullmatch(wanted):
-        raise ValueError(f"{trace_id!r} is not a trace id: it must have 32 hexadecimal digits")
-    store = site.sources.store
-    return await site.sources.in_thread(lambda: trace_view.events_of(store, wanted))
-
-
-def _charts(events: Sequence[Event]) -> str:
-    """The address of the charts around the begin of a trace."""
-    at = min(time.time(), (time_of(events[0]) or 0) / 1e6 + CHARTS_SECONDS)
-    return f"/?{urlencode({'until': clock(at)})}"
-
-
-def _duration(event: Event) -> int:
-    return waterfall.span_of(event).duration_ns
+    values = await or_problem(reading())
+    ratio = site.sources.settings.telemetry.sample_ratio
+    # Its up to 10,000 events are too many for the event loop.
+    return await asyncio.to_thread(
+        site.render, TRACE, trace_id=trace_id, now=time.time(), sample_ratio=ratio, **values
+    )

@@ -40,16 +40,20 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
     parts.append(f" {level.upper():5}", style=_LEVELS.get(level, ""))
     parts.append(f" {text_of(event, 'service.node.name') or '-':{_NODE_WIDTH}}", style="cyan")
     parts.append(f" {text_of(event, 'message')}")
-    error = ": ".join(
-        part for name in ("error.type", "error.message") if (part := text_of(event, name))
-    )
-    if error and error not in parts.plain:
+    if error := shown_error(event):
         parts.append(f"  {error}", style="red")
     if shown := shown_own_fields(event):
         parts.append(f"  {shown}", style="dim")
     if trace:
         parts.append(f"  trace.id:{trace}", style="dim")
     return parts
+
+
+def shown_error(event: Event) -> str:
+    """Return the type and the message of its error; empty if there is none, or if its message has them."""
+    parts = (text_of(event, name) for name in ("error.type", "error.message"))
+    error = ": ".join(part for part in parts if part)
+    return "" if error in text_of(event, "message") else error
 
 
 def shown_own_fields(event: Event) -> str:
