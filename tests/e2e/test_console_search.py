@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,8 +16,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from support.browser import DEADLINE_MS, failures_of, new_page
-from support.checkout import ROOT
 from support.eventually import eventually
+from support.processes.load import constant
 from support.processes.running_stack import Stack, running
 from tidegate.store.base import SearchRequest
 
@@ -27,38 +25,22 @@ pytestmark = pytest.mark.e2e
 expect.set_options(timeout=DEADLINE_MS)
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 BAD_BODY = b'{"instances": [{"carrier": "<b>XX</b>"}]}'
-SCENARIO = """
-name = "console-search"
-description = "Ten requests per second, for longer than the tests take."
-arrivals = "even"
-weights = { light = 1 }
-phases = [{ kind = "constant", seconds = 300, rate = 10 }]
-"""
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[Stack]:
     """A stack under load that has recorded a trace with an error."""
     folder = tmp_path_factory.mktemp("console")
-    (folder / "scenario.toml").write_text(SCENARIO, encoding="utf-8")
-    with running(folder, artefact, console={"enabled": True}) as stack:
-        load = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tidegate.loadgen", "run", str(folder / "scenario.toml")),
-                *("--url", stack.url, "--rows", str(artefact / "samples.ndjson")),
-                *("--out", str(folder / "runs")),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            fail(stack)
-            for query in (f"trace.id:{TRACE} AND span.kind:server", "event.outcome:success"):
-                eventually(partial(total, stack, query), query)
-            yield stack
-        finally:
-            load.terminate()
-            load.wait()
+    rows = ("--rows", str(artefact / "samples.ndjson"))
+    with (
+        running(folder, artefact, console={"enabled": True}) as stack,
+        # For longer than the tests take.
+        stack.load(folder, *rows, phases=constant(300, 10), works=("light",)),
+    ):
+        fail(stack)
+        for query in (f"trace.id:{TRACE} AND span.kind:server", "event.outcome:success"):
+            eventually(partial(total, stack, query), query)
+        yield stack
 
 
 def total(stack: Stack, query: str) -> int:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
-from support.checkout import ROOT
 from support.components import NIGHTLY
 from support.eventually import eventually, eventually_async
 from support.ports import free_ports
+from support.processes.load import constant
 from support.processes.running_stack import Stack, running
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ResizeLimitedError
@@ -35,13 +30,6 @@ SERVICE_SECONDS, RATE, SLOTS = 2.0, 6.5, 4
 FEWEST, MOST = 4, 8
 # The longest time until a new replica receives its first request.
 FIRST_REQUEST_SECONDS: Final = 10.0
-SCENARIO: Final = f"""
-name = "scale-in"
-description = "Until it is stopped."
-arrivals = "poisson"
-weights = {{ light = 1 }}
-phases = [{{ kind = "constant", seconds = 7200, rate = {RATE} }}]
-"""
 
 
 class Load(NamedTuple):
@@ -88,24 +76,6 @@ def loads(stack: Stack) -> dict[str, Load]:
     return {name: Load(current[name], total[name]) for name in current}
 
 
-@contextmanager
-def load(stack: Stack, artefact: Path, folder: Path) -> Iterator[dict[str, Any]]:
-    """Send requests during the block; the summary is filled in at its end, after all responses."""
-    (folder / "scenario.toml").write_text(SCENARIO)
-    summary: dict[str, Any] = {}
-    command = [sys.executable, "-m", "tidegate.loadgen", "run", str(folder / "scenario.toml")]
-    command += ["--url", stack.url, "--rows", str(artefact / "samples.ndjson")]
-    with subprocess.Popen([*command, "--out", str(folder / "runs")], cwd=ROOT) as sender:
-        try:
-            yield summary
-            sender.send_signal(signal.SIGINT)
-            sender.wait(60)
-            path = folder / "runs" / "latest" / "summary.json"
-            summary |= json.loads(path.read_text("utf-8"))
-        finally:
-            sender.kill()
-
-
 def wait_until_busy(stack: Stack) -> None:
     """Wait until each ready replica has a request, if that comes: an idle one has nothing to finish."""
     until = time.monotonic() + FIRST_REQUEST_SECONDS
@@ -124,7 +94,13 @@ async def test_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_re
         f"unix:{Layout(stack.settings.stack.data_dir).socket}", timeout_seconds=10.0
     )
     busy, judged, done = 0, 0, 0
-    with load(stack, artefact, tmp_path) as summary:
+    with stack.load(
+        tmp_path,
+        *("--rows", str(artefact / "samples.ndjson")),
+        phases=constant(7200, RATE),
+        works=("light",),
+        arrivals="poisson",
+    ) as load:
         while done < COUNT:
             desired = min(MOST, FEWEST + COUNT - done)
             await resizer.resize(desired)
@@ -148,6 +124,7 @@ async def test_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_re
                     judged += 1
                     assert before[removed].active == min(before[name].active for name in same)
             await eventually_async(lambda: len(stack.status()["replicas"]) == FEWEST)
+        summary = load.stop()
     assert summary["failed"] == 0, summary
     assert summary["answered"] > COUNT
     # The gateway would send the request of a replica that broke off to another one.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import dropwhile
@@ -14,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from support.checkout import ROOT
 from support.components import AT_NIGHT, IN_CI
 from support.eventually import eventually
+from support.processes.load import constant
 from support.processes.running_stack import MAX_REPLICAS, Stack, running
 
 pytestmark = [pytest.mark.e2e, IN_CI]
@@ -48,11 +46,6 @@ async def in_turn() -> dict[str, bool]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return await alone()
 """
-LOAD = """
-name = "steady"
-description = "A hundred requests a second."
-phases = [{ kind = "constant", seconds = 600, rate = 100 }]
-"""
 FEW = 2
 WITHIN_SECONDS = 30
 
@@ -61,30 +54,19 @@ WITHIN_SECONDS = 30
 def loaded(folder: Path, artefact: Path, path: str) -> Iterator[Stack]:
     """A stack of two replicas of that application, which get a hundred requests a second."""
     (folder / "blocked.py").write_text(APPLICATION)
-    (folder / "steady.toml").write_text(LOAD)
-    (folder / "bodies.ndjson").write_text("{}\n")
-    with running(
-        folder,
-        artefact,
-        service={"app": "blocked:app", "app_dir": str(folder)},
-        replicas={"start": FEW, "min": FEW},
-    ) as stack:
-        load = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tidegate.loadgen", "run", str(folder / "steady.toml")),
-                *("--url", stack.url, "--path", path, "--body", str(folder / "bodies.ndjson")),
-                *("--out", str(folder / "runs")),
-            ],
-            cwd=ROOT,
-            env=stack.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield stack
-        finally:
-            load.kill()
-            load.wait()
+    bodies = folder / "bodies.ndjson"
+    bodies.write_text("{}\n")
+    sent = ("--path", path, "--body", str(bodies))
+    with (
+        running(
+            folder,
+            artefact,
+            service={"app": "blocked:app", "app_dir": str(folder)},
+            replicas={"start": FEW, "min": FEW},
+        ) as stack,
+        stack.load(folder, *sent, phases=constant(600, 100)),
+    ):
+        yield stack
 
 
 def decisions(stack: Stack) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from support.eventually import eventually
+from support.harnesses.event_files import events_in
 from support.ports import free_port, free_ports
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
@@ -198,9 +199,7 @@ def scenario(
     origin = Origin("flights", "1.2.3", "local", "autoscaler", namespace)
     requests(settings)
     decisions(settings, origin)
-    events = [*access(settings, folder), *alerts(origin)]
-    for path in settings.log_dir.glob("*.ndjson"):
-        events += [json.loads(line) for line in path.read_bytes().splitlines()]
+    events = [*access(settings, folder), *alerts(origin), *events_in(settings.log_dir)]
     with closing(ElasticsearchStore(settings.store.elasticsearch)) as store:
         assert store.append(events) == []
     with Elasticsearch(elasticsearch_url) as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from support.doubles.aiohttp_server import Handler, answering
 from support.doubles.tcp_server import Speak, speaking
 from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
@@ -25,7 +26,6 @@ from tidegate.loadgen.send.target import preflight
 
 pytestmark = pytest.mark.integration
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Whoever waits for this has failed.
 LONG_SECONDS = 60.0
 BODIES = bodies_of_rows([b'{"n":1}'], REQUEST_KINDS)
@@ -33,17 +33,8 @@ BODIES = bodies_of_rows([b'{"n":1}'], REQUEST_KINDS)
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[URL]:
-    """A real HTTP server that answers everything by the handler."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield URL(f"http://127.0.0.1:{port}/predict")
-    finally:
-        await runner.cleanup()
+    async with answering(handler) as url:
+        yield URL(url) / "predict"
 
 
 def steady(rate: int, seconds: float) -> list[PlannedRequest]:

@@ -20,7 +20,8 @@ from elasticsearch.helpers import scan
 
 from support.eventually import eventually
 from support.processes.compose_project import REPLICA_REMOVED
-from support.processes.compose_stack import Compose, constant, docker, loaded, served
+from support.processes.compose_stack import Compose, docker
+from support.processes.load import constant, served, write_scenario
 from tidegate.loadgen.report.results import REQUESTS as REQUESTS_CSV
 from tidegate.loadgen.send.record import read_csv
 from tidegate.observability_files.kibana import data_views, saved_searches
@@ -218,8 +219,8 @@ def test_containers_are_confined(compose: Compose) -> None:
 def test_load_scales_out_and_each_request_is_found(compose: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "load"
     client = compose.elasticsearch()
-    with compose.load(folder, constant(folder, GROWTH_SECONDS, RATE)) as load:
-        summary = loaded(load, folder)
+    with compose.load(folder, constant(GROWTH_SECONDS, RATE)) as load:
+        summary = load.summary()
     answered = served(summary)
     assert summary["replicas_min"] == 1
     assert summary["replicas_max"] >= 3
@@ -290,7 +291,7 @@ def test_a_label_is_counted_by_the_watcher(compose: Compose, tmp_path: Path) -> 
 def test_outages_lose_and_duplicate_no_event(compose: Compose, tmp_path: Path) -> None:
     """Elasticsearch is stopped for half a minute; meanwhile a replica and the collector are killed."""
     folder = tmp_path / "load"
-    with compose.load(folder, constant(folder, OUTAGE_SECONDS + 50, LOW_RATE)) as load:
+    with compose.load(folder, constant(OUTAGE_SECONDS + 50, LOW_RATE)) as load:
         (store,) = compose.containers("elasticsearch")
         (collector,) = compose.containers("collector")
         # A load that finds no replica ready does not begin.
@@ -305,7 +306,7 @@ def test_outages_lose_and_duplicate_no_event(compose: Compose, tmp_path: Path) -
         ):  # the length of the outage is part of the test
             time.sleep(0.5)
         docker("start", store["Id"], collector["Id"])
-        summary = loaded(load, folder)
+        summary = load.summary()
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
 
     client = compose.elasticsearch()
@@ -352,7 +353,7 @@ def test_the_number_of_replicas_is_restored_within_ten_seconds_after_up(
         assert done.returncode == 0, done.stderr
         return True
 
-    with compose.load(folder, constant(folder, SECONDS, RATE)) as load:
+    with compose.load(folder, constant(SECONDS, RATE)) as load:
         eventually(grown, "it has grown", 60)
         old = {one["Id"] for one in compose.replicas()}
         eventually(plain_up, "no replica is removed while Compose goes through its list", 120)
@@ -361,7 +362,7 @@ def test_the_number_of_replicas_is_restored_within_ten_seconds_after_up(
             "the requests were sent again"
         )
         assert old & {one["Id"] for one in compose.replicas()}, "every replica was replaced"
-        summary = loaded(load, folder)
+        summary = load.summary()
     served(summary)
 
 
@@ -391,7 +392,7 @@ def test_the_report_of_the_load_generator_belongs_to_the_owner_of_the_folder(
     compose: Compose, tmp_path: Path
 ) -> None:
     runs, owner = tmp_path / "runs", 12345
-    constant(runs, 2, LOW_RATE)
+    write_scenario(runs, constant(2, LOW_RATE))
     os.chown(runs, owner, owner)
     runs.chmod(0o755)
     done = compose.call(

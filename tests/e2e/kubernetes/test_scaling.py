@@ -55,7 +55,7 @@ def follow(release: Release, folder: Path) -> None:
     before = answered(release)
     with release.load(folder, STEPS) as load:
         release.wait_for_replicas(3, 5, seconds=STEP_SECONDS + NEW_SIZE_SECONDS)
-        summary = load.wait()
+        summary = load.summary()
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
     release.wait_for_replicas(1, 1, seconds=150)
     everything = before + summary["answered"]

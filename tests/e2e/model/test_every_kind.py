@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from support.components import AT_NIGHT, IN_CI
 from support.eventually import eventually
+from support.processes.load import constant
 from support.processes.running_stack import Stack, running
 from tidegate.store.base import SearchRequest
 
@@ -29,11 +30,6 @@ pytestmark = [pytest.mark.e2e, IN_CI]
 
 NAMES = ["a", "b", "c", "d"]
 LABELLED = 60
-SCENARIO = """
-name = "kinds"
-description = "Some rows of each size."
-phases = [{ kind = "constant", seconds = 5, rate = 10 }]
-"""
 PREDICTOR = f"""
 from pathlib import Path
 
@@ -157,7 +153,6 @@ def test_it_is_served_watched_and_reported(kind: str, tmp_path: Path) -> None:
     write, target = KINDS[kind]
     table = rows()
     path = write(tmp_path, table)
-    (tmp_path / "kinds.toml").write_text(SCENARIO)
     table[NAMES].to_json(tmp_path / "rows.ndjson", orient="records", lines=True)
     settings: dict[str, dict[str, Any]] = {
         "service": {"app_dir": str(tmp_path)},
@@ -165,12 +160,9 @@ def test_it_is_served_watched_and_reported(kind: str, tmp_path: Path) -> None:
     }
     stack: Stack
     with running(tmp_path, Path(path), **settings) as stack:
-        command(
-            stack,
-            *("tidegate.loadgen", "run", str(tmp_path / "kinds.toml"), "--url", stack.url),
-            *("--rows", str(tmp_path / "rows.ndjson"), "--out", str(tmp_path / "runs")),
-        )
-        summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
+        sent = ("--rows", str(tmp_path / "rows.ndjson"))
+        with stack.load(tmp_path, *sent, phases=constant(5, 10)) as load:
+            summary = load.summary()
         assert (summary["answered"], summary["failed"]) == (50, 0)
 
         labelled = table[300 : 300 + LABELLED]

@@ -109,7 +109,7 @@ def follows_the_load(cluster: Cluster, name: str) -> None:
 
 def test_the_number_follows_the_load_by_tidegate_s_autoscaler(cluster: Cluster) -> None:
     follows_the_load(cluster, "rise")
-    decisions = cluster.events("tidegate.decision", "autoscaler")
+    decisions = cluster.events("decision", "autoscaler")
     reasons = {event["tidegate"]["decision"]["reason"] for event in decisions}
     assert {"up", "down"} <= reasons, "it was SLOQ that set the number"
 

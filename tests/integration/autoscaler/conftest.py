@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
+from support.doubles.aiohttp_server import answering
 from support.eventually import eventually_async
 from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, started
 from tidegate.resizer.server import make_app, serve_unix
@@ -32,16 +32,11 @@ def prometheus(
 
 @pytest.fixture
 async def plant(prometheus: Prometheus) -> AsyncIterator[Plant]:
-    one = Plant()
-    app = web.Application()
-    app.router.add_get("/metrics", one.metrics)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", prometheus.target).start()
-    # Wait until the values of the previous test are gone from Prometheus.
-    await eventually_async(lambda: prometheus.says("service:requests_in_system:now", one.in_system))
-    yield one
-    await runner.cleanup()
+    one, series = Plant(), "service:requests_in_system:now"
+    async with answering(one.metrics, prometheus.target):
+        # Wait until the values of the previous test are gone from Prometheus.
+        await eventually_async(lambda: prometheus.says(series, one.in_system))
+        yield one
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from support.doubles.aiohttp_server import answering
 from support.eventually import eventually_async
 from support.processes.autoscaler_process import TICK_SECONDS, Plant, Prometheus, Sidecar, started
 from tidegate.resizer.server import make_app, serve_unix
@@ -24,7 +25,6 @@ DOWN_SECONDS = 2
 POLICY = f"sloq:down_seconds={DOWN_SECONDS}"
 WITHOUT_SIGNALS = "held: the arrival rate is not known"
 Fault = Callable[[], Awaitable[None]]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Three times the time of a scale-down.
 TICKS_WITHOUT_METRICS = round(3 * DOWN_SECONDS / TICK_SECONDS)
 # Of 0.1 s each, in replicas of two slots.
@@ -49,21 +49,8 @@ class VariableLoadPlant(Plant):
 @pytest.fixture
 async def plant(prometheus: Prometheus) -> AsyncIterator[VariableLoadPlant]:
     one = VariableLoadPlant()
-    async with serving("/metrics", one.metrics, prometheus.target):
+    async with answering(one.metrics, prometheus.target):
         yield one
-
-
-@asynccontextmanager
-async def serving(path: str, handler: Handler, port: int) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_get(path, handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
 
 
 class FaultyPrometheus:
@@ -127,10 +114,7 @@ async def check_scale_down(plant: VariableLoadPlant) -> None:
 
 
 async def test_under_sloq_nan_or_frozen_responses_remove_no_replica(
-    plant: VariableLoadPlant,
-    prometheus: Prometheus,
-    tmp_path: Path,
-    unused_tcp_port_factory: Callable[[], int],
+    plant: VariableLoadPlant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     proxy = FaultyPrometheus(prometheus.url)
 
@@ -141,8 +125,8 @@ async def test_under_sloq_nan_or_frozen_responses_remove_no_replica(
         return begin
 
     async with (
-        serving("/api/v1/{what}", proxy.answer, unused_tcp_port_factory()) as url,
-        running_autoscaler(plant, url, tmp_path, unused_tcp_port_factory()) as sidecar,
+        answering(proxy.answer) as url,
+        running_autoscaler(plant, url, tmp_path, unused_tcp_port) as sidecar,
     ):
         for fault in ("nan", "frozen"):
             await check_replicas_stay(sidecar, plant, respond(fault), respond(""))

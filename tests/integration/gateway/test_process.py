@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ import psutil
 import pytest
 
 from support.eventually import eventually
+from support.harnesses.event_files import events_in
 from support.ports import free_ports
 
 pytestmark = pytest.mark.integration
@@ -132,11 +132,7 @@ def test_the_gateway_resolves_a_replica_by_dns_and_writes_access_events(
     finally:
         replica.shutdown()
         replica.server_close()
-    lines = [
-        json.loads(line)
-        for file in (tmp_path / "logs").glob("gateway.*.ndjson")
-        for line in file.read_text().splitlines()
-    ]
+    lines = events_in(tmp_path / "logs", node="gateway")
     answered = [line for line in lines if line["http"]["response"]["status_code"] == 200]
     assert [line["url"]["path"] for line in answered] == ["/hello"]
     assert answered[0]["event"]["dataset"] == "tidegate.access"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.eventually import eventually
+from support.harnesses.event_files import MemoryLog
 from support.kubernetes.model_deployment import ModelDeployment
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import CACHE, program, skip_unless_built
@@ -23,8 +23,6 @@ from tidegate.autoscaler.keda.refusals import Refusals
 from tidegate.autoscaler.keda.scaled_object import ScaledTarget
 from tidegate.autoscaler.keda.server import external_scaler_server
 from tidegate.autoscaler.types import Bounds
-from tidegate.events.event import Origin
-from tidegate.runtime.event_log import EventLog, StreamWriter
 
 CRDS = CACHE / "keda" / "config" / "crd" / "bases"
 # What it would read from its pod: each names the one of the test.
@@ -90,9 +88,9 @@ async def test_it_goes_from_zero_and_to_zero_and_holds_on_errors(
 ) -> None:
     model.create(replicas=0)
     decided = DecidedNumber(Bounds(0, 9), MAX_AGE_SECONDS)
-    event_log = EventLog(StreamWriter(io.BytesIO()), Origin("f", "1", "t", "autoscaler", "default"))
+    refusals = Refusals(MemoryLog("autoscaler").log)
     scaler = ExternalScaler(
-        decided, ScaledTarget("model", model.namespace), Refusals(event_log), lambda: False
+        decided, ScaledTarget("model", model.namespace), refusals, lambda: False
     )
     trigger = {
         "type": "external-push",

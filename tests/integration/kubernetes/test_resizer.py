@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,14 +11,13 @@ from typing import Any
 import pytest
 
 from support.eventually import eventually_async
+from support.harnesses.event_files import MemoryLog
 from support.harnesses.relay import relay
 from support.harnesses.resizer_contract import CHECKS, MAX, MIN, ContractCase
 from support.kubernetes.model_deployment import RESIZER_RULES, ModelDeployment
 from support.ports import free_port
-from tidegate.events.event import Origin
 from tidegate.resizer.kubernetes.api import ClusterDeployment, ClusterError, open_deployment
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
-from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
 
 
@@ -28,17 +25,11 @@ class Scene:
     """A resizer of the Deployment, and what it logged."""
 
     def __init__(self, deployment: ClusterDeployment, bounds: Replicas) -> None:
-        self.output = io.BytesIO()
-        origin = Origin("flights", "1.2.3", "test", "resizer", "default")
-        self.resizer = KubernetesResizer(
-            deployment,
-            bounds,
-            EventLog(StreamWriter(self.output), origin, "resizer"),
-            time.monotonic,
-        )
+        self.events = MemoryLog("resizer", dataset="resizer")
+        self.resizer = KubernetesResizer(deployment, bounds, self.events.log, time.monotonic)
 
     def logged(self, action: str = "") -> list[str]:
-        events = [json.loads(line) for line in self.output.getvalue().splitlines()]
+        events = self.events.events()
         return [one["message"] for one in events if action in ("", one["event"]["action"])]
 
 

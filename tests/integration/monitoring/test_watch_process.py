@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
-import orjson
 import pytest
 
+from support.harnesses.event_files import events_in
 from support.ports import free_port
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.store.embedded.store import EmbeddedStore
@@ -66,12 +66,7 @@ async def test_it_waits_for_a_store_and_reports_a_change_as_event_and_metric(
         process.send_signal(signal.SIGTERM)
         code = await asyncio.wait_for(process.wait(), 60)
     assert code == 0
-    lines = [
-        orjson.loads(line)
-        for file in (tmp_path / "logs").glob("*.ndjson")
-        for line in file.read_bytes().splitlines()
-    ]
-    events = [line for line in lines if line["event"]["dataset"] == "tidegate.drift"]
+    events = events_in(tmp_path / "logs", "drift")
     assert events
     assert events[0]["service"]["node"]["name"] == "watch"
     assert events[0]["tidegate"]["drift"]["detector"] == "adwin"

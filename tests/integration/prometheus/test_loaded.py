@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import time
 from collections.abc import AsyncIterator
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from support.harnesses.event_files import MemoryLog
 from support.ports import free_port, free_ports
 from support.processes.prometheus_release import Release
-from tidegate.events.event import Origin
 from tidegate.rules.rule_files import rule_files
-from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
@@ -61,8 +59,7 @@ async def monitored(folder: Path) -> AsyncIterator[PrometheusMonitor]:
     should = expected(layout.prometheus)
     if (folder / "less").exists():
         (layout.prometheus / "rules" / "alerts.yml").write_text(FIRING, encoding="utf-8")
-    origin = Origin("flights", "1.2.3", "test", "stack", "default")
-    event_log = EventLog(StreamWriter(io.BytesIO()), origin)
+    event_log = MemoryLog("stack").log
     async with probe_session() as (probe, fetch):
         process = ProcessSupervisor(program, event_log, probe)
         process.start()

@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from support.eventually import eventually
+from support.harnesses.event_files import events_in
 from support.ports import free_port
 from support.processes.service_process import Service
 
@@ -243,11 +244,7 @@ def test_a_failure_at_the_start_is_one_sentence_and_an_event_with_its_traceback(
     (tmp_path / "shop.py").write_text(LIFESPAN)
     (tmp_path / "broken.py").write_text("1 / 0\n")
     assert run_to_end(tmp_path, app) == (1, sentence)
-    events = [
-        orjson.loads(line)
-        for file in (tmp_path / ".tidegate" / "logs").glob("*.ndjson")
-        for line in file.read_bytes().splitlines()
-    ]
+    events = events_in(tmp_path / ".tidegate" / "logs")
     (error,) = (event["error"] for event in events if "error" in event)
     assert "Traceback" in error["stack_trace"]
     assert f'{app.partition(":")[0]}.py", line' in error["stack_trace"]

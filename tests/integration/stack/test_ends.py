@@ -20,6 +20,7 @@ import pytest
 
 from support.checkout import ROOT
 from support.eventually import eventually
+from support.harnesses.event_files import events_in
 from support.processes.running_stack import LEFT_ALONE, Stack, prepared
 from tidegate.runtime.metrics_text import sample_value
 
@@ -34,11 +35,7 @@ def test_down_delivers_every_event_and_stops_every_program(stack: Stack) -> None
         done = stack.tidegate("down")
         assert done.returncode == 0, done.stdout
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
-    lines = [
-        json.loads(line)
-        for path in (stack.data / "logs").glob("*.ndjson")
-        for line in path.read_bytes().splitlines()
-    ]
+    lines = events_in(stack.data / "logs")
     datasets = {line["event"]["dataset"] for line in lines}
     assert {"tidegate.stack", "tidegate.request"} <= datasets
     stored = {hit["event"]["id"] for hit in stack.search(size=10_000).hits}

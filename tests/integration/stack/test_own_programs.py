@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import IN_CI
 from support.eventually import eventually
+from support.processes.load import constant
 from support.processes.running_stack import LEFT_ALONE, Stack, prepared
 
 pytestmark = pytest.mark.integration
@@ -37,13 +37,6 @@ def ready() -> dict[str, str]:
     return {"version": app.version}
 """
 NO_PROGRAM = {"TIDEGATE_SERVICE__APP": "", "TIDEGATE_REPLICAS__COMMAND": "[]"}
-LOAD = """
-name = "deployment"
-description = "Twenty requests a second while replicas are replaced."
-arrivals = "even"
-weights = { light = 1 }
-phases = [{ kind = "constant", seconds = 12, rate = 20 }]
-"""
 
 
 @dataclass(frozen=True)
@@ -187,11 +180,11 @@ def test_newer_code_is_rolled_out_under_load_without_a_failed_request(
 ) -> None:
     code = shop.code
     code.write_text(code.read_text().replace('VERSION = "1.0"', 'VERSION = "2.0"'))
-    load = start_load(shop.stack, tmp_path, LOAD, "/quote/tea?seconds=0.02")
-    deployed = shop.stack.tidegate("deploy", TIDEGATE_SLOTS__PER_REPLICA="4")
-    load.wait(timeout=120)
+    sent = ("--path", "/quote/tea?seconds=0.02", "--method", "GET")
+    with shop.stack.load(tmp_path, *sent, phases=constant(12, 20)) as load:
+        deployed = shop.stack.tidegate("deploy", TIDEGATE_SLOTS__PER_REPLICA="4")
+        summary = load.summary(120)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-    summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
     assert (summary["failed"], summary["method"]) == (0, "GET")
     assert "and ignores slots.per_replica (it uses 2): " in deployed.stdout
     assert shop.get("/quote/tea")[0]["version"] == "2.0"
@@ -215,20 +208,6 @@ def test_code_that_does_not_start_changes_nothing(shop: Shop) -> None:
     assert "which serves no artefact: `tidegate deploy` without a path" in refused.stderr
 
 
-def start_load(stack: Stack, folder: Path, scenario: str, path: str) -> subprocess.Popen[bytes]:
-    (folder / "load.toml").write_text(scenario)
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "tidegate.loadgen", "run", str(folder / "load.toml")),
-            *("--url", f"http://127.0.0.1:{stack.port}", "--path", path, "--method", "GET"),
-            *("--out", str(folder / "runs")),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
 @IN_CI
 def test_a_plain_server_scales_by_the_gateway_s_numbers(tmp_path: Path) -> None:
     """It works on a request for 0.2 s: two slots serve ten a second, so twenty-five need three replicas."""
@@ -239,14 +218,10 @@ def test_a_plain_server_scales_by_the_gateway_s_numbers(tmp_path: Path) -> None:
         replicas={"command": [sys.executable, server, "{port}"]},
         autoscaler={"tick_seconds": 1},
     )
-    scenario = LOAD.replace("seconds = 12", "seconds = 120").replace("rate = 20", "rate = 25")
     with stack.up():
-        load = start_load(stack, tmp_path, scenario, "/work")
-        try:
+        sent = ("--path", "/work", "--method", "GET")
+        with stack.load(tmp_path, *sent, phases=constant(120, 25)):
             eventually(lambda: stack.status()["ready"] >= 3, "three replicas are ready")
             assert (value(stack, "service:slot_seconds_mean:1m") or 0) > 0
-        finally:
-            load.terminate()
-            load.wait()
         assert value(stack, "service:latency_seconds_p95:1m") is None
         assert stack.search("event.dataset:tidegate.request").total == 0

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 from support.eventually import eventually
+from support.harnesses.event_files import events_in
 from support.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -60,13 +60,7 @@ class Server:
             return False
 
     def events(self, dataset: str) -> list[dict[str, Any]]:
-        return [
-            event
-            for path in sorted((self.folder / ".tidegate/logs").iterdir())
-            # The text after the last line feed is incomplete.
-            for line in path.read_bytes().rpartition(b"\n")[0].splitlines()
-            if (event := orjson.loads(line))["event"]["dataset"] == f"tidegate.{dataset}"
-        ]
+        return events_in(self.folder / ".tidegate" / "logs", dataset)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.client.close()

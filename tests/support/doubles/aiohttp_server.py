@@ -1,13 +1,30 @@
-"""Serve an aiohttp application in a thread, for code under test that runs no event loop or its own."""
+"""Servers of aiohttp: in the loop of the test, or in a thread for code that runs no loop or its own."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def answering(handler: Handler, port: int | None = None) -> AsyncIterator[str]:
+    """Answer every request by the handler, on this port or a free one; yields the URL."""
+    app = web.Application(client_max_size=2**24)
+    app.router.add_route("*", "/{path:.*}", handler)
+    server = TestServer(app, port=port)
+    # What is still being answered at the end is given up.
+    await server.start_server(shutdown_timeout=0.1)
+    try:
+        yield f"http://{server.host}:{server.port}"
+    finally:
+        await server.close()
 
 
 @contextmanager

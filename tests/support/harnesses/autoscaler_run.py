@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 from prometheus_client import generate_latest
 
 from support.doubles.memory_resizer import MemoryResizer
+from support.harnesses.event_files import events_in
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.live.loop import Autoscaler
@@ -99,12 +99,7 @@ class RecordedEvents:
         )
 
     def events(self, dataset: str) -> list[dict[str, Any]]:
-        lines = [
-            orjson.loads(line)
-            for path in sorted(self.folder.iterdir())
-            for line in path.read_bytes().splitlines()
-        ]
-        return [line for line in lines if line["event"]["dataset"] == f"tidegate.{dataset}"]
+        return events_in(self.folder, dataset)
 
     def messages(self) -> list[str]:
         return [event["message"] for event in self.events("app")]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message
 
+from support.harnesses.event_files import events_in
 from tidegate.service.serving.model_service import ModelService
 from tidegate.serving import Replica
 
@@ -39,12 +39,7 @@ class Served:
 
     def events(self, dataset: str = "request") -> list[dict[str, Any]]:
         """The events of a dataset written so far."""
-        lines = [
-            orjson.loads(line)
-            for file in sorted(self.log_dir.glob("*.ndjson"))
-            for line in file.read_bytes().splitlines()
-        ]
-        return [line for line in lines if line["event"]["dataset"] == f"tidegate.{dataset}"]
+        return events_in(self.log_dir, dataset)
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from support.harnesses.event_files import events_in
 from tidegate.settings import Settings
 from tidegate.telemetry import Telemetry, instrument
 from tidegate.telemetry.request_record import Clock
@@ -85,14 +85,8 @@ class Harness:
         async with httpx.AsyncClient(transport=transport, base_url="http://shop:80") as client:
             yield client
 
-    def events(self, dataset: str | None = None) -> list[dict[str, Any]]:
-        lines = [
-            orjson.loads(line)
-            for path in sorted((self.folder / "logs").glob("*.ndjson"))
-            for line in path.read_bytes().splitlines()
-        ]
-        wanted = None if dataset is None else f"tidegate.{dataset}"
-        return [line for line in lines if wanted in (None, line["event"]["dataset"])]
+    def events(self, dataset: str = "") -> list[dict[str, Any]]:
+        return events_in(self.folder / "logs", dataset)
 
     def event(self, dataset: str) -> dict[str, Any]:
         (event,) = self.events(dataset)

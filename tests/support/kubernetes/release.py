@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +19,7 @@ from support.checkout import ROOT
 from support.eventually import eventually
 from support.kubernetes.client import Kubectl
 from support.kubernetes.cluster import Cluster
+from support.processes.load import Load, load
 
 CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 STORE_NAMESPACE: Final = "logging"
@@ -213,52 +212,22 @@ class Release:
         with urllib.request.urlopen(request, timeout=seconds) as response:
             return int(response.status)
 
-    @contextmanager
-    def load(self, folder: Path, phases: str) -> Iterator[Load]:
-        """Send a load through the gateway while the block runs; `Load.wait` is its end.
+    def load(self, folder: Path, phases: str) -> AbstractContextManager[Load]:
+        """Send a load through the gateway while the block runs.
 
         Args:
             folder: for the scenario and the report.
             phases: of a scenario, as TOML's inline tables.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        scenario = folder / "scenario.toml"
-        scenario.write_text(
-            'name = "kubernetes"\ndescription = "Steps."\narrivals = "poisson"\n'
-            f"weights = {{ light = 1, medium = 1, heavy = 1 }}\nphases = [{phases}]\n"
+        return load(
+            folder,
+            # The address of a Service, which is routed on this machine alone.
+            *(self.gateway, "--allow-remote", "--prometheus", self.prometheus),
+            *("--rows", str(ROOT / "artefacts" / "flights" / "samples.ndjson")),
+            *("--timeout", f"{QUEUE_SECONDS + 30}"),
+            phases=phases,
+            arrivals="poisson",
         )
-        with subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario)),
-                # The address of a Service, which is routed on this machine alone.
-                *("--url", self.gateway, "--allow-remote", "--prometheus", self.prometheus),
-                *("--rows", str(ROOT / "artefacts" / "flights" / "samples.ndjson")),
-                *("--out", str(folder / "runs"), "--timeout", f"{QUEUE_SECONDS + 30}"),
-            ],
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as sender:
-            try:
-                yield Load(sender, folder)
-            finally:  # also if the test fails
-                sender.kill()
-
-
-@dataclass(frozen=True)
-class Load:
-    """A load that is being sent."""
-
-    sender: subprocess.Popen[str]
-    folder: Path
-
-    def wait(self, seconds: float = 600) -> dict[str, Any]:
-        """Wait until it ends; returns its summary."""
-        output, _ = self.sender.communicate(timeout=seconds)
-        # 98: requests were sent late. On a busy machine this is not a failure of the stack.
-        assert self.sender.returncode in {0, 98}, output
-        return dict(json.loads((self.folder / "runs" / "latest" / "summary.json").read_text()))
 
 
 @contextmanager

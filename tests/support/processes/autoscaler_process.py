@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import orjson
 from aiohttp import web
 
 from support import prometheus_queries
 from support.doubles.memory_resizer import MemoryResizer
 from support.eventually import eventually, eventually_async
+from support.harnesses.event_files import events_in
 
 TICK_SECONDS = 0.5
 STALE_SECONDS = 5.0
@@ -134,14 +134,7 @@ class Sidecar:
     metrics_url: str
 
     def events(self, dataset: str) -> list[dict[str, Any]]:
-        found = []
-        for path in sorted(self.folder.glob("data/logs/autoscaler.*.ndjson")):
-            whole, _, _ = path.read_bytes().rpartition(b"\n")  # the next may be half written
-            for line in whole.splitlines():
-                event = orjson.loads(line)
-                if event["event"]["dataset"] == f"tidegate.{dataset}":
-                    found.append(event)
-        return found
+        return events_in(self.folder / "data" / "logs", dataset, "autoscaler")
 
     def said(self) -> list[str]:
         """What was said since the first decision with signals: a start may meet an empty Prometheus."""

@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +17,7 @@ from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
 from support.eventually import eventually
+from support.processes.load import Load, load
 
 PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS", "CONSOLE")
 FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")
@@ -117,25 +116,15 @@ class Compose:
         password = self.secrets("setup")[secret]
         return elasticsearch.Elasticsearch(self.url("ELASTICSEARCH"), basic_auth=(user, password))
 
-    @contextmanager
-    def load(self, folder: Path, scenario: str) -> Iterator[subprocess.Popen[str]]:
-        """Send a load: a built-in scenario, or a file of `constant`. `loaded` waits until it ends."""
+    def load(self, folder: Path, phases: str) -> AbstractContextManager[Load]:
+        """Send a load through the gateway while the block runs."""
         folder.mkdir(exist_ok=True)
-        with subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tidegate.loadgen", "run", scenario),
-                *("--url", self.url("GATEWAY"), "--prometheus", self.url("PROMETHEUS")),
-                *("--rows", str(self.rows(folder)), "--out", str(folder / "runs")),
-            ],
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as sent:
-            try:
-                yield sent
-            finally:  # also if the test fails
-                sent.kill()
+        return load(
+            folder,
+            self.url("GATEWAY"),
+            *("--prometheus", self.url("PROMETHEUS"), "--rows", str(self.rows(folder))),
+            phases=phases,
+        )
 
     def rows(self, folder: Path) -> Path:
         """Rows that the model accepts, from its image."""
@@ -154,37 +143,6 @@ def docker(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def constant(folder: Path, seconds: int, rate: int) -> str:
-    """Write a scenario with a constant request rate; returns its path."""
-    folder.mkdir(exist_ok=True)
-    path = folder / "scenario.toml"
-    path.write_text(
-        'name = "constant"\ndescription = "Constant."\narrivals = "even"\n'
-        "weights = { light = 1, medium = 1, heavy = 1 }\n"
-        f'phases = [{{ kind = "constant", seconds = {seconds}, rate = {rate} }}]\n'
-    )
-    return str(path)
-
-
-def loaded(load: subprocess.Popen[str], folder: Path, seconds: float = 600) -> dict[str, Any]:
-    """Wait until the load ends; returns its summary."""
-    output, _ = load.communicate(timeout=seconds)
-    # 98: requests were sent late. On a busy machine this is not a failure of the stack.
-    assert load.returncode in {0, 98}, output
-    return dict(json.loads((folder / "runs" / "latest" / "summary.json").read_text()))
-
-
-def served(summary: dict[str, Any]) -> int:
-    """How many requests the replicas answered; nothing failed but what the gateway refused.
-
-    It may refuse one of 20: on a machine that other tests share, the maximum of replicas can be too slow.
-    """
-    refused = int(summary["errors"].get("HTTP 503", 0))
-    assert (summary["answered"], summary["failed"]) == (summary["planned"], refused), summary
-    assert refused <= summary["planned"] / 20, summary
-    return int(summary["planned"]) - refused
 
 
 def require_images() -> None:

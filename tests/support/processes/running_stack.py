@@ -9,7 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from typing import Any
 from support import prometheus_queries
 from support.checkout import ROOT
 from support.ports import free_ports
+from support.processes import load
 from support.processes.stack_status import stack_status
 from tidegate.resizer.client import ResizerClient
-from tidegate.settings import Settings, load
+from tidegate.settings import Settings
+from tidegate.settings import load as load_settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest, SearchResult
 
@@ -146,6 +148,12 @@ class Stack:
                 json.loads(text) if "json" in kind and text else text.decode(),
             )
 
+    def load(
+        self, folder: Path, *options: str, **scenario: Any
+    ) -> AbstractContextManager[load.Load]:
+        """Send a load through the gateway while the block runs; see `load.load`."""
+        return load.load(folder, self.url, *options, environment=self.environment, **scenario)
+
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query to Prometheus."""
         return prometheus_queries.samples(self.prometheus, expression)
@@ -177,7 +185,7 @@ def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack
         for name, value in values.items():
             text = json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
             environment[f"TIDEGATE_{section}__{name}".upper()] = text
-    return Stack(load(**sections), environment)
+    return Stack(load_settings(**sections), environment)
 
 
 @contextmanager

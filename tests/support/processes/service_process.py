@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 
 from support.checkout import ROOT
+from support.harnesses.event_files import events_in
 from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
 
@@ -53,12 +53,7 @@ class Service:
 
     def events(self) -> list[dict[str, Any]]:
         """The events of answered requests."""
-        lines = [
-            orjson.loads(line)
-            for file in (self.folder / "logs").glob("*.ndjson")
-            for line in file.read_bytes().splitlines()
-        ]
-        return [line for line in lines if line["event"]["dataset"] == "tidegate.request"]
+        return events_in(self.folder / "logs", "request")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
 from support.eventually import eventually
+from support.harnesses.event_files import events_in
 from support.ray.namespace import Namespace, network_namespace
 from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.rule_files import write_rule_files
@@ -194,16 +195,9 @@ class Cluster:
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 
-    def events(
-        self, dataset: str = "tidegate.request", node: str = "flights-*"
-    ) -> list[dict[str, Any]]:
+    def events(self, dataset: str = "request", node: str = "flights-*") -> list[dict[str, Any]]:
         """The whole event lines of all replicas so far, or of a component."""
-        found = []
-        for path in sorted((self.folder / "data" / "logs").glob(f"{node}.*.ndjson")):
-            whole, _, _ = path.read_bytes().rpartition(b"\n")
-            events = [json.loads(line) for line in whole.splitlines()]
-            found += [event for event in events if event["event"]["dataset"] == dataset]
-        return found
+        return events_in(self.folder / "data" / "logs", dataset, node)
 
     def predictions(self) -> int:
         """The number of answered predictions that have an event."""

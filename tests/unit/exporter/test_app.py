@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.harnesses.event_files import events_in
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.app import Exporter
@@ -62,8 +62,7 @@ class ExporterFixture:
             yield client
 
     def events(self) -> list[dict[str, Any]]:
-        lines = [line for path in self.folder.iterdir() for line in path.read_text().splitlines()]
-        return [json.loads(line) for line in lines]
+        return events_in(self.folder)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client.core import Metric
 
-from tidegate.events.event import Origin
+from support.harnesses.event_files import MemoryLog
 from tidegate.exporter.elasticsearch import disk, documents, failures, health, read_elasticsearch
-from tidegate.runtime.event_log import EventLog, StreamWriter, Terminal
+from tidegate.runtime.event_log import Terminal
 from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.secret_files import SecretFileError
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
@@ -111,8 +111,7 @@ async def double() -> AsyncIterator[ElasticsearchDouble]:
     made = ElasticsearchDouble()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", made.answer)
-    origin = Origin("flights", "1", "test", "exporter", "default")
-    log = EventLog(StreamWriter(io.BytesIO()), origin, listeners=[Terminal(made.terminal)])
+    log = MemoryLog("exporter", listeners=[Terminal(made.terminal)]).log
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
 
         async def read(**settings: Any) -> list[Metric]:

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import pytest
 
+from support.harnesses.event_files import START_NS, MemoryLog, events_in
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.runtime.event_log import RECENT, Entry, EventLog, StreamWriter, Terminal, Writer
 from tidegate.settings import load
 
 ORIGIN = Origin("flights", "1.2.3", "local", "collector", "unit")
-START_NS = 1_700_000_000_123_456_789
 
 
-def lines_in(folder: Path) -> list[dict[str, Any]]:
-    files = sorted(folder.glob("*.ndjson"))
-    return [json.loads(text) for path in files for text in path.read_text().splitlines()]
-
-
-class Log:
-    """An event log on a stream, and what it has written."""
-
-    def __init__(self, dataset: str = "collector") -> None:
-        self.stream = io.BytesIO()
-        writer = StreamWriter(self.stream)
-        self.log = EventLog(writer, ORIGIN, dataset, clock_ns=lambda: START_NS)
-
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
-
-    def messages(self) -> list[str]:
-        return [event["message"] for event in self.events()]
+def memory_log(dataset: str = "collector") -> MemoryLog:
+    return MemoryLog("collector", dataset=dataset, clock_ns=lambda: START_NS)
 
 
 def test_an_entry_becomes_an_event_in_the_files_of_the_component(tmp_path: Path) -> None:
@@ -46,7 +29,7 @@ def test_an_entry_becomes_an_event_in_the_files_of_the_component(tmp_path: Path)
     log.record(
         "exit", "was killed", component="flights-1", level="warn", fields={"process": {"pid": 7}}
     )
-    (event,) = lines_in(tmp_path / "logs")
+    (event,) = events_in(tmp_path / "logs")
     assert event["message"] == "flights-1: was killed"
     assert event["log"] == {"level": "warn"}
     assert event["event"]["dataset"] == "tidegate.stack"
@@ -59,7 +42,7 @@ def test_an_entry_becomes_an_event_in_the_files_of_the_component(tmp_path: Path)
 
 
 def test_a_log_line_names_its_logger_and_an_event_may_have_another_dataset() -> None:
-    log = Log("app")
+    log = memory_log("app")
     log.log.record("control", "paused", fields={"tidegate": {"x": 1}})
     log.log.record("decide", "1 to 2", dataset="decision", listed=False, event_id="x", at_ns=0)
     line, decision = log.events()
@@ -84,7 +67,7 @@ def test_a_terminal_shows_time_level_and_component() -> None:
 
 
 def test_a_condition_is_logged_only_when_it_appears_changes_and_ends() -> None:
-    log = Log()
+    log = memory_log()
     log.log.resolved("sink", "never appeared")
     for message in ("refused", "refused", "no route", "no route"):
         log.log.condition("sink", message)
@@ -100,7 +83,7 @@ def test_a_condition_is_logged_only_when_it_appears_changes_and_ends() -> None:
 
 
 def test_a_message_that_varies_is_not_logged_again_for_the_same_cause() -> None:
-    log = Log()
+    log = memory_log()
     log.log.condition("sink", "no answer for 1 s", cause="away", action="sink-away")
     log.log.condition("sink", "no answer for 2 s", cause="away", action="sink-away")
     log.log.resolved("sink", "answers", action="sink-back")
@@ -109,7 +92,7 @@ def test_a_message_that_varies_is_not_logged_again_for_the_same_cause() -> None:
 
 
 def test_only_the_most_recent_entries_are_retained() -> None:
-    log = Log()
+    log = memory_log()
     for number in range(RECENT + 5):
         log.log.record("x", str(number))
     assert [entry.message for entry in log.log.recent] == [str(n) for n in range(5, RECENT + 5)]
@@ -121,7 +104,7 @@ def test_after_closing_it_writes_no_event_but_still_calls_listeners(tmp_path: Pa
     log.listeners.append(heard.append)
     log.close()
     log.record("stop", "late")
-    assert lines_in(tmp_path / "logs") == []
+    assert events_in(tmp_path / "logs") == []
     assert heard[0].message == "late"
 
 
@@ -134,7 +117,7 @@ def test_a_stream_that_fails_raises_nothing(failing: TextIO, tmp_path: Path, sin
         log.record("start", "x" * 10_000)
     log.condition("signals", "none")
     log.close()
-    assert len(lines_in(tmp_path)) == (4 if sink == "terminal" else 0)
+    assert len(events_in(tmp_path)) == (4 if sink == "terminal" else 0)
 
 
 def test_files_that_cannot_be_written_raise_nothing(tmp_path: Path) -> None:
@@ -153,11 +136,11 @@ def test_text_that_is_not_unicode_raises_nothing(tmp_path: Path) -> None:
     shown = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     log = EventLog(EventWriter(tmp_path, "unit"), ORIGIN, "collector", [Terminal(shown)])
     log.record("file-trouble", "a file called \udcff")
-    assert lines_in(tmp_path)[0]["message"] == "a file called ?"
+    assert events_in(tmp_path)[0]["message"] == "a file called ?"
 
 
 def test_a_failing_listener_affects_neither_the_caller_nor_other_listeners() -> None:
-    log, heard = Log(), list[Entry]()
+    log, heard = memory_log(), list[Entry]()
 
     def fail(_: Entry) -> None:
         raise RuntimeError

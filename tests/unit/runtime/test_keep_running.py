@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 
 import pytest
 
-from tidegate.events.event import Origin
-from tidegate.runtime.event_log import EventLog, StreamWriter
+from support.harnesses.event_files import MemoryLog
 from tidegate.runtime.keep_running import keep_running
 
 
@@ -46,13 +43,13 @@ async def test_a_cancelled_loop_ends() -> None:
 
 
 def test_a_fault_is_an_event_with_its_stack_and_is_counted() -> None:
-    output = io.BytesIO()
-    log = EventLog(StreamWriter(output), Origin("flights", "1", "local", "stack", "default"))
+    events = MemoryLog("stack")
+    log = events.log
     with pytest.raises(ValueError, match="no such index") as raised:
         _raise_error()
     log.fault("slots", raised.value, 0.5)
     log.fault("rollout", raised.value)
-    first, second = map(json.loads, output.getvalue().splitlines())
+    first, second = events.events()
     assert first["message"] == (
         "slots: failed unexpectedly, and runs again in 0.5 s: ValueError('no such index')"
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -18,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from support.eventually import eventually_async
+from support.harnesses.event_files import events_in
 from support.harnesses.served_app import lifespan
 from tidegate.serving import Loading, ReadyCheck, Replica, make_replica
 from tidegate.settings import Settings
@@ -40,12 +40,7 @@ async def hello(_: Request) -> Response:
 
 
 def logged(folder: Path, message: str) -> list[dict[str, Any]]:
-    lines = [
-        orjson.loads(line)
-        for file in (folder / "logs").glob("*.ndjson")
-        for line in file.read_bytes().splitlines()
-    ]
-    return [line for line in lines if line["message"] == message]
+    return [event for event in events_in(folder / "logs") if event["message"] == message]
 
 
 async def test_while_the_application_starts_probes_answer_and_requests_are_refused(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from support.harnesses.event_files import MemoryLog
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.deployment_view import DeploymentView
 from tidegate.autoscaler.types import Bounds
-from tidegate.events.event import Origin
 from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
 from tidegate.resizer.kubernetes.api import ClusterError
 from tidegate.resizer.kubernetes.objects import Deployment
-from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
 
 
@@ -31,17 +28,16 @@ class Scene:
     paused: bool = False
     problem: str = ""
     now: float = 1000.0
-    output: io.BytesIO = field(default_factory=io.BytesIO)
+    events: MemoryLog = field(default_factory=lambda: MemoryLog("autoscaler"))
 
     def __post_init__(self) -> None:
-        origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
         self.decided = DecidedNumber(Bounds(0, 9), 20.0, lambda: self.now)
         source: Any = self
         self.view = DeploymentView(
             source,
             Replicas(min=0, max=9),
             self.decided,
-            EventLog(StreamWriter(self.output), origin),
+            self.events.log,
             lambda: self.now,
             lambda: self.now,
         )
@@ -55,9 +51,6 @@ class Scene:
                 "status": {"replicas": self.pods, "readyReplicas": self.ready},
             }
         )
-
-    def logged(self) -> list[str]:
-        return [json.loads(line)["message"] for line in self.output.getvalue().splitlines()]
 
 
 async def test_before_the_first_decision_the_present_number_is_desired() -> None:
@@ -113,24 +106,24 @@ async def test_a_deployment_that_does_not_follow_is_reported_once(
     await scene.view.status()
     scene.now += seconds
     await scene.view.status()
-    assert scene.logged() == []
+    assert scene.events.messages() == []
     for _ in range(3):
         scene.now += 5.0
         await scene.view.status()
-    (message,) = scene.logged()
+    (message,) = scene.events.messages()
     assert message.startswith(
         f"Deployment model has 3 replicas, and other numbers than the decided one (now {decided}) for"
     )
     scene.spec = decided
     await scene.view.status()
-    assert scene.logged()[1:] == [f"the Deployment has the decided number, {decided}"]
+    assert scene.events.messages()[1:] == [f"the Deployment has the decided number, {decided}"]
 
 
 async def test_a_paused_deployment_is_reported_once() -> None:
     scene = Scene(paused=True)
     for _ in range(2):
         await scene.view.status()
-    (message,) = scene.logged()
+    (message,) = scene.events.messages()
     assert "kubectl rollout resume" in message
 
 

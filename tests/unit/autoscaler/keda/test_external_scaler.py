@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.harnesses.event_files import MemoryLog
 from support.harnesses.keda_client import keda_client
 from support.ports import free_port
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
@@ -25,9 +24,7 @@ from tidegate.autoscaler.keda.refusals import MAX_REFUSED, Refusals
 from tidegate.autoscaler.keda.scaled_object import ScaledTarget
 from tidegate.autoscaler.keda.server import MAX_REQUESTS, external_scaler_server
 from tidegate.autoscaler.types import Bounds
-from tidegate.events.event import Origin
 from tidegate.runtime.daemon import CannotStartError
-from tidegate.runtime.event_log import EventLog, StreamWriter
 
 WAIT_SECONDS = 10.0
 
@@ -39,20 +36,16 @@ class Scene:
     now: float = 0.0
     at_zero: bool = False
     port: int = field(default_factory=free_port)
-    output: io.BytesIO = field(default_factory=io.BytesIO)
+    events: MemoryLog = field(default_factory=lambda: MemoryLog("autoscaler"))
 
     def __post_init__(self) -> None:
-        origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
         self.decided = DecidedNumber(Bounds(0, 9), 20.0, lambda: self.now)
         self.scaler = ExternalScaler(
             self.decided,
             ScaledTarget("model", "shop"),
-            Refusals(EventLog(StreamWriter(self.output), origin), lambda: self.now),
+            Refusals(self.events.log, lambda: self.now),
             lambda: self.at_zero,
         )
-
-    def logged(self) -> list[str]:
-        return [json.loads(line)["message"] for line in self.output.getvalue().splitlines()]
 
 
 @asynccontextmanager
@@ -143,7 +136,7 @@ async def test_a_wrong_scaled_object_gets_the_reason_which_is_logged_once(
                 expected = (grpc.StatusCode.INVALID_ARGUMENT, message)
                 assert await refusal(call()) == expected
             assert (await refusal(anext(wrong.stream())))[0] == expected[0]
-        assert scene.logged() == [message]
+        assert scene.events.messages() == [message]
         async with keda_client(scene.port) as right:
             assert await right.metrics() == 3
 
@@ -156,15 +149,15 @@ async def test_any_number_of_wrong_names_leaves_a_bounded_log() -> None:
                 code, text = await refusal(wrong.metrics())
                 assert code == grpc.StatusCode.INVALID_ARGUMENT
                 assert len(text) < 400
-        logged = scene.logged()
+        logged = scene.events.messages()
         assert len(logged) == MAX_REFUSED + 1
         assert logged[-1].startswith("8 ScaledObjects were refused within 10 min; further ones")
-        assert len(scene.output.getvalue()) < 10_000
+        assert len(scene.events.stream.getvalue()) < 10_000
         # One that is wrong later on is logged again.
         scene.now = 601.0
         async with keda_client(scene.port, "late") as wrong:
             await refusal(wrong.metrics())
-        assert scene.logged()[-1].startswith("ScaledObject late/model: ")
+        assert scene.events.messages()[-1].startswith("ScaledObject late/model: ")
 
 
 async def test_one_that_alternates_is_logged_once_in_ten_minutes() -> None:
@@ -175,8 +168,8 @@ async def test_one_that_alternates_is_logged_once_in_ten_minutes() -> None:
                 await refusal(wrong.metrics())
             async with keda_client(scene.port) as right:
                 assert await right.metrics() == 3
-        assert len(scene.logged()) == 2
-        assert scene.logged()[1] == "ScaledObject shop/model: resolved"
+        assert len(scene.events.messages()) == 2
+        assert scene.events.messages()[1] == "ScaledObject shop/model: resolved"
 
 
 async def test_too_large_a_request_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from support.harnesses.event_files import MemoryLog
 from support.harnesses.keda_client import KedaClient, keda_client
 from support.kubernetes.certificates import Authority
 from support.ports import free_port
@@ -21,9 +21,7 @@ from tidegate.autoscaler.keda.refusals import Refusals
 from tidegate.autoscaler.keda.scaled_object import ScaledTarget
 from tidegate.autoscaler.keda.server import external_scaler_server
 from tidegate.autoscaler.keda.tls import server_credentials
-from tidegate.events.event import Origin
 from tidegate.runtime.daemon import CannotStartError
-from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Autoscaler, SettingsError, load
 
 if shutil.which("openssl") is None:
@@ -54,8 +52,7 @@ def autoscaler(authority: Authority, **more: str) -> Autoscaler:
 async def served(settings: Autoscaler) -> AsyncIterator[int]:
     decided, port = DecidedNumber(), free_port()
     decided.update(3)
-    origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
-    refusals = Refusals(EventLog(StreamWriter(io.BytesIO()), origin))
+    refusals = Refusals(MemoryLog("autoscaler").log)
     scaler = ExternalScaler(decided, ScaledTarget("model", "shop"), refusals, lambda: False)
     credentials = server_credentials(settings)
     assert credentials

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from support.doubles.aiohttp_server import answering
 from support.harnesses.autoscaler_run import reading_of
 from tidegate.autoscaler.live.history import (
     AHEAD,
@@ -95,22 +96,16 @@ async def served() -> AsyncIterator[Prometheus]:
     prometheus = Prometheus()
 
     async def answer(request: web.Request) -> web.Response:
+        assert (request.method, request.path) == ("POST", "/api/v1/query")
         prometheus.asked.append(str((await request.post())["query"]))
         if prometheus.status != 200:
             return web.json_response({"status": "error"}, status=prometheus.status)
         body = response(TODAY | YESTERDAY)
         return web.Response(body=body, content_type="application/json")
 
-    app = web.Application()
-    app.router.add_post("/api/v1/query", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    prometheus.url = f"http://127.0.0.1:{port}/"
-    yield prometheus
-    await runner.cleanup()
+    async with answering(answer) as url:
+        prometheus.url = f"{url}/"
+        yield prometheus
 
 
 async def test_the_history_is_queried_every_15_seconds(served: Prometheus) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from support.doubles.aiohttp_server import answering
 from support.doubles.http_doubles import Answers, Serve
 from tidegate.checks.running.target import Target
 from tidegate.settings import Settings
@@ -18,7 +20,7 @@ from tidegate.settings import Settings
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Starts a server with these responses; with a login it responds to any other with 401."""
-    runners: list[web.AppRunner] = []
+    servers = AsyncExitStack()
 
     async def start(answers: Answers, login: str = "") -> str:
         async def handle(request: web.Request) -> web.Response:
@@ -33,18 +35,10 @@ async def serve() -> AsyncIterator[Serve]:
                 return web.Response(body=value, status=status)
             return web.json_response(value, status=status)
 
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", handle)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0]
-        return f"http://{host}:{port}"
+        return await servers.enter_async_context(answering(handle))
 
-    yield start
-    for runner in runners:
-        await runner.cleanup()
+    async with servers:
+        yield start
 
 
 @pytest.fixture

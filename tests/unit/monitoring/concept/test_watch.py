@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from support.harnesses.event_files import MemoryLog
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.concept import run
 from tidegate.monitoring.concept.watch import RecentIds, Watcher, WatcherMetrics
-from tidegate.runtime.event_log import Entry, EventLog, StreamWriter
 from tidegate.settings import Drift, load
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
 from tidegate.store.embedded.store import EmbeddedStore
@@ -53,10 +51,6 @@ def outcomes(make: Callable[..., Event] = outcome, **of: Any) -> Iterator[Event]
 
 def watcher() -> Watcher:
     return Watcher(Drift(), WatcherMetrics())
-
-
-def log_to(stream: io.BytesIO, listener: Callable[[Entry], None] = lambda _: None) -> EventLog:
-    return EventLog(StreamWriter(stream), ORIGIN, listeners=[listener])
 
 
 def test_a_change_is_found_by_both_detectors() -> None:
@@ -222,11 +216,11 @@ def test_reading_continues_after_the_store_was_unavailable(
     # The same events twice, as two replicas may write them: the store has each once.
     store.append([*outcomes()])
     store.append([*outcomes()])
-    stop, written, watched = threading.Event(), io.BytesIO(), watcher()
-    run.watch(FlakyStore(store, stop), watched, log_to(written), stop)
+    stop, written, watched = threading.Event(), MemoryLog("watch"), watcher()
+    run.watch(FlakyStore(store, stop), watched, written.log, stop)
     store.close()
     assert watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
-    events = [json.loads(line) for line in written.getvalue().splitlines()]
+    events = written.events()
     changes = [one for one in events if one["event"]["dataset"] == "tidegate.drift"]
     assert {one["tidegate"]["drift"]["detector"] for one in changes} == {"adwin", "z"}
     assert {one["event"]["action"] for one in changes} == {"change"}
@@ -236,10 +230,10 @@ def test_reading_continues_after_the_store_was_unavailable(
 
 def test_the_event_of_a_change_has_the_time_of_its_label_and_a_stable_id() -> None:
     found = next(watcher().feed(outcomes()))
-    written = io.BytesIO()
+    written = MemoryLog("watch")
     for _ in range(2):
-        run.record_change(log_to(written), found)
-    first, second = (json.loads(line) for line in written.getvalue().splitlines())
+        run.record_change(written.log, found)
+    first, second = written.events()
     assert first == second
     assert datetime.fromisoformat(first["@timestamp"]) < NOW
     assert first["event"]["id"] == found.event_id
@@ -266,7 +260,7 @@ def test_a_label_from_the_future_does_not_stop_the_watcher(
 
     requests: list[SearchRequest] = []
     monkeypatch.setattr(store, "search", search)
-    run.watch(store, watched, log_to(io.BytesIO()), stop)
+    run.watch(store, watched, MemoryLog("watch").log, stop)
     store.close()
     assert watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 3
 
@@ -275,7 +269,7 @@ def test_a_stop_does_not_wait_for_all_labels(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path)
     store.append([*outcomes()])
     stop, watched = threading.Event(), watcher()
-    event_log = log_to(io.BytesIO(), lambda _: stop.set())
+    event_log = MemoryLog("watch", listeners=[lambda _: stop.set()]).log
     run.watch(FlakyStore(store, stop, searches=2), watched, event_log, stop)
     store.close()
     read = watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)

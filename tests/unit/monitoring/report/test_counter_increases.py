@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
+from support.doubles.aiohttp_server import answering
 from tidegate.monitoring.report.counter_increases import (
     Series,
     increase,
@@ -73,15 +74,8 @@ async def prometheus() -> AsyncIterator[tuple[str, list[dict[str, str]]]]:
         forms.append(dict(request.query))
         return web.Response(text=MATRIX, content_type="application/json")
 
-    app = web.Application()
-    app.router.add_get("/api/v1/{what}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    (port,) = (address[1] for address in runner.addresses)
-    yield f"http://127.0.0.1:{port}", forms
-    await runner.cleanup()
+    async with answering(answer) as url:
+        yield url, forms
 
 
 async def test_a_long_span_is_queried_with_a_longer_step(

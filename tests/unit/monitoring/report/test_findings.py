@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from support.doubles.aiohttp_server import answering
 from tidegate.monitoring.report.findings import query_counters
 from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.periods import Period
@@ -36,13 +37,8 @@ async def prometheus() -> AsyncIterator[tuple[str, Results]]:
             {"data": {"result": results.get(query.split("{", maxsplit=1)[0], [])}}
         )
 
-    app = web.Application()
-    app.router.add_get("/api/v1/{what}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}", results
-    await runner.cleanup()
+    async with answering(answer) as url:
+        yield url, results
 
 
 async def test_counters_of_replicas_become_distributions(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.events.event import Origin
+from support.harnesses.event_files import MemoryLog
 from tidegate.resizer.compose.containers import Container, parse_container
 from tidegate.resizer.compose.engine import EngineError
 from tidegate.resizer.compose.external_stops import ExternalStopTracker
@@ -21,7 +19,6 @@ from tidegate.resizer.compose.quota import CpuLender
 from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import ComposeResizer
 from tidegate.resizer.compose.tasks import TaskTracker
-from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
 
 Json = dict[str, Any]
@@ -149,7 +146,7 @@ class Harness:
     engine: FakeEngine = field(default_factory=FakeEngine)
     now: float = 5000.0
     metrics: dict[str, str] = field(default_factory=dict)
-    out: io.BytesIO = field(default_factory=io.BytesIO)
+    events: MemoryLog = field(default_factory=lambda: MemoryLog("resizer", dataset="resizer"))
     bounds: Replicas = field(default_factory=lambda: Replicas(min=1, max=6))
 
     def __post_init__(self) -> None:
@@ -159,8 +156,6 @@ class Harness:
         def clock() -> float:
             return self.now
 
-        origin = Origin("flights", "1", "local", "resizer", "default")
-        event_log = EventLog(StreamWriter(self.out), origin, "resizer")
         engine: Any = self.engine
         self.observer = Observer(
             engine,
@@ -171,7 +166,7 @@ class Harness:
             clock,
             clock,
         )
-        self.tasks = TaskTracker(engine, SERVICE, event_log, 35.0, clock, clock)
+        self.tasks = TaskTracker(engine, SERVICE, self.events.log, 35.0, clock, clock)
         self.new_resizer(max_slots=None)
 
     def new_resizer(self, max_slots: int | None) -> None:
@@ -193,8 +188,8 @@ class Harness:
         )
 
     def messages(self, action: str) -> list[str]:
-        lines = map(json.loads, self.out.getvalue().splitlines())
-        return [one["message"] for one in lines if one["event"]["action"] == action]
+        events = self.events.events()
+        return [one["message"] for one in events if one["event"]["action"] == action]
 
     def event(self, number: int, action: str, signal: str | None = None) -> None:
         """Report an event of the engine to the resizer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -166,4 +165,4 @@ async def test_a_refused_quota_is_logged_once_and_does_not_stop_scaling(two_repl
     await two_replicas.tick()
     assert two_replicas.names() == ["1", "2", "3"]
     assert two_replicas.messages("cpu")[1:] == ["the engine grants the requested CPU"]
-    assert json.loads(two_replicas.out.getvalue().splitlines()[0])["event"]["action"] == "resize"
+    assert two_replicas.events.events()[0]["event"]["action"] == "resize"

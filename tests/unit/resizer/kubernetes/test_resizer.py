@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +9,11 @@ from typing import Any
 import pytest
 
 from support.doubles.memory_deployment import MemoryDeployment
+from support.harnesses.event_files import MemoryLog
 from support.harnesses.resizer_contract import CHECKS, MAX, MIN, ContractCase
-from tidegate.events.event import Origin
 from tidegate.resizer.contract import ResizerUnavailableError
 from tidegate.resizer.kubernetes.objects import HOLD, RESIZER
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
-from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
 
 
@@ -27,15 +24,13 @@ class Scene:
     replicas: int = 1
     min: int = MIN
     now: float = 0.0
-    output: io.BytesIO = field(default_factory=io.BytesIO)
+    events: MemoryLog = field(default_factory=lambda: MemoryLog("resizer", dataset="resizer"))
 
     def __post_init__(self) -> None:
-        origin = Origin("flights", "1.2.3", "test", "resizer", "default")
-        event_log = EventLog(StreamWriter(self.output), origin, "resizer")
         self.deployment = MemoryDeployment(self.replicas, self.clock)
         deployment: Any = self.deployment
         bounds = Replicas(min=self.min, start=self.min, max=MAX)
-        self.resizer = KubernetesResizer(deployment, bounds, event_log, self.clock)
+        self.resizer = KubernetesResizer(deployment, bounds, self.events.log, self.clock)
 
     def clock(self) -> float:
         return self.now
@@ -46,8 +41,7 @@ class Scene:
             await self.resizer.tick()
 
     def logged(self) -> list[tuple[str, str]]:
-        events = [json.loads(line) for line in self.output.getvalue().splitlines()]
-        return [(one["event"]["action"], one["message"]) for one in events]
+        return [(one["event"]["action"], one["message"]) for one in self.events.events()]
 
 
 @pytest.mark.parametrize("check", CHECKS)

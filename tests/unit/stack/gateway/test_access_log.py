@@ -6,10 +6,11 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
 
+from support.harnesses.event_files import events_in
 from tidegate.events.writer import EventWriter
 from tidegate.settings import Settings
 from tidegate.stack.gateway.access_log import access_event, argv, copy_events
@@ -46,14 +47,6 @@ def copy(
         copy_events(
             lines, EventWriter(folder, "gateway"), output or io.BytesIO(), CONSTANT, every=False
         )
-
-
-def events_in(folder: Path) -> list[dict[str, Any]]:
-    return [
-        json.loads(text)
-        for path in sorted(folder.glob("*.ndjson"))
-        for text in path.read_text().splitlines()
-    ]
 
 
 def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from support.doubles.aiohttp_server import Handler, answering
 from support.ports import free_port
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Elasticsearch
@@ -23,26 +22,11 @@ PORT = free_port()
 URL = f"http://127.0.0.1:{PORT}"
 REFUSED = "URL/_cluster/health responded with status"
 RIGHT = "store.elasticsearch.username lacks the privilege"
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[None]:
-    """A server in place of Elasticsearch."""
-    app = web.Application()
-    app.router.add_get("/_cluster/health", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", PORT).start()
-    try:
-        yield
-    finally:
-        await runner.cleanup()
-
-
-def answering(status: int) -> Handler:
+def with_status(status: int) -> Handler:
     async def handler(request: web.Request) -> web.Response:
-        del request
+        assert request.path == "/_cluster/health"
         return web.Response(status=status)
 
     return handler
@@ -53,18 +37,12 @@ def answering(status: int) -> Handler:
     [
         (200, ""),
         (503, f"{REFUSED} 503"),
-        (
-            401,
-            f"{REFUSED} 401; {RIGHT}",
-        ),
-        (
-            403,
-            f"{REFUSED} 403; {RIGHT}",
-        ),
+        (401, f"{REFUSED} 401; {RIGHT}"),
+        (403, f"{REFUSED} 403; {RIGHT}"),
     ],
 )
 async def test_the_status_of_the_response_is_reported(status: int, text: str) -> None:
-    async with serving(answering(status)):
+    async with answering(with_status(status), PORT):
         assert await elasticsearch_problem(Elasticsearch(url=URL)) == text.replace("URL", URL)
 
 
@@ -76,7 +54,7 @@ async def test_the_user_and_the_password_from_the_file_are_sent(tmp_path: Path) 
         sent.append(request.headers["Authorization"])
         return web.Response()
 
-    async with serving(handler):
+    async with answering(handler, PORT):
         settings = Elasticsearch(url=URL, username="ü", password_file=tmp_path / "password")
         assert await elasticsearch_problem(settings) == ""
     decoded = [base64.b64decode(text.removeprefix("Basic ")).decode() for text in sent]
@@ -107,7 +85,7 @@ async def test_each_change_of_state_is_logged_once(event_log: EventLog) -> None:
     status = monitor.status()
     assert (status.state, status.ready_at) == ("failed", None)
     assert "cannot be reached" in status.problem
-    async with serving(answering(200)):
+    async with answering(with_status(200), PORT):
         await monitor.check()
     assert (monitor.status().state, monitor.status().problem) == ("ready", "")
     assert [entry.action for entry in event_log.recent] == ["silent", "ready"]
