@@ -292,7 +292,9 @@ def test_invalid_lines_are_quarantined_and_the_others_delivered(workspace: Works
 def test_an_unavailable_store_at_the_end_is_exit_code_1_and_keeps_the_files(tmp_path: Path) -> None:
     unreachable = {"url": f"http://127.0.0.1:{free_port()}"}
     workspace = make_workspace(
-        tmp_path, store={"kind": "elasticsearch", "elasticsearch": unreachable}
+        tmp_path,
+        store={"kind": "elasticsearch", "elasticsearch": unreachable},
+        collector={"last_pass_seconds": 0.1},
     )
     writer = workspace.writer()
     workspace.write(writer, range(5))
@@ -355,18 +357,3 @@ def test_an_unusable_folder_is_reported_with_its_setting(tmp_path: Path) -> None
     workspace = make_workspace(tmp_path)
     assert workspace.start().wait(timeout=60) == 2
     assert workspace.output.read_text().startswith("collector: stack.data_dir: ")
-
-
-def test_a_lost_checkpoint_is_reported_and_duplicates_nothing(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path)
-    writer = workspace.writer()
-    workspace.write(writer, range(100))
-    process = workspace.start()
-    eventually(lambda: workspace.total() == 100, "they are delivered")
-    assert stop(process) == 0
-    (workspace.settings.stack.data_dir / "collector" / "checkpoint.json").write_text("{")
-    process = workspace.start()
-    eventually(lambda: workspace.metric("delivered_total") >= 100, "they are delivered again")
-    assert stop(process) == 0
-    assert workspace.numbers() == list(range(100))
-    assert "delivering every file again" in workspace.output.read_text()

@@ -183,15 +183,3 @@ def test_a_stopping_collector_waits_for_its_destination_as_long_as_configured(
     workspace.double.status = 0
     assert process.wait(timeout=120) == 0
     assert workspace.numbers() == list(range(50))
-
-
-def test_a_stopping_collector_gives_up_after_that_time(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TIDEGATE_COLLECTOR__LAST_PASS_SECONDS", "0.1")
-    workspace.double.status = 503
-    workspace.write(EventWriter(workspace.logs, "flights-1"), range(50))
-    process = workspace.start()
-    eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
-    assert stop(process) == 1
-    assert "the remaining events stay in their files" in workspace.output

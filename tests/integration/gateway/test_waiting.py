@@ -36,7 +36,7 @@ async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_
 ) -> None:
     replica = await start_replica(start=False)
     gateway = await start_gateway([replica.address], slots=1)
-    await gateway.wait_until_queueing()
+    assert await gateway.arrived() == 0
     requests = []
     for number in range(8):
         # A request that must not be retried waits, too: no replica has received it.
@@ -44,39 +44,17 @@ async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_
         requests.append(asyncio.create_task(send(gateway, number, path)))
         await gateway.queued(number + 1)
     assert not any(request.done() for request in requests)
+    assert await gateway.arrived() == 8
+    assert await gateway.metric("haproxy_backend_active_servers", proxy="model") == 0
+    waiting = time.time_ns() // 1000
     await replica.start()
     assert await asyncio.gather(*requests) == [200] * 8
     assert replica.bodies == [str(number).encode() for number in range(8)]
+    stamps = [request.headers["X-Request-Start"] for request in replica.requests]
+    assert all(int(stamp.removeprefix("t=")) <= waiting for stamp in stamps)
     lines = await gateway.lines(8)
     assert [line["tidegate"]["gateway"]["retries"] for line in lines] == [0] * 8
     assert all(line["tidegate"]["gateway"]["queue_ns"] > 0 for line in lines)
-
-
-async def test_the_arrival_stamp_covers_the_wait_for_a_replica(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address])
-    request = asyncio.create_task(post(gateway))
-    await gateway.queued(1)
-    waiting = time.time_ns() // 1000
-    await replica.start()
-    assert await request == 200
-    assert int(replica.requests[0].headers["X-Request-Start"].removeprefix("t=")) <= waiting
-
-
-async def test_a_waiting_request_counts_as_arrived_and_as_queued(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address])
-    assert await gateway.arrived() == 0
-    request = asyncio.create_task(post(gateway))
-    await gateway.queued(1)
-    assert await gateway.arrived() == 1
-    assert await gateway.metric("haproxy_backend_active_servers", proxy="model") == 0
-    await replica.start()
-    assert await request == 200
 
 
 async def test_the_autoscaler_reads_the_number_of_waiting_requests_from_the_gateway(

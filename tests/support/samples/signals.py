@@ -87,6 +87,8 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         busiest=st.none() | number,
         queued=st.none() | number,
         unix_seconds=st.none() | st.floats(0, 4e9),
+        waiting=st.none() | number,
+        gateway_age_seconds=st.none() | number,
         completed_rate=st.none() | number,
         daily_rates=ANY_DAYS,
     )

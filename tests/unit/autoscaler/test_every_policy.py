@@ -19,6 +19,8 @@ from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, policy
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
+from tidegate.lab.replay.replay import wrap_as_recorded
 
 LOW, HIGH = 2, 40
 CONTEXT = PolicyContext(Bounds(LOW, HIGH), slo_seconds=0.6)
@@ -30,6 +32,12 @@ COMPOSITIONS = (
 PREPARED = ("sloq:predictive=1", "hpa:predictive=1", "surge:predictive=1")
 # Each history is tried on all: to draw it costs more than their decisions.
 BUILT = [build_policy(expression, CONTEXT) for expression in (*POLICIES, *COMPOSITIONS, *PREPARED)]
+
+ZERO = ScaleToZeroParameters(HIGH, idle_seconds=60.0, stale_seconds=15.0)
+TO_ZERO = [
+    replace(built, policy=scale_to_zero(built.policy, built.parameters, ZERO)) for built in BUILT
+]
+AT_ZERO = ANY_SIGNALS.map(lambda seen: replace(seen, desired=0))
 
 HISTORIES = st.lists(ANY_SIGNALS | VALID_SIGNALS, max_size=8)
 
@@ -44,7 +52,7 @@ def run(built: BuiltPolicy, history: list[Signals]) -> list[Decision]:
     return found
 
 
-@given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS, min_size=1, max_size=8))
+@given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS | AT_ZERO, min_size=1, max_size=8))
 @example(history=[replace(CALM, in_system=1.7e308, slots_per_replica=1)])
 # Their sums overflow.
 @example(
@@ -54,9 +62,9 @@ def run(built: BuiltPolicy, history: list[Signals]) -> list[Decision]:
 def test_any_signals_give_a_decision_within_bounds_with_an_explanation(
     history: list[Signals],
 ) -> None:
-    for built in BUILT:
+    for low, built in [*((LOW, one) for one in BUILT), *((0, one) for one in TO_ZERO)]:
         for decision in run(built, history):
-            assert LOW <= decision.desired <= HIGH, built.expression
+            assert low <= decision.desired <= HIGH, built.expression
             assert isinstance(decision.desired, int), built.expression
             assert decision.explanation, built.expression
             assert decision.reason in {
@@ -64,14 +72,15 @@ def test_any_signals_give_a_decision_within_bounds_with_an_explanation(
             }, built.expression  # fmt: skip
 
 
-@given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS, min_size=1, max_size=8))
+@given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS | AT_ZERO, min_size=1, max_size=8))
 @settings(max_examples=examples(60))
 def test_a_recorded_decision_replays_byte_for_byte(history: list[Signals]) -> None:
-    for built in BUILT:
+    for built in (*BUILT, *TO_ZERO):
         state: dict[str, Any] = {}
         for number, (seen, live) in enumerate(zip(history, run(built, history), strict=True)):
-            parameters = orjson.loads(orjson.dumps(live.inputs["parameters"]))
-            policy = policy_from_parameters(built.expression, parameters)
+            inputs = orjson.loads(orjson.dumps(live.inputs))
+            policy = policy_from_parameters(built.expression, inputs["parameters"])
+            policy = wrap_as_recorded(policy, inputs["parameters"], inputs)
             again = policy(state, seen, built.tick_seconds * number)
             assert json.dumps(asdict(again)) == json.dumps(asdict(live)), built.expression
             state = json.loads(json.dumps(live.state))
@@ -91,7 +100,7 @@ def test_a_metrics_outage_removes_no_replica(
         slots_per_replica=None,
         problem="Prometheus is away",
     )
-    for built in BUILT:
+    for built in (*BUILT, *TO_ZERO):
         state: dict[str, Any] = run(built, history)[-1].state if history else {}
         current = max(LOW, min(HIGH, signals_now.desired))
         for number in range(ticks):
