@@ -62,7 +62,7 @@ class Endpoints:
             check_answer_size(model, result, None, INSTANCES)
             prediction_ids = make_prediction_ids(model, result, service.ids)
             content = encode(model, result, prediction_ids)
-        after = service.after(model, batch, result, prediction_ids)
+        after = service.after_response.after(model, batch, result.prediction, prediction_ids)
         return Answer(content, after)
 
     async def openapi(self, _: Request) -> Response:

@@ -217,7 +217,8 @@ class InferenceV2:
             ids = make_prediction_ids(model, result, self._service.ids) if with_ids else []
             response = write_response(model, fields.get("id"), result, outputs, prediction_ids=ids)
             await compress(response, _text(headers, "accept-encoding") or "")
-            response.background = self._service.after(model, batch, result, ids)
+            after = self._service.after_response.after
+            response.background = after(model, batch, result.prediction, ids)
             return response
 
     def _readiness(self) -> Response:

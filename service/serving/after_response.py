@@ -19,7 +19,7 @@ from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import Shadow, ShadowError, WriteEvent
 from tidegate.settings import Settings
-from tidegate.telemetry import get_logger
+from tidegate.telemetry import current_ids, get_logger
 
 log = get_logger("tidegate.service.serving.after_response")
 
@@ -58,11 +58,6 @@ class AfterResponse:
         )
         self._retained, self._lost = (rows.labels(written) for written in ("true", "false"))
 
-    @property
-    def wanted(self) -> bool:
-        """Whether any response may have work after it."""
-        return self.shadow is not None or self._retain_fraction > 0
-
     async def load(self, model: Model) -> None:
         """Load the shadow model, if the settings name one. A failure is logged; requests are not affected."""
         path = self._settings.shadow_path
@@ -90,25 +85,21 @@ class AfterResponse:
         log.info("shadow loaded", shadow={"path": str(path), "version": self.shadow.version})
 
     def after(
-        self,
-        model: Model,
-        batch: Sized,
-        predicted: Any,
-        *,
-        trace_id: str,
-        prediction_ids: Sequence[str] = (),
+        self, model: Model, batch: Sized, predicted: Any, prediction_ids: Sequence[str] = ()
     ) -> BackgroundTask | None:
-        """The work after the response is sent; None if there is none.
+        """The work after the response to the current request is sent; None if there is none.
 
         Args:
             model: the model that predicted.
             batch: the rows, as its inputs encode them.
             predicted: their prediction.
-            trace_id: the request's.
             prediction_ids: ids of the rows; without ids no row is retained, as no label could be joined. Nor
                 is a row of tensors: only features are.
         """
         shadow = self.shadow
+        if (shadow is None and not self._retain_fraction) or (ids := current_ids()) is None:
+            return None
+        trace_id = ids[0]
         scored = shadow is not None and self._draw() < self._settings.shadow_share
         retained = (
             bool(prediction_ids and model.inputs.features) and self._draw() < self._retain_fraction

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence, Sized
+from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any, Final
 
-from starlette.background import BackgroundTask
 from starlette.types import Receive
 
 from tidegate.monitoring.counting.reference import BadReferenceError
-from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.feedback.signing_key import prediction_key
@@ -27,7 +25,7 @@ from tidegate.service.request_errors import Detail, RequestError, full_message
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
 from tidegate.serving import LoadingError, Replica, acquire_slot
-from tidegate.telemetry import annotate, current_ids, get_logger, span
+from tidegate.telemetry import annotate, get_logger, span
 
 log = get_logger("tidegate.service.serving.model_service")
 
@@ -102,7 +100,16 @@ class ModelService:
         try:
             monitor = await asyncio.to_thread(make_monitor, artefact, settings)
             self.recorder.open(model, monitor)
-            self._open_feedback(model)
+            if (truth := model.task.truth(manifest)) is not None:
+                self._feedback = FeedbackProcessor(
+                    manifest.name,
+                    manifest.version,
+                    truth,
+                    key=self._key,
+                    drift=settings.drift,
+                    registry=self.replica.telemetry.registry,
+                )
+                self.ids = self._feedback.ids
         except BaseException:
             model.predictor.close()
             raise
@@ -131,20 +138,6 @@ class ModelService:
             raise RequestError(503, detail, headers={"Retry-After": "1"})
         return self.loaded
 
-    def after(
-        self, model: Model, batch: Sized, result: BatchResult, prediction_ids: Sequence[str] = ()
-    ) -> BackgroundTask | None:
-        """The work after this response is sent; None if there is none."""
-        if not self.after_response.wanted or (ids := current_ids()) is None:
-            return None
-        return self.after_response.after(
-            model,
-            batch,
-            result.prediction,
-            trace_id=ids[0],
-            prediction_ids=prediction_ids,
-        )
-
     def feedback(self) -> FeedbackProcessor:
         """The processor of true labels.
 
@@ -155,22 +148,6 @@ class ModelService:
         if self._feedback is None:
             raise RequestError(404, Detail(("model",), task.no_feedback, "no_feedback"))
         return self._feedback
-
-    def _open_feedback(self, model: Model) -> None:
-        manifest, drift = model.manifest, self.settings.drift
-        truth = model.task.truth(manifest)
-        if truth is None:
-            return
-        of = (manifest.name, manifest.version)
-        self.ids = PredictionIds(self._key, manifest.version, truth.digest)
-        self._feedback = FeedbackProcessor(
-            *of,
-            truth,
-            self.ids,
-            accept_seconds=drift.label_accept_seconds,
-            memory=drift.label_memory,
-            metrics=OutcomeMetrics(self.replica.telemetry.registry, *of, truth),
-        )
 
     async def predict(
         self, model: Model, batch: Sized, work: Work | None, receive: Receive

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Final
+
+from prometheus_client import CollectorRegistry
 
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import Outcome, OutcomeRefusedError, Truth
@@ -12,6 +15,7 @@ from tidegate.monitoring.feedback.prediction_ids import (
     Prediction,
     PredictionIds,
 )
+from tidegate.settings import Drift
 
 
 class FeedbackProcessor:
@@ -20,18 +24,20 @@ class FeedbackProcessor:
     The signature of an id proves that this installation made the prediction. Its digest must be the one of
     the served model, or else the label could mean something else.
 
-    This process counts each prediction once while its id is among the last `memory` ones. Another replica
-    does not know these ids, so its counter would count the label again. The events have the same id, so the
-    store has each outcome once.
+    This process counts each prediction once while its id is among the last `drift.label_memory` ones. Another
+    replica does not know these ids, so its counter would count the label again. The events have the same id,
+    so the store has each outcome once.
 
     Args:
         model: the model's name.
         version: the served version.
         truth: what its labels are.
-        ids: reads prediction ids.
-        accept_seconds: the maximum age of a prediction.
-        memory: the number of ids to remember.
-        metrics: the counters.
+        key: the key that signs prediction ids.
+        drift: the maximum age of a prediction, and the number of ids to remember.
+        registry: the registry of its counters.
+
+    Attributes:
+        ids: signs and reads the prediction ids of the served version.
     """
 
     def __init__(
@@ -39,18 +45,17 @@ class FeedbackProcessor:
         model: str,
         version: str,
         truth: Truth,
-        ids: PredictionIds,
         *,
-        accept_seconds: float,
-        memory: int,
-        metrics: OutcomeMetrics,
+        key: bytes,
+        drift: Drift,
+        registry: CollectorRegistry,
     ) -> None:
+        self.ids: Final = PredictionIds(key, version, truth.digest)
         self._model, self._version = model, version
         self._truth = truth
-        self._ids = ids
-        self._accept_seconds = accept_seconds
-        self._memory = memory
-        self._metrics = metrics
+        self._accept_seconds = drift.label_accept_seconds
+        self._memory = drift.label_memory
+        self._metrics = OutcomeMetrics(registry, model, version, truth)
         self._accepted: OrderedDict[bytes, None] = OrderedDict()
 
     def accept(self, prediction_id: object, label: object, now_us: int) -> Outcome:
@@ -76,7 +81,7 @@ class FeedbackProcessor:
         return outcome
 
     def _check(self, prediction_id: object, label: object, now_us: int) -> Outcome:
-        prediction = read_prediction(self._ids, prediction_id)
+        prediction = read_prediction(self.ids, prediction_id)
         if prediction.digest != self._truth.digest:
             raise foreign(prediction.version, self._model, self._version)
         lag = max(0.0, (now_us - prediction.at_us) / 1e6)

@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.monitoring.counting.reference import Reference
-from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import Outcome
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor, foreign, read_prediction
@@ -208,16 +207,15 @@ class WatchedModel:
             task = TASKS[task_name](model, self._drift)
             for label in task.labels:
                 self._counter_of(label)
-            self._ids = PredictionIds(self._key, self.version, task.truth.digest)
             self._feedback = FeedbackProcessor(
                 self.name,
                 self.version,
                 task.truth,
-                self._ids,
-                accept_seconds=self._drift.label_accept_seconds,
-                memory=self._drift.label_memory,
-                metrics=OutcomeMetrics(self.registry, self.name, self.version, task.truth),
+                key=self._key,
+                drift=self._drift,
+                registry=self.registry,
             )
+            self._ids = self._feedback.ids
             self._task = task
             return task
 

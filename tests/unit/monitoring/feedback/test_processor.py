@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import REASONS, Label, OutcomeRefusedError
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds, model_digest
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.tasks.classification import LabelTruth
+from tidegate.settings import Drift
 
 KEY = b"a secret signing key"
 TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
@@ -28,15 +28,9 @@ class ProcessorFixture:
     def __init__(self, classes: tuple[Label, ...] = CLASSES, memory: int = 10) -> None:
         self.registry = CollectorRegistry()
         truth = LabelTruth("m", classes, accuracy=0.8)
-        metrics = OutcomeMetrics(self.registry, "m", "1", truth)
+        drift = Drift(label_accept_seconds=100, label_memory=memory)
         self.processor = FeedbackProcessor(
-            "m",
-            "1",
-            truth,
-            IDS,
-            accept_seconds=100,
-            memory=memory,
-            metrics=metrics,
+            "m", "1", truth, key=KEY, drift=drift, registry=self.registry
         )
 
     def scraped(self) -> str:

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import Outcome, OutcomeRefusedError
 from tidegate.monitoring.feedback.prediction_ids import (
     PredictionIds,
 )
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.tasks.regression import ValueTruth
+from tidegate.settings import Drift
 
 KEY = b"a secret signing key"
 REQUEST = ("0" * 31 + "1", "0" * 15 + "2")
@@ -32,9 +32,9 @@ class RegressorFeedback:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         truth = ValueTruth("m", target="delay", unit="min", coverage=0.91)
-        metrics = OutcomeMetrics(self.registry, "m", "1", truth)
+        drift = Drift(label_accept_seconds=100, label_memory=10)
         self.processor = FeedbackProcessor(
-            "m", "1", truth, IDS, accept_seconds=100, memory=10, metrics=metrics
+            "m", "1", truth, key=KEY, drift=drift, registry=self.registry
         )
 
     def accept(self, prediction_id: str, label: object) -> Outcome:
