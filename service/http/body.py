@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import orjson
 from starlette.types import Receive, Scope
 
+from tidegate.service.http.body_types import BODY
+from tidegate.service.model.loaded_model import Model
 from tidegate.service.request_errors import NOT_FINITE, Detail, Loc, RequestError
 from tidegate.service.serving.client_disconnect import client_disconnected
 
-BODY: Final[Loc] = ("body",)
 # zlib's window bits: 16 more for gzip's header. "deflate" means zlib's own (RFC 9110, 8.4.1.2).
 _GZIP: Final = 16 + zlib.MAX_WBITS
 MAX_MEMBERS: Final = 64
 """Largest number of gzip members in a body: the bytes after each one are copied."""
 SEARCHED_BYTES: Final = 16_384
 """Longer bodies are not searched for the fields that contain NaN: 16 KiB take up to 9 ms."""
+THREAD_BYTES: Final = 32_768
+"""Longer bodies of nested lists are parsed in a thread, as 32 KiB take about 1 ms of the event loop."""
+T = TypeVar("T")
 _WINDOW_BITS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
@@ -92,6 +97,19 @@ def parse_json(body: bytes) -> Any:
             raise RequestError(422, *(details or [at])) from None
         message = f"The body is not JSON: {error}"
         raise RequestError(400, Detail(BODY, message, "json_invalid")) from None
+
+
+async def in_thread_if_long(model: Model, size: int, parse: Callable[[], T]) -> T:
+    """The result of `parse`, which is called in a thread if the body is long for this model's inputs.
+
+    Args:
+        model: the model.
+        size: the number of bytes of JSON in the body.
+        parse: parses the body; called once.
+    """
+    if size > THREAD_BYTES and model.inputs.parse_in_thread:
+        return await asyncio.to_thread(parse)
+    return parse()
 
 
 def _is_not_finite(error: orjson.JSONDecodeError) -> bool:

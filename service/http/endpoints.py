@@ -6,16 +6,16 @@ import asyncio
 from typing import Any, Final
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope
 
-from tidegate.service.http.body import BODY, headers_of, parse_json, read_body
+from tidegate.service.http.body import headers_of, in_thread_if_long, parse_json, read_body
+from tidegate.service.http.body_types import Request, validated
 from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from tidegate.service.http.errors import Endpoint
 from tidegate.service.http.openapi import describe
-from tidegate.service.http.parsing import in_thread_if_long
 from tidegate.service.http.response import (
     Answer,
     check_answer_size,
@@ -25,8 +25,7 @@ from tidegate.service.http.response import (
 )
 from tidegate.service.model.features import INSTANCES
 from tidegate.service.model.inputs.contract import Inputs
-from tidegate.service.model.work import WORKS, Work
-from tidegate.service.request_errors import Detail, RequestError
+from tidegate.service.model.work import Work
 from tidegate.service.serving.model_service import ModelService
 from tidegate.telemetry import span
 
@@ -54,7 +53,7 @@ class Endpoints:
         body = await read_body(headers_of(scope), receive, service.request_bytes)
         with span("request.parse", bytes=len(body)):
             batch, work = await in_thread_if_long(
-                model, len(body), lambda: read_request(parse_json(body), model.inputs)
+                model, len(body), lambda: _read(parse_json(body), model.inputs)
             )
             check_row_count(model, len(batch), None, INSTANCES)
         result = await service.predict(model, batch, work, receive)
@@ -65,12 +64,12 @@ class Endpoints:
         after = service.after_response.after(model, batch, result.prediction, prediction_ids)
         return Answer(content, after)
 
-    async def openapi(self, _: Request) -> Response:
+    async def openapi(self, _: HttpRequest) -> Response:
         """The OpenAPI document."""
         document = orjson.dumps(await asyncio.to_thread(self._describe))
         return Response(document, media_type="application/json")
 
-    async def docs(self, _: Request) -> Response:
+    async def docs(self, _: HttpRequest) -> Response:
         """The HTML page of the OpenAPI document."""
         page = docs_page(await asyncio.to_thread(self._describe), self._service.loaded)
         return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
@@ -85,22 +84,11 @@ class Endpoints:
         return self._document
 
 
-def read_request(body: object, inputs: Inputs[Any]) -> tuple[Any, Work | None]:
-    """The batch and the kind of a request, from its body.
+def _read(body: object, inputs: Inputs[Any]) -> tuple[Any, Work | None]:
+    """The batch and the kind of a request.
 
     Raises:
         RequestError: 422, naming each invalid field.
     """
-    if not isinstance(body, dict):
-        raise RequestError(422, Detail(BODY, "Input should be an object", "dict_type"))
-    if "instances" not in body:
-        raise RequestError(422, Detail((*BODY, "instances"), "Field required", "missing"))
-    work = body.get("work")
-    if work is not None and work not in WORKS:
-        message = f"Input should be one of {', '.join(WORKS)}"
-        raise RequestError(422, Detail((*BODY, "work"), message, "literal_error"))
-    for name in body:
-        if name not in {"instances", "work"}:
-            message = "Unknown field; expected `instances` or `work`"
-            raise RequestError(422, Detail((*BODY, name), message, "extra_forbidden"))
-    return inputs.read(body["instances"]), work
+    request = validated(Request, body)
+    return inputs.read(request.instances), request.work

@@ -6,22 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from time import time_ns
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.monitoring.feedback.outcomes import (
-    Outcome,
-    OutcomeRefusedError,
-    Reason,
-    event_message,
-)
-from tidegate.monitoring.feedback.processor import FeedbackProcessor
-from tidegate.service.http.body import BODY, headers_of, parse_json, read_body
-from tidegate.service.model.features import MAX_ROWS
-from tidegate.service.request_errors import Detail, RequestError
+from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError, Reason, event_message
+from tidegate.service.http import body_types
+from tidegate.service.http.body import headers_of, parse_json, read_body
+from tidegate.service.http.body_types import BODY, validated
+from tidegate.service.request_errors import Detail
 from tidegate.service.serving.model_service import ModelService
 from tidegate.telemetry import annotate, fail
 
@@ -36,7 +31,6 @@ STATUS: Final[Mapping[Reason, int]] = {
 }
 BLOCK_OUTCOMES: Final = 64
 """Outcomes processed before the event loop runs other requests; 4096 take 110 ms."""
-_FIELDS: Final = ({"prediction_id", "label"}, {"prediction_id", "value"})
 
 
 class Feedback:
@@ -58,13 +52,13 @@ class Feedback:
             request.receive,
             self._service.settings.gateway.request_bytes,
         )
-        outcomes = read_outcomes(parse_json(body))
+        outcomes = validated(body_types.Feedback, parse_json(body)).outcomes
         refused: list[tuple[int, Detail]] = []
         for number, entry in enumerate(outcomes):
             if number and number % BLOCK_OUTCOMES == 0:
                 await asyncio.sleep(0)
             try:
-                outcome = accept(processor, entry)
+                outcome = processor.accept(entry.prediction_id, entry.label, time_ns() // 1000)
             except OutcomeRefusedError as refusal:
                 name = "label" if refusal.reason == "unknown_label" else "prediction_id"
                 detail = Detail((*OUTCOMES, number, name), str(refusal), refusal.reason)
@@ -80,43 +74,6 @@ class Feedback:
         report = {"accepted": accepted, "refused": len(refused), "detail": details}
         status = status_of(accepted, [status for status, _ in refused])
         return Response(orjson.dumps(report), status, media_type="application/json")
-
-
-def read_outcomes(body: object) -> list[Any]:
-    """The outcomes in the body of a request.
-
-    Raises:
-        RequestError: 422, naming each invalid field.
-    """
-    outcomes = body.get("outcomes") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or set(body) - {"outcomes"}:
-        message = "Input should be an object with the single field `outcomes`"
-        raise RequestError(422, Detail(BODY, message, "dict_type"))
-    if not isinstance(outcomes, list) or not outcomes:
-        message = "Input should be a list of at least one outcome"
-        raise RequestError(422, Detail(OUTCOMES, message, "list_type"))
-    if len(outcomes) > MAX_ROWS:
-        message = f"At most {MAX_ROWS} outcomes are accepted in one request, got {len(outcomes)}"
-        raise RequestError(422, Detail(OUTCOMES, message, "too_long"))
-    for number, entry in enumerate(outcomes):
-        if not isinstance(entry, dict) or set(entry) not in _FIELDS:
-            message = (
-                "Input should be an object with the fields `prediction_id` and `label`; `value` is the same "
-                "as `label`"
-            )
-            raise RequestError(422, Detail((*OUTCOMES, number), message, "dict_type"))
-    return outcomes
-
-
-def accept(processor: FeedbackProcessor, entry: Mapping[str, Any]) -> Outcome:
-    """Process one outcome.
-
-    Raises:
-        OutcomeRefusedError: its label is not counted.
-    """
-    # /predict names what a regressor predicts `value`, and that is what its clients send back.
-    label = entry["value"] if "value" in entry else entry["label"]
-    return processor.accept(entry["prediction_id"], label, time_ns() // 1000)
 
 
 def status_of(accepted: int, refusals: list[int]) -> int:

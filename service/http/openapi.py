@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import numpy as np
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response as AnyResponse
 
 from tidegate.service import VERSION
-from tidegate.service.http.openapi_models import (
+from tidegate.service.http.body_types import (
     Errors,
     Feedback,
     FeedbackReport,
@@ -30,6 +30,7 @@ from tidegate.service.http.openapi_models import (
     narrowed,
     with_example,
 )
+from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.model.loaded_model import Model
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
@@ -72,7 +73,8 @@ def describe(model: Model | None) -> dict[str, Any]:
 def _model(model: Model) -> APIRouter:
     task, example = model.task, model.example
     instance: Any = model.inputs.instance_type()
-    request = narrowed(Request, instances=list[instance])
+    bounds = Field(min_length=1, max_length=MAX_ROWS)
+    request = narrowed(Request, instances=Annotated[list[instance], bounds])
     if example is not None:
         request = with_example(request, {"instances": [example]})
     answer: Any = task.answer_type()

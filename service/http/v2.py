@@ -20,9 +20,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope
 
 from tidegate.service import VERSION
-from tidegate.service.http.body import headers_of, parse_json, read_body
+from tidegate.service.http.body import headers_of, in_thread_if_long, parse_json, read_body
+from tidegate.service.http.body_types import UNSUPPORTED, InferenceRequest, validated
 from tidegate.service.http.errors import PREFIX, Endpoint
-from tidegate.service.http.parsing import in_thread_if_long
 from tidegate.service.http.response import (
     check_answer_size,
     check_row_count,
@@ -33,18 +33,12 @@ from tidegate.service.http.v2_codec import (
     PREDICTION_ID,
     compress,
     read_outputs,
-    read_work,
     write_response,
 )
-from tidegate.service.http.v2_tensors import (
-    NO_SHARED_MEMORY,
-    read_object,
-    read_tensors,
-    split_body,
-)
+from tidegate.service.http.v2_tensors import read_tensors, split_body
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.tensor_spec import BYTES, TensorSpec
-from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, protocol_error
+from tidegate.service.request_errors import PROTOCOL, Detail, RequestError
 from tidegate.service.serving.model_service import ModelService
 from tidegate.telemetry import span
 
@@ -187,7 +181,8 @@ class InferenceV2:
 
     async def no_shared_memory(self, _: Request) -> Response:
         """Refuses to register or list shared memory."""
-        raise RequestError(400, Detail(("sharedmemory",), NO_SHARED_MEMORY, PROTOCOL))
+        message = UNSUPPORTED["shared_memory_region"]
+        raise RequestError(400, Detail(("sharedmemory",), message, PROTOCOL))
 
     async def _infer(self, scope: Scope, receive: Receive) -> Response:
         """Predict a batch."""
@@ -197,25 +192,20 @@ class InferenceV2:
         body = await read_body(headers, receive, self._service.request_bytes, check_type=False)
         with span("request.parse", bytes=len(body)):
             text, raw = split_body(body, _text(headers, HEADER_LENGTH))
-            fields = parse_json(text)
-            if not isinstance(fields, dict):
-                raise protocol_error("", "should be an object with inputs")
-            if not isinstance(fields.get("id"), str | None):
-                raise RequestError(400, Detail(("id",), "should be a string", PROTOCOL))
-            parameters = read_object(fields, "parameters")
-            work = read_work(parameters)
-            outputs = read_outputs(model, fields.get("outputs"), parameters)
+            request = validated(InferenceRequest, parse_json(text))
+            outputs = read_outputs(model, request)
             batch = await in_thread_if_long(
-                model, len(text), lambda: _read_batch(model, fields.get("inputs"), raw)
+                model, len(text), lambda: _read_batch(model, request, raw)
             )
             names = [output.name for output in outputs]
             check_row_count(model, len(batch), names, ("outputs",))
+        work = None if request.parameters is None else request.parameters.work
         result = await self._service.predict(model, batch, work, receive)
         with span("response.encode"):
             check_answer_size(model, result, names, ("outputs",))
             with_ids = any(output.name == PREDICTION_ID for output in outputs)
             ids = make_prediction_ids(model, result, self._service.ids) if with_ids else []
-            response = write_response(model, fields.get("id"), result, outputs, prediction_ids=ids)
+            response = write_response(model, request.id, result, outputs, prediction_ids=ids)
             await compress(response, _text(headers, "accept-encoding") or "")
             after = self._service.after_response.after
             response.background = after(model, batch, result.prediction, ids)
@@ -255,5 +245,6 @@ def _config_entry(tensor: TensorSpec) -> dict[str, Any]:
     return {"name": tensor.name, "data_type": data_type, "dims": list(tensor.shape)}
 
 
-def _read_batch(model: Model, inputs: object, raw: bytes) -> Any:
-    return model.inputs.read_tensors([*read_tensors(inputs, raw, model.inputs.max_axes)])
+def _read_batch(model: Model, request: InferenceRequest, raw: bytes) -> Any:
+    tensors = read_tensors(request.inputs, raw, model.inputs.max_axes)
+    return model.inputs.read_tensors([*tensors])

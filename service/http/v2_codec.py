@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,11 +13,11 @@ import numpy as np
 import orjson
 from starlette.responses import Response
 
-from tidegate.service.http.v2_tensors import NO_SHARED_MEMORY, pack, read_object
+from tidegate.service.http.body_types import InferenceRequest
+from tidegate.service.http.v2_tensors import pack
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.tasks.contract import Output as Values
 from tidegate.service.model.tensor_spec import BYTES
-from tidegate.service.model.work import WORKS, Work
 from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, format_value
 from tidegate.service.serving.model_service import BatchResult
 
@@ -34,59 +34,34 @@ class Output:
     binary: bool
 
 
-def read_work(parameters: Mapping[str, Any]) -> Work | None:
-    """The kind of a request, from its parameters.
-
-    Raises:
-        RequestError: 422, the kind is unknown.
-    """
-    work: Work | None = parameters.get("work")
-    if work is None or work in WORKS:
-        return work
-    message = f"should be one of {', '.join(WORKS)}"
-    raise RequestError(422, Detail(("parameters", "work"), message, "literal_error"))
-
-
-def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -> list[Output]:
+def read_outputs(model: Model, request: InferenceRequest) -> list[Output]:
     """The requested outputs; all outputs of the model if the request names none.
 
     Raises:
-        RequestError: 400, naming the unsupported output or extension.
+        RequestError: 400, naming the unknown output.
     """
-    binary = parameters.get("binary_data_output") is True
+    binary = request.parameters is not None and request.parameters.binary_data_output is True
     names = [output.name for output in model.task.outputs]
-    known = [*names, *([] if model.task.no_feedback else [PREDICTION_ID])]
-    if outputs is None:
+    if request.outputs is None:
         return [Output(name, binary) for name in names]
-    if not isinstance(outputs, list):
-        raise RequestError(400, Detail(("outputs",), "should be a list", PROTOCOL))
-    found: list[Output] = []
-    for entry in outputs:
-        if not isinstance(entry, dict) or "name" not in entry:
-            message = f"each should be an object with a name: {', '.join(known)}"
-            raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
-        name = entry["name"]
+    known = [*names, *([] if model.task.no_feedback else [PREDICTION_ID])]
+    found: dict[str, Output] = {}
+    for output in request.outputs:
+        name, options = output.name, output.parameters
         if name not in known:
             message = f"outputs are {', '.join(known)}; got {format_value(name)}"
             raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
-        if any(output.name == name for output in found):
+        if name in found:
             message = f"{name} is named twice; name each output once"
             raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
-        options = read_object(entry, "parameters")
-        if "shared_memory_region" in options:
-            raise RequestError(400, Detail(("outputs",), f"{name}: {NO_SHARED_MEMORY}", PROTOCOL))
-        if "classification" in options:
-            message = f"{name}: the classification extension is not supported"
-            if model.task.large_output:
-                message += f"; request {model.task.large_output}"
-            raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
-        found.append(Output(name, options.get("binary_data", binary) is True))
-    return found
+        own = None if options is None else options.binary_data
+        found[name] = Output(name, binary if own is None else own)
+    return [*found.values()]
 
 
 def write_response(
     model: Model,
-    request_id: object,
+    request_id: str | None,
     result: BatchResult,
     outputs: list[Output],
     *,
@@ -96,7 +71,7 @@ def write_response(
 
     Args:
         model: the model.
-        request_id: returned if it is a string.
+        request_id: returned if it has one.
         result: the prediction.
         outputs: the requested outputs.
         prediction_ids: the prediction id of each row, if requested.
@@ -127,7 +102,7 @@ def write_response(
         "parameters": {"device": result.device, "work": result.work},
         "outputs": described,
     }
-    if isinstance(request_id, str):
+    if request_id is not None:
         head["id"] = request_id
     text = orjson.dumps(head)
     headers = {"content-type": "application/json"}

@@ -16,18 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.service.http.body import byte_count
+from tidegate.service.http.body_types import InferenceInput
 from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.model.tensor_spec import BYTES, DTYPES, Tensor
 from tidegate.service.request_errors import (
     PROTOCOL,
     Detail,
     RequestError,
-    format_value,
     protocol_error,
 )
 
-DATATYPES: Final = (BYTES, *DTYPES)
-NO_SHARED_MEMORY: Final = "shared memory is not supported: send the values in the body"
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -51,51 +49,36 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[:length], body[length:]
 
 
-def read_object(entry: dict[str, Any], key: str) -> dict[str, Any]:
-    """The object at an optional key; empty if it is absent or null.
-
-    Raises:
-        RequestError: 400, it is anything else.
-    """
-    found = entry.get(key)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise RequestError(400, Detail((key,), "should be an object", PROTOCOL))
-    return found
-
-
-def read_tensors(inputs: object, raw: bytes, max_axes: int = 2) -> Iterator[Tensor]:
+def read_tensors(
+    inputs: Sequence[InferenceInput], raw: bytes, max_axes: int = 2
+) -> Iterator[Tensor]:
     """The tensors in `inputs` of a request, with binary values from `raw`.
 
     Args:
-        inputs: the JSON value.
+        inputs: those in JSON.
         raw: the bytes after the JSON.
         max_axes: largest number of axes of a tensor.
 
     Raises:
         RequestError: 400, naming the invalid input.
     """
-    if not isinstance(inputs, list) or not inputs:
-        raise RequestError(400, Detail(("inputs",), "should be a list of tensors", PROTOCOL))
     start = 0
-    for position, entry in enumerate(inputs):
-        name, datatype, shape = _head(entry, position, max_axes)
-        size = _parameters(entry, name).get("binary_data_size")
+    for entry in inputs:
+        name, shape = entry.name, tuple(entry.shape)
+        _check_shape(name, shape, max_axes)
+        size = None if entry.parameters is None else entry.parameters.binary_data_size
         if size is None:
-            values: Sequence[Any] | npt.NDArray[Any] = _flat(entry.get("data"), name, len(shape))
+            values: Sequence[Any] | npt.NDArray[Any] = _flat(entry.data, name, len(shape))
         else:
-            if type(size) is not int or not 0 <= size <= len(raw) - start:
-                raise protocol_error(
-                    name, f"binary_data_size does not fit the body: {format_value(size)}"
-                )
-            values = _unpack(raw[start : start + size], datatype, name)
+            if size > len(raw) - start:
+                raise protocol_error(name, f"binary_data_size {size} does not fit the body")
+            values = _unpack(raw[start : start + size], entry.datatype, name)
             start += size
         if len(values) != prod(shape):
             raise protocol_error(
                 name, f"shape {list(shape)} needs {prod(shape)} values, got {len(values)}"
             )
-        yield Tensor(name, datatype, shape, values)
+        yield Tensor(name, entry.datatype, shape, values)
     if start != len(raw):
         raise protocol_error("", f"{len(raw) - start} bytes follow the last tensor")
 
@@ -112,41 +95,17 @@ def pack(values: Sequence[Any] | npt.NDArray[Any], datatype: str) -> bytes:
     return b"".join(parts)
 
 
-def _head(entry: object, position: int, max_axes: int) -> tuple[str, str, tuple[int, ...]]:
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise protocol_error(str(position), "should be an object with a name")
-    name: str = entry["name"]
-    datatype, shape = entry.get("datatype"), entry.get("shape")
-    if datatype not in DATATYPES:
-        known = ", ".join(DATATYPES)
-        raise protocol_error(
-            name, f"datatype should be one of {known}, got {format_value(datatype)}"
-        )
-    if (
-        not isinstance(shape, list)
-        or not 1 <= len(shape) <= max_axes
-        or not all(type(size) is int and size >= 1 for size in shape)
-    ):
+def _check_shape(name: str, shape: tuple[int, ...], max_axes: int) -> None:
+    if len(shape) > max_axes:
         expected = (
             "[rows] or [rows, columns]"
             if max_axes == 2
             else f"a list of 1 to {max_axes} sizes, the rows first"
         )
-        raise protocol_error(name, f"shape should be {expected}, each 1 or more")
+        raise protocol_error(name, f"shape should be {expected}")
     if shape[0] > MAX_ROWS:
         message = f"At most {MAX_ROWS} rows are accepted in one request, got {shape[0]}"
         raise RequestError(422, Detail(("inputs", name), message, "too_long"))
-    return name, str(datatype), tuple(shape)
-
-
-def _parameters(entry: dict[str, Any], name: str) -> dict[str, Any]:
-    try:
-        parameters = read_object(entry, "parameters")
-    except RequestError:
-        raise protocol_error(name, "parameters should be an object") from None
-    if "shared_memory_region" in parameters:
-        raise protocol_error(name, NO_SHARED_MEMORY)
-    return parameters
 
 
 def _flat(data: object, name: str, axes: int) -> list[Any]:

@@ -11,8 +11,9 @@ import pytest
 
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served
+from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.runtime.metrics_text import sample_value
-from tidegate.service.http.feedback import BLOCK_OUTCOMES, accept, status_of
+from tidegate.service.http.feedback import BLOCK_OUTCOMES, status_of
 
 
 async def predict(served: Served, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -108,6 +109,7 @@ async def test_a_late_label_gets_410_and_is_counted_as_expired(
         {"outcomes": [{}], "more": 1},
         {"outcomes": [{"prediction_id": "x"}]},
         {"outcomes": [{"prediction_id": "x", "label": "late", "more": 1}]},
+        {"outcomes": [{"prediction_id": "x", "label": "late", "value": "late"}]},
         {"outcomes": [7]},
         {"outcomes": [{"prediction_id": "x", "label": "late"}] * 4097},
     ],
@@ -153,12 +155,14 @@ async def test_other_requests_run_while_many_labels_are_processed(
             processed += 1
             return accept(*arguments)
 
+        accept = FeedbackProcessor.accept
+        monkeypatch.setattr(FeedbackProcessor, "accept", counting)
+
         async def observe() -> None:
             while True:
                 observed.add(processed)
                 await asyncio.sleep(0)
 
-        monkeypatch.setattr("tidegate.service.http.feedback.accept", counting)
         predictions = await predict(served, samples[: 3 * BLOCK_OUTCOMES])
         observing = asyncio.create_task(observe())
         response = await send(served, *(outcome(each, "late") for each in predictions))

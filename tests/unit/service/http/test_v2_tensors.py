@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.request_errors import says
+from tidegate.service.http.body_types import InferenceRequest, validated
 from tidegate.service.http.v2_tensors import pack, read_tensors, split_body
-from tidegate.service.model.tensor_spec import DTYPES
+from tidegate.service.model.tensor_spec import DTYPES, Tensor
 from tidegate.service.request_errors import RequestError
 
 
@@ -21,8 +22,13 @@ def entry(**change: Any) -> dict[str, Any]:
     return {"name": "x", "datatype": "FP32", "shape": [2, 1], "data": [1.5, 2]} | change
 
 
+def read(inputs: object, raw: bytes) -> list[Tensor]:
+    """The tensors of a request."""
+    return list(read_tensors(validated(InferenceRequest, {"inputs": inputs}).inputs, raw))
+
+
 def test_nested_and_flat_data_are_the_same() -> None:
-    flat, nested = read_tensors([entry(), entry(name="y", data=[[1.5], [2]])], b"")
+    flat, nested = read([entry(), entry(name="y", data=[[1.5], [2]])], b"")
     assert list(flat.values) == list(nested.values) == [1.5, 2]
     assert flat.rows == 2
 
@@ -32,7 +38,7 @@ def test_packed_values_are_read_back(datatype: str) -> None:
     values: list[Any] = ["JFK", "Zürich"] if datatype == "BYTES" else [1, 2]
     raw = pack(values, datatype)
     described = {"name": "x", "datatype": datatype, "shape": [2]}
-    (tensor,) = read_tensors([described | {"parameters": {"binary_data_size": len(raw)}}], raw)
+    (tensor,) = read([described | {"parameters": {"binary_data_size": len(raw)}}], raw)
     assert list(tensor.values) == ([True, True] if datatype == "BOOL" else values)
 
 
@@ -42,7 +48,7 @@ def test_strings_are_read_back_from_the_binary_format(texts: list[str]) -> None:
     assert len(raw) == sum(4 + len(text.encode()) for text in texts)
     if texts:
         described = {"name": "x", "datatype": "BYTES", "shape": [len(texts)]}
-        (tensor,) = read_tensors([described | {"parameters": {"binary_data_size": len(raw)}}], raw)
+        (tensor,) = read([described | {"parameters": {"binary_data_size": len(raw)}}], raw)
         assert tensor.values == texts
 
 
@@ -52,29 +58,36 @@ def test_several_raw_tensors_are_read_in_order() -> None:
         entry(data=None, parameters={"binary_data_size": 8}),
         entry(name="y", datatype="BYTES", data=None, parameters={"binary_data_size": len(second)}),
     ]
-    x, y = read_tensors(inputs, first + second)
+    x, y = read(inputs, first + second)
     assert (list(x.values), list(y.values)) == ([1, 2], ["a", "bc"])
 
 
 @pytest.mark.parametrize(
     ("inputs", "raw", "message"),
     [
-        (None, b"", "inputs: should be a list of tensors"),
-        ([], b"", "inputs: should be a list of tensors"),
-        ([3], b"", r"inputs\.0: should be an object with a name"),
-        ([entry(datatype="BOOLEAN")], b"", r"inputs\.x: datatype should be one of BYTES, FP16"),
-        ([entry(datatype=["x"])], b"", r"datatype should be one of BYTES, .*, got a list"),
-        ([entry(shape=None)], b"", r"inputs\.x: shape should be"),
-        ([entry(shape=[])], b"", r"inputs\.x: shape should be"),
-        ([entry(shape=[0, 1])], b"", r"inputs\.x: shape should be"),
-        ([entry(shape=[True, 1])], b"", r"inputs\.x: shape should be"),
+        (None, b"", "inputs: Input should be a valid list"),
+        ([], b"", "inputs: List should have at least 1 item"),
+        ([3], b"", r"inputs\.0: Input should be an object"),
+        ([{}], b"", r"inputs\.0\.name: Field required"),
+        (
+            [entry(datatype="BOOLEAN")],
+            b"",
+            r"inputs\.0\.datatype: Input should be 'BOOL', .*'FP16'",
+        ),
+        ([entry(datatype=["x"])], b"", r"inputs\.0\.datatype: Input should be 'BOOL'"),
+        ([entry(shape=None)], b"", r"inputs\.0\.shape: Input should be a valid list"),
+        ([entry(shape=[])], b"", r"inputs\.0\.shape: List should have at least 1 item"),
+        ([entry(shape=[0, 1])], b"", r"inputs\.0\.shape\.0: .* greater than or equal to 1"),
+        ([entry(shape=[True, 1])], b"", r"inputs\.0\.shape\.0: Input should be a valid integer"),
+        ([entry(shape=[2, 1, 1])], b"", r"inputs\.x: shape should be \[rows\] or"),
         ([entry(shape=[4097, 1])], b"", r"inputs\.x: At most 4096 rows"),
         ([entry(shape=[3, 1])], b"", r"inputs\.x: shape \[3, 1\] needs 3 values, got 2"),
         ([entry(data="ab")], b"", r"inputs\.x: data should be a list"),
         ([entry(data=[[1], 2])], b"", r"inputs\.x: data should be nested evenly"),
         ([entry(parameters={"binary_data_size": 9})], b"12345678", "does not fit the body"),
-        ([entry(parameters={"binary_data_size": -1})], b"", "does not fit the body"),
-        ([entry(parameters={"binary_data_size": "8"})], b"12345678", "does not fit the body"),
+        ([entry(parameters={"binary_data_size": -1})], b"", r"binary_data_size: .* or equal to 0"),
+        ([entry(parameters={"binary_data_size": "8"})], b"12345678", "a valid integer"),
+        ([entry(parameters={"shared_memory_region": "r"})], b"", "shared memory is not supported"),
         (
             [entry(parameters={"binary_data_size": 7})],
             b"1234567",
@@ -85,7 +98,7 @@ def test_several_raw_tensors_are_read_in_order() -> None:
 )
 def test_the_error_of_an_invalid_tensor_names_it(inputs: object, raw: bytes, message: str) -> None:
     with pytest.raises(RequestError, check=says(message)) as caught:
-        list(read_tensors(inputs, raw))
+        read(inputs, raw)
     assert caught.value.status in {400, 422}
 
 
@@ -100,7 +113,7 @@ def test_the_error_of_an_invalid_tensor_names_it(inputs: object, raw: bytes, mes
 def test_the_error_of_an_invalid_string_gives_the_reason(raw: bytes, message: str) -> None:
     described = entry(datatype="BYTES", shape=[1], parameters={"binary_data_size": len(raw)})
     with pytest.raises(RequestError, check=says(message)):
-        list(read_tensors([described], raw))
+        read([described], raw)
 
 
 def test_the_header_length_splits_the_body() -> None:
