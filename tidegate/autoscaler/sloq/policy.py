@@ -29,7 +29,7 @@ from tidegate.autoscaler.sloq.forecast import current_rate, learn_reserve
 from tidegate.autoscaler.sloq.pace import ScalingStep, pace, recent_largest
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
-from tidegate.autoscaler.sloq.size import Size, size_for
+from tidegate.autoscaler.sloq.size import Demand, Size, size_for
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
@@ -79,9 +79,7 @@ class _Sloq:
         horizon = startup + parameters.tick_seconds
         rate = current_rate(state, checked, now, parameters.burst_sigmas)
         service = (state.service_seconds or parameters.service_seconds) * state.occupancy
-        size = size_for(
-            parameters, state, checked, now=now, rate=rate, service=service, horizon=horizon
-        )
+        size = size_for(parameters, state, checked, Demand(now, rate, service, horizon))
         step = pace(
             parameters, state, checked, size, horizon, current=signals.desired, now=now, full=full
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -53,71 +54,88 @@ class Size:
     meetable: bool
 
 
-def size_for(
-    parameters: SloqParameters,
-    state: SloqState,
-    checked: CheckedSignals,
-    *,
-    now: float,
-    rate: float,
-    service: float,
-    horizon: float,
-) -> Size:
-    """The size for a rate. It never decreases when arrival rates increase.
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What arrives at a tick, and how soon another replica helps.
 
-    Args:
-        parameters: of the policy.
-        state: of the policy, updated at this tick.
-        checked: the signals.
+    Attributes:
         now: the time in seconds.
         rate: the current arrival rate, in requests a second.
         service: how long a request occupies a slot, in seconds.
         horizon: seconds until a replica started now is ready.
     """
+
+    now: float
+    rate: float
+    service: float
+    horizon: float
+
+
+def size_for(
+    parameters: SloqParameters, state: SloqState, checked: CheckedSignals, demand: Demand
+) -> Size:
+    """The size for a demand. It never decreases when arrival rates increase.
+
+    Args:
+        parameters: of the policy.
+        state: of the policy, updated at this tick.
+        checked: the signals.
+        demand: what arrives.
+    """
+    service = demand.service
     mean = state.service_seconds or parameters.service_seconds
     first_byte = parameters.until == "first_byte"
     p95 = state.service_seconds_p95
     # Before the time to the first byte is measured, only the mean to the last byte is known.
     alone = p95 or (0.0 if first_byte else mean)
     meetable = max(alone, 0.0 if first_byte else mean) < parameters.slo_seconds
-    backlog = _backlog_ahead(
-        parameters, state, checked, now=now, rate=rate, service=service, horizon=horizon
-    )
-    work = (rate + state.reserve) * service
+    backlog = _backlog_ahead(parameters, state, checked, demand)
+    work = (demand.rate + state.reserve) * service
     load = work + backlog * service * parameters.backlog_ahead / BACKLOG_SECONDS
     stay_load = max(work * (1 + parameters.stay_margin), _observed(state, checked, service))
     late = max(LEAST_LATE, parameters.late_share * (1 - parameters.slo_quantile))
     # One replica more than the maximum is enough to show that the maximum is too low.
     most = (parameters.max + 1) * checked.slots
-    allowed = allowed_wait(parameters, p95 or (parameters.slo_seconds if first_byte else mean))
-    # The rest of the wait is for a jump or a slowdown, which no model knows.
-    planned = min(allowed, parameters.wait_share * max(allowed, service))
-
-    def slots(load: float, wait: float) -> int:
-        return slots_needed(
-            *(load, wait / service, late),
-            utilisation=MAX_UTILISATION,
-            peakedness=state.strain,
-            max_slots=most,
+    wait = allowed_wait(parameters, p95 or (parameters.slo_seconds if first_byte else mean))
+    if meetable:
+        # The rest of the wait is for a jump or a slowdown, which no model knows.
+        planned = min(wait, parameters.wait_share * max(wait, service))
+        within = partial(
+            slots_needed, utilisation=MAX_UTILISATION, peakedness=state.strain, max_slots=most
         )
 
-    if meetable:
-        # One replica that keeps the objective is enough: a second one is twice the cost.
-        wait = allowed if slots(load, allowed) <= checked.slots else planned
-        stay_wait = allowed if slots(stay_load, allowed) <= checked.slots else planned
-        needed, stay = slots(load, wait), slots(stay_load, stay_wait)
+        def slots(load: float) -> tuple[int, float]:
+            """The slots for a load, and the wait that they keep."""
+            needed = within(load, wait / service, late)
+            # One replica that keeps the objective is enough: a second one is twice the cost.
+            if needed <= checked.slots:
+                return needed, wait
+            return within(load, planned / service, late), planned
+
+        (needed, wait), (stay, _) = slots(load), slots(stay_load)
     else:
-        # Enough that the queue does not grow, but a dependency that breaks could need any number: at most
-        # half-way from what was needed while the objective could be met to the maximum.
-        cap, wait = most, allowed
-        if state.peak:
-            before = math.ceil(state.peak / checked.slots)
-            cap = min(cap, max(before, (before + parameters.max) // 2) * checked.slots)
-        needed, stay = (math.ceil(min(one / MAX_UTILISATION, cap)) for one in (work, stay_load))
+        needed, stay = (
+            _slots_to_keep_up(one, parameters, state, checked) for one in (work, stay_load)
+        )
     return Size(
-        *(rate, state.reserve, service, backlog, load, wait, late, alone),
+        *(demand.rate, state.reserve, service, backlog, load, wait, late, alone),
         *(needed, stay, needed >= most, meetable),
     )
+
+
+def _slots_to_keep_up(
+    load: float, parameters: SloqParameters, state: SloqState, checked: CheckedSignals
+) -> int:
+    """The slots with which the queue does not grow, if no number of them meets the objective.
+
+    A dependency that breaks could need any number: at most half-way from what was needed while the objective
+    could be met to the maximum.
+    """
+    cap = (parameters.max + 1) * checked.slots
+    if state.peak:
+        before = math.ceil(state.peak / checked.slots)
+        cap = min(cap, max(before, (before + parameters.max) // 2) * checked.slots)
+    return math.ceil(min(load / MAX_UTILISATION, cap))
 
 
 def _observed(state: SloqState, checked: CheckedSignals, service: float) -> float:
@@ -138,22 +156,17 @@ def _observed(state: SloqState, checked: CheckedSignals, service: float) -> floa
 
 
 def _backlog_ahead(
-    parameters: SloqParameters,
-    state: SloqState,
-    checked: CheckedSignals,
-    *,
-    now: float,
-    rate: float,
-    service: float,
-    horizon: float,
+    parameters: SloqParameters, state: SloqState, checked: CheckedSignals, demand: Demand
 ) -> float:
     """The requests that will queue when a replica started now is ready.
 
     A fluid: until then the current rate flows in, and the ready replicas' slots, and those of the starting
     ones from when they are ready on, each finish one request per time in a slot.
     """
+    horizon = demand.horizon
     # A replica that is started now is ready a tick before the horizon.
-    since = [max(0.0, now - at + parameters.tick_seconds) for at in state.starting]
+    since = [max(0.0, demand.now - at + parameters.tick_seconds) for at in state.starting]
     replica_seconds = state.ready * horizon + sum(min(horizon, one) for one in since)
     queued = max(0.0, (checked.signals.in_system or 0.0) - state.ready * checked.slots)
-    return max(0.0, queued + rate * horizon - replica_seconds * checked.slots / service)
+    finished = replica_seconds * checked.slots / demand.service
+    return max(0.0, queued + demand.rate * horizon - finished)
