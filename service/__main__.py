@@ -12,8 +12,8 @@ from tidegate.settings import SettingsError, load
 with exit_if_package_missing():
     import uvicorn  # noqa: F401  `serve` imports it, when it is too late for a sentence
 
-    from tidegate.service.server import run
-    from tidegate.serving import PortInUseError, ReplicaFailedError
+    from tidegate.service.http.app import create_app
+    from tidegate.serving import PortInUseError, ReplicaFailedError, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     options = parser.parse_args(arguments)
     try:
-        run(load(), host=options.host, port=options.port)
+        replica = create_app(load()).state.replica
+        serve(replica, host=options.host, port=options.port, websockets=False)
     except (SettingsError, PortInUseError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

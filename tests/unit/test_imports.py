@@ -13,7 +13,7 @@ TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
 @pytest.mark.parametrize(
     ("module", "unused"),
     [
-        ("tidegate.service.server", {*TRAINING, "aiohttp", "elasticsearch", "google.protobuf"}),
+        ("tidegate.service.__main__", {*TRAINING, "aiohttp", "elasticsearch", "google.protobuf"}),
         # In Docker Compose they have 80 and 96 MiB.
         ("tidegate.autoscaler.live.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         ("tidegate.resizer.compose.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),

@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from tidegate.service.__main__ import main
-from tidegate.service.server import run
-from tidegate.serving import PortInUseError
-from tidegate.settings import Settings
 
 
-def test_the_error_of_a_port_in_use_names_it(tmp_path: Path) -> None:
+def test_the_error_of_a_port_in_use_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        settings = Settings(stack={"data_dir": tmp_path})
-        with pytest.raises(PortInUseError, match=f"port {port}: Address already in use"):
-            run(settings, host="127.0.0.1", port=port)
+        assert main(["--port", str(port)]) == 2
+    assert f"port {port}: Address already in use" in capsys.readouterr().err
 
 
 def test_the_error_of_an_invalid_setting_names_it(
