@@ -11,7 +11,7 @@ from tidegate.monitoring.counting.residuals import MIN_ROWS, calibrate_residuals
 from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.artefacts.rows import Rows
-from tidegate.service.model.predictions import Classification, Prediction, Regression
+from tidegate.service.model.predictions import Classification, Prediction
 
 DECIMALS: Final = 4
 
@@ -43,9 +43,9 @@ def measure(rows: Rows, prediction: Prediction, classes: int) -> tuple[Reference
         reference = build_reference(rows.features, rows.matrix, calibrate(own, indices), counts)
         accuracy = float((own.labels == indices).mean())
         return reference, {"rows": len(indices), "accuracy": round(accuracy, DECIMALS)}
-    if not isinstance(prediction, Regression):
+    if not isinstance(prediction, np.ndarray):
         return build_reference(rows.features, rows.matrix), {}
-    values = prediction.values
+    values = prediction
     if not np.isfinite(values).all():
         raise ImportModelError("it predicts a value that is not finite for a row of the CSV file")
     if not has_truth:

@@ -34,8 +34,8 @@ from tidegate.service.artefacts.source_model import SourceModel
 from tidegate.service.artefacts.synthetic_rows import PROBE_ROWS, random_rows, with_holes
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature, Matrix, Schema
+from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.predictor import load_predictor
 from tidegate.service.model.signature import Signature
 
 TOLERATED_FRACTION: Final = 0.01
@@ -103,7 +103,7 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
 def _try(found: artefact.Artefact) -> None:
     """Load the artefact as a replica does, and predict rows with it."""
     try:
-        load_predictor(found)
+        open_predictor(found)
     except artefact.ArtefactError as error:
         raise ImportModelError(str(error).removeprefix(f"{found.path / artefact.ONNX} ")) from error
 

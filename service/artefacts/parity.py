@@ -101,7 +101,7 @@ def compare(
         ) from error
     if isinstance(found, Classification):
         return compare_probabilities(expected, found.probabilities, found.labels, labels)
-    return compare_values(expected, found.values)
+    return compare_values(expected, found)
 
 
 def compare_probabilities(

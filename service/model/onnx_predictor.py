@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Generic
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,9 @@ import onnxruntime
 
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.inputs.registry import make_inputs
+from tidegate.service.model.predictor import Predictor
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tasks.contract import PredictionT, Task
+from tidegate.service.model.tasks.contract import Task
 from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.request_errors import Detail, RequestError
 
@@ -19,7 +20,7 @@ MAX_REASON_CHARACTERS: Final = 300
 """Some messages of ONNX Runtime have the values of a tensor."""
 
 
-class OnnxPredictor(Generic[PredictionT]):
+class OnnxPredictor(Predictor):
     """A loaded graph. Thread-safe.
 
     Args:
@@ -31,11 +32,8 @@ class OnnxPredictor(Generic[PredictionT]):
         ValueError: it has other inputs or outputs than these.
     """
 
-    problem: Final = ""
-
-    def __init__(self, graph: bytes | str, inputs: Inputs[Any], task: Task[PredictionT]) -> None:
-        self.inputs: Final = inputs
-        self.task: Final = task
+    def __init__(self, graph: bytes | str, inputs: Inputs[Any], task: Task[Any]) -> None:
+        super().__init__(inputs, task)
         options = onnxruntime.SessionOptions()
         # One thread per request: slots provide the parallelism, and a pool would spin on the CPU of others.
         options.intra_op_num_threads = 1
@@ -47,8 +45,8 @@ class OnnxPredictor(Generic[PredictionT]):
         inputs.graph_inputs({each.name: each.type for each in self._session.get_inputs()})
         self._outputs = task.graph_outputs([each.name for each in self._session.get_outputs()])
 
-    def predict(self, batch: Any) -> PredictionT:
-        """Predict each row of a batch of `inputs`.
+    def predict(self, batch: Any) -> Any:
+        """Predict each row.
 
         Raises:
             RequestError: 422, the graph cannot run on tensors of such sizes or values.
@@ -67,11 +65,8 @@ class OnnxPredictor(Generic[PredictionT]):
             message = f"The model cannot run on these tensors: {reason}"
             raise RequestError(422, Detail(("inputs",), message, "model_input")) from None
 
-    def close(self) -> None:
-        """Nothing to end."""
 
-
-def open_graph(graph: bytes | str, signature: Signature) -> OnnxPredictor[Any]:
+def open_graph(graph: bytes | str, signature: Signature) -> OnnxPredictor:
     """A graph as a predictor of a signature.
 
     Raises:

@@ -43,37 +43,10 @@ class Classification:
             self.rounded = self.confidence.astype(float).round(DECIMALS).tolist()
 
 
-@dataclass(frozen=True, slots=True)
-class Regression:
-    """The predictions of a regressor.
-
-    Attributes:
-        values: the predicted value of each row; not finite where the model has none.
-    """
-
-    values: npt.NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """The named outputs of any other model.
-
-    Attributes:
-        outputs: an array per output; the first axis is the rows.
-    """
-
-    outputs: Mapping[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class JsonValues:
-    """The results of a predictor in Python.
-
-    Attributes:
-        texts: the JSON text of each row.
-    """
-
-    texts: Sequence[bytes]
-
-
-Prediction: TypeAlias = Classification | Regression | Values | JsonValues
+Numbers: TypeAlias = npt.NDArray[np.floating[Any]]
+"""The predictions of a regressor: the value of each row; not finite where the model has none."""
+Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
+"""The named outputs of any other model: an array each; the first axis is the rows."""
+JsonTexts: TypeAlias = Sequence[bytes]
+"""The results of a predictor in Python: the JSON text of each row."""
+Prediction: TypeAlias = Classification | Numbers | Outputs | JsonTexts

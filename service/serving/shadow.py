@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.service.model.artefact import Artefact, Manifest
-from tidegate.service.model.predictor import Predictor, load_predictor
+from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Agreement, IncomparableError, Task
@@ -80,7 +80,7 @@ class Shadow:
             self._compare = task.comparison(shadow)
         except IncomparableError as error:
             raise ShadowError(f"model.shadow_path: {artefact.path} {error}") from error
-        self._predictor: Predictor = load_predictor(artefact, hosting=hosting)
+        self._predictor, _ = open_predictor(artefact, hosting=hosting)
         self._model = model
         self._shadow = shadow
         self.metrics: Final = ShadowMetrics(registry, model, shadow)

@@ -11,9 +11,9 @@ from typing import Any, Final
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.predictions import Prediction
+from tidegate.service.model.predictor import Predictor
 from tidegate.service.model.python_runtime.code import PredictorError
 from tidegate.service.model.python_runtime.hosting import Hosting
-from tidegate.service.model.python_runtime.runner import Failure
 from tidegate.service.model.python_runtime.worker import Start, Worker, WorkerEndedError
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Task
@@ -29,7 +29,7 @@ ENDED: Final = "predictor_ended"
 log = get_logger("tidegate.service.model.python_runtime.in_processes")
 
 
-class ProcessPredictor:
+class ProcessPredictor(Predictor):
     """Sends each batch to a process that is idle. Thread-safe.
 
     Args:
@@ -45,8 +45,7 @@ class ProcessPredictor:
     def __init__(
         self, artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
     ) -> None:
-        self.inputs: Final = inputs
-        self.task: Final = task
+        super().__init__(inputs, task)
         signature = Signature.model_validate(
             {name: getattr(artefact.manifest, name) for name in Signature.model_fields}
         )
@@ -103,8 +102,8 @@ class ProcessPredictor:
                 worker.kill()  # its pipe may hold half a message
                 raise
             self._give_back(worker)
-            if isinstance(found, Failure):
-                raise found.error()
+            if isinstance(found, RequestError):
+                raise found
             return found
 
     def close(self) -> None:

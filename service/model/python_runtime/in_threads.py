@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.predictions import Prediction
+from tidegate.service.model.predictor import Predictor
 from tidegate.service.model.python_runtime.code import PredictorError
 from tidegate.service.model.python_runtime.hosting import Hosting
-from tidegate.service.model.python_runtime.runner import Failure, Runner
+from tidegate.service.model.python_runtime.runner import Runner
 from tidegate.service.model.tasks.contract import Task
 
 
-class ThreadPredictor:
+class ThreadPredictor(Predictor):
     """Calls the predictor in the calling thread; several threads may call it at once.
 
     Args:
@@ -26,13 +27,10 @@ class ThreadPredictor:
         ArtefactError: it cannot be loaded.
     """
 
-    problem: Final = ""
-
     def __init__(
         self, artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
     ) -> None:
-        self.inputs: Final = inputs
-        self.task: Final = task
+        super().__init__(inputs, task)
         try:
             self._runner = Runner(artefact.manifest, hosting.app_dir)
         except PredictorError as error:
@@ -44,10 +42,4 @@ class ThreadPredictor:
         Raises:
             RequestError: 500, it raised or returned something invalid.
         """
-        found = self._runner.predict(batch.rows)
-        if isinstance(found, Failure):
-            raise found.error()
-        return found
-
-    def close(self) -> None:
-        """Nothing to end: a thread cannot be cancelled."""
+        return self._runner.predict(batch.rows)

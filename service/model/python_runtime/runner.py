@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -17,19 +16,6 @@ from tidegate.serving import code_location
 
 WRONG_RESULT: Final = "predictor_result"
 """The error type of a request for which the predictor returned something invalid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a request has no prediction: a sentence without any value of the request, and an error type."""
-
-    message: str
-    type: str
-
-    def error(self) -> RequestError:
-        """The error response: 500."""
-        detail = Detail(("model",), self.message, self.type)
-        return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 class Runner:
@@ -48,8 +34,12 @@ class Runner:
         self._name, self._task = signature.predictor, make_task(signature)
         self._predictor = load_predictor(signature.predictor)
 
-    def predict(self, rows: list[dict[str, Any]]) -> Prediction | Failure:
-        """The prediction of rows, or why there is none. Never raises."""
+    def predict(self, rows: list[dict[str, Any]]) -> Prediction:
+        """The prediction of rows.
+
+        Raises:
+            RequestError: 500, there is none; it has no value of the request.
+        """
         name = self._name
         try:
             results = self._predictor.predict(rows)
@@ -57,13 +47,17 @@ class Runner:
             # Without the text of the exception: it may contain values of the request.
             kind, where = type(error).__name__, code_location(error.__traceback__)
             message = f"predict of {name} raised {kind}{f' ({where})' if where else ''}"
-            return Failure(f"{message}: see that line", kind)
+            raise _failure(f"{message}: see that line", kind) from None
         try:
             found: Prediction = self._task.from_results(listed(results, len(rows)))
         except ResultError as error:
-            return Failure(f"predict of {name} {error}", WRONG_RESULT)
+            raise _failure(f"predict of {name} {error}", WRONG_RESULT) from None
         except Exception as error:  # noqa: BLE001  of a type of its own, which may fail when it is read
             kind = type(error).__name__
             message = f"predict of {name} returned something that cannot be read ({kind})"
-            return Failure(message, WRONG_RESULT)
+            raise _failure(message, WRONG_RESULT) from None
         return found
+
+
+def _failure(message: str, kind: str) -> RequestError:
+    return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, Detail(("model",), message, kind))

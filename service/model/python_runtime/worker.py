@@ -15,8 +15,9 @@ from typing import Any, Final, TypeAlias
 
 from tidegate.service.model.predictions import Prediction
 from tidegate.service.model.python_runtime.code import PredictorError
-from tidegate.service.model.python_runtime.runner import Failure, Runner
+from tidegate.service.model.python_runtime.runner import Runner
 from tidegate.service.model.signature import Signature
+from tidegate.service.request_errors import RequestError
 
 START_METHOD: Final = "spawn"
 """A fork would copy the threads' locks of the replica in any state."""
@@ -83,7 +84,7 @@ class Worker:
         if problem is not None:
             raise PredictorError(problem)
 
-    def predict(self, rows: list[dict[str, Any]]) -> Prediction | Failure:
+    def predict(self, rows: list[dict[str, Any]]) -> Prediction | RequestError:
         """The prediction of rows, or why there is none. One thread calls it at a time.
 
         Raises:
@@ -94,7 +95,7 @@ class Worker:
         except OSError:
             raise WorkerEndedError(self.ending()) from None
         try:
-            found: Prediction | Failure = self._pipe.recv()
+            found: Prediction | RequestError = self._pipe.recv()
         except (EOFError, OSError):
             raise WorkerEndedError(self.ending(), begun=True) from None
         return found
@@ -168,7 +169,11 @@ def serve(pipe: Connection, signature: str, app_dir: str) -> None:
             rows = pipe.recv()
         except EOFError:
             return
-        pipe.send(runner.predict(rows))
+        try:
+            found: Prediction | RequestError = runner.predict(rows)
+        except RequestError as error:
+            found = error
+        pipe.send(found)
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, Field, create_model
 
 from tidegate.monitoring.counting.reference import Reference
-from tidegate.service.model.predictions import JsonValues
+from tidegate.service.model.predictions import JsonTexts
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Output, Task
 from tidegate.service.model.tasks.python_results import ResultError
@@ -19,7 +19,7 @@ from tidegate.service.model.tensor_spec import BYTES, TensorSpec
 VALUES: Final = "values"
 
 
-class JsonValuesTask(Task[JsonValues]):
+class JsonValuesTask(Task[JsonTexts]):
     """A JSON value for each row; in the Open Inference Protocol, its text."""
 
     summary: ClassVar[str] = "A JSON value for each instance"
@@ -31,24 +31,24 @@ class JsonValuesTask(Task[JsonValues]):
         self.outputs = (TensorSpec(name=VALUES, datatype=BYTES, shape=(-1,)),)
         self.labels = (VALUES,)
 
-    def from_results(self, results: Sequence[Any]) -> JsonValues:
+    def from_results(self, results: Sequence[Any]) -> JsonTexts:
         """Any JSON for each row."""
-        return JsonValues([_json(result, number) for number, result in enumerate(results)])
+        return [_json(result, number) for number, result in enumerate(results)]
 
-    def check(self, prediction: JsonValues, rows: int) -> None:
+    def check(self, prediction: JsonTexts, rows: int) -> None:
         """Nothing: each result was checked when it was returned."""
 
-    def answers(self, prediction: JsonValues) -> list[dict[str, Any]]:
+    def answers(self, prediction: JsonTexts) -> list[dict[str, Any]]:
         """The value of each row."""
-        return [{VALUES: orjson.Fragment(text)} for text in prediction.texts]
+        return [{VALUES: orjson.Fragment(text)} for text in prediction]
 
-    def tensors(self, prediction: JsonValues) -> dict[str, Output]:
+    def tensors(self, prediction: JsonTexts) -> dict[str, Output]:
         """The text of each value."""
-        return {VALUES: [text.decode() for text in prediction.texts]}
+        return {VALUES: [text.decode() for text in prediction]}
 
-    def counts(self, prediction: JsonValues) -> list[int]:
+    def counts(self, prediction: JsonTexts) -> list[int]:
         """The number of rows."""
-        return [len(prediction.texts)]
+        return [len(prediction)]
 
     def answer_type(self) -> type[BaseModel]:
         """An object with any value."""

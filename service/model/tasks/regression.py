@@ -14,7 +14,7 @@ from tidegate.monitoring.counting.value_labels import ValueLabels
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.tasks.regression import ValueTruth
 from tidegate.service.model.artefact import Manifest
-from tidegate.service.model.predictions import Regression
+from tidegate.service.model.predictions import Numbers
 from tidegate.service.model.signature import Signature, Target
 from tidegate.service.model.tasks.contract import (
     Agreement,
@@ -32,7 +32,7 @@ VALUE: Final = "value"
 INTERVAL: Final = "interval"
 
 
-class RegressionTask(Task[Regression]):
+class RegressionTask(Task[Numbers]):
     """The predictions of a regressor."""
 
     summary: ClassVar[str] = "A value for each instance"
@@ -57,37 +57,36 @@ class RegressionTask(Task[Regression]):
         named = {"name": target} if isinstance(target, str) else target
         return {"target": Target.model_validate(named or {})}
 
-    def from_results(self, results: Sequence[Any]) -> Regression:
+    def from_results(self, results: Sequence[Any]) -> Numbers:
         """A number for each row, or a list of one."""
         values = [
             finite(single(result), number, "a number") for number, result in enumerate(results)
         ]
-        return Regression(np.array(values, np.float64))
+        return np.array(values, np.float64)
 
     def graph_outputs(self, names: Sequence[str]) -> list[str]:
         """The output of the values."""
         return [chosen_output(self._output, names)]
 
-    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Regression:
+    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Numbers:
         """The values, of shape [rows] or [rows, 1] in the graph."""
         (values,) = arrays
         # Some graphs count: an interval needs fractions.
         values = values.astype(np.float64) if values.dtype.kind in "iu" else values
-        return Regression(values.reshape(-1))
+        return values.reshape(-1)
 
-    def check(self, prediction: Regression, rows: int) -> None:
+    def check(self, prediction: Numbers, rows: int) -> None:
         """Check that there is one number for each row."""
-        values = prediction.values
-        if values.shape != (rows,) or values.dtype.kind != "f":
+        if prediction.shape != (rows,) or prediction.dtype.kind != "f":
             raise ValueError(
-                f"it answers {values.size} values of type {values.dtype} for {rows} rows, not one number for "
-                "each row"
+                f"it answers {prediction.size} values of type {prediction.dtype} for {rows} rows, not one "
+                "number for each row"
             )
 
-    def answers(self, prediction: Regression) -> list[dict[str, Any]]:
+    def answers(self, prediction: Numbers) -> list[dict[str, Any]]:
         """The value, and its interval if the model was calibrated."""
         # numpy's scalars, as orjson writes those of float32 in their shortest form.
-        values = list(prediction.values)
+        values = list(prediction)
         if self._half_width is None:
             return [{VALUE: value} for value in values]
         return [
@@ -95,26 +94,26 @@ class RegressionTask(Task[Regression]):
             for value, interval in zip(values, self._intervals(prediction), strict=True)
         ]
 
-    def tensors(self, prediction: Regression) -> dict[str, Output]:
+    def tensors(self, prediction: Numbers) -> dict[str, Output]:
         """The values, and their intervals."""
-        found: dict[str, Output] = {VALUE: prediction.values}
+        found: dict[str, Output] = {VALUE: prediction}
         if self._half_width is not None:
             found[INTERVAL] = self._intervals(prediction)
         return found
 
-    def counts(self, prediction: Regression) -> list[int]:
+    def counts(self, prediction: Numbers) -> list[int]:
         """The number of values in each bin."""
-        return self._bins.counts(prediction.values)
+        return self._bins.counts(prediction)
 
-    def event_fields(self, prediction: Regression, counts: Sequence[int]) -> dict[str, Any]:
+    def event_fields(self, prediction: Numbers, counts: Sequence[int]) -> dict[str, Any]:
         """The most frequent bin, and the mean of the values that are finite."""
-        mean = _mean(prediction.values)
+        mean = _mean(prediction)
         label = {"label": self.labels[counts.index(max(counts))]}
         return label if mean is None else label | {VALUE: mean}
 
-    def scores(self, prediction: Regression) -> npt.NDArray[np.floating[Any]]:
+    def scores(self, prediction: Numbers) -> npt.NDArray[np.floating[Any]]:
         """The values."""
-        return prediction.values
+        return prediction
 
     def truth(self, manifest: Manifest) -> ValueTruth:
         """A number."""
@@ -127,10 +126,10 @@ class RegressionTask(Task[Regression]):
         )
 
     def sign(
-        self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: Regression
+        self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: Numbers
     ) -> list[str]:
         """Ids with the value and the width of its interval."""
-        return ids.make_values(at_us, request, prediction.values.tolist(), self._half_width)
+        return ids.make_values(at_us, request, prediction.tolist(), self._half_width)
 
     def comparison(self, shadow: Signature) -> Compare:
         """Whether the shadow's value lies in the interval of the serving model's."""
@@ -143,10 +142,10 @@ class RegressionTask(Task[Regression]):
                 "values agree; import it with held-out rows and their true values"
             )
 
-        def compare(served: Regression, found: Regression) -> Agreement:
-            difference = np.abs(found.values.astype(np.float64) - served.values)
-            fields = {VALUE: _mean(found.values), "difference": _mean(difference)}
-            mean = _mean(served.values)
+        def compare(served: Numbers, found: Numbers) -> Agreement:
+            difference = np.abs(found.astype(np.float64) - served)
+            fields = {VALUE: _mean(found), "difference": _mean(difference)}
+            mean = _mean(served)
             return Agreement(
                 agreed=int((difference <= half_width).sum()),
                 served={} if mean is None else {VALUE: mean},
@@ -180,12 +179,12 @@ class RegressionTask(Task[Regression]):
         """A number."""
         return float
 
-    def _intervals(self, prediction: Regression) -> npt.NDArray[Any]:
+    def _intervals(self, prediction: Numbers) -> npt.NDArray[Any]:
         half_width = self._half_width or 0.0
-        values = prediction.values.astype(np.float64)
+        values = prediction.astype(np.float64)
         ends = np.stack([values - half_width, values + half_width], axis=1)
         # As float32, so that orjson writes an end as short as its value.
-        return ends.astype(prediction.values.dtype)
+        return ends.astype(prediction.dtype)
 
     def _other_target(self, other: Signature) -> str | None:
         target = other.target or Target()

@@ -13,7 +13,7 @@ from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.inputs.feature_docs import object_model
 from tidegate.service.model.inputs.nested_lists import describe
 from tidegate.service.model.inputs.tensors import tensor_field
-from tidegate.service.model.predictions import Values
+from tidegate.service.model.predictions import Outputs
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Output, Task
 from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, TensorSpec
@@ -23,7 +23,7 @@ ROWS: Final = "values"
 """The only label: every row has an answer."""
 
 
-class ValuesTask(Task[Values]):
+class ValuesTask(Task[Outputs]):
     """The named outputs of a model."""
 
     summary: ClassVar[str] = "The model's outputs for each instance"
@@ -47,15 +47,15 @@ class ValuesTask(Task[Values]):
             )
         return wanted
 
-    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Values:
+    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Outputs:
         """The outputs by name."""
         names = (output.name for output in self.outputs)
-        return Values(dict(zip(names, arrays, strict=True)))
+        return dict(zip(names, arrays, strict=True))
 
-    def check(self, prediction: Values, rows: int) -> None:
+    def check(self, prediction: Outputs, rows: int) -> None:
         """Check the type and the shape of each output."""
         for spec in self.outputs:
-            found = prediction.outputs[spec.name]
+            found = prediction[spec.name]
             shape = getattr(found, "shape", None)
             if shape is None or not _fits(spec, shape, rows):
                 shown = type(found).__name__ if shape is None else f"shape {list(shape)}"
@@ -68,21 +68,21 @@ class ValuesTask(Task[Values]):
                     f"its output {spec.name} has the type {found.dtype}, not {expected}"
                 )
 
-    def answers(self, prediction: Values) -> list[dict[str, Any]]:
+    def answers(self, prediction: Outputs) -> list[dict[str, Any]]:
         """The outputs of each row, as nested lists."""
-        columns = {name: _rows(array) for name, array in prediction.outputs.items()}
+        columns = {name: _rows(array) for name, array in prediction.items()}
         return [
             {"values": dict(zip(columns, row, strict=True))}
             for row in zip(*columns.values(), strict=True)
         ]
 
-    def tensors(self, prediction: Values) -> dict[str, Output]:
+    def tensors(self, prediction: Outputs) -> dict[str, Output]:
         """The outputs."""
-        return dict(prediction.outputs)
+        return {**prediction}
 
-    def counts(self, prediction: Values) -> list[int]:
+    def counts(self, prediction: Outputs) -> list[int]:
         """The number of rows."""
-        return [len(next(iter(prediction.outputs.values())))]
+        return [len(next(iter(prediction.values())))]
 
     def differences(self, other: Signature) -> list[str]:
         """Outputs that the other model lacks, or whose type or shape differs."""

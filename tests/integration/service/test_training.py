@@ -14,7 +14,7 @@ import pytest
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema
-from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.training.flights import read_flights
 from tidegate.service.training.forest import split
 from tidegate.service.training.train import is_current, train_flights
@@ -69,7 +69,7 @@ def test_the_artefact_predicts_as_scikit_learn_does_on_later_months(
     flights = read_flights()
     rows = np.flatnonzero(split(flights).later)[::200]
     model = joblib.load(trained[0] / artefact.MODEL)
-    prediction = load_predictor(found).predict(flights.matrix[rows])
+    prediction = open_predictor(found)[0].predict(flights.matrix[rows])
     expected = model.predict_proba(flights.matrix[rows])
     np.testing.assert_allclose(prediction.probabilities, expected, rtol=0, atol=1e-5)
     labels = [found.manifest.classes[i] for i in prediction.labels]

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.predictions import Classification, Regression
+from tidegate.service.model.predictions import Classification
 
 FLOAT = TensorProto.FLOAT
 RANDOM = np.random.default_rng(0)
@@ -71,5 +71,4 @@ def values_of(found: Artefact, rows: Any) -> Any:
     prediction = open_graph(graph, found.manifest).predict(np.asarray(rows, dtype=np.float32))
     if isinstance(prediction, Classification):
         return prediction.probabilities
-    assert isinstance(prediction, Regression)
-    return prediction.values
+    return prediction

@@ -27,8 +27,8 @@ from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.onnx_predictor import open_graph
-from tidegate.service.model.predictor import load_predictor
 from tidegate.service.training.train import SAMPLES
 
 HELD_OUT_FRACTION: Final = 0.25
@@ -82,7 +82,7 @@ def train_candidate(
     predicted = open_graph(graph, signature).predict(new)
     truth = rows.truth[held_out]
     differences = compare(
-        load_predictor(current).predict(new), predicted, truth, rows.block[held_out]
+        open_predictor(current)[0].predict(new), predicted, truth, rows.block[held_out]
     )
     report(f"compared on the newest {len(new):,} rows")
     reference = build_reference(

@@ -33,7 +33,7 @@ from tidegate.monitoring.retraining.training_rows import (
 from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError, load
-from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.loaded_model import open_predictor
 from tidegate.settings import Settings
 from tidegate.store.kinds import open_store
 
@@ -95,7 +95,7 @@ def test_the_candidate_is_a_complete_artefact_that_names_its_parent(
     assert manifest.classes == flights.manifest.classes
     assert manifest.parity["rows_apart"] == 0
     held_out = newest(march)
-    predicted = load_predictor(loaded).predict(march.matrix[held_out])
+    predicted = open_predictor(loaded)[0].predict(march.matrix[held_out])
     accuracy = float((predicted.labels == march.truth[held_out]).mean())
     assert manifest.metrics["held_out"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
 

@@ -23,7 +23,7 @@ from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import MANIFEST, ONNX, Artefact, Manifest
 from tidegate.service.model.features import Feature
-from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.signature import Target
 from tidegate.settings import Settings
 
@@ -190,4 +190,4 @@ def test_a_graph_that_differs_from_its_manifest_is_refused(
 ) -> None:
     manifest = write_image_classifier(tmp_path / "model").model_copy(update=fields)
     with pytest.raises(artefact.ArtefactError, match=reason):
-        load_predictor(Artefact(tmp_path / "model", manifest))
+        open_predictor(Artefact(tmp_path / "model", manifest))

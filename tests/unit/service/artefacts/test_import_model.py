@@ -26,7 +26,7 @@ from tidegate.service.artefacts.import_model import import_model, main
 from tidegate.service.artefacts.sklearn_parts import feature_names
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema
-from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.loaded_model import open_predictor
 
 
 def saved(folder: Path, name: str, model: Any) -> Path:
@@ -70,7 +70,7 @@ def test_features_and_classes_keep_their_names(tmp_path: Path) -> None:
     assert found.manifest.features[0].name == "alcohol"
     assert found.manifest.classes == ("class_0", "class_1", "class_2")
     rows = load_wine().data[::20].astype(np.float32)
-    prediction = load_predictor(found).predict(rows)
+    prediction = open_predictor(found)[0].predict(rows)
     expected = model.predict(pd.DataFrame(rows, columns=model.feature_names_in_))
     assert [found.manifest.classes[i] for i in prediction.labels] == expected.tolist()
 
@@ -102,7 +102,7 @@ def test_strings_of_a_table_become_categories(tmp_path: Path) -> None:
     assert found.manifest.input == "columns"
     rows = table.head(20)
     matrix = Schema(found.manifest.features).encode(rows.to_dict("records"))
-    prediction = load_predictor(found).predict(matrix)
+    prediction = open_predictor(found)[0].predict(matrix)
     np.testing.assert_allclose(
         prediction.probabilities, model.predict_proba(rows), rtol=0, atol=1e-5
     )

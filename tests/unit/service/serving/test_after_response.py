@@ -153,7 +153,7 @@ async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
         loaders.append(threading.current_thread())
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tidegate.service.serving.shadow.load_predictor", broken)
+    monkeypatch.setattr("tidegate.service.serving.shadow.open_predictor", broken)
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await eventually_async(
             lambda: any(e["message"] == "shadow not loaded" for e in served.events("app"))

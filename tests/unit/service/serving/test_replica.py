@@ -114,7 +114,7 @@ class BlockableModel:
         self.error: Exception | None = None
         predict = OnnxPredictor.predict
 
-        def blockable(predictor: OnnxPredictor[Any], batch: Any) -> Any:
+        def blockable(predictor: OnnxPredictor, batch: Any) -> Any:
             sleep(10 * INLINE_SECONDS)
             if self.block.is_set():
                 self.unblock.wait(30)
