@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import re
 import signal
 import sys
 from pathlib import Path
@@ -135,16 +134,9 @@ def import_digest(file: Path) -> str:
     parts = [str(IMPORT_FORMAT), file.name, digest_file(file)]
     parts += [digest_file(rows)] if (rows := rows_file(file)).is_file() else []
     parts += [f"schema {digest_file(schema)}"] if schema else []
-    parts += [f"data {name} {digest_file(path)}" for name, path in _data_files(file)]
+    for data in external_files(file):
+        parts.append(f"data {os.path.relpath(data, file.parent)} {digest_file(data)}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _data_files(file: Path) -> list[tuple[str, Path]]:
-    """The files that hold arrays of the model: external data of ONNX, and what joblib before 0.10 wrote."""
-    companion = re.compile(rf"{re.escape(file.name)}_\d+\.npy(\.z)?")
-    found = [path for path in file.parent.iterdir() if companion.fullmatch(path.name)]
-    found += external_files(file)
-    return sorted((os.path.relpath(path, file.parent), path) for path in found if path.is_file())
 
 
 def main() -> int:

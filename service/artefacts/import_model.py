@@ -177,7 +177,7 @@ def _compare(
     parity.check(source.description, tolerated)
     if not source.takes_missing:
         return signature.features, parity
-    fixed = {feature.name for feature in schema.features if feature.missing is not None}
+    fixed = {feature.name for feature in schema.features if "missing" in feature.model_fields_set}
     features = tuple(
         feature if feature.name in fixed else feature.model_copy(update={"missing": True})
         for feature in signature.features
@@ -196,7 +196,7 @@ def _measure(
 ) -> tuple[Reference, dict[str, Any]]:
     if rows is None:
         return no_rows(signature.features), {}
-    return measure(rows, open_graph(graph, signature).predict(rows.matrix), len(signature.classes))
+    return measure(rows, open_graph(graph, signature).predict(rows.matrix))
 
 
 def _versions() -> dict[str, str]:

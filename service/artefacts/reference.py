@@ -22,16 +22,15 @@ from tidegate.monitoring.counting.reference import (
     Residuals,
 )
 from tidegate.service.model.features import Feature, Matrix
-from tidegate.service.model.predictions import Classification
+from tidegate.service.model.predictions import Classification, Prediction
 
 
 def build_reference(
     features: Sequence[Feature],
     matrix: Matrix,
-    calibration: Calibration | None = None,
-    predictions: Sequence[int] = (),
+    prediction: Prediction | None = None,
     *,
-    values: npt.NDArray[np.floating[Any]] | None = None,
+    calibration: Calibration | None = None,
     residuals: Residuals | None = None,
 ) -> Reference:
     """Compute bins from the training rows, and the counts of the rows in them.
@@ -39,20 +38,37 @@ def build_reference(
     Args:
         features: the features, in the order of the matrix.
         matrix: the training rows.
+        prediction: what a classifier or a regressor predicts for held-out rows, or else for training rows.
         calibration: the calibration of the predicted probability.
-        predictions: the number of rows predicted as each class.
-        values: the values that a regressor predicts, of held-out rows if there are any, else of training
-            rows; of shape [rows].
         residuals: the errors of a regressor on held-out rows, from `calibrate_residuals`.
     """
+    found: dict[str, Any] = {}
+    if isinstance(prediction, Classification):
+        counts = np.bincount(prediction.labels, minlength=prediction.probabilities.shape[1])
+        found["predictions"] = tuple(counts.tolist())
+    elif isinstance(prediction, np.ndarray) and len(prediction):
+        found["prediction"] = predicted_value_bins(prediction)
     return Reference(
         samples=len(matrix),
         features=tuple(_bins(*pair) for pair in zip(features, matrix.T, strict=True)),
         calibration=calibration,
-        predictions=tuple(predictions),
-        prediction=None if values is None or not len(values) else predicted_value_bins(values),
         residuals=residuals,
+        **found,
     )
+
+
+def observed(features: Sequence[Feature], matrix: npt.NDArray[Any]) -> tuple[Feature, ...]:
+    """The features with their ranges in the rows of a matrix."""
+    return tuple(_observed(*pair) for pair in zip(features, matrix.T, strict=True))
+
+
+def _observed(feature: Feature, column: npt.NDArray[Any]) -> Feature:
+    known = column[~np.isnan(column)]
+    if feature.kind == "category" or not known.size:
+        return feature
+    # The shortest decimal form: 12.65858, not 12.658579826354980.
+    ends = (float(str(known.min())), float(str(known.max())))
+    return feature.model_copy(update={"observed": ends})
 
 
 def no_rows(features: Sequence[Feature]) -> Reference:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.reference import observed
 from tidegate.service.artefacts.schema_file import TARGET_COLUMNS, ModelSchema
 from tidegate.service.model.features import MAX_ROWS, Feature, Matrix, Schema
 from tidegate.service.model.signature import Signature
@@ -99,12 +100,18 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     for feature in signature.features:
         if feature.kind != "category":
             table[feature.name] = _numbers(file, table[feature.name])
-    features = tuple(_with_range(feature, table[feature.name]) for feature in signature.features)
+    features = tuple(
+        feature.model_copy(
+            update={"missing": feature.missing or bool(table[feature.name].isna().any())}
+        )
+        for feature in signature.features
+    )
     columns = [name for name in candidates if name in table.columns and name not in names]
     truth = _truth(file, table[columns[0]], signature) if columns else None
     known = np.isfinite(truth) if truth is not None else np.zeros(len(table), dtype=np.bool_)
     matrix = _encode(features, table, file)
-    return Rows(features, matrix, _wide(features, table, matrix), truth, known)
+    wide = _wide(features, table, matrix)
+    return Rows(observed(features, wide), matrix, wide, truth, known)
 
 
 def _numbers(file: Path, column: pd.Series[Any]) -> pd.Series[Any]:
@@ -118,16 +125,6 @@ def _numbers(file: Path, column: pd.Series[Any]) -> pd.Series[Any]:
             f"got {value!r}"
         )
     return numbers
-
-
-def _with_range(feature: Feature, column: pd.Series[Any]) -> Feature:
-    missing = feature.missing or bool(column.isna().any())
-    if feature.kind == "category":
-        return feature.model_copy(update={"missing": missing})
-    observed = (float(column.min()), float(column.max()))
-    return feature.model_copy(
-        update={"observed": observed if np.isfinite(observed).all() else None, "missing": missing}
-    )
 
 
 def _encode(features: Sequence[Feature], table: pd.DataFrame, file: Path) -> Matrix:

@@ -14,42 +14,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tidegate.service.artefacts.import_cache import schema_file
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.model.features import Feature
+from tidegate.service.model.features import Feature, FeatureDescription
 from tidegate.service.model.signature import Target, TaskName
 
 TARGET_COLUMNS: Final = ("target", "label")
 """The columns that hold the truth in a file of rows, unless `target.name` names another one."""
 
 
-class FeatureSchema(BaseModel):
-    """`[[features]]`: one feature; an absent key keeps what the model file says."""
+class FeatureSchema(FeatureDescription, strict=True):
+    """`[[features]]`: one feature; an absent key keeps what the model file says.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: str = Field(min_length=1)
-    """Its name in the model; for a model without names, the name that it gets."""
-    kind: Literal["number", "integer", "category"] | None = None
-    """A number, a whole number, or one of `categories`."""
-    minimum: float | None = None
-    """The smallest value that is accepted."""
-    maximum: float | None = None
-    """The largest value that is accepted."""
-    categories: list[str] | None = None
-    """The accepted strings; the position of a string is its code in the model, from 0."""
-    unit: str | None = None
-    """The unit of its value, for the API documentation."""
-    description: str | None = None
-    """Its meaning, for the API documentation."""
-    missing: bool | None = None
-    """Whether its value may be null or absent."""
+    Its name is the one in the model; a model without names gets it.
+    """
 
     @model_validator(mode="after")
     def _values_fit_the_kind(self) -> FeatureSchema:
         numbers = self.minimum is not None or self.maximum is not None
-        if self.categories is not None:
+        if "categories" in self.model_fields_set:
             if not self.categories or len(set(self.categories)) < len(self.categories):
                 raise ValueError("`categories` should be one or more different strings")
-            if self.kind not in {None, "category"}:
+            if "kind" in self.model_fields_set and self.kind != "category":
                 raise ValueError(f"`categories` needs the kind category, not {self.kind}")
             if numbers:
                 raise ValueError("a category has no `minimum` and no `maximum`")
@@ -59,10 +43,8 @@ class FeatureSchema(BaseModel):
 
     def changes(self) -> dict[str, Any]:
         """The fields of a `Feature` that it sets."""
-        found = self.model_dump(exclude_none=True, exclude={"name"})
-        if self.categories is not None:
-            found |= {"kind": "category", "categories": tuple(self.categories)}
-        return found
+        found = self.model_dump(exclude_unset=True, exclude={"name"})
+        return found | {"kind": "category"} if self.categories else found
 
 
 class ModelSchema(BaseModel):

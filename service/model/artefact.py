@@ -61,11 +61,6 @@ class Manifest(Signature):
         accuracy: float | None = self.metrics.get("held_out", {}).get("accuracy")
         return accuracy
 
-    @property
-    def example(self) -> dict[str, float | int | str | None]:
-        """A valid instance."""
-        return {feature.name: feature.example for feature in self.features}
-
 
 @dataclass(frozen=True, slots=True)
 class Artefact:

@@ -41,29 +41,34 @@ FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 INSTANCES: Final[Loc] = ("body", "instances")
 
 
-class Feature(BaseModel):
-    """One input of the model."""
+class FeatureDescription(BaseModel):
+    """What a person may say about a feature."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     """The key of its value in an instance."""
     kind: Literal["number", "integer", "category"] = "number"
-    """A number, an integer, or one of `categories`."""
-    description: str = ""
-    """Its meaning, for the API documentation."""
-    unit: str = ""
-    """The unit of its value."""
+    """A number, a whole number, or one of `categories`."""
     minimum: float | None = None
     """The smallest value that is accepted."""
     maximum: float | None = None
     """The largest value that is accepted."""
-    observed: tuple[float, float] | None = None
-    """Its range in training."""
-    categories: tuple[str, ...] = ()
+    categories: tuple[str, ...] = Field(default=(), strict=False)
     """The accepted strings of a category; the index of a string is its number in the matrix."""
+    unit: str = ""
+    """The unit of its value, for the API documentation."""
+    description: str = ""
+    """Its meaning, for the API documentation."""
     missing: bool = False
     """Whether the value may be null or absent."""
+
+
+class Feature(FeatureDescription):
+    """One input of the model."""
+
+    observed: tuple[float, float] | None = None
+    """Its range in training."""
     example: float | int | str | None = None
     """A value that is accepted."""
 

@@ -16,7 +16,6 @@ import orjson
 
 from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.model import artefact
-from tidegate.service.model.features import Feature
 from tidegate.service.training import flights as dataset
 from tidegate.terminal_console import Console
 
@@ -118,7 +117,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         flights = dataset.read_flights()
         rows = forest.split(flights)
         window = rows.fit | rows.held_out
-        features = _observed(flights.features, flights.matrix[rows.fit])
+        features = reference.observed(flights.features, flights.matrix[rows.fit])
     with _step(console, f"fit {forest.TREES} trees on {int(rows.fit.sum()):,} flights"):
         model = forest.fit(flights, rows.fit)
         joblib.dump(model, folder / artefact.MODEL, compress=3)
@@ -126,18 +125,17 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         signature, graph, parity = convert(describe(model), features, flights.matrix[rows.held_out])
     with _step(console, "measure"):
         predictor = open_graph(graph, signature)
-        found = predictor.predict(flights.matrix[rows.held_out])
-        metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
-        calibration = reference.calibrate(found, forest.truth(flights.late[rows.held_out]))
-        predicted_counts = np.bincount(found.labels, minlength=len(dataset.CLASSES)).tolist()
+        held_out = predictor.predict(flights.matrix[rows.held_out])
+        metrics: dict[str, Any] = {"held_out": forest.score(held_out, flights.late[rows.held_out])}
         metrics["months"] = {}
         for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
             picked = flights.month == month
             found = predictor.predict(flights.matrix[picked])
             metrics["months"][str(month)] = forest.score(found, flights.late[picked])
     with _step(console, "compute the reference"):
+        calibration = reference.calibrate(held_out, forest.truth(flights.late[rows.held_out]))
         bins = reference.build_reference(
-            features, flights.matrix[window], calibration, predicted_counts
+            features, flights.matrix[window], held_out, calibration=calibration
         )
     _print_scores(console, metrics)
     seconds = time.perf_counter() - start
@@ -171,16 +169,6 @@ def _print_scores(console: Console, metrics: dict[str, Any]) -> None:
             f"  {name:9} late {scores['late_share']:.3f}  AUC {scores['auc']:.3f}"
             f"  accuracy {scores['accuracy']:.3f}  Brier {scores['brier']:.3f}"
         )
-
-
-def _observed(features: tuple[Feature, ...], matrix: Any) -> tuple[Feature, ...]:
-    low, high = np.nanmin(matrix, axis=0), np.nanmax(matrix, axis=0)
-    return tuple(
-        feature
-        if feature.kind == "category"
-        else feature.model_copy(update={"observed": (float(str(low[i])), float(str(high[i])))})
-        for i, feature in enumerate(features)
-    )
 
 
 def _sample(rows: Any) -> Any:

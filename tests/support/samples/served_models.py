@@ -45,7 +45,7 @@ def write_regressor(
     reference = build_reference(
         features,
         rows,
-        values=values,
+        values,
         residuals=calibrate_residuals(values, truth[held_out]) if calibrated else None,
     )
     instances = [dict(zip(NAMES, map(float, row), strict=True)) for row in rows[:40]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,15 +14,15 @@ import joblib
 import numpy as np
 import orjson
 from sklearn.base import clone
-from sklearn.exceptions import InconsistentVersionWarning
 
 from tidegate.monitoring.retraining.comparison import Difference, compare, measure
 from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRows
-from tidegate.service.artefacts.formats.sklearn_joblib import describe
+from tidegate.service.artefacts.formats.sklearn_joblib import describe, load
+from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.onnx_export import as_table
 from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
-from tidegate.service.artefacts.reference import build_reference, calibrate
+from tidegate.service.artefacts.reference import build_reference, calibrate, observed
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.features import Feature, Matrix
@@ -73,7 +72,7 @@ def train_candidate(
     held_out = newest(rows)
     _check_classes(rows, held_out, current.manifest)
     old, new = rows.matrix[~held_out], rows.matrix[held_out]
-    features = tuple(_observe(*pair) for pair in zip(current.manifest.features, old.T, strict=True))
+    features = observed(current.manifest.features, old)
     model = fit(current, features, old, rows.truth[~held_out])
     joblib.dump(model, folder / artefact.MODEL, compress=3)
     report(f"fitted on {len(old):,} rows")
@@ -85,12 +84,8 @@ def train_candidate(
         open_predictor(current)[0].predict(new), predicted, truth, rows.block[held_out]
     )
     report(f"compared on the newest {len(new):,} rows")
-    reference = build_reference(
-        features,
-        rows.matrix,
-        calibrate(predicted, truth),
-        np.bincount(predicted.labels, minlength=len(signature.classes)).tolist(),
-    )
+    calibration = calibrate(predicted, truth)
+    reference = build_reference(features, rows.matrix, predicted, calibration=calibration)
     picked = np.random.default_rng(0).permutation(len(new))[:SAMPLES]
     scores = {name: round(value, 4) for name, value in measure(predicted, truth).items()}
     manifest = write_artefact(
@@ -143,11 +138,8 @@ def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: A
     """
     file = current.path / artefact.MODEL
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", InconsistentVersionWarning)
-            model = clone(joblib.load(file))
-    # A pickle can raise any exception.
-    except Exception as error:
+        model = clone(load(file))
+    except (ImportModelError, OSError, TypeError) as error:
         raise artefact.ArtefactError(f"{file} cannot be loaded: {error}") from error
     inputs: Any = as_table(features, matrix) if current.manifest.input == "columns" else matrix
     model.fit(inputs, np.array(current.manifest.classes)[truth])
@@ -162,15 +154,6 @@ def _check_classes(rows: TrainingRows, held_out: Any, current: Manifest) -> None
                 raise NoRowsError(
                     f"only {count} of the {part} rows are {label}; {MIN_ROWS_PER_CLASS} are needed"
                 )
-
-
-def _observe(feature: Feature, column: Any) -> Feature:
-    known = column[~np.isnan(column)]
-    if feature.kind == "category" or not known.size:
-        return feature
-    # The shortest decimal form: 12.65858, not 12.658579826354980.
-    observed = (float(str(known.min())), float(str(known.max())))
-    return feature.model_copy(update={"observed": observed})
 
 
 def _digest(rows: TrainingRows, current: Manifest) -> str:

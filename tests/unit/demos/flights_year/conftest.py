@@ -17,7 +17,8 @@ from tidegate.settings import Drift
 @pytest.fixture(scope="session")
 def model() -> Model:
     curve = Calibration(confidence=(0.5, 1.0), correct=(0.5, 1.0), samples=100)
-    reference = build_reference(FEATURES, rows(0.0, 1, 5000), curve, (1000, 4000))
+    found = build_reference(FEATURES, rows(0.0, 1, 5000), calibration=curve)
+    reference = found.model_copy(update={"predictions": (1000, 4000)})
     return Model("flights", "v1", ("late", "on_time"), 0.9, reference)
 
 

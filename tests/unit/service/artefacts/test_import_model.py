@@ -88,9 +88,10 @@ def test_samples_of_an_imported_model_are_valid_instances(tmp_path: Path) -> Non
     lines = (tmp_path / "out" / artefact.SAMPLES).read_bytes().splitlines()
     matrix = Schema(manifest.features).encode([orjson.loads(line) for line in lines])
     assert matrix.shape == (500, 13)
+    example = {feature.name: feature.example for feature in manifest.features}
     # Synthetic rows are around the scaler's means; alcohol is 11 to 15 in the data.
     assert 12.5 < matrix[:, 0].mean() < 13.5
-    assert Schema(manifest.features).encode([manifest.example]).shape == (1, 13)
+    assert Schema(manifest.features).encode([example]).shape == (1, 13)
 
 
 def test_strings_of_a_table_become_categories(tmp_path: Path) -> None:
@@ -189,8 +190,7 @@ def test_an_edited_file_or_edited_rows_give_another_artefact(tmp_path: Path) -> 
     second = import_digest(file)
     file.write_bytes(b"two")
     third = import_digest(file)
-    (tmp_path / "m.joblib_01.npy").write_bytes(b"an array, as joblib wrote it before 0.10")
-    assert len({first, second, third, import_digest(file)}) == 4
+    assert len({first, second, third}) == 3
 
 
 async def test_a_joblib_file_is_converted_once_in_a_separate_process(tmp_path: Path) -> None:

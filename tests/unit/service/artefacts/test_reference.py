@@ -84,7 +84,7 @@ def test_the_reference_of_a_regressor_has_the_bins_of_its_predictions_and_its_re
     predicted = np.arange(100, dtype="f4")
     residuals = calibrate_residuals(predicted, predicted + 2)
     reference = build_reference(
-        [Feature(name="x")], np.ones((3, 1), "f4"), values=predicted, residuals=residuals
+        [Feature(name="x")], np.ones((3, 1), "f4"), predicted, residuals=residuals
     )
     assert reference.prediction is not None
     assert sum(reference.prediction.counts) == 100
@@ -95,4 +95,4 @@ def test_the_reference_of_a_regressor_has_the_bins_of_its_predictions_and_its_re
 def test_without_predicted_values_there_are_no_bins_of_them() -> None:
     features, matrix = [Feature(name="x")], np.ones((3, 1), "f4")
     assert build_reference(features, matrix).prediction is None
-    assert build_reference(features, matrix, values=np.empty(0, "f4")).prediction is None
+    assert build_reference(features, matrix, np.empty(0, "f4")).prediction is None

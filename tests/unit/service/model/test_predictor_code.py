@@ -138,7 +138,7 @@ def test_the_artefact_has_what_the_class_declares(
     assert paths[0] == paths[1]
     manifest = load(Path(paths[0].strip())).manifest
     assert (manifest.name, manifest.task, manifest.predictor) == ("Price", "values", "priced:Price")
-    assert manifest.example == {"x": 3, "c": "a"}
+    assert [(each.name, each.example) for each in manifest.features] == [("x", 3), ("c", "a")]
     assert re.fullmatch("[0-9a-f]{12}", manifest.version)
 
 

@@ -94,7 +94,7 @@ def test_the_schema_names_features_and_the_target(imported: Any) -> None:
     assert (city.kind, city.categories, age.missing) == ("category", ("Lima", "Oslo"), True)
     assert found.manifest.target is not None
     assert (found.manifest.target.name, found.manifest.target.unit) == ("price", "EUR")
-    assert set(found.manifest.example) == {"size", "rooms", "city", "age"}
+    assert [one.name for one in (size, rooms, city, age)] == ["size", "rooms", "city", "age"]
 
 
 def test_logits_become_probabilities_by_softmax(imported: Any) -> None:
