@@ -22,7 +22,7 @@ from tidegate.resizer.client import ResizerClient
 
 pytestmark = pytest.mark.integration
 
-NAMES = ["prometheus", "collector", "watch", "gateway", "autoscaler"]
+NAMES = ["prometheus", "collector", "gateway", "autoscaler", "watch"]
 
 
 @pytest.fixture(scope="module")

@@ -170,12 +170,10 @@ class Supervisor:
         self._background("processors", self._processors.run)
         if self._slots:
             self._slots.write_initial()
-        # Programs that do not depend on each other start in parallel; the gateway needs replicas, and the
-        # autoscaler needs metrics.
+        # First what a request needs, as each start takes a second or two of CPU; the gateway needs replicas.
         await self._until_ready(
             self._start_component(self._programs.prometheus()),
             self._start_component(self._programs.collector()),
-            *self._start_optional(),
             *self._pool.start(),
         )
         self._background("replicas", self._pool.run)
@@ -184,8 +182,7 @@ class Supervisor:
         await self._until_served()
         if self._slots:
             self._background("slots", self._slots.run)
-        if self.settings.autoscaler.enabled:
-            await self._until_ready(self._start_component(self._programs.autoscaler()))
+        await self._until_ready(*self._start_observers())
         await self._until_loaded()
         if console := self._components.get("console"):
             # The stack works without it: what is wrong with it is in the status.
@@ -319,15 +316,20 @@ class Supervisor:
         process.start()
         return process
 
-    def _start_optional(self) -> list[ProcessSupervisor]:
-        """Start the console and the monitor of drift, if they are enabled; only the monitor is waited for."""
-        watch, problem = self.settings.drift.watch, console_problem(self.settings)
-        if not problem:
-            self._start_component(self._programs.console())
-        elif self.settings.console.enabled:
+    def _start_observers(self) -> list[ProcessSupervisor]:
+        """Start the autoscaler, the monitor of drift and the console; only the last is not waited for."""
+        programs, settings = self._programs, self.settings
+        pairs = (
+            (settings.autoscaler.enabled, programs.autoscaler),
+            (settings.drift.watch, programs.watch),
+        )
+        observers = [self._start_component(program()) for enabled, program in pairs if enabled]
+        if not (problem := console_problem(settings)):
+            self._start_component(programs.console())
+        elif settings.console.enabled:
             text = f"the stack runs without the console: {problem}"
             self.event_log.record("start", text, level="warn", component="console")
-        return [self._start_component(self._programs.watch())] if watch else []
+        return observers
 
     async def _until_ready(self, *processes: ProcessSupervisor) -> None:
         for result in asyncio.as_completed([_first_ready(process) for process in processes]):

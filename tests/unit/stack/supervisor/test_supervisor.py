@@ -38,6 +38,9 @@ async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it
         assert "replicas" in [one.component for one in status.recent if one.action == "fault"]
 
 
+PROGRAMS = ("prometheus", "collector", "autoscaler", "watch", "console")
+
+
 @pytest.fixture
 async def without_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -57,10 +60,7 @@ async def without_programs(
         for name in ("_until_ready", "_until_loaded"):
             monkeypatch.setattr(supervisor, name, ready)
         monkeypatch.setattr(supervisor, "_start_component", lambda *_: None)
-        programs = SimpleNamespace(
-            **dict.fromkeys(("prometheus", "collector", "watch", "console"), lambda: None),
-            gateway=ready,
-        )
+        programs = SimpleNamespace(**{name: partial(str, name) for name in PROGRAMS}, gateway=ready)
         monkeypatch.setattr(supervisor, "_programs", programs)
         yield supervisor
 
@@ -69,13 +69,20 @@ async def test_a_stack_is_ready_when_its_gateway_reaches_a_replica(
     without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problems = ["503", "503", ""]
+    started: list[str] = []
 
     async def probe(url: str) -> str:
         assert url.endswith(":8000/ready")
         assert without_programs.status().state == "starting"
+        # What no request needs would make the replica's start longer.
+        assert started[:2] == ["prometheus", "collector"]
+        assert not {"autoscaler", "watch", "console"} & {*started}
         return problems.pop(0)
 
     monkeypatch.setattr(without_programs, "_probe", probe)
+    monkeypatch.setattr(
+        without_programs, "_start_component", lambda name, *_: started.append(str(name))
+    )
     await without_programs.start()
     assert (problems, without_programs.status().state) == ([], "ready")
 
@@ -115,7 +122,6 @@ async def test_a_console_that_does_not_start_stops_no_stack(
         without_programs._components[str(name)] = cast("ProcessSupervisor", process)
         return process
 
-    monkeypatch.setattr(without_programs._programs, "console", lambda: "console")
     monkeypatch.setattr(without_programs, "_start_component", start)
     monkeypatch.setattr(
         without_programs, "_until_ready", partial(Supervisor._until_ready, without_programs)
