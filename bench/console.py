@@ -196,7 +196,7 @@ def recorded_hours(hours: int) -> Iterator[str]:
     """The URL of a Prometheus that has recorded what the Overview shows, every 2 s for hours."""
     end = int(time.time())
     lines = []
-    for line in sorted({*lines_of(CHARTS), *objective.LINES}, key=Line.key):
+    for line in sorted({*lines_of(CHARTS), *map(Line, objective.NAMES)}, key=Line.key):
         label = f'{{{line.label}="{line.value}"}}' if line.label else ""
         lines += (
             [f"# TYPE {line.series} gauge"] if f"# TYPE {line.series} gauge" not in lines else []

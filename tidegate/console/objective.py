@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.console.series import Line
 from tidegate.rules.burn_rates import BURN_RATE_ALERTS, RATIO_WINDOWS
 from tidegate.settings import Slo
 
 FAST: Final = BURN_RATE_ALERTS[0]
 SLOWEST_ALERT: Final = min(burn.factor for burn in BURN_RATE_ALERTS)
-QUANTILE: Final = Line("service:latency_objective_quantile_seconds:1m")
+QUANTILE: Final = "service:latency_objective_quantile_seconds:1m"
 BUDGET_DAYS: Final = 30
 LATENCY: Final = "service:latency_miss_ratio"
 ERRORS: Final = "service:error_ratio"
-ERRORS_NOW: Final = Line(f"{ERRORS}:{FAST.short}")
-LINES: Final = (
+ERRORS_NOW: Final = f"{ERRORS}:{FAST.short}"
+# The series that say it.
+NAMES: Final = (
     QUANTILE,
-    *(Line(f"{ratio}:{window}") for ratio in (LATENCY, ERRORS) for window in RATIO_WINDOWS),
+    *(f"{ratio}:{window}" for ratio in (LATENCY, ERRORS) for window in RATIO_WINDOWS),
 )
 
 
@@ -73,7 +73,7 @@ class Verdict:
 
 
 def budgets(slo: Slo, values: Mapping[str, float]) -> tuple[Budget, Budget]:
-    """The budgets of latency and of availability, from the current values of `LINES`."""
+    """The budgets of latency and of availability, from the current values of `NAMES`."""
 
     def ratios(name: str) -> Mapping[str, float]:
         keys = {window: f"{name}:{window}" for window in RATIO_WINDOWS}
@@ -88,8 +88,8 @@ def budgets(slo: Slo, values: Mapping[str, float]) -> tuple[Budget, Budget]:
 
 
 def verdict(slo: Slo, values: Mapping[str, float]) -> Verdict:
-    """Whether the objective is kept now, from the current values of `LINES`."""
-    quantile, errors = values.get(QUANTILE.key()), values.get(ERRORS_NOW.key(), 0.0)
+    """Whether the objective is kept now, from the current values of `NAMES`."""
+    quantile, errors = values.get(QUANTILE), values.get(ERRORS_NOW, 0.0)
     name, limit = f"p{slo.latency_quantile * 100:.4g}", f"{slo.latency_seconds * 1e3:.0f} ms"
     if errors > 1 - slo.availability:
         return Verdict("bad", "missed", f"{errors:.2%} of the answers in {FAST.short} are errors")

@@ -38,36 +38,31 @@ async def read_status(prometheus: Prometheus, settings: Settings) -> StackStatus
     Raises:
         HttpError: Prometheus does not answer.
     """
-    found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+    found: dict[str, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
     for one in await prometheus.query(QUERY):
-        found.setdefault(one.labels["__name__"], []).append((one.labels, one.samples[-1][1]))
+        found[one.labels["__name__"]].append((one.labels, one.samples[-1][1]))
 
     def of_targets(*names: str, label: str) -> dict[str, str]:
         return {
-            labels["instance"]: labels.get(label, "")
-            for name in names
-            for labels, _ in found.get(name, ())
+            labels["instance"]: labels.get(label, "") for name in names for labels, _ in found[name]
         }
 
-    started = defaultdict(
-        float, {labels["instance"]: value for labels, value in found.get(STARTED, ())}
-    )
+    started = {labels["instance"]: value for labels, value in found[STARTED]}
     nodes = of_targets(NODE, label="node")
     versions = of_targets(*VERSIONS, label="version")
     components, replicas = [], []
-    for labels, up in sorted(found.get("up", ()), key=lambda one: one[0]["instance"]):
+    for labels, up in sorted(found["up"], key=lambda one: one[0]["instance"]):
         target = labels["instance"]
+        began = started.get(target, 0.0)
         if labels["job"] == REPLICA_JOB:
             name, version = nodes.get(target, target), versions.get(target, "")
             # A new replica is a target before it answers.
-            replicas.append(_program(name, "ready" if up else "starting", started[target], version))
+            replicas.append(_program(name, "ready" if up else "starting", began, version))
         else:
-            components.append(_program(labels["job"], "ready" if up else "failed", started[target]))
+            components.append(_program(labels["job"], "ready" if up else "failed", began))
     for name, program in BACKENDS.items():
-        components += [
-            _program(program, "ready" if up else "failed") for _, up in found.get(name, ())
-        ]
-    sizes = {labels.get("state"): int(value) for labels, value in found.get(REPLICAS, ())}
+        components += [_program(program, "ready" if up else "failed") for _, up in found[name]]
+    sizes = {labels.get("state"): int(value) for labels, value in found[REPLICAS]}
     ready = sum(one.state == "ready" for one in replicas)
     client = HttpClient(prometheus.session, prometheus.url, seconds=prometheus.seconds)
     alerts = firing_alerts((await client.call("GET", "/api/v1/alerts")).decode())

@@ -119,7 +119,8 @@ async def read_lines(
     """
     end = now // span.step * span.step
     begin = end - span.seconds
-    found = await prometheus.query_range(selector(lines, last), begin, end, span.step)
+    query = selector((line.series for line in lines), last)
+    found = await prometheus.query_range(query, begin, end, span.step)
     count = span.seconds // span.step + 1
     columns: dict[str, list[float | None]] = {
         line.key(): [None] * count for line in lines if not line.by
@@ -134,21 +135,9 @@ async def read_lines(
     return {"times": [begin + step * span.step for step in range(count)], "values": columns}
 
 
-async def read_now(prometheus: Prometheus, lines: Sequence[Line]) -> Mapping[str, float]:
-    """The current values by key, without those that are missing or NaN.
-
-    Raises:
-        HttpError: Prometheus does not answer.
-    """
-    found = await prometheus.query(selector(lines))
-    values = {key_of(one, lines): sample[-1][1] for one in found if (sample := one.samples)}
-    return {key: value for key, value in values.items() if math.isfinite(value)}
-
-
-def selector(lines: Sequence[Line], last: str = LAST) -> str:
-    """The query for all of them."""
-    names = "|".join(sorted({line.series for line in lines}))
-    return f'last_over_time({{__name__=~"{names}"}}[{last}])'
+def selector(names: Iterable[str], last: str = LAST) -> str:
+    """The query for all series with these names."""
+    return f'last_over_time({{__name__=~"{"|".join(sorted({*names}))}"}}[{last}])'
 
 
 def key_of(one: Series, lines: Sequence[Line]) -> str:

@@ -85,6 +85,16 @@ class Prometheus:
         span = {"start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
         return await self._ask("/api/v1/query_range", {"query": expression, **span})
 
+    async def values(self, expression: str) -> dict[str, float]:
+        """The values of an instant query by the names of their series, without NaN (no arrivals).
+
+        Raises:
+            HttpError: the query fails.
+        """
+        found = await self.query(expression)
+        values = {one.labels["__name__"]: one.value[1] for one in found if one.value}
+        return {name: value for name, value in values.items() if math.isfinite(value)}
+
     async def value(self, expression: str) -> float:
         """The value of an expression with a single series.
 

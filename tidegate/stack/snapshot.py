@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,15 +60,9 @@ async def fetch_headline(session: aiohttp.ClientSession, prometheus: str) -> dic
     """The current values by series name, without NaN (no arrivals); empty if Prometheus does not answer."""
     expression = f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'
     try:
-        found = await Prometheus(session, prometheus, TIMEOUT_SECONDS).query(expression)
+        return await Prometheus(session, prometheus, TIMEOUT_SECONDS).values(expression)
     except HttpError:
         return {}
-    return {
-        one.labels["__name__"]: value
-        for one in found
-        for _, value in one.samples
-        if math.isfinite(value)
-    }
 
 
 def headline_text(headline: Mapping[str, float], objective_seconds: float) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tidegate.console.app import create_app
-from tidegate.console.sources import open_sources
+from tidegate.console.sources import Sources, open_sources
 from tidegate.runtime.event_log import APP, EventLog
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
@@ -31,16 +31,17 @@ def store(settings: Settings) -> Iterator[EventStore]:
 
 
 @pytest.fixture
-async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def sources(settings: Settings) -> AsyncIterator[Sources]:
+    async with open_sources(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(settings: Settings, sources: Sources) -> AsyncIterator[httpx.AsyncClient]:
     """The console; what it reports as a fault fails the test."""
-    event_log = EventLog.to_files(settings, "console", APP)
-    async with AsyncExitStack() as stack:
-        sources = await stack.enter_async_context(open_sources(settings))
+    with closing(EventLog.to_files(settings, "console", APP)) as event_log:
         app, live = create_app(sources, event_log)
-        stack.callback(live.close)
-        transport = httpx.ASGITransport(app)
-        yield await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, base_url=ROOT, follow_redirects=False)
-        )
-    event_log.close()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ROOT) as opened:
+            yield opened
+        live.close()
     assert event_log.faults == 0

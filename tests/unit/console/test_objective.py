@@ -18,7 +18,7 @@ QUANTILE = "service:latency_objective_quantile_seconds:1m"
         ({QUANTILE: 0.2}, "kept", "p95 200 ms of 500 ms in the last minute"),
         ({QUANTILE: 0.6}, "missed", "p95 600 ms of 500 ms in the last minute"),
         (
-            {QUANTILE: 0.2, ERRORS_NOW.key(): 0.02},
+            {QUANTILE: 0.2, ERRORS_NOW: 0.02},
             "missed",
             f"2.00% of the answers in {FAST.short} are errors",
         ),

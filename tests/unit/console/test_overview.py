@@ -9,18 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
 from support.samples.recent_events import event
 from tidegate.console.app import create_app
 from tidegate.console.live import Live
-from tidegate.console.pages import overview
 from tidegate.console.pages.overview import Overview
-from tidegate.console.series import RANGES, Range
-from tidegate.console.site import Site
-from tidegate.console.sources import open_sources
+from tidegate.console.series import RANGES
+from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import APP, EventLog
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore
@@ -42,71 +39,54 @@ async def test_odd_events_take_nothing_but_themselves_from_the_page(
     assert "12 ms" in page
 
 
+@pytest.mark.usefixtures("store")
 async def test_the_page_does_not_wait_for_the_searches_of_others(
-    store: EventStore, settings: Settings
+    sources: Sources, client: httpx.AsyncClient
 ) -> None:
-    del store
     end = threading.Event()
 
     def search() -> None:
         assert end.wait(60)
 
-    event_log = EventLog.to_files(settings, "console", APP)
-    async with open_sources(settings) as sources:
-        app, _ = create_app(sources, event_log)
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080"
-        ) as client:
-            searches = [asyncio.create_task(sources.in_thread(search)) for _ in range(2)]
-            try:
-                async with asyncio.timeout(30):
-                    assert (await client.get("/")).status_code == 200
-            finally:
-                end.set()
-                await asyncio.gather(*searches)
+    searches = [asyncio.create_task(sources.in_thread(search)) for _ in range(2)]
+    try:
+        async with asyncio.timeout(30):
+            assert (await client.get("/")).status_code == 200
+    finally:
+        end.set()
+        await asyncio.gather(*searches)
 
 
+@pytest.mark.usefixtures("store")
 async def test_an_unexpected_exception_is_recorded_and_answered_with_all_headers(
-    store: EventStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    sources: Sources, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del store
-
     async def now(_: Overview) -> Mapping[str, Any]:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Overview, "now", now)
     event_log = EventLog.to_files(settings, "console", APP)
-    async with open_sources(settings) as sources:
-        app, _ = create_app(sources, event_log)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://127.0.0.1:8080"
-        ) as client:
-            answer = await client.get("/")
+    app, _ = create_app(sources, event_log)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await client.get("/")
     assert (answer.status_code, event_log.faults) == (500, 1)
     assert "Content-Security-Policy" in answer.headers
 
 
-@pytest.mark.parametrize("span", RANGES.values())
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("span", RANGES)
 async def test_every_range_is_read_as_often(
-    store: EventStore, settings: Settings, span: Range
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, span: str
 ) -> None:
-    del store
-    event_log = EventLog.to_files(settings, "console", APP)
-    async with open_sources(settings) as sources:
-        seen: list[float] = []
+    seen: list[float] = []
 
-        class Seen(Live):
-            def response(
-                self, request: Request, name: str, read: Any, seconds: float, update: Any
-            ) -> Response:
-                seen.append(seconds)
-                return super().response(request, name, read, seconds, update)
+    def response(_: Live, request: Request, name: str, read: Any, seconds: float, *__: Any) -> Any:
+        seen.append(seconds)
+        return Response()
 
-        site = Site(sources, Seen(event_log.fault), event_log, ())
-        transport = httpx.ASGITransport(Starlette(routes=overview.routes(site)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            await client.head("/overview/live", params={"range": span.name})
+    monkeypatch.setattr(Live, "response", response)
+    await client.head("/overview/live", params={"range": span})
     assert seen == [2.0]
 
 

@@ -24,8 +24,8 @@ from tidegate.console.series import (
     chosen_range,
     lines_of,
     read_lines,
-    read_now,
     replicas_chart,
+    selector,
 )
 from tidegate.console.site import Page, Site, milliseconds
 from tidegate.console.sources import Problems, between
@@ -107,7 +107,7 @@ class Overview:
         # At the same time, as each source that does not answer takes seconds.
         snapshot, current, mean_running, changes, drift = await asyncio.gather(
             problems.of(self._sources.snapshot(), None),
-            problems.of(read_now(prometheus, objective.LINES), {}),
+            problems.of(prometheus.values(selector(objective.NAMES)), {}),
             problems.of(self._live.get("cost", 15.0, self._mean_running), None),
             problems.of(self._live.get("changes", 5.0, last_changes), []),
             problems.of(self._live.get("drift", 15.0, self._drifted), []),
@@ -117,7 +117,7 @@ class Overview:
             "verdict": objective.verdict(settings.slo, current),
             "budgets": objective.budgets(settings.slo, current),
             "windows": RATIO_WINDOWS,
-            "errors": current.get(objective.ERRORS_NOW.key()),
+            "errors": current.get(objective.ERRORS_NOW),
             "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE},
             "mean_running": mean_running,
             "changes": changes,

@@ -56,11 +56,8 @@ class Filters(Address):
         Raises:
             ValueError: A time or the duration is invalid.
         """
-        parts = [ROOTS]
-        if self.service:
-            parts.append(condition("service.name", self.service))
-        if self.outcome:
-            parts.append(condition("event.outcome", self.outcome))
+        named = {"service.name": self.service, "event.outcome": self.outcome}
+        parts = [ROOTS, *(condition(name, value) for name, value in named.items() if value)]
         if self.ms:
             try:
                 parts.append(f"event.duration:>={round(float(self.ms) * 1e6)}")
