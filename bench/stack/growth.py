@@ -44,7 +44,7 @@ SETTLE_SECONDS: Final = 5.0
 FIRST_PORT: Final = 26_000
 UNITS: Final = {
     "stored events": "µs of CPU an event",
-    "a search over stored events": "ms of CPU",
+    "a search over stored events": "ms",
 }
 
 
