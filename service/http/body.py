@@ -52,7 +52,7 @@ async def read_body(
     if check_type:
         _check_type(headers.get(b"content-type", b""))
     window_bits = _window_bits(headers.get(b"content-encoding", b""))
-    declared = byte_count(headers.get(b"content-length", b"").decode("latin-1"))
+    declared = byte_count(headers.get(b"content-length", b""))
     if declared is not None and declared > limit:
         # The server discards the rest, so that the client reads this response.
         raise _too_large(limit)
@@ -71,10 +71,10 @@ async def read_body(
     return body if window_bits is None else _inflate(body, window_bits, limit)
 
 
-def byte_count(text: str) -> int | None:
+def byte_count(text: bytes) -> int | None:
     """The length in bytes in a header; None if it is not a number."""
     # Python refuses to parse an integer of more than 4300 digits; no length has more than 19.
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+    return int(text) if text.isdigit() and len(text) < 20 else None
 
 
 def parse_json(body: bytes) -> Any:

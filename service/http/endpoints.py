@@ -90,5 +90,8 @@ def _read(body: object, inputs: Inputs[Any]) -> tuple[Any, Work | None]:
     Raises:
         RequestError: 422, naming each invalid field.
     """
+    # Most bodies are so, and Pydantic would take 5 of the 160 µs of a request of one row.
+    if isinstance(body, dict) and body.keys() == {"instances"}:
+        return inputs.read(body["instances"]), None
     request = validated(Request, body)
     return inputs.read(request.instances), request.work

@@ -24,6 +24,7 @@ from tidegate.service.http.body import headers_of, in_thread_if_long, parse_json
 from tidegate.service.http.body_types import UNSUPPORTED, InferenceRequest, validated
 from tidegate.service.http.errors import PREFIX, Endpoint
 from tidegate.service.http.response import (
+    Answer,
     check_answer_size,
     check_row_count,
     make_prediction_ids,
@@ -184,14 +185,14 @@ class InferenceV2:
         message = UNSUPPORTED["shared_memory_region"]
         raise RequestError(400, Detail(("sharedmemory",), message, PROTOCOL))
 
-    async def _infer(self, scope: Scope, receive: Receive) -> Response:
+    async def _infer(self, scope: Scope, receive: Receive) -> Answer:
         """Predict a batch."""
         model = self._named(scope.get("path_params", {}))
         headers = headers_of(scope)
         # Triton ignores the content type, and its client sends none.
         body = await read_body(headers, receive, self._service.request_bytes, check_type=False)
         with span("request.parse", bytes=len(body)):
-            text, raw = split_body(body, _text(headers, HEADER_LENGTH))
+            text, raw = split_body(body, headers.get(HEADER_LENGTH.encode()))
             request = validated(InferenceRequest, parse_json(text))
             outputs = read_outputs(model, request)
             batch = await in_thread_if_long(
@@ -206,9 +207,10 @@ class InferenceV2:
             with_ids = any(output.name == PREDICTION_ID for output in outputs)
             ids = make_prediction_ids(model, result, self._service.ids) if with_ids else []
             response = write_response(model, request.id, result, outputs, prediction_ids=ids)
-            await compress(response, _text(headers, "accept-encoding") or "")
-            after = self._service.after_response.after
-            response.background = after(model, batch, result.prediction, ids)
+            await compress(response, headers.get(b"accept-encoding", b""))
+            response.after = self._service.after_response.after(
+                model, batch, result.prediction, ids
+            )
             return response
 
     def _readiness(self) -> Response:
@@ -229,11 +231,6 @@ class InferenceV2:
             )
             raise RequestError(404, Detail(("path", "name"), message, "not_found"))
         return model
-
-
-def _text(headers: Mapping[bytes, bytes], name: str) -> str | None:
-    value = headers.get(name.encode())
-    return None if value is None else value.decode("latin-1")
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -29,7 +29,7 @@ from tidegate.service.request_errors import (
 _LENGTH: Final = struct.Struct("<I")
 
 
-def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+def split_body(body: bytes, header_length: bytes | None) -> tuple[bytes, bytes]:
     """Split a body into its JSON and the raw bytes after it.
 
     Args:
@@ -43,7 +43,8 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
         return body, b""
     length = byte_count(header_length)
     if length is None or length > len(body):
-        message = f"should be a number of bytes up to {len(body)}, got {header_length[:20]!r}"
+        got = header_length[:20].decode("latin-1")
+        message = f"should be a number of bytes up to {len(body)}, got {got!r}"
         loc = ("header", "inference-header-content-length")
         raise RequestError(400, Detail(loc, message, PROTOCOL))
     return body[:length], body[length:]

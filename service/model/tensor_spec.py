@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -79,9 +78,8 @@ class TensorSpec(BaseModel):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor of a request.
+class Tensor(NamedTuple):
+    """A tensor of a request. A frozen dataclass takes twice as long to create.
 
     Attributes:
         name: the name of the input.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.types import Receive
 
@@ -30,8 +29,7 @@ from tidegate.telemetry import annotate, get_logger, span
 log = get_logger("tidegate.service.serving.model_service")
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(NamedTuple):
     """The prediction for the rows of one request, of the model's task, and how it was made."""
 
     prediction: Any
@@ -168,11 +166,13 @@ class ModelService:
         kind = work or work_of(len(batch))
         manifest = model.manifest
         rows = len(batch)
-        annotate(model={"name": manifest.name, "version": manifest.version}, rows=rows, work=kind)
         seconds = device_seconds(self.settings.device, kind)
-        if not seconds and self._slots.has_free and rows <= model.inline_rows:
+        inline = not seconds and self._slots.has_free and rows <= model.inline_rows
+        waited = {"queue_ns": 0} if inline else {}
+        of = {"name": manifest.name, "version": manifest.version}
+        annotate(model=of, rows=rows, work=kind, **waited)
+        if inline:
             # It does not suspend, so nothing can cancel it.
-            annotate(queue_ns=0)
             with self._slots.take() as slot, span("model.predict", rows=rows):
                 prediction = model.predictor.predict(batch)
                 self.recorder.statistics.slot_ns += perf_counter_ns() - slot.since_ns
