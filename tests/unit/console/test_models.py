@@ -6,7 +6,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tidegate.console.pages.model import PREDICTIONS, by_version, read_distributions
+from tidegate.console.pages.model import PREDICTIONS, read_distributions
 from tidegate.runtime.prometheus import Prometheus
 
 
@@ -45,4 +45,3 @@ async def test_significant_drift_comes_first_and_few_rows_are_no_drift() -> None
         (PREDICTIONS, False),
     ]
     assert (found[0].bins, found[0].largest) == (["2", "10", "none"], 0.5)
-    assert list(by_version(found)) == ["m v"]

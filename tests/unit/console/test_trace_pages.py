@@ -12,9 +12,8 @@ import httpx
 import pytest
 
 from support.samples.recent_events import event
-from tidegate.console.pages import traces
 from tidegate.store.base import EventStore
-from tidegate.store.search import waterfall
+from tidegate.store.search import traces, waterfall
 from tidegate.store.search.event_lines import text_of
 
 A, B = "a" * 32, "b" * 32
@@ -134,7 +133,7 @@ def test_the_work_for_a_trace_grows_with_its_events(monkeypatch: pytest.MonkeyPa
     spans = [span("s", A, str(number)) for number in range(100)]
     logs = [event("l", trace={"id": A}, span={"id": str(number)}) for number in range(100)]
     shown = traces.Trace(A, [*spans, *logs], 0)
-    assert [len(shown.logs[one.id]) for _, one in shown.spans] == [1] * 100
+    assert [len(shown.lines_of[one.id]) for _, one in shown.spans] == [1] * 100
     assert reads < 1000
 
 

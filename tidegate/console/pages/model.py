@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -55,6 +55,11 @@ class Distribution:
     current: dict[str, float] = field(default_factory=dict)
 
     @property
+    def of(self) -> str:
+        """The model and its version."""
+        return f"{self.model} {self.version}"
+
+    @property
     def bins(self) -> list[str]:
         """The bins in order: numbered ones by number, then those with a name."""
         return sorted(
@@ -101,14 +106,6 @@ async def read_distributions(
         else:
             each.current[part] = value
     return sorted(found.values(), key=lambda one: (not one.drifted, -(one.psi or 0.0), one.name))
-
-
-def by_version(found: Iterable[Distribution]) -> dict[str, list[Distribution]]:
-    """Them by model and version, in their order."""
-    versions: dict[str, list[Distribution]] = defaultdict(list)
-    for one in found:
-        versions[f"{one.model} {one.version}"].append(one)
-    return dict(versions)
 
 
 async def read_shadows(
@@ -175,7 +172,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return {
             "shadows": shadows,
             "shadow_path": settings.model.shadow_path,
-            "versions": by_version(found),
+            "found": found,
             "window": window,
             "windows": SPANS,
             "warning": warning,

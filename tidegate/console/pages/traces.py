@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,21 +19,16 @@ from tidegate.console.results import or_problem, problem_of
 from tidegate.console.search_request import Address
 from tidegate.console.series import RANGES
 from tidegate.console.site import Page, Site
-from tidegate.events.event import Event
-from tidegate.store.base import EventStore, SearchRequest, StoreUnavailableError, Terms
+from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
-from tidegate.store.requests import MAX_HITS
-from tidegate.store.search import waterfall
-from tidegate.store.search.event_lines import text_of, time_of, value_of
-from tidegate.store.search.waterfall import Span, span_of
+from tidegate.store.search.event_lines import value_of
+from tidegate.store.search.traces import ROOTS, Trace
+from tidegate.store.search.waterfall import span_of
 
 PAGE: Final = Page("traces", "/traces", "Traces")
 TRACE: Final = Page("trace", "/traces", "Trace")
 SIZE: Final = 100
-# The spans of the list of traces: a request that a service received, or a span that no other has caused.
-ROOTS: Final = "(span.kind:server OR (*:* NOT _exists_:parent.id))"
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,82 +67,12 @@ class Filters(Address):
         )
 
 
-@dataclass(frozen=True)
-class Trace:
-    """A trace.
-
-    Attributes:
-        id: its id.
-        events: its spans and its log lines, oldest first.
-        others: the number of its events beyond those that a search returns.
-    """
-
-    id: str
-    events: Sequence[Event]
-    others: int
-
-    @classmethod
-    def read(cls, store: EventStore, text: str) -> Self:
-        """Return the one with an id, without events if the store has none.
-
-        Raises:
-            ValueError: The text is no id of a trace.
-            StoreUnavailableError: The store cannot be searched now.
-        """
-        trace_id = text.strip().lower()
-        if not _ID.fullmatch(trace_id):
-            raise ValueError(f"{text!r} is not a trace id: it must have 32 hexadecimal digits")
-        found = store.search(SearchRequest(f"trace.id:{trace_id}", order="asc", size=MAX_HITS))
-        return cls(trace_id, found.hits, found.total - len(found.hits))
-
-    @cached_property
-    def spans(self) -> Sequence[tuple[int, Span]]:
-        """Its spans with their depth, parents before children."""
-        return waterfall.nested([span_of(event) for event in self.events if _is_span(event)])
-
-    @cached_property
-    def logs(self) -> Mapping[str, Sequence[Event]]:
-        """Its log lines by the id of their span."""
-        found: dict[str, list[Event]] = {}
-        for event in self.events:
-            if not _is_span(event):
-                found.setdefault(text_of(event, "span.id"), []).append(event)
-        return found
-
-    @cached_property
-    def extent(self) -> tuple[int, int]:
-        """The start of the first span, or line, and the time to the end of the last one, in nanoseconds."""
-        return waterfall.extent([span for _, span in self.spans] or [*map(span_of, self.events)])
-
-    @property
-    def outcome(self) -> str:
-        """As in the list of traces: a request that answered has not failed, whatever failed inside."""
-        roots = [event for event in self.events if _is_root(event)]
-        if any(value_of(event, "event.outcome") == "failure" for event in roots or self.events):
-            return "failure"
-        warned = any(span.failed for _, span in self.spans) or any(map(tone, self.events))
-        return "warning" if warned else "success"
-
-    def after(self, event: Event) -> int:
-        """The time from its start to an event, in nanoseconds."""
-        return (time_of(event) or 0) * 1000 - self.extent[0]
-
-    def below(self, span_id: str) -> Sequence[Event]:
-        """The events of a span and of all below it; all if the id is empty."""
-        if not span_id:
-            return self.events
-        wanted = waterfall.subtree([span for _, span in self.spans], span_id)
-        return [event for event in self.events if text_of(event, "span.id") in wanted]
-
-
-def _is_span(event: Event) -> bool:
-    return bool(value_of(event, "data_stream.type") == "traces")
-
-
-def _is_root(event: Event) -> bool:
-    """Whether `ROOTS` finds it."""
-    server = value_of(event, "span.kind") == "server"
-    return _is_span(event) and (server or not value_of(event, "parent.id"))
+def outcome(trace: Trace) -> str:
+    """As in the list of traces: a request that answered has not failed, whatever failed inside."""
+    if any(value_of(event, "event.outcome") == "failure" for event in trace.roots or trace.events):
+        return "failure"
+    warned = any(span.failed for _, span in trace.spans) or any(map(tone, trace.events))
+    return "warning" if warned else "success"
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -217,5 +140,11 @@ async def _trace(site: Site, trace_id: str, other_id: str) -> Response:
     ratio = site.sources.settings.telemetry.sample_ratio
     # Its up to 10,000 events are too many for the event loop.
     return await asyncio.to_thread(
-        site.render, TRACE, trace_id=trace_id, now=time.time(), sample_ratio=ratio, **values
+        site.render,
+        TRACE,
+        trace_id=trace_id,
+        now=time.time(),
+        outcome=outcome,
+        sample_ratio=ratio,
+        **values,
     )

@@ -6,7 +6,6 @@ Exit codes are those of grep: 0 if events were found, 1 if none were, 2 on an er
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import sys
 import time
@@ -29,11 +28,11 @@ from tidegate.store.base import (
 )
 from tidegate.store.kinds import open_store
 from tidegate.store.query import time_ranges
-from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import event_lines, waterfall
 from tidegate.store.search.completion import completions
 from tidegate.store.search.field_names import unknown_names
 from tidegate.store.search.follower import Follower
+from tidegate.store.search.traces import Trace
 from tidegate.terminal_console import Console
 
 DELIVERY_SECONDS: Final = 3.0
@@ -45,7 +44,6 @@ INDENT: Final = 13
 NOT_FOUND: Final = 1
 ERROR: Final = 2
 FOLLOW_SECONDS: Final = 0.5
-_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def search(
@@ -95,23 +93,17 @@ def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
     """
 
     def run(store: EventStore, output: _Output) -> int:
-        requested = trace_id.strip().lower()
-        if not _TRACE_ID.fullmatch(requested):
-            raise ValueError(
-                f"{trace_id!r} is not a valid trace id: it must have 32 hexadecimal digits"
-            )
-        request = SearchRequest(query=f"trace.id:{requested}", order="asc", size=MAX_HITS)
-        found = store.search(request)
+        found = Trace.read(store, trace_id)
         deadline = time.monotonic() + DELIVERY_SECONDS
-        while not found.hits and time.monotonic() < deadline:
+        while not found.events and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            found = store.search(request)
+            found = Trace.read(store, trace_id)
         if as_json:
-            output.events(found.hits)
+            output.events(found.events)
         else:
-            _show_trace(output, requested, found.hits, settings.telemetry.sample_ratio)
-        if not found.hits:
-            return _report_not_found(store, f"no event has the trace.id {requested}", "")
+            _show_trace(output, found, settings.telemetry.sample_ratio)
+        if not found.events:
+            return _report_not_found(store, f"no event has the trace.id {found.id}", "")
         return FOUND
 
     return _run(settings, as_json, run)
@@ -204,30 +196,24 @@ def _follow(follower: Follower, output: _Output) -> None:
         return
 
 
-def _show_trace(output: _Output, trace_id: str, events: list[Event], sample_ratio: float) -> None:
-    spans = [
-        event for event in events if event_lines.value_of(event, "data_stream.type") == "traces"
-    ]
-    others = [
-        event for event in events if event_lines.value_of(event, "data_stream.type") != "traces"
-    ]
+def _show_trace(output: _Output, trace: Trace, sample_ratio: float) -> None:
+    spans = [span for _, span in trace.spans]
     if spans:
-        drawn = [waterfall.span_of(event) for event in spans]
-        _, whole = waterfall.extent(drawn)
-        count = "1 span" if len(drawn) == 1 else f"{len(drawn)} spans"
-        output.text(Text(f"trace {trace_id}  {waterfall.duration(whole)}  {count}", style="bold"))
-        for line in waterfall.draw(drawn, output.console.width):
+        whole = waterfall.duration(trace.extent[1])
+        count = "1 span" if len(spans) == 1 else f"{len(spans)} spans"
+        output.text(Text(f"trace {trace.id}  {whole}  {count}", style="bold"))
+        for line in waterfall.draw(spans, output.console.width):
             output.text(line)
-    elif others:
+    elif trace.lines:
         output.text(
-            f"The spans of trace {trace_id} were not sampled: spans are recorded for errors, slow requests "
+            f"The spans of trace {trace.id} were not sampled: spans are recorded for errors, slow requests "
             f"and {sample_ratio:.0%} of the other requests (telemetry.sample_ratio). To record a request, "
             f"send it with the header `traceparent: 00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01`: "
             "the first number is the trace id, and the 01 at the end requests sampling. Events of the trace:"
         )
-    if spans and others:
+    if spans and trace.lines:
         output.text("")
-    output.events(others)
+    output.events(trace.lines)
 
 
 def _report_not_found(store: EventStore, message: str, query: str) -> int:
