@@ -138,7 +138,7 @@ def test_a_triton_client_that_sends_bf16_gets_the_datatypes_that_are_offered(
     number = next(at for at, one in enumerate(inputs) if one.datatype() == "FP32")
     inputs[number] = triton.InferInput(inputs[number].name(), [1, 1], "BF16")
     inputs[number].set_data_from_numpy(np.ones((1, 1), ml_dtypes.bfloat16))
-    expected = r"datatype should be one of BYTES, .*FP32.*BOOL, got 'BF16'"
+    expected = rf"inputs\.{number}\.datatype: Input should be 'BOOL', .*'FP32', .*'BYTES'"
     with pytest.raises(triton.InferenceServerException, match=expected) as refused:
         client.infer("flights", inputs)
     assert refused.value.status() == "400"
