@@ -14,9 +14,6 @@ from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
-from tidegate.service.model.inputs.contract import Inputs
-from tidegate.service.model.loaded_model import Model
-
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; --link: #0969da }
 @media (prefers-color-scheme: dark) { :root { --link: #6cb6ff } }
@@ -72,18 +69,18 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 )
 
 
-def docs_page(document: dict[str, Any], model: Model | None) -> str:
-    """HTML for the OpenAPI document of `openapi.describe` and the model in it."""
-    info = document["info"]
+def docs_page(document: dict[str, Any]) -> str:
+    """HTML for the OpenAPI document of `openapi.describe`."""
+    info, schemas = document["info"], document["components"]["schemas"]
     parts = [
         f"<h1>{escape(info['title'])}</h1>",
         f"<p>{escape(info.get('description', ''))} Version <code>{escape(info['version'])}</code>.",
         ' <a href="openapi.json">openapi.json</a></p>',
     ]
-    if model is not None:
-        if model.example is not None:
-            parts.append(_form({"instances": [model.example]}))
-        parts.append(_inputs(model.inputs))
+    parts += [_form(example) for example in schemas.get("Request", {}).get("examples", ())]
+    if properties := schemas.get("Instance", {}).get("properties"):
+        rows = (_input(name, schema) for name, schema in properties.items())
+        parts.append(_table("Inputs of an instance", ("Name", "Meaning", "Type", "Accepted"), rows))
     parts.append(_paths(document["paths"]))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -105,13 +102,16 @@ def _form(example: dict[str, Any]) -> str:
     )
 
 
-def _inputs(inputs: Inputs[Any]) -> str:
-    rows = (
-        (f"<code>{escape(name)}</code>", *map(escape, described))
-        for name, *described in inputs.table()
+def _input(name: str, schema: dict[str, Any]) -> tuple[str, ...]:
+    """Name, meaning, type and accepted values of an input."""
+    kind, *null = schema.get("anyOf", [schema])
+    low, high = (f"{kind[end]:g}" if end in kind else "" for end in ("minimum", "maximum"))
+    values = kind.get("enum", [kind["const"]] if "const" in kind else [])
+    accepted = ", ".join(values) or (f"{low} … {high}".strip() if low or high else "any")
+    type_name = f"{kind['type']}, may be null" if null else kind["type"]
+    return f"<code>{escape(name)}</code>", *map(
+        escape, (schema["description"], type_name, accepted)
     )
-    title = "Features of an instance" if inputs.features else "Inputs of an instance"
-    return _table(title, ("Name", "Meaning", "Type", "Accepted"), rows)
 
 
 def _paths(paths: dict[str, Any]) -> str:

@@ -71,7 +71,7 @@ class Endpoints:
 
     async def docs(self, _: HttpRequest) -> Response:
         """The HTML page of the OpenAPI document."""
-        page = docs_page(await asyncio.to_thread(self._describe), self._service.loaded)
+        page = docs_page(await asyncio.to_thread(self._describe))
         return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     def _describe(self) -> dict[str, Any]:

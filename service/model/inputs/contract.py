@@ -98,10 +98,6 @@ class Inputs(ABC, Generic[BatchT]):
     def instance_type(self) -> Any:
         """The type of an instance, for the OpenAPI document."""
 
-    @abstractmethod
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """Name, meaning, type and accepted values of each input, for the documentation."""
-
     def graph_inputs(self, types: Mapping[str, str]) -> None:
         """Take the inputs of the graph: ONNX Runtime's name of the type of each.
 

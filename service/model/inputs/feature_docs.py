@@ -1,4 +1,4 @@
-"""Features in the documentation: as fields of the OpenAPI document, and as rows of a table."""
+"""Inputs as fields of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -30,21 +30,6 @@ def object_model(title: str, fields: dict[str, Any]) -> type[BaseModel]:
     return create_model(title, __config__=ConfigDict(extra="forbid"), **by_alias)
 
 
-def feature_summary(feature: Feature) -> str:
-    """The meaning of a feature, its unit, and its range in training."""
-    summary = feature.description or feature.name
-    if feature.unit:
-        summary += f" [{feature.unit}]"
-    if feature.observed:
-        summary += f"; {feature.observed[0]:g} to {feature.observed[1]:g} in training"
-    return summary
-
-
-def feature_row(feature: Feature) -> tuple[str, str, str, str]:
-    """Name, meaning, type and accepted values of a feature."""
-    return feature.name, feature_summary(feature), _type(feature), _range(feature)
-
-
 def _field(feature: Feature) -> Any:
     bounds = Field(ge=feature.minimum, le=feature.maximum)
     types: dict[str, Any] = {
@@ -55,19 +40,17 @@ def _field(feature: Feature) -> Any:
     kind = types[feature.kind]
     field = Field(
         None if feature.missing else ...,
-        description=feature_summary(feature),
+        description=_summary(feature),
         examples=[feature.example],
     )
     return Annotated[kind | None if feature.missing else kind, field]
 
 
-def _type(feature: Feature) -> str:
-    name = "string" if feature.kind == "category" else feature.kind
-    return f"{name}, may be null" if feature.missing else name
-
-
-def _range(feature: Feature) -> str:
-    if feature.kind == "category":
-        return ", ".join(feature.categories)
-    low, high = ("" if end is None else f"{end:g}" for end in (feature.minimum, feature.maximum))
-    return f"{low} … {high}".strip() if low or high else "any"
+def _summary(feature: Feature) -> str:
+    """The meaning of a feature, its unit, and its range in training."""
+    summary = feature.description or feature.name
+    if feature.unit:
+        summary += f" [{feature.unit}]"
+    if feature.observed:
+        summary += f"; {feature.observed[0]:g} to {feature.observed[1]:g} in training"
+    return summary

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tidegate.service.model.features import INSTANCES, Feature, Matrix, Schema, Value
 from tidegate.service.model.inputs.contract import BatchT, Inputs
-from tidegate.service.model.inputs.feature_docs import feature_row, instance_model
+from tidegate.service.model.inputs.feature_docs import instance_model
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor_spec import BYTES, Datatype, Tensor, TensorSpec
 from tidegate.service.request_errors import (
@@ -42,10 +42,6 @@ class FeatureInputs(Inputs[BatchT]):
     def instance_type(self) -> Any:
         """An object with a field for each feature."""
         return instance_model(self.features)
-
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """A row for each feature."""
-        return [feature_row(feature) for feature in self.features]
 
 
 class MatrixInputs(FeatureInputs[Matrix]):

@@ -173,13 +173,6 @@ class TensorInputs(Inputs[TensorBatch]):
         """An object with nested lists."""
         return object_model("Instance", {spec.name: tensor_field(spec) for spec in self.tensors})
 
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """A row for each input."""
-        return [
-            (spec.name, spec.description or spec.name, spec.datatype, describe(spec))
-            for spec in self.tensors
-        ]
-
 
 def tensor_field(spec: TensorSpec) -> Any:
     """The annotation of the nested lists of one row of a tensor."""
@@ -189,7 +182,8 @@ def tensor_field(spec: TensorSpec) -> Any:
         bounds = Field(min_length=1) if size == DYNAMIC else Field(min_length=size, max_length=size)
         nested: Any = list.__class_getitem__(annotation)
         annotation = Annotated[nested, bounds]
-    return Annotated[annotation, Field(description=spec.description or describe(spec))]
+    meaning = f"{spec.description}; {describe(spec)}" if spec.description else describe(spec)
+    return Annotated[annotation, Field(description=meaning)]
 
 
 def _array(spec: TensorSpec, tensor: Tensor) -> npt.NDArray[Any]:

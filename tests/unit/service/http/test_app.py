@@ -317,7 +317,10 @@ async def test_the_documentation_page_loads_nothing_from_other_hosts(serve: Serv
         page = await served.client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "POST /predict" in page.text
-    assert "wind_speed" in page.text
+    hour = "<td>Scheduled departure, local time [h]; 5 to 23 in training</td><td>integer</td>"
+    assert f"<td><code>hour</code></td>{hour}<td>0 … 23</td>" in page.text
+    assert "<td>number, may be null</td><td>-130 … 150</td>" in page.text
+    assert "<td>EWR, JFK, LGA</td>" in page.text
     assert "//" not in page.text.replace("http://flights", "")
 
 
