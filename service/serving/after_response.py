@@ -14,6 +14,7 @@ from starlette.background import BackgroundTask
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError
+from tidegate.service.model.features import Schema
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.serving.background import BackgroundWorker
@@ -130,10 +131,11 @@ class AfterResponse:
         trace_id: str,
         prediction_ids: Sequence[str],
     ) -> None:
-        values = model.inputs.stored_rows(batch)
-        names = [feature.name for feature in model.inputs.features]
+        schema = Schema(model.inputs.features)
+        rows = schema.decode(model.inputs.matrix(batch))
+        values = [list(row.values()) for row in rows]
         manifest = model.manifest
         of = {"trace_id": trace_id, "model": manifest.name, "version": manifest.version}
-        for message, fields in row_events(names, values, prediction_ids, **of):
+        for message, fields in row_events(schema.names, values, prediction_ids, **of):
             self._write_event("rows", message, fields)
         self._retained.inc(len(batch))

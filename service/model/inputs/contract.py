@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.service.model.features import INSTANCES, Feature, Matrix, Value
+from tidegate.service.model.features import INSTANCES, Feature, Matrix
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor_spec import Tensor, TensorSpec
 from tidegate.service.request_errors import Loc
@@ -66,9 +66,9 @@ class Inputs(ABC, Generic[BatchT]):
             RequestError: 400 or 422, naming the invalid input.
         """
 
-    @abstractmethod
     def feeds(self, batch: BatchT) -> list[dict[str, npt.NDArray[Any]]]:
         """The inputs of each call of the ONNX graph: one, unless it takes one row at a time."""
+        raise NotImplementedError
 
     @abstractmethod
     def placeholder(self, size: int) -> BatchT:
@@ -108,7 +108,3 @@ class Inputs(ABC, Generic[BatchT]):
     def matrix(self, batch: BatchT) -> Matrix:
         """The rows as a matrix of `features`, to count for drift; without columns if there are none."""
         return np.empty((len(batch), 0), np.float32)
-
-    def stored_rows(self, batch: BatchT) -> list[list[Value]]:
-        """The values of `features` of each row, to store for retraining."""
-        return [[] for _ in range(len(batch))]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.service.model.features import INSTANCES, Feature, Matrix, Schema, Value
+from tidegate.service.model.features import INSTANCES, Feature, Matrix, Schema
 from tidegate.service.model.inputs.contract import BatchT, Inputs
 from tidegate.service.model.inputs.feature_docs import instance_model
 from tidegate.service.model.signature import Signature
@@ -42,6 +42,10 @@ class FeatureInputs(Inputs[BatchT]):
     def instance_type(self) -> Any:
         """An object with a field for each feature."""
         return instance_model(self.features)
+
+    def example(self, batch: BatchT) -> dict[str, Any]:
+        """The example of each feature."""
+        return {feature.name: feature.example for feature in self.features}
 
 
 class MatrixInputs(FeatureInputs[Matrix]):
@@ -83,14 +87,6 @@ class MatrixInputs(FeatureInputs[Matrix]):
     def matrix(self, batch: Matrix) -> Matrix:
         """The batch itself."""
         return batch
-
-    def stored_rows(self, batch: Matrix) -> list[list[Value]]:
-        """The rows as they were sent."""
-        return [list(row.values()) for row in self.schema.decode(batch)]
-
-    def example(self, batch: Matrix) -> dict[str, Any]:
-        """The example of each feature."""
-        return {feature.name: feature.example for feature in self.features}
 
 
 class ColumnInputs(MatrixInputs):

@@ -8,14 +8,12 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.service.model.features import (
     INSTANCES,
     MAX_DETAILS,
     Matrix,
     Schema,
-    Value,
     checked_length,
 )
 from tidegate.service.model.inputs.matrix import FeatureInputs, to_matrix
@@ -48,7 +46,6 @@ class RowInputs(FeatureInputs[RowBatch]):
 
     def __init__(self, signature: Signature) -> None:
         super().__init__(signature)
-        self._examples = {feature.name: feature.example for feature in self.features}
         self._schema = Schema(self.features) if self.features else None
 
     def read(self, instances: object, loc: Loc = INSTANCES) -> RowBatch:
@@ -72,18 +69,10 @@ class RowInputs(FeatureInputs[RowBatch]):
         matrix = to_matrix(self._schema, tensors)
         return RowBatch(self._schema.decode(matrix), matrix)
 
-    def feeds(self, batch: RowBatch) -> list[dict[str, npt.NDArray[Any]]]:
-        """A predictor in Python has no graph.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError("rows are not the inputs of a graph")
-
     def placeholder(self, size: int) -> RowBatch:
         """The examples of the features, or an empty object."""
         matrix = np.zeros((1, len(self.features)), np.float32)
-        return RowBatch([self._examples], matrix)
+        return RowBatch([{feature.name: feature.example for feature in self.features}], matrix)
 
     def resize(self, batch: RowBatch, rows: int) -> RowBatch:
         """The batch with this number of rows."""
@@ -94,15 +83,9 @@ class RowInputs(FeatureInputs[RowBatch]):
         """The features."""
         return batch.matrix
 
-    def stored_rows(self, batch: RowBatch) -> list[list[Value]]:
-        """The features of each row, if the signature names them."""
-        if self._schema is None:
-            return super().stored_rows(batch)
-        return [list(row.values()) for row in self._schema.decode(batch.matrix)]
-
     def example(self, batch: RowBatch) -> dict[str, Any]:
         """The example of each feature; the first instance if none is named."""
-        return self._examples or batch.rows[0]
+        return super().example(batch) or batch.rows[0]
 
     def instance_type(self) -> Any:
         """An object: with a field for each feature if any is named, else of anything."""
