@@ -52,7 +52,7 @@ from tidegate.console.pages.overview import CHARTS
 from tidegate.console.results import find
 from tidegate.console.search_request import SIZE as PAGE
 from tidegate.console.search_request import Wanted
-from tidegate.console.series import Line, lines_of
+from tidegate.console.series import keys_of
 from tidegate.console.sources import open_sources
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.runtime.event_log import APP, EventLog, StreamWriter
@@ -203,14 +203,11 @@ def recorded_hours(hours: int) -> Iterator[str]:
     """The URL of a Prometheus that has recorded what the Overview shows, every 2 s for hours."""
     end = int(time.time())
     lines = []
-    for line in sorted({*lines_of(CHARTS), *map(Line, objective.NAMES)}, key=Line.key):
-        label = f'{{{line.label}="{line.value}"}}' if line.label else ""
-        lines += (
-            [f"# TYPE {line.series} gauge"] if f"# TYPE {line.series} gauge" not in lines else []
-        )
-        lines += [
-            f"{line.series}{label} {at % 97 / 100} {at}" for at in range(end - hours * 3600, end, 2)
-        ]
+    for key in sorted({*keys_of(CHARTS), *objective.NAMES}):
+        name, _, state = key.partition(" ")
+        label = f'{{state="{state}"}}' if state else ""
+        lines += [f"# TYPE {name} gauge"] if f"# TYPE {name} gauge" not in lines else []
+        lines += [f"{name}{label} {at % 97 / 100} {at}" for at in range(end - hours * 3600, end, 2)]
     with tempfile.TemporaryDirectory() as folder:
         text, data, config = (Path(folder) / name for name in ("series", "data", "prometheus.yml"))
         text.write_text("\n".join([*lines, "# EOF\n"]), encoding="utf-8")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
 
-from tidegate.runtime.prometheus import Prometheus, Series
+from tidegate.runtime.prometheus import Prometheus
 from tidegate.store.query import time_ranges
 
 # Prometheus forgets a sample early (`--query.lookback-delta`), and some rules run each 15 s only.
 LAST: Final = "20s"
+# Each combination of their values is a line.
+LABELS: Final = ("state", "model", "version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,61 +57,40 @@ def chosen_range(request: Request, names: Iterable[str] = RANGES) -> Range:
     return replace(found, until=end / 1e6) if end and end > 0 else found
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a chart: the series and, if it has labels, which one, such as `state="ready"`.
+def chart(title: str, lines: Mapping[str, str], **options: Any) -> dict[str, Any]:
+    """A chart of a page, as `Spec` of static/chart.js.
 
-    With `by`, it is a line for each combination of values of these labels, such as each version of a model.
+    Args:
+        title: what it shows.
+        lines: the key of each line by its legend, as of `read_lines`. The name of a series alone stands for
+            all of its lines, such as one for each version of a model.
+        options: more of `Spec`.
     """
-
-    series: str
-    label: str = ""
-    value: str = ""
-    by: tuple[str, ...] = ()
-
-    def key(self) -> str:
-        """Its name in the data of the charts."""
-        return f"{self.series}/{self.value}" if self.label else self.series
+    return {"title": title, "series": [(key, name) for name, key in lines.items()], **options}
 
 
-class Chart:
-    """A chart of a page: its lines by their names, and options as in `Spec` of static/chart.js."""
-
-    def __init__(self, title: str, lines: Mapping[str, Line | str], **options: Any) -> None:
-        """Store them; the name of a series is a line without a label."""
-        self.title, self.options = title, options
-        self.lines = {
-            name: Line(one) if isinstance(one, str) else one for name, one in lines.items()
-        }
-
-    def spec(self) -> dict[str, Any]:
-        """What the script needs."""
-        series = [(line.key(), name) for name, line in self.lines.items()]
-        return {"title": self.title, "series": series, **self.options}
-
-
-def replicas_chart(*states: str, **options: Any) -> Chart:
+def replicas_chart(*states: str, **options: Any) -> dict[str, Any]:
     """The number of replicas in these states."""
-    lines = {one: Line("tidegate_replicas", "state", one) for one in states}
-    return Chart("Replicas", lines, steps=True, **options)
+    lines = {one: f"tidegate_replicas {one}" for one in states}
+    return chart("Replicas", lines, steps=True, **options)
 
 
-def lines_of(charts: Iterable[Chart]) -> list[Line]:
-    """The lines of all these charts."""
-    return [line for chart in charts for line in chart.lines.values()]
+def keys_of(charts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of the lines of all these charts."""
+    return [key for one in charts for key, _ in one["series"]]
 
 
 async def read_lines(
-    prometheus: Prometheus, lines: Sequence[Line], span: Range, now: float, last: str = LAST
+    prometheus: Prometheus, keys: Iterable[str], span: Range, now: float, last: str = LAST
 ) -> dict[str, Any]:
     """The lines as columns: `times` in seconds since 1970, and `values` by key; None is no sample.
 
     It is one query. The times are multiples of the step, so that a line keeps its shape as time passes.
-    The key of a line with `by` continues with a space and the values of these labels.
+    The key of a line is the name of its series and, after spaces, the values of its `LABELS`.
 
     Args:
         prometheus: its recorded series.
-        lines: those to read.
+        keys: those of lines; every line of their series is read.
         span: the range that ends now.
         now: in seconds since 1970.
         last: how old a sample may be: longer than the interval of the rules.
@@ -119,15 +100,11 @@ async def read_lines(
     """
     end = now // span.step * span.step
     begin = end - span.seconds
-    query = selector((line.series for line in lines), last)
-    found = await prometheus.query_range(query, begin, end, span.step)
+    query = selector((key.partition(" ")[0] for key in keys), last)
     count = span.seconds // span.step + 1
-    columns: dict[str, list[float | None]] = {
-        line.key(): [None] * count for line in lines if not line.by
-    }
-    for one in found:
-        if not (key := key_of(one, lines)):
-            continue
+    columns: dict[str, list[float | None]] = {}
+    for one in await prometheus.query_range(query, begin, end, span.step):
+        key = " ".join(one.labels[name] for name in ("__name__", *LABELS) if name in one.labels)
         column = columns.setdefault(key, [None] * count)
         for at, value in one.samples:
             if math.isfinite(value):
@@ -138,12 +115,3 @@ async def read_lines(
 def selector(names: Iterable[str], last: str = LAST) -> str:
     """The query for all series with these names."""
     return f'last_over_time({{__name__=~"{"|".join(sorted({*names}))}"}}[{last}])'
-
-
-def key_of(one: Series, lines: Sequence[Line]) -> str:
-    """The key of the line that a series belongs to; empty if to none."""
-    for line in lines:
-        here = not line.label or one.labels.get(line.label) == line.value
-        if here and line.series == one.labels.get("__name__"):
-            return " ".join([line.key(), *(one.labels.get(name, "") for name in line.by)])
-    return ""

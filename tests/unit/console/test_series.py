@@ -9,16 +9,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from starlette.requests import Request
 
-from tidegate.console.series import Line, Range, chosen_range, read_lines
+from tidegate.console.series import Range, chosen_range, read_lines
 from tidegate.runtime.prometheus import Prometheus
 
-ARRIVALS = Line("service:arrival_rate:15s")
-READY = Line("tidegate_replicas", "state", "ready")
-ACCURACY = Line("model:accuracy_realised:1h", by=("model", "version"))
+ARRIVALS = "service:arrival_rate:15s"
+ACCURACY = "model:accuracy_realised:1h"
 
 
 async def read(
-    lines: list[Line], result: list[dict[str, Any]], **more: str
+    keys: list[str], result: list[dict[str, Any]], **more: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What is read of this answer at 1013 s, and the query."""
     asked: dict[str, str] = {}
@@ -31,22 +30,24 @@ async def read(
     app.router.add_get("/api/v1/query_range", query)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         prometheus = Prometheus(session, str(server.make_url("")))
-        found = await read_lines(prometheus, lines, Range("10s", 10, 5), 1013.0, **more)
+        found = await read_lines(prometheus, keys, Range("10s", 10, 5), 1013.0, **more)
     return found, asked
 
 
 async def test_the_columns_have_the_samples_at_their_times_and_none_elsewhere() -> None:
     name = "__name__"
     result = [
-        {"metric": {name: ARRIVALS.series}, "values": [[1000, "3.5"], [1010, "NaN"]]},
-        {"metric": {name: READY.series, "state": "ready"}, "values": [[1005, "2"]]},
-        {"metric": {name: READY.series, "state": "running"}, "values": [[1005, "9"]]},
+        {"metric": {name: ARRIVALS}, "values": [[1000, "3.5"], [1010, "NaN"]]},
+        {"metric": {name: "tidegate_replicas", "state": "ready"}, "values": [[1005, "2"]]},
+        {"metric": {name: "tidegate_replicas", "state": "running"}, "values": [[1005, "9"]]},
     ]
-    found, asked = await read([ARRIVALS, READY], result)
+    found, asked = await read([ARRIVALS, "tidegate_replicas ready"], result)
     assert found["times"] == [1000, 1005, 1010]
+    assert "service:arrival_rate:15s|tidegate_replicas" in asked["query"]
     assert found["values"] == {
         "service:arrival_rate:15s": [3.5, None, None],
-        "tidegate_replicas/ready": [None, 2.0, None],
+        "tidegate_replicas ready": [None, 2.0, None],
+        "tidegate_replicas running": [None, 9.0, None],
     }
     # The same times whenever it is asked within a step.
     assert (asked["start"], asked["end"], asked["step"]) == ("1000.000", "1010.000", "5.000")
@@ -55,7 +56,7 @@ async def test_the_columns_have_the_samples_at_their_times_and_none_elsewhere() 
 async def test_each_version_of_a_model_has_its_line_and_a_sample_may_be_as_old_as_its_rule() -> (
     None
 ):
-    labels = {"__name__": ACCURACY.series, "model": "flights"}
+    labels = {"__name__": ACCURACY, "model": "flights"}
     result = [
         {"metric": {**labels, "version": "1"}, "values": [[1005, "0.5"]]},
         {"metric": {**labels, "version": "2"}, "values": [[1005, "0.75"]]},

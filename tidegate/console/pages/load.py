@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from tidegate.console import runs
 from tidegate.console.load_test import MAX_RATE, MAX_SECONDS, LoadTest, RefusedError, scenarios
 from tidegate.console.runs import REPORT, Pair
-from tidegate.console.series import RANGES, Chart, lines_of, read_lines, replicas_chart
+from tidegate.console.series import RANGES, chart, keys_of, read_lines, replicas_chart
 from tidegate.console.site import Page, Site, read_form
 from tidegate.console.sources import Problems
 from tidegate.stack.snapshot import ARRIVALS, LATENCY
@@ -25,14 +25,14 @@ PAGE: Final = Page("load", "/load", "Load")
 SECONDS: Final = 1.0
 SPAN: Final = RANGES["5m"]
 CHARTS: Final = (
-    Chart("Requests per second", {"arriving": ARRIVALS}),
-    Chart("Latency p95", {"p95": LATENCY}, unit="s"),
+    chart("Requests per second", {"arriving": ARRIVALS}),
+    chart("Latency p95", {"p95": LATENCY}, unit="s"),
     replicas_chart("desired", "ready"),
 )
 SINCE: Final = "since the start of the run"
 COMPARED: Final = (
-    Chart(f"Latency p95 {SINCE}", {"p95": "p95"}, data="compared", unit="s", points=True),
-    Chart(f"Answers per second {SINCE}", {"answered": "answered"}, data="compared"),
+    chart(f"Latency p95 {SINCE}", {"p95": "p95"}, data="compared", unit="s", points=True),
+    chart(f"Answers per second {SINCE}", {"answered": "answered"}, data="compared"),
 )
 # A report has its own look, and pictures in it; it can run nothing.
 POLICY: Final = (
@@ -54,7 +54,7 @@ class Load:
     async def read(self, pair: Pair) -> dict[str, Any]:
         """What it shows of two runs; all tabs share the rest."""
         problems, live, prometheus = Problems(), self._site.live, self._site.sources.prometheus
-        recorded = partial(read_lines, prometheus, lines_of(CHARTS), SPAN, time.time())
+        recorded = partial(read_lines, prometheus, keys_of(CHARTS), SPAN, time.time())
         found, lines = await asyncio.gather(
             live.get("runs", SECONDS, partial(asyncio.to_thread, runs.read_runs, self._folder)),
             problems.of(live.get("recorded", SPAN.step, recorded), None),

@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from tidegate.console.series import RANGES, Chart, Line, lines_of, read_lines
+from tidegate.console.series import RANGES, chart, keys_of, read_lines
 from tidegate.console.site import Page, Site
 from tidegate.console.sources import Problems
 from tidegate.rules.drift_rules import min_rows
@@ -25,8 +25,7 @@ SPANS: Final = {"5m": RANGES["1h"], "1h": RANGES["24h"], "1d": RANGES["7d"]}
 SHORTEST: Final = next(iter(SPANS))
 # The rules of the longer windows run each minute.
 LAST: Final = "3m"
-VERSION: Final = ("model", "version")
-SHADOW: Final = (*VERSION, "shadow")
+SHADOW: Final = ("model", "version", "shadow")
 PREDICTIONS: Final = "predictions"
 
 
@@ -129,24 +128,20 @@ async def read_shadows(
     return dict(sorted(found.items()))
 
 
-def quality_charts(window: str) -> list[Chart]:
+def quality_charts(window: str) -> list[dict[str, Any]]:
     """The quality in a window; each line stands for one of each version of a model."""
-
-    def chart(title: str, names: Mapping[str, str], **options: Any) -> Chart:
-        lines = {legend: Line(f"model:{name}", by=VERSION) for legend, name in names.items()}
-        return Chart(title, lines, optional=True, **options)
 
     def against(name: str) -> Mapping[str, str]:
         return {
-            "measured by labels": f"{name}_realised:{window}",
-            "expected without labels": f"{name}_expected:{window}",
+            "measured by labels": f"model:{name}_realised:{window}",
+            "expected without labels": f"model:{name}_expected:{window}",
         }
 
-    lag = {"median of an hour": "label_lag_seconds_p50:1h"}
+    lag = {"median of an hour": "model:label_lag_seconds_p50:1h"}
     return [
-        chart(f"Accuracy over {window}", against("accuracy"), unit="%"),
-        chart(f"Absolute error over {window}", against("absolute_error")),
-        chart("From a prediction to its label", lag, unit="s"),
+        chart(f"Accuracy over {window}", against("accuracy"), optional=True, unit="%"),
+        chart(f"Absolute error over {window}", against("absolute_error"), optional=True),
+        chart("From a prediction to its label", lag, optional=True, unit="s"),
     ]
 
 
@@ -165,7 +160,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             problems.of(read_distributions(prometheus, window, warning, with_bins=True), []),
             problems.of(read_shadows(prometheus, window), {}),
             problems.of(
-                read_lines(prometheus, lines_of(charts), SPANS[window], time.time(), LAST),
+                read_lines(prometheus, keys_of(charts), SPANS[window], time.time(), LAST),
                 None,
             ),
         )

@@ -19,10 +19,10 @@ from tidegate.console.event_view import request_of, seconds_of
 from tidegate.console.pages.model import SHORTEST, Distribution, read_distributions
 from tidegate.console.series import (
     RANGES,
-    Chart,
     Range,
+    chart,
     chosen_range,
-    lines_of,
+    keys_of,
     read_lines,
     replicas_chart,
     selector,
@@ -41,18 +41,18 @@ T = TypeVar("T")
 PAGE: Final = Page("overview", "/", "Overview")
 SECONDS: Final = 2.0
 CHARTS: Final = (
-    Chart(
+    chart(
         "Requests per second",
         {"arriving": ARRIVALS, "answered by replicas": "service:completed_rate:15s"},
     ),
-    Chart(
+    chart(
         "Latency",
         {f"p{one}": f"service:latency_seconds_p{one}:15s" for one in (50, 95, 99)},
         unit="s",
         points=True,
     ),
-    Chart("Errors", {f"of the answers in {RATIO_WINDOWS[0]}": objective.ERRORS_NOW}, unit="%"),
-    Chart("Requests in the system", {"queued": QUEUE, "in processing": "service:slots_busy:now"}),
+    chart("Errors", {f"of the answers in {RATIO_WINDOWS[0]}": objective.ERRORS_NOW}, unit="%"),
+    chart("Requests in the system", {"queued": QUEUE, "in processing": "service:slots_busy:now"}),
     replicas_chart("desired", "running", "ready", marks=True),
 )
 MEAN_RUNNING: Final = 'max(avg_over_time(tidegate_replicas{job="autoscaler",state="running"}[1h]))'
@@ -80,7 +80,7 @@ class Overview:
         def held(name: str, seconds: float, read: Callable[[], Awaitable[T]]) -> Awaitable[T]:
             return self._live.get((name, span), seconds, read)
 
-        lines = partial(read_lines, self._sources.prometheus, lines_of(CHARTS), span, end)
+        lines = partial(read_lines, self._sources.prometheus, keys_of(CHARTS), span, end)
         changes = partial(self.changes, begin, end)
         shown, columns, changed, slow = await asyncio.gather(
             self._live.get("overview", SECONDS / 2, self.now),

@@ -26,11 +26,10 @@ from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.pause_command import make_override
 from tidegate.console.event_view import seconds_of
 from tidegate.console.series import (
-    Chart,
-    Line,
     Range,
+    chart,
     chosen_range,
-    lines_of,
+    keys_of,
     read_lines,
 )
 from tidegate.console.site import Page, Site, read_form
@@ -54,10 +53,10 @@ PAGE_SIZE: Final = 25
 LOG_LINES: Final = 30
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
 CHARTS: Final = (
-    Chart("Requests per second", {"arriving": ARRIVALS}),
-    Chart("Queue", {"queued": QUEUE}),
+    chart("Requests per second", {"arriving": ARRIVALS}),
+    chart("Queue", {"queued": QUEUE}),
 )
-DECIDED: Final = Line("tidegate_replicas", "state", "desired")
+DECIDED: Final = "tidegate_replicas desired"
 
 
 def others(settings: Settings) -> list[str]:
@@ -156,14 +155,14 @@ def _replays(events: list[Event], settings: Settings) -> Replays:
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     sources, settings = site.sources, site.sources.settings
-    compared = Chart(
+    compared = chart(
         "Replicas",
-        {"decided": DECIDED} | {one: Line(f"other/{one}") for one in others(settings)},
+        {"decided": DECIDED} | {one: f"other/{one}" for one in others(settings)},
         steps=True,
         height=240,
         lead=True,
     )
-    recorded = [*lines_of(CHARTS), DECIDED]
+    recorded = [*keys_of(CHARTS), DECIDED]
 
     async def read(span: Range) -> dict[str, Any]:
         problems, end = Problems(), span.until or time.time()
@@ -174,8 +173,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         )
         if lines:
             for policy in found.numbers:
-                column = found.column(policy, lines["times"])
-                lines["values"][compared.lines[policy].key()] = column
+                lines["values"][f"other/{policy}"] = found.column(policy, lines["times"])
         override, _ = OverrideFile(settings.control_file).read(time.time())
         return {
             "override": override,
