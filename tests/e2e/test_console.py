@@ -336,14 +336,14 @@ def test_a_load_test_is_started_watched_compared_and_stopped(
     runs = page.get_by_label("with").locator("option").all_inner_texts()
     page.get_by_label("with").select_option(runs[-1])
     page.get_by_role("button", name="Compare").click()
-    for name in ("1: constant", "2: console"):
+    for name in ("1: constant", "2: test"):
         expect(page.get_by_role("columnheader", name=name)).to_be_visible()
     expect(page.locator("canvas")).to_have_count(5)
     answers = page.locator("figure", has_text="Answers per second since").locator(".u-legend")
-    expect(answers).to_contain_text("2 console")
+    expect(answers).to_contain_text("2 test")
     expect(answers).not_to_contain_text("objective")  # which is in seconds
     page.get_by_text("Table: Latency p95 since the start").click()
-    for name in ("p95: 1 constant", "p95: 2 console"):
+    for name in ("p95: 1 constant", "p95: 2 test"):
         expect(page.get_by_role("columnheader", name=name)).to_be_visible()
     page.get_by_label("Constant rate").fill("1")
     page.get_by_role("spinbutton", name="for").fill("600")
