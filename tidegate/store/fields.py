@@ -114,7 +114,7 @@ def digest() -> str:
     Its first line changes when the embedded store indexes the same fields in another way.
     """
     lines = sorted(f"{leaf.path} {leaf.kind} {leaf.ignore_above}" for leaf in catalogue().values())
-    lines.insert(0, "3")
+    lines.insert(0, "4")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

@@ -242,7 +242,7 @@ class EmbeddedStore(EmbeddedReader):
     def append(self, events: Sequence[Event]) -> list[Rejected]:
         """Store the events in one commit. The first event with an id wins, as with `create`."""
         rejected = []
-        documents = dict[str, index.Document]()
+        documents = dict[str, str]()
         with self._writing, self._unavailable():
             writer = self._open_writer()
             self._written.reload()
@@ -257,7 +257,7 @@ class EmbeddedStore(EmbeddedReader):
                     documents[identity] = document
             # One after the other: tantivy's thread would sleep and wake for each that it had to wait for.
             for document in documents.values():
-                index.add(writer, document)
+                writer.add_json(document)
             writer.commit()
             self._events = before.num_docs + len(documents)
         return rejected
@@ -339,7 +339,7 @@ def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layou
             for event in _all_events(root / previous.folder, rebuilding):
                 # Events that conflict with the new mapping are dropped.
                 with suppress(RefusedError):
-                    index.add(writer, index.document(event)[1])
+                    writer.add_json(index.document(event)[1])
             writer.commit()
             writer.wait_merging_threads()
         sync_folder(root)
