@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tidegate.serving import NoSlotError, Slot, SlotMetrics, Slots
+from tidegate.serving import NoSlotError, SlotMetrics, Slots
 from tidegate.settings import Slo
 
 
@@ -128,35 +128,40 @@ async def test_a_cancelled_request_leaves_the_queue() -> None:
     assert harness.slots.busy == 0
 
 
-async def test_a_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> None:
+@pytest.mark.parametrize(
+    "steps",
+    [
+        # A slot is assigned to the first request in the queue, which is cancelled before it runs again.
+        ("release", "cancel"),
+        ("resize", "cancel"),
+        # It has not run yet, so it is still in the queue.
+        ("cancel", "release"),
+    ],
+    ids="-".join,
+)
+async def test_a_slot_of_a_request_that_is_cancelled_goes_to_the_next(
+    steps: tuple[str, str],
+) -> None:
     harness = Harness(1)
     first = await harness.slots.acquire()
     cancelled = asyncio.create_task(harness.slots.acquire())
     next_request = asyncio.create_task(harness.slots.acquire())
     await run_tasks()
-    harness.slots.release(first)  # it is assigned to the first request in the queue …
-    cancelled.cancel()  # … which is cancelled before it runs again
-    with pytest.raises(asyncio.CancelledError):
-        await cancelled
+    for step in steps:
+        if step == "release":
+            harness.slots.release(first)
+        elif step == "resize":
+            harness.slots.resize(2)
+        else:
+            cancelled.cancel()
     slot = await asyncio.wait_for(next_request, 5)
-    assert harness.slots.busy == 1
-    harness.slots.release(slot)
-    assert harness.slots.busy == 0
-
-
-async def test_a_request_that_is_leaving_the_queue_is_skipped() -> None:
-    harness = Harness(1)
-    first = await harness.slots.acquire()
-    cancelled = asyncio.create_task(harness.slots.acquire())
-    next_request = asyncio.create_task(harness.slots.acquire())
-    await run_tasks()
-    cancelled.cancel()  # it has not run yet, so it is still in the queue
-    harness.slots.release(first)
-    slot: Slot = await asyncio.wait_for(next_request, 5)
-    harness.slots.release(slot)
-    assert (harness.slots.busy, harness.slots.waiting) == (0, 0)
     with pytest.raises(asyncio.CancelledError):
         await cancelled
+    assert harness.slots.busy == (2 if "resize" in steps else 1)
+    harness.slots.release(slot)
+    if "resize" in steps:
+        harness.slots.release(first)
+    assert (harness.slots.busy, harness.slots.waiting) == (0, 0)
 
 
 async def test_new_slots_go_at_once_to_the_requests_that_have_waited_longest() -> None:
@@ -190,21 +195,6 @@ async def test_a_busy_slot_is_removed_when_its_request_ends() -> None:
     harness.slots.release(await asyncio.wait_for(waiting, 5))
     harness.slots.release(acquired[3])
     assert (harness.slots.busy, harness.slots.has_free) == (0, True)
-
-
-async def test_a_new_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> None:
-    harness = Harness(1)
-    first = await harness.slots.acquire()
-    cancelled = asyncio.create_task(harness.slots.acquire())
-    next_request = asyncio.create_task(harness.slots.acquire())
-    await run_tasks()
-    harness.slots.resize(2)  # the first request in the queue gets it …
-    cancelled.cancel()  # … and is cancelled before it runs again
-    harness.slots.release(await asyncio.wait_for(next_request, 5))
-    with pytest.raises(asyncio.CancelledError):
-        await cancelled
-    harness.slots.release(first)
-    assert harness.slots.busy == 0
 
 
 async def test_the_first_byte_of_a_response_is_measured_once_with_an_objective_for_it() -> None:

@@ -89,19 +89,23 @@ def starlette() -> Iterator[Starlettes]:
     gate.set()
 
 
-async def test_a_plain_function_holds_its_slot_while_its_thread_works(
-    starlette: Starlettes,
+@pytest.mark.parametrize(
+    ("path", "first", "ended"),
+    [("/plain", b"", "plain ended"), ("/thread-stream", b"first", "stream ended")],
+)
+async def test_a_thread_holds_its_slot_after_the_client_has_left(
+    starlette: Starlettes, path: str, first: bytes, ended: str
 ) -> None:
-    client = starlette.client("/plain")
-    await eventually_async(lambda: starlette.slots.busy == 1)
+    client = starlette.client(path)
+    await eventually_async(lambda: starlette.slots.busy == 1 and client.content == first)
     client.gone.set()
     waiting = starlette.client("/task")
     await eventually_async(lambda: starlette.slots.waiting == 1)
-    assert starlette.steps == []
+    assert (starlette.slots.busy, starlette.steps) == (1, [])
     starlette.gate.set()
     await client.end()
     assert (await waiting.end()).status == 200
-    assert starlette.steps == ["plain ended", "task ended"]
+    assert starlette.steps == [ended, "task ended"]
 
 
 @pytest.mark.parametrize("path", ["/stream", "/thread-stream"])
@@ -114,21 +118,6 @@ async def test_a_stream_holds_its_slot_until_its_last_byte(
     starlette.gate.set()
     await client.end()
     assert (client.content, starlette.slots.busy) == (b"firstlast", 0)
-
-
-async def test_a_stream_in_a_thread_holds_its_slot_after_the_client_has_left(
-    starlette: Starlettes,
-) -> None:
-    client = starlette.client("/thread-stream")
-    await eventually_async(lambda: client.content == b"first")
-    client.gone.set()
-    waiting = starlette.client("/task")
-    await eventually_async(lambda: starlette.slots.waiting == 1)
-    assert (starlette.slots.busy, starlette.steps) == (1, [])
-    starlette.gate.set()
-    await client.end()
-    assert (await waiting.end()).status == 200
-    assert starlette.steps[0] == "stream ended"
 
 
 async def test_a_background_task_holds_no_slot(starlette: Starlettes) -> None:

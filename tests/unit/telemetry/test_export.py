@@ -100,18 +100,6 @@ async def test_the_resource_follows_the_settings_and_the_standard_variables_take
     assert harness.event("request")["service"]["name"] == "shop"
 
 
-async def test_spans_of_the_instrumentation_are_exported_by_otlp(
-    harness: Harness, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-    app = make_app(harness)
-    telemetry = harness.instrument(app, tracing="opentelemetry")
-    async with harness.client(app) as client:
-        await client.get("/200")
-    telemetry.close()
-    assert {span.name for span in collector.spans()} >= {"GET /{status:int}", "predict"}
-
-
 @pytest.fixture
 def frequent_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """Export each 20 ms instead of each 5 s, from a short queue."""

@@ -48,13 +48,6 @@ async def test_without_settings_they_are_read_from_the_environment(
     assert path.name.startswith(service["node"]["name"] + ".")
 
 
-def test_a_node_name_defaults_to_service_host_and_process(tmp_path: Path) -> None:
-    origin = make_origin(settings(tmp_path), "1")
-    assert origin.node.startswith("flights-")
-    assert origin.node.endswith(f"-{os.getpid()}")
-    assert make_origin(settings(tmp_path, node_name="flights-3"), "1").node == "flights-3"
-
-
 def test_a_hostname_is_converted_to_a_valid_file_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,17 +240,6 @@ async def test_an_answer_of_the_app_that_is_no_exposition_is_left_to_all_but_scr
     assert "python_info" in (await read(harness, app, **OPENMETRICS)).text
 
 
-async def test_each_app_has_its_own_registry(harness: Harness) -> None:
-    first, second = FastAPI(), FastAPI()
-    harness.instrument(first)
-    harness.instrument(second)
-    async with harness.client(first) as client:
-        await client.get("/nowhere")
-    name = "http_server_request_duration_seconds_count"
-    assert series((await read(harness, first)).text, name)
-    assert not series((await read(harness, second)).text, name)
-
-
 async def test_metrics_are_served_despite_a_catch_all_route_and_below_a_root_path(
     harness: Harness,
 ) -> None:
@@ -261,23 +250,6 @@ async def test_metrics_are_served_despite_a_catch_all_route_and_below_a_root_pat
         async with harness.client(app, root_path="/proxy") as client:
             assert "python_info" in (await client.get(path)).text
     assert harness.events("request") == []
-
-
-async def test_the_metrics_of_a_mounted_app_are_below_its_mount(harness: Harness) -> None:
-    inner = FastAPI()
-    outer = FastAPI()
-    outer.mount("/shop", inner)
-    harness.instrument(inner)
-    assert "python_info" in (await read(harness, outer, "/shop/metrics")).text
-    async with harness.client(outer) as client:
-        assert (await client.get("/metrics")).status_code == 404
-
-
-async def test_metrics_are_not_in_the_openapi_document(harness: Harness) -> None:
-    app = FastAPI()
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        assert "/metrics" not in (await client.get("/openapi.json")).json()["paths"]
 
 
 def test_the_buckets_include_the_objective_of_the_settings() -> None:

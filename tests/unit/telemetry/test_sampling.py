@@ -66,13 +66,6 @@ def test_the_ratio_is_that_of_the_setting_or_of_the_sampler(
     assert read_environment(environ, sample_ratio=0.05).head.ratio == ratio
 
 
-def test_by_default_a_sampled_parent_decides_and_for_others_the_ratio() -> None:
-    head = HeadSampling(0.5)
-    assert head.should_sample(HIGH, True)
-    assert not head.should_sample(HIGH, False)
-    assert head.should_sample(LOW, False)
-
-
 @pytest.mark.parametrize(
     ("environ", "otlp"),
     [

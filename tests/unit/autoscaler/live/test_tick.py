@@ -143,15 +143,36 @@ async def test_before_the_first_response_of_the_resizer_nothing_is_decided(
     assert "tidegate_autoscaler_resizer_up 1.0" in metrics_text(run)
 
 
-async def test_a_problem_with_signals_is_logged_when_it_appears_changes_and_ends(
-    run: AutoscalerRun,
+SIGNALS = [but(ONE, problem=problem) for problem in ("", "a", "a", "b", "b", "", "")]
+HISTORY = [replace(ONE, history_problem=problem) for problem in ("", "lost", "lost", "")]
+BOTH = [replace(but(ONE, problem=one), history_problem=one) for one in ("", "a", "")]
+SPREAD = [
+    replace(but(ONE, problem=problem), problems={"no value": ()})
+    for problem in ("no value: a", "no value: a, b", "no value: b")
+]
+
+
+@pytest.mark.parametrize(
+    ("readings", "messages"),
+    [
+        (SIGNALS, ["signals: a", "signals: b", "signals: resolved"]),
+        (HISTORY, ["history: lost", "history: resolved"]),
+        # A history that is lost with the signals is not reported.
+        (BOTH, ["signals: a", "signals: resolved"]),
+        # An outage that spreads between series is one.
+        (SPREAD, ["signals: no value: a"]),
+    ],
+    ids=["signals", "history", "both", "spread"],
+)
+async def test_a_problem_is_logged_when_it_appears_changes_and_ends(
+    run: AutoscalerRun, readings: list[Reading], messages: list[str]
 ) -> None:
-    for problem in ("", "a", "a", "b", "b", "", ""):
-        await run.tick(reading=but(ONE, problem=problem))
-    assert run.recorded_events.messages() == ["signals: a", "signals: b", "signals: resolved"]
+    for reading in readings:
+        await run.tick(reading=reading)
+    assert run.recorded_events.messages() == messages
     levels = [event["log"]["level"] for event in run.recorded_events.events("app")]
-    assert levels == ["warn", "warn", "info"]
-    assert "warn autoscaler: signals: a\n" in run.recorded_events.terminal.getvalue()
+    assert levels == ["info" if "resolved" in one else "warn" for one in messages]
+    assert f"warn autoscaler: {messages[0]}\n" in run.recorded_events.terminal.getvalue()
 
 
 async def test_a_full_machine_is_logged_when_it_appears_and_ends(run: AutoscalerRun) -> None:
@@ -163,26 +184,6 @@ async def test_a_full_machine_is_logged_when_it_appears_and_ends(run: Autoscaler
         await run.tick()
         assert f"tidegate_autoscaler_machine_full {full:.1f}" in metrics_text(run)
     assert run.recorded_events.messages() == [f"machine: {MACHINE_FULL}", "machine: resolved"]
-
-
-async def test_a_missing_history_is_logged_when_it_appears_and_ends(run: AutoscalerRun) -> None:
-    for problem in ("", "lost", "lost", ""):
-        await run.tick(reading=replace(ONE, history_problem=problem))
-    assert run.recorded_events.messages() == ["history: lost", "history: resolved"]
-
-
-async def test_a_history_that_is_lost_with_the_signals_is_not_logged(run: AutoscalerRun) -> None:
-    for problem in ("", "a", ""):
-        await run.tick(reading=replace(but(ONE, problem=problem), history_problem=problem))
-    assert run.recorded_events.messages() == ["signals: a", "signals: resolved"]
-
-
-async def test_an_outage_that_spreads_between_series_is_logged_once(
-    run: AutoscalerRun,
-) -> None:
-    for problem in ("no value: a", "no value: a, b", "no value: b"):
-        await run.tick(reading=replace(but(ONE, problem=problem), problems={"no value": ()}))
-    assert run.recorded_events.messages() == ["signals: no value: a"]
 
 
 async def test_a_pause_applies_from_the_next_tick_and_expires(

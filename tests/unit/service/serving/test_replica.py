@@ -143,8 +143,12 @@ async def test_a_slow_model_never_blocks_the_event_loop(
     assert [response.status_code for response in responses] == [200, 200]
 
 
+@pytest.mark.parametrize("error", [None, ZeroDivisionError("a bug in the model")])
 async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
-    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    serve: Serve,
+    samples: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception | None,
 ) -> None:
     model = BlockableModel(monkeypatch)
     async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
@@ -156,35 +160,21 @@ async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
         await eventually_async(lambda: working.cancelling() > 0)
         refused = await served.client.post("/predict", json={"instances": samples[:1]})
         assert served.replica.slots.busy == 1
+        model.error = error
         model.unblock.set()
         await asyncio.wait_for(working, 30)
         assert served.replica.slots.busy == 0
     assert refused.status_code == 503
-    assert {event["error"]["type"] for event in served.events()} == {"client_gone", "no_slot"}
+    found = {event["error"]["type"]: event for event in served.events()}
+    assert found.keys() == {"client_gone", "no_slot"}
     assert served.service.recorder.statistics.batches == 0
-
-
-async def test_an_error_of_the_model_is_logged_after_a_disconnect(
-    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = BlockableModel(monkeypatch)
-    async with serve(slots={"per_replica": 1}) as served:
-        model.block.set()
-        body, disconnect = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
-        working = asyncio.create_task(post(served, body, disconnect))
-        await eventually_async(lambda: served.replica.slots.busy == 1)
-        disconnect.set()
-        await eventually_async(lambda: working.cancelling() > 0)
-        model.error = ZeroDivisionError("a bug in the model")
-        model.unblock.set()
-        await asyncio.wait_for(working, 30)
-        message = "prediction failed after the client disconnected"
-        (logged,) = (event for event in served.events("app") if event["message"] == message)
-    (request,) = served.events()
-    assert logged["error"]["type"] == "ZeroDivisionError"
-    assert logged["error"]["message"] == "a bug in the model"
-    assert logged["trace"]["id"] == request["trace"]["id"]
-    assert request["error"]["type"] == "client_gone"
+    # An error that the client does not get is logged.
+    message = "prediction failed after the client disconnected"
+    logged = [event for event in served.events("app") if event["message"] == message]
+    assert [one["error"]["message"] for one in logged] == ([str(error)] if error else [])
+    for one in logged:
+        assert one["error"]["type"] == "ZeroDivisionError"
+        assert one["trace"]["id"] == found["client_gone"]["trace"]["id"]
 
 
 async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged(

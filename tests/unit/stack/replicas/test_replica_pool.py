@@ -93,38 +93,27 @@ def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
     )
 
 
+@pytest.mark.parametrize("where", ["load", "drain"])
 async def test_after_an_unexpected_error_the_pool_still_reaches_the_desired_number(
-    running_pool: RunningPool, event_log: EventLog
+    running_pool: RunningPool, event_log: EventLog, where: str
 ) -> None:
     async with running_pool() as pool:
         pool.resize(2)
         await eventually_async(ready(pool, 1, 2))
         known_load, failures = pool.load, ["once"]
 
-        async def fails_once() -> Mapping[int, int]:
+        def fail_once() -> None:
             if failures:
                 raise ValueError(failures.pop())
+
+        async def load() -> Mapping[int, int]:
+            fail_once()
             return await known_load()
 
-        pool.load = fails_once
-        pool.resize(1)
-        await eventually_async(ready(pool, 1))
-        assert event_log.faults == 1
-
-
-async def test_a_drain_that_fails_unexpectedly_is_tried_again(
-    running_pool: RunningPool, event_log: EventLog
-) -> None:
-    async with running_pool() as pool:
-        pool.resize(2)
-        await eventually_async(ready(pool, 1, 2))
-        failures = ["once"]
-
-        def fails_once() -> None:
-            if failures:
-                raise ValueError(failures.pop())
-
-        pool.processes[2].on_change = fails_once
+        if where == "load":
+            pool.load = load
+        else:
+            pool.processes[2].on_change = fail_once
         pool.resize(1)
         await eventually_async(ready(pool, 1))
         assert event_log.faults == 1
