@@ -8,8 +8,6 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,6 @@ from support.browser import DEADLINE_MS, failures_of, new_page
 from support.eventually import eventually
 from support.processes.load import constant
 from support.processes.running_stack import Stack, running
-from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e
 expect.set_options(timeout=DEADLINE_MS)
@@ -39,14 +36,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[
     ):
         fail(stack)
         for query in (f"trace.id:{TRACE} AND span.kind:server", "event.outcome:success"):
-            eventually(partial(total, stack, query), query)
+            eventually(lambda query=query: stack.search(query).total, query)  # type: ignore[misc]
         yield stack
-
-
-def total(stack: Stack, query: str) -> int:
-    """Return how many stored events match."""
-    with closing(stack.store()) as store:
-        return store.search(SearchRequest(query, size=0)).total
 
 
 def fail(stack: Stack) -> None:

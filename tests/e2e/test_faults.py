@@ -13,7 +13,6 @@ import pytest
 from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.running_stack import Answer, Stack, running
-from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e
 
@@ -36,17 +35,8 @@ def example_of_the_readme() -> dict[str, Any]:
 
 
 def last_event(stack: Stack, trace_id: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        store = stack.store()
-        try:
-            found = store.search(
-                SearchRequest(query=f"event.dataset:tidegate.request AND trace.id:{trace_id}")
-            )
-        finally:
-            store.close()
-        return found.hits[0] if found.hits else None
-
-    return eventually(look, f"the event of trace {trace_id}")
+    query = f"event.dataset:tidegate.request AND trace.id:{trace_id}"
+    return eventually(lambda: stack.search(query).hits, f"the event of trace {trace_id}")[0]
 
 
 def trace_of(answer: Answer) -> str:
@@ -101,12 +91,5 @@ def test_a_bad_request_gets_a_4xx_that_names_the_field_and_an_event(
     else:  # refused by the gateway, before it reached a replica
         assert answer.status == 413
 
-        def refused() -> bool:
-            store = stack.store()
-            try:
-                query = "event.dataset:tidegate.access AND http.response.status_code:413"
-                return store.search(SearchRequest(query=query)).total > 0
-            finally:
-                store.close()
-
-        assert eventually(refused, "the gateway's access line")
+        query = "event.dataset:tidegate.access AND http.response.status_code:413"
+        eventually(lambda: stack.search(query).total, "the gateway's access line")

@@ -19,7 +19,6 @@ from support.eventually import eventually
 from support.processes.load import constant
 from support.processes.running_stack import Stack, running
 from tidegate.events.event import Event
-from tidegate.store.base import SearchRequest
 from tidegate.store.own_fields import own_fields
 
 pytestmark = pytest.mark.e2e
@@ -50,28 +49,16 @@ def after_load(
         with stack.load(folder, *sent, phases=constant(SECONDS, RATE)) as load:
             summary = load.summary()
         eventually(
-            lambda: count(stack, "event.dataset:tidegate.request") >= summary["answered"],
+            lambda: stack.search("event.dataset:tidegate.request").total >= summary["answered"],
             "every answered request is in the store",
         )
         yield stack, summary
 
 
 def find(stack: Stack, query: str, stream: Any = "logs") -> list[Event]:
-    store = stack.store()
-    try:
-        found = store.search(SearchRequest(query=query, size=10_000, order="asc", stream=stream))
-    finally:
-        store.close()
+    found = stack.search(query, 10_000, order="asc", stream=stream)
     assert found.total == len(found.hits)
     return found.hits
-
-
-def count(stack: Stack, query: str) -> int:
-    store = stack.store()
-    try:
-        return store.search(SearchRequest(query=query, size=0)).total
-    finally:
-        store.close()
 
 
 def scrape(stack: Stack) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,6 @@ import pytest
 from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.running_stack import Answer, Stack, running
-from tidegate.store.base import SearchRequest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.in_order]
 
@@ -51,12 +50,8 @@ def at_zero(stack: Stack) -> bool:
 
 
 def answered_events(stack: Stack) -> int:
-    store = stack.store()
-    try:
-        query = 'event.dataset:tidegate.request AND url.path:"/predict"'
-        return store.search(SearchRequest(query=f"{query} AND http.response.status_code:200")).total
-    finally:
-        store.close()
+    query = 'event.dataset:tidegate.request AND url.path:"/predict"'
+    return stack.search(f"{query} AND http.response.status_code:200").total
 
 
 def messages(stack: Stack) -> list[str]:

@@ -196,16 +196,7 @@ def test_slots_change_under_load_and_survive_restarts(tmp_path: Path, artefact: 
 
 def waits_inside(stack: Stack) -> int:
     """The number of requests that waited for a slot in a replica, from their spans."""
-    from tidegate.store.base import SearchRequest
-
-    def look() -> list[dict[str, Any]]:
-        store = stack.store()
-        try:
-            return list(store.search(SearchRequest("span.name:slot.wait", size=1000)).hits)
-        finally:
-            store.close()
-
-    spans = eventually(look, "spans are in the store")
+    spans = eventually(lambda: stack.search("span.name:slot.wait").hits, "spans are in the store")
     return sum(float(one["event"]["duration"]) / 1e9 > DEVICE_SECONDS / 2 for one in spans)
 
 
@@ -267,10 +258,4 @@ def decisions(stack: Stack, folder: Path) -> Path:
 
 
 def logged(stack: Stack, query: str) -> list[dict[str, Any]]:
-    from tidegate.store.base import SearchRequest
-
-    store = stack.store()
-    try:
-        return list(store.search(SearchRequest(query, size=100)).hits)
-    finally:
-        store.close()
+    return stack.search(query, 100).hits

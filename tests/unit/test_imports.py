@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
+TRAINING = {"joblib", "matplotlib", "onnx", "pandas", "scipy", "skl2onnx", "sklearn"}
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ import pytest
 from elasticsearch.helpers import scan
 
 from support.eventually import eventually
-from support.processes.compose_project import REPLICA_REMOVED
-from support.processes.compose_stack import Compose, docker
+from support.processes.compose_project import REPLICA_REMOVED, docker
+from support.processes.compose_stack import Compose
 from support.processes.load import constant, served, write_scenario
 from tidegate.loadgen.report.results import REQUESTS as REQUESTS_CSV
 from tidegate.loadgen.send.record import read_csv

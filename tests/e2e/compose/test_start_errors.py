@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.processes.compose_stack import Compose, docker
+from support.processes.compose_project import docker
+from support.processes.compose_stack import Compose
 from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 
 pytestmark = pytest.mark.e2e

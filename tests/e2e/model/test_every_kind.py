@@ -23,7 +23,6 @@ from support.components import AT_NIGHT, IN_CI
 from support.eventually import eventually
 from support.processes.load import constant
 from support.processes.running_stack import Stack, running
-from tidegate.store.base import SearchRequest
 
 # Each case is a stack of its own; plain `make test` has the tutorial own-model.md and examples/regressor.
 pytestmark = [pytest.mark.e2e, IN_CI]
@@ -134,14 +133,6 @@ def command(stack: Stack, *arguments: str) -> str:
     return done.stdout
 
 
-def found(stack: Stack, query: str) -> int:
-    store = stack.store()
-    try:
-        return store.search(SearchRequest(query=query, size=0)).total
-    finally:
-        store.close()
-
-
 # The examples, which CI runs, serve others; tests/unit/service/artefacts/formats has each.
 EACH_TIME = ("python",)
 
@@ -187,7 +178,7 @@ def test_it_is_served_watched_and_reported(kind: str, tmp_path: Path) -> None:
                 f"{metric} is at least {least}",
             )
         eventually(
-            lambda: found(stack, "event.dataset:tidegate.outcome") == LABELLED,
+            lambda: stack.search("event.dataset:tidegate.outcome").total == LABELLED,
             "each label has an event",
         )
         out = tmp_path / "report.html"

@@ -19,7 +19,6 @@ from support.processes.running_stack import Stack, running
 from support.samples.candidate_models import make_candidate
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds, model_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
-from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e
 CLIENTS = 3
@@ -113,7 +112,7 @@ def test_a_model_is_deployed_under_load_and_no_request_fails(
         assert f"every replica serves flights {after}" in deployed.stdout
 
         events = eventually(
-            lambda: found(stack, "tidegate.component:rollout AND event.action:deployed"),
+            lambda: stack.search("tidegate.component:rollout AND event.action:deployed").hits,
             "the event of the deployment is stored",
         )
         assert events[0]["tidegate"]["model"]["version"] == after
@@ -150,7 +149,7 @@ def check_labels_of_the_previous_version_are_accepted(
     assert (response.status, response.body["accepted"]) == (200, len(unlabelled))
     query = f'event.dataset:tidegate.outcome AND tidegate.model.version:"{before}"'
     eventually(
-        lambda: len(found(stack, query)) == len(unlabelled), "their events name that version"
+        lambda: stack.search(query).total == len(unlabelled), "their events name that version"
     )
     counted = f'sum(ml_outcomes_total{{version="{before}",correct="true"}})'
     eventually(
@@ -181,14 +180,6 @@ def check_labels_of_another_model_are_refused(stack: Stack, version: str) -> Non
     )
 
 
-def found(stack: Stack, query: str) -> list[dict[str, Any]]:
-    store = stack.store()
-    try:
-        return store.search(SearchRequest(query=query)).hits
-    finally:
-        store.close()
-
-
 def test_retained_rows_and_their_labels_make_a_candidate_that_is_deployed(
     tmp_path: Path, artefact: Path, store_settings: dict[str, Any]
 ) -> None:
@@ -208,7 +199,7 @@ def test_retained_rows_and_their_labels_make_a_candidate_that_is_deployed(
             feedback = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
             assert feedback.body["accepted"] == 25
         query = "event.dataset:(tidegate.rows OR tidegate.outcome)"
-        eventually(lambda: total(stack, query) == 20 + 500, "all events are stored")
+        eventually(lambda: stack.search(query).total == 20 + 500, "all events are stored")
         arguments = ("--since", "1h", "--min-rows", "500", "--out", str(out))
         done = stack.run("tidegate", "retrain", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -224,11 +215,3 @@ def test_retained_rows_and_their_labels_make_a_candidate_that_is_deployed(
 def rule(row: dict[str, Any]) -> str:
     """Concept drift: the label depends on the hour alone."""
     return "late" if row["hour"] < 12 else "on_time"
-
-
-def total(stack: Stack, query: str) -> int:
-    store = stack.store()
-    try:
-        return store.search(SearchRequest(query=query, size=0)).total
-    finally:
-        store.close()

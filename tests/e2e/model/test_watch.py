@@ -12,7 +12,6 @@ import pytest
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from tidegate.service.model.artefact import SAMPLES, read_manifest
-from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e
 
@@ -44,17 +43,8 @@ class LabelledTraffic:
             assert response.body["accepted"] == BATCH, response.body
 
 
-def value(stack: Stack, expression: str) -> float:
-    found = stack.query(expression)
-    return float(found[0]["value"][1]) if found else 0.0
-
-
 def changes(stack: Stack) -> list[dict[str, Any]]:
-    store = stack.store()
-    try:
-        return store.search(SearchRequest(query="event.dataset:tidegate.drift")).hits
-    finally:
-        store.close()
+    return stack.search("event.dataset:tidegate.drift").hits
 
 
 def test_a_jump_of_the_error_rate_is_logged_and_the_alert_fires(
@@ -63,19 +53,19 @@ def test_a_jump_of_the_error_rate_is_logged_and_the_alert_fires(
     with running(tmp_path, artefact, store=store_settings) as stack:
         components = {one["id"]: one for one in stack.status()["components"]}
         assert components["watch"]["state"] == "ready"
-        eventually(lambda: value(stack, 'up{job="watch"}') == 1, "Prometheus scrapes the watcher")
+        eventually(lambda: stack.value('up{job="watch"}') == 1, "Prometheus scrapes the watcher")
 
         traffic = LabelledTraffic(stack, artefact)
         # About the error rate on held-out rows.
         traffic.send(LABELS_BEFORE, lambda number: number % 5 == 0)
         read = "sum(tidegate_watch_outcomes_total)"
-        eventually(lambda: value(stack, read) == LABELS_BEFORE, "every label is read")
+        eventually(lambda: stack.value(read) == LABELS_BEFORE, "every label is read")
         assert changes(stack) == []
         assert stack.query(ALERT) == []
 
         traffic.send(LABELS_AFTER, lambda number: number % 5 != 0)
         eventually(
-            lambda: value(stack, read) == LABELS_BEFORE + LABELS_AFTER, "every label is read, once"
+            lambda: stack.value(read) == LABELS_BEFORE + LABELS_AFTER, "every label is read, once"
         )
         firing = eventually(
             lambda: (found := stack.query(ALERT)) and len(found) == 2 and found,

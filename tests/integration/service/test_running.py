@@ -120,16 +120,6 @@ def test_a_triton_client_infers(
     assert result.get_response()["id"] == "17"
 
 
-def test_a_triton_client_may_omit_the_outputs(
-    client: triton.InferenceServerClient, samples: list[dict[str, Any]]
-) -> None:
-    rows = complete(samples, 3)
-    result = client.infer(
-        "flights", inputs_for(client.get_model_metadata("flights"), rows, binary=True)
-    )
-    assert result.as_numpy("probabilities").sum(axis=1) == pytest.approx(1)
-
-
 def test_a_triton_client_that_sends_bf16_gets_the_datatypes_that_are_offered(
     client: triton.InferenceServerClient, samples: list[dict[str, Any]]
 ) -> None:

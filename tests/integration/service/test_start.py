@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -15,7 +13,6 @@ import tritonclient.http as triton
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 
-from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.service_process import service
 
@@ -48,18 +45,6 @@ def test_any_joblib_classifier_is_served_under_its_own_names(tmp_path: Path) -> 
     assert [label.decode() for label in labels] == expected
     assert "proanthocyanins" in document["components"]["schemas"]["Instance"]["properties"]
     assert wrong.json()["detail"][0]["loc"] == ["body", "instances", 0, "alcohol"]
-
-
-def test_serving_does_not_import_the_packages_of_training() -> None:
-    code = (
-        "import sys, tidegate.service.__main__\n"
-        "training = {'sklearn', 'pandas', 'joblib', 'scipy', 'onnx', 'skl2onnx'}\n"
-        "sys.exit(', '.join(training & sys.modules.keys()) or 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_signal_while_the_model_loads_ends_the_process(tmp_path: Path) -> None:

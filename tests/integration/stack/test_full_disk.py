@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tidegate.resizer.client import ResizerClient
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.supervisor.control_client import fetch_status
 from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
-from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.integration
 
@@ -91,16 +89,15 @@ async def test_the_stack_serves_on_a_full_disk_and_recovers_afterwards(stack: St
     make_room(data)
     freed = time.time()
     query = f"trace.id:{served(stack)} AND event.dataset:tidegate.request"
-    with closing(stack.store()) as store:
-        eventually(lambda: store.search(SearchRequest(query)).total, "an event is found")
-        decisions = "event.dataset:tidegate.decision"
-        eventually(
-            lambda: any(
-                hit["tidegate"]["decision"]["signals"]["unix_seconds"] > freed
-                for hit in store.search(SearchRequest(decisions, size=1)).hits
-            ),
-            "a decision is found",
-        )
+    eventually(lambda: stack.search(query).total, "an event is found")
+    decisions = "event.dataset:tidegate.decision"
+    eventually(
+        lambda: any(
+            hit["tidegate"]["decision"]["signals"]["unix_seconds"] > freed
+            for hit in stack.search(decisions, 1).hits
+        ),
+        "a decision is found",
+    )
     recorded = f"timestamp(service:slots:now) > {freed}"
     eventually(lambda: stack.query(recorded), "Prometheus records again")
     eventually(lambda: status(stack).state == "ready", "all is ready")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI, HTTPException, Request, WebSocket
+from fastapi import FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
 
 from tidegate.telemetry import annotate, get_logger, instrument, outgoing_headers, span  # 1
@@ -14,7 +14,6 @@ from tidegate.telemetry import annotate, get_logger, instrument, outgoing_header
 app = FastAPI(title="Cake shop", version="4.2")
 telemetry = instrument(app)  # 2
 log = get_logger("cakes")  # 3
-bell = asyncio.Event()
 
 
 @app.get("/cakes/{name}")
@@ -38,16 +37,6 @@ async def burnt() -> None:
     raise RuntimeError("the oven is too hot")
 
 
-@app.get("/baking")
-async def baking(request: Request) -> StreamingResponse:
-    async def crumbs() -> AsyncIterator[bytes]:
-        yield b"flour"
-        await bell.wait()
-        yield b"cake"
-
-    return StreamingResponse(crumbs())
-
-
 @app.get("/endless")
 async def endless() -> StreamingResponse:
     async def crumbs() -> AsyncIterator[bytes]:
@@ -56,11 +45,6 @@ async def endless() -> StreamingResponse:
             await asyncio.sleep(0.01)
 
     return StreamingResponse(crumbs())
-
-
-@app.post("/bell")
-async def ring() -> None:
-    bell.set()
 
 
 @app.get("/headers")

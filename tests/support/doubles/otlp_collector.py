@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
-from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from support.doubles.aiohttp_server import serving
 
 
 class OtlpCollector:
     """An OTLP endpoint that records its requests, and can refuse them."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.bodies: list[bytes] = []
         self.requests: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
         self.refused: list[ExportTraceServiceRequest] = []
         self.status = 200
-        collector = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                collector.bodies.append(body)
-                request = ExportTraceServiceRequest.FromString(body)
-                if collector.status == 200:
-                    headers = {name.lower(): value for name, value in self.headers.items()}
-                    collector.requests.append((self.path, headers, request))
-                else:
-                    collector.refused.append(request)
-                self.send_response(collector.status)
-                self.end_headers()
-                self.wfile.write(ExportTraceServiceResponse().SerializeToString())
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
+    async def receive(self, http: web.Request) -> web.Response:
+        self.bodies.append(await http.read())
+        request = ExportTraceServiceRequest.FromString(self.bodies[-1])
+        if self.status == 200:
+            headers = {name.lower(): value for name, value in http.headers.items()}
+            self.requests.append((http.path, headers, request))
+        else:
+            self.refused.append(request)
+        answer = ExportTraceServiceResponse().SerializeToString()
+        return web.Response(status=self.status, body=answer)
 
     def spans(self) -> list[Any]:
         return spans_of(request for _, _, request in self.requests)
@@ -58,10 +43,14 @@ class OtlpCollector:
         attributes = self.requests[0][2].resource_spans[0].resource.attributes
         return {attribute.key: attribute.value.string_value for attribute in attributes}
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+
+@contextmanager
+def otlp_collector() -> Iterator[OtlpCollector]:
+    """One that listens on a free port."""
+    collector, app = OtlpCollector(), web.Application()
+    app.router.add_post("/{path:.*}", collector.receive)
+    with serving(app) as collector.url:
+        yield collector
 
 
 def spans_of(requests: Iterable[ExportTraceServiceRequest]) -> list[Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+
+from aiohttp import web
+
+from support.doubles.aiohttp_server import serving
 
 
 @dataclass
@@ -36,29 +36,13 @@ def serve_recorded() -> Iterator[RecordedElasticsearch]:
     """Serve the recorded responses on a free port."""
     recorded = RecordedElasticsearch()
 
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            path = unquote(urlsplit(self.path).path)
-            status, response = recorded.respond(f"{self.command} {path}", body)
-            text = json.dumps(response).encode()
-            self.send_response(status)
-            self.send_header("X-Elastic-Product", "Elasticsearch")
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+    async def answer(request: web.Request) -> web.Response:
+        body = await request.json() if request.can_read_body else None
+        status, response = recorded.respond(f"{request.method} {request.path}", body)
+        product = {"X-Elastic-Product": "Elasticsearch"}
+        return web.json_response(response, status=status, headers=product)
 
-        def log_message(self, *_: Any) -> None:
-            """Log nothing."""
-
-    for method in ("GET", "PUT", "POST"):
-        setattr(Handler, f"do_{method}", Handler.handle_any)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        recorded.url = f"http://127.0.0.1:{server.server_address[1]}"
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    with serving(app) as recorded.url:
         yield recorded
-        server.shutdown()
-        thread.join()

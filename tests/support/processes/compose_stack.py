@@ -17,6 +17,7 @@ from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
 from support.eventually import eventually
+from support.processes.compose_project import docker
 from support.processes.load import Load, load
 
 PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS", "CONSOLE")
@@ -135,14 +136,6 @@ class Compose:
 
     def logs(self) -> str:
         return self.call("logs", "--tail", "15", "--no-color").stdout
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def require_images() -> None:

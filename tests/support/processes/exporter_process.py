@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
 
+from aiohttp import web
+
 from support.checkout import ROOT
+from support.doubles.aiohttp_server import serving
 from support.eventually import eventually
 from support.processes.running_stack import Stack
 from tidegate.rules.prometheus_config import render_config
@@ -59,26 +59,13 @@ def logstash() -> Iterator[str]:
     """A double of the monitoring API; yields its URL."""
     requests = count(1)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(statistics(next(requests))).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(statistics(next(requests)))
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    with serving(app) as url:
+        yield url
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -111,10 +112,10 @@ class Stack:
     def resizer(self) -> ResizerClient:
         return ResizerClient(f"unix:{self.data}/run/control.sock", timeout_seconds=30)
 
-    def search(self, query: str = "", size: int = 0) -> SearchResult:
-        """What its store finds, also when it does not run."""
-        with closing(open_store(self.settings, read_only=True)) as store:
-            return store.search(SearchRequest(query=query, size=size))
+    def search(self, query: str = "", size: int = 1000, **wanted: Any) -> SearchResult:
+        """What its store finds of what was delivered, also when it does not run."""
+        with closing(self.store()) as store:
+            return store.search(SearchRequest(query=query, size=size, **wanted))
 
     def store(self) -> EventStore:
         """The store, in which everything that was delivered can be found."""
@@ -157,6 +158,11 @@ class Stack:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query to Prometheus."""
         return prometheus_queries.samples(self.prometheus, expression)
+
+    def value(self, expression: str) -> float:
+        """The first value of an expression in Prometheus; NaN if there is none."""
+        found = prometheus_queries.value(self.prometheus, expression)
+        return math.nan if found is None else found
 
 
 LEFT_ALONE: dict[str, Any] = {"autoscaler": {"tick_seconds": 3600}}

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from support.doubles.otlp_collector import OtlpCollector, spans_of
+from support.doubles.otlp_collector import OtlpCollector, otlp_collector, spans_of
 from support.eventually import eventually
 from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
@@ -29,9 +29,8 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpCollector]:
     # The endpoint is available, so a shutdown may wait for it, and on a busy machine must.
     monkeypatch.setattr(telemetry_module, "FLUSH_SECONDS", 60)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
-    created = OtlpCollector()
-    yield created
-    created.close()
+    with otlp_collector() as created:
+        yield created
 
 
 def make_app(harness: Harness) -> Starlette:

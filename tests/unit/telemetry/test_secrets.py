@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from support.doubles.otlp_collector import OtlpCollector
+from support.doubles.otlp_collector import OtlpCollector, otlp_collector
 from support.harnesses.telemetry_harness import Harness
 from tidegate.telemetry import TelemetryMiddleware, get_logger
 from tidegate.telemetry import telemetry as telemetry_module
@@ -136,10 +136,9 @@ def collector(
     """Receives spans, with the attributes of the old semantic conventions, and of both."""
     select_conventions(request.param)
     monkeypatch.setattr(telemetry_module, "FLUSH_SECONDS", 60)
-    created = OtlpCollector()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", created.url)
-    yield created
-    created.close()
+    with otlp_collector() as created:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", created.url)
+        yield created
 
 
 @pytest.mark.parametrize(

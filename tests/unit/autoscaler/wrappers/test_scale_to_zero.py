@@ -230,6 +230,18 @@ def test_learned_values_survive_zero_replicas() -> None:
     assert before["service_seconds"] == 0.1
 
 
+def test_an_invalid_state_counts_as_none() -> None:
+    assert Run(state={"now": "x"}).tick(IDLE) == Run().tick(IDLE)
+
+
+def test_a_clock_that_is_set_back_restarts_the_idle_time() -> None:
+    run = Run()
+    assert run.idle(50).desired == 1
+    run.now = 0.0
+    assert run.idle(55).desired == 1
+    assert run.tick(IDLE).desired == 0
+
+
 # Each history is tried on all: to draw it costs more than their decisions.
 KINDS = (*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(sloq,kpa)")
 
