@@ -26,7 +26,8 @@ from tidegate.store.base import EventStore
 async def test_odd_events_take_nothing_but_themselves_from_the_page(
     store: EventStore, client: httpx.AsyncClient
 ) -> None:
-    good = event("good", dataset="request", event={"duration": 12_000_000}, trace={"id": "a" * 32})
+    about: dict[str, Any] = {"event": {"duration": 12_000_000}, "tidegate": {"queue_ns": 7_000_000}}
+    good = event("good", dataset="request", trace={"id": "a" * 32}, **about)
     odd = ("abc", [1, 2], {"a": 1})
     requests = [event("odd", dataset="request", event={"duration": one}) for one in odd]
     decision = {"reason": "up", "desired": 2, "previous": 1, "signals": "abc", "inputs": [1]}
@@ -37,6 +38,7 @@ async def test_odd_events_take_nothing_but_themselves_from_the_page(
     page = (await client.get("/")).text
     assert page.count('href="/traces/') == 1
     assert "12 ms" in page
+    assert ">7 ms</td>" in page
 
 
 @pytest.mark.usefixtures("store")

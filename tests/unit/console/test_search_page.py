@@ -290,3 +290,12 @@ def test_columns_are_added_and_removed() -> None:
     wanted = Wanted.of(httpx.URL(Wanted().toggled("columns", "tidegate.work")).params)
     assert wanted.columns[-1] == "tidegate.work"
     assert wanted.toggled("columns", "tidegate.work") == Wanted().url()
+    # Without a column it has the usual ones.
+    assert Wanted(columns=("message",)).toggled("columns", "message") == Wanted().url()
+
+
+async def test_an_error_that_the_message_has_is_shown_once(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    store.append([failed("ZeroDivisionError: division by zero, in line 1")])
+    assert text_of(await client.get("/search")).count("division by zero") == 1

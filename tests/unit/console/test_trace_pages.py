@@ -21,6 +21,7 @@ A, B = "a" * 32, "b" * 32
 
 def span(name: str, trace: str, identity: str, parent: str = "", **more: Any) -> dict[str, Any]:
     milliseconds, outcome = more.pop("milliseconds", 20), more.pop("outcome", "success")
+    kind = more.pop("kind", "internal" if parent else "server")
     if parent:
         more["parent"] = {"id": parent}
     return event(
@@ -28,7 +29,7 @@ def span(name: str, trace: str, identity: str, parent: str = "", **more: Any) ->
         dataset="span",
         stream="traces",
         trace={"id": trace},
-        span={"id": identity, "name": name, "kind": "internal" if parent else "server"},
+        span={"id": identity, "name": name, "kind": kind},
         event={"duration": milliseconds * 1_000_000, "outcome": outcome},
         **more,
     )
@@ -101,6 +102,14 @@ async def test_a_trace_has_the_outcome_by_which_it_is_listed(
     store.append([span("POST /predict", A, "1", outcome=root), inner])
     assert f">{expected}</span>" in (await client.get(f"/traces/{A}")).text
     assert f"/traces/{A}" in (await client.get("/traces", params={"outcome": root})).text
+
+
+async def test_a_request_that_another_service_traces_has_the_outcome_of_its_own(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    received = span("POST /predict", A, "1", "0", kind="server")
+    store.append([received, span("model", A, "2", "1", outcome="failure")])
+    assert ">warning</span>" in (await client.get(f"/traces/{A}")).text
 
 
 async def test_a_large_trace_leaves_the_event_loop_free(
