@@ -38,7 +38,7 @@ MISFITS: Final = "tidegate.misfits"
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 NAME_BYTES = 512  # Elasticsearch's limit for a document id
 _LISTS: Final = (list, tuple)
-_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DATASET = re.compile(r"tidegate\.[a-z0-9_.]{1,90}")
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,99}")
@@ -254,7 +254,7 @@ def _collect_object(child: Branch, item: object, found: Values, other: Other) ->
 
 
 def _collect_leaf(leaf: Leaf, item: object, found: Values) -> None:
-    if type(item) not in _SCALARS:
+    if type(item) not in SCALARS:
         if isinstance(item, dict):
             raise RefusedError(f"{leaf.path} must be a value, not an object")
         if isinstance(item, _LISTS):

@@ -18,10 +18,11 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from tidegate.events.event import Event
-from tidegate.store.fields import OWN_FIELDS, catalogue, others, whole_number
+from tidegate.store.fields import OWN_FIELDS, SCALARS, catalogue, others, whole_number
 from tidegate.store.query import tree
 
 NAMES: Final = f"{OWN_FIELDS}.names"
@@ -44,13 +45,13 @@ class OwnFields:
     """The fields of an event that are not in the mapping.
 
     Attributes:
-        names: Their dotted names, with those of the objects around them.
+        names: Their dotted names, with those of the objects around them, and their sizes in bytes.
         values: Each as it is searched, with its name and its typed value: a name may contain `=`.
         left_out: Number of values beyond the bounds, which cannot be searched. Once the number or the size
             of all is reached, repeated ones count, too.
     """
 
-    names: dict[str, None] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
     values: dict[str, tuple[str, str]] = field(default_factory=dict)
     left_out: int = 0
     _size: int = 0
@@ -59,13 +60,14 @@ class OwnFields:
 
     def add(self, name: str, item: object, depth: int = 0) -> None:
         """Add a field and, for an object or a list, what is in it."""
-        if isinstance(item, Mapping):
+        is_scalar = type(item) in SCALARS  # most are, and the test for a mapping takes far longer
+        if not is_scalar and isinstance(item, Mapping):
             if depth < MAX_DEPTH:
                 for key, value in item.items():
                     self.add(f"{name}.{key}", value, depth + 1)
             else:
                 self.left_out += 1
-        elif isinstance(item, list | tuple):
+        elif not is_scalar and isinstance(item, list | tuple):
             for value in item:
                 self.add(name, value, depth)
         elif self._full:
@@ -81,18 +83,16 @@ class OwnFields:
         if len(name) > MAX_NAME or (new and len(self._fields) >= MAX_FIELDS):
             self.left_out += 1
             return
-        parts = name.split(".") if new else []
-        path = (".".join(parts[: n + 1]) for n in range(len(parts)))
-        names = [one for one in path if one not in self.names]
+        names = {one: size for one, size in _path(name) if one not in self.names} if new else {}
         # As for other keywords: the field of a long value exists, and its value is not searchable.
         searchable = len(entry) <= MAX_ENTRY
-        size = sum(map(_bytes, names)) + (_bytes(entry) if searchable else 0)
+        size = sum(names.values()) + (_bytes(entry) if searchable else 0)
         if len(self.values) >= MAX_VALUES or self._size + size > MAX_SIZE:
             self.left_out += 1
             self._full = True
             return
         self._fields.add(name)
-        self.names.update(dict.fromkeys(names))
+        self.names.update(names)
         self._size += size
         if searchable:
             self.values[entry] = (name, typed)
@@ -128,8 +128,16 @@ def without_own_fields(event: Event) -> Event:
     return event
 
 
+@lru_cache(1024)
+def _path(name: str) -> tuple[tuple[str, int], ...]:
+    """Return the names of the objects around a field and its own, with their sizes in bytes."""
+    ends = [at for at, char in enumerate(name) if char == "."]
+    return tuple((name[:end], _bytes(name[:end])) for end in (*ends, len(name)))
+
+
 def _bytes(text: str) -> int:
-    return len(text.encode(errors="replace"))  # a lone surrogate is an event's, too
+    # A lone surrogate is an event's, too.
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def _encoded(item: object) -> str | None:
@@ -150,7 +158,7 @@ def _sortable(number: float) -> str | None:
         return None
     if math.isnan(double):
         return None
-    (bits,) = struct.unpack(">Q", struct.pack(">d", double))
+    bits = int.from_bytes(struct.pack(">d", double))
     return f"n{bits ^ (1 << 63) if bits < 1 << 63 else bits ^ ((1 << 64) - 1):016x}"
 
 
