@@ -266,29 +266,6 @@ def test_fast_rotation_with_deletion_loses_no_event(tmp_path: Path) -> None:
     assert len(checkpoint["files"]) <= 2
 
 
-def test_invalid_lines_are_quarantined_and_the_others_delivered(workspace: Workspace) -> None:
-    writer = workspace.writer()
-    workspace.write(writer, range(10))
-    writer.write_line(b"nonsense\n")
-    writer.write_line(b'{"event":"text","message":"no object"}\n')
-    writer.write_line(b'{"message":"no id, no time, no stream"}\n')
-    workspace.write(writer, range(10, 20))
-    process = workspace.start()
-    eventually(lambda: workspace.total() == 20, "the events are delivered")
-    eventually(lambda: workspace.metric("quarantined_total") == 3, "the others are counted")
-    assert stop(process) == 0
-    (path,) = workspace.settings.log_dir.glob("flights-1.*")
-    data = path.read_bytes()
-    lines = [data[one["offset"] :].split(b"\n")[0] for one in workspace.quarantined()]
-    assert {one["file"] for one in workspace.quarantined()} == {path.name}
-    assert {line[:12] for line in lines} == {b'{"event":"te', b'{"message":"', b"nonsense"}
-    # Only the owner may read what clients sent.
-    data_folder = workspace.settings.stack.data_dir
-    for folder in (data_folder / "collector", data_folder / "store"):
-        for path in [folder, *folder.rglob("*")] if folder.exists() else []:
-            assert path.stat().st_mode & 0o077 == 0, path
-
-
 def test_an_unavailable_store_at_the_end_is_exit_code_1_and_keeps_the_files(tmp_path: Path) -> None:
     unreachable = {"url": f"http://127.0.0.1:{free_port()}"}
     workspace = make_workspace(
