@@ -70,16 +70,18 @@ async def test_each_refused_label_has_its_reason(
     async with serve() as served:
         first, second = await predict(served, samples[:2])
         forged = {**outcome(second, "late"), "prediction_id": second["prediction_id"][:-4] + "AAAA"}
+        unknown, number = outcome(second, "early"), {"prediction_id": 7, "label": "late"}
         response = await send(
-            served, outcome(first, "late"), outcome(first, "late"), forged, outcome(second, "early")
+            served, outcome(first, "late"), outcome(first, "late"), forged, unknown, number
         )
     assert response.status_code == 207
     body = response.json()
-    assert (body["accepted"], body["refused"]) == (1, 3)
+    assert (body["accepted"], body["refused"]) == (1, 4)
     assert [(each["status"], each["type"], each["loc"]) for each in body["detail"]] == [
         (409, "replayed", ["body", "outcomes", 1, "prediction_id"]),
         (403, "forged", ["body", "outcomes", 2, "prediction_id"]),
         (422, "unknown_label", ["body", "outcomes", 3, "label"]),
+        (422, "malformed", ["body", "outcomes", 4, "prediction_id"]),
     ]
 
 
