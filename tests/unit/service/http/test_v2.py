@@ -45,12 +45,18 @@ async def test_tensors_have_the_same_predictions_as_instances(
     assert np.sum(probabilities["data"]) == pytest.approx(40, abs=1e-3)
 
 
-async def test_only_the_requested_outputs_are_returned(
+async def test_only_the_requested_outputs_are_returned_each_in_its_own_form(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
-        found = await infer(served, inputs=tensors(samples[:2]), outputs=[{"name": "label"}])
-    assert [output["name"] for output in found["outputs"]] == ["label"]
+        found = await infer(
+            served,
+            inputs=tensors(samples[:2]),
+            parameters={"binary_data_output": True},
+            outputs=[{"name": "label", "parameters": {"binary_data": False}}],
+        )
+    (label,) = found["outputs"]
+    assert (label["name"], len(label["data"])) == ("label", 2)
 
 
 async def test_requested_prediction_ids_are_returned_and_accept_labels(
@@ -118,6 +124,9 @@ async def test_a_response_is_compressed_only_if_the_client_accepts_nothing_else(
         )
         response = await served.client.send(request, stream=True)
         raw = b"".join([chunk async for chunk in response.aiter_raw()])
+        request.headers["accept-encoding"] = f"{encoding};q=1, br"
+        plain = await served.client.send(request)
+    assert "content-encoding" not in plain.headers
     assert response.headers["content-encoding"] == encoding
     assert orjson.loads(decode(raw))["model_name"] == "flights"
 
@@ -139,6 +148,11 @@ async def test_nan_in_a_tensor_is_a_missing_value(
     [
         ({"inputs": 3}, "inputs: Input should be a valid list", "inputs"),
         ({"outputs": [{}]}, "outputs.0.name: Field required", "outputs.0"),
+        (
+            {"outputs": [{"name": "label", "parameters": {"binary_data": "yes"}}]},
+            "outputs.0.parameters.binary_data: Input should be a valid boolean",
+            "outputs.0.parameters",
+        ),
         (
             {"outputs": [{"name": "label", "parameters": []}]},
             "outputs.0.parameters: Input should be an object",
