@@ -71,7 +71,7 @@ def read_tensors(
         if size is None:
             values: Sequence[Any] | npt.NDArray[Any] = _flat(entry.data, name, len(shape))
         else:
-            if size > len(raw):
+            if size > len(raw) - start:
                 raise protocol_error(name, f"binary_data_size {size} does not fit the body")
             values = _unpack(raw[start : start + size], entry.datatype, name)
             start += size

@@ -11,8 +11,10 @@ from hypothesis.extra.numpy import arrays
 from tidegate.monitoring.counting.number_bins import edges_of
 from tidegate.monitoring.counting.reference import Reference, count_numbers
 from tidegate.monitoring.counting.residuals import calibrate_residuals
-from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.artefacts.reference import build_reference, observed
 from tidegate.service.model.features import Feature
+
+CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"))
 
 
 def test_evenly_spread_values_get_ten_even_bins() -> None:
@@ -96,3 +98,10 @@ def test_without_predicted_values_there_are_no_bins_of_them() -> None:
     features, matrix = [Feature(name="x")], np.ones((3, 1), "f4")
     assert build_reference(features, matrix).prediction is None
     assert build_reference(features, matrix, np.empty(0, "f4")).prediction is None
+
+
+def test_the_range_of_a_feature_is_that_of_its_known_values() -> None:
+    features = [Feature(name="x"), Feature(name="y"), CARRIER]
+    rows = np.array([[12.65858, np.nan, 0], [np.nan, np.nan, 1]], "f4")
+    found = observed(features, rows)
+    assert [feature.observed for feature in found] == [(12.65858, 12.65858), None, None]

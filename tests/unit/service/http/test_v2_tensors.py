@@ -82,6 +82,11 @@ def test_several_raw_tensors_are_read_in_order() -> None:
         ([entry(data="ab")], b"", r"inputs\.x: data should be a list"),
         ([entry(data=[[1], 2])], b"", r"inputs\.x: data should be nested evenly"),
         ([entry(parameters={"binary_data_size": 9})], b"12345678", "does not fit the body"),
+        (
+            [entry(name=name, parameters={"binary_data_size": 8}) for name in "xy"],
+            b"123456781234",
+            r"inputs\.y: binary_data_size 8 does not fit the body",
+        ),
         ([entry(parameters={"binary_data_size": -1})], b"", r"binary_data_size: .* or equal to 0"),
         ([entry(parameters={"binary_data_size": "8"})], b"12345678", "a valid integer"),
         ([entry(parameters={"shared_memory_region": "r"})], b"", "shared memory is not supported"),
