@@ -63,7 +63,7 @@ def observed(features: Sequence[Feature], matrix: npt.NDArray[Any]) -> tuple[Fea
 
 
 def _observed(feature: Feature, column: npt.NDArray[Any]) -> Feature:
-    known = column[~np.isnan(column)]
+    known = column[np.isfinite(column)]
     if feature.kind == "category" or not known.size:
         return feature
     # The shortest decimal form: 12.65858, not 12.658579826354980.

@@ -69,15 +69,22 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 )
 
 
-def docs_page(document: dict[str, Any]) -> str:
-    """HTML for the OpenAPI document of `openapi.describe`."""
+def docs_page(document: dict[str, Any], example: dict[str, Any] | None) -> str:
+    """HTML for the OpenAPI document of `openapi.describe`.
+
+    Args:
+        document: it.
+        example: an instance in the order of the model's inputs, which the document does not keep; None if the
+            model has none.
+    """
     info, schemas = document["info"], document["components"]["schemas"]
     parts = [
         f"<h1>{escape(info['title'])}</h1>",
         f"<p>{escape(info.get('description', ''))} Version <code>{escape(info['version'])}</code>.",
         ' <a href="openapi.json">openapi.json</a></p>',
     ]
-    parts += [_form(example) for example in schemas.get("Request", {}).get("examples", ())]
+    if example is not None:
+        parts.append(_form({"instances": [example]}))
     if properties := schemas.get("Instance", {}).get("properties"):
         rows = (_input(name, schema) for name, schema in properties.items())
         parts.append(_table("Inputs of an instance", ("Name", "Meaning", "Type", "Accepted"), rows))
@@ -107,7 +114,9 @@ def _input(name: str, schema: dict[str, Any]) -> tuple[str, ...]:
     kind, *null = schema.get("anyOf", [schema])
     low, high = (f"{kind[end]:g}" if end in kind else "" for end in ("minimum", "maximum"))
     values = kind.get("enum", [kind["const"]] if "const" in kind else [])
-    accepted = ", ".join(values) or (f"{low} … {high}".strip() if low or high else "any")
+    # What the values of a tensor may be is in its meaning.
+    anything = "" if kind["type"] == "array" else "any"
+    accepted = ", ".join(values) or (f"{low} … {high}".strip() if low or high else anything)
     type_name = f"{kind['type']}, may be null" if null else kind["type"]
     return f"<code>{escape(name)}</code>", *map(
         escape, (schema["description"], type_name, accepted)

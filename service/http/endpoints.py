@@ -71,7 +71,9 @@ class Endpoints:
 
     async def docs(self, _: HttpRequest) -> Response:
         """The HTML page of the OpenAPI document."""
-        page = docs_page(await asyncio.to_thread(self._describe))
+        document = await asyncio.to_thread(self._describe)
+        model = self._service.loaded
+        page = docs_page(document, None if model is None else model.example)
         return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     def _describe(self) -> dict[str, Any]:

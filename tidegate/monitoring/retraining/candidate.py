@@ -139,7 +139,7 @@ def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: A
     file = current.path / artefact.MODEL
     try:
         model = clone(load(file))
-    except (ImportModelError, OSError, TypeError) as error:
+    except (ImportModelError, OSError, TypeError, RuntimeError) as error:
         raise artefact.ArtefactError(f"{file} cannot be loaded: {error}") from error
     inputs: Any = as_table(features, matrix) if current.manifest.input == "columns" else matrix
     model.fit(inputs, np.array(current.manifest.classes)[truth])

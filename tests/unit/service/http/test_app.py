@@ -322,6 +322,10 @@ async def test_the_documentation_page_loads_nothing_from_other_hosts(serve: Serv
     assert "<td>number, may be null</td><td>-130 … 150</td>" in page.text
     assert "<td>EWR, JFK, LGA</td>" in page.text
     assert "//" not in page.text.replace("http://flights", "")
+    inputs, _ = page.text.split("<h2>Paths</h2>")
+    (example,) = re.findall(r"<textarea.*?</textarea>", inputs, re.DOTALL)
+    in_order = re.findall(r"<td><code>(\w+)</code>", inputs)
+    assert re.findall(r"&quot;(\w+)&quot;: ", example) == ["instances", *in_order]
 
 
 async def test_the_documentation_page_runs_under_its_strict_content_security_policy(
