@@ -59,18 +59,21 @@ class FaultyPrometheus:
     def __init__(self, prometheus: str) -> None:
         self.fault = ""
         self._prometheus = prometheus
-        self._last: Any = None
+        self._last: dict[str, Any] = {}
+        """The last answer to each query: the rates of earlier days are asked for at the same time."""
 
     async def answer(self, request: web.Request) -> web.Response:
-        if self.fault == "frozen":
-            return web.json_response(self._last)
+        query = request.query.get("query", "")
+        if self.fault == "frozen" and query in self._last:
+            return web.json_response(self._last[query])
         url = f"{self._prometheus}{request.rel_url}"
         async with aiohttp.ClientSession() as session, session.get(url) as found:
-            self._last = await found.json()
+            answer = await found.json()
         if self.fault == "nan":
-            for one in self._last["data"]["result"]:
+            for one in answer["data"]["result"]:
                 one["values"] = [[at, "NaN"] for at, _ in one["values"]]
-        return web.json_response(self._last)
+        self._last[query] = answer
+        return web.json_response(answer)
 
 
 @asynccontextmanager
