@@ -7,7 +7,8 @@ All sides run at once on loopback and take turns in short rounds, so that a slow
 all of them: the stack of `tidegate up` with its defaults and one replica; a FastAPI handler with Pydantic and
 ONNX Runtime and no observability, behind HAProxy with one line of configuration; and the same handler with
 OpenTelemetry's instrumentation, metrics by prometheus_client and an access log by structlog, once with as
-many traces as the stack keeps (5 %), once with all, as these packages are shipped. CPU is that of all threads
+many traces as the stack keeps (5 %), once with all, as these packages are shipped. A bare ASGI
+callable with the same model bounds what a replica in Python can take. CPU is that of all threads
 (`/proc/PID/task/*/schedstat`) without what the same process uses at rest. The store takes the events within
 the round.
 """
@@ -32,6 +33,7 @@ from bench.engines.engine import Running, Task, free_ports, running
 from bench.engines.measures import MIB, answers, send
 from bench.results import Result, result, save, table
 from bench.stack.sides import (
+    BARE,
     OURS,
     PARTS,
     PLAIN,
@@ -136,6 +138,7 @@ def compared(rows: int, rounds: Rounds) -> list[Result]:
             ),
             ("whole stack", total, SHIPPED, "the usual packages (all traces)", None),
             ("replica", part["replica"], PLAIN, "a plain handler", 0.75),
+            ("replica", part["replica"], BARE, "a bare ASGI callable, which bounds it", None),
             ("gateway", part["gateway"], PLAIN, "HAProxy with one line", 1.5 if one else None),
         )
     ]

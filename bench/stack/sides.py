@@ -17,6 +17,7 @@ from tidegate.settings import load
 from tidegate.stack.gateway.haproxy import haproxy_binary
 
 OURS, PLAIN, USUAL, SHIPPED = "Tidegate", "plain handler", "usual packages, 5 %", "usual packages"
+BARE: Final = "bare ASGI callable"
 # Words of the command lines by which the processes are told apart; what matches none is the supervisor.
 PARTS: Final = {
     "replica": ("tidegate.service", "tidegate.serving", "uvicorn"),
@@ -74,6 +75,7 @@ SIDES: Final = (
     Engine(PLAIN, "FastAPI, Pydantic, ONNX Runtime", "", behind_haproxy("plain_app:app"), model),
     Engine(USUAL, "as many traces as ours", "", behind_haproxy("usual_app:app"), _sampled),
     Engine(SHIPPED, "all traces, as by default", "", behind_haproxy("usual_app:app"), model),
+    Engine(BARE, "orjson and ONNX Runtime alone", "", behind_haproxy("bare_app:app"), model),
 )
 assert (SERVED / "usual_app.py").is_file()
 
