@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, StrMethodFormatter
 
 from bench.engines.bodies import Bodies, write_bodies
 from bench.engines.catalogue import tidegate
@@ -172,6 +173,10 @@ def picture(path: Path, found: Costs) -> None:
         axes.plot([*sizes], middle, "o-", color="#2a6f97")
         axes.set(xscale="log", yscale="log", xlabel=axis, title=f"exponent {slope:.2f}")
         axes.set_ylim(min(middle) / 2, max(middle) * 2)
+        axes.set_xticks([*sizes], [EngFormatter(sep="")(size) for size in sizes])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.minorticks_off()
         axes.set_ylabel(UNITS.get(axis, "µs of CPU a request"))
     figure.savefig(path, dpi=100)
 
