@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
 import socket
 import subprocess
 import sys
@@ -25,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from bench.engines.cpu import command_cpu_seconds
+from bench.engines.engine import free_ports
 from bench.engines.environments import installed
 from bench.results import Result, result, save
 
@@ -52,7 +52,6 @@ async def main():
 asyncio.run(main())
 """
 USERS: Final = """
-import os
 from locust import FastHttpUser, constant, task
 
 class User(FastHttpUser):
@@ -68,6 +67,7 @@ ROW: Final = (
 )
 BODY: Final = json.dumps({"instances": [json.loads(ROW)], "work": "light"})
 PINNED: Final = ("locust==2.47.0",)
+FIRST_PORT: Final = 26_000
 LOCUST_USERS: Final = 8
 LOCUST_SECONDS: Final = (2, 7)
 ALONE_REQUESTS: Final = (1, 10_001)
@@ -78,9 +78,7 @@ TARGET_US, TARGET_RATIO, TARGET_LAG_MS = 1e6 / 3000, 1 / 1.5, 5.0
 @contextmanager
 def trivial_server() -> Iterator[str]:
     """Run a server that answers at once, in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports(FIRST_PORT, 1)
     process = subprocess.Popen([sys.executable, "-c", SERVER, str(port)])
     try:
         deadline = time.monotonic() + 10
@@ -96,16 +94,6 @@ def trivial_server() -> Iterator[str]:
         process.wait()
 
 
-def cpu_seconds(command: list[str], **environment: str) -> tuple[float, str]:
-    """The CPU time of a command and its children, and what it printed."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    own = {**os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return spent, done.stdout + done.stderr
-
-
 def loadgen(folder: Path, url: str, rate: int, seconds: float) -> tuple[float, dict[str, Any]]:
     """The CPU time of a run in seconds, and its summary."""
     scenario = folder / "bench.toml"
@@ -114,7 +102,7 @@ def loadgen(folder: Path, url: str, rate: int, seconds: float) -> tuple[float, d
         f'phases = [{{ kind = "constant", seconds = {seconds}, rate = {rate} }}]\n'
     )
     (folder / "rows.ndjson").write_text(ROW * 100)
-    spent, shown = cpu_seconds(
+    spent, shown = command_cpu_seconds(
         [
             *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario), "--url", url),
             *("--rows", str(folder / "rows.ndjson"), "--out", str(folder / "runs")),
@@ -142,7 +130,7 @@ def locust(folder: Path, url: str, seconds: int) -> tuple[float, int]:
     ]
     command += ["-u", str(LOCUST_USERS), "-r", str(LOCUST_USERS), "-t", f"{seconds}s"]
     command += ["--loglevel", "ERROR"]
-    spent, shown = cpu_seconds(command, BODY=BODY)
+    spent, shown = command_cpu_seconds(command, BODY=BODY)
     try:
         (found,) = json.loads(shown[shown.index("[") : shown.rindex("]") + 1])
     except ValueError:
@@ -157,7 +145,7 @@ def aiohttp_alone(folder: Path, url: str, requests: int) -> float:
     bodies = folder / "bodies"
     bodies.write_text(BODY)
     client = [sys.executable, "-m", "bench.engines.client", f"{url}/predict", str(bodies)]
-    return cpu_seconds([*client, str(requests), str(LOCUST_USERS)])[0]
+    return command_cpu_seconds([*client, str(requests), str(LOCUST_USERS)])[0]
 
 
 def measured(rate: int, seconds: float, rounds: int) -> list[Result]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import resource
+import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
@@ -29,3 +32,13 @@ def tree(pid: int) -> list[int]:
 def memory_bytes(pids: Iterable[int]) -> int:
     """Memory of these processes, shared pages counted once each (proportional set size)."""
     return sum(psutil.Process(pid).memory_full_info().pss for pid in pids)
+
+
+def command_cpu_seconds(command: Sequence[str], **environment: str) -> tuple[float, str]:
+    """The CPU time of a command and its children until it ends, and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return spent, done.stdout + done.stderr

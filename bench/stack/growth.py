@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -29,11 +28,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, StrMethodFormatter
 
 from bench.engines.bodies import Bodies, write_bodies
-from bench.engines.catalogue import tidegate
 from bench.engines.engine import START_SECONDS, Running, Task, free_ports, running
 from bench.engines.measures import answers, load, send
 from bench.results import FOLDER, result, save
-from bench.stack.sides import SIDES, by_part, spent_by_part
+from bench.stack.sides import by_part, ours, spent_by_part
 
 ROWS: Final = (1, 4, 16, 64, 256)
 CONNECTIONS: Final = (1, 2, 4, 8, 16, 32)
@@ -116,8 +114,8 @@ def cases(stack: Running, bodies: dict[int, Bodies]) -> list[Case]:
 def stack_of(replicas: int, folder: Path, bodies: Bodies) -> Iterator[Running]:
     """A stack of `tidegate up` with this number of replicas, of which all are warm."""
     task = Task(free_ports(FIRST_PORT), folder / f"of{replicas}", slots=8, replicas=replicas)
-    fixed = {"TIDEGATE_REPLICAS__MIN": str(replicas), "TIDEGATE_REPLICAS__START": str(replicas)}
-    side = replace(SIDES[0], variables=lambda each: {**tidegate(each), **fixed})
+    fixed = str(replicas)
+    side = ours(TIDEGATE_REPLICAS__MIN=fixed, TIDEGATE_REPLICAS__START=fixed)
     with running(side, task, lambda one: answers(one, bodies)) as stack:
         until = time.monotonic() + START_SECONDS
         while len(by_part(stack.process.pid)["replica"]) < replicas:

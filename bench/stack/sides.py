@@ -70,8 +70,14 @@ def _sampled(task: Task) -> Mapping[str, str]:
     return {**model(task), **sampler}
 
 
+def ours(**own: str) -> Engine:
+    """The stack of `tidegate up`, one replica; `own` are variables beside those of every bench."""
+    variables = lambda task: {**tidegate(task), **own}  # noqa: E731
+    return Engine(OURS, "`tidegate up`, one replica", "", lambda _: up(), variables)
+
+
 SIDES: Final = (
-    Engine(OURS, "`tidegate up`, one replica", "", lambda _: up(), tidegate),
+    ours(),
     Engine(PLAIN, "FastAPI, Pydantic, ONNX Runtime", "", behind_haproxy("plain_app:app"), model),
     Engine(USUAL, "as many traces as ours", "", behind_haproxy("usual_app:app"), _sampled),
     Engine(SHIPPED, "all traces, as by default", "", behind_haproxy("usual_app:app"), model),

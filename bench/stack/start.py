@@ -10,24 +10,19 @@ tick a second and one in five.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bench.engines.bodies import write_bodies
-from bench.engines.catalogue import tidegate
+from bench.engines.cpu import command_cpu_seconds
 from bench.engines.engine import Task, free_ports, running
 from bench.engines.measures import MIB, answers, load
 from bench.results import result, save
-from bench.stack.sides import SIDES, by_part, cpu_by_part, private_bytes
+from bench.stack.sides import by_part, cpu_by_part, ours, private_bytes
 
 WARM_UP_SECONDS, LOAD_SECONDS, LOAD_RATE = 5.0, 30.0, 50.0
 FIRST_PORT: Final = 26_000
@@ -46,12 +41,14 @@ def main() -> None:
         bodies = write_bodies(folder)
         for turn in range(rounds):
             print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
-            alone.append(import_seconds())
+            seconds, shown = command_cpu_seconds([sys.executable, "-P", "-c", f"import {PACKAGES}"])
+            if "Error" in shown:
+                raise SystemExit(shown)
+            alone.append(seconds)
             used = []
             for tick_seconds in TICK_SECONDS:
                 task = Task(free_ports(FIRST_PORT), folder / f"{turn}-{tick_seconds}", slots=2)
-                own = {"TIDEGATE_AUTOSCALER__TICK_SECONDS": str(tick_seconds)}
-                side = replace(SIDES[0], variables=partial(with_settings, own))
+                side = ours(TIDEGATE_AUTOSCALER__TICK_SECONDS=str(tick_seconds))
                 with running(side, task, lambda one: answers(one, bodies)) as stack:
                     replica.append(cpu_by_part(stack)["replica"])
                     answered.append(stack.start_seconds)
@@ -80,19 +77,6 @@ def main() -> None:
             result("a tick of the autoscaler under load", ticks, unit="ms CPU", target=10.0),
         ],
     )
-
-
-def with_settings(own: Mapping[str, str], task: Task) -> Mapping[str, str]:
-    """The environment of a stack, with these variables."""
-    return {**tidegate(task), **own}
-
-
-def import_seconds() -> float:
-    """CPU of a Python that imports the packages of a replica, and nothing of Tidegate."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-P", "-c", f"import {PACKAGES}"], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":
