@@ -6,8 +6,10 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,9 @@ from tidegate.collector.tail import Limits, Tail
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.runtime.event_log import EventLog, Terminal
-from tidegate.store.base import (
-    Damage,
-    EventStore,
-    Rejected,
-    SearchRequest,
-    SearchResult,
-)
+from tidegate.store.base import Rejected, SearchRequest, Sink
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
-from tidegate.store.own_fields import LeftOut, ignore
+from tidegate.store.own_fields import LeftOut
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 MICROSECONDS = itertools.count()
@@ -37,65 +33,56 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass
-class FaultySink:
-    """A real embedded store; `fault` may raise before an append."""
-
-    store: EmbeddedStore
-    fault: Callable[[Sequence[Event]], None] | None = None
-    calls: int = 0
-
-    def append(self, events: Sequence[Event]) -> list[Rejected]:
-        self.calls += 1
-        if self.fault:
-            self.fault(events)
-        return self.store.append(events)
-
-    def search(self, request: SearchRequest) -> SearchResult:
-        return self.store.search(request)
-
-    def check(self, *, content: bool) -> Damage | None:
-        return self.store.check(content=content)
-
-    def forget_damage(self) -> None:
-        self.store.forget_damage()
-
-    def count(self) -> int:
-        return self.store.count()
-
-    def prune(self, before: datetime) -> int:
-        return self.store.prune(before)
-
-    def close(self) -> None:
-        self.store.close()
-
-
-@dataclass
 class Harness:
-    """The folders of a collector. `collector()` starts one that continues where the last one ended."""
+    """The folders of a collector, and a writer of its events.
+
+    `collector()` starts one that continues where the last one ended. Its sink is a real embedded store unless
+    `open_sink` opens another; `fault` may raise before an append to the store.
+    """
 
     root: Path
     now: float = NOW
     limits: Limits = field(default_factory=lambda: Limits(1000, 65_536, 1024))
     keep: Retention = field(default_factory=lambda: Retention(1e9, 10**9, timedelta(days=7)))
-    sinks: list[FaultySink] = field(default_factory=list)
+    open_sink: Callable[[LeftOut], Sink] | None = None
+    fault: Callable[[Sequence[Event]], None] | None = None
     terminal: io.StringIO = field(default_factory=io.StringIO)
     metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.writer = EventWriter(self.logs, "flights-1", clock_ns=lambda: int(NOW * 1e9))
 
     @property
     def logs(self) -> Path:
         return self.root / "logs"
 
-    def open_sink(self, left_out: LeftOut = ignore) -> EventStore:
-        self.sinks.append(FaultySink(EmbeddedStore(self.root / "store", left_out=left_out)))
-        return self.sinks[-1]
+    @property
+    def checkpoint(self) -> Path:
+        return self.root / "collector" / "checkpoint.json"
+
+    @property
+    def files(self) -> list[Path]:
+        """The event files of `flights-1`."""
+        return list(self.logs.glob("flights-1.*"))
+
+    def write(self, *messages: str) -> None:
+        for message in messages:
+            self.writer.write(event(message))
+
+    def deliver(self) -> int:
+        """Deliver everything with a collector of its own; return the number of its steps."""
+        with closing(self.collector()) as delivery:
+            return until_done(delivery)
 
     def collector(self) -> Delivery:
         folder = self.root / "collector"
         folder.mkdir(exist_ok=True)
-        checkpoint = Checkpoint(folder / "checkpoint.json")
-        quarantine = Quarantine(folder, clock_ns=lambda: 0)
+        checkpoint = Checkpoint(self.checkpoint)
         progress = checkpoint.load()
-        writer = EventWriter(self.logs, "collector", clock_ns=lambda: int(self.now * 1e9))
+
+        def now_ns() -> int:
+            return int(self.now * 1e9)
+
         return Delivery(
             folder=self.logs,
             tail=Tail(
@@ -106,15 +93,15 @@ class Harness:
                 ends=progress.ends,
                 clock=lambda: self.now,
             ),
-            open_sink=self.open_sink,
+            open_sink=self.open_sink or partial(_FaultySink, self),
             checkpoint=checkpoint,
-            quarantine=quarantine,
+            quarantine=Quarantine(folder, clock_ns=lambda: 0),
             event_log=EventLog(
-                writer,
+                EventWriter(self.logs, "collector", clock_ns=now_ns),
                 ORIGIN,
                 "collector",
                 [Terminal(self.terminal)],
-                lambda: int(self.now * 1e9),
+                now_ns,
             ),
             metrics=self.metrics,
             retention=self.keep,
@@ -132,6 +119,17 @@ class Harness:
     def quarantined(self) -> list[dict[str, Any]]:
         path = self.root / "collector" / "quarantine.ndjson"
         return [json.loads(text) for text in path.read_text().splitlines()]
+
+
+class _FaultySink(EmbeddedStore):
+    def __init__(self, harness: Harness, left_out: LeftOut) -> None:
+        super().__init__(harness.root / "store", left_out=left_out)
+        self._harness = harness
+
+    def append(self, events: Sequence[Event]) -> list[Rejected]:
+        if self._harness.fault:
+            self._harness.fault(events)
+        return super().append(events)
 
 
 def event(message: str, *, ago: float = 0, **more: Any) -> Event:

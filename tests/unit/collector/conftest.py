@@ -1,4 +1,4 @@
-"""A collector harness, and the writer of its events."""
+"""A collector harness."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from support.harnesses.collector_harness import NOW, Harness
-from tidegate.events.writer import EventWriter
+from support.harnesses.collector_harness import Harness
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Harness:
-    return Harness(tmp_path)
-
-
-@pytest.fixture
-def writer(harness: Harness) -> Iterator[EventWriter]:
-    made = EventWriter(harness.logs, "flights-1", clock_ns=lambda: int(NOW * 1e9))
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    made = Harness(tmp_path)
     yield made
-    made.close()
+    made.writer.close()

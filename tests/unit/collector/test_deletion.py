@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from support.harnesses.collector_harness import NOW, FaultySink, Harness, event, until_done
+from support.doubles.raising import no_space_left, raising
+from support.harnesses.collector_harness import NOW, Harness, event, until_done
 from tidegate.collector.delivery import PRUNE_SECONDS, Retention
 from tidegate.collector.tail import Limits
-from tidegate.events.event import Event
 from tidegate.events.writer import EventWriter
-from tidegate.store.base import (
-    StoreUnavailableError,
-)
+from tidegate.store.base import StoreUnavailableError
+from tidegate.store.embedded.store import EmbeddedStore
+
+NO_FILES = Retention(0.0, 0, timedelta(days=7))
 
 
 def test_files_are_deleted_only_after_their_delivery(harness: Harness) -> None:
-    harness.keep = Retention(0.0, 0, timedelta(days=7))
+    harness.keep = NO_FILES
     rotating = EventWriter(harness.logs, "flights-1", file_bytes=10)
     for number in range(5):
         rotating.write(event(str(number)))
     for path in harness.logs.iterdir():
         os.utime(path, (NOW, NOW))
-
-    def files() -> int:
-        return len(list(harness.logs.glob("flights-1.*")))
-
     with closing(harness.collector()) as delivery:
-        harness.open_sink()
-        (sink,) = harness.sinks
-        delivery.open_sink = lambda _: sink
-
-        def away(_: Sequence[Event]) -> None:
-            raise StoreUnavailableError("away")
-
-        sink.fault = away
+        harness.fault = raising(StoreUnavailableError("away"))
         delivery.step()
-        assert files() == 5
-        sink.fault = None
+        assert len(harness.files) == 5
+        harness.fault = None
         until_done(delivery)
         harness.now += 3600
         until_done(delivery)
-        assert files() == 1  # the newest, which its writer holds
+        assert len(harness.files) == 1  # the newest, which its writer holds
         rotating.close()
         until_done(delivery)
-        assert files() == 0
+        assert harness.files == []
         delivery.step()
         assert delivery.tail.offsets.keys() <= {path.name for path in harness.logs.iterdir()}
     assert sorted(harness.messages()) == ["0", "1", "2", "3", "4"]
@@ -57,7 +46,7 @@ def test_files_are_deleted_only_after_their_delivery(harness: Harness) -> None:
 def test_a_file_that_grew_after_its_size_was_read_is_not_deleted(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    harness.keep = Retention(0.0, 0, timedelta(days=7))
+    harness.keep = NO_FILES
     rotating = EventWriter(harness.logs, "flights-1", file_bytes=1000)
     rotating.write(event("a"))
     with closing(harness.collector()) as delivery:
@@ -102,52 +91,44 @@ def test_files_are_deleted_and_old_events_pruned_while_there_is_always_more_to_d
 
 
 def test_files_are_deleted_while_the_store_is_unavailable(harness: Harness) -> None:
-    harness.keep = Retention(0.0, 0, timedelta(days=7))
+    harness.keep = NO_FILES
     rotating = EventWriter(harness.logs, "flights-1", file_bytes=10)
     rotating.write(event("a"))
     with closing(harness.collector()) as delivery:
         until_done(delivery)
-
-        def full(_: Sequence[Event]) -> None:
-            raise OSError(28, "No space left on device")
-
-        harness.sinks[0].fault = full
+        harness.fault = no_space_left()
         rotating.write(event("b"))
         rotating.close()
         for path in harness.logs.iterdir():
             os.utime(path, (NOW - 3600, NOW - 3600))
-        assert len(list(harness.logs.glob("flights-1.*"))) == 2
+        assert len(harness.files) == 2
         assert delivery.step().retry_seconds > 0
-        (left,) = harness.logs.glob("flights-1.*")
+        (left,) = harness.files
         assert b'"message":"b"' in left.read_bytes()
 
 
 def test_a_failed_deletion_of_events_is_logged_and_blocks_nothing(
-    harness: Harness, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: object, before: datetime) -> int:
-        raise StoreUnavailableError("no space is left")
-
-    monkeypatch.setattr(FaultySink, "prune", full)
-    for text in ("a", "b"):
-        writer.write(event(text))
-        if text == "a":
-            delivery = harness.collector()
-        until_done(delivery)
-    delivery.close()
+    full = raising(StoreUnavailableError("no space is left"))
+    monkeypatch.setattr(EmbeddedStore, "prune", full)
+    with closing(harness.collector()) as delivery:
+        for text in ("a", "b"):
+            harness.write(text)
+            until_done(delivery)
     assert harness.messages() == ["a", "b"]
     assert harness.messages("event.action:prune-failed") == [
         "old events are not deleted: no space is left"
     ]
 
 
-def test_expired_events_are_deleted_at_intervals(harness: Harness, writer: EventWriter) -> None:
-    writer.write(event("old", ago=8 * 86_400))
-    writer.write(event("young"))
+def test_expired_events_are_deleted_at_intervals(harness: Harness) -> None:
+    harness.writer.write(event("old", ago=8 * 86_400))
+    harness.write("young")
     with closing(harness.collector()) as delivery:
         until_done(delivery)
         assert harness.messages() == ["young"]
-        writer.write(event("older", ago=9 * 86_400))
+        harness.writer.write(event("older", ago=9 * 86_400))
         until_done(delivery)
         assert harness.messages() == ["older", "young"]
         harness.now += PRUNE_SECONDS

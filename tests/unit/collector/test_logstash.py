@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +11,15 @@ import pytest
 
 from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
 from support.eventually import eventually
+from support.harnesses.collector_harness import Harness, event, until_done
 from tidegate.collector import logstash
-from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.logstash import LogstashSink
-from tidegate.collector.metrics import Metrics
-from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
-from tidegate.collector.tail import Limits, Tail
-from tidegate.events.event import Event, Origin, make_event
-from tidegate.events.writer import EventWriter
-from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Collector, Logstash, Settings, Store
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.embedded.store import EmbeddedStore
 from tidegate.store.fields import project
 from tidegate.store.own_fields import ignore
-
-ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
-
-
-def event(message: str = "hello", **fields: Any) -> Event:
-    return make_event(ORIGIN, "app", message, unix_ns=1_700_000_000_123_456_789, fields=fields)
 
 
 @pytest.fixture
@@ -86,7 +71,7 @@ def test_invalid_events_are_rejected_and_the_others_sent(
     sink: LogstashSink, double: LogstashDouble, change: dict[str, Any], reason: str
 ) -> None:
     good = event("good")
-    (refused,) = sink.append([{**event(), **change}, good])
+    (refused,) = sink.append([{**event("hello"), **change}, good])
     assert refused.index == 0
     assert refused.reason.startswith(reason)
     assert list(double.stored.values()) == [good]
@@ -104,7 +89,7 @@ def test_invalid_events_are_rejected_and_the_others_sent(
 def test_a_timestamp_is_converted_to_the_format_of_logstash(
     sink: LogstashSink, double: LogstashDouble, given: object, sent: str
 ) -> None:
-    assert sink.append([{**event(), "@timestamp": given}]) == []
+    assert sink.append([{**event("hello"), "@timestamp": given}]) == []
     assert [one["@timestamp"] for one in double.stored.values()] == [sent]
 
 
@@ -112,7 +97,7 @@ def test_a_timestamp_is_converted_to_the_format_of_logstash(
 def test_a_reserved_field_of_logstash_is_moved_to_the_misfits(
     sink: LogstashSink, double: LogstashDouble, more: dict[str, Any]
 ) -> None:
-    given = {**event(**more), "@metadata": {"docid": "another", "reason": "none"}}
+    given = {**event("hello", **more), "@metadata": {"docid": "another", "reason": "none"}}
     assert sink.append([given]) == []
     (stored,) = double.stored.values()
     assert "@metadata" not in stored
@@ -137,7 +122,7 @@ def test_tags_are_sent_as_text_and_are_found_as_in_the_stores(
     sink: LogstashSink, double: LogstashDouble, given: object, sent: object
 ) -> None:
     # The types that Logstash leaves as they are: elastic/logstash 9.2, Event.java, isLegalTagValue.
-    tagged = {**event(), "tags": given}
+    tagged = {**event("hello"), "tags": given}
     assert sink.append([tagged]) == []
     (stored,) = double.stored.values()
     assert stored["tags"] == sent
@@ -150,19 +135,19 @@ def test_every_other_response_leads_to_a_retry(
 ) -> None:
     double.status = status
     with pytest.raises(StoreUnavailableError, match=rf"^{double.url}: {status}"):
-        sink.append([event()])
+        sink.append([event("hello")])
     assert double.requests == 1, "the back-off is the caller's"
     double.status = 0
-    assert sink.append([event()]) == []
+    assert sink.append([event("hello")]) == []
 
 
 def test_an_unreachable_logstash_is_unavailable(sink: LogstashSink, double: LogstashDouble) -> None:
-    assert sink.append([event()]) == []
+    assert sink.append([event("hello")]) == []
     double.stop()
     with pytest.raises(StoreUnavailableError, match="cannot be reached"):
-        sink.append([event()])
+        sink.append([event("hello")])
     double.start()
-    assert sink.append([event()]) == []
+    assert sink.append([event("hello")]) == []
 
 
 def test_events_without_a_response_are_sent_again_and_stored_once(
@@ -214,9 +199,9 @@ def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
         StoreUnavailableError,
         match=r"^collector.logstash.password_file: .* refused the password of user 'collector'",
     ):
-        sink.append([event()])
+        sink.append([event("hello")])
     password_file.write_text(PASSWORD)
-    assert sink.append([event()]) == []
+    assert sink.append([event("hello")]) == []
     assert len(double.stored) == 1
 
 
@@ -231,13 +216,13 @@ def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
 )
 def test_a_bad_setting_is_named(settings: Logstash, change: dict[str, Any], message: str) -> None:
     with pytest.raises(StoreUnavailableError, match=message):
-        LogstashSink(settings.model_copy(update=change)).append([event()])
+        LogstashSink(settings.model_copy(update=change)).append([event("hello")])
 
 
 def test_without_a_username_no_authorization_is_sent(settings: Logstash) -> None:
     sink = LogstashSink(settings.model_copy(update={"username": "", "password_file": None}))
     with closing(sink), pytest.raises(StoreUnavailableError, match="401"):
-        sink.append([event()])
+        sink.append([event("hello")])
 
 
 def test_the_setting_chooses_the_sink(tmp_path: Path, settings: Logstash) -> None:
@@ -254,39 +239,19 @@ def test_the_setting_chooses_the_sink(tmp_path: Path, settings: Logstash) -> Non
 
 
 def test_the_collector_counts_deliveries_repairs_quarantined_lines_and_retries(
-    tmp_path: Path, settings: Logstash, double: LogstashDouble
+    harness: Harness, settings: Logstash, double: LogstashDouble
 ) -> None:
-    logs, own = tmp_path / "logs", tmp_path / "own"
-    own.mkdir()
-    writer = EventWriter(logs, "flights-1")
-    writer.write(event("plain"))
-    writer.write(event("odd", tidegate={"model": "small", "work": "light"}))
-    writer.write({**event("never"), "data_stream": "text"})
-    metrics = Metrics()
-    delivery = Delivery(
-        folder=logs,
-        tail=Tail(logs, {}, Limits(1000, 65_536, 4096), clock=time.time),
-        open_sink=lambda left_out: LogstashSink(settings, left_out=left_out),
-        checkpoint=Checkpoint(own / "checkpoint.json"),
-        quarantine=Quarantine(own, clock_ns=lambda: 0),
-        event_log=EventLog(EventWriter(logs, "collector"), ORIGIN, "collector"),
-        metrics=metrics,
-        retention=Retention(1e9, 10**9, timedelta(days=7)),
-        backoff=sink_backoff(lambda: 0.0),
-        clock=time.time,
-    )
-
-    def count(name: str) -> float | None:
-        return metrics.registry.get_sample_value(f"tidegate_collector_{name}")
-
-    with closing(delivery):
+    harness.open_sink = lambda left_out: LogstashSink(settings, left_out=left_out)
+    harness.write("plain")
+    harness.writer.write(event("odd", tidegate={"model": "small", "work": "light"}))
+    harness.writer.write({**event("never"), "data_stream": "text"})
+    with closing(harness.collector()) as delivery:
         double.status = 429
         assert delivery.step().retry_seconds == pytest.approx(0.2)
-        assert not (own / "checkpoint.json").exists()
-        assert (count("retried_total"), count("sink_up")) == (1, 0)
+        assert not harness.checkpoint.exists()
+        assert (harness.metric("retried_total"), harness.metric("sink_up")) == (1, 0)
         double.status = 0
-        while not delivery.step().done:
-            pass
+        until_done(delivery)
     apps = [one for one in double.stored.values() if one["event"]["dataset"] == "tidegate.app"]
     assert [one["message"] for one in apps] == ["plain", "odd"]
     assert apps[1]["tidegate"] == {
@@ -297,6 +262,6 @@ def test_the_collector_counts_deliveries_repairs_quarantined_lines_and_retries(
             "values": ["tidegate.model=ssmall"],
         },
     }
-    assert count("quarantined_total") == 1
-    assert count("delivered_total") == len(double.stored)
-    assert (count("sink_up"), count("lag_bytes")) == (1, 0)
+    assert harness.metric("quarantined_total") == 1
+    assert harness.metric("delivered_total") == len(double.stored)
+    assert (harness.metric("sink_up"), harness.metric("lag_bytes")) == (1, 0)

@@ -5,45 +5,43 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from support.doubles.raising import no_space_left, raising
 from support.harnesses.collector_harness import NOW, Harness, event, until_done
-from tidegate.collector.delivery import CHECK_SECONDS, Delivery, Retention
+from tidegate.collector.delivery import CHECK_SECONDS, Retention
 from tidegate.collector.tail import Limits
-from tidegate.events.event import Event, encode
+from tidegate.events.event import encode
 from tidegate.events.writer import EventWriter
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.embedded.folder import FORMAT
 
-
-def away(_: Sequence[Event]) -> None:
-    raise StoreUnavailableError("away")
+A_MINUTE = Retention(60, 10**9, timedelta(days=7))
 
 
-def undelivered(harness: Harness, writer: EventWriter, delivery: Delivery) -> Path:
-    """A file of two delivered and two undelivered events."""
-    for text in ("a", "b"):
-        writer.write(event(text))
-    until_done(delivery)
-    harness.sinks[-1].fault = away
-    for text in ("c", "d"):
-        writer.write(event(text))
-    assert delivery.step().retry_seconds > 0
-    (path,) = harness.logs.glob("flights-1.*")
-    return path
+def end_an_hour_ago(harness: Harness) -> None:
+    """Let the writer have ended before the begin of a retention of a minute."""
+    harness.writer.close()
+    for path in harness.files:
+        os.utime(path, (NOW - 3600, NOW - 3600))
 
 
 @pytest.mark.parametrize(("how", "lines"), [("deleted", 2), ("cut", 1), ("replaced", 2)])
 def test_undelivered_events_that_somebody_removes_are_counted_and_logged(
-    harness: Harness, writer: EventWriter, how: str, lines: int
+    harness: Harness, how: str, lines: int
 ) -> None:
     with closing(harness.collector()) as delivery:
-        path = undelivered(harness, writer, delivery)
+        harness.write("a", "b")
+        until_done(delivery)
+        harness.fault = raising(StoreUnavailableError("away"))
+        harness.write("c", "d")
+        assert delivery.step().retry_seconds > 0
+        (path,) = harness.files
         whole = path.read_bytes().splitlines(keepends=True)
         if how == "deleted":
             path.unlink()
@@ -53,46 +51,54 @@ def test_undelivered_events_that_somebody_removes_are_counted_and_logged(
             other = path.with_name("other")
             other.write_bytes(whole[0])
             other.replace(path)
-        harness.sinks[-1].fault = None
+        harness.fault = None
         until_done(delivery)
     assert harness.metric("lost_bytes_total") == sum(len(line) for line in whole[-lines:])
     (message,) = harness.messages("event.action:events-lost AND log.level:error")
     assert message.startswith(f"{path.name} was {how}: ")
 
 
-def test_events_that_are_deleted_while_no_collector_runs_are_counted(
-    harness: Harness, writer: EventWriter
-) -> None:
+def test_events_that_are_deleted_while_no_collector_runs_are_counted(harness: Harness) -> None:
     harness.limits = Limits(2, 65_536, 1024)
-    for text in ("a", "b", "c"):
-        writer.write(event(text))
+    harness.write("a", "b", "c")
     with closing(harness.collector()) as delivery:
         assert delivery.step().more
-    (path,) = harness.logs.glob("flights-1.*")
+    (path,) = harness.files
     last = path.read_bytes().splitlines(keepends=True)[-1]
     path.unlink()
-    with closing(harness.collector()) as delivery:
-        until_done(delivery)
+    harness.deliver()
     assert harness.metric("lost_bytes_total") == len(last)
 
 
-def test_a_delivered_file_that_is_deleted_is_no_loss(harness: Harness, writer: EventWriter) -> None:
-    writer.write(event("a"))
+def test_a_delivered_file_that_is_deleted_is_no_loss(harness: Harness) -> None:
+    harness.write("a")
     with closing(harness.collector()) as delivery:
         until_done(delivery)
         for path in harness.logs.iterdir():
             path.unlink()
         until_done(delivery)
+    harness.deliver()
+    assert harness.metric("lost_bytes_total") == 0
+
+
+def test_a_file_that_the_collector_deleted_itself_is_no_loss(harness: Harness) -> None:
     with closing(harness.collector()) as delivery:
+        harness.write("a")
+        until_done(delivery)
+        end_an_hour_ago(harness)
+        delivery.retention = A_MINUTE
+        delivery.step()
+        assert harness.files == []
+        delivery.tail.offsets.clear()  # as damage of the store does
         until_done(delivery)
     assert harness.metric("lost_bytes_total") == 0
 
 
-def test_a_replaced_file_is_read_from_its_start(harness: Harness, writer: EventWriter) -> None:
+def test_a_replaced_file_is_read_from_its_start(harness: Harness) -> None:
     with closing(harness.collector()) as delivery:
-        writer.write(event("a"))
+        harness.write("a")
         until_done(delivery)
-        (path,) = harness.logs.glob("flights-1.*")
+        (path,) = harness.files
         other = EventWriter(harness.root / "elsewhere", "flights-1")
         for text in ("b", "c" * 50):
             other.write(event(text))
@@ -105,73 +111,54 @@ def test_a_replaced_file_is_read_from_its_start(harness: Harness, writer: EventW
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_file_that_was_emptied_and_filled_again_between_two_scans_is_read_from_its_start(
-    harness: Harness, writer: EventWriter, restarted: bool
+    harness: Harness, restarted: bool
 ) -> None:
     """Its inode is the same, and it is longer than what was delivered."""
     delivery = harness.collector()
-    for text in ("a", "b"):
-        writer.write(event(text))
+    harness.write("a", "b")
     until_done(delivery)
-    (path,) = harness.logs.glob("flights-1.*")
+    (path,) = harness.files
     path.write_bytes(b"".join(encode(event(text)) for text in ("c", "d", "e")))
     if restarted:
         delivery.close()
         delivery = harness.collector()
     with closing(delivery):
         until_done(delivery)
-        writer.write(event("f"))
+        harness.write("f")
         until_done(delivery)
     assert harness.messages() == ["a", "b", "c", "d", "e", "f"]
     assert harness.terminal.getvalue().count("was replaced: reading it from its start") == 1
 
 
-def delete_store(root: Path) -> None:
-    shutil.rmtree(root)
-
-
-def delete_index(root: Path) -> None:
-    shutil.rmtree(next(root.glob("index-*")))
-
-
-def lose_format(root: Path) -> None:
-    (root / "format.json").unlink()
-
-
-def spoil_format(root: Path) -> None:
-    (root / "format.json").write_text("{")
-
-
-def spoil_meta(root: Path) -> None:
-    (next(root.glob("index-*")) / "meta.json").write_text("{")
-
-
-def delete_segment(root: Path) -> None:
-    next(root.glob("index-*/*.store")).unlink()
-
-
-def overwrite_segment(root: Path) -> None:
+def flip_a_byte(root: Path) -> None:
     path = next(root.glob("index-*/*.term"))
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 0xFF
     path.write_bytes(content)
 
 
-DAMAGES = (delete_store, delete_index, lose_format, spoil_format, spoil_meta, delete_segment)
+Damage = Callable[[Path], object]
+DAMAGES: dict[str, Damage] = {
+    "no store": shutil.rmtree,
+    "no index": lambda root: shutil.rmtree(next(root.glob("index-*"))),
+    "no format": lambda root: (root / "format.json").unlink(),
+    "another format": lambda root: (root / "format.json").write_text("{"),
+    "another meta": lambda root: (next(root.glob("index-*")) / "meta.json").write_text("{"),
+    "no segment": lambda root: next(root.glob("index-*/*.store")).unlink(),
+}
 # Damage of the content is found by the check some seconds after the start.
-CASES = [
-    *((damage, stopped) for damage in DAMAGES for stopped in (False, True)),
-    (overwrite_segment, False),
-]
+CASES = [*((damage, stopped) for damage in DAMAGES for stopped in (False, True)), ("a byte", False)]
 
 
-@pytest.mark.parametrize(("damage", "stopped"), CASES)
+@pytest.mark.parametrize(("kind", "stopped"), CASES)
 def test_a_damaged_store_is_restored_from_the_event_files(
-    harness: Harness, writer: EventWriter, damage: Callable[[Path], None], stopped: bool
+    harness: Harness, kind: str, stopped: bool
 ) -> None:
+    damage = DAMAGES.get(kind, flip_a_byte)
     delivery = harness.collector()
     for text in ("a", "b", "c"):
-        writer.write(event(text))
-        writer.write_line(b"nonsense\n")
+        harness.write(text)
+        harness.writer.write_line(b"nonsense\n")
         until_done(delivery)
     if stopped:
         delivery.close()
@@ -182,11 +169,11 @@ def test_a_damaged_store_is_restored_from_the_event_files(
     with closing(delivery):
         harness.now += CHECK_SECONDS
         delivery.step()
-        writer.write(event("d"))
+        harness.write("d")
         until_done(delivery)
     assert harness.messages() == ["a", "b", "c", "d"]
     assert [entry["line"] for entry in harness.quarantined()] == ["nonsense"] * 3
-    if damage is lose_format:
+    if kind == "no format":
         return  # nothing is lost with it
     assert len(harness.messages("event.action:store-damaged AND log.level:error")) == 1
     (message,) = harness.messages("event.action:store-restored")
@@ -196,30 +183,23 @@ def test_a_damaged_store_is_restored_from_the_event_files(
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("damage", [delete_store, spoil_meta, delete_segment])
+@pytest.mark.parametrize("kind", ["no store", "another meta", "no segment"])
 def test_a_failure_between_repair_and_checkpoint_does_not_forget_the_damage(
-    harness: Harness,
-    writer: EventWriter,
-    monkeypatch: pytest.MonkeyPatch,
-    damage: Callable[[Path], None],
-    restarted: bool,
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, kind: str, restarted: bool
 ) -> None:
-    def full(_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     delivery = harness.collector()
     for text in ("a", "b"):
-        writer.write(event(text))
+        harness.write(text)
         until_done(delivery)
-    damage(harness.root / "store")
+    DAMAGES[kind](harness.root / "store")
     harness.now += CHECK_SECONDS
     with monkeypatch.context() as patched:
-        patched.setattr(delivery.checkpoint, "save", full)
+        patched.setattr(delivery.checkpoint, "save", no_space_left())
         assert delivery.step().retry_seconds > 0
     if restarted:
         delivery.close()
         delivery = harness.collector()
-        writer.write(event("c"))
+        harness.write("c")
     with closing(delivery):
         until_done(delivery)
     assert harness.messages()[:2] == ["a", "b"]
@@ -229,35 +209,31 @@ def test_a_failure_between_repair_and_checkpoint_does_not_forget_the_damage(
 
 
 def test_a_damaged_store_and_an_unreadable_checkpoint_are_restored_without_a_false_loss(
-    harness: Harness, writer: EventWriter
+    harness: Harness,
 ) -> None:
     with closing(harness.collector()) as delivery:
         for text in ("a", "b"):
-            writer.write(event(text))
+            harness.write(text)
             until_done(delivery)
-    delete_segment(harness.root / "store")
-    (harness.root / "collector" / "checkpoint.json").write_text("{")
-    with closing(harness.collector()) as delivery:
-        until_done(delivery)
+    DAMAGES["no segment"](harness.root / "store")
+    harness.checkpoint.write_text("{")
+    harness.deliver()
     assert harness.messages() == ["a", "b"]
     assert len(harness.messages("event.action:store-damaged")) == 1
     (message,) = harness.messages("event.action:store-restored")
     assert message.endswith("how many the store had before is not known")
 
 
-def test_events_whose_files_are_gone_are_said_to_be_lost(
-    harness: Harness, writer: EventWriter
-) -> None:
+def test_events_whose_files_are_gone_are_said_to_be_lost(harness: Harness) -> None:
     with closing(harness.collector()) as delivery:
-        for text in ("a", "b"):
-            writer.write(event(text))
+        harness.write("a", "b")
         until_done(delivery)
-        writer.close()
-        (path,) = harness.logs.glob("flights-1.*")
+        harness.writer.close()
+        (path,) = harness.files
         path.unlink()
-        writer.write(event("c"))
+        harness.write("c")
         until_done(delivery)
-        delete_store(harness.root / "store")
+        shutil.rmtree(harness.root / "store")
         harness.now += CHECK_SECONDS
         until_done(delivery)
     assert harness.messages() == ["c"]
@@ -266,42 +242,35 @@ def test_events_whose_files_are_gone_are_said_to_be_lost(
     assert harness.metric("lost_events_total") == 2
 
 
-def test_files_that_a_restoration_needs_are_not_deleted_before_it(
-    harness: Harness, writer: EventWriter
-) -> None:
+def test_files_that_a_restoration_needs_are_not_deleted_before_it(harness: Harness) -> None:
     with closing(harness.collector()) as delivery:
-        for text in ("a", "b"):
-            writer.write(event(text))
-            until_done(delivery)
-        writer.close()
-        for path in harness.logs.glob("flights-1.*"):
-            os.utime(path, (NOW - 3600, NOW - 3600))
-        delete_store(harness.root / "store")
-        delivery.retention = Retention(60, 10**9, timedelta(days=7))
+        harness.write("a", "b")
+        until_done(delivery)
+        end_an_hour_ago(harness)
+        shutil.rmtree(harness.root / "store")
+        delivery.retention = A_MINUTE
         harness.now += CHECK_SECONDS
         until_done(delivery)
-        assert not list(harness.logs.glob("flights-1.*"))
+        assert harness.files == []
     assert harness.messages() == ["a", "b"]
     assert harness.metric("lost_events_total") == 0
 
 
 def test_files_that_expired_while_the_stack_was_stopped_are_there_for_a_damaged_store(
-    harness: Harness, writer: EventWriter
+    harness: Harness,
 ) -> None:
     with closing(harness.collector()) as delivery:
         for text in ("a", "b"):
-            writer.write(event(text))
+            harness.write(text)
             until_done(delivery)
-    writer.close()
-    for path in harness.logs.glob("flights-1.*"):
-        os.utime(path, (NOW - 3600, NOW - 3600))
-    overwrite_segment(harness.root / "store")
-    harness.keep = Retention(60, 10**9, timedelta(days=7))
+    end_an_hour_ago(harness)
+    flip_a_byte(harness.root / "store")
+    harness.keep = A_MINUTE
     other = EventWriter(harness.logs, "flights-2")
     other.write(event("c"))
     with closing(harness.collector()) as delivery:
         until_done(delivery)
-        assert not list(harness.logs.glob("flights-1.*"))
+        assert harness.files == []
         harness.now += CHECK_SECONDS
         until_done(delivery)
     other.close()
@@ -309,25 +278,8 @@ def test_files_that_expired_while_the_stack_was_stopped_are_there_for_a_damaged_
     assert harness.metric("lost_events_total") == 0
 
 
-def test_a_file_that_the_collector_deleted_itself_is_no_loss(
-    harness: Harness, writer: EventWriter
-) -> None:
-    with closing(harness.collector()) as delivery:
-        writer.write(event("a"))
-        until_done(delivery)
-        (path,) = harness.logs.glob("flights-1.*")
-        writer.close()
-        os.utime(path, (NOW - 3600, NOW - 3600))
-        delivery.retention = Retention(60, 10**9, timedelta(days=7))
-        delivery.step()
-        assert not path.exists()
-        delivery.tail.offsets.clear()  # as damage of the store does
-        until_done(delivery)
-    assert harness.metric("lost_bytes_total") == 0
-
-
-def test_a_first_start_is_no_damage(harness: Harness, writer: EventWriter) -> None:
-    writer.write(event("a"))
+def test_a_first_start_is_no_damage(harness: Harness) -> None:
+    harness.write("a")
     with closing(harness.collector()) as delivery:
         harness.now += CHECK_SECONDS
         until_done(delivery)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.doubles.raising import no_space_left, raising
 from tidegate.collector import quarantine as quarantine_module
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.delivery import sink_backoff
@@ -134,15 +135,9 @@ def test_a_failed_write_is_taken_back_without_reading_the_files_again(
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
     quarantine.add([quarantined_line(1)])
 
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    def read(_: Path) -> None:
-        raise AssertionError("read again")
-
-    monkeypatch.setattr(quarantine_module, "_read", read)
+    monkeypatch.setattr(quarantine_module, "_read", raising(AssertionError("read again")))
     with monkeypatch.context() as patched:
-        patched.setattr("tidegate.collector.quarantine.os.fsync", full)
+        patched.setattr("tidegate.collector.quarantine.os.fsync", no_space_left())
         with pytest.raises(OSError, match="No space left"):
             quarantine.add([quarantined_line(2)])
     assert quarantine.add([quarantined_line(1), quarantined_line(2)]) == [quarantined_line(2)]

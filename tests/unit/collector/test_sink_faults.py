@@ -7,13 +7,12 @@ from contextlib import closing
 
 import pytest
 
+from support.doubles.raising import raising
 from support.harnesses.collector_harness import Harness, event, until_done
 from tidegate.collector import batch_append
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
-from tidegate.events.writer import EventWriter
-from tidegate.store.base import EventStore
-from tidegate.store.own_fields import LeftOut, ignore
+from tidegate.store.base import StoreUnavailableError
 
 
 def break_on_poison(events: Sequence[Event]) -> None:
@@ -24,15 +23,11 @@ def break_on_poison(events: Sequence[Event]) -> None:
 
 @pytest.mark.parametrize("others", [["a", "b", "c", "d"], []])
 def test_an_event_that_breaks_the_store_is_quarantined_once_another_succeeds(
-    harness: Harness, writer: EventWriter, others: list[str]
+    harness: Harness, others: list[str]
 ) -> None:
-    for text in (*others[:1], "poison", *others[1:]):
-        writer.write(event(text))
+    harness.write(*others[:1], "poison", *others[1:])
+    harness.fault = break_on_poison
     with closing(harness.collector()) as delivery:
-        harness.open_sink()
-        (sink,) = harness.sinks
-        sink.fault = break_on_poison
-        delivery.open_sink = lambda _: sink
         # Alone it is tried again: the collector's own line about it is the other event.
         assert bool(delivery.step().retry_seconds) is (others == [])
         until_done(delivery)
@@ -43,23 +38,15 @@ def test_an_event_that_breaks_the_store_is_quarantined_once_another_succeeds(
 
 
 def test_a_sink_that_fails_on_every_event_is_retried_and_nothing_is_quarantined(
-    harness: Harness, writer: EventWriter
+    harness: Harness,
 ) -> None:
-    for number in range(5):
-        writer.write(event(str(number)))
+    harness.write(*"01234")
+    harness.fault = raising(KeyError("items"))
     with closing(harness.collector()) as delivery:
-
-        def broken(_: Sequence[Event]) -> None:
-            raise KeyError("items")
-
-        harness.open_sink()
-        (sink,) = harness.sinks
-        sink.fault = broken
-        delivery.open_sink = lambda _: sink
         assert delivery.step().retry_seconds > 0
         assert delivery.step().retry_seconds > 0
         assert delivery.tail.offsets == {}
-        sink.fault = None
+        harness.fault = None
         until_done(delivery)
     assert harness.messages() == ["0", "1", "2", "3", "4"]
     assert harness.metric("quarantined_total") == 0
@@ -69,28 +56,23 @@ def test_a_sink_that_fails_on_every_event_is_retried_and_nothing_is_quarantined(
     ) in harness.terminal.getvalue()
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("why")])
+@pytest.mark.parametrize(
+    "error",
+    [StoreUnavailableError("away"), OSError(28, "No space left on device"), KeyError("why")],
+)
 def test_an_error_not_caused_by_an_event_quarantines_none(
-    harness: Harness, writer: EventWriter, error: Exception
+    harness: Harness, error: Exception
 ) -> None:
-    writer.write(event("a"))
-    writer.write(event("b"))
+    harness.write("a", "b")
     with closing(harness.collector()) as delivery:
-
-        def no_sink(_: LeftOut) -> EventStore:
-            raise error
-
-        def away(_: Sequence[Event]) -> None:
-            no_sink(ignore)
-
-        real, delivery.open_sink = delivery.open_sink, no_sink
+        real, delivery.open_sink = delivery.open_sink, raising(error)
         assert delivery.step().retry_seconds > 0
         delivery.open_sink = real
         delivery.step()
-        harness.sinks[0].fault = away
-        writer.write(event("c"))
+        harness.fault = raising(error)
+        harness.write("c")
         assert delivery.step().retry_seconds > 0
-        harness.sinks[0].fault = None
+        harness.fault = None
         until_done(delivery)
     assert harness.messages() == ["a", "b", "c"]
     assert harness.metric("quarantined_total") == 0
@@ -100,47 +82,40 @@ def test_an_error_not_caused_by_an_event_quarantines_none(
     ("key", "nested"),
     [("message", "[" * 600 + "]" * 600), ("labels", '{"a":' * 600 + "1" + "}" * 600)],
 )
-def test_a_line_nested_too_deeply_is_quarantined(
-    harness: Harness, writer: EventWriter, key: str, nested: str
-) -> None:
+def test_a_line_nested_too_deeply_is_quarantined(harness: Harness, key: str, nested: str) -> None:
     harness.limits = Limits(1000, 65_536, 65_536)
     odd = event("odd", tidegate={"model": "contradicts the mapping"}, labels=0)
     del odd[key]
-    writer.write(event("a"))
-    writer.write_line(encode(odd)[:-2] + f',"{key}":{nested}}}\n'.encode())
-    writer.write(event("b"))
-    with closing(harness.collector()) as delivery:
-        until_done(delivery)
+    harness.write("a")
+    harness.writer.write_line(encode(odd)[:-2] + f',"{key}":{nested}}}\n'.encode())
+    harness.write("b")
+    harness.deliver()
     assert harness.messages() == ["a", "b"]
     (entry,) = harness.quarantined()
     assert entry["reason"] == "nested more than 200 levels deep"
 
 
 def test_an_event_whose_repair_fails_is_quarantined(
-    harness: Harness, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fault(_: Event) -> Event | None:
-        raise RecursionError
-
-    monkeypatch.setattr(batch_append, "move_conflicting_values", fault)
-    writer.write(event("a"))
-    writer.write(event("odd", tidegate={"model": "small"}))
-    with closing(harness.collector()) as delivery:
-        until_done(delivery)
+    monkeypatch.setattr(batch_append, "move_conflicting_values", raising(RecursionError()))
+    harness.write("a")
+    harness.writer.write(event("odd", tidegate={"model": "small"}))
+    harness.deliver()
     assert harness.messages() == ["a"]
     (entry,) = harness.quarantined()
     assert entry["reason"].startswith("tidegate.model must be an object")
 
 
-def test_an_event_that_conflicts_with_the_mapping_is_repaired(
-    harness: Harness, writer: EventWriter
-) -> None:
-    writer.write(event("plain"))
-    writer.write(event("odd", tidegate={"model": "small", "work": "light"}))
-    writer.write({**event("lost", tidegate={"model": "small"}), "@timestamp": "junk"})
-    writer.write({**event("never"), "data_stream": "text"})
-    with closing(harness.collector()) as delivery:
-        until_done(delivery)
+def test_an_event_that_conflicts_with_the_mapping_is_repaired(harness: Harness) -> None:
+    harness.write("plain")
+    for odd in (
+        event("odd", tidegate={"model": "small", "work": "light"}),
+        {**event("lost", tidegate={"model": "small"}), "@timestamp": "junk"},
+        {**event("never"), "data_stream": "text"},
+    ):
+        harness.writer.write(odd)
+    harness.deliver()
     assert harness.messages() == ["plain", "odd"]
     assert harness.messages("tidegate.work:light") == ["odd"]
     assert ["junk" in entry["line"][:50] for entry in harness.quarantined()] == [True, False]

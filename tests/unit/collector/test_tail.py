@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.doubles.raising import raising
 from tidegate.collector import writer_lock
 from tidegate.collector.file_names import FileName, parse
 from tidegate.collector.lines import LinePosition, QuarantinedLine, split
@@ -158,12 +159,10 @@ def test_a_locked_file_is_open_regardless_of_its_age(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_locked_is_open_and_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flock(fd: int, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
     put(tmp_path, name(), line("a"), age=999)
     tail = tail_of(tmp_path)
-    monkeypatch.setattr(fcntl, "flock", flock)
+    no_locks = raising(OSError(errno.ENOLCK, "No locks available"))
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     assert closed(tail) == set()
     assert closed(tail) == set()
     assert tail.notices() == [f"{name()} cannot be locked: No locks available"]
@@ -172,12 +171,9 @@ def test_a_file_that_cannot_be_locked_is_open_and_reported_once(
 def test_a_file_deleted_during_a_scan_is_open_and_not_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(path: Path) -> bool:
-        raise FileNotFoundError(path)
-
     put(tmp_path, name(), line("a"), age=999)
     tail = tail_of(tmp_path)
-    monkeypatch.setattr(writer_lock, "is_free", gone)
+    monkeypatch.setattr(writer_lock, "is_free", raising(FileNotFoundError()))
     assert closed(tail) == set()
     assert tail.notices() == []
 

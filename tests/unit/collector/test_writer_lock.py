@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support.doubles.raising import raising
 from tidegate.collector import writer_lock
 from tidegate.collector.retention import expired
 from tidegate.collector.tail import Limits, Tail
@@ -84,43 +85,6 @@ def test_an_idle_writer_holds_its_file_until_it_ends_for_any_reason(
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stopped_writer_still_holds_its_file(tmp_path: Path) -> None:
-    with writing(tmp_path) as process:
-        process.send_signal(signal.SIGSTOP)
-        assert closed(tmp_path) == []
-
-
-def test_a_dead_writer_whose_process_id_is_reused_is_gone(tmp_path: Path) -> None:
-    with writing(tmp_path) as process:
-        (path,) = tmp_path.iterdir()
-    # In a container the next process gets the same number; here it is ours, which lives.
-    reused = path.with_name(path.name.replace(f"-{process.pid}.", f"-{os.getpid()}."))
-    path.rename(reused)
-    assert closed(tmp_path) == [reused.name]
-
-
-def test_a_live_writer_in_another_pid_namespace_is_not_gone(tmp_path: Path) -> None:
-    with writing(tmp_path) as process:
-        (path,) = tmp_path.iterdir()
-        # From another container its number is not to be seen.
-        foreign = path.with_name(path.name.replace(f"-{process.pid}.", "-4194305."))
-        path.rename(foreign)
-        assert closed(tmp_path) == []
-        send_line(process)
-        assert foreign.read_bytes() == b'{"n":1}\n' * 2
-
-
-def test_two_writers_of_one_name_and_number_do_not_close_each_others_files(tmp_path: Path) -> None:
-    first, second = (EventWriter(tmp_path, "flights-1", clock_ns=lambda: 10**18) for _ in range(2))
-    first.write_line(b"{}\n")
-    second.write_line(b"{}\n")
-    assert len(list(tmp_path.iterdir())) == 2
-    assert closed(tmp_path) == []
-    first.close()
-    second.close()
-    assert len(closed(tmp_path)) == 2
-
-
 def test_a_forked_child_does_not_keep_its_parents_file_open(tmp_path: Path) -> None:
     writer = EventWriter(tmp_path, "flights-1")
     writer.write_line(b"{}\n")
@@ -186,10 +150,7 @@ def test_a_writer_never_waits_for_a_reader_that_was_stopped_with_its_lock(
 def test_a_file_system_without_locks_loses_no_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flock(fd: int, operation: int) -> None:
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", raising(OSError(95, "Operation not supported")))
     writer = EventWriter(tmp_path, "flights-1")
     writer.write_line(b"{}\n")
     (path,) = tmp_path.iterdir()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
+from aiohttp import web
 
+from support.doubles.aiohttp_server import serving
 from tidegate.collector.batch_append import append_batch
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Elasticsearch
@@ -22,51 +22,37 @@ from tidegate.store.elasticsearch.store import ElasticsearchStore
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 
 
-class Intermediary(BaseHTTPRequestHandler):
+@dataclass
+class Intermediary:
     """A proxy that refuses bulk requests larger than `max_bytes`, and answers each event with `item`."""
 
-    max_bytes: ClassVar[int]
-    item: ClassVar[dict[str, Any]] = {"status": 201}
+    max_bytes: int = 10**6
+    item: dict[str, Any] = field(default_factory=lambda: {"status": 201})
 
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self.path.startswith("/_bulk"):
-            self._answer(200, {"acknowledged": True})
-        elif len(body) > self.max_bytes:
-            self._answer(400, {"error": {"type": "illegal", "reason": "no"}, "status": 400})
-        else:
-            count = len(body.splitlines()) // 2
-            self._answer(200, {"items": [{"create": self.item}] * count})
-
-    def do_GET(self) -> None:
-        self._answer(200, {})
-
-    def _answer(self, status: int, value: object) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        for name, text in (
-            ("X-Elastic-Product", "Elasticsearch"),
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(data))),
-        ):
-            self.send_header(name, text)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        """Stay quiet."""
+    async def answer(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        status, value = 200, dict[str, Any]()
+        if request.path == "/_bulk" and len(body) > self.max_bytes:
+            status, value = 400, {"error": {"type": "illegal", "reason": "no"}, "status": 400}
+        elif request.path == "/_bulk":
+            value = {"items": [{"create": self.item}] * (len(body.splitlines()) // 2)}
+        elif request.method == "PUT":
+            value = {"acknowledged": True}
+        product = {"X-Elastic-Product": "Elasticsearch"}
+        return web.json_response(value, status=status, headers=product)
 
 
 @pytest.fixture
-def store() -> Iterator[ElasticsearchStore]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Intermediary) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        with closing(ElasticsearchStore(Elasticsearch(url=url))) as made:
-            yield made
-        server.shutdown()
-        thread.join()
+def proxy() -> Intermediary:
+    return Intermediary()
+
+
+@pytest.fixture
+def store(proxy: Intermediary) -> Iterator[ElasticsearchStore]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", proxy.answer)
+    with serving(app) as url, closing(ElasticsearchStore(Elasticsearch(url=url))) as made:
+        yield made
 
 
 def events(*texts: str) -> list[Event]:
@@ -74,9 +60,9 @@ def events(*texts: str) -> list[Event]:
 
 
 def test_if_every_bulk_request_is_refused_the_store_is_unavailable(
-    store: ElasticsearchStore,
+    store: ElasticsearchStore, proxy: Intermediary
 ) -> None:
-    Intermediary.max_bytes = 0
+    proxy.max_bytes = 0
     with pytest.raises(RequestRefusedError, match="no"):
         store.append(events("a"))
     with pytest.raises(StoreUnavailableError, match="every event of the batch failed"):
@@ -84,9 +70,9 @@ def test_if_every_bulk_request_is_refused_the_store_is_unavailable(
 
 
 def test_if_smaller_bulk_requests_succeed_only_the_too_large_event_is_quarantined(
-    store: ElasticsearchStore,
+    store: ElasticsearchStore, proxy: Intermediary
 ) -> None:
-    Intermediary.max_bytes = 1500
+    proxy.max_bytes = 1500
     (refused,) = append_batch(store, events("a", "b", "x" * 2000, "c", "d"))
     assert refused.index == 2
     assert "RequestRefusedError" in refused.reason
@@ -100,18 +86,15 @@ NO_SHARD_LEFT = (
 
 
 def test_a_cluster_at_its_shard_limit_is_unavailable(
-    store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
+    store: ElasticsearchStore, proxy: Intermediary
 ) -> None:
-    def answer(kind: str, reason: str) -> None:
-        item = {"status": 400, "error": {"type": kind, "reason": reason}}
-        monkeypatch.setattr(Intermediary, "item", item)
-
-    monkeypatch.setattr(Intermediary, "max_bytes", 10**6)
-    answer("validation_exception", NO_SHARD_LEFT)
+    error = {"type": "validation_exception", "reason": NO_SHARD_LEFT}
+    proxy.item = {"status": 400, "error": error}
     with pytest.raises(StoreUnavailableError, match="maximum normal shards open"):
         append_batch(store, events("a", "b"))
     # A client that writes the same text blocks nothing.
-    answer("document_parsing_exception", f"[1:2] failed to parse: '{NO_SHARD_LEFT}'")
+    reason = f"[1:2] failed to parse: '{NO_SHARD_LEFT}'"
+    error |= {"type": "document_parsing_exception", "reason": reason}
     assert len(append_batch(store, events("a", "b"))) == 2
 
 

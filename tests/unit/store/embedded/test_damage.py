@@ -11,10 +11,7 @@ from typing import Any
 import pytest
 
 from support.samples.numbered_events import START, event, messages
-from tidegate.store.base import (
-    SearchRequest,
-    StoreUnavailableError,
-)
+from tidegate.store.base import SearchRequest, StoreUnavailableError
 from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded.repair import problem
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
@@ -145,28 +142,16 @@ def test_without_the_format_file_two_indexes_are_set_aside(root: Path) -> None:
     assert {path.name for path in aside.iterdir()} == {index.name, "index-0123456789abcdef-0"}
 
 
-def test_a_store_of_a_newer_version_is_a_problem_that_can_be_said(root: Path) -> None:
-    EmbeddedStore(root).close()
-    (root / "format.json").write_text('{"format": 99, "fields": "x", "folder": "y"}')
-    assert "format 99" in problem(root, content=True)
-
-
-def test_events_that_were_deleted_by_their_age_are_no_part_of_a_damage(
+def test_events_that_were_deleted_by_their_age_are_no_damage_and_no_part_of_one(
     store: EmbeddedStore, root: Path
 ) -> None:
-    store.forget_damage()  # of the new store
     store.append([event(number) for number in range(5)])
     assert store.prune(START + timedelta(seconds=2)) == 2
-    (next(root.glob("index-*")) / "meta.json").write_text("{")
-    damage = store.check(content=True)
-    assert damage is not None
-    assert damage.events == 3
-
-
-def test_deletions_are_no_damage(store: EmbeddedStore, root: Path) -> None:
-    store.append([event(number) for number in range(5)])
-    store.prune(START + timedelta(seconds=2))
     assert store.check(content=True) is not None  # the new store
     store.forget_damage()
     assert store.check(content=True) is None
     assert problem(root, content=True) == ""
+    (next(root.glob("index-*")) / "meta.json").write_text("{")
+    damage = store.check(content=True)
+    assert damage is not None
+    assert damage.events == 3

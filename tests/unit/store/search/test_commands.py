@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,49 +80,63 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return made
 
 
-def search(settings: Settings, query: str = "", **more: Any) -> int:
-    wanted = {"since": "5m", "until": "", "limit": 50, "as_json": False, **more}
-    return commands.search(settings, query, **wanted)
+@dataclass
+class Shell:
+    """The commands in this store; each returns its exit code, its lines of output and its errors."""
+
+    settings: Settings
+    capsys: pytest.CaptureFixture[str]
+
+    def search(self, query: str = "", **more: Any) -> tuple[int, list[str], str]:
+        wanted = {"since": "5m", "until": "", "limit": 50, "as_json": False, **more}
+        return self._shown(commands.search(self.settings, query, **wanted))
+
+    def trace(self, name: str, *, as_json: bool = False) -> tuple[int, list[str], str]:
+        return self._shown(commands.trace(self.settings, name, as_json=as_json))
+
+    def logs(self, query: str) -> tuple[int, list[str], str]:
+        return self._shown(
+            commands.logs(self.settings, query, since="5m", follow=False, as_json=False)
+        )
+
+    def _shown(self, code: int) -> tuple[int, list[str], str]:
+        out, err = self.capsys.readouterr()
+        return code, out.splitlines(), err
 
 
-def test_search_shows_matching_events_oldest_first(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert search(settings, "log.level:(error OR warn)") == 0
-    shown = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(
-        rf"\d\d:\d\d:\d\d\.\d{{3}} ERROR flights-1   second  ValueError: \\x1b\[2Jboom  trace.id:{KEPT}",
-        shown[0],
-    )
-    assert re.fullmatch(
-        rf"\d\d:\d\d:\d\d\.\d{{3}} WARN  flights-1   third  trace.id:{PLAIN}", shown[1]
-    )
-    assert len(shown) == 2
+@pytest.fixture
+def shell(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(settings, capsys)
+
+
+def test_search_shows_matching_events_oldest_first(shell: Shell) -> None:
+    code, (first, second), _ = shell.search("log.level:(error OR warn)")
+    time = r"\d\d:\d\d:\d\d\.\d{3}"
+    error = rf"{time} ERROR flights-1   second  ValueError: \\x1b\[2Jboom  trace.id:{KEPT}"
+    assert code == 0
+    assert re.fullmatch(error, first)
+    assert re.fullmatch(rf"{time} WARN  flights-1   third  trace.id:{PLAIN}", second)
 
 
 @pytest.mark.parametrize(
     ("as_json", "said"), [(False, "3 events match; showing the newest 2 (--limit)\n"), (True, "")]
 )
 def test_search_shows_the_newest_matches_and_says_if_there_are_more(
-    settings: Settings, capsys: pytest.CaptureFixture[str], as_json: bool, said: str
+    shell: Shell, as_json: bool, said: str
 ) -> None:
-    assert search(settings, "first second third", as_json=as_json, limit=2) == 0
-    shown, message = capsys.readouterr()
-    messages = [
-        json.loads(text)["message"] if as_json else text.split()[3] for text in shown.splitlines()
-    ]
-    assert messages == ["second", "third"]
-    assert message == said
+    code, shown, message = shell.search("first second third", as_json=as_json, limit=2)
+    messages = [json.loads(text)["message"] if as_json else text.split()[3] for text in shown]
+    assert (code, messages, message) == (0, ["second", "third"], said)
 
 
-def test_search_is_limited_to_the_time_range(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert search(settings, "log.level:*", since=ago(15), until=ago(5)) == 0
-    assert "third" in (shown := capsys.readouterr().out)
-    assert "second" not in shown
-    assert search(settings, "yesterday", since="2d", until="1h") == 0
-    assert re.match(r"\d{4}-\d\d-\d\d \d\d:", capsys.readouterr().out)
+def test_search_is_limited_to_the_time_range(shell: Shell) -> None:
+    code, shown, _ = shell.search("log.level:*", since=ago(15), until=ago(5))
+    assert code == 0
+    assert "third" in " ".join(shown)
+    assert "second" not in " ".join(shown)
+    code, shown, _ = shell.search("yesterday", since="2d", until="1h")
+    assert code == 0
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:", shown[0])
 
 
 @pytest.mark.parametrize(
@@ -139,12 +154,9 @@ def test_search_is_limited_to_the_time_range(
         ("_exists_:http", "no event since 5m matches '_exists_:http'\n"),
     ],
 )
-def test_no_match_is_a_message_and_exit_code_1(
-    settings: Settings, capsys: pytest.CaptureFixture[str], query: str, message: str
-) -> None:
-    assert search(settings, query) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
+def test_no_match_is_a_message_and_exit_code_1(shell: Shell, query: str, message: str) -> None:
+    code, out, err = shell.search(query)
+    assert (code, out) == (1, [])
     assert message in err
 
 
@@ -158,41 +170,33 @@ def test_no_match_is_a_message_and_exit_code_1(
     ],
 )
 def test_an_invalid_request_is_a_message_and_exit_code_2(
-    settings: Settings,
-    capsys: pytest.CaptureFixture[str],
-    query: str,
-    more: dict[str, Any],
-    message: str,
+    shell: Shell, query: str, more: dict[str, Any], message: str
 ) -> None:
-    assert search(settings, query, **more) == 2
-    assert message in capsys.readouterr().err
+    code, _, err = shell.search(query, **more)
+    assert code == 2
+    assert message in err
 
 
 def test_a_missing_store_is_a_message_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nowhere = load(stack={"data_dir": tmp_path})
-    assert search(nowhere) == 2
-    assert "has the stack been started?" in capsys.readouterr().err
+    code, _, err = Shell(load(stack={"data_dir": tmp_path}), capsys).search()
+    assert code == 2
+    assert "has the stack been started?" in err
 
 
-def test_trace_draws_the_spans_and_lists_the_events(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert commands.trace(settings, f" {KEPT.upper()} ", as_json=False) == 0
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == f"trace {KEPT}  1 s  2 spans"
+def test_trace_draws_the_spans_and_lists_the_events(shell: Shell) -> None:
+    code, shown, _ = shell.trace(f" {KEPT.upper()} ")
+    assert (code, shown[0]) == (0, f"trace {KEPT}  1 s  2 spans")
     assert re.match(r"POST /predict +1 s  ━━━", shown[1])
     assert re.match(r"  model +500 ms +━+$", shown[2].rstrip())
     assert shown[3] == ""
     assert "second" in shown[4]
 
 
-def test_a_trace_without_spans_shows_a_note_and_its_other_events(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert commands.trace(settings, PLAIN, as_json=False) == 0
-    shown = capsys.readouterr().out.splitlines()
+def test_a_trace_without_spans_shows_a_note_and_its_other_events(shell: Shell) -> None:
+    code, shown, _ = shell.trace(PLAIN)
+    assert code == 0
     assert shown[0].startswith(f"The spans of trace {PLAIN} were not sampled")
     assert "5% of the other requests (telemetry.sample_ratio)" in shown[0]
     header = re.search(r"`traceparent: (\S+)`", shown[0])
@@ -203,54 +207,64 @@ def test_a_trace_without_spans_shows_a_note_and_its_other_events(
     assert "third" in shown[1]
 
 
-def test_trace_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.trace(settings, KEPT, as_json=True) == 0
-    events = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-    assert {found["trace"]["id"] for found in events} == {KEPT}
-    assert len(events) == 3
+def test_trace_writes_json_lines(shell: Shell) -> None:
+    code, shown, _ = shell.trace(KEPT, as_json=True)
+    assert (code, len(shown)) == (0, 3)
+    assert {json.loads(text)["trace"]["id"] for text in shown} == {KEPT}
 
 
 def test_a_trace_whose_events_are_on_their_way_is_waited_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = load(stack={"data_dir": tmp_path})
-    with closing(open_store(found)) as store:
+    shell = Shell(load(stack={"data_dir": tmp_path}), capsys)
+    with closing(open_store(shell.settings)) as store:
         store.append([event("before")])
         late = event("late", trace={"id": PLAIN})
         monkeypatch.setattr(time, "sleep", lambda _: store.append([late]))
-        assert commands.trace(found, PLAIN, as_json=True) == 0
-    (shown,) = map(json.loads, capsys.readouterr().out.splitlines())
-    assert shown["message"] == "late"
+        code, (shown,), _ = shell.trace(PLAIN, as_json=True)
+    assert (code, json.loads(shown)["message"]) == (0, "late")
 
 
 def test_an_unknown_or_invalid_trace_id_is_reported(
-    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "DELIVERY_SECONDS", 0.0)
-    assert commands.trace(settings, "c" * 32, as_json=False) == 1
-    assert commands.trace(settings, "xyz", as_json=False) == 2
-    captured = capsys.readouterr().err.splitlines()
-    assert captured[0] == f"no event has the trace.id {'c' * 32}"
-    assert captured[1] == "'xyz' is not a valid trace id: it must have 32 hexadecimal digits"
+    unknown = f"no event has the trace.id {'c' * 32}\n"
+    assert shell.trace("c" * 32) == (1, [], unknown)
+    invalid = "'xyz' is not a valid trace id: it must have 32 hexadecimal digits\n"
+    assert shell.trace("xyz") == (2, [], invalid)
 
 
-def test_logs_shows_every_event_oldest_first(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    query = "first second third"
-    assert commands.logs(settings, query, since="5m", follow=False, as_json=False) == 0
-    shown = capsys.readouterr().out.splitlines()
-    assert [text.split()[3] for text in shown] == ["first", "second", "third"]
-    assert commands.logs(settings, "nowhere", since="5m", follow=False, as_json=False) == 1
+def test_logs_shows_every_event_oldest_first(shell: Shell) -> None:
+    code, shown, _ = shell.logs("first second third")
+    assert (code, [text.split()[3] for text in shown]) == (0, ["first", "second", "third"])
+    assert shell.logs("nowhere")[0] == 1
+
+
+def test_fields_of_an_application_are_found_shown_and_completed(shell: Shell) -> None:
+    code, (shown,), _ = shell.search("tidegate.city:Kyiv AND tidegate.price:>12", since="2d")
+    assert code == 0
+    assert "of yesterday  city=Kyiv price=12.5 quote.vip=true" in shown
+
+    def completed(typed: str) -> list[str]:
+        return commands.complete(shell.settings, typed)
+
+    assert completed("log.le") == ["log.level:"]
+    both = "log.level:error AND (tidegate.ci"
+    assert completed(both) == ["log.level:error AND (tidegate.city:"]
+    assert not [one for one in completed("") if "own_fields" in one]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {**os.environ, "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir)}
 
 
 @contextmanager
 def running(settings: Settings, command: str) -> Iterator[subprocess.Popen[str]]:
     """A `tidegate` command in this store. It does not outlive the test, whatever happens."""
-    environment = {**os.environ, "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir)}
     with subprocess.Popen(
         [sys.executable, "-m", "tidegate", *command.split()],
-        env=environment,
+        env=environment(settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -267,11 +281,10 @@ def test_a_closed_pipe_ends_the_command_without_an_error(tmp_path: Path, how: st
     settings = load(stack={"data_dir": tmp_path})
     with closing(open_store(settings)) as store:
         store.append([event(f"filler {'x' * 500} {number}") for number in range(1000)])
-    environment = {**os.environ, "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir)}
     command = f"{sys.executable} -m tidegate logs --query filler {how} | head -1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
-        env=environment,
+        env=environment(settings),
         capture_output=True,
         text=True,
         check=False,
@@ -322,15 +335,3 @@ def test_following_retries_an_unavailable_store(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
         assert process.returncode == 0
-
-
-def test_fields_of_an_application_are_found_shown_and_completed(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert search(settings, "tidegate.city:Kyiv AND tidegate.price:>12", since="2d") == 0
-    assert "of yesterday  city=Kyiv price=12.5 quote.vip=true" in capsys.readouterr().out
-    assert commands.complete(settings, "log.le") == ["log.level:"]
-    assert commands.complete(settings, "log.level:error AND (tidegate.ci") == [
-        "log.level:error AND (tidegate.city:"
-    ]
-    assert not [one for one in commands.complete(settings, "") if "own_fields" in one]
