@@ -57,19 +57,17 @@ class Target:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[web.AppRunner]:
+    async def start(self) -> None:
         app = web.Application(client_max_size=2**24)
         app.router.add_get("/ready", self._ready)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/predict", self._predict)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
-        try:
-            yield runner
-        finally:
-            await runner.cleanup()
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
 
     async def _ready(self, request: web.Request) -> web.Response:
         self.paths.add(request.path)
@@ -145,25 +143,26 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
+@pytest.fixture
+async def target() -> AsyncIterator[Target]:
+    made = Target()
+    await made.start()
+    yield made
+    await made.stop()
+
+
 def good_or_late(code: int, summary: dict[str, Any], good: int = 0) -> bool:
     """Whether the code is the one for this summary: 98 on a machine too busy to send on time."""
     return code == (good if summary["valid"] else 98)
 
 
 async def test_a_run_writes_figures_plots_and_a_report_which_can_be_written_again(
-    workspace: Workspace,
+    workspace: Workspace, target: Target
 ) -> None:
-    target = Target()
-    async with target.serving():
-        code, shown = await workspace.run(
-            workspace.scenario(40, 3),
-            "--url",
-            target.url,
-            "--slo",
-            "0.5",
-            "--threshold",
-            "failed<=0",
-        )
+    code, shown = await workspace.run(
+        *(workspace.scenario(40, 3), "--url", target.url),
+        *("--slo", "0.5", "--threshold", "failed<=0"),
+    )
     summary = workspace.summary()
     assert good_or_late(code, summary), shown
     assert (summary["planned"], summary["sent"], summary["answered"]) == (120, 120, 120)
@@ -197,16 +196,14 @@ async def test_a_run_writes_figures_plots_and_a_report_which_can_be_written_agai
 
 
 async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
-    workspace: Workspace,
+    workspace: Workspace, target: Target
 ) -> None:
-    target = Target()
-    async with target.serving() as runner:
-        process = await workspace.start(
-            workspace.scenario(40, 3), "--url", target.url, "--threshold", "failed<=0"
-        )
-        await eventually_async(lambda: len(target.bodies) >= 40, "some were answered")
-        await runner.cleanup()
-        code, shown = await ended(process)
+    process = await workspace.start(
+        workspace.scenario(40, 3), "--url", target.url, "--threshold", "failed<=0"
+    )
+    await eventually_async(lambda: len(target.bodies) >= 40, "some were answered")
+    await target.stop()
+    code, shown = await ended(process)
     summary = workspace.summary()
     assert good_or_late(code, summary, 99), shown
     assert summary["sent"] == 120
@@ -217,30 +214,29 @@ async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
     assert "connection refused" in shown
 
 
-async def test_a_run_in_which_all_requests_fail_has_exit_code_1(workspace: Workspace) -> None:
-    target = Target(delay=5)
-    async with target.serving():
-        code, shown = await workspace.run(
-            workspace.scenario(20, 1), "--url", target.url, "--timeout", "0.3"
-        )
+async def test_a_run_in_which_all_requests_fail_has_exit_code_1(
+    workspace: Workspace, target: Target
+) -> None:
+    target.delay = 5
+    code, shown = await workspace.run(
+        workspace.scenario(20, 1), "--url", target.url, "--timeout", "0.3"
+    )
     assert code == 1
     assert "failed   all requests" in shown
     assert workspace.summary()["errors"] == {"timeout": 20}
 
 
 async def test_a_run_of_a_suspended_process_is_invalid_and_shows_the_lag(
-    workspace: Workspace,
+    workspace: Workspace, target: Target
 ) -> None:
-    target = Target()
-    async with target.serving():
-        scenario = workspace.scenario(40, 3)
-        scenario.write_text(scenario.read_text() + "weights = { light = 1 }\n")
-        process = await workspace.start(scenario, "--url", target.url)
-        await eventually_async(lambda: len(target.bodies) >= 30, "some were answered")
-        process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(1)
-        process.send_signal(signal.SIGCONT)
-        code, shown = await ended(process)
+    scenario = workspace.scenario(40, 3)
+    scenario.write_text(scenario.read_text() + "weights = { light = 1 }\n")
+    process = await workspace.start(scenario, "--url", target.url)
+    await eventually_async(lambda: len(target.bodies) >= 30, "some were answered")
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(1)
+    process.send_signal(signal.SIGCONT)
+    code, shown = await ended(process)
     summary = workspace.summary()
     assert code == 98
     assert not summary["valid"]
@@ -252,13 +248,13 @@ async def test_a_run_of_a_suspended_process_is_invalid_and_shows_the_lag(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_an_interrupted_run_is_reported(workspace: Workspace, number: signal.Signals) -> None:
-    target = Target()
-    async with target.serving():
-        process = await workspace.start(workspace.scenario(40, 60), "--url", target.url)
-        await eventually_async(lambda: len(target.bodies) >= 20, "some were answered")
-        process.send_signal(number)
-        code, shown = await ended(process)
+async def test_an_interrupted_run_is_reported(
+    workspace: Workspace, target: Target, number: signal.Signals
+) -> None:
+    process = await workspace.start(workspace.scenario(40, 60), "--url", target.url)
+    await eventually_async(lambda: len(target.bodies) >= 20, "some were answered")
+    process.send_signal(number)
+    code, shown = await ended(process)
     summary = workspace.summary()
     assert code == 130, shown
     assert summary["interrupted"]
@@ -284,14 +280,13 @@ async def test_without_a_target_nothing_is_sent_and_no_folder_is_created(
 
 
 async def test_a_useless_prometheus_is_reported_once_and_gives_the_terminal_no_orders(
-    workspace: Workspace,
+    workspace: Workspace, target: Target
 ) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 500 \x1b]0;owned\x07\r\nContent-Length: 0\r\n\r\n")
 
-    target = Target()
-    async with target.serving(), speaking(refuse) as port:
+    async with speaking(refuse) as port:
         code, shown = await workspace.run(
             *(workspace.scenario(20, 1), "--url", target.url),
             *("--prometheus", f"http://127.0.0.1:{port}"),
@@ -333,13 +328,9 @@ async def wait_for_series(url: str, name: str) -> None:
 
 
 async def test_replicas_and_queue_come_from_a_real_prometheus(
-    workspace: Workspace, prometheus_program: str
+    workspace: Workspace, target: Target, prometheus_program: str
 ) -> None:
-    target = Target()
-    async with (
-        target.serving(),
-        prometheus_of(prometheus_program, target, workspace.folder) as prometheus,
-    ):
+    async with prometheus_of(prometheus_program, target, workspace.folder) as prometheus:
         process = await workspace.start(
             *(workspace.scenario(20, 5), "--url", target.url, "--prometheus", prometheus),
             *("--threshold", "replicas_max>=3"),

@@ -61,17 +61,13 @@ phases = [
         ('name = "a"\n', "phases: Field required"),
         (GOOD + "speed = 3\n", "speed: unknown field"),
         (GOOD.replace("rate = 5", "rate = -1"), "phases[0].rate: Input should be greater than"),
-        (GOOD.replace("rate = 5", "rate = nan"), "phases[0].rate: Input should be a finite number"),
-        (GOOD.replace("rate = 5", 'rate = "x"'), "phases[0].rate: Input should be a valid number"),
         (GOOD.replace("rate = 5", "rat = 5"), "phases[0].rat: unknown field"),
         (GOOD.replace("constant", "wave"), "phases[0]: Input tag 'wave'"),
-        (GOOD.replace("seconds = 2", "seconds = 0"), "phases[0].seconds"),
         (
             'name = "a"\nphases = [{ kind = "steps", seconds = 1, rates = [1, -2] }]',
             "phases[0].rates[1]: Input should be greater",
         ),
         (GOOD + "weights = { light = 0 }\n", "weights: Value error, at least one weight must be"),
-        (GOOD + "weights = { huge = 1 }\n", "weights.huge: unknown field"),
         (GOOD + 'arrivals = "odd"\n', "arrivals: Input should be 'even' or 'poisson' (got 'odd')"),
         (GOOD.replace("rate = 5", "rate = 0"), "plans no requests"),
         (

@@ -9,6 +9,7 @@ import time
 from rich.console import Console
 
 from support.eventually import eventually
+from support.samples.load_run import recorded, unanswered
 from tidegate.loadgen.report.live_view import (
     LiveView,
     snapshot,
@@ -17,10 +18,10 @@ from tidegate.loadgen.report.live_view import (
     status_panel,
 )
 from tidegate.loadgen.report.replica_signals import Prometheus
-from tidegate.loadgen.send.record import Recording
 
 
-def test_a_snapshot_counts_due_sent_and_answered_requests(recording: Recording) -> None:
+def test_a_snapshot_counts_due_sent_and_answered_requests() -> None:
+    recording = recorded()
     recording.sent[150:] = float("nan")
     recording.finished[150:] = float("nan")
     recording.status[150:] = 0
@@ -33,9 +34,8 @@ def test_a_snapshot_counts_due_sent_and_answered_requests(recording: Recording) 
     assert len(now.p95_history) == 15
 
 
-def test_a_snapshot_before_the_start_has_no_data(recording: Recording) -> None:
-    silent = Recording(recording.planned.tolist(), ["light"] * len(recording))
-    now = snapshot(silent, -0.2)
+def test_a_snapshot_before_the_start_has_no_data() -> None:
+    now = snapshot(unanswered(), -0.2)
     assert (now.due, now.sent, now.p95, now.p95_history) == (0, 0, None, ())
     assert "p95 -" in status_line(now, {})
 
@@ -46,60 +46,51 @@ def test_a_sparkline_is_scaled_to_its_maximum() -> None:
     assert sparkline(()) == ""
 
 
-def test_a_status_line_contains_all_values(recording: Recording) -> None:
-    line = status_line(snapshot(recording, 29.0), {"ready": 2.0, "queue": 7.0})
+def test_a_status_line_contains_all_values() -> None:
+    line = status_line(snapshot(recorded(), 29.0), {"ready": 2.0, "queue": 7.0})
     assert line.startswith("   29 s  planned 291/300  sent 300  answered 300  failed 0  p50 100 ms")
     assert line.endswith("lag p99 1.0 ms  ready 2  queue 7")
 
 
-def test_a_status_panel_fits_80_columns(recording: Recording) -> None:
-    console = Console(file=io.StringIO(), width=80)
+def test_a_status_panel_fits_80_columns() -> None:
+    recording, out = recorded(), io.StringIO()
     recording.fail(0, 1.0, "timeout")
-    frame = status_panel(
-        snapshot(recording, 15.0), {"ready": 2.0, "queue": 7.0}, title="t", seconds=30, slo=0.5
-    )
-    console.print(frame)
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
+    now = snapshot(recording, 15.0)
+    frame = status_panel(now, {"ready": 2.0, "queue": 7.0}, title="t", seconds=30, slo=0.5)
+    Console(file=out, width=80).print(frame)
     for text in (
-        "15 of 30 s",
-        "planned 151/300",
-        "failed 1",
-        "sent 300  answered",
-        "p95 2.00 s  p99",
-        "queue 7",
-        "█",
+        *("15 of 30 s", "planned 151/300", "failed 1", "sent 300  answered"),
+        *("p95 2.00 s  p99", "queue 7", "█"),
     ):
-        assert text in shown
+        assert text in out.getvalue()
 
 
-def test_the_view_on_a_terminal_ends_with_the_final_state(recording: Recording) -> None:
-    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+def test_the_view_on_a_terminal_ends_with_the_final_state() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True)
     start = time.monotonic() - 30
-    prometheus = Prometheus(
-        "http://p", lambda _: json.dumps({"data": {"result": [{"value": [1, "3"]}]}}).encode()
-    )
+    body = json.dumps({"data": {"result": [{"value": [1, "3"]}]}}).encode()
+    three = Prometheus("http://p", lambda _: body)
     with LiveView(
-        console, recording, lambda: start, title="t", seconds=30, prometheus=prometheus
+        console, recorded(), lambda: start, title="t", seconds=30, prometheus=three
     ) as watch:
         eventually(lambda: len(watch.signals) >= 3, "three signals are read")
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
-    assert "answered" in shown
-    assert "ready" in shown
+    assert "answered" in out.getvalue()
+    assert "ready" in out.getvalue()
 
 
-def test_values_of_a_lost_prometheus_are_removed(recording: Recording) -> None:
-    lines = io.StringIO()
+def test_values_of_a_lost_prometheus_are_removed() -> None:
+    out = io.StringIO()
+    lost = Prometheus("http://127.0.0.1:1")
     with LiveView(
-        Console(file=lines, width=200),
-        recording,
+        Console(file=out, width=200),
+        recorded(),
         time.monotonic,
         title="t",
         seconds=30,
-        prometheus=Prometheus("http://127.0.0.1:1"),
+        prometheus=lost,
     ) as watch:
         pass
     assert watch.signals == {}
-    assert "planned 0/300" in lines.getvalue()
-    assert "ready" not in lines.getvalue()
+    assert "planned 0/300" in out.getvalue()
+    assert "ready" not in out.getvalue()

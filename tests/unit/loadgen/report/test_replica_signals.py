@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from support.samples.load_run import SIGNALS
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.report.replica_signals import (
     EXPRESSIONS,
@@ -63,10 +64,10 @@ def test_without_samples_the_number_of_replicas_is_none() -> None:
     assert Signals().replicas_max is None
 
 
-def test_a_written_file_is_read_back(tmp_path: Path, signals: Signals) -> None:
+def test_a_written_file_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "signals.csv"
-    path.write_text("".join(to_csv(signals)))
-    assert read_csv(path) == signals
+    path.write_text("".join(to_csv(SIGNALS)))
+    assert read_csv(path) == SIGNALS
 
 
 @pytest.mark.parametrize("text", ["signal,at_s,value\nready,x,1\n", "a,b\n1,2\n"])

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from support.samples.load_run import SIGNALS, recorded, summary_of
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.results import new_folder, read_run, write_run
-from tidegate.loadgen.report.summary import Summary
-from tidegate.loadgen.send.record import Recording, to_csv
+from tidegate.loadgen.send.record import to_csv
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -32,17 +30,15 @@ def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
         new_folder(tmp_path / "file" / "x", NOW)
 
 
-def test_a_written_run_is_read_back_as_the_latest(
-    tmp_path: Path, recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
-) -> None:
+def test_a_written_run_is_read_back_as_the_latest(tmp_path: Path) -> None:
     for _ in range(2):
         folder = new_folder(tmp_path, NOW)
-        write_run(folder, summary_of(recording, signals), recording, signals)
+        write_run(folder, summary_of(recorded()), recorded(), SIGNALS)
         assert (tmp_path / "latest").resolve() == folder
-    summary, record, series = read_run(tmp_path / "latest")
-    assert summary == summary_of(recording, signals)
-    assert list(to_csv(record)) == list(to_csv(recording))
-    assert series == signals
+    summary, recording, signals = read_run(tmp_path / "latest")
+    assert summary == summary_of(recorded())
+    assert list(to_csv(recording)) == list(to_csv(recorded()))
+    assert signals == SIGNALS
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
+from support.samples.load_run import (
+    SIGNALS,
+    recorded,
+    refused_from,
+    series_of,
+    summary_of,
+    unanswered,
+)
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.series import bin_width, narrative, rises, run_series, spans_over
-from tidegate.loadgen.report.summary import Summary
-from tidegate.loadgen.send.record import Recording
+from tidegate.loadgen.report.series import bin_width, narrative, rises, spans_over
 
 
 @pytest.mark.parametrize(
@@ -54,10 +58,8 @@ def test_rises_are_the_increases_of_a_series() -> None:
     assert list(rises([(0, 1), (1, 1), (2, 3), (3, 2), (4, 3)])) == [(2, 3), (4, 3)]
 
 
-def test_the_series_count_requests_by_planned_send_and_end_time(
-    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
-) -> None:
-    run = run_series(summary_of(recording), recording, signals)
+def test_the_series_count_requests_by_planned_send_and_end_time() -> None:
+    run = series_of(recorded())
     assert run.width == 1.0
     assert run.end == pytest.approx(30.0)
     assert run.planned[:30].tolist() == [10.0] * 30
@@ -71,19 +73,18 @@ def test_the_series_count_requests_by_planned_send_and_end_time(
     assert sorted(run.p95_of) == ["heavy", "light", "medium"]
 
 
-def test_the_narrative_contains_the_times_of_a_recovery(
-    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
-) -> None:
-    assert narrative(run_series(summary_of(recording), recording, signals)) == [
-        "p95 exceeded the objective of 500 ms after 5 s.",
-        "The number of ready replicas rose from 1 to 2 after 10 s.",
-        "From 15 s on, p95 stayed within the objective.",
-    ]
-
-
 @pytest.mark.parametrize(
     ("slo", "ready", "sentences"),
     [
+        (
+            0.5,
+            SIGNALS.ready,
+            [
+                "p95 exceeded the objective of 500 ms after 5 s.",
+                "The number of ready replicas rose from 1 to 2 after 10 s.",
+                "From 15 s on, p95 stayed within the objective.",
+            ],
+        ),
         (
             3.0,
             [(0.0, 2.0), (1.0, 2.0)],
@@ -103,32 +104,22 @@ def test_the_narrative_contains_the_times_of_a_recovery(
         (None, [], []),
     ],
 )
-def test_the_narrative_of_a_run_that_does_not_recover(
-    recording: Recording,
-    summary_of: Callable[..., Summary],
-    slo: float | None,
-    ready: list[tuple[float, float]],
-    sentences: list[str],
+def test_the_narrative_says_when_p95_exceeded_the_objective_and_when_replicas_came(
+    slo: float | None, ready: list[tuple[float, float]], sentences: list[str]
 ) -> None:
-    summary = summary_of(recording, slo_seconds=slo)
-    assert narrative(run_series(summary, recording, Signals(ready=ready))) == sentences
+    summary = summary_of(recorded(), slo_seconds=slo)
+    assert narrative(series_of(recorded(), Signals(ready=ready), summary)) == sentences
 
 
-def test_a_target_that_went_down_did_not_recover(
-    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
-) -> None:
-    for row in range(150, 300):
-        recording.status[row] = 0
-        recording.fail(row, recording.sent[row] + 0.0001, "connection refused")
-    run = run_series(summary_of(recording), recording, signals)
+def test_a_target_that_went_down_did_not_recover() -> None:
+    run = series_of(refused_from(150))
     assert np.isinf(run.quantiles["p95"][15:30]).all()
     assert run.breaches == ((5.0, 30.0),)
     assert len(run.good[0]) == len(run.bad[0]) == 150
     assert narrative(run)[-1] == "At the end p95 was still above the objective."
 
 
-def test_a_run_without_responses_has_series(summary_of: Callable[..., Summary]) -> None:
-    silent = Recording([0.0, 1.0], ["light", "light"])
-    run = run_series(summary_of(silent), silent, Signals())
+def test_a_run_without_responses_has_series() -> None:
+    run = series_of(unanswered(), Signals())
     assert np.isnan(run.quantiles["p95"]).all()
     assert run.end == 30.0

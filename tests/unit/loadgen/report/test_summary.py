@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from support.samples.load_run import recorded, refused_from, summary_of, unanswered
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.summary import Summary, achieved_ratio, duration_text, quantile
+from tidegate.loadgen.report.summary import achieved_ratio, duration_text, quantile
 from tidegate.loadgen.send.record import Recording
 
 # The names that others rely on.
@@ -39,10 +39,8 @@ def test_a_quantile_is_one_of_the_values(
     assert quantile(np.array(values, dtype=np.float64), q) == expected
 
 
-def test_the_summary_has_the_documented_fields(
-    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
-) -> None:
-    summary = json.loads(summary_of(recording, signals).model_dump_json())
+def test_the_summary_has_the_documented_fields() -> None:
+    summary = json.loads(summary_of(recorded()).model_dump_json())
     assert set(PROMISED) <= set(summary)
     assert list(summary)[:4] == PROMISED[:4]
     assert (summary["planned"], summary["sent"], summary["answered"]) == (300, 300, 300)
@@ -51,22 +49,16 @@ def test_the_summary_has_the_documented_fields(
     assert summary["response_p95_last_third_seconds"] == 0.1
     assert summary["lag_p99_seconds"] == 0.001
     assert (summary["replicas_min"], summary["replicas_max"]) == (1, 2)
-    assert {kind: one["planned"] for kind, one in summary["by_kind"].items()} == {
-        "light": 100,
-        "medium": 100,
-        "heavy": 100,
-    }
+    kinds = {kind: one["planned"] for kind, one in summary["by_kind"].items()}
+    assert kinds == {"light": 100, "medium": 100, "heavy": 100}
     assert summary["valid"]
     assert len(summary["slowest"]) == 10
     assert summary["slowest"][0]["response_seconds"] == 2.0
     assert summary["slowest"][0]["trace_id"] == f"{50:032x}"
 
 
-def test_a_run_without_responses_has_nulls_and_no_nan(
-    summary_of: Callable[..., Summary],
-) -> None:
-    silent = Recording([0.0, 1.0], ["light", "light"])
-    text = summary_of(silent).model_dump_json()
+def test_a_run_without_responses_has_nulls_and_no_nan() -> None:
+    text = summary_of(unanswered(), Signals()).model_dump_json()
     assert "NaN" not in text
     summary = json.loads(text)
     assert summary["response_p95_seconds"] is None
@@ -75,13 +67,8 @@ def test_a_run_without_responses_has_nulls_and_no_nan(
     assert summary["slowest"] == []
 
 
-def test_fast_failures_do_not_improve_percentiles(
-    recording: Recording, summary_of: Callable[..., Summary]
-) -> None:
-    for row in range(200, 300):
-        recording.status[row] = 0
-        recording.fail(row, recording.sent[row] + 0.0001, "connection refused")
-    summary = summary_of(recording)
+def test_fast_failures_do_not_improve_percentiles() -> None:
+    summary = summary_of(refused_from(200))
     assert (summary.answered, summary.failed) == (200, 100)
     # Two of three were answered, so p50 is that of an answer; p95 and p99 are among the failed.
     assert summary.response_p50_seconds == 2.0
@@ -92,11 +79,10 @@ def test_fast_failures_do_not_improve_percentiles(
     assert summary.response_mean_seconds == pytest.approx(1.05)
 
 
-def test_few_failures_do_not_affect_lower_percentiles(
-    recording: Recording, summary_of: Callable[..., Summary]
-) -> None:
-    recording.answer(0, 0.001, 503, "")
-    summary = summary_of(recording)
+def test_few_failures_do_not_affect_lower_percentiles() -> None:
+    run = recorded()
+    run.answer(0, 0.001, 503, "")
+    summary = summary_of(run)
     assert (summary.answered, summary.failed) == (300, 1)
     assert summary.response_p99_seconds == 2.0
 
@@ -109,30 +95,31 @@ def test_few_failures_do_not_affect_lower_percentiles(
     ],
 )
 def test_a_run_that_sent_too_late_or_too_little_is_invalid_with_the_reason(
-    recording: Recording, summary_of: Callable[..., Summary], row: int, late: float, reason: str
+    row: int, late: float, reason: str
 ) -> None:
-    recording.sent[row : row + 4] = recording.planned[row : row + 4] + late
-    summary = summary_of(recording)
+    run = recorded()
+    run.sent[row : row + 4] = run.planned[row : row + 4] + late
+    summary = summary_of(run)
     assert not summary.valid
-    assert len(summary.invalid_reasons) == 1
-    assert reason in summary.invalid_reasons[0]
+    (found,) = summary.invalid_reasons
+    assert reason in found
 
 
-def test_sending_too_slowly_reduces_the_achieved_ratio(recording: Recording) -> None:
-    recording.sent[:] = recording.planned * 1.25
-    assert achieved_ratio(recording) == pytest.approx(0.8)
+def test_an_interrupted_run_is_not_valid() -> None:
+    summary = summary_of(recorded(), interrupted=True)
+    assert summary.invalid_reasons == ["the run was interrupted"]
+
+
+def test_sending_too_slowly_reduces_the_achieved_ratio() -> None:
+    run = recorded()
+    run.sent[:] = run.planned * 1.25
+    assert achieved_ratio(run) == pytest.approx(0.8)
 
 
 def test_a_single_request_achieves_the_planned_rate() -> None:
     one = Recording([0.0], ["light"])
     one.sent[0] = 0.0
     assert achieved_ratio(one) == 1.0
-
-
-def test_an_interrupted_run_is_not_valid(
-    recording: Recording, summary_of: Callable[..., Summary]
-) -> None:
-    assert summary_of(recording, interrupted=True).invalid_reasons == ["the run was interrupted"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,12 @@ from aiohttp import web
 from yarl import URL
 
 from support.doubles.aiohttp_server import serving
+from support.samples.load_run import recorded, summary_of
 from tidegate.loadgen.plan.bodies import bodies_as_they_are
 from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.results import read_run, write_run
 from tidegate.loadgen.report.series import run_series
-from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.sender import Limits, OpenLoop, RequestForm
@@ -51,8 +50,9 @@ def test_the_first_byte_of_a_stream_is_recorded_when_it_arrives() -> None:
 
 @pytest.mark.parametrize(("until", "p95"), [("first-byte", 0.05), ("last-byte", 2.0)])
 def test_thresholds_and_plots_use_the_byte_that_is_asked_for_and_both_are_reported(
-    until: str, p95: float, recording: Recording, summary_of: Callable[..., Summary], tmp_path: Path
+    until: str, p95: float, tmp_path: Path
 ) -> None:
+    recording = recorded()
     recording.first_byte[:] = recording.planned + 0.05
     recording.until = until  # type: ignore[assignment]
     summary = summary_of(recording, until=until)
