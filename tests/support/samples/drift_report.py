@@ -1,16 +1,15 @@
-"""Labelled rows, findings on a classifier and a regressor, and the content of a page."""
+"""Labelled rows, their events, and findings on a classifier and a regressor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from html.parser import HTMLParser
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from support.samples.model_artefacts import calibrated_model, regressor
-from tidegate.events.event import Event, Origin
+from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.counting.distributions import (
     feature_distributions,
     prediction_distribution,
@@ -28,7 +27,6 @@ SPAN = Period("all", 0, 20)
 CLASSIFIER, REGRESSOR = calibrated_model(), regressor()
 ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", 12, 15)
 ORIGIN = Origin("flights", "1", "test", "flights-1", "default")
-MakeEvent = Callable[..., Event]
 
 
 def rows_of(
@@ -128,18 +126,54 @@ def findings(model: Model, rows: LabelledRows, found: Counters | None = None) ->
     )  # fmt: skip
 
 
-class Tags(HTMLParser):
-    """Every URL that a browser would fetch, and all text."""
+def outcome(
+    at: float,
+    lag: float = 1,
+    *,
+    version: str = "v1",
+    trace: str = "a" * 32,
+    span: str = "",
+    event_id: str | None = None,
+    **changes: Any,
+) -> Event:
+    """The event of a label that arrives `lag` seconds after the answer at `at`."""
+    known = {
+        "predicted": "late",
+        "actual": "late",
+        "correct": True,
+        "confidence": 0.9,
+        "lag_seconds": lag,
+        "row": 0,
+    }
+    fields: dict[str, Any] = {
+        "trace": {"id": trace},
+        "tidegate": {
+            "model": {"name": "flights", "version": version},
+            "outcome": known | changes,
+        },
+    }
+    if span:
+        fields["span"] = {"id": span}
+    at_ns = int((at + lag) * 1e9)
+    return make_event(
+        ORIGIN, "outcome", "a label arrived", unix_ns=at_ns, event_id=event_id, fields=fields
+    )
 
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.urls: list[str] = []
-        self.text = ""
-        self.feed(html)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag != "a":
-            self.urls += [v or "" for name, v in attrs if name in {"src", "srcset", "href"}]
+def value_outcome(at: float, predicted: object, actual: object, **changes: Any) -> Event:
+    """The event of a regressor's label."""
+    event = outcome(at, **changes)
+    fields = event["tidegate"]["outcome"]
+    for name in ("predicted", "actual", "correct", "confidence"):
+        del fields[name]
+    fields |= {"predicted_value": predicted, "actual_value": actual}
+    return event
 
-    def handle_data(self, data: str) -> None:
-        self.text += f" {data}"
+
+def request_event(
+    at: float, trace: str, segments: object, span: str = "c" * 16, **tidegate: Any
+) -> Event:
+    """The event of a request with segments."""
+    own = {"model": {"name": "flights", "version": "v1"}, "segments": segments}
+    fields = {"trace": {"id": trace}, "span": {"id": span}, "tidegate": own | tidegate}
+    return make_event(ORIGIN, "request", "answered", unix_ns=int(at * 1e9), fields=fields)

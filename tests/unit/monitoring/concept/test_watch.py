@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,14 @@ NOW = datetime.now(UTC)
 def outcome(
     number: int, *, correct: bool, version: str = "1", accuracy: float | None = 0.9
 ) -> Event:
-    at = NOW - timedelta(seconds=2000 - number)
+    at_ns = int((NOW.timestamp() - 2000 + number) * 1e9)
+    own = {
+        "model": {"name": "m", "version": version},
+        "outcome": {"correct": correct, "accuracy": accuracy},
+    }
+    name, fields = f"{number:032x}", {"tidegate": own}
     return make_event(
-        ORIGIN,
-        "outcome",
-        "a label arrived",
-        unix_ns=int(at.timestamp() * 1e9),
-        event_id=f"{number:032x}",
-        fields={
-            "tidegate": {
-                "model": {"name": "m", "version": version},
-                "outcome": {"correct": correct, "accuracy": accuracy},
-            }
-        },
+        ORIGIN, "outcome", "a label arrived", unix_ns=at_ns, event_id=name, fields=fields
     )
 
 
@@ -107,14 +103,8 @@ def test_without_a_known_accuracy_there_is_only_adwin(accuracy: Any) -> None:
 def value_outcome(number: int, *, correct: bool) -> Event:
     """An outcome of a regressor."""
     event = outcome(number, correct=True)
-    event["tidegate"]["outcome"] = {
-        "predicted_value": 1.0,
-        "actual_value": 2.0,
-        "residual": 1.0,
-        "inside": correct,
-        "half_width": 0.5,
-        "coverage": 0.9,
-    }
+    values = {"predicted_value": 1.0, "actual_value": 2.0, "residual": 1.0, "half_width": 0.5}
+    event["tidegate"]["outcome"] = {**values, "inside": correct, "coverage": 0.9}
     return event
 
 
@@ -166,9 +156,8 @@ def test_versions_have_separate_detectors() -> None:
         for wrong in (0, 1)
     )
     found = list(watched.feed(mixed))
-    assert {each.model for each in found} == {
-        ("m", "1")
-    }  # version 1 is wrong from its first label on
+    # Version 1 is wrong from its first label on.
+    assert {each.model for each in found} == {("m", "1")}
 
 
 @pytest.mark.parametrize(
@@ -212,13 +201,12 @@ def test_reading_continues_after_the_store_was_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "POLL_SECONDS", 0.001)
-    store = EmbeddedStore(tmp_path)
-    # The same events twice, as two replicas may write them: the store has each once.
-    store.append([*outcomes()])
-    store.append([*outcomes()])
     stop, written, watched = threading.Event(), MemoryLog("watch"), watcher()
-    run.watch(FlakyStore(store, stop), watched, written.log, stop)
-    store.close()
+    with closing(EmbeddedStore(tmp_path)) as store:
+        # The same events twice, as two replicas may write them: the store has each once.
+        store.append([*outcomes()])
+        store.append([*outcomes()])
+        run.watch(FlakyStore(store, stop), watched, written.log, stop)
     assert watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
     events = written.events()
     changes = [one for one in events if one["event"]["dataset"] == "tidegate.drift"]
@@ -266,12 +254,11 @@ def test_a_label_from_the_future_does_not_stop_the_watcher(
 
 
 def test_a_stop_does_not_wait_for_all_labels(tmp_path: Path) -> None:
-    store = EmbeddedStore(tmp_path)
-    store.append([*outcomes()])
     stop, watched = threading.Event(), watcher()
     event_log = MemoryLog("watch", listeners=[lambda _: stop.set()]).log
-    run.watch(FlakyStore(store, stop, searches=2), watched, event_log, stop)
-    store.close()
+    with closing(EmbeddedStore(tmp_path)) as store:
+        store.append([*outcomes()])
+        run.watch(FlakyStore(store, stop, searches=2), watched, event_log, stop)
     read = watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)
     assert 500 < (read or 0) < 1000  # until the first change is logged
 

@@ -7,53 +7,30 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from tidegate.monitoring.feedback.outcomes import Outcome, OutcomeRefusedError
-from tidegate.monitoring.feedback.prediction_ids import (
-    PredictionIds,
-)
-from tidegate.monitoring.feedback.processor import FeedbackProcessor
+from support.harnesses.feedback import AT_US, KEY, REQUEST, Feedback
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.tasks.regression import ValueTruth
-from tidegate.settings import Drift
 
-KEY = b"a secret signing key"
-REQUEST = ("0" * 31 + "1", "0" * 15 + "2")
 DIGEST = ValueTruth("m", target="delay", unit="min").digest
 IN_SECONDS = ValueTruth("m", target="delay", unit="s").digest
 IDS = PredictionIds(KEY, "1", DIGEST)
 EARLIER_VERSION = PredictionIds(KEY, "0", DIGEST)
-AT_US = 1_790_000_000_000_000
 
 
-class RegressorFeedback:
-    """The feedback processor of a regressor, and its counters."""
+class RegressorFeedback(Feedback):
+    """That of a regressor."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        truth = ValueTruth("m", target="delay", unit="min", coverage=0.91)
-        drift = Drift(label_accept_seconds=100, label_memory=10)
-        self.processor = FeedbackProcessor(
-            "m", "1", truth, key=KEY, drift=drift, registry=self.registry
-        )
+        super().__init__(ValueTruth("m", target="delay", unit="min", coverage=0.91))
 
-    def accept(self, prediction_id: str, label: object) -> Outcome:
-        return self.processor.accept(prediction_id, label, AT_US + 20_000_000)
-
-    def value(self, name: str, version: str = "1", **labels: str) -> float | None:
-        of = {"model": "m", "version": version}
-        return self.registry.get_sample_value(name, of | labels)
-
-    def errors(self, version: str = "1") -> tuple[float | None, ...]:
+    def errors(self) -> tuple[float | None, ...]:
         """The number of residuals inside, outside and without an interval, and the sums of errors."""
-        return (
-            *(
-                self.value("ml_residuals_total", version, inside=inside)
-                for inside in ("true", "false", "unknown")
-            ),
-            self.value("ml_absolute_error_total", version),
-            self.value("ml_squared_error_total", version),
+        counts = (
+            self.value("ml_residuals_total", inside=each) for each in ("true", "false", "unknown")
         )
+        sums = ("ml_absolute_error_total", "ml_squared_error_total")
+        return (*counts, *map(self.value, sums))
 
 
 def id_of(value: float, half_width: float | None = None, ids: PredictionIds = IDS) -> str:
@@ -79,8 +56,7 @@ def test_residuals_are_counted_by_the_interval_that_was_answered() -> None:
 
 def test_the_event_has_the_residual_and_the_interval() -> None:
     fields = RegressorFeedback().accept(id_of(10.0, 2.0), 13).fields("m")
-    assert fields["trace"] == {"id": REQUEST[0]}
-    assert fields["span"] == {"id": REQUEST[1]}
+    assert (fields["trace"]["id"], fields["span"]["id"]) == REQUEST
     assert fields["tidegate"] == {
         "model": {"name": "m", "version": "1"},
         "outcome": {
@@ -98,13 +74,8 @@ def test_the_event_has_the_residual_and_the_interval() -> None:
 
 def test_the_event_has_no_interval_if_none_was_answered() -> None:
     outcome = RegressorFeedback().accept(id_of(10.0, ids=EARLIER_VERSION), 13).fields("m")
-    assert set(outcome["tidegate"]["outcome"]) == {
-        "predicted_value",
-        "actual_value",
-        "residual",
-        "lag_seconds",
-        "row",
-    }
+    names = {"predicted_value", "actual_value", "residual", "lag_seconds", "row"}
+    assert set(outcome["tidegate"]["outcome"]) == names
 
 
 @pytest.mark.parametrize(
@@ -127,33 +98,25 @@ def test_an_invalid_label_is_refused_with_its_reason(
     prediction_id: str, label: object, reason: str
 ) -> None:
     feedback = RegressorFeedback()
-    with pytest.raises(OutcomeRefusedError) as caught:
-        feedback.accept(prediction_id, label)
-    assert caught.value.reason == reason
-    assert feedback.value("ml_feedback_refused_total", reason=reason) == 1
+    assert feedback.refused(prediction_id, label) == reason
     assert feedback.errors() == (0, 0, 0, 0, 0)
 
 
 def test_the_id_of_a_class_is_not_one_of_a_value() -> None:
     # Each other's digests differ; this one has a class in an id with the digest of a target.
     (text,) = IDS.make(AT_US, REQUEST, ["1"], [0.5])
-    with pytest.raises(OutcomeRefusedError) as caught:
-        RegressorFeedback().accept(text, 1.0)
-    assert caught.value.reason == "foreign_version"
+    assert RegressorFeedback().refused(text, 1.0) == "foreign_version"
 
 
 def test_a_label_in_a_wrong_unit_does_not_hide_later_errors() -> None:
     feedback = RegressorFeedback()
     texts = IDS.make_values(AT_US, REQUEST, [0.0, 0.0], 1.0)
     assert feedback.accept(texts[0], 1e30).values["residual"] == 1e30
-    before = feedback.errors()
+    *_, absolute, squared = feedback.errors()
     feedback.accept(texts[1], 3.0)
-    after = feedback.errors()
-    assert before[3] is not None
-    assert before[4] is not None
-    assert after[3:] == (before[3] + 3, before[4] + 9)
-    assert after[3] != before[3]
-    assert after[4] != before[4]
+    assert absolute is not None
+    assert squared is not None
+    assert feedback.errors()[3:] == (absolute + 3, squared + 9) != (absolute, squared)
 
 
 numbers = st.floats(-1e100, 1e100)
@@ -166,8 +129,5 @@ def test_the_counters_stay_finite(pairs: list[tuple[float, float]]) -> None:
     for text, (_, actual) in zip(texts, pairs, strict=True):
         feedback.accept(text, actual)
     *_, absolute, squared = feedback.errors()
-    assert absolute is not None
-    assert squared is not None
-    assert math.isfinite(absolute)
-    assert math.isfinite(squared)
+    assert all(each is not None and math.isfinite(each) for each in (absolute, squared))
     assert sum(each or 0 for each in feedback.errors()[:3]) == len(pairs)

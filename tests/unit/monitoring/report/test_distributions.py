@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from support.samples.drift_report import CLASSIFIER
 from tidegate.monitoring.counting.distributions import (
     feature_distributions,
     prediction_distribution,
@@ -12,7 +13,6 @@ from tidegate.monitoring.counting.distributions import (
 from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.report.alerts import FiredAlert, fired_alerts
 from tidegate.monitoring.report.counter_increases import Floats, Series
-from tidegate.monitoring.tasks.model import Model
 
 OBSERVED: dict[tuple[str, ...], Floats] = {
     ("x", "0"): np.array([900.0, 10.0]),
@@ -22,8 +22,8 @@ OBSERVED: dict[tuple[str, ...], Floats] = {
 }
 
 
-def test_the_psi_of_a_feature_is_computed_from_its_counts(model: Model) -> None:
-    x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
+def test_the_psi_of_a_feature_is_computed_from_its_counts() -> None:
+    x, carrier = feature_distributions(CLASSIFIER.reference, OBSERVED, 2, 0.01)
     stable, drifted = x.psi_by_period()
     assert stable == pytest.approx(psi([0, 900, 900, 0, 0], [0, 500, 500, 0, 0]))
     assert drifted == pytest.approx(psi([0, 10, 1500, 0, 0], [0, 500, 500, 0, 0]))
@@ -31,16 +31,14 @@ def test_the_psi_of_a_feature_is_computed_from_its_counts(model: Model) -> None:
     assert carrier.psi_by_period()[1] is None
 
 
-def test_drift_needs_a_psi_above_the_threshold_enough_rows_and_significance(
-    model: Model,
-) -> None:
-    x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
+def test_drift_needs_a_psi_above_the_threshold_enough_rows_and_significance() -> None:
+    x, carrier = feature_distributions(CLASSIFIER.reference, OBSERVED, 2, 0.01)
     assert x.drifted(0.1, 1000)
     assert not x.drifted(0.1, 10_000)
     assert not x.drifted(5.0, 1000)
     assert not carrier.drifted(0.1, 1000)
     few: dict[tuple[str, ...], Floats] = {("x", "0"): np.array([1.0]), ("x", "1"): np.array([7.0])}
-    chance, nothing = feature_distributions(model.reference, few, 1, 0.01)
+    chance, nothing = feature_distributions(CLASSIFIER.reference, few, 1, 0.01)
     assert chance.psi is not None
     assert chance.psi > 0.1
     assert not chance.drifted(0.1, 1)
@@ -48,14 +46,14 @@ def test_drift_needs_a_psi_above_the_threshold_enough_rows_and_significance(
     assert not nothing.drifted(0.1, 1)
 
 
-def test_predicted_labels_are_a_distribution(model: Model) -> None:
+def test_predicted_labels_are_a_distribution() -> None:
     found = prediction_distribution(
-        model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01
+        CLASSIFIER.reference, CLASSIFIER.labels, {("late",): np.array([5.0])}, 1, 0.01
     )
     assert found is not None
     assert found.counts.tolist() == [[5, 0]]
-    without = model.reference.model_copy(update={"predictions": ()})
-    assert prediction_distribution(without, model.labels, {}, 1, 0.01) is None
+    without = CLASSIFIER.reference.model_copy(update={"predictions": ()})
+    assert prediction_distribution(without, CLASSIFIER.labels, {}, 1, 0.01) is None
 
 
 def test_a_gap_of_a_minute_separates_two_episodes_of_an_alert() -> None:

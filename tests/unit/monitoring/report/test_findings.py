@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from support.doubles.aiohttp_server import answering
+from support.samples.drift_report import CLASSIFIER
 from tidegate.monitoring.report.findings import query_counters
-from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.periods import Period
 from tidegate.settings import Drift
 
@@ -42,7 +42,7 @@ async def prometheus() -> AsyncIterator[tuple[str, Results]]:
 
 
 async def test_counters_of_replicas_become_distributions(
-    prometheus: tuple[str, Results], model: Model
+    prometheus: tuple[str, Results],
 ) -> None:
     url, results = prometheus
     of = {"feature": "x", "bin": "0"}
@@ -52,7 +52,7 @@ async def test_counters_of_replicas_become_distributions(
     ]
     results["tidegate_predictions_total"] = [series({"label": "late"}, (0, "0"), (5, "4"))]
     results["ALERTS"] = [series(ALERT, (10, "1"))]
-    found = await query_counters(url, model, Drift(), SPAN, PERIODS)
+    found = await query_counters(url, CLASSIFIER, Drift(), SPAN, PERIODS)
     assert found.error == ""
     assert found.features[0].counts[:, 1].tolist() == [4, 3]
     assert found.predictions is not None
@@ -61,21 +61,22 @@ async def test_counters_of_replicas_become_distributions(
 
 
 async def test_without_counters_of_the_model_its_alerts_are_still_found(
-    prometheus: tuple[str, Results], model: Model
+    prometheus: tuple[str, Results],
 ) -> None:
     url, results = prometheus
     results["ALERTS"] = [series(ALERT, (10, "1"))]
-    found = await query_counters(url, model, Drift(), SPAN, PERIODS)
+    found = await query_counters(url, CLASSIFIER, Drift(), SPAN, PERIODS)
     assert found.error == "Prometheus has no counters of flights v1"
     assert len(found.alerts) == 1
-    unreachable = await query_counters("http://127.0.0.1:9", model, Drift(), SPAN, PERIODS)
+    unreachable = await query_counters("http://127.0.0.1:9", CLASSIFIER, Drift(), SPAN, PERIODS)
     assert "cannot be reached" in unreachable.error
 
 
 async def test_the_error_says_that_a_model_has_no_reference(
-    prometheus: tuple[str, Results], model: Model
+    prometheus: tuple[str, Results],
 ) -> None:
     url, _ = prometheus
-    reference = model.reference.model_copy(update={"samples": 0})
-    found = await query_counters(url, replace(model, reference=reference), Drift(), SPAN, PERIODS)
+    reference = CLASSIFIER.reference.model_copy(update={"samples": 0})
+    bare = replace(CLASSIFIER, reference=reference)
+    found = await query_counters(url, bare, Drift(), SPAN, PERIODS)
     assert "flights v1 has no drift reference" in found.error

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.harnesses.html_page import HtmlPage
 from support.samples.drift_report import (
     CLASSIFIER,
     PERIODS,
     REGRESSOR,
-    Tags,
     counters,
     findings,
     labels,
@@ -36,13 +36,7 @@ FINDINGS = {
 }
 
 
-@pytest.fixture
-def found() -> Findings:
-    return FINDINGS["classifier"]
-
-
-def text_of(html: str) -> str:
-    return " ".join(Tags(html).text.split())
+FOUND = FINDINGS["classifier"]
 
 
 @pytest.mark.parametrize(
@@ -90,20 +84,19 @@ def test_the_page_needs_no_other_file_and_shows_every_finding(
     html = to_html(
         FINDINGS[kind], model_source="models/v1", note="A note.", command_prefix="FOLDER='a b' "
     )
-    tags = Tags(html)
-    assert tags.urls
-    assert all(url.startswith("data:") for url in tags.urls)
-    text = " ".join(tags.text.split())
+    page = HtmlPage(html)
+    assert page.urls
+    assert all(url.startswith("data:") for url in page.urls)
     alert = "DriftFeatureCritical x critical 00:00:12 00:00:15"
     # A period's name is text, not a tag.
     for expected in (*texts, alert, "A note.", "Model: models/v1.", "<Apr>"):
-        assert expected in text, expected
-    assert absent not in text.lower()
-    assert "Kibana" not in text
+        assert expected in page.text, expected
+    assert absent not in page.text.lower()
+    assert "Kibana" not in page.text
 
 
-def test_examples_link_to_kibana_if_configured(found: Findings) -> None:
-    html = to_html(found, kibana="http://127.0.0.1:5601/")
+def test_examples_link_to_kibana_if_configured() -> None:
+    html = to_html(FOUND, kibana="http://127.0.0.1:5601/")
     url = kibana_trace_url("http://127.0.0.1:5601", f"{80:032x}")
     assert url.replace("&", "&amp;").replace("'", "&#39;") in html
     assert url.startswith("http://127.0.0.1:5601/app/discover#/")
@@ -137,7 +130,7 @@ def test_without_labels_and_prometheus_the_page_says_so(
     empty: Findings, texts: tuple[str, ...]
 ) -> None:
     html = to_html(empty)
-    text = text_of(html)
+    text = HtmlPage(html).text
     for expected in (*texts, "No distributions: it does not respond.", "Segments are not recorded"):
         assert expected in text, expected
     # Drift and alerts are unknown, not absent.
@@ -151,7 +144,7 @@ def test_without_labels_and_prometheus_the_page_says_so(
 
 def test_an_unknown_confidence_is_not_shown_as_a_number() -> None:
     html = to_html(findings(CLASSIFIER, rows_of([5.0], [False], [np.nan])))
-    assert "late on_time - 00:00:05" in text_of(html)
+    assert "late on_time - 00:00:05" in HtmlPage(html).text
     assert "nan" not in re.sub(r"base64,[^\"]+", "", html)
 
 
@@ -159,7 +152,7 @@ def test_a_reference_without_held_out_errors_has_no_comparison() -> None:
     reference = REGRESSOR.reference.model_copy(update={"residuals": None})
     found = findings(replace(REGRESSOR, reference=reference), values(2.0))
     assert found.worsening == 0
-    text = text_of(to_html(found))
+    text = HtmlPage(to_html(found)).text
     assert "there are no held-out errors to compare with" in text
     assert "- error on held-out rows" in text
 
@@ -173,11 +166,11 @@ def test_a_period_without_counted_rows_is_not_shown_as_one_without_drift() -> No
     assert ">none<" not in html
 
 
-def test_the_page_names_its_model_and_the_newer_version(found: Findings) -> None:
-    plain = to_html(found, model_source="models/v1, from model.path")
+def test_the_page_names_its_model_and_the_newer_version() -> None:
+    plain = to_html(FOUND, model_source="models/v1, from model.path")
     assert "Model: models/v1, from model.path." in plain
     assert "answers now" not in plain
-    text = text_of(to_html(replace(found, newer=NewerVersion("v2", 19.0))))
+    text = HtmlPage(to_html(replace(FOUND, newer=NewerVersion("v2", 19.0)))).text
     assert "Version v2 answers now (last at 1970-01-01 00:00:19 UTC)" in text
     assert "this report is on version v1" in text
 
@@ -234,9 +227,9 @@ def test_names_are_text_and_no_formulas_in_a_plot(name: str) -> None:
     assert formula in "".join(re.findall(r"<!-- (.*?) -->", drawn))
 
 
-def test_times_have_a_date_if_the_report_spans_a_day(found: Findings) -> None:
-    assert "<td>00:00:12</td>" in to_html(found)
-    long = replace(found, span=Period("all", 0, 86_400))
+def test_times_have_a_date_if_the_report_spans_a_day() -> None:
+    assert "<td>00:00:12</td>" in to_html(FOUND)
+    long = replace(FOUND, span=Period("all", 0, 86_400))
     assert "<td>1970-01-01 00:00:12</td>" in to_html(long)
 
 

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from support.samples.drift_report import MakeEvent, Tags
-from support.samples.model_artefacts import regressor, write_artefact
+from support.harnesses.html_page import HtmlPage
+from support.samples.drift_report import (
+    CLASSIFIER,
+    REGRESSOR,
+    outcome,
+    request_event,
+    value_outcome,
+)
+from support.samples.model_artefacts import write_artefact
+from tidegate.events.event import Event
 from tidegate.monitoring.report.run import choose_watched_model, kibana_url, truncation_note
 from tidegate.monitoring.report.run import report as write_report
-from tidegate.monitoring.tasks.model import Model
 from tidegate.settings import Settings
 from tidegate.store.embedded.store import EmbeddedStore
 from tidegate.terminal.served_model import choose_model
 
 
 @pytest.fixture
-def settings(tmp_path: Path, model: Model) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     artefact = tmp_path / "artefact"
-    write_artefact(artefact, model)
+    write_artefact(artefact, CLASSIFIER)
     return Settings(
         model={"path": artefact},
         stack={"data_dir": tmp_path},
@@ -36,33 +44,33 @@ def report(settings: Settings, since: str, out: Path, named: Path | None = None)
     )
 
 
+def store_events(settings: Settings, *events: Event) -> None:
+    with closing(EmbeddedStore(settings.stack.data_dir / "store")) as store:
+        store.append(events)
+
+
 def test_a_report_is_written_without_prometheus(
-    settings: Settings, outcome: MakeEvent, capsys: pytest.CaptureFixture[str]
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = EmbeddedStore(settings.stack.data_dir / "store")
-    store.append([outcome(time.time() - 60, 1)])
-    store.close()
-    out = settings.stack.data_dir / "reports" / "model.html"
+    store_events(settings, outcome(time.time() - 60))
+    out = tmp_path / "reports" / "model.html"
     assert report(settings, since="5m", out=out) == 0
     said = capsys.readouterr()
     assert said.out == f"{out}: drift unknown; 1 labels\n"
-    assert (
-        "no distributions: Prometheus at http://127.0.0.1:9/api/v1/query_range cannot be reached"
-        in said.err
-    )
+    asked = "http://127.0.0.1:9/api/v1/query_range"
+    assert f"no distributions: Prometheus at {asked} cannot be reached" in said.err
     assert "answers now" not in said.err
     page = out.read_text(encoding="utf-8")
     assert "known labels" in page
     assert f"Model: {settings.model.path}, from model.path." in page
 
 
-def test_the_periods_begin_with_the_first_answer(settings: Settings, outcome: MakeEvent) -> None:
-    store, now = EmbeddedStore(settings.stack.data_dir / "store"), time.time()
-    store.append([outcome(now - 600 + 60 * minute, 1) for minute in range(10)])
-    store.close()
-    out = settings.stack.data_dir / "model.html"
+def test_the_periods_begin_with_the_first_answer(settings: Settings, tmp_path: Path) -> None:
+    now = time.time()
+    store_events(settings, *(outcome(now - 600 + 60 * minute) for minute in range(10)))
+    out = tmp_path / "model.html"
     assert report(settings, since="1d", out=out) == 0
-    page = " ".join(Tags(out.read_text(encoding="utf-8")).text.split())
+    page = HtmlPage(out.read_text(encoding="utf-8")).text
     # Of a day's twelve periods, one would have all labels.
     labels = re.findall(r"\d\d:\d\d:\d\d (\d+) (?:100\.0%|-) ", page)
     assert len(labels) == 12
@@ -71,36 +79,29 @@ def test_the_periods_begin_with_the_first_answer(settings: Settings, outcome: Ma
 
 
 def test_a_report_on_an_older_version_names_the_newer_one(
-    settings: Settings, request_event: MakeEvent, capsys: pytest.CaptureFixture[str]
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = request_event(time.time() - 60, "a" * 32, None)
-    event["tidegate"]["model"]["version"] = "v2"
-    event["tidegate"]["prediction"] = {"label": "late"}
-    store = EmbeddedStore(settings.stack.data_dir / "store")
-    store.append([event])
-    store.close()
-    out = settings.stack.data_dir / "model.html"
+    newer = {"name": "flights", "version": "v2"}
+    answered = time.time() - 60
+    late = {"label": "late"}
+    store_events(settings, request_event(answered, "a" * 32, None, model=newer, prediction=late))
+    out = tmp_path / "model.html"
     assert report(settings, since="5m", out=out) == 0
-    said = capsys.readouterr().err
-    assert (
-        f"version v2 answers now, but the report is on flights v1 ({settings.model.path}, " in said
-    )
+    path = settings.model.path
+    said = f"version v2 answers now, but the report is on flights v1 ({path}, "
+    assert said in capsys.readouterr().err
     assert "Version v2 answers now" in out.read_text(encoding="utf-8")
-    assert report(settings, since="5m", out=out, named=settings.model.path / "no") == 2
+    assert report(settings, since="5m", out=out, named=path / "no") == 2
     assert "there is no model at" in capsys.readouterr().err
 
 
 def test_a_report_on_a_watched_regressor_needs_no_artefact(
-    tmp_path: Path, outcome: MakeEvent, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reference = tmp_path / "reference.json"
-    reference.write_text(regressor().reference.model_dump_json())
-    event = outcome(time.time() - 60, 1, version="3")
-    event["tidegate"]["outcome"] |= {"predicted_value": 20.0, "actual_value": 31.0, "inside": False}
-    store = EmbeddedStore(tmp_path / "store")
-    store.append([event])
-    store.close()
+    reference.write_text(REGRESSOR.reference.model_dump_json())
     settings = Settings(stack={"data_dir": tmp_path}, prometheus={"port": 9})
+    store_events(settings, value_outcome(time.time() - 60, 20.0, 31.0, version="3", inside=False))
     out = tmp_path / "model.html"
     code = write_report(
         settings,
@@ -128,25 +129,20 @@ def test_the_error_names_an_invalid_time(
     assert error in capsys.readouterr().err
 
 
-def test_the_error_names_a_missing_store_or_model(
+def test_the_error_names_what_is_missing_or_cannot_be_written(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report(settings, since="5m", out=tmp_path / "no.html") == 2
-    assert "there is no store at" in capsys.readouterr().err
+    def error(out: Path = tmp_path / "no.html") -> str:
+        assert report(settings, since="5m", out=out) == 2
+        return capsys.readouterr().err
+
+    assert "there is no store at" in error()
+    store_events(settings)
+    assert f"--out: {tmp_path} cannot be written: Is a directory" in error(tmp_path)
     (settings.model.path / "reference.json").write_text("{}")
-    assert report(settings, since="5m", out=tmp_path / "no.html") == 2
-    assert "reference.json cannot be read" in capsys.readouterr().err
+    assert "reference.json cannot be read" in error()
     (settings.model.path / "manifest.json").unlink()
-    assert report(settings, since="5m", out=tmp_path / "no.html") == 2
-    assert "there is no model at" in capsys.readouterr().err
-
-
-def test_the_error_names_a_file_that_cannot_be_written(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    EmbeddedStore(tmp_path / "store").close()
-    assert report(settings, since="5m", out=tmp_path) == 2
-    assert f"--out: {tmp_path} cannot be written: Is a directory" in capsys.readouterr().err
+    assert "there is no model at" in error()
 
 
 def test_a_report_without_all_labels_says_so() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from support.samples.candidate_models import first_week_of_march, oldest
 from support.samples.served_models import write_regressor
-from tidegate.events.event import Origin, make_event
+from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.monitoring.retraining import candidate
@@ -53,10 +56,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return compare(*arguments, resamples=30)
 
     monkeypatch.setattr(candidate, "compare", compare_few)
-
-
-def settings(flights: Artefact, folder: Path) -> Settings:
-    return Settings(model={"path": flights.path}, stack={"data_dir": folder / "data"})
 
 
 @pytest.mark.parametrize(
@@ -170,62 +169,75 @@ def test_a_model_with_other_features_is_not_retrained_on_the_flights(tmp_path: P
         from_dataset([3], artefact.load(tmp_path / "small").manifest)
 
 
-def fill(settings: Settings, rows: list[dict[str, Any]], *, labels: bool) -> None:
-    """Append rows, and their labels, to the store: a request of ten rows per second."""
-    ids = PredictionIds(b"a key of enough bytes", "v1", b"1234")
-    names = list(rows[0])
-    now = datetime.now(UTC)
-    events = []
-    for number, start in enumerate(range(0, len(rows), 10)):
-        part = rows[start : start + 10]
-        at = now - timedelta(seconds=3000 - number)
-        at_ns = int(at.timestamp() * 1e9)
-        trace = f"{number + 1:032x}"
-        prediction_ids = ids.make(
-            at_ns // 1000, (trace, trace[16:]), ["0"] * len(part), [0.75] * len(part)
+@dataclass
+class Command:
+    """`tidegate retrain` with a data folder of its own; returns its exit code, output and errors."""
+
+    current: Artefact
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __post_init__(self) -> None:
+        self.out = self.folder / "next"
+        self.settings = Settings(
+            model={"path": self.current.path}, stack={"data_dir": self.folder / "data"}
         )
-        values = [list(row.values()) for row in part]
-        of = {"trace_id": trace, "model": "flights", "version": "v1"}
-        for message, fields in row_events(names, values, prediction_ids, **of):
-            events.append(make_event(ORIGIN, "rows", message, unix_ns=at_ns, fields=fields))
-        for prediction_id, row in zip(prediction_ids, part, strict=True):
-            if labels:
-                truth = "late" if row["hour"] < 12 else "on_time"
-                outcome = {"model": {"name": "flights"}, "outcome": {"actual": truth}}
-                outcome_id = ids.read(prediction_id).outcome_id
-                events.append(
-                    make_event(
-                        ORIGIN,
-                        "outcome",
-                        "a label",
-                        unix_ns=at_ns,
-                        event_id=outcome_id,
-                        fields={"tidegate": outcome},
-                    )
-                )
-    store = open_store(settings)
-    assert store.append(events) == []
-    store.close()
+
+    def __call__(self, **options: Any) -> tuple[int, str, str]:
+        code = retrain(self.settings, RetrainOptions(self.out, **options))
+        return code, *self.capsys.readouterr()
+
+    def store(self, rows: list[dict[str, Any]], *, labels: bool = True) -> None:
+        """Append rows, and their labels, to the store: a request of ten rows per second."""
+        first = datetime.now(UTC) - timedelta(seconds=3000)
+        events = [
+            event
+            for number, start in enumerate(range(0, len(rows), 10))
+            for event in request_events(
+                number, first + timedelta(seconds=number), rows[start : start + 10], labels=labels
+            )
+        ]
+        with closing(open_store(self.settings)) as store:
+            assert store.append(events) == []
+
+
+def request_events(
+    number: int, at: datetime, rows: list[dict[str, Any]], *, labels: bool
+) -> Iterator[Event]:
+    ids = PredictionIds(b"a key of enough bytes", "v1", b"1234")
+    at_ns, trace = int(at.timestamp() * 1e9), f"{number + 1:032x}"
+    count = len(rows)
+    texts = ids.make(at_ns // 1000, (trace, trace[16:]), ["0"] * count, [0.75] * count)
+    values = [list(row.values()) for row in rows]
+    of = {"trace_id": trace, "model": "flights", "version": "v1"}
+    for message, fields in row_events(list(rows[0]), values, texts, **of):
+        yield make_event(ORIGIN, "rows", message, unix_ns=at_ns, fields=fields)
+    if not labels:
+        return
+    for text, row in zip(texts, rows, strict=True):
+        actual = "late" if row["hour"] < 12 else "on_time"
+        fields = {"tidegate": {"model": {"name": "flights"}, "outcome": {"actual": actual}}}
+        own = ids.read(text).outcome_id
+        yield make_event(ORIGIN, "outcome", "a label", unix_ns=at_ns, event_id=own, fields=fields)
+
+
+@pytest.fixture
+def command(flights: Artefact, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(flights, tmp_path, capsys)
 
 
 def test_rows_and_labels_in_the_store_make_a_better_model(
-    flights: Artefact,
-    samples: list[dict[str, Any]],
-    tmp_path: Path,
-    quick: None,
-    capsys: pytest.CaptureFixture[str],
+    command: Command, samples: list[dict[str, Any]], quick: None
 ) -> None:
-    configured = settings(flights, tmp_path)
-    fill(configured, samples, labels=True)
-    out = tmp_path / "next"
-    options = RetrainOptions(out, since="1h", min_rows=501)
-    assert retrain(configured, options) == retraining.NOT_COMPARED
-    assert "500 rows with a label are too few: --min-rows is 501" in capsys.readouterr().err
-    assert retrain(configured, dataclasses.replace(options, min_rows=500)) == retraining.BETTER
-    output = capsys.readouterr().out
-    assert "500 rows, 500 labels, 500 rows with a label" in output
-    assert "better: flights" in output
-    assert artefact.load(out).manifest.trained["source"] == "events"
+    command.store(samples)
+    code, _, err = command(since="1h", min_rows=501)
+    assert code == retraining.NOT_COMPARED
+    assert "500 rows with a label are too few: --min-rows is 501" in err
+    code, out, _ = command(since="1h", min_rows=500)
+    assert code == retraining.BETTER
+    assert "500 rows, 500 labels, 500 rows with a label" in out
+    assert "better: flights" in out
+    assert artefact.load(command.out).manifest.trained["source"] == "events"
 
 
 @pytest.mark.parametrize(
@@ -236,48 +248,31 @@ def test_rows_and_labels_in_the_store_make_a_better_model(
     ],
 )
 def test_the_error_says_how_to_get_the_missing_rows_or_labels(
-    rows: int,
-    remedy: str,
-    *,
-    flights: Artefact,
-    samples: list[dict[str, Any]],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    command: Command, samples: list[dict[str, Any]], rows: int, remedy: str
 ) -> None:
-    configured = settings(flights, tmp_path)
-    open_store(configured).close()
-    if rows:
-        fill(configured, samples[:rows], labels=False)
-    assert (
-        retrain(configured, RetrainOptions(tmp_path / "next", since="1h"))
-        == retraining.NOT_COMPARED
-    )
-    error = capsys.readouterr().err
-    assert remedy in error
-    assert "/feedback" in error
-    assert "drift.keep_rows_share" in error
-    assert not (tmp_path / "next").exists()
+    command.store(samples[:rows], labels=False)
+    code, _, err = command(since="1h")
+    assert code == retraining.NOT_COMPARED
+    for part in (remedy, "/feedback", "drift.keep_rows_share"):
+        assert part in err
+    assert not command.out.exists()
 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_candidate_that_is_not_better_is_written_only_with_keep(
-    keep: bool,
-    *,
-    flights: Artefact,
+    command: Command,
     march: TrainingRows,
-    tmp_path: Path,
     quick: None,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    keep: bool,
 ) -> None:
     monkeypatch.setattr(retraining, "is_better", lambda _: False)
     monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
-    out = tmp_path / "next"
-    options = RetrainOptions(out, months="3", keep=keep)
-    assert retrain(settings(flights, tmp_path), options) == retraining.NOT_BETTER
-    assert "not better: flights" in capsys.readouterr().out
-    assert out.exists() is keep
-    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
+    code, out, _ = command(months="3", keep=keep)
+    assert code == retraining.NOT_BETTER
+    assert "not better: flights" in out
+    assert command.out.exists() is keep
+    assert list(command.folder.glob("*.tmp")) == []
 
 
 @pytest.mark.parametrize(
@@ -289,41 +284,33 @@ def test_a_candidate_that_is_not_better_is_written_only_with_keep(
     ],
 )
 def test_an_invalid_option_is_reported_in_one_sentence(
+    command: Command,
+    march: TrainingRows,
+    monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
     reason: str,
-    *,
-    flights: Artefact,
-    march: TrainingRows,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
-    assert retrain(settings(flights, tmp_path), RetrainOptions(tmp_path / "next", **options)) == 2
-    assert reason in capsys.readouterr().err
+    code, _, err = command(**options)
+    assert code == 2
+    assert reason in err
 
 
 def test_a_regressor_is_refused_with_what_to_do_instead(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_regressor(tmp_path / "progression")
-    current = load(tmp_path / "progression")
-    assert retrain(settings(current, tmp_path), RetrainOptions(tmp_path / "next")) == 2
-    found = capsys.readouterr().err
-    assert (
-        "progression has the task regression and the input matrix: train it with your own" in found
-    )
-    assert not (tmp_path / "next").exists()
+    command = Command(load(tmp_path / "progression"), tmp_path, capsys)
+    code, _, err = command()
+    assert code == 2
+    assert "progression has the task regression and the input matrix: train it with your own" in err
+    assert not command.out.exists()
 
 
-def test_a_candidate_does_not_overwrite_a_file(
-    flights: Artefact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "wine.joblib"
-    out.write_bytes(b"a model")
-    assert (
-        retrain(settings(flights, tmp_path), RetrainOptions(out, months="3"))
-        == retraining.NOT_COMPARED
-    )
-    assert "wine.joblib is not an artefact folder and is not overwritten" in capsys.readouterr().err
-    assert out.read_bytes() == b"a model"
+def test_a_candidate_does_not_overwrite_a_file(command: Command) -> None:
+    command.out = command.folder / "wine.joblib"
+    command.out.write_bytes(b"a model")
+    code, _, err = command(months="3")
+    assert code == retraining.NOT_COMPARED
+    assert "wine.joblib is not an artefact folder and is not overwritten" in err
+    assert command.out.read_bytes() == b"a model"
