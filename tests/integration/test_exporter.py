@@ -22,6 +22,8 @@ import pytest
 
 from support.eventually import eventually
 from support.ports import free_port
+from support.samples.alertmanager import alert, notification, resolved
+from support.samples.elasticsearch_accounts import add_roles, add_user
 from tidegate.events.event import Origin, make_event
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.runtime.metrics_text import sample_value
@@ -103,42 +105,11 @@ def exporter(folder: Path, **settings: object) -> Iterator[RunningExporter]:
         process.wait()
 
 
-def notification(status: str = "firing") -> bytes:
-    alert = {
-        "status": status,
-        "labels": {"alertname": "GatewayDown", "severity": "critical"},
-        "annotations": {"summary": "The gateway does not answer"},
-        "startsAt": "2026-03-01T10:00:00Z",
-        "endsAt": "2026-03-01T11:00:00Z" if status == "resolved" else "0001-01-01T00:00:00Z",
-        "fingerprint": "c0ffee0123456789",
-    }
-    return json.dumps({"version": "4", "alerts": [alert]}).encode()
-
-
 @pytest.fixture(scope="module")
 def reader(guarded_elasticsearch: Any, tmp_path_factory: Any) -> dict[str, Path | str]:
     """The exporter's account, with its own role only."""
-    folder: Path = guarded_elasticsearch.folder
-    with (folder / "config" / "roles.yml").open("a") as file:
-        file.write(f"\n{ACCOUNT}: {json.dumps(READER.body())}\n")
-    pid = (folder / "pid").read_text().strip()
-    added = subprocess.run(
-        [
-            folder / "home" / "bin" / "elasticsearch-users",
-            *("useradd", ACCOUNT, "-p", "reader-password", "-r", ACCOUNT),
-        ],
-        env={
-            "ES_PATH_CONF": str(folder / "config"),
-            "ES_JAVA_HOME": str(Path(f"/proc/{pid}/exe").readlink().parents[1]),
-            "PATH": "/usr/bin:/bin",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert added.returncode == 0, added.stdout + added.stderr
-    for path in (folder / "config").iterdir():
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    add_roles(guarded_elasticsearch, f"{ACCOUNT}: {json.dumps(READER.body())}\n")
+    add_user(guarded_elasticsearch, ACCOUNT, "reader-password", ACCOUNT)
     password = tmp_path_factory.mktemp("reader") / "reader"
     password.write_text("reader-password\n")
     return {
@@ -189,20 +160,19 @@ def test_the_reader_account_may_read_every_metric_of_elasticsearch(
 
 def test_a_repeated_alert_is_stored_once(tmp_path: Path) -> None:
     with exporter(tmp_path) as running:
-        for status in ("firing", "firing", "resolved", "firing"):
-            assert running.post(notification(status)) == (200, {"events": 1})
-        assert running.post(b'{"version": "4"}') == (
-            400,
-            {"error": "alerts: Field required"},
-        )
+        for sent in (alert(), alert(), resolved(), alert()):
+            body = json.dumps(notification(sent)).encode()
+            assert running.post(body) == (200, {"events": 1})
+        refused = {"error": "alerts: Field required"}
+        assert running.post(b'{"version": "4"}') == (400, refused)
         assert running.metric("tidegate_exporter_alerts_total", status="firing") == 3
     lines = [line for path in running.logs.iterdir() for line in path.read_text().splitlines()]
     with closing(EmbeddedStore(tmp_path / "store")) as store:
         assert store.append([json.loads(line) for line in lines]) == []
     with closing(EmbeddedReader(tmp_path / "store")) as found:
         firing = found.search(SearchRequest("tidegate.alert.status:firing"))
-        resolved = found.search(SearchRequest("tidegate.alert.name:GatewayDown AND log.level:info"))
-    assert (firing.total, resolved.total) == (1, 1)
+        ended = found.search(SearchRequest("tidegate.alert.name:GatewayDown AND log.level:info"))
+    assert (firing.total, ended.total) == (1, 1)
     assert firing.hits[0]["service"]["node"]["name"] == "exporter"
 
 

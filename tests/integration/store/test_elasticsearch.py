@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from support.components import IN_CI
 from support.eventually import eventually
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer
+from support.samples.elasticsearch_accounts import add_roles, add_user, change_users
 from support.store_refresh import refresh
 from tidegate.collector.batch_append import append_batch
 from tidegate.events.event import Event, Origin, make_event
@@ -236,14 +236,13 @@ def test_a_password_is_used(owner: ElasticsearchSettings, namespace: str) -> Non
 def test_a_replaced_password_is_used_without_a_restart(
     owner: ElasticsearchSettings, guarded_elasticsearch: Any, namespace: str, tmp_path: Path
 ) -> None:
-    folder, password = guarded_elasticsearch.folder, tmp_path / "password"
+    password = tmp_path / "password"
     password.write_text("the-first-one")
-    elasticsearch_users(folder, "useradd", "replaced", "-p", "the-first-one", "-r", "superuser")
+    add_user(guarded_elasticsearch, "replaced", "the-first-one", "superuser")
     settings = ElasticsearchSettings(url=owner.url, username="replaced", password_file=password)
     eventually(lambda: opens(settings))  # it reads the file of accounts every 5 s
     with closing(ElasticsearchStore(settings)) as store:
-        elasticsearch_users(folder, "passwd", "replaced", "-p", "the-second-one")
-
+        change_users(guarded_elasticsearch, "passwd", "replaced", "-p", "the-second-one")
         eventually(lambda: not opens(settings))
         with pytest.raises(StoreUnavailableError, match="401"):
             store.append([event(namespace)])
@@ -287,15 +286,13 @@ def test_an_account_without_setup_privileges_requires_existing_templates(
     tmp_path: Path,
 ) -> None:
     ElasticsearchStore(owner).close()
-    folder = guarded_elasticsearch.folder
     role = {
         "cluster": ["monitor"],
         "indices": [{"names": ["*-tidegate.*-*"], "privileges": ["create_doc", "auto_configure"]}],
     }
-    with (folder / "config" / "roles.yml").open("a") as file:
-        file.write(f"\nappender: {json.dumps(role)}\n")
+    add_roles(guarded_elasticsearch, f"appender: {json.dumps(role)}\n")
     (tmp_path / "password").write_text("appender-password\n")
-    elasticsearch_users(folder, "useradd", "appender", "-p", "appender-password", "-r", "appender")
+    add_user(guarded_elasticsearch, "appender", "appender-password", "appender")
     account = ElasticsearchSettings(
         url=owner.url, username="appender", password_file=tmp_path / "password"
     )
@@ -308,33 +305,9 @@ def test_an_account_without_setup_privileges_requires_existing_templates(
             appender.search(SearchRequest())
 
 
-def elasticsearch_users(folder: Path, *arguments: str) -> None:
-    """Change the accounts in the files of a server."""
-    done = subprocess.run(
-        [folder / "home" / "bin" / "elasticsearch-users", *arguments],
-        env={
-            "ES_PATH_CONF": str(folder / "config"),
-            "ES_JAVA_HOME": java(folder),
-            "PATH": "/usr/bin:/bin",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for path in (folder / "config").iterdir():
-        path.chmod(0o755 if path.is_dir() else 0o644)
-
-
 def opens(settings: ElasticsearchSettings) -> bool:
     try:
         ElasticsearchStore(settings).close()
     except StoreUnavailableError:
         return False
     return True
-
-
-def java(folder: Path) -> str:
-    """The Java that the server runs on."""
-    pid = (folder / "pid").read_text().strip()
-    return str(Path(f"/proc/{pid}/exe").readlink().parents[1])

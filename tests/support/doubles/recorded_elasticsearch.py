@@ -18,6 +18,7 @@ class RecordedElasticsearch:
 
     responses: dict[str, Any] = field(default_factory=dict)
     requests: list[tuple[str, Any]] = field(default_factory=list)
+    logins: list[str] = field(default_factory=list)
     url: str = ""
 
     def respond(self, request: str, body: Any) -> tuple[int, Any]:
@@ -38,6 +39,7 @@ def serve_recorded() -> Iterator[RecordedElasticsearch]:
 
     async def answer(request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
+        recorded.logins.append(request.headers.get("Authorization", ""))
         status, response = recorded.respond(f"{request.method} {request.path}", body)
         product = {"X-Elastic-Product": "Elasticsearch"}
         return web.json_response(response, status=status, headers=product)

@@ -34,6 +34,11 @@ def add_roles(server: ElasticsearchServer, text: str) -> None:
 
 def add_user(server: ElasticsearchServer, name: str, password: str, role: str) -> None:
     """Add a user to the file realm, which the server reads every 5 s."""
+    change_users(server, "useradd", name, "-p", password, "-r", role)
+
+
+def change_users(server: ElasticsearchServer, *arguments: str) -> None:
+    """Run Elasticsearch's command for the users of the file realm."""
     config = server.folder / "config"
     pid = (server.folder / "pid").read_text().strip()
     environment = {
@@ -42,14 +47,10 @@ def add_user(server: ElasticsearchServer, name: str, password: str, role: str) -
         "PATH": "/usr/bin:/bin",
     }
     program = server.folder / "home" / "bin" / "elasticsearch-users"
-    added = subprocess.run(
-        [program, "useradd", name, "-p", password, "-r", role],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = subprocess.run(
+        [program, *arguments], env=environment, capture_output=True, text=True, check=False
     )
-    assert added.returncode == 0, added.stdout + added.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     for path in config.iterdir():
         path.chmod(0o755 if path.is_dir() else 0o644)
 

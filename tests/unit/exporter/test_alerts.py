@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from support.samples.alertmanager import alert, notification, resolved
 from tidegate.events.event import Origin
 from tidegate.exporter.alerts import Notification, alert_event
 from tidegate.store.fields import document_address, project
 
 ORIGIN = Origin("flights", "1.2.3", "local", "exporter", "default")
-LABELS = {"alertname": "GatewayDown", "severity": "critical", "job": "gateway"}
 
 
-def events(notification: dict[str, Any]) -> list[dict[str, Any]]:
-    read = Notification.model_validate_json(json.dumps(notification))
-    return [alert_event(alert, ORIGIN) for alert in read.alerts]
+def event_of(sent: dict[str, Any]) -> dict[str, Any]:
+    (read,) = Notification.model_validate_json(json.dumps(notification(sent))).alerts
+    return alert_event(read, ORIGIN)
 
 
-def test_a_firing_alert_becomes_an_event(notification: dict[str, Any]) -> None:
-    (event,) = events(notification)
+def test_a_firing_alert_becomes_an_event() -> None:
+    event = event_of(alert())
     event_id = event["event"].pop("id")
     assert len(event_id) == 32
     assert event == {
@@ -50,54 +50,44 @@ def test_a_firing_alert_becomes_an_event(notification: dict[str, Any]) -> None:
                 "summary": "The gateway does not answer",
                 "description": "Most likely no request gets through.",
                 "runbook": "docs/runbooks/GatewayDown.md",
-                "labels": LABELS,
+                "labels": alert()["labels"],
             }
         },
     }
 
 
-def test_its_fields_can_be_searched_except_the_labels(notification: dict[str, Any]) -> None:
-    (event,) = events(notification)
+def test_its_fields_can_be_searched_except_the_labels() -> None:
+    event = event_of(alert())
     assert document_address(event).stream == "logs-tidegate.alerts-default"
     found = project(event)
     for name in ("name", "severity", "status", "fingerprint", "starts_at", "summary", "runbook"):
         assert f"tidegate.alert.{name}" in found
-    assert not any("labels" in name for name in found), (
-        "arbitrary labels would become arbitrary fields"
-    )
+    # Arbitrary labels would become arbitrary fields.
+    assert not any("labels" in name for name in found)
 
 
-def test_a_resolved_alert_is_another_event_at_its_end(notification: dict[str, Any]) -> None:
-    (fired,) = events(notification)
-    notification["alerts"][0] |= {"status": "resolved", "endsAt": "2026-03-01T11:30:00+01:00"}
-    (resolved,) = events(notification)
-    assert resolved["@timestamp"] == "2026-03-01T10:30:00.000000Z"
-    assert resolved["message"] == "GatewayDown is resolved: The gateway does not answer"
-    assert resolved["log"]["level"] == "info"
-    assert resolved["event"]["end"] == "2026-03-01T11:30:00+01:00"
-    assert resolved["event"]["id"] != fired["event"]["id"]
+def test_a_resolved_alert_is_another_event_at_its_end() -> None:
+    event = event_of(resolved())
+    assert event["@timestamp"] == "2026-03-01T10:30:00.000000Z"
+    assert event["message"] == "GatewayDown is resolved: The gateway does not answer"
+    assert event["log"]["level"] == "info"
+    assert event["event"]["end"] == "2026-03-01T11:30:00+01:00"
+    assert event["event"]["id"] != event_of(alert())["event"]["id"]
 
 
-def test_a_repeated_notification_is_the_same_event(notification: dict[str, Any]) -> None:
-    (first,) = events(notification)
+def test_a_repeated_notification_is_the_same_event() -> None:
+    first = event_of(alert())
     # Alertmanager repeats it every few hours, possibly in another time zone.
-    notification["alerts"][0]["startsAt"] = "2026-03-01T11:00:00.123456+01:00"
-    (second,) = events(notification)
+    second = event_of(alert(startsAt="2026-03-01T11:00:00.123456+01:00"))
     assert first["event"]["id"] == second["event"]["id"]
     assert first["@timestamp"] == second["@timestamp"]
-    notification["alerts"][0]["startsAt"] = "2026-03-02T10:00:00Z"
-    (third,) = events(notification)
-    assert third["event"]["id"] != first["event"]["id"], "it fired again"
+    again = event_of(alert(startsAt="2026-03-02T10:00:00Z"))
+    assert again["event"]["id"] != first["event"]["id"], "it fired again"
 
 
-def test_a_user_defined_alert_needs_only_a_fingerprint_and_a_start(
-    notification: dict[str, Any],
-) -> None:
-    alert = notification["alerts"][0]
-    notification["alerts"] = [
-        {"status": "firing", "labels": {}, "fingerprint": "x", "startsAt": alert["startsAt"]}
-    ]
-    (event,) = events(notification)
+def test_a_user_defined_alert_needs_only_a_fingerprint_and_a_start() -> None:
+    least = {"status": "firing", "labels": {}, "fingerprint": "x"}
+    event = event_of(least | {"startsAt": "2026-03-01T10:00:00Z"})
     assert event["message"] == "unnamed alert is firing"
     assert event["tidegate"]["alert"]["severity"] == "none"
     assert event["log"]["level"] == "warn"

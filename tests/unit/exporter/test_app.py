@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.harnesses.event_files import events_in
+from support.samples.alertmanager import alert, notification, resolved
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.app import Exporter
@@ -118,14 +119,9 @@ async def test_without_backends_there_are_only_its_own_metrics(exporter: Exporte
         assert await (await client.get("/live")).text() == "ok\n"
 
 
-async def test_each_alert_becomes_an_event_and_is_counted(
-    exporter: ExporterFixture, notification: dict[str, Any]
-) -> None:
-    firing = notification["alerts"][0]
-    resolved = {**firing, "status": "resolved", "endsAt": "2026-03-01T11:00:00Z"}
-    notification["alerts"] = [firing, resolved]
+async def test_each_alert_becomes_an_event_and_is_counted(exporter: ExporterFixture) -> None:
     async with exporter.serving() as client:
-        answer = await client.post("/alerts", json=notification)
+        answer = await client.post("/alerts", json=notification(alert(), resolved()))
         assert (answer.status, await answer.json()) == (200, {"events": 2})
         found = await scrape(client)
     assert [event["event"]["action"] for event in exporter.events()] == ["firing", "resolved"]
@@ -134,28 +130,25 @@ async def test_each_alert_becomes_an_event_and_is_counted(
 
 
 @pytest.mark.parametrize(
-    ("change", "alert", "error"),
+    ("sent", "error"),
     [
-        ({"version": "3"}, {}, "version: Input should be '4'"),
-        ({"alerts": None}, {}, "alerts: Input should be a valid"),
-        ({"alerts": [{"status": "firing"}]}, {}, "alerts.0.labels: Field required"),
-        ({}, {"status": "odd"}, "alerts.0.status: Input should be 'firing' or"),
-        ({}, {"startsAt": "2026-03-01T10:00:00"}, "alerts.0.startsAt: Input should have timezone"),
-        ({}, {"labels": {"a": 1}}, "alerts.0.labels.a: Input should be a valid string"),
-        ({}, {"fingerprint": ""}, "alerts.0.fingerprint: String should have at least"),
+        ({**notification(), "version": "3"}, "version: Input should be '4'"),
+        ({**notification(), "alerts": None}, "alerts: Input should be a valid"),
+        (notification({"status": "firing"}), "alerts.0.labels: Field required"),
+        (notification(alert(status="odd")), "alerts.0.status: Input should be 'firing' or"),
+        (
+            notification(alert(startsAt="2026-03-01T10:00:00")),
+            "alerts.0.startsAt: Input should have",
+        ),
+        (notification(alert(labels={"a": 1})), "alerts.0.labels.a: Input should be a valid string"),
+        (notification(alert(fingerprint="")), "alerts.0.fingerprint: String should have at least"),
     ],
 )
 async def test_a_bad_notification_is_refused_with_the_field(
-    exporter: ExporterFixture,
-    notification: dict[str, Any],
-    *,
-    change: dict[str, Any],
-    alert: dict[str, Any],
-    error: str,
+    exporter: ExporterFixture, sent: dict[str, Any], error: str
 ) -> None:
-    notification["alerts"][0] |= alert
     async with exporter.serving() as client:
-        answer = await client.post("/alerts", json={**notification, **change})
+        answer = await client.post("/alerts", json=sent)
         assert answer.status == 400
         assert error in (await answer.json())["error"]
     assert list(exporter.folder.iterdir()) == []
@@ -174,15 +167,14 @@ async def test_a_body_that_is_no_notification_is_refused(
 
 
 async def test_a_full_disk_makes_alertmanager_repeat_the_notification(
-    exporter: ExporterFixture, notification: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    exporter: ExporterFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: object) -> None:
-        exporter.writer.lost += 1
+    def full(writer: EventWriter, _: bytes) -> None:
+        writer.lost += 1
 
     async with exporter.serving() as client:
-        monkeypatch.setattr(EventWriter, "write_line", lambda _, line: full(line))
-        answer = await client.post("/alerts", json=notification)
-        assert answer.status == 503
-        monkeypatch.undo()
-        assert (await client.post("/alerts", json=notification)).status == 200
+        with monkeypatch.context() as patched:
+            patched.setattr(EventWriter, "write_line", full)
+            assert (await client.post("/alerts", json=notification())).status == 503
+        assert (await client.post("/alerts", json=notification())).status == 200
     assert len(exporter.events()) == 1

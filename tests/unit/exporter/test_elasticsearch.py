@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from prometheus_client.core import Metric
 
+from support.doubles.aiohttp_server import answering
 from support.harnesses.event_files import MemoryLog
 from tidegate.exporter.elasticsearch import disk, documents, failures, health, read_elasticsearch
 from tidegate.runtime.event_log import Terminal
@@ -109,13 +109,11 @@ class ElasticsearchDouble:
 @pytest.fixture
 async def double() -> AsyncIterator[ElasticsearchDouble]:
     made = ElasticsearchDouble()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.answer)
     log = MemoryLog("exporter", listeners=[Terminal(made.terminal)]).log
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+    async with answering(made.answer) as url, aiohttp.ClientSession() as session:
 
         async def read(**settings: Any) -> list[Metric]:
-            with_url = ElasticsearchSettings(**{"url": str(server.make_url("/")), **settings})
+            with_url = ElasticsearchSettings(**{"url": url, **settings})
             return await read_elasticsearch(with_url, session, log)
 
         made.read = read

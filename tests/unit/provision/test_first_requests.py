@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,22 +65,31 @@ class FakeService:
         return 200
 
 
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    fake = FakeService()
-    with serving(fake.app()) as fake.url:
-        yield fake
+@dataclass
+class Installation:
+    """A stack whose data folder this is, and its service."""
+
+    folder: Path
+    service: FakeService
+
+    @property
+    def rows_file(self) -> Path:
+        return self.folder / "rows.ndjson"
+
+    def send(self, *rows: Row, **sections: Any) -> list[str]:
+        """Send the requests, with a file of these rows; returns what is printed."""
+        self.rows_file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        lines: list[str] = []
+        settings = Settings(stack={"data_dir": self.folder}, **sections)
+        send(settings, self.service.url, self.rows_file, lines.append, pause_seconds=0)
+        return lines
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(stack={"data_dir": tmp_path})
-
-
-def rows_file(folder: Path, *rows: Row) -> Path:
-    path = folder / "rows.ndjson"
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return path
+def stack(tmp_path: Path) -> Iterator[Installation]:
+    service = FakeService()
+    with serving(service.app()) as service.url:
+        yield Installation(tmp_path, service)
 
 
 def test_the_requests_are_mixed_and_have_too_few_rows_for_a_drift_alert() -> None:
@@ -92,30 +102,23 @@ def test_the_requests_are_mixed_and_have_too_few_rows_for_a_drift_alert() -> Non
     assert rows < min(drift.samples, drift.fast_samples)
 
 
-def test_a_new_installation_receives_the_requests_once(
-    service: FakeService, settings: Settings, tmp_path: Path
-) -> None:
-    rows = rows_file(tmp_path, ROW, ROW | {"hour": 6})
-    lines: list[str] = []
-    for _ in range(2):
-        send(settings, service.url, rows, lines.append, pause_seconds=0)
-    assert len(service.statuses) == 100
-    counts = {status: service.statuses.count(status) for status in set(service.statuses)}
-    assert counts == {200: 95, 400: 1, 404: 1, 415: 1, 422: 2}
-    assert {row["hour"] for row in service.rows} == {5, 6}
-    assert lines[0] == f"100 requests sent to {service.url}, with rows of {rows}"
-    assert "the requests were sent at " in lines[1]
+def test_a_new_installation_receives_the_requests_once(stack: Installation) -> None:
+    (first,) = stack.send(ROW, ROW | {"hour": 6})
+    (second,) = stack.send(ROW)
+    assert Counter(stack.service.statuses) == {200: 95, 400: 1, 404: 1, 415: 1, 422: 2}
+    assert {row["hour"] for row in stack.service.rows} == {5, 6}
+    assert first == f"100 requests sent to {stack.service.url}, with rows of {stack.rows_file}"
+    assert "the requests were sent at " in second
 
 
 @pytest.mark.parametrize("rows", [(), ({"alcohol": 13},)])
 def test_a_model_with_other_features_receives_its_own_example(
-    service: FakeService, settings: Settings, tmp_path: Path, rows: tuple[Row, ...]
+    stack: Installation, rows: tuple[Row, ...]
 ) -> None:
-    lines: list[str] = []
-    send(settings, service.url, rows_file(tmp_path, *rows), lines.append, pause_seconds=0)
-    assert service.rows
-    assert all(row == ROW for row in service.rows)
-    assert lines == [f"100 requests sent to {service.url}, with the example of its model"]
+    lines = stack.send(*rows)
+    assert stack.service.rows
+    assert all(row == ROW for row in stack.service.rows)
+    assert lines == [f"100 requests sent to {stack.service.url}, with the example of its model"]
 
 
 @pytest.mark.parametrize(
@@ -123,43 +126,41 @@ def test_a_model_with_other_features_receives_its_own_example(
     [
         (503, "/predict responded with status 503"),
         (422, "/predict responded with status 422"),
+        (200, "/predict accepted an invalid request"),
     ],
 )
 def test_after_an_unexpected_response_the_next_start_sends_the_requests_again(
-    service: FakeService, settings: Settings, tmp_path: Path, broken: int, message: str
+    stack: Installation, broken: int, message: str
 ) -> None:
-    service.broken = broken
+    stack.service.broken = broken
     with pytest.raises(ProvisionError, match=message):
-        send(settings, service.url, rows_file(tmp_path), print, pause_seconds=0)
-    assert not (tmp_path / MARKER).exists()
+        stack.send()
+    assert not (stack.folder / MARKER).exists()
 
 
-def test_an_accepted_invalid_request_is_an_error(
-    service: FakeService, settings: Settings, tmp_path: Path
-) -> None:
-    service.broken = 200
-    with pytest.raises(ProvisionError, match="/predict accepted an invalid request"):
-        send(settings, service.url, rows_file(tmp_path), print, pause_seconds=0)
+def test_an_application_of_ones_own_receives_no_requests(stack: Installation) -> None:
+    stack.service.path = "/cakes/{name}"
+    (line,) = stack.send()
+    assert stack.service.statuses == []
+    assert line.startswith(f"no requests sent: {stack.service.url} is an application of your own; ")
+    assert not (stack.folder / MARKER).exists()
 
 
-def test_an_application_of_ones_own_receives_no_requests(
-    service: FakeService, settings: Settings, tmp_path: Path
-) -> None:
-    service.path = "/cakes/{name}"
-    lines: list[str] = []
-    send(settings, service.url, rows_file(tmp_path), lines.append, pause_seconds=0)
-    assert service.statuses == []
-    (line,) = lines
-    assert line.startswith(f"no requests sent: {service.url} is an application of your own; ")
-    assert not (tmp_path / MARKER).exists()
+def test_an_application_of_ones_own_gets_the_request_of_the_settings(stack: Installation) -> None:
+    verify = {"path": "/predict", "body": json.dumps({"instances": [ROW]})}
+    sent = f"100 requests sent to {stack.service.url}, with POST /predict of verify.path"
+    assert stack.send(verify=verify) == [sent]
+    assert stack.service.statuses == [200] * 100
+    stack.service.broken = 500
+    (stack.folder / MARKER).unlink()
+    with pytest.raises(ProvisionError, match="/predict responded with status 500"):
+        stack.send(verify=verify)
 
 
-def test_a_document_without_an_example_is_reported(
-    service: FakeService, settings: Settings, tmp_path: Path
-) -> None:
-    service.example = None
+def test_a_document_without_an_example_is_reported(stack: Installation) -> None:
+    stack.service.example = None
     with pytest.raises(ProvisionError, match=r"/openapi\.json has no example"):
-        send(settings, service.url, rows_file(tmp_path), print, pause_seconds=0)
+        stack.send()
 
 
 def test_the_command_succeeds_if_the_requests_cannot_be_sent(
@@ -198,18 +199,3 @@ def test_an_example_that_is_too_long_for_the_document_is_made_from_its_schema() 
 def test_a_document_that_describes_no_request_is_reported(document: str) -> None:
     with pytest.raises(ProvisionError, match=r"http://gateway/openapi.json has no example"):
         example_row(document.encode(), "http://gateway")
-
-
-def test_an_application_of_ones_own_gets_the_request_of_the_settings(
-    service: FakeService, tmp_path: Path
-) -> None:
-    verify = {"path": "/predict", "body": json.dumps({"instances": [ROW]})}
-    settings = Settings(stack={"data_dir": tmp_path}, verify=verify)
-    lines: list[str] = []
-    send(settings, service.url, tmp_path / "no-rows", lines.append, pause_seconds=0)
-    assert service.statuses == [200] * 100
-    assert lines == [f"100 requests sent to {service.url}, with POST /predict of verify.path"]
-    service.broken = 500
-    (tmp_path / "setup" / "first-requests").unlink()
-    with pytest.raises(ProvisionError, match="/predict responded with status 500"):
-        send(settings, service.url, tmp_path / "no-rows", print, pause_seconds=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,37 +29,54 @@ def _owned_by_the_user_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "read_memory", lambda: 8 * GIB)
 
 
-def init(folder: Path, own: list[str] | None = None, version: str = "9.2.8") -> int:
-    return secrets_init(
-        folder / "secrets",
-        folder / "supplied",
-        own=own or [],
-        stamp=folder / "data",
-        stack_version=version,
-    )
+@dataclass
+class Stack:
+    """The folders of a stack. Each command returns its exit code, its output and its errors."""
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __post_init__(self) -> None:
+        self.secrets, self.data = self.folder / "secrets", self.folder / "data"
+
+    def supply(self, **values: str) -> None:
+        (self.folder / "supplied").mkdir()
+        for name, value in values.items():
+            (self.folder / "supplied" / name).write_text(value)
+
+    def init(self, *own: str, version: str = "9.2.8") -> tuple[int, str, str]:
+        supplied = self.folder / "supplied"
+        done = secrets_init(self.secrets, supplied, own=own, stamp=self.data, stack_version=version)
+        return done, *self.capsys.readouterr()
+
+    def show(self, name: str) -> tuple[int, str, str]:
+        return secrets_show(name, self.secrets), *self.capsys.readouterr()
 
 
-def test_the_first_start_creates_everything_and_the_second_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = [f"{tmp_path / 'events'}={os.getuid()}:{os.getgid()}"]
-    assert init(tmp_path, own) == 0
-    first = capsys.readouterr()
-    assert first.err == ""
-    assert first.out.splitlines() == [
+@pytest.fixture
+def stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Stack:
+    return Stack(tmp_path, capsys)
+
+
+def test_the_first_start_creates_everything_and_the_second_changes_nothing(stack: Stack) -> None:
+    events = stack.folder / "events"
+    own = f"{events}={os.getuid()}:{os.getgid()}"
+    code, out, err = stack.init(own)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
         *(f"{secret.name}: created" for secret in SECRETS),
-        f"{tmp_path / 'events'}: created",
-        f"{tmp_path / 'data'}: stamped with Elasticsearch 9.2.8",
+        f"{events}: created",
+        f"{stack.data}: stamped with Elasticsearch 9.2.8",
     ]
-    assert init(tmp_path, own) == 0
-    assert all(line.endswith(": unchanged") for line in capsys.readouterr().out.splitlines())
+    code, out, _ = stack.init(own)
+    assert code == 0
+    assert all(line.endswith(": unchanged") for line in out.splitlines())
 
 
-def test_each_consumer_has_its_own_secrets_only(tmp_path: Path) -> None:
-    init(tmp_path)
+def test_each_consumer_has_its_own_secrets_only(stack: Stack) -> None:
+    stack.init()
     files = {
-        folder.name: {file.name for file in folder.iterdir()}
-        for folder in (tmp_path / "secrets").iterdir()
+        folder.name: {file.name for file in folder.iterdir()} for folder in stack.secrets.iterdir()
     }
     assert files == {
         "elasticsearch": {"elastic"},
@@ -75,146 +93,129 @@ def test_each_consumer_has_its_own_secrets_only(tmp_path: Path) -> None:
     }
 
 
-def test_only_show_prints_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "supplied").mkdir()
-    (tmp_path / "supplied" / "writer").write_text("a-custom-value\n")
-    init(tmp_path)
-    printed = capsys.readouterr().out
-    folder = tmp_path / "secrets"
-    for path in folder.glob("*/*"):
-        assert path.read_text() not in printed
-    assert secrets_show("writer", folder) == 0
-    assert capsys.readouterr().out == "a-custom-value\n"
+def test_only_show_prints_a_value(stack: Stack) -> None:
+    stack.supply(writer="a-custom-value\n")
+    _, out, _ = stack.init()
+    for path in stack.secrets.glob("*/*"):
+        assert path.read_text() not in out
+    assert stack.show("writer") == (0, "a-custom-value\n", "")
 
 
-def test_every_problem_is_reported_and_nothing_is_created(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    supplied, data = tmp_path / "supplied", tmp_path / "data"
-    supplied.mkdir()
-    data.mkdir()
-    (supplied / "writer").write_text("short")
-    (supplied / "password").write_text("correct-horse-battery")
-    (data / STAMP_FILE).write_text("9.3.0\n")
-    assert init(tmp_path) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    lines = printed.err.splitlines()
-    assert len(lines) == 3
-    assert lines[0].startswith(f"{supplied / 'password'}: unknown secret; expected one of ")
-    assert lines[1] == f"{supplied / 'writer'}: is too short: 5 characters, the minimum is 12"
-    assert lines[2].startswith("the data volume was written by Elasticsearch 9.3.0 and this stack")
-    assert not (tmp_path / "secrets").exists()
+def test_every_problem_is_reported_and_nothing_is_created(stack: Stack) -> None:
+    stack.supply(writer="short", password="correct-horse-battery")
+    stack.data.mkdir()
+    (stack.data / STAMP_FILE).write_text("9.3.0\n")
+    code, out, err = stack.init()
+    assert (code, out) == (2, "")
+    unknown, short, newer = err.splitlines()
+    supplied = stack.folder / "supplied"
+    assert unknown.startswith(f"{supplied / 'password'}: unknown secret; expected one of ")
+    assert short == f"{supplied / 'writer'}: is too short: 5 characters, the minimum is 12"
+    assert newer.startswith("the data volume was written by Elasticsearch 9.3.0 and this stack")
+    assert not stack.secrets.exists()
 
 
-def test_a_newer_stack_updates_the_stamp_of_the_volume(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    init(tmp_path)
-    capsys.readouterr()
-    assert init(tmp_path, version="9.2.9") == 0
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"{tmp_path / 'data'}: stamped with Elasticsearch 9.2.9, previously 9.2.8"
-    assert init(tmp_path) == 2
+def test_a_newer_stack_updates_the_stamp_of_the_volume(stack: Stack) -> None:
+    stack.init()
+    code, out, _ = stack.init(version="9.2.9")
+    last = out.splitlines()[-1]
+    assert code == 0
+    assert last == f"{stack.data}: stamped with Elasticsearch 9.2.9, previously 9.2.8"
+    assert stack.init()[0] == 2
 
 
 def test_too_few_memory_maps_and_too_little_memory_are_only_warnings(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "read_map_count", lambda: 65_530)
     monkeypatch.setattr(preflight, "read_memory", lambda: 4 * GIB)
-    assert init(tmp_path) == 0
-    maps, memory = capsys.readouterr().err.splitlines()
+    code, _, err = stack.init()
+    maps, memory = err.splitlines()
+    assert code == 0
     assert maps.startswith("warning: vm.max_map_count is 65530")
     assert memory.startswith("warning: this machine")
 
 
 def test_a_full_disk_and_an_unreadable_checkout_prevent_the_start(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "free_by_disk", lambda paths: {paths[0]: GIB})
-    monkeypatch.setattr(
-        initial, "unreadable_problem", lambda _: "files are readable only by their owner"
-    )
-    assert init(tmp_path) == 2
-    unreadable, full = capsys.readouterr().err.splitlines()
-    assert unreadable == "files are readable only by their owner"
-    assert full.startswith(f"the disk of {tmp_path / 'secrets'} has 1.0 GiB free")
-    assert not (tmp_path / "secrets").exists()
+    monkeypatch.setattr(initial, "unreadable_problem", lambda _: "files cannot be read")
+    code, _, err = stack.init()
+    unreadable, full = err.splitlines()
+    assert (code, unreadable) == (2, "files cannot be read")
+    assert full.startswith(f"the disk of {stack.secrets} has 1.0 GiB free")
+    assert not stack.secrets.exists()
 
 
 @pytest.mark.parametrize("blocked", ["secrets", "data"])
-def test_a_folder_that_cannot_be_written_is_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], blocked: str
-) -> None:
-    (tmp_path / blocked).write_text("a file in place of a folder")
-    assert init(tmp_path) == 2
-    assert f"{tmp_path / blocked}" in capsys.readouterr().err
+def test_a_folder_that_cannot_be_written_is_reported(stack: Stack, blocked: str) -> None:
+    (stack.folder / blocked).write_text("a file in place of a folder")
+    code, _, err = stack.init()
+    assert code == 2
+    assert f"{stack.folder / blocked}" in err
 
 
-def test_an_invalid_option_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert init(tmp_path, ["events"]) == 2
-    assert capsys.readouterr().err == "--own events: must be an absolute PATH or PATH=UID:GID\n"
+def test_an_invalid_option_is_reported(stack: Stack) -> None:
+    message = "--own events: must be an absolute PATH or PATH=UID:GID\n"
+    assert stack.init("events") == (2, "", message)
 
 
-def test_without_a_name_the_secrets_are_listed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert secrets_show("", tmp_path) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [secret.name for secret in SECRETS]
+def test_without_a_name_the_secrets_are_listed(stack: Stack) -> None:
+    code, out, _ = stack.show("")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == [secret.name for secret in SECRETS]
 
 
-def test_an_unknown_name_and_a_missing_secret_are_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert secrets_show("elastik", tmp_path) == 2
-    assert capsys.readouterr().err.startswith("unknown secret elastik; expected one of elastic, ")
-    assert secrets_show("elastic", tmp_path) == 2
-    assert "elastic does not exist yet: `docker compose up` creates it" in capsys.readouterr().err
+def test_an_unknown_name_and_a_missing_secret_are_reported(stack: Stack) -> None:
+    code, _, err = stack.show("elastik")
+    assert code == 2
+    assert err.startswith("unknown secret elastik; expected one of elastic, ")
+    stack.secrets.mkdir()
+    code, _, err = stack.show("elastic")
+    assert code == 2
+    assert "elastic does not exist yet: `docker compose up` creates it" in err
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Compose project, outside of its containers."""
-    monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
-    (tmp_path / "docker-compose.yml").write_text("")
-    return tmp_path
+def project(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A Compose project, outside of its containers, with no other program on the PATH than `docker`."""
+    monkeypatch.setattr(commands, "project_folder", lambda: stack.folder)
+    (stack.folder / "docker-compose.yml").write_text("")
+    (stack.folder / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{stack.folder / 'bin'}:/usr/bin:/bin")
+    return stack
 
 
-def docker(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a `docker` with this script on the PATH."""
-    (folder / "bin").mkdir()
-    (folder / "bin" / "docker").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "bin" / "docker").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
+def docker(project: Stack, script: str) -> None:
+    path = project.folder / "bin" / "docker"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 def test_outside_the_containers_the_value_is_read_through_the_secrets_container(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Stack,
 ) -> None:
-    docker(project, 'echo "$@"; pwd >&2', monkeypatch)
-    assert secrets_show("viewer", project / "secrets") == 0
-    assert capsys.readouterr().out == "compose run --rm --no-deps -T secrets secrets show viewer\n"
+    docker(project, 'echo "$@"; pwd >&2')
+    command = "compose run --rm --no-deps -T secrets secrets show viewer\n"
+    assert project.show("viewer") == (0, command, "")
 
 
-def test_an_error_of_docker_is_reported(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    docker(project, "echo first >&2; echo 'no such service: secrets' >&2; exit 1", monkeypatch)
-    assert secrets_show("viewer", project / "secrets") == 2
+def test_an_error_of_docker_is_reported(project: Stack) -> None:
+    docker(project, "echo first >&2; echo 'no such service: secrets' >&2; exit 1")
     message = "docker compose could not show viewer: no such service: secrets\n"
-    assert capsys.readouterr().err == message
+    assert project.show("viewer") == (2, "", message)
 
 
 def test_a_missing_docker_and_a_missing_project_are_reported(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(project))
-    assert secrets_show("viewer", project / "secrets") == 2
-    assert capsys.readouterr().err == (
+    monkeypatch.setenv("PATH", str(project.folder))
+    message = (
         "docker cannot be run (No such file or directory), but the secrets are in its volumes\n"
     )
-    (project / "docker-compose.yml").unlink()
-    assert secrets_show("viewer", project / "secrets") == 2
-    assert f"there is no docker-compose.yml in {project}" in capsys.readouterr().err
+    assert project.show("viewer") == (2, "", message)
+    (project.folder / "docker-compose.yml").unlink()
+    code, _, err = project.show("viewer")
+    assert code == 2
+    assert f"there is no docker-compose.yml in {project.folder}" in err

@@ -19,10 +19,15 @@ from tidegate.store.elasticsearch.templates import properties
 
 LIST = "GET /_data_stream/logs-tidegate.*-*,traces-tidegate.*-*"
 NAME = "logs-tidegate.app-default"
-MAPPINGS = "GET /logs-tidegate.*-*,traces-tidegate.*-*/_mapping"
+MAPPINGS = "/logs-tidegate.*-*,traces-tidegate.*-*/_mapping"
 
 
-def stream(lifecycle: dict[str, Any] | None, *, failure_store: bool) -> dict[str, Any]:
+KEPT = {"enabled": True, "data_retention": "7d"}
+LIFECYCLE = (f"PUT /_data_stream/{NAME}/_lifecycle", {"data_retention": "7d", "enabled": True})
+OPTIONS = (f"PUT /_data_stream/{NAME}/_options", {"failure_store": {"enabled": False}})
+
+
+def stream(lifecycle: dict[str, Any] | None, *, failure_store: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": NAME,
         "timestamp_field": {"name": "@timestamp"},
@@ -36,51 +41,34 @@ def stream(lifecycle: dict[str, Any] | None, *, failure_store: bool) -> dict[str
     return found if lifecycle is None else {**found, "lifecycle": lifecycle}
 
 
-def update(settings: Settings, retention: str = "7d") -> list[str]:
+def update(settings: Settings) -> list[str]:
     with connect(settings) as client:
-        return list(update_stream_retention(client, retention))
-
-
-def test_a_stream_in_the_desired_state_is_unchanged(
-    recorded: RecordedElasticsearch, settings: Settings
-) -> None:
-    present = stream({"enabled": True, "data_retention": "7d"}, failure_store=False)
-    recorded.responses[LIST] = {"data_streams": [present]}
-    assert update(settings) == [f"stream {NAME}: unchanged"]
-    assert recorded.changes() == []
+        return list(update_stream_retention(client, "7d"))
 
 
 @pytest.mark.parametrize(
-    ("lifecycle", "before"),
+    ("present", "outcome", "changes"),
     [
-        ({"enabled": True, "data_retention": "3d"}, "3d"),
-        ({"enabled": False, "data_retention": "7d"}, "7d"),
-        ({"enabled": True}, "none"),
-        (None, "none"),
+        (stream(KEPT), "unchanged", []),
+        (stream({**KEPT, "data_retention": "3d"}), "changed (retention 3d → 7d)", [LIFECYCLE]),
+        (stream({**KEPT, "enabled": False}), "changed (retention 7d → 7d)", [LIFECYCLE]),
+        (stream({"enabled": True}), "changed (retention none → 7d)", [LIFECYCLE]),
+        (stream(None), "changed (retention none → 7d)", [LIFECYCLE]),
+        (stream(KEPT, failure_store=True), "changed (failure store off)", [OPTIONS]),
     ],
 )
-def test_the_retention_of_a_stream_is_set_to_the_setting(
+def test_a_stream_gets_the_retention_of_the_setting_and_no_failure_store(
     recorded: RecordedElasticsearch,
     settings: Settings,
-    lifecycle: dict[str, Any] | None,
-    before: str,
+    *,
+    present: dict[str, Any],
+    outcome: str,
+    changes: list[tuple[str, Any]],
 ) -> None:
-    recorded.responses[LIST] = {"data_streams": [stream(lifecycle, failure_store=False)]}
-    recorded.responses[f"PUT /_data_stream/{NAME}/_lifecycle"] = {"acknowledged": True}
-    assert update(settings) == [f"stream {NAME}: changed (retention {before} → 7d)"]
-    expected = {"data_retention": "7d", "enabled": True}
-    assert recorded.changes() == [(f"PUT /_data_stream/{NAME}/_lifecycle", expected)]
-
-
-def test_an_enabled_failure_store_is_disabled(
-    recorded: RecordedElasticsearch, settings: Settings
-) -> None:
-    present = stream({"enabled": True, "data_retention": "7d"}, failure_store=True)
+    recorded.responses = {request: {"acknowledged": True} for request, _ in changes}
     recorded.responses[LIST] = {"data_streams": [present]}
-    recorded.responses[f"PUT /_data_stream/{NAME}/_options"] = {"acknowledged": True}
-    assert update(settings) == [f"stream {NAME}: changed (failure store off)"]
-    expected = {"failure_store": {"enabled": False}}
-    assert recorded.changes() == [(f"PUT /_data_stream/{NAME}/_options", expected)]
+    assert update(settings) == [f"stream {NAME}: {outcome}"]
+    assert recorded.changes() == changes
 
 
 def test_missing_streams_and_a_missing_api_are_reported(
@@ -95,16 +83,13 @@ def test_missing_streams_and_a_missing_api_are_reported(
 def test_a_refusal_names_the_stream(recorded: RecordedElasticsearch, settings: Settings) -> None:
     refusal = {"error": {"type": "illegal_argument_exception", "reason": "too short"}}
     recorded.responses[LIST] = (400, refusal)
-    with pytest.raises(
-        ProvisionError, match="retention of existing streams: Elasticsearch responds with 400"
-    ):
+    existing = "retention of existing streams: Elasticsearch responds with 400"
+    with pytest.raises(ProvisionError, match=existing):
         update(settings)
-    recorded.responses[LIST] = {"data_streams": [stream(None, failure_store=False)]}
-    recorded.responses[f"PUT /_data_stream/{NAME}/_lifecycle"] = (400, refusal)
-    message = (
-        f"stream {NAME}: Elasticsearch responds with 400: illegal_argument_exception: too short"
-    )
-    with pytest.raises(ProvisionError, match=message):
+    recorded.responses[LIST] = {"data_streams": [stream(None)]}
+    recorded.responses[LIFECYCLE[0]] = (400, refusal)
+    reason = "Elasticsearch responds with 400: illegal_argument_exception: too short"
+    with pytest.raises(ProvisionError, match=f"stream {NAME}: {reason}"):
         update(settings)
 
 
@@ -113,20 +98,14 @@ def test_only_streams_without_a_field_are_updated(
 ) -> None:
     complete = properties()
     incomplete = {name: part for name, part in complete.items() if name != "message"}
-    recorded.responses[MAPPINGS] = [
+    recorded.responses[f"GET {MAPPINGS}"] = [
         {".ds-one": {"mappings": {"properties": complete}}},
         {".ds-one": {"mappings": {"properties": incomplete}}},
         {},
     ]
-    recorded.responses["PUT /logs-tidegate.*-*,traces-tidegate.*-*/_mapping"] = {
-        "acknowledged": True
-    }
+    recorded.responses[f"PUT {MAPPINGS}"] = {"acknowledged": True}
     with connect(settings) as client:
         lines = [update_stream_mappings(client) for _ in range(3)]
-    assert lines == [
-        "fields of existing streams: unchanged",
-        "fields of existing streams: changed (message)",
-        "fields of existing streams: there are none yet",
-    ]
-    (change,) = recorded.changes()
-    assert change[1] == {"properties": complete}
+    outcomes = ["unchanged", "changed (message)", "there are none yet"]
+    assert lines == [f"fields of existing streams: {each}" for each in outcomes]
+    assert recorded.changes() == [(f"PUT {MAPPINGS}", {"properties": complete})]

@@ -21,38 +21,15 @@ REFUSED = (401, {"error": {"type": "security_exception", "reason": "unable to au
 NOWHERE = "http://127.0.0.1:9"
 
 
-class Clock:
-    """A clock that `sleep` advances."""
-
-    def __init__(self) -> None:
-        self.current = 1000.0
-
-    def now(self) -> float:
-        return self.current
-
-    def sleep(self, seconds: float) -> None:
-        self.current += seconds
-
-
-def waited(settings: Settings) -> tuple[list[str], float]:
-    """The reports, and the seconds of waiting."""
-    clock = Clock()
-    reports: list[str] = []
+def waited(settings: Settings) -> tuple[str, list[str], float]:
+    """The error, the reports before it, and the seconds of waiting, which do not really pass."""
+    error, reports, slept = "", list[str](), list[float]()
     with connect(settings) as client:
-        wait(client, settings, reports.append, now=clock.now, sleep=clock.sleep)
-    return reports, clock.current - 1000.0
-
-
-def failed(settings: Settings) -> tuple[str, list[str]]:
-    """The error, and the reports before it."""
-    clock = Clock()
-    reports: list[str] = []
-    with (
-        connect(settings) as client,
-        pytest.raises(ProvisionError) as caught,
-    ):
-        wait(client, settings, reports.append, now=clock.now, sleep=clock.sleep)
-    return str(caught.value), reports
+        try:
+            wait(client, settings, reports.append, now=lambda: sum(slept), sleep=slept.append)
+        except ProvisionError as raised:
+            error = str(raised)
+    return error, reports, sum(slept)
 
 
 @pytest.mark.parametrize("status", ["green", "yellow"])
@@ -60,7 +37,7 @@ def test_a_healthy_server_is_not_waited_for(
     recorded: RecordedElasticsearch, settings: Settings, status: str
 ) -> None:
     recorded.responses[HEALTH] = {**GREEN, "status": status}
-    assert waited(settings) == ([], 0)
+    assert waited(settings) == ("", [], 0)
 
 
 def test_a_starting_server_is_waited_for_and_each_change_is_reported_once(
@@ -68,13 +45,10 @@ def test_a_starting_server_is_waited_for_and_each_change_is_reported_once(
 ) -> None:
     starting = (503, {"error": {"type": "master_not_discovered_exception", "reason": None}})
     recorded.responses[HEALTH] = [starting, starting, REFUSED, RED, RED, GREEN]
-    reports, seconds = waited(settings)
-    assert seconds == 5
-    assert [line.split(" at ")[0] for line in reports] == [
-        "waiting, 0 s: Elasticsearch",
-        "waiting, 2 s: Elasticsearch",
-        "waiting, 3 s: Elasticsearch",
-    ]
+    error, reports, seconds = waited(settings)
+    assert (error, seconds) == ("", 5)
+    begins = [f"waiting, {after} s: Elasticsearch" for after in (0, 2, 3)]
+    assert [line.split(" at ")[0] for line in reports] == begins
     assert "responds with 503: master_not_discovered_exception" in reports[0]
     assert "refuses elastic with 401" in reports[1]
     assert "is red, 3 of its primary shards are not available" in reports[2]
@@ -84,7 +58,7 @@ def test_a_red_server_is_reported_every_15_s_until_the_timeout(
     recorded: RecordedElasticsearch, settings: Settings
 ) -> None:
     recorded.responses[HEALTH] = RED
-    sentence, reports = failed(settings)
+    sentence, reports, _ = waited(settings)
     assert [line.split(" s: ")[0] for line in reports] == [
         f"waiting, {seconds}" for seconds in (0, 15, 30, 45)
     ]
@@ -98,7 +72,7 @@ def test_a_wrong_password_fails_after_20_s(
     recorded: RecordedElasticsearch, settings: Settings
 ) -> None:
     recorded.responses[HEALTH] = REFUSED
-    sentence, reports = failed(settings)
+    sentence, reports, _ = waited(settings)
     file = settings.provision.secrets_dir / "elastic"
     assert f"refuses elastic with 401: the password in {file} is not the password" in sentence
     assert sentence.endswith("(waited 20 s)")
@@ -119,7 +93,7 @@ def test_a_permanent_problem_fails_at_once(
     recorded: RecordedElasticsearch, settings: Settings, response: Any, sentence: str
 ) -> None:
     recorded.responses[HEALTH] = response
-    assert failed(settings) == (f"Elasticsearch at {recorded.url} {sentence}", [])
+    assert waited(settings) == (f"Elasticsearch at {recorded.url} {sentence}", [], 0)
 
 
 def test_an_unreachable_server_has_the_reason_of_the_operating_system(tmp_path: Path) -> None:
@@ -128,7 +102,7 @@ def test_an_unreachable_server_has_the_reason_of_the_operating_system(tmp_path: 
         store={"elasticsearch": {"url": NOWHERE}},
         provision={"secrets_dir": tmp_path, "start_seconds": 2},
     )
-    sentence, reports = failed(nowhere)
+    sentence, reports, _ = waited(nowhere)
     text = f"Elasticsearch at {NOWHERE} cannot be reached: Connection refused"
     assert reports == [f"waiting, 0 s: {text}"]
     assert sentence == f"{text} (waited 2 s)"
@@ -139,6 +113,6 @@ def test_a_server_without_tls_at_an_https_url_fails_at_once(
 ) -> None:
     where = {"url": recorded.url.replace("http:", "https:"), "ca_file": certifi.where()}
     secure = load(store={"elasticsearch": where}, provision=settings.provision)
-    sentence, reports = failed(secure)
+    sentence, reports, _ = waited(secure)
     assert "TLS fails: " in sentence
     assert reports == []

@@ -1,77 +1,48 @@
 """The API key with which Kibana is set up: its privileges and its invalidation.
 
-The Elasticsearch of the tests cannot store API keys, so a fake issues them here; the errors of a real one
-are tested in tests/integration/provision/test_kibana_key.py.
+The Elasticsearch of the tests cannot store API keys, so the responses are recorded ones; the errors of a real
+one are tested in tests/integration/provision/test_kibana_key.py.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from support.doubles.aiohttp_server import serving
+from support.doubles.recorded_elasticsearch import RecordedElasticsearch
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.kibana.api_key import api_key
 from tidegate.settings import Settings
 
 ENCODED = base64.b64encode(b"id-1:secret").decode()
-
-
-@dataclass
-class FakeElasticsearch:
-    """The API key endpoints of Elasticsearch."""
-
-    url: str = ""
-    status: int = 200
-    created: Any = field(default_factory=lambda: {"id": "id-1", "encoded": ENCODED})
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    logins: list[str] = field(default_factory=list)
-    invalidated: list[str] = field(default_factory=list)
-
-    def app(self) -> web.Application:
-        app = web.Application()
-        app.router.add_route("POST", "/_security/api_key", self._create)
-        app.router.add_delete("/_security/api_key", self._invalidate)
-        return app
-
-    async def _create(self, request: web.Request) -> web.Response:
-        self.logins.append(request.headers["Authorization"])
-        self.requests.append(await request.json())
-        error = {"error": {"type": "security_exception", "reason": "no"}, "status": self.status}
-        return self._respond(self.created if self.status == 200 else error)
-
-    async def _invalidate(self, request: web.Request) -> web.Response:
-        self.invalidated += (await request.json())["ids"]
-        return self._respond({"invalidated_api_keys": ["id-1"], "error_count": 0})
-
-    def _respond(self, body: Any) -> web.Response:
-        return web.json_response(body, status=self.status)
+PATH = "/_security/api_key"
+INVALIDATED = (f"DELETE {PATH}", {"ids": ["id-1"]})
 
 
 @pytest.fixture
-def elasticsearch() -> Iterator[FakeElasticsearch]:
-    fake = FakeElasticsearch()
-    with serving(fake.app()) as fake.url:
-        yield fake
+def elasticsearch(recorded: RecordedElasticsearch) -> RecordedElasticsearch:
+    recorded.responses = {
+        f"POST {PATH}": {"id": "id-1", "encoded": ENCODED},
+        f"DELETE {PATH}": {"invalidated_api_keys": ["id-1"], "error_count": 0},
+    }
+    return recorded
 
 
 @pytest.fixture
-def settings(elasticsearch: FakeElasticsearch, tmp_path: Path) -> Settings:
+def settings(elasticsearch: RecordedElasticsearch, tmp_path: Path) -> Settings:
     (tmp_path / "elastic").write_text("of-elastic\n")
-    return Settings.model_validate(
-        {
-            "store": {"elasticsearch": {"url": elasticsearch.url}},
-            "kibana": {"password_file": tmp_path / "elastic"},
-        }
-    )
+    return settings_of(elasticsearch, password_file=tmp_path / "elastic")
+
+
+def settings_of(server: RecordedElasticsearch, ca_file: object = None, **kibana: Any) -> Settings:
+    store = {"elasticsearch": {"url": server.url, "ca_file": ca_file}}
+    return Settings.model_validate({"store": store, "kibana": kibana})
 
 
 @asynccontextmanager
@@ -81,15 +52,14 @@ async def key_for(settings: Settings) -> AsyncIterator[str]:
 
 
 async def test_the_key_is_valid_for_the_default_space_for_ten_minutes(
-    elasticsearch: FakeElasticsearch, settings: Settings
+    elasticsearch: RecordedElasticsearch, settings: Settings
 ) -> None:
     async with key_for(settings) as key:
         assert key == ENCODED
-        assert not elasticsearch.invalidated
-    assert elasticsearch.invalidated == ["id-1"]
+        ((_, request),) = elasticsearch.requests
+    assert elasticsearch.requests[1:] == [INVALIDATED]
     password = base64.b64encode(b"elastic:of-elastic").decode()
-    assert elasticsearch.logins == [f"Basic {password}"]
-    (request,) = elasticsearch.requests
+    assert set(elasticsearch.logins) == {f"Basic {password}"}
     assert request["expiration"] == "10m"
     (role,) = request["role_descriptors"].values()
     assert (role["cluster"], role["indices"]) == ([], [])
@@ -98,32 +68,29 @@ async def test_the_key_is_valid_for_the_default_space_for_ten_minutes(
 
 
 async def test_the_key_is_invalidated_on_an_error(
-    elasticsearch: FakeElasticsearch, settings: Settings
+    elasticsearch: RecordedElasticsearch, settings: Settings
 ) -> None:
-    async def fail() -> None:
+    with pytest.raises(ProvisionError, match="for some reason"):
         async with key_for(settings):
             raise ProvisionError("for some reason")
-
-    with pytest.raises(ProvisionError, match="for some reason"):
-        await fail()
-    assert elasticsearch.invalidated == ["id-1"]
+    assert elasticsearch.requests[1:] == [INVALIDATED]
 
 
 @pytest.mark.parametrize("created", [{"id": "id-1"}, [], "ok"])
 async def test_a_response_without_a_key_is_refused(
-    elasticsearch: FakeElasticsearch, settings: Settings, created: object
+    elasticsearch: RecordedElasticsearch, settings: Settings, created: object
 ) -> None:
-    elasticsearch.created = created
+    elasticsearch.responses[f"POST {PATH}"] = (200, created)
     with pytest.raises(ProvisionError, match=r"/_security/api_key has no API key"):
         async with key_for(settings):
             pass
 
 
 async def test_a_key_that_cannot_be_invalidated_expires(
-    elasticsearch: FakeElasticsearch, settings: Settings
+    elasticsearch: RecordedElasticsearch, settings: Settings
 ) -> None:
     async with key_for(settings) as key:
-        elasticsearch.status = 503
+        elasticsearch.responses[f"DELETE {PATH}"] = (503, {})
     assert key == ENCODED
 
 
@@ -136,23 +103,23 @@ async def test_a_key_that_cannot_be_invalidated_expires(
     ],
 )
 async def test_why_there_is_no_key_is_reported(
-    elasticsearch: FakeElasticsearch,
+    elasticsearch: RecordedElasticsearch,
     settings: Settings,
     *,
     status: int,
     ca_file: str | None,
     message: str,
 ) -> None:
-    elasticsearch.status = status
-    store = {"elasticsearch": {"url": elasticsearch.url, "ca_file": ca_file}}
-    changed = Settings.model_validate({"store": store, "kibana": settings.kibana})
+    error = {"type": "security_exception", "reason": "no"}
+    elasticsearch.responses[f"POST {PATH}"] = (status, {"error": error, "status": status})
+    password_file = settings.kibana.password_file
+    changed = settings_of(elasticsearch, ca_file, password_file=password_file)
     with pytest.raises(ProvisionError, match=message):
         async with key_for(changed):
             pass
 
 
-async def test_without_a_password_no_key_is_requested(elasticsearch: FakeElasticsearch) -> None:
-    store = {"elasticsearch": {"url": elasticsearch.url}}
-    async with key_for(Settings.model_validate({"store": store})) as key:
+async def test_without_a_password_no_key_is_requested(elasticsearch: RecordedElasticsearch) -> None:
+    async with key_for(settings_of(elasticsearch)) as key:
         assert key == ""
-    assert not elasticsearch.requests
+    assert elasticsearch.requests == []

@@ -1,4 +1,4 @@
-"""`tidegate setup kibana`, against a fake with the validation of Kibana.
+"""`tidegate setup kibana`, against a double of Kibana.
 
 The API key is tested in test_api_key.py.
 """
@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from support.checkout import ROOT
 from support.doubles.aiohttp_server import serving
-from support.doubles.kibana import NEWER, FakeKibana
+from support.doubles.kibana import IMPORT, NEWER, FakeKibana
 from tidegate.cli import app
-from tidegate.observability_files.kibana import data_views, saved_objects
+from tidegate.observability_files.kibana import data_view_requests, saved_objects
 from tidegate.provision.commands import setup_kibana
 from tidegate.provision.kibana import api
 from tidegate.provision.kibana.api import Kibana
@@ -58,15 +58,16 @@ def test_it_waits_and_then_sets_up_kibana(kibana: FakeKibana, run: Run) -> None:
     kibana.starting = 4
     code, out, err = run()
     assert (code, err) == (0, "")
-    assert set(kibana.views) == {view.id for view in data_views(Settings())}
-    assert set(kibana.objects) == {(each["type"], each["id"]) for each in OBJECTS}
-    assert kibana.default == "tidegate-logs"
+    # Its own objects are replaced; other objects and a user's choice of a default stay.
+    assert kibana.changes == [
+        *(("/api/data_views/data_view", one) for one in data_view_requests(Settings())),
+        ("/api/data_views/default", {"data_view_id": "tidegate-logs", "force": False}),
+        (f"{IMPORT}?overwrite=true", OBJECTS),
+    ]
     lines = out.splitlines()
-    waiting = f"waiting for Kibana at {kibana.url}: it "
-    assert (
-        lines[:4]
-        == [f"{waiting}responds with 503", f"{waiting[:-3]}its status is 'unavailable'"] * 2
-    )
+    waiting = f"waiting for Kibana at {kibana.url}: "
+    why = ["it responds with 503", "its status is 'unavailable'"]
+    assert lines[:4] == [f"{waiting}{each}" for each in why * 2]
     assert lines[4] == f"Kibana 9.2.8 at {kibana.url} is ready"
     assert "data view Tidegate logs: logs-tidegate.*-*" in lines
     assert "search Tidegate: slow requests" in lines
@@ -100,33 +101,14 @@ def test_an_unchanged_problem_is_reported_once_before_the_time_is_over(
     assert code == 2
     assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it responds with 503"]
     assert f"was not ready within {seconds} s (kibana.start_seconds): it responds with 503." in err
-    assert set(kibana.calls) == {"GET /api/status"}, "nothing is changed before it is ready"
-
-
-def test_a_second_run_changes_nothing(kibana: FakeKibana, run: Run) -> None:
-    assert run()[0] == 0
-    views, objects = dict(kibana.views), dict(kibana.objects)
-    assert run()[0] == 0
-    assert (kibana.views, kibana.objects) == (views, objects)
-
-
-def test_objects_and_choices_of_users_are_unchanged(kibana: FakeKibana, run: Run) -> None:
-    own = {"id": "own", "name": "My logs", "title": "logs-*"}
-    kibana.views["own"], kibana.default = own, "own"
-    kibana.objects["search", "mine"] = {"title": "mine"}
-    assert run()[0] == 0
-    assert kibana.views["own"] == own
-    assert kibana.default == "own"
-    assert kibana.objects["search", "mine"] == {"title": "mine"}
+    assert kibana.changes == [], "nothing is changed before it is ready"
 
 
 def test_it_logs_in_with_the_temporary_key(
     kibana: FakeKibana, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fake_key(*_: object) -> nullcontext[str]:
-        return nullcontext("c2VjcmV0")
-
-    monkeypatch.setattr("tidegate.provision.kibana.setup.api_key", fake_key)
+    fake_key = nullcontext("c2VjcmV0")
+    monkeypatch.setattr("tidegate.provision.kibana.setup.api_key", lambda *_: fake_key)
     kibana.api_key = "c2VjcmV0"
     assert run()[0] == 0
     kibana.api_key = "another"
@@ -137,7 +119,7 @@ def test_it_logs_in_with_the_temporary_key(
 
 
 def test_a_closed_connection_is_reported(kibana: FakeKibana, run: Run) -> None:
-    kibana.drop = "/api/saved_objects/_import"
+    kibana.drop = IMPORT
     code, _, err = run()
     assert code == 2
     assert f"Kibana at {kibana.url}/api/saved_objects/_import cannot be reached: " in err
@@ -170,72 +152,47 @@ def test_a_status_without_a_version_is_accepted(kibana: FakeKibana, run: Run) ->
     assert out.startswith(f"Kibana at {kibana.url} is ready\n")
 
 
+VIEWS = "/api/data_views"
+NO_BASE = "Check that kibana.url includes server.basePath, if it is set"
+
+
 @pytest.mark.parametrize(
-    ("path", "response", "message"),
+    ("path", "status", "reason", "message"),
     [
         (
-            "/api/data_views/data_view",
-            (401, "Unauthorized"),
-            "Unauthorized. It requires a login: set kibana.password_file",
+            f"{VIEWS}/data_view",
+            401,
+            "Unauthorized",
+            "It requires a login: set kibana.password_file",
         ),
-        (
-            "/api/data_views/data_view",
-            (403, "Forbidden"),
-            "Forbidden. The user kibana.username lacks `all` in Kibana's default space",
-        ),
-        (
-            "/api/data_views/default",
-            (500, ""),
-            "/api/data_views/default responded with status 500",
-        ),
-        (
-            "/api/status",
-            (302, "moved"),
-            "Check that kibana.url includes server.basePath, if it is set",
-        ),
-        (
-            "/api/saved_objects/_import",
-            (302, "moved"),
-            "Check that kibana.url includes server.basePath, if it is set",
-        ),
-        (
-            "/api/saved_objects/_import",
-            (422, NEWER),
-            f"{NEWER}. This Kibana is too old: use 9.2 or later",
-        ),
+        (f"{VIEWS}/data_view", 403, "Forbidden", "kibana.username lacks `all` in Kibana's default"),
+        (f"{VIEWS}/default", 500, "", "/api/data_views/default responded with status 500"),
+        ("/api/status", 302, "moved", NO_BASE),
+        (IMPORT, 302, "moved", NO_BASE),
+        (IMPORT, 422, NEWER, f"{NEWER}. This Kibana is too old: use 9.2 or later"),
     ],
 )
 def test_an_error_response_is_one_sentence(
-    path: str, response: tuple[int, str], message: str, kibana: FakeKibana, run: Run
+    kibana: FakeKibana, run: Run, *, path: str, status: int, reason: str, message: str
 ) -> None:
-    kibana.refuse[path] = response
+    kibana.refuse[path] = status, reason
     code, _, err = run()
     assert code == 2
     assert message in err
+    assert reason in err
     assert len(err.splitlines()) == 1
-    assert f"Kibana at {kibana.url}{path} responded with status {response[0]}" in err
+    assert f"Kibana at {kibana.url}{path} responded with status {status}" in err
 
 
 def test_each_refused_object_is_named(kibana: FakeKibana, run: Run) -> None:
-    kibana.import_response = {
-        "success": False,
-        "successCount": 5,
-        "errors": [
-            {
-                "type": "search",
-                "id": "tidegate-errors",
-                "error": {
-                    "type": "missing_references",
-                    "references": [{"type": "index-pattern", "id": "tidegate-logs"}],
-                },
-            },
-            {
-                "type": "dashboard",
-                "id": "tidegate-overview",
-                "error": {"type": "unknown", "message": NEWER, "statusCode": 422},
-            },
-        ],
-    }
+    references = [{"type": "index-pattern", "id": "tidegate-logs"}]
+    missing = {"type": "missing_references", "references": references}
+    unknown = {"type": "unknown", "message": NEWER, "statusCode": 422}
+    errors = [
+        {"type": "search", "id": "tidegate-errors", "error": missing},
+        {"type": "dashboard", "id": "tidegate-overview", "error": unknown},
+    ]
+    kibana.import_response = {"success": False, "successCount": 5, "errors": errors}
     code, _, err = run()
     assert code == 2
     assert err.splitlines() == [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.doubles.raising import raising
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets.folders import OwnedFolder, parse_owned_folder
 
@@ -43,12 +44,7 @@ def test_the_owner_of_another_folder_is_set_and_an_error_is_reported(
     monkeypatch.setattr(os, "chown", lambda *arguments: calls.append(arguments))
     assert other.create() == f"owner set to {other.uid}:{other.gid}"
     assert calls == [(other.path, other.uid, other.gid)]
-
-    def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "chown", refuse)
-    with pytest.raises(
-        ProvisionError, match=f"cannot be created with owner {other.uid}:{other.gid}"
-    ):
+    monkeypatch.setattr(os, "chown", raising(PermissionError(1, "Operation not permitted")))
+    message = f"cannot be created with owner {other.uid}:{other.gid}"
+    with pytest.raises(ProvisionError, match=message):
         other.create()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import pytest
 
-from tidegate.provision.elasticsearch.server import version_problem
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets.version_stamp import (
-    ELASTIC_VERSION,
     STAMP_FILE,
-    parse_version,
     read_stamp,
     stamp_problem,
     write_stamp,
@@ -73,15 +69,3 @@ def test_a_link_or_a_fifo_in_the_volume_is_not_followed(tmp_path: Path) -> None:
     (volume / STAMP_FILE).unlink()
     os.mkfifo(volume / STAMP_FILE)  # it has no writer: reading it must not block
     assert read_stamp(volume) == ""
-
-
-def test_the_tests_run_the_same_major_version_and_not_a_newer_version() -> None:
-    script = (ROOT / "scripts" / "elasticsearch").read_text(encoding="utf-8")
-    found = re.search(r"^version=(\S+)$", script, re.MULTILINE)
-    assert found is not None
-    tested, running = parse_version(found[1]), parse_version(ELASTIC_VERSION)
-    assert tested is not None
-    assert running is not None
-    assert tested[0] == running[0]
-    assert tested <= running
-    assert version_problem(found[1]) == version_problem(ELASTIC_VERSION) == ""
