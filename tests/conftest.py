@@ -117,9 +117,15 @@ def prometheus_program() -> str:
 
 
 @pytest.fixture(scope="session")
-def promtool() -> str:
-    """The promtool beside it."""
-    return _installed(promtool_binary)
+def promtool() -> Callable[..., None]:
+    """Runs the promtool beside it, which must find no fault."""
+    program = _installed(promtool_binary)
+
+    def run(*arguments: str | Path) -> None:
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
 
 
 def _installed(find: Callable[[], Path]) -> str:

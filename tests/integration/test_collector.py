@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,48 +19,15 @@ import pytest
 
 from support.eventually import eventually
 from support.ports import free_port
+from support.processes.collector_process import CollectorFolder, stop
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.store_refresh import refresh
-from tidegate.events.event import Origin, make_event
-from tidegate.events.writer import EventWriter
-from tidegate.runtime.metrics_text import sample_value
-from tidegate.settings import Settings, load
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, Terms
 
 
-@dataclass
-class Workspace:
-    """A data folder and a namespace of its own, and collectors that work there."""
-
-    settings: Settings
-    environment: dict[str, str]
-    namespace: str
-    output: Path
-
-    def start(self) -> subprocess.Popen[bytes]:
-        with self.output.open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tidegate", "collector"],
-                env=self.environment,
-                stdout=output,
-                stderr=output,
-            )
-
-    def writer(self, node: str = "flights-1", file_bytes: int = 2**20) -> EventWriter:
-        return EventWriter(self.settings.log_dir, node, file_bytes)
-
-    def write(self, writer: EventWriter, numbers: range) -> None:
-        origin = Origin("flights", "1.2.3", "local", writer.node, self.namespace)
-        for number in numbers:
-            event = make_event(
-                origin,
-                "request",
-                f"number {number}",
-                unix_ns=time.time_ns(),
-                fields={"tidegate": {"rows": number}},
-            )
-            writer.write(event)
+class Workspace(CollectorFolder):
+    """With a namespace of its own in the store."""
 
     def total(self, query: str = "event.dataset:tidegate.request") -> int:
         return int(self.ask(SearchRequest(self.own(query), size=0)).total)
@@ -90,34 +52,13 @@ class Workspace:
             refresh(store)
             return store.search(request)
 
-    def metric(self, name: str) -> float:
-        url = f"http://127.0.0.1:{self.settings.collector.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            text = answer.read().decode()
-        found = sample_value(text, f"tidegate_collector_{name}")
-        assert found is not None, text
-        return found
-
     def quarantined(self) -> list[dict[str, Any]]:
         path = self.settings.stack.data_dir / "collector" / "quarantine.ndjson"
         return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
 def make_workspace(folder: Path, **sections: dict[str, Any]) -> Workspace:
-    namespace = uuid.uuid4().hex
-    wanted: dict[str, dict[str, Any]] = {
-        "stack": {"data_dir": folder / "data"},
-        "collector": {"metrics_port": free_port(), "poll_seconds": 0.02, "batch_events": 200},
-        "service": {"namespace": namespace},
-    }
-    for name, values in sections.items():
-        wanted.setdefault(name, {}).update(values)
-    environment = dict(os.environ)
-    for section, values in wanted.items():
-        for name, value in values.items():
-            text = json.dumps(value) if isinstance(value, dict) else str(value)
-            environment[f"TIDEGATE_{section}__{name}".upper()] = text
-    return Workspace(load(**wanted), environment, namespace, folder / "output")
+    return Workspace(folder, sections, uuid.uuid4().hex)
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +80,6 @@ def workspace(tmp_path: Path, store_section: dict[str, Any]) -> Iterator[Workspa
     made = make_workspace(tmp_path, store=store_section)
     yield made
     assert "Traceback" not in made.output.read_text()
-
-
-def stop(process: subprocess.Popen[bytes]) -> int:
-    process.send_signal(signal.SIGTERM)
-    return process.wait(timeout=60)
 
 
 def test_repeated_kills_lose_and_duplicate_no_event(workspace: Workspace) -> None:
@@ -227,15 +163,7 @@ def test_elasticsearch_may_be_unavailable_temporarily(
 
 
 def test_fast_rotation_with_deletion_loses_no_event(tmp_path: Path) -> None:
-    workspace = make_workspace(
-        tmp_path,
-        collector={
-            "metrics_port": free_port(),
-            "poll_seconds": 0.02,
-            "keep_seconds": 0,
-            "keep_bytes": 0,
-        },
-    )
+    workspace = make_workspace(tmp_path, collector={"keep_seconds": 0, "keep_bytes": 0})
     writer = workspace.writer(file_bytes=5000)
     process = workspace.start()
 

@@ -5,82 +5,31 @@ The stand-in behaves as the real Logstash was measured to: docs/explanation/even
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
 from support.eventually import eventually
-from support.ports import free_port
-from tidegate.events.event import Origin, make_event
-from tidegate.events.writer import EventWriter
-from tidegate.runtime.metrics_text import sample_value
-
-ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "default")
+from support.processes.collector_process import CollectorFolder, stop
 
 
-@dataclass
-class Workspace:
-    """A data folder, and its collector process."""
+class Workspace(CollectorFolder):
+    """A collector that sends to the stand-in, with the password in this folder."""
 
-    folder: Path
-    double: LogstashDouble
-    port: int
-
-    @property
-    def logs(self) -> Path:
-        return self.folder / "data" / "logs"
-
-    @property
-    def output(self) -> str:
-        return (self.folder / "output").read_text()
-
-    def start(self) -> subprocess.Popen[bytes]:
-        settings = {
-            "STACK__DATA_DIR": self.folder / "data",
-            "COLLECTOR__METRICS_PORT": self.port,
-            "COLLECTOR__POLL_SECONDS": 0.02,
-            "COLLECTOR__BATCH_EVENTS": 200,
-            "COLLECTOR__SINK": "logstash",
-            "COLLECTOR__LOGSTASH__URL": self.double.url,
-            "COLLECTOR__LOGSTASH__PASSWORD_FILE": self.folder / "password",
-        }
-        environment = os.environ | {f"TIDEGATE_{name}": str(v) for name, v in settings.items()}
-        with (self.folder / "output").open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tidegate", "collector"],
-                env=environment,
-                stdout=output,
-                stderr=output,
-            )
-
-    def write(self, writer: EventWriter, numbers: range) -> None:
-        for number in numbers:
-            fields = {"tidegate": {"rows": number}}
-            writer.write(
-                make_event(ORIGIN, "request", "one more", unix_ns=time.time_ns(), fields=fields)
-            )
+    def __init__(self, folder: Path, double: LogstashDouble) -> None:
+        self.double, self.password = double, folder / "password"
+        self.password.write_text(PASSWORD)
+        logstash = {"url": double.url, "password_file": self.password}
+        super().__init__(folder, {"collector": {"sink": "logstash", "logstash": logstash}})
 
     def numbers(self) -> list[int]:
         """The sorted numbers of the stored events."""
         stored = list(self.double.stored.values())
         requests = (one for one in stored if one["event"]["dataset"] == "tidegate.request")
         return sorted(one["tidegate"]["rows"] for one in requests)
-
-    def metric(self, name: str) -> float:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
-            text = answer.read().decode()
-        found = sample_value(text, f"tidegate_collector_{name}")
-        assert found is not None, text
-        return found
 
 
 @pytest.fixture
@@ -91,21 +40,15 @@ def double() -> Iterator[LogstashDouble]:
 
 @pytest.fixture
 def workspace(tmp_path: Path, double: LogstashDouble) -> Iterator[Workspace]:
-    (tmp_path / "password").write_text(PASSWORD)
-    made = Workspace(tmp_path, double, free_port())
+    made = Workspace(tmp_path, double)
     yield made
-    assert "Traceback" not in made.output
-
-
-def stop(process: subprocess.Popen[bytes]) -> int:
-    process.send_signal(signal.SIGTERM)
-    return process.wait(timeout=60)
+    assert "Traceback" not in made.output.read_text()
 
 
 def test_a_logstash_that_is_down_full_or_silent_gets_all_events_later(
     workspace: Workspace, double: LogstashDouble
 ) -> None:
-    writer = EventWriter(workspace.logs, "flights-1")
+    writer = workspace.writer()
     process = workspace.start()
     workspace.write(writer, range(1000))
     eventually(lambda: len(workspace.numbers()) == 1000, "the first are delivered")
@@ -134,15 +77,15 @@ def test_a_logstash_that_is_down_full_or_silent_gets_all_events_later(
     assert stop(process) == 0
     assert workspace.numbers() == list(range(4000))
     assert max(double.seen.values()) > 1, "some were sent twice and stored once"
-    assert workspace.output.count("the sink is unavailable, retrying") == 3
-    assert workspace.output.count("the sink is available again") == 3
+    assert workspace.output.read_text().count("the sink is unavailable, retrying") == 3
+    assert workspace.output.read_text().count("the sink is available again") == 3
 
 
 def test_a_collector_killed_before_the_response_sends_the_batch_again(
     workspace: Workspace, double: LogstashDouble
 ) -> None:
     double.silent = True
-    workspace.write(EventWriter(workspace.logs, "flights-1"), range(150))
+    workspace.write(workspace.writer(), range(150))
     process = workspace.start()
     eventually(lambda: double.requests > 0, "it sends")
     process.kill()
@@ -155,12 +98,12 @@ def test_a_collector_killed_before_the_response_sends_the_batch_again(
 
 
 def test_a_wrong_password_is_reported_and_no_event_is_lost(workspace: Workspace) -> None:
-    (workspace.folder / "password").write_text("another")
-    workspace.write(EventWriter(workspace.logs, "flights-1"), range(10))
+    workspace.password.write_text("another")
+    workspace.write(workspace.writer(), range(10))
     process = workspace.start()
     eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
-    assert "collector.logstash.password_file: " in workspace.output
-    (workspace.folder / "password").write_text(PASSWORD)
+    assert "collector.logstash.password_file: " in workspace.output.read_text()
+    workspace.password.write_text(PASSWORD)
     eventually(
         lambda: len(workspace.numbers()) == 10, "they are delivered with the correct password"
     )
@@ -173,11 +116,13 @@ def test_a_stopping_collector_waits_for_its_destination_as_long_as_configured(
     # As in a pod, whose event files end with it.
     monkeypatch.setenv("TIDEGATE_COLLECTOR__LAST_PASS_SECONDS", "300")
     workspace.double.status = 503
-    workspace.write(EventWriter(workspace.logs, "flights-1"), range(50))
+    workspace.write(workspace.writer(), range(50))
     process = workspace.start()
     eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
     process.send_signal(signal.SIGTERM)
-    eventually(lambda: "delivering the remaining events" in workspace.output, "it stops")
+    eventually(
+        lambda: "delivering the remaining events" in workspace.output.read_text(), "it stops"
+    )
     before = workspace.double.requests
     eventually(lambda: workspace.double.requests >= before + 3, "it tries again while it stops")
     workspace.double.status = 0

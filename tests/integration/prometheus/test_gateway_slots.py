@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tidegate.rules.rule_files import write_rule_files
 from tidegate.rules.service_rules import ARRIVALS, BUSY, QUEUE, SLOTS
 from tidegate.settings import Settings
 from tools.generate.promtool.case_types import STEADY, RecordingCase
-from tools.generate.promtool.promtool_files import recording_tests
 
 pytestmark = pytest.mark.integration
 
@@ -83,14 +80,5 @@ CASES = (
 )  # fmt: skip
 
 
-def test_the_gateway_s_numbers_are_recorded_where_replicas_report_none(
-    tmp_path: Path, promtool: str
-) -> None:
-    write_rule_files(COMMAND, tmp_path / "rules")
-    (tmp_path / "tests").mkdir()
-    file = tmp_path / "tests" / "slots.yml"
-    file.write_text(recording_tests(CASES))
-    done = subprocess.run(
-        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_gateway_s_numbers_are_recorded_where_replicas_report_none(record: Any) -> None:
+    record(COMMAND, CASES)

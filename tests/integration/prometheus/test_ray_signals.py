@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from tidegate.rules.rule_files import write_rule_files
 from tidegate.rules.service_rules import BUSY, SLOTS
 from tidegate.settings import Settings
 from tools.generate.promtool.case_types import STEADY, RecordingCase
-from tools.generate.promtool.promtool_files import recording_tests
 
 pytestmark = pytest.mark.integration
 
@@ -140,22 +139,15 @@ HAPROXY_CASES = (
 
 @pytest.mark.parametrize(("ingress", "cases"), [("proxy", PROXY_CASES), ("haproxy", HAPROXY_CASES)])
 def test_the_series_of_the_gateway_are_recorded_from_ray(
-    tmp_path: Path, promtool: str, ingress: str, cases: tuple[RecordingCase, ...]
+    record: Any, ingress: str, cases: tuple[RecordingCase, ...]
 ) -> None:
-    write_rule_files(Settings(ray={"ingress": ingress}), tmp_path / "rules")
-    (tmp_path / "tests").mkdir()
-    file = tmp_path / "tests" / "ray.yml"
-    file.write_text(recording_tests(cases))
-    done = subprocess.run(
-        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    record(Settings(ray={"ingress": ingress}), cases)
 
 
 @pytest.mark.parametrize("ingress", ["proxy", "haproxy"])
 @pytest.mark.parametrize("nodes", [None, "/ray/prom_metrics_service_discovery.json"])
 def test_prometheus_accepts_the_configuration(
-    tmp_path: Path, promtool: str, ingress: str, nodes: str | None
+    tmp_path: Path, promtool: Callable[..., None], ingress: str, nodes: str | None
 ) -> None:
     settings = Settings(
         ray={"ingress": ingress, "application": "a.b-c", "metrics_targets": nodes},
@@ -164,10 +156,7 @@ def test_prometheus_accepts_the_configuration(
     file = tmp_path / "prometheus.yml"
     file.write_text(render_config(settings))
     write_rule_files(settings, tmp_path / "rules")
-    done = subprocess.run(
-        [promtool, "check", "config", str(file)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    promtool("check", "config", file)
     jobs: dict[str, dict[str, Any]] = {
         job["job_name"]: job for job in yaml.safe_load(file.read_text())["scrape_configs"]
     }
