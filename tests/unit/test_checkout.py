@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -50,17 +49,3 @@ def test_every_file_has_the_same_bytes(checkout: Path, names: set[str]) -> None:
     assert sorted(changed) == []
     eol = git(checkout, "ls-files", "--eol")
     assert [line for line in eol.splitlines() if "w/crlf" in line or "w/mixed" in line] == []
-
-
-def test_configuration_data_is_found_if_links_are_text_files(checkout: Path) -> None:
-    assert (checkout / "tidegate/observability").is_file()
-    program = "from tidegate.store import fields; print(fields.__file__, len(fields.catalogue()))"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(checkout))

