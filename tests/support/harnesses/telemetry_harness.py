@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from support.harnesses.event_files import events_in
+from support.samples.asgi_apps import Endpoint, app_with
 from tidegate.settings import Settings
 from tidegate.telemetry import Telemetry, instrument
 from tidegate.telemetry.request_record import Clock
@@ -78,6 +79,31 @@ class Harness:
         created = Telemetry(self.settings(**telemetry), clock=self.clock.as_clock(), ids=self.ids)
         self.telemetries.append(created)
         return created
+
+    async def get(
+        self,
+        endpoint: Endpoint,
+        url: str = "/",
+        *,
+        route: str = "",
+        headers: dict[str, str] | None = None,
+        **telemetry: Any,
+    ) -> httpx.Response:
+        """The answer of an instrumented application that has this endpoint only."""
+        app = app_with(endpoint, route or url)
+        self.instrument(app, **telemetry)
+        async with self.client(app) as client:
+            return await client.get(url, headers=headers)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The metrics of the last application."""
+        return self.telemetries[-1].registry
+
+    def exemplars(self) -> list[dict[str, str]]:
+        """The labels of all exemplars of its metrics."""
+        samples = (sample for family in self.registry.collect() for sample in family.samples)
+        return [sample.exemplar.labels for sample in samples if sample.exemplar]
 
     @asynccontextmanager
     async def client(self, app: Any, **kwargs: Any) -> AsyncIterator[httpx.AsyncClient]:

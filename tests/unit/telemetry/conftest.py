@@ -23,19 +23,8 @@ def _no_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Iterator[Harness]:
-    created = Harness(tmp_path)
-    yield created
-    for telemetry in created.telemetries:
-        telemetry.close()
-    created.telemetries.clear()
-    if any(thread.name == "OtelBatchSpanRecordProcessor" for thread in threading.enumerate()):
-        # End its exporter: one that still retries would draw random numbers during other tests.
-        gc.collect()
-
-
-@pytest.fixture
 def new_harness(tmp_path: Path) -> Iterator[Callable[[str], Harness]]:
+    """Makes one with a folder of this name."""
     created: list[Harness] = []
 
     def create(name: str) -> Harness:
@@ -46,6 +35,15 @@ def new_harness(tmp_path: Path) -> Iterator[Callable[[str], Harness]]:
     for each in created:
         for telemetry in each.telemetries:
             telemetry.close()
+        each.telemetries.clear()
+    if any(thread.name == "OtelBatchSpanRecordProcessor" for thread in threading.enumerate()):
+        # End its exporter: one that still retries would draw random numbers during other tests.
+        gc.collect()
+
+
+@pytest.fixture
+def harness(new_harness: Callable[[str], Harness]) -> Harness:
+    return new_harness("")
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import Response, StreamingResponse
@@ -16,11 +14,6 @@ from tidegate.telemetry import TelemetryMiddleware
 from tidegate.telemetry.telemetry import Telemetry
 
 FIRST_MS, REST_MS = 200, 20_000
-
-
-@pytest.fixture(params=["last_byte", "first_byte"])
-def until(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def streaming_app(harness: Harness) -> FastAPI:
@@ -65,34 +58,28 @@ def telemetry(harness: Harness, until: str) -> Telemetry:
 
 
 def sums(of: Telemetry, name: str, **labels: str) -> list[float]:
+    samples = (sample for family in of.registry.collect() for sample in family.samples)
     return [
         sample.value
-        for family in of.registry.collect()
-        for sample in family.samples
+        for sample in samples
         if sample.name == f"{name}_sum" and labels.items() <= sample.labels.items()
     ]
 
 
-async def serve(app: Any, harness: Harness, *paths: str) -> list[httpx.Response]:
-    async with harness.client(app) as client:
-        return [await client.get(path) for path in paths]
-
-
+@pytest.mark.parametrize("until", ["last_byte", "first_byte"])
 async def test_a_stream_is_measured_to_the_byte_of_the_setting(
     harness: Harness, until: str
 ) -> None:
     own = telemetry(harness, until)
-    app = TelemetryMiddleware(streaming_app(harness), own)
-    (response,) = await serve(app, harness, "/stream")
-    assert response.content == b"first" + b"more" * 4
+    async with harness.client(TelemetryMiddleware(streaming_app(harness), own)) as client:
+        assert (await client.get("/stream")).content == b"first" + b"more" * 4
     event = harness.event("request")
     assert event["event"]["duration"] == (FIRST_MS + REST_MS) * 1_000_000
     assert sums(own, "http_server_request_duration_seconds") == [20.2]
     first_byte = until == "first_byte"
     assert event["tidegate"].get("first_byte_ns") == (FIRST_MS * 1_000_000 if first_byte else None)
-    assert sums(own, "tidegate_first_byte_seconds", http_route="/stream") == (
-        [0.2] if first_byte else []
-    )
+    measured = sums(own, "tidegate_first_byte_seconds", http_route="/stream")
+    assert measured == ([0.2] if first_byte else [])
     # With an objective for the first byte, a stream that begins within it is not slow, so it has no spans.
     assert bool(harness.events("span")) is not first_byte
 
@@ -112,7 +99,8 @@ async def test_the_metric_does_not_wait_for_the_end_of_the_stream(harness: Harne
     async def stream() -> StreamingResponse:
         return StreamingResponse(pieces())
 
-    await serve(TelemetryMiddleware(app, own), harness, "/stream")
+    async with harness.client(TelemetryMiddleware(app, own)) as client:
+        await client.get("/stream")
     assert seen == [[0.2]]
     assert sums(own, "tidegate_first_byte_seconds", http_route="/stream") == [0.2]
 
@@ -126,11 +114,11 @@ async def test_a_stream_that_begins_late_is_slow(harness: Harness) -> None:
     assert {event["span"]["name"] for event in harness.events("span")} >= {"GET /stream"}
 
 
-async def test_a_response_without_a_body_or_with_an_exception_counts_to_its_end(
+async def test_without_a_body_or_with_an_exception_a_response_counts_to_its_end(
     harness: Harness,
 ) -> None:
     own = telemetry(harness, "first_byte")
-    app = TelemetryMiddleware(streaming_app(harness), own)
-    await serve(app, harness, "/empty", "/broken")
-    for route in ("/empty", "/broken"):
-        assert sums(own, "tidegate_first_byte_seconds", http_route=route) == [0.2]
+    async with harness.client(TelemetryMiddleware(streaming_app(harness), own)) as client:
+        for route in ("/empty", "/broken"):
+            await client.get(route)
+            assert sums(own, "tidegate_first_byte_seconds", http_route=route) == [0.2]

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from support.harnesses.telemetry_harness import Harness
+from support.samples.plain_asgi import plain_app
 from tidegate.events.event import Origin
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import instrument
@@ -33,9 +34,7 @@ async def test_without_settings_they_are_read_from_the_environment(
 ) -> None:
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "there"))
     monkeypatch.setenv("TIDEGATE_SERVICE__NAME", "cakes")
-    monkeypatch.setenv(
-        "TIDEGATE_TELEMETRY__SAMPLE_RATIO", "0"
-    )  # otherwise one request in 20 has spans
+    monkeypatch.setenv("TIDEGATE_TELEMETRY__SAMPLE_RATIO", "0")  # no spans by chance
     app = FastAPI(version="4.2")
     telemetry = instrument(app)
     async with harness.client(app) as client:
@@ -43,8 +42,7 @@ async def test_without_settings_they_are_read_from_the_environment(
     telemetry.close()
     (path,) = (tmp_path / "there" / "logs").iterdir()
     service = orjson.loads(path.read_bytes())["service"]
-    assert service["name"] == "cakes"
-    assert service["version"] == "4.2"
+    assert (service["name"], service["version"]) == ("cakes", "4.2")
     assert path.name.startswith(service["node"]["name"] + ".")
 
 
@@ -59,29 +57,26 @@ def test_a_hostname_is_converted_to_a_valid_file_name(
 def test_the_origin_can_be_an_argument(tmp_path: Path) -> None:
     origin = Origin("s", "v", "e", "n", "ns")
     telemetry = instrument(Starlette(), settings(tmp_path), origin=origin)
-    assert telemetry.origin == origin
-    assert telemetry.writer.node == "n"
     telemetry.close()
+    assert (telemetry.origin, telemetry.writer.node) == (origin, "n")
 
 
-def test_an_app_is_instrumented_once(harness: Harness) -> None:
-    app = Starlette()
-    harness.instrument(app)
-    with pytest.raises(RuntimeError, match="already"):
-        harness.instrument(app)
-
-
-async def test_an_app_is_instrumented_before_it_starts(harness: Harness) -> None:
-    app = Starlette()
-    async with harness.client(app) as client:
+async def test_an_app_is_instrumented_once_and_before_it_starts(harness: Harness) -> None:
+    once, started = Starlette(), Starlette()
+    harness.instrument(once)
+    async with harness.client(started) as client:
         await client.get("/")
-    with pytest.raises(RuntimeError, match="before"):
-        harness.instrument(app)
+    for app, reason in ((once, "already"), (started, "before")):
+        with pytest.raises(RuntimeError, match=reason):
+            harness.instrument(app)
 
 
-def test_only_a_starlette_app_can_be_instrumented(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="got function"):
-        instrument(lambda: None, settings(tmp_path))  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("app", "named"), [(lambda: None, "got function"), (plain_app, "TelemetryMiddleware")]
+)
+def test_only_a_starlette_app_can_be_instrumented(tmp_path: Path, app: Any, named: str) -> None:
+    with pytest.raises(TypeError, match=named):
+        instrument(app, settings(tmp_path))
 
 
 def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
@@ -109,8 +104,7 @@ async def test_two_apps_in_one_process_and_folder_do_not_collide(harness: Harnes
         async with harness.client(app) as client:
             for _ in range(times):
                 await client.get("/")
-    assert len(harness.events("request")) == 3
-    assert len(harness.events("span")) == 3
+    assert [len(harness.events(name)) for name in ("request", "span")] == [3, 3]
     assert len(list((harness.folder / "logs").iterdir())) == 2
     assert sum(telemetry.writer.lost for telemetry in telemetries) == 0
 
@@ -218,8 +212,7 @@ def test_prefork_workers_have_their_own_node_names_and_files(tmp_path: Path, end
     assert sorted(nodes) == sorted(processes)
     for events in nodes.values():
         datasets = [event["event"]["dataset"] for event in events]
-        assert datasets.count("tidegate.request") == 5
-        assert datasets.count("tidegate.span") == 5
+        assert [datasets.count(f"tidegate.{name}") for name in ("request", "span")] == [5, 5]
     everything = [event for events in nodes.values() for event in events]
     assert len({event["event"]["id"] for event in everything}) == len(everything)
     traces = [e["trace"]["id"] for e in everything if e["event"]["dataset"] == "tidegate.request"]
@@ -236,9 +229,8 @@ def test_prefork_workers_have_their_own_node_names_and_files(tmp_path: Path, end
     ],
 )
 def test_the_service_name_defaults_to_the_title_or_the_module(
-    title: str, configured: str, name: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    title: str, configured: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     if configured:
         monkeypatch.setenv("TIDEGATE_SERVICE__NAME", configured)
     app = FastAPI(title=title) if title else Starlette()

@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from support.harnesses.telemetry_harness import Harness
+from support.samples.asgi_apps import app_with, ok
 from tidegate.settings import Settings
 from tidegate.telemetry import TelemetryMiddleware, duration_edges, shared_metrics
 from tidegate.telemetry.metrics import RequestMetrics
@@ -33,20 +34,20 @@ def test_the_bucket_bounds_increase_and_include_the_objective(objective: float) 
     assert {0.005, 10.0, 60.0} <= set(edges)
 
 
-async def read(harness: Harness, app: Any, path: str = "/metrics", **headers: str) -> Any:
+async def read(harness: Harness, app: Any, **headers: str) -> Any:
+    """The response at /metrics."""
     async with harness.client(app) as client:
-        response = await client.get(path, headers=headers)
+        response = await client.get("/metrics", headers=headers)
     assert response.status_code == 200
     return response
 
 
-def series(text: str, name: str, parse: Any = classic) -> dict[frozenset[tuple[str, str]], Any]:
-    return {
-        frozenset(sample.labels.items()): sample
-        for family in parse(text)
-        for sample in family.samples
-        if sample.name == name
-    }
+def samples(text: str, name: str, parse: Any = classic) -> list[Any]:
+    return [sample for family in parse(text) for sample in family.samples if sample.name == name]
+
+
+def values(text: str, name: str, parse: Any = classic) -> list[float]:
+    return [sample.value for sample in samples(text, name, parse)]
 
 
 async def test_requests_are_counted_by_route_method_and_status(harness: Harness) -> None:
@@ -61,25 +62,20 @@ async def test_requests_are_counted_by_route_method_and_status(harness: Harness)
             await client.get(path)
         await client.request("BREW", "/items/200")
     text = (await read(harness, app)).text
-    counts = series(text, "http_server_request_duration_seconds_count")
-    assert {
-        (s.labels["http_route"], s.labels["http_request_method"],
-         s.labels["http_response_status_code"]): s.value
-        for s in counts.values()
-    } == {
+    counts = samples(text, "http_server_request_duration_seconds_count")
+    names = ("http_route", "http_request_method", "http_response_status_code")
+    assert {tuple(s.labels[name] for name in names): s.value for s in counts} == {
         ("/items/{status}", "GET", "200"): 2,
         ("/items/{status}", "GET", "201"): 1,
         ("", "GET", "404"): 1,
         ("/items/{status}", "_OTHER", "405"): 1,
-    }  # fmt: skip
-    buckets = series(text, "http_server_request_duration_seconds_bucket")
-    edges = {float(s.labels["le"]) for s in buckets.values()}
+    }
+    buckets = samples(text, "http_server_request_duration_seconds_bucket")
+    edges = {float(s.labels["le"]) for s in buckets}
     assert edges == {*duration_edges(0.5), float("inf")}
 
 
-async def test_a_client_that_accepts_openmetrics_gets_exemplars_of_sampled_traces(
-    harness: Harness,
-) -> None:
+async def test_a_client_of_openmetrics_gets_exemplars_of_sampled_traces(harness: Harness) -> None:
     async def item(request: Request) -> Response:
         harness.clock.advance_ms(int(request.path_params["ms"]))
         return Response()
@@ -90,18 +86,12 @@ async def test_a_client_that_accepts_openmetrics_gets_exemplars_of_sampled_trace
         await client.get("/20")
         await client.get("/700")
     response = await read(harness, app, **OPENMETRICS)
-    assert response.headers["content-type"].startswith(
-        "application/openmetrics-text; version=1.0.0"
-    )
-    buckets = series(response.text, "http_server_request_duration_seconds_bucket", openmetrics)
-    exemplars = [s for s in buckets.values() if s.exemplar]
-    (slow,) = exemplars
+    assert response.headers["content-type"].startswith("application/openmetrics-text; version=1")
+    buckets = samples(response.text, "http_server_request_duration_seconds_bucket", openmetrics)
+    (slow,) = (sample for sample in buckets if sample.exemplar)
     event = harness.events("request")[1]
-    assert slow.labels["le"] == "0.75"
-    assert slow.exemplar.labels == {
-        "trace_id": event["trace"]["id"],
-        "span_id": event["span"]["id"],
-    }
+    ids = {"trace_id": event["trace"]["id"], "span_id": event["span"]["id"]}
+    assert (slow.labels["le"], slow.exemplar.labels) == ("0.75", ids)
     assert slow.exemplar.value == pytest.approx(0.7)
 
 
@@ -110,7 +100,7 @@ async def test_a_client_that_accepts_openmetrics_gets_exemplars_of_sampled_trace
     ["", "*/*", "text/html", "text/plain;version=0.0.4", "application/openmetrics-text;version=x"],
 )
 async def test_other_clients_get_the_text_format(harness: Harness, accept: str) -> None:
-    app = Starlette(routes=[Route("/", empty)])
+    app = app_with(ok)
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         await client.get("/")
@@ -128,11 +118,10 @@ async def test_the_metrics_include_those_of_the_process_and_of_the_app(harness: 
     telemetry.writer.lost = 7
     text = (await read(harness, app)).text
     for name in ("process_cpu_seconds_total", "python_info", "python_gc_collections_total"):
-        assert series(text, name)
-    assert [s.value for s in series(text, "cakes_total").values()] == [3]
-    assert [s.value for s in series(text, "tidegate_events_lost_total").values()] == [7]
-    node = telemetry.origin.node
-    assert f'tidegate_replica_info{{node="{node}"}} 1' in text
+        assert samples(text, name)
+    assert values(text, "cakes_total") == [3]
+    assert values(text, "tidegate_events_lost_total") == [7]
+    assert f'tidegate_replica_info{{node="{telemetry.origin.node}"}} 1' in text
 
 
 def own_metrics(registry: CollectorRegistry, kind: str) -> Any:
@@ -161,9 +150,8 @@ async def test_the_metrics_of_the_app_itself_are_kept_and_ours_are_added(
     registry = CollectorRegistry()
     Counter("cakes", "Cakes baked.", registry=registry).inc(3)
     name = "http_server_request_duration_seconds"
-    Histogram(name, "Of OpenTelemetry.", ["http_scheme"], registry=registry).labels("http").observe(
-        1
-    )
+    theirs = Histogram(name, "Of OpenTelemetry.", ["http_scheme"], registry=registry)
+    theirs.labels("http").observe(1)
     app = own_metrics(registry, kind)
     served: Any = app
     if wrapped:
@@ -177,15 +165,11 @@ async def test_the_metrics_of_the_app_itself_are_kept_and_ours_are_added(
         is_open = response.headers["content-type"].startswith("application/openmetrics-text")
         assert is_open == (kind == "mounted" and accept != "*/*")
         parse = openmetrics if is_open else classic
-        assert [s.value for s in series(response.text, "cakes_total", parse).values()] == [3]
-        assert series(response.text, "process_cpu_seconds_total", parse)
+        assert values(response.text, "cakes_total", parse) == [3]
+        assert samples(response.text, "process_cpu_seconds_total", parse)
         # Ours has the labels and the buckets that the rules query.
-        (labels,) = series(response.text, f"{name}_count", parse)
-        assert dict(labels).keys() == {
-            "http_route",
-            "http_request_method",
-            "http_response_status_code",
-        }
+        (ours,) = samples(response.text, f"{name}_count", parse)
+        assert {*ours.labels} == {"http_route", "http_request_method", "http_response_status_code"}
         assert response.text.count(f"# TYPE {name} ") == 1
         assert response.text.count("http_scheme") == 0
     assert caplog.text.count("a GET /metrics of its own") == 1
@@ -201,10 +185,7 @@ def test_of_a_metric_that_is_written_without_comments_ours_is_kept_too() -> None
 
 @pytest.mark.parametrize("fault", ["raises", "hangs", "never ends"])
 async def test_metrics_of_the_app_that_fail_leave_ours(
-    harness: Harness,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    fault: str,
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     monkeypatch.setattr(shared_metrics, "ANSWER_SECONDS", 0.01 if fault == "hangs" else 60)
 
@@ -219,7 +200,7 @@ async def test_metrics_of_the_app_that_fail_leave_ours(
             await asyncio.Event().wait()
         return StreamingResponse(endless(), media_type="text/plain")
 
-    app = Starlette(routes=[Route("/metrics", metrics)])
+    app = app_with(metrics, "/metrics")
     harness.instrument(app)
     for _ in range(2):
         assert "python_info" in (await read(harness, app)).text
@@ -243,8 +224,7 @@ async def test_an_answer_of_the_app_that_is_no_exposition_is_left_to_all_but_scr
 async def test_metrics_are_served_despite_a_catch_all_route_and_below_a_root_path(
     harness: Harness,
 ) -> None:
-    everything = Starlette(routes=[Route("/{rest:path}", empty)])
-    app = FastAPI(routes=[Mount("/", everything)])
+    app = FastAPI(routes=[Mount("/", app_with(ok, "/{rest:path}"))])
     harness.instrument(app)
     for path in ("/metrics", "/proxy/metrics"):
         async with harness.client(app, root_path="/proxy") as client:
@@ -256,14 +236,6 @@ def test_the_buckets_include_the_objective_of_the_settings() -> None:
     settings = Settings(slo={"latency_seconds": 0.321})
     metrics = RequestMetrics(settings.slo, lambda: 0, lambda: "flights-1")
     metrics.observe("/", "GET", 200, 0.32, None)
-    edges = {
-        sample.labels["le"]
-        for family in metrics.registry.collect()
-        for sample in family.samples
-        if sample.name.endswith("_bucket")
-    }
-    assert "0.321" in edges
-
-
-async def empty(request: Request) -> Response:
-    return Response()
+    text = generate_latest(metrics.registry).decode()
+    buckets = samples(text, "http_server_request_duration_seconds_bucket")
+    assert "0.321" in {sample.labels["le"] for sample in buckets}

@@ -13,7 +13,7 @@ from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
 from support.samples.plain_asgi import plain_app
 from tidegate.settings import SettingsError
-from tidegate.telemetry import TelemetryMiddleware
+from tidegate.telemetry import Telemetry, TelemetryMiddleware
 
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
 
@@ -44,25 +44,16 @@ def test_closing_frees_the_port_and_opening_uses_it_again(harness: Harness) -> N
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
 
 
-def test_a_port_that_is_taken_stops_the_start(harness: Harness) -> None:
+def test_a_port_or_an_address_that_cannot_be_used_stops_the_start(harness: Harness) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(
-            SettingsError,
-            match=rf"^telemetry\.metrics_port: port {port} on 127\.0\.0\.1 is taken; choose a free one",
-        ):
+        said = rf"^telemetry\.metrics_port: port {port} on 127\.0\.0\.1 is taken; choose a free one"
+        with pytest.raises(SettingsError, match=said):
             harness.telemetry(metrics_port=port)
-
-
-def test_an_address_that_cannot_be_used_is_named(harness: Harness) -> None:
     settings = harness.settings(metrics_port=free_port())
-    stack = settings.stack.model_copy(update={"metrics_host": "192.0.2.1"})
-    from tidegate.telemetry import Telemetry
-
-    with pytest.raises(
-        SettingsError, match=r"cannot listen on 192\.0\.2\.1:\d+ .*stack\.metrics_host"
-    ):
-        Telemetry(settings.model_copy(update={"stack": stack}))
+    elsewhere = settings.stack.model_copy(update={"metrics_host": "192.0.2.1"})
+    with pytest.raises(SettingsError, match=r"listen on 192\.0\.2\.1:\d+ .*stack\.metrics_host"):
+        Telemetry(settings.model_copy(update={"stack": elsewhere}))
 
 
 def test_a_forked_process_does_not_keep_the_port_taken(harness: Harness) -> None:

@@ -8,9 +8,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from support.harnesses.telemetry_harness import START_NS, Harness
+from support.samples.asgi_apps import app_with, ok
 from tidegate.telemetry import current_ids, get_logger, span
 from tidegate.telemetry.request_record import MAX_SPANS, SpanRecord, record_of
 
@@ -40,10 +41,7 @@ async def test_a_span_keeps_its_id_if_two_threads_ask_for_it_at_once(harness: Ha
         spans.append(SpanRecord(record, "child", new_id, {}))
         return Response()
 
-    app = Starlette(routes=[Route("/", answer)])
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        await client.get("/")
+    await harness.get(answer)
     first = spans[0].span_id
     assert [first, spans[0].span_id] == [found[1]] * 2
 
@@ -60,11 +58,7 @@ async def test_the_spans_of_a_sampled_request_are_events(harness: Harness) -> No
             predicting.set(label="late")
         return Response()
 
-    app = Starlette(routes=[Route("/predict", predict)])
-    harness.instrument(app, sample_ratio=1)
-    async with harness.client(app) as client:
-        await client.get("/predict")
-
+    await harness.get(predict, "/predict", sample_ratio=1)
     request = harness.event("request")
     spans = by_name(harness)
     assert spans.keys() == {"GET /predict", "queue wait", "predict", "tree"}
@@ -73,31 +67,24 @@ async def test_the_spans_of_a_sampled_request_are_events(harness: Harness) -> No
     assert "parent" not in server
     assert server["event"]["duration"] == 18_000_000
     assert spans["queue wait"]["event"]["start"] == "2023-11-14T22:13:20.001000Z"
-    assert spans["queue wait"]["event"]["duration"] == 10_000_000
-    assert spans["predict"]["event"]["duration"] == 7_000_000
     assert spans["predict"]["tidegate"]["attributes"] == {"rows": 3, "label": "late"}
     assert spans["predict"]["span"]["kind"] == "internal"
-    assert spans["tree"]["event"]["duration"] == 2_000_000
-    assert spans["queue wait"]["parent"] == {"id": request["span"]["id"]}
-    assert spans["predict"]["parent"] == {"id": request["span"]["id"]}
-    assert spans["tree"]["parent"] == {"id": spans["predict"]["span"]["id"]}
+    own, predicting_id = request["span"]["id"], spans["predict"]["span"]["id"]
+    inner = {"queue wait": (10, own), "predict": (7, own), "tree": (2, predicting_id)}
+    for name, (milliseconds, parent) in inner.items():
+        assert spans[name]["event"]["duration"] == milliseconds * 1_000_000
+        assert spans[name]["parent"] == {"id": parent}
     for event in spans.values():
         assert event["trace"] == request["trace"]
         assert event["event"]["outcome"] == "success"
-        assert event["data_stream"] == {
-            "type": "traces",
-            "dataset": "tidegate.span",
-            "namespace": "default",
-        }
+        stream = {"type": "traces", "dataset": "tidegate.span", "namespace": "default"}
+        assert event["data_stream"] == stream
     assert len({event["event"]["id"] for event in spans.values()}) == 4
 
 
 async def test_the_wait_in_the_gateway_is_a_span(harness: Harness) -> None:
-    app = Starlette(routes=[Route("/", empty)])
-    harness.instrument(app, sample_ratio=1)
     stamp = f"t={(START_NS - 2_000_000_000) // 1000}"
-    async with harness.client(app) as client:
-        await client.get("/", headers={"x-request-start": stamp})
+    await harness.get(ok, headers={"x-request-start": stamp}, sample_ratio=1)
     spans = by_name(harness)
     assert spans["GET /"]["event"]["duration"] == 2_000_000_000
     assert spans["gateway wait"]["event"]["duration"] == 2_000_000_000
@@ -125,29 +112,16 @@ async def test_failed_and_slow_requests_and_those_of_a_sampled_trace_are_sampled
         harness.clock.advance_ms(milliseconds)
         return Response(status_code=status)
 
-    app = Starlette(routes=[Route("/", endpoint)])
-    telemetry = harness.instrument(app, sample_ratio=0)
-    async with harness.client(app) as client:
-        response = await client.get("/", headers=headers)
+    response = await harness.get(endpoint, headers=headers, sample_ratio=0)
     assert bool(harness.events("span")) is sampled
     assert response.headers["traceresponse"].endswith("-01" if sampled else "-00")
-    exemplars = [
-        sample.exemplar
-        for family in telemetry.registry.collect()
-        for sample in family.samples
-        if sample.exemplar
-    ]
     event = harness.event("request")
-    if sampled:
-        assert [exemplar.labels for exemplar in exemplars] == [
-            {"trace_id": event["trace"]["id"], "span_id": event["span"]["id"]}
-        ]
-    else:
-        assert exemplars == []
+    exemplar = {"trace_id": event["trace"]["id"], "span_id": event["span"]["id"]}
+    assert harness.exemplars() == ([exemplar] if sampled else [])
 
 
 async def test_a_caller_can_cause_sampling_up_to_a_rate(harness: Harness) -> None:
-    app = Starlette(routes=[Route("/", empty)])
+    app = app_with(ok)
     harness.instrument(app, sample_ratio=0, caller_traces_per_second=10)
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
     async with harness.client(app) as client:
@@ -170,17 +144,16 @@ async def test_an_exception_marks_the_span_as_failed(harness: Harness) -> None:
             raise ValueError("no such airport")
         return Response()
 
-    app = Starlette(routes=[Route("/", endpoint)])
-    harness.instrument(app, sample_ratio=1)
-    async with harness.client(app) as client:
-        await client.get("/")
+    await harness.get(endpoint, sample_ratio=1)
     spans = by_name(harness)
-    assert spans["inner"]["event"]["outcome"] == "failure"
+    assert [spans[name]["event"]["outcome"] for name in ("inner", "outer")] == [
+        "failure",
+        "success",
+    ]
     assert spans["inner"]["log"]["level"] == "error"
-    assert spans["inner"]["error"]["type"] == "ValueError"
-    assert spans["inner"]["error"]["message"] == "no such airport"
-    assert "Traceback" in spans["inner"]["error"]["stack_trace"]
-    assert spans["outer"]["event"]["outcome"] == "success"
+    error = spans["inner"]["error"]
+    assert (error["type"], error["message"]) == ("ValueError", "no such airport")
+    assert "Traceback" in error["stack_trace"]
 
 
 async def test_an_open_span_ends_with_the_request(harness: Harness) -> None:
@@ -193,24 +166,18 @@ async def test_an_open_span_ends_with_the_request(harness: Harness) -> None:
         harness.clock.advance_ms(4)
         return Response()
 
-    app = Starlette(routes=[Route("/", endpoint)])
-    harness.instrument(app, sample_ratio=1)
-    async with harness.client(app) as client:
-        await client.get("/")
+    await harness.get(endpoint, sample_ratio=1)
     assert by_name(harness)["open"]["event"]["duration"] == 4_000_000
 
 
-async def test_the_first_spans_of_a_request_are_recorded_up_to_a_limit(harness: Harness) -> None:
+async def test_the_first_spans_of_a_request_are_recorded(harness: Harness) -> None:
     async def endpoint(request: Request) -> Response:
         for number in range(MAX_SPANS + 5):
             with span(f"{number}"):
                 pass
         return Response()
 
-    app = Starlette(routes=[Route("/", endpoint)])
-    harness.instrument(app, sample_ratio=1)
-    async with harness.client(app) as client:
-        await client.get("/")
+    await harness.get(endpoint, sample_ratio=1)
     assert len(harness.events("span")) == MAX_SPANS + 1
 
 
@@ -225,28 +192,17 @@ async def test_log_records_have_the_id_of_the_innermost_span(harness: Harness) -
         get_logger("a").info("outside")
         return Response()
 
-    app = Starlette(routes=[Route("/", endpoint)])
-    harness.instrument(app, sample_ratio=1)
-    async with harness.client(app) as client:
-        await client.get("/")
-    spans = by_name(harness)
-    records = harness.events("app")
-    assert [record["span"]["id"] for record in records] == [
-        spans["GET /"]["span"]["id"],
-        spans["inside"]["span"]["id"],
-        spans["GET /"]["span"]["id"],
-    ]
-    assert {record["trace"]["id"] for record in records} == {
-        harness.event("request")["trace"]["id"]
-    }
-    assert seen == [(records[1]["trace"]["id"], records[1]["span"]["id"])]
+    await harness.get(endpoint, sample_ratio=1)
+    outside, inside = (by_name(harness)[name]["span"]["id"] for name in ("GET /", "inside"))
+    records, trace = harness.events("app"), harness.event("request")["trace"]
+    assert [record["span"]["id"] for record in records] == [outside, inside, outside]
+    assert [record["trace"] for record in records] == [trace] * 3
+    assert seen == [(trace["id"], inside)]
     assert current_ids() is None
 
 
-async def test_the_request_of_a_mounted_instrumented_app_is_a_child_span(
-    harness: Harness,
-) -> None:
-    inner = Starlette(routes=[Route("/item", empty)])
+async def test_the_request_of_a_mounted_app_is_a_child_span(harness: Harness) -> None:
+    inner = app_with(ok, "/item")
     outer = Starlette(routes=[Mount("/shop", inner)])
     harness.instrument(inner, sample_ratio=0)
     harness.instrument(outer, sample_ratio=1)
@@ -256,29 +212,18 @@ async def test_the_request_of_a_mounted_instrumented_app_is_a_child_span(
     first, second = harness.events("request")
     assert first["parent"] == {"id": second["span"]["id"]}
     assert first["trace"] == second["trace"]
-    assert first["tidegate"]["route"] == "/item"
-    assert second["tidegate"]["route"] == "/shop/item"
+    assert [one["tidegate"]["route"] for one in (first, second)] == ["/item", "/shop/item"]
     assert response.headers.get_list("traceresponse") == [
         f"00-{second['trace']['id']}-{second['span']['id']}-01"
     ]
     kinds = {event["span"]["id"]: event["span"]["kind"] for event in harness.events("span")}
-    assert kinds[first["span"]["id"]] == "internal"
-    assert kinds[second["span"]["id"]] == "server"
+    assert [kinds[one["span"]["id"]] for one in (first, second)] == ["internal", "server"]
 
 
-async def test_invalid_attributes_fail_no_request(
-    harness: Harness, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_invalid_attributes_fail_no_request(harness: Harness) -> None:
     async def endpoint(request: Request) -> Response:
         with span("odd", nothing=None, thing=object(), fine=1):
             return Response()
 
-    app = Starlette(routes=[Route("/", endpoint)])
-    harness.instrument(app, sample_ratio=1)
-    async with harness.client(app) as client:
-        assert (await client.get("/")).status_code == 200
+    assert (await harness.get(endpoint, sample_ratio=1)).status_code == 200
     assert by_name(harness)["odd"]["tidegate"]["attributes"]["fine"] == 1
-
-
-async def empty(request: Request) -> Response:
-    return Response()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
 from support.harnesses.telemetry_harness import Harness
 from support.samples.plain_asgi import plain_app
@@ -58,8 +59,6 @@ async def test_a_name_that_is_known_late_is_used_from_then_on(
 
 
 def test_a_name_that_is_known_at_the_start_is_used_at_once(tmp_path: Path) -> None:
-    from starlette.applications import Starlette
-
     telemetry = instrument(Starlette(), settings(tmp_path), node_name=lambda: "shop-7")
     telemetry.close()
     assert telemetry.origin.node == telemetry.writer.node == "shop-7"
@@ -69,8 +68,7 @@ def test_the_setting_takes_precedence(tmp_path: Path) -> None:
     replica = Replica()
     telemetry = Telemetry(settings(tmp_path, node_name="shop-1"), node_name=replica)
     telemetry.close()
-    assert telemetry.origin.node == "shop-1"
-    assert replica.asked == 0
+    assert (telemetry.origin.node, replica.asked) == ("shop-1", 0)
 
 
 def test_a_label_is_a_valid_file_name() -> None:

@@ -37,10 +37,10 @@ REQUESTS: Reqs = [
     ("BREW", "/items/3", {}),
     ("GET", "/nowhere", {}),
     ("GET", "/items/3/", {}),
-    ("GET", "/bad", {}),
+    ("GET", "/fails/500", {}),
+    ("GET", "/fails/503", {}),
     ("GET", "/broken", {}),
-    ("GET", "/half-way", {}),
-    ("GET", "/unavailable", {}),
+    ("GET", "/stream?broken=true", {}),
     ("GET", "/stream", {}),
     ("GET", "/api/v1/things/4", {}),
     ("GET", "/mounted/inner/5", {}),
@@ -83,25 +83,17 @@ def fastapi_app() -> FastAPI:
     async def lines(order_id: int, line: Line) -> int:
         return order_id + line.amount
 
-    @app.get("/bad")
-    async def bad() -> None:
-        raise HTTPException(500, "on purpose")
+    @app.get("/fails/{status}")
+    async def fails(status: int) -> None:
+        raise HTTPException(status, "on purpose")
 
     @app.get("/broken")
     async def broken() -> None:
         raise ValueError("not on purpose")
 
-    @app.get("/half-way")
-    async def half_way() -> StreamingResponse:
-        return StreamingResponse(chunks(broken=True))
-
-    @app.get("/unavailable")
-    async def unavailable() -> None:
-        raise HTTPException(503)
-
     @app.get("/stream")
-    async def stream() -> StreamingResponse:
-        return StreamingResponse(chunks(broken=False))
+    async def stream(*, broken: bool = False) -> StreamingResponse:
+        return StreamingResponse(chunks(broken=broken))
 
     @router.get("/things/{thing}")
     async def thing(thing: int) -> int:

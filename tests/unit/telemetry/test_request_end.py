@@ -30,10 +30,22 @@ from support.samples.asgi_apps import (
 from tidegate.telemetry import annotate, outgoing_headers, span
 
 
+def streaming(chunks: AsyncIterator[Any]) -> Starlette:
+    async def stream(request: Request) -> Response:
+        return StreamingResponse(chunks)
+
+    return app_with(stream)
+
+
+async def forever() -> AsyncIterator[bytes]:
+    while True:
+        yield b"more"
+        await asyncio.sleep(0)
+
+
 async def test_the_event_is_written_before_the_client_has_its_response(harness: Harness) -> None:
-    app = app_with(ok)
+    app, written = app_with(ok), list[int]()
     harness.instrument(app)
-    written: list[int] = []
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
@@ -53,10 +65,7 @@ async def test_a_stream_is_not_buffered_and_its_duration_ends_with_it(harness: H
             assert seen[-1][0] == chunk  # the client has it before the next one is generated
             assert not harness.events("request")
 
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(chunks())
-
-    app = app_with(stream)
+    app = streaming(chunks())
     harness.instrument(app)
 
     async def send(message: Message) -> None:
@@ -95,59 +104,39 @@ async def test_each_kind_of_last_message_ends_the_request_once(
     assert harness.event("request")["event"]["outcome"] == "success"
 
 
-async def test_what_runs_after_the_answer_does_not_count(harness: Harness) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_runs_after_the_answer_does_not_count(harness: Harness, *, fails: bool) -> None:
     async def later() -> None:
         harness.clock.advance_ms(1000)
         annotate(late=True)
         with span("too late"):
             pass
+        if fails:
+            raise ApplicationError
 
     async def endpoint(request: Request) -> Response:
         return Response(background=BackgroundTask(later))
 
-    app = app_with(endpoint)
-    harness.instrument(app, sample_ratio=1)
-    async with harness.client(app) as client:
-        await client.get("/")
+    assert (await harness.get(endpoint, sample_ratio=1)).status_code == 200
     event = harness.event("request")
-    assert event["event"]["duration"] == 0
+    assert (event["event"]["duration"], event["event"]["outcome"]) == (0, "success")
     assert "late" not in event["tidegate"]
     assert len(harness.events("span")) == 1
 
 
-async def test_an_exception_after_the_answer_leaves_its_event_alone(harness: Harness) -> None:
-    async def later() -> None:
-        raise ApplicationError
-
-    async def endpoint(request: Request) -> Response:
-        return Response(background=BackgroundTask(later))
-
-    app = app_with(endpoint)
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        assert (await client.get("/")).status_code == 200
-    assert harness.event("request")["event"]["outcome"] == "success"
-
-
-async def test_an_exception_after_the_answer_began_is_a_failure_of_status_200(
-    harness: Harness,
-) -> None:
+async def test_an_exception_in_a_stream_is_a_failure_of_status_200(harness: Harness) -> None:
     async def broken() -> AsyncIterator[str]:
         yield "first"
         harness.clock.advance_ms(20)
         raise ApplicationError("half-way")
 
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(broken())
-
-    app = app_with(stream)
+    app = streaming(broken())
     harness.instrument(app, sample_ratio=0)
     async with harness.client(app) as client:
         await client.get("/")
     event = harness.event("request")
     assert event["http"]["response"]["status_code"] == 200
-    assert event["event"]["outcome"] == "failure"
-    assert event["event"]["duration"] == 20_000_000
+    assert (event["event"]["outcome"], event["event"]["duration"]) == ("failure", 20_000_000)
     assert event["error"]["message"] == "half-way"
     assert harness.events("span")
 
@@ -156,16 +145,12 @@ async def test_an_exception_after_the_answer_began_is_a_failure_of_status_200(
     ("messages", "status", "message"),
     [
         ([], 500, "without a response"),
-        (
-            [
-                {"type": "http.response.start", "status": 200, "headers": []},
-                {"type": "http.response.body", "body": b"x", "more_body": True},
-            ],
-            200,
-            "before its response was complete",
-        ),
+        ([
+            {"type": "http.response.start", "status": 200, "headers": []},
+            {"type": "http.response.body", "body": b"x", "more_body": True},
+        ], 200, "before its response was complete"),
     ],
-)
+)  # fmt: skip
 async def test_an_incomplete_response_is_a_failure(
     harness: Harness, messages: list[Message], status: int, message: str
 ) -> None:
@@ -178,57 +163,40 @@ async def test_an_incomplete_response_is_a_failure(
     await app(http_scope("/"), receive_once(), ignore)
     event = harness.event("request")
     assert event["http"]["response"]["status_code"] == status
-    assert event["event"]["outcome"] == "failure"
-    assert event["error"]["type"] == "incomplete_response"
+    assert (event["event"]["outcome"], event["error"]["type"]) == ("failure", "incomplete_response")
     assert message in event["error"]["message"]
 
 
 async def test_a_disconnect_during_a_stream_aborts_the_request(harness: Harness) -> None:
-    async def forever() -> AsyncIterator[bytes]:
-        while True:
-            yield b"more"
-            await asyncio.sleep(0)
-
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(forever())
-
-    app = app_with(stream)
+    app, begun = streaming(forever()), asyncio.Event()
     telemetry = harness.instrument(app, sample_ratio=0)
-    streaming = asyncio.Event()
 
     async def receive() -> Message:
-        await streaming.wait()
+        await begun.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
-            streaming.set()
+            begun.set()
 
     async with asyncio.timeout(60):
         await app(http_scope("/"), receive, send)
     event = harness.event("request")
     assert event["error"]["type"] == "client_disconnect"
-    assert event["log"]["level"] == "warn"
-    assert event["event"]["outcome"] == "failure"
+    assert (event["log"]["level"], event["event"]["outcome"]) == ("warn", "failure")
     assert event["http"]["response"]["status_code"] == 200
     assert event["message"] == "GET / client disconnected in 0.00 ms"
     assert not harness.events("span")
     assert duration_sample(telemetry.registry, "_count", http_response_status_code="200") == 1
 
 
-def reading() -> Starlette:
-    async def read(request: Request) -> Response:
-        await request.body()
-        raise AssertionError("there is no body")
-
-    return app_with(read)
+async def reading(request: Request) -> Response:
+    await request.body()
+    raise AssertionError("there is no body")
 
 
-def leaving() -> Starlette:
-    async def leave(request: Request) -> Response:
-        raise ClientDisconnect
-
-    return app_with(leave)
+async def leaving(request: Request) -> Response:
+    raise ClientDisconnect
 
 
 def refusing() -> Starlette:
@@ -243,15 +211,18 @@ def refusing() -> Starlette:
 
 
 @pytest.mark.parametrize(
-    ("make", "receive"),
-    [(reading, disconnected), (leaving, receive_once), (refusing, disconnected)],
+    ("app", "receive", "raises"),
+    [
+        (app_with(reading), disconnected, True),
+        (app_with(leaving), receive_once, True),
+        (refusing(), disconnected, False),
+    ],
 )
 async def test_after_a_disconnect_there_is_no_status(
-    harness: Harness, make: Callable[[], Starlette], receive: Callable[[], Receive]
+    harness: Harness, app: Starlette, receive: Callable[[], Receive], *, raises: bool
 ) -> None:
-    app = make()
     telemetry = harness.instrument(app)
-    with nullcontext() if make is refusing else pytest.raises(ClientDisconnect):
+    with pytest.raises(ClientDisconnect) if raises else nullcontext():
         await app(http_scope("/", "POST"), receive(), ignore)
     event = harness.event("request")
     assert "response" not in event["http"]
@@ -259,21 +230,12 @@ async def test_after_a_disconnect_there_is_no_status(
     assert duration_sample(telemetry.registry, "_count", http_response_status_code="") == 1
 
 
-async def test_an_error_while_sending_is_a_disconnect(
-    harness: Harness,
-) -> None:
-    async def forever() -> AsyncIterator[bytes]:
-        while True:
-            yield b"more"
-
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(forever())
-
+async def test_an_error_while_sending_is_a_disconnect(harness: Harness) -> None:
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
             raise OSError("gone")
 
-    app = app_with(stream)
+    app = streaming(forever())
     harness.instrument(app)
     scope = {**http_scope("/"), "asgi": {"version": "3.0", "spec_version": "2.4"}}
     with pytest.raises(ClientDisconnect):
@@ -283,9 +245,7 @@ async def test_an_error_while_sending_is_a_disconnect(
     assert event["error"]["type"] == "client_disconnect"
 
 
-async def test_a_cancelled_request_is_a_failure(harness: Harness) -> None:
-    started = asyncio.Event()
-
+def hanging(harness: Harness, started: asyncio.Event) -> Starlette:
     async def hang(request: Request) -> Response:
         started.set()
         await asyncio.Event().wait()
@@ -293,6 +253,12 @@ async def test_a_cancelled_request_is_a_failure(harness: Harness) -> None:
 
     app = app_with(hang)
     harness.instrument(app)
+    return app
+
+
+async def test_a_cancelled_request_is_a_failure(harness: Harness) -> None:
+    started = asyncio.Event()
+    app = hanging(harness, started)
     task = asyncio.create_task(app(http_scope("/"), receive_once(), ignore))
     await started.wait()
     task.cancel()
@@ -307,12 +273,7 @@ async def test_a_cancelled_request_is_a_failure(harness: Harness) -> None:
 async def test_an_abandoned_request_that_is_closed_in_another_context_is_recorded(
     harness: Harness,
 ) -> None:
-    async def hang(request: Request) -> Response:
-        await asyncio.Event().wait()
-        raise AssertionError("never")
-
-    app = app_with(hang)
-    harness.instrument(app)
+    app = hanging(harness, asyncio.Event())
     serving: Any = app(http_scope("/"), receive_once(), ignore)
     contextvars.copy_context().run(serving.send, None)
     serving.close()

@@ -108,18 +108,14 @@ async def test_the_duration_counts_from_the_arrival_at_the_gateway(harness: Harn
         harness.clock.advance_ms(100)
         return Response()
 
-    app = app_with(slow)
-    telemetry = harness.instrument(app)
     stamp = f"t={(START_NS - 300_000_000) // 1000}"
-    async with harness.client(app) as client:
-        await client.get("/", headers={"x-request-start": stamp})
-
+    await harness.get(slow, headers={"x-request-start": stamp})
     written = harness.event("request")
     event = written["event"]
     assert event["duration"] == 400_000_000
     assert event["start"] == "2023-11-14T22:13:19.700000Z"
     assert written["tidegate"]["gateway"] == {"queue_ns": 300_000_000}
-    assert duration_sample(telemetry.registry, "_sum", http_route="/") == pytest.approx(0.4)
+    assert duration_sample(harness.registry, "_sum", http_route="/") == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
@@ -138,42 +134,28 @@ async def test_the_status_decides_level_and_outcome(
     async def endpoint(request: Request) -> Response:
         return Response(status_code=status)
 
-    app = app_with(endpoint)
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        await client.get("/")
+    await harness.get(endpoint)
     event = harness.event("request")
-    assert event["log"]["level"] == level
-    assert event["event"]["outcome"] == outcome
+    assert (event["log"]["level"], event["event"]["outcome"]) == (level, outcome)
     assert event.get("error") == error
 
 
 @pytest.mark.parametrize("status", [422, 503])
-async def test_the_application_can_set_the_reason_of_a_failure(
-    harness: Harness, status: int
-) -> None:
+async def test_the_application_can_set_the_reason(harness: Harness, status: int) -> None:
     async def refuse(request: Request) -> Response:
         fail("no_slot", "all 2 slots are taken")
         return Response(status_code=status)
 
-    app = app_with(refuse)
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        await client.get("/")
-    assert harness.event("request")["error"] == {
-        "type": "no_slot",
-        "message": "all 2 slots are taken",
-    }
+    await harness.get(refuse)
+    reason = {"type": "no_slot", "message": "all 2 slots are taken"}
+    assert harness.event("request")["error"] == reason
 
 
 async def test_an_unhandled_exception_is_in_the_event_with_its_stack(harness: Harness) -> None:
     async def boom(request: Request) -> Response:
         raise ApplicationError("the model is gone")
 
-    app = app_with(boom)
-    harness.instrument(app, sample_ratio=0)
-    async with harness.client(app) as client:
-        response = await client.get("/")
+    response = await harness.get(boom, sample_ratio=0)
     assert response.status_code == 500
     event = harness.event("request")
     assert event["http"]["response"]["status_code"] == 500
@@ -193,16 +175,11 @@ async def test_an_exception_whose_message_fails_is_recorded_by_its_class(harness
     async def boom(request: Request) -> Response:
         raise UnprintableError
 
-    app = app_with(boom)
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        assert (await client.get("/")).status_code == 500
+    assert (await harness.get(boom)).status_code == 500
     assert harness.event("request")["error"]["message"] == "<UnprintableError>"
 
 
-async def test_an_exception_that_the_app_handles_is_not_an_error(
-    harness: Harness,
-) -> None:
+async def test_an_exception_that_the_app_handles_is_not_an_error(harness: Harness) -> None:
     async def boom(request: Request) -> Response:
         raise ApplicationError
 
@@ -223,10 +200,7 @@ async def test_the_event_is_written_with_any_annotated_value(harness: Harness, v
         fail("bad", "\ud800")
         return Response()
 
-    app = app_with(endpoint)
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        assert (await client.get("/")).status_code == 200
+    assert (await harness.get(endpoint)).status_code == 200
     assert "value" in harness.event("request")["tidegate"]
 
 
@@ -239,10 +213,7 @@ async def test_an_annotated_value_is_not_modified(harness: Harness) -> None:
         annotate(info={"rows": 1})
         return Response()
 
-    app = app_with(endpoint)
-    harness.instrument(app)
-    async with harness.client(app) as client:
-        await client.get("/")
+    await harness.get(endpoint)
     assert shared == {"model": {"name": "flights"}}
     assert harness.event("request")["tidegate"]["info"] == {
         "model": {"name": "flights", "version": "2"},

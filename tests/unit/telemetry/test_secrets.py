@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +64,10 @@ async def accept(websocket: WebSocket) -> None:
 
 
 def starlette_app() -> Starlette:
-    methods = ["GET", "POST"]
-    routes = [
-        Route("/ok", answer, methods=methods),
-        Route("/boom", answer, methods=methods),
-        Route("/reset/{token}", answer, methods=methods),
-        Route("/boom/{token}", answer, methods=methods),
-    ]
+    paths = ("/ok", "/boom", "/reset/{token}", "/boom/{token}")
+    routes = [Route(path, answer, methods=["GET", "POST"]) for path in paths]
     hosted = [
-        Route("/hosted/reset/{token}", answer, methods=methods),
-        Route("/hosted/boom/{token}", answer, methods=methods),
+        *(Route(f"/hosted{path}", answer, methods=["GET", "POST"]) for path in paths[2:]),
         WebSocketRoute("/hosted/live/{token}", accept),
     ]
     return Starlette(
@@ -141,16 +134,13 @@ def collector(
         yield created
 
 
-@pytest.mark.parametrize(
-    ("tracing", "set_up"),
-    list(product(["native", "opentelemetry"], ["instrument", "wrap"])),
-)
-async def test_no_part_of_a_request_is_written_or_sent(
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+@pytest.mark.parametrize("set_up", ["instrument", "wrap"])
+async def test_no_part_of_a_request_is_written_or_sent(  # noqa: PLR0917 - cases and fixtures
     harness: Harness,
     collector: OtlpCollector,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
-    *,
     tracing: str,
     set_up: str,
 ) -> None:
