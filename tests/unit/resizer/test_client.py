@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from support.doubles.aiohttp_server import answering
 from support.doubles.tcp_server import speaking
 from support.ports import free_port
 from tidegate.resizer.client import ResizerClient
@@ -19,19 +20,16 @@ from tidegate.runtime.secret_files import GRACE_SECONDS, ReplaceableSecret
 
 
 @asynccontextmanager
-async def answering(
+async def answered(
     code: int, body: bytes, headers: dict[str, str] | None = None
 ) -> AsyncIterator[ResizerClient]:
     """A client of a server that sends the same response to every request."""
 
-    async def answer(request: web.Request) -> web.Response:
-        del request
+    async def answer(_: web.Request) -> web.Response:
         return web.Response(status=code, body=body, headers=headers)
 
-    app = web.Application()
-    app.router.add_route("*", "/{any:.*}", answer)
-    async with TestServer(app) as server:
-        yield ResizerClient(str(server.make_url("/")), tokens=lambda: ("t",))
+    async with answering(answer) as url:
+        yield ResizerClient(url, tokens=lambda: ("t",))
 
 
 async def test_requests_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None:
@@ -86,7 +84,7 @@ async def test_a_restarted_resizer_is_found_again(resizer: Any, tmp_path: Path) 
 async def test_any_other_response_means_that_the_resizer_is_unavailable(
     code: int, body: bytes, message: str
 ) -> None:
-    async with answering(code, body) as client:
+    async with answered(code, body) as client:
         with pytest.raises(ResizerUnavailableError, match=message):
             await client.status()
 
@@ -119,21 +117,18 @@ async def test_a_replaced_token_is_accepted_whichever_end_has_it_first(
 
 
 async def test_redirects_are_not_followed() -> None:
-    async with answering(302, b"", {"Location": "http://127.0.0.1:1/replicas"}) as client:
+    async with answered(302, b"", {"Location": "http://127.0.0.1:1/replicas"}) as client:
         with pytest.raises(ResizerUnavailableError, match="responded with 302"):
             await client.resize(2)
 
 
-async def test_a_refused_connection_means_that_the_resizer_is_unavailable() -> None:
-    address = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(ResizerUnavailableError, match=f"{address} cannot be reached: Connection"):
-        await ResizerClient(address).status()
-
-
-async def test_a_closed_connection_means_that_the_resizer_is_unavailable() -> None:
+async def test_a_refused_or_closed_connection_means_that_the_resizer_is_unavailable() -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
+    address = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ResizerUnavailableError, match=f"{address} cannot be reached: Connection"):
+        await ResizerClient(address).status()
     async with speaking(hang_up) as port:
         with pytest.raises(ResizerUnavailableError, match="cannot be reached: "):
             await ResizerClient(f"http://127.0.0.1:{port}").status()

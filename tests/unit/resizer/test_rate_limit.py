@@ -19,8 +19,7 @@ HOUR = 3600
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
+    now = 0.0
 
     def __call__(self) -> float:
         return self.now
@@ -93,9 +92,7 @@ async def test_a_refused_request_takes_no_tokens() -> None:
     assert (await resizer.resize(1)).desired == 1
 
 
-async def test_a_served_resizer_is_limited_and_the_client_reports_the_reason(
-    tmp_path: Path,
-) -> None:
+async def test_the_client_of_a_limited_resizer_reports_the_reason(tmp_path: Path) -> None:
     token, port = tmp_path / "token", free_port()
     token.write_text("t\n")
     settings = load(resizer=Resizer(token_file=token, port=port), replicas={"max": 2})

@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from support.ports import free_port
@@ -15,6 +17,7 @@ from tidegate.resizer.server import make_app, serve_tcp, serve_unix
 from tidegate.runtime.daemon import CannotStartError
 from tidegate.settings import Replicas
 
+Client = TestClient[web.Request, web.Application]
 TOKEN = "a-token-of-some-length"
 ONE_READY = {
     "desired": 1,
@@ -26,27 +29,34 @@ ONE_READY = {
 }
 
 
-async def test_get_returns_the_replicas(resizer: Any) -> None:
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        answer = await client.get("/replicas")
-        assert (answer.status, await answer.json()) == (200, ONE_READY)
+@pytest.fixture
+async def client(resizer: Any) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(make_app(resizer))) as opened:
+        yield opened
 
 
-async def test_put_sets_the_number_and_returns_the_replicas(resizer: Any) -> None:
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        answer = await client.put("/replicas", json={"desired": 3})
-        assert (answer.status, (await answer.json())["desired"]) == (200, 3)
+@pytest.fixture
+async def guarded(resizer: Any) -> AsyncIterator[Client]:
+    """A client of a server that asks for a token."""
+    async with TestClient(TestServer(make_app(resizer, tokens=lambda: (TOKEN,)))) as opened:
+        yield opened
+
+
+async def test_get_returns_the_replicas_and_put_sets_them(client: Client, resizer: Any) -> None:
+    answer = await client.get("/replicas")
+    assert (answer.status, await answer.json()) == (200, ONE_READY)
+    answer = await client.put("/replicas", json={"desired": 3})
+    assert (answer.status, (await answer.json())["desired"]) == (200, 3)
     assert resizer.asked == [3]
 
 
 @pytest.mark.parametrize("desired", [0, 7, -1, 10**30])
-async def test_a_number_out_of_bounds_is_a_409_that_names_them(resizer: Any, desired: int) -> None:
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        answer = await client.put("/replicas", data=b'{"desired": %d}' % desired)
-        assert (answer.status, await answer.json()) == (
-            409,
-            {"error": f"{desired} is outside [1, 6]"},
-        )
+async def test_a_number_out_of_bounds_is_a_409_that_names_them(
+    client: Client, resizer: Any, desired: int
+) -> None:
+    answer = await client.put("/replicas", data=b'{"desired": %d}' % desired)
+    assert answer.status == 409
+    assert await answer.json() == {"error": f"{desired} is outside [1, 6]"}
     assert resizer.count == 1
 
 
@@ -68,12 +78,11 @@ async def test_a_number_out_of_bounds_is_a_409_that_names_them(resizer: Any, des
     ],
 )
 async def test_a_bad_body_is_a_400_that_names_the_field(
-    resizer: Any, body: bytes, message: str
+    client: Client, resizer: Any, body: bytes, message: str
 ) -> None:
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        answer = await client.put("/replicas", data=body)
-        assert answer.status == 400
-        assert message in (await answer.json())["error"]
+    answer = await client.put("/replicas", data=body)
+    assert answer.status == 400
+    assert message in (await answer.json())["error"]
     assert resizer.asked == []
 
 
@@ -82,20 +91,16 @@ async def test_a_bad_body_is_a_400_that_names_the_field(
     [("GET", "/", 404), ("POST", "/replicas", 405), ("DELETE", "/replicas", 405)],
 )
 async def test_unknown_routes_and_methods_are_errors_in_json(
-    resizer: Any, method: str, path: str, code: int
+    client: Client, method: str, path: str, code: int
 ) -> None:
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        answer = await client.request(method, path)
-        assert answer.status == code
-        assert list(await answer.json()) == ["error"]
-        assert (code != 405) or answer.headers["Allow"] == "GET,HEAD,PUT"
+    answer = await client.request(method, path)
+    assert (answer.status, list(await answer.json())) == (code, ["error"])
+    assert (code != 405) or answer.headers["Allow"] == "GET,HEAD,PUT"
 
 
-async def test_a_huge_body_is_refused(resizer: Any) -> None:
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        answer = await client.put("/replicas", data=b" " * 100_000)
-        assert answer.status == 413
-        assert "error" in await answer.json()
+async def test_a_huge_body_is_refused(client: Client) -> None:
+    answer = await client.put("/replicas", data=b" " * 100_000)
+    assert (answer.status, list(await answer.json())) == (413, ["error"])
 
 
 @pytest.mark.parametrize(
@@ -113,29 +118,23 @@ async def test_a_huge_body_is_refused(resizer: Any) -> None:
     ],
 )
 async def test_requests_without_the_token_are_refused(
-    resizer: Any, header: str | None, code: int
+    guarded: Client, resizer: Any, header: str | None, code: int
 ) -> None:
     headers = {"Authorization": header} if header is not None else {}
-    async with TestClient(TestServer(make_app(resizer, tokens=lambda: (TOKEN,)))) as client:
-        if (
-            header and "\udcff" in header
-        ):  # no client sends these bytes, so write them to the socket
-            code_seen = await raw_status(client, header.encode(errors="surrogateescape"))
-        else:
-            code_seen = (await client.get("/replicas", headers=headers)).status
-        assert code_seen == code
-        refused = await client.put("/replicas", json={"desired": 2})
-        assert refused.headers["WWW-Authenticate"] == "Bearer"
+    if header and "\udcff" in header:  # no client sends these bytes, so write them to the socket
+        status = await raw_status(guarded, header.encode(errors="surrogateescape"))
+    else:
+        status = (await guarded.get("/replicas", headers=headers)).status
+    assert status == code
+    refused = await guarded.put("/replicas", json={"desired": 2})
+    assert refused.headers["WWW-Authenticate"] == "Bearer"
     assert resizer.asked == []
 
 
-async def raw_status(client: Any, header: bytes) -> int:
+async def raw_status(client: Client, header: bytes) -> int:
     reader, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(
-        b"GET /replicas HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: "
-        + header
-        + b"\r\n\r\n"
-    )
+    head = b"GET /replicas HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: "
+    writer.write(head + header + b"\r\n\r\n")
     line = await reader.readline()
     writer.close()
     await writer.wait_closed()
@@ -156,41 +155,34 @@ async def test_a_taken_port_names_its_setting(resizer: Any) -> None:
                 pass
 
 
-async def test_a_health_check_needs_no_token(resizer: Any) -> None:
-    async with TestClient(TestServer(make_app(resizer, tokens=lambda: (TOKEN,)))) as client:
-        answer = await client.get("/live")
-        assert (answer.status, await answer.json()) == (200, {"status": "live"})
-        assert (await client.get("/replicas")).status == 401
+async def test_a_health_check_needs_no_token(guarded: Client) -> None:
+    answer = await guarded.get("/live")
+    assert (answer.status, await answer.json()) == (200, {"status": "live"})
 
 
 async def test_a_resizer_without_a_current_state_is_a_503_with_the_reason(
-    resizer: Any, monkeypatch: pytest.MonkeyPatch
+    client: Client, resizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unknown() -> None:
         raise ResizerUnavailableError("the Docker engine has not responded for 12 s")
 
     monkeypatch.setattr(resizer, "status", unknown)
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        for path in ("/replicas", "/live"):
-            answer = await client.get(path)
-            assert (answer.status, await answer.json()) == (
-                503,
-                {"error": "the Docker engine has not responded for 12 s"},
-            )
+    reason = {"error": "the Docker engine has not responded for 12 s"}
+    for path in ("/replicas", "/live"):
+        answer = await client.get(path)
+        assert (answer.status, await answer.json()) == (503, reason)
 
 
-async def test_put_sets_the_slots_if_present(resizer: Any) -> None:
+async def test_put_sets_the_slots_if_present(client: Client, resizer: Any) -> None:
     resizer.slots = 2
-    async with TestClient(TestServer(make_app(resizer))) as client:
-        answer = await client.put("/replicas", json={"desired": 3, "slots": 4})
+    for body in ({"desired": 3, "slots": 4}, {"desired": 2}):
+        answer = await client.put("/replicas", json=body)
         assert (answer.status, (await answer.json())["slots"]) == (200, 4)
-        answer = await client.put("/replicas", json={"desired": 2})
-        assert (await answer.json())["slots"] == 4
-        assert (await (await client.get("/replicas")).json())["slots"] == 4
-        for bad in (b'"4"', b"4.0", b"true"):
-            answer = await client.put("/replicas", data=b'{"desired": 3, "slots": %b}' % bad)
-            assert answer.status == 400
-            assert "slots: Input should be a valid integer" in (await answer.json())["error"]
+    for bad in (b'"4"', b"4.0", b"true"):
+        answer = await client.put("/replicas", data=b'{"desired": 3, "slots": %b}' % bad)
+        assert answer.status == 400
+        assert "slots: Input should be a valid integer" in (await answer.json())["error"]
+    assert (await (await client.get("/replicas")).json())["slots"] == 4
     assert resizer.slots_asked == [4, None]
 
 

@@ -42,6 +42,7 @@ def inspected(number: int = 1, **changes: Any) -> Json:
         **changes.pop("labels", {}),
     }
     health = changes.pop("health", "healthy")
+    front = {"NetworkID": "front", "IPAddress": f"10.0.0.{number}"}
     return {
         "Id": identity,
         "Name": "/" + changes.pop("name", SERVICE.replica_name(number)),
@@ -57,14 +58,15 @@ def inspected(number: int = 1, **changes: Any) -> Json:
         },
         "Config": {"Hostname": identity[:12], "Image": "shop:1", "Labels": labels},
         "HostConfig": {"NetworkMode": "shop_front", **changes.pop("host", {})},
-        "NetworkSettings": {
-            "Networks": changes.pop(
-                "networks",
-                {"shop_front": {"NetworkID": "front", "IPAddress": f"10.0.0.{number}"}},
-            )
-        },
+        "NetworkSettings": {"Networks": changes.pop("networks", {"shop_front": front})},
         **changes,
     }
+
+
+def container_event(number: int, action: str, signal: str | None = None) -> Json:
+    """What the engine reports of a container."""
+    attributes = {"signal": signal} if signal else {}
+    return {"Action": action, "Actor": {"ID": f"{number:064x}", "Attributes": attributes}}
 
 
 @dataclass
@@ -157,15 +159,8 @@ class Harness:
             return self.now
 
         engine: Any = self.engine
-        self.observer = Observer(
-            engine,
-            SERVICE,
-            ReplicaProbe(fetch, None),
-            ExternalStopTracker(60.0),
-            self.bounds,
-            clock,
-            clock,
-        )
+        probe, stops = ReplicaProbe(fetch, None), ExternalStopTracker(60.0)
+        self.observer = Observer(engine, SERVICE, probe, stops, self.bounds, clock, clock)
         self.tasks = TaskTracker(engine, SERVICE, self.events.log, 35.0, clock, clock)
         self.new_resizer(max_slots=None)
 
@@ -174,13 +169,22 @@ class Harness:
         engine: Any = self.engine
         self.resizer = ComposeResizer(self.observer, self.tasks, CpuLender(engine, 2, max_slots))
 
-    async def tick(self, seconds: float = 1.0) -> None:
-        """Run one tick and wait for the operations that it began."""
-        self.now += seconds
-        await self.resizer._try_tick()
-        tasks = self.resizer.tasks
-        for task in [*(task for task, _ in tasks._starts.values()), *tasks._drains.values()]:
-            await task
+    async def tick(self, seconds: float = 1.0, times: int = 1) -> None:
+        """Run a tick, or several, and wait for the operations that it began."""
+        for _ in range(times):
+            self.now += seconds
+            await self.resizer._try_tick()
+            tasks = self.resizer.tasks
+            for task in [*(task for task, _ in tasks._starts.values()), *tasks._drains.values()]:
+                await task
+
+    async def states(self) -> list[str]:
+        """Of its replicas, as it reports them."""
+        return [one.state for one in (await self.resizer.status()).replicas]
+
+    async def resize(self, desired: int, slots: int | None = None, *, ticks: int = 1) -> None:
+        await self.resizer.resize(desired, slots)
+        await self.tick(times=ticks)
 
     def names(self) -> list[str]:
         return sorted(
@@ -193,8 +197,7 @@ class Harness:
 
     def event(self, number: int, action: str, signal: str | None = None) -> None:
         """Report an event of the engine to the resizer."""
-        actor = {"ID": f"{number:064x}", "Attributes": {"signal": signal} if signal else {}}
-        event = {"Action": action, "Actor": actor}
+        event = container_event(number, action, signal)
         self.observer.external_stops.record_event(event, self.resizer.tasks.draining, self.now)
 
 
@@ -202,6 +205,12 @@ class Harness:
 def replica() -> Callable[..., Json]:
     """Builds the output of `inspect` for a replica."""
     return inspected
+
+
+@pytest.fixture
+def engine_event() -> Callable[..., Json]:
+    """Builds an event of a container."""
+    return container_event
 
 
 @pytest.fixture
@@ -216,7 +225,7 @@ def harness() -> Harness:
 
 
 @pytest.fixture
-async def two_replicas(harness: Harness, replica: Callable[..., Json]) -> Harness:
+async def scene(harness: Harness, replica: Callable[..., Json]) -> Harness:
     """A resizer with two ready replicas."""
     harness.engine.add(replica(1), replica(2))
     await harness.resizer.initialize()

@@ -22,7 +22,7 @@ from tidegate.resizer.compose.engine import (
 from tidegate.runtime.unix_sockets import unix_address
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Serve = Callable[[Handler], Awaitable[Engine]]
+Serve = Callable[..., Awaitable[Engine]]
 
 
 def answers(found: dict[str, Any]) -> Handler:
@@ -38,12 +38,17 @@ def answers(found: dict[str, Any]) -> Handler:
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Serves a handler on a Unix socket; returns a client of it."""
+    """Serves a handler, or the same response each time, on a Unix socket; returns a client of it."""
     async with AsyncExitStack() as stack:
 
-        async def start(handler: Handler) -> Engine:
+        async def start(
+            handler: Handler | None = None, body: bytes = b"", status: int = 200
+        ) -> Engine:
+            async def respond(_: web.Request) -> web.StreamResponse:
+                return web.Response(status=status, body=body)
+
             app = web.Application()
-            app.router.add_route("*", "/{path:.*}", handler)
+            app.router.add_route("*", "/{path:.*}", handler or respond)
             runner = web.AppRunner(app, shutdown_timeout=0.1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
@@ -59,9 +64,8 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 @pytest.mark.parametrize("version", ["1.40", "1.4", "0.9"])
 async def test_an_engine_that_is_too_old_is_refused(serve: Serve, version: str) -> None:
     engine = await serve(answers({"/version": {"ApiVersion": version, "Version": "19.03"}}))
-    with pytest.raises(
-        EngineTooOldError, match=rf"Docker 19.03 supports API version {version}; .*Docker 20.10"
-    ):
+    said = rf"Docker 19.03 supports API version {version}; .*Docker 20.10"
+    with pytest.raises(EngineTooOldError, match=said):
         await engine.choose_version()
 
 
@@ -73,9 +77,7 @@ async def test_the_version_of_the_engine_is_used(serve: Serve) -> None:
     assert await engine.inspect("a") == {"Id": "a"}
 
 
-async def test_a_container_that_is_removed_between_list_and_inspect_is_left_out(
-    serve: Serve,
-) -> None:
+async def test_a_container_that_is_removed_meanwhile_is_left_out(serve: Serve) -> None:
     listed = [
         {"Id": name, "Labels": {"com.docker.compose.container-number": number}}
         for name, number in (("a", "1"), ("b", "2"), ("c", "3"))
@@ -107,18 +109,15 @@ async def test_only_containers_of_the_project_and_the_service_are_listed(serve: 
 @pytest.mark.parametrize(
     ("call", "sent"),
     [
+        (lambda to: to.create("m-1", {"a": 1}), 'POST /containers/create?name=m-1 {"a": 1}'),
         (
-            lambda engine: engine.create("m-1", {"a": 1}),
-            'POST /containers/create?name=m-1 {"a": 1}',
-        ),
-        (
-            lambda engine: engine.connect("net", "c", {"a": 1}),
+            lambda to: to.connect("net", "c", {"a": 1}),
             'POST /networks/net/connect {"Container": "c", "EndpointConfig": {"a": 1}}',
         ),
-        (lambda engine: engine.start("c"), "POST /containers/c/start "),
-        (lambda engine: engine.update("c", {"a": 1}), 'POST /containers/c/update {"a": 1}'),
-        (lambda engine: engine.stop("c", 7.4), "POST /containers/c/stop?t=7 "),
-        (lambda engine: engine.remove("c"), "DELETE /containers/c?v=1 "),
+        (lambda to: to.start("c"), "POST /containers/c/start "),
+        (lambda to: to.update("c", {"a": 1}), 'POST /containers/c/update {"a": 1}'),
+        (lambda to: to.stop("c", 7.4), "POST /containers/c/stop?t=7 "),
+        (lambda to: to.remove("c"), "DELETE /containers/c?v=1 "),
     ],
 )
 async def test_each_change_is_one_call_of_the_engine(
@@ -150,21 +149,17 @@ async def _read_events(engine: Engine) -> list[Any]:
 async def test_an_engine_error_has_the_status_and_the_reason(
     serve: Serve, body: bytes, reason: str
 ) -> None:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=500, body=body)
-
-    engine = await serve(handle)
+    engine = await serve(body=body, status=500)
     for call in (
         engine.replicas("shop", "model"),
         engine.inspect("a"),
         engine.image_id("shop:1"),
         engine.stop("a", 1.4),
+        _read_events(engine),
     ):
         with pytest.raises(EngineError, match=f"^{reason}$") as refused:
             await call
         assert refused.value.status == 500
-    with pytest.raises(EngineError, match=f"^{reason}$"):
-        await _read_events(engine)
 
 
 async def test_an_error_of_inspect_does_not_mean_that_a_container_was_removed(serve: Serve) -> None:
@@ -185,13 +180,8 @@ async def test_the_id_of_a_missing_image_is_none(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"[1]"])
-async def test_an_invalid_response_means_that_the_engine_is_unavailable(
-    serve: Serve, body: bytes
-) -> None:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return web.Response(body=body)
-
-    engine = await serve(handle)
+async def test_an_invalid_response_means_an_unavailable_engine(serve: Serve, body: bytes) -> None:
+    engine = await serve(body=body)
     with pytest.raises(EngineUnavailableError):
         await engine.inspect("a")
 
@@ -208,9 +198,8 @@ async def test_a_call_of_a_slow_engine_times_out(
         return web.Response()
 
     engine = await serve(handle)
-    with pytest.raises(
-        EngineUnavailableError, match=r"no response to POST /containers/a/stop within 1.6 s"
-    ):
+    said = r"no response to POST /containers/a/stop within 1.6 s"
+    with pytest.raises(EngineUnavailableError, match=said):
         await engine.stop("a", 1.6)
     assert timeouts == ["2"]
 

@@ -48,9 +48,7 @@ def test_an_exit_caused_by_others_is_remembered_for_one_second(
     ("last", "stopped"),
     [
         pytest.param(event(2, "kill", "15"), True, id="the last was asked to stop"),
-        pytest.param(
-            event(2, "stop"), True, id="its kill event was missed, its stop event was not"
-        ),
+        pytest.param(event(2, "stop"), True, id="its kill event was missed, its stop was not"),
         pytest.param(event(2, "die"), False, id="the last crashed"),
     ],
 )
@@ -59,28 +57,20 @@ def test_the_last_exit_decides_whether_the_service_was_stopped(
 ) -> None:
     tracker.record_event(event(1, "kill", "15"), (), 10.0)
     tracker.record_event(last, (), 10.1)
-    tracker.record_event(
-        event(1, "die"), (), 10.2
-    )  # the exit after a request to stop changes nothing
+    # The exit after a request to stop changes nothing.
+    tracker.record_event(event(1, "die"), (), 10.2)
     two = container(2, state={"Status": "exited", "ExitCode": 137})
     assert tracker.whole_service_stopped([container(1), two], 10.3) is stopped
     assert tracker.whole_service_stopped([], 10.3) is stopped
 
 
-@pytest.mark.parametrize("code", [0, 143])
+@pytest.mark.parametrize(("code", "stopped"), [(0, True), (143, True), (137, False)])
 def test_without_an_event_the_exit_code_decides(
-    tracker: ExternalStopTracker, container: Make, code: int
+    tracker: ExternalStopTracker, container: Make, code: int, *, stopped: bool
 ) -> None:
-    stopped = container(1, state={"Status": "exited", "ExitCode": code})
-    assert tracker.whole_service_stopped([stopped], 10.0)
-
-
-def test_without_an_event_a_killed_container_was_not_stopped_on_request(
-    tracker: ExternalStopTracker, container: Make
-) -> None:
-    killed = container(1, state={"Status": "exited", "ExitCode": 137})
-    assert not tracker.whole_service_stopped([killed], 10.0)
-    assert not tracker.whole_service_stopped([], 10.0)
+    ended = container(1, state={"Status": "exited", "ExitCode": code})
+    assert tracker.whole_service_stopped([ended], 10.0) is stopped
+    assert stopped or not tracker.whole_service_stopped([], 10.0)
 
 
 def test_other_signals_and_stops_by_the_resizer_are_ignored(
@@ -90,8 +80,7 @@ def test_other_signals_and_stops_by_the_resizer_are_ignored(
     tracker.record_event(event(1, "kill", "1"), (), 10.0)
     tracker.record_event(event(2, "kill", "15"), {f"{2:064x}"}, 10.0)
     tracker.record_event({"Action": "stop"}, {""}, 10.0)
-    assert not tracker.is_stopping(container(1))
-    assert not tracker.is_stopping(container(2))
+    assert not any(tracker.is_stopping(container(number)) for number in (1, 2))
 
 
 def test_a_start_cancels_the_stop(tracker: ExternalStopTracker, container: Make) -> None:

@@ -70,12 +70,9 @@ async def test_the_project_is_taken_from_the_own_container(replica: Callable[...
     assert await resolve(engine, "shop") == await resolve(engine)
 
 
-async def test_another_project_than_that_of_the_own_container_is_refused(
-    replica: Callable[..., Any],
-) -> None:
-    with pytest.raises(
-        NoProjectError, match=r"two projects: .* belongs to shop, but --project is bar"
-    ):
+async def test_another_project_than_its_own_is_refused(replica: Callable[..., Any]) -> None:
+    said = r"two projects: .* belongs to shop, but --project is bar"
+    with pytest.raises(NoProjectError, match=said):
         await resolve(OneContainerEngine(replica(1, id=ID)), "bar")
 
 

@@ -16,93 +16,51 @@ def ready(number: int, **more: object) -> ManagedReplica:
     return ManagedReplica(number=number, **values)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("replicas", "desired", "expected"),
-    [
-        pytest.param([ready(1)], 1, Plan(), id="the desired number runs"),
-        pytest.param([ready(1), ready(3)], 4, Plan([2, 4]), id="the lowest free numbers are taken"),
-        pytest.param(
-            [ready(1, load=1), ready(2, load=0), ready(3, load=2)],
-            2,
-            Plan(drain=["2"]),
-            id="the replica with the lowest load is drained",
-        ),
-        pytest.param(
-            [ready(1), ready(2), ready(3)],
-            1,
-            Plan(drain=["3", "2"]),
-            id="of equals the choose_template",
-        ),
-        pytest.param(
-            [ready(1, load=0), ready(2, phase="starting", load=9)],
-            1,
-            Plan(drain=["2"]),
-            id="a starting replica is drained before an idle one",
-        ),
-        pytest.param(
-            [ready(1, phase="starting"), ready(2, phase="failed"), ready(3)],
-            2,
-            Plan(drain=["2"]),
-            id="a failed replica is drained first",
-        ),
-        pytest.param(
-            [ready(1), ready(2, phase="down", restartable=True)],
-            2,
-            Plan(restart=["2"]),
-            id="a replica that is down is restarted after its delay",
-        ),
-        pytest.param(
-            [ready(1), ready(2, phase="down", restartable=True)],
-            1,
-            Plan(drain=["2"]),
-            id="a surplus replica that is down is removed",
-        ),
-        pytest.param(
-            [ready(1), ready(2, phase="failed", overdue=True)],
-            2,
-            Plan(create=[3], drain=["2"]),
-            id="an overdue replica is replaced",
-        ),
-        pytest.param(
-            [ready(1, stale=True), ready(2, stale=True)],
-            2,
-            Plan(create=[3]),
-            id="the successor of a stale replica is created first",
-        ),
-        pytest.param(
-            [ready(1, stale=True), ready(2, stale=True), ready(3, phase="starting")],
-            2,
-            Plan(),
-            id="a stale replica stays until its successor is ready",
-        ),
-        pytest.param(
-            [ready(1, stale=True, load=1), ready(2, stale=True), ready(3)],
-            2,
-            Plan(drain=["2"]),
-            id="then the stale replica with the lowest load is drained",
-        ),
-        pytest.param(
-            [ready(1, stale=True, phase="starting"), ready(2)],
-            1,
-            Plan(drain=["1"]),
-            id="a stale replica that is not ready is drained at once",
-        ),
-    ],
-)
+DOWN = ready(2, phase="down", restartable=True)
+STALE = [ready(1, stale=True), ready(2, stale=True)]
+PLANS = {
+    "the desired number runs": ([ready(1)], 1, Plan()),
+    "the lowest free numbers are taken": ([ready(1), ready(3)], 4, Plan([2, 4])),
+    "the replica with the lowest load is drained": (
+        [ready(1, load=1), ready(2, load=0), ready(3, load=2)], 2, Plan(drain=["2"]),
+    ),
+    "of equals the newest": ([ready(1), ready(2), ready(3)], 1, Plan(drain=["3", "2"])),
+    "a starting replica is drained before an idle one": (
+        [ready(1, load=0), ready(2, phase="starting", load=9)], 1, Plan(drain=["2"]),
+    ),
+    "a failed replica is drained first": (
+        [ready(1, phase="starting"), ready(2, phase="failed"), ready(3)], 2, Plan(drain=["2"]),
+    ),
+    "a replica that is down is restarted after its delay": ([ready(1), DOWN], 2, Plan(restart=["2"])),
+    "a surplus replica that is down is removed": ([ready(1), DOWN], 1, Plan(drain=["2"])),
+    "an overdue replica is replaced": (
+        [ready(1), ready(2, phase="failed", overdue=True)], 2, Plan(create=[3], drain=["2"]),
+    ),
+    "the successor of a stale replica is created first": (STALE, 2, Plan(create=[3])),
+    "a stale replica stays until its successor is ready": (
+        [*STALE, ready(3, phase="starting")], 2, Plan(),
+    ),
+    "then the stale replica with the lowest load is drained": (
+        [ready(1, stale=True, load=1), ready(2, stale=True), ready(3)], 2, Plan(drain=["2"]),
+    ),
+    "a stale replica that is not ready is drained at once": (
+        [ready(1, stale=True, phase="starting"), ready(2)], 1, Plan(drain=["1"]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("replicas", "desired", "expected"), PLANS.values(), ids=PLANS)
 def test_the_plan(replicas: list[ManagedReplica], desired: int, expected: Plan) -> None:
-    result = plan(replicas, desired, {one.number for one in replicas})
-    assert (list(result.create), list(result.restart), list(result.drain)) == (
-        list(expected.create),
-        list(expected.restart),
-        list(expected.drain),
-    )
+    found = plan(replicas, desired, {one.number for one in replicas})
+    for part in ("create", "restart", "drain"):
+        assert list(getattr(found, part)) == list(getattr(expected, part))
 
 
 def test_the_number_of_a_replica_that_is_being_stopped_is_not_reused() -> None:
     assert list(plan([ready(2)], 3, {1, 2, 4}).create) == [3, 5]
 
 
-managed_replicas = st.builds(
+MANAGED = st.builds(
     ManagedReplica,
     id=st.uuids().map(str),
     number=st.integers(1, 12),
@@ -111,12 +69,10 @@ managed_replicas = st.builds(
     load=st.floats(0, 100) | st.just(float("inf")),
     stale=st.booleans(),
 )
+REPLICAS = st.lists(MANAGED, max_size=12, unique_by=(lambda one: one.id, lambda one: one.number))
 
 
-@given(
-    st.lists(managed_replicas, max_size=12, unique_by=(lambda one: one.id, lambda one: one.number)),
-    st.integers(1, 12),
-)
+@given(REPLICAS, st.integers(1, 12))
 def test_a_plan_keeps_the_desired_number_of_ready_replicas(
     replicas: list[ManagedReplica], desired: int
 ) -> None:
@@ -128,10 +84,7 @@ def test_a_plan_keeps_the_desired_number_of_ready_replicas(
     assert desired <= len(left) + len(result.create) <= max(len(replicas), desired + 1)
 
 
-@given(
-    st.lists(managed_replicas, max_size=12, unique_by=(lambda one: one.id, lambda one: one.number)),
-    st.integers(1, 12),
-)
+@given(REPLICAS, st.integers(1, 12))
 def test_repeated_plans_converge_to_the_desired_number_without_stale_replicas(
     replicas: list[ManagedReplica], desired: int
 ) -> None:

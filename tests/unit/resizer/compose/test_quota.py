@@ -50,7 +50,7 @@ def test_without_lent_cpu_the_quota_is_that_of_the_definition() -> None:
 
 
 @pytest.fixture
-async def two_replicas(harness: Any, replica: Make) -> Any:
+async def scene(harness: Any, replica: Make) -> Any:
     """A resizer with two replicas of half a CPU each."""
     harness.new_resizer(max_slots=4)
     harness.engine.add(replica(1, host={"NanoCpus": HALF}), replica(2, host={"NanoCpus": HALF}))
@@ -62,73 +62,58 @@ def cpus(harness: Any) -> list[int]:
     return [one["HostConfig"]["NanoCpus"] for one in harness.engine.containers.values()]
 
 
-async def test_the_quota_of_every_replica_follows_the_requested_slots(
-    two_replicas: Any,
-) -> None:
-    begin = await two_replicas.resizer.status()
+async def test_the_quota_of_every_replica_follows_the_requested_slots(scene: Any) -> None:
+    begin = await scene.resizer.status()
     assert (begin.slots, begin.lends) == (2, "cpu")
-    assert (await two_replicas.resizer.resize(2, 4)).slots == 4
-    await two_replicas.tick()
-    assert cpus(two_replicas) == [2 * HALF + 4] * 2
-    await two_replicas.tick()
-    assert two_replicas.messages("lend") == ["shop-model-1, shop-model-2: CPU for 4 slots"]
-    await two_replicas.resizer.resize(2, 2)
-    await two_replicas.tick()
-    assert cpus(two_replicas) == [HALF] * 2
-    assert two_replicas.messages("resize") == [
+    assert (await scene.resizer.resize(2, 4)).slots == 4
+    await scene.tick()
+    assert cpus(scene) == [2 * HALF + 4] * 2
+    await scene.tick()
+    assert scene.messages("lend") == ["shop-model-1, shop-model-2: CPU for 4 slots"]
+    await scene.resize(2, 2)
+    assert cpus(scene) == [HALF] * 2
+    assert scene.messages("resize") == [
         "2 → 4 slots per replica requested: CPU changes in proportion",
         "4 → 2 slots per replica requested: CPU changes in proportion",
     ]
 
 
-async def test_a_copy_has_the_lent_quota_and_is_not_stale(two_replicas: Any) -> None:
-    await two_replicas.resizer.resize(3, 4)
-    await two_replicas.tick()
-    await two_replicas.tick()
-    await two_replicas.tick()
-    assert two_replicas.names() == ["1", "2", "3"]
-    assert cpus(two_replicas) == [2 * HALF + 4] * 3
-    await two_replicas.resizer.resize(3)
-    await two_replicas.tick()
-    assert two_replicas.names() == ["1", "2", "3"]
-    assert not two_replicas.messages("gone")
+async def test_a_copy_has_the_lent_quota_and_is_not_stale(scene: Any) -> None:
+    await scene.resize(3, 4, ticks=3)
+    assert scene.names() == ["1", "2", "3"]
+    assert cpus(scene) == [2 * HALF + 4] * 3
+    await scene.resize(3)
+    assert scene.names() == ["1", "2", "3"]
+    assert not scene.messages("gone")
 
 
 async def test_a_replica_that_compose_recreated_is_lent_in_proportion_to_its_new_quota(
-    two_replicas: Any, replica: Make
+    scene: Any, replica: Make
 ) -> None:
-    await two_replicas.resizer.resize(2, 3)
-    await two_replicas.tick()
-    two_replicas.engine.add(replica(1, host={"NanoCpus": 2 * HALF}, hash="b", created=9000.0))
-    await two_replicas.tick()
-    assert cpus(two_replicas) == [3 * HALF + 3, 3 * HALF // 2 + 3]
+    await scene.resize(2, 3)
+    scene.engine.add(replica(1, host={"NanoCpus": 2 * HALF}, hash="b", created=9000.0))
+    await scene.tick()
+    assert cpus(scene) == [3 * HALF + 3, 3 * HALF // 2 + 3]
 
 
-async def test_a_restarted_resizer_continues_with_the_lent_quota(
-    two_replicas: Any, harness: Any, replica: Make
-) -> None:
-    await two_replicas.resizer.resize(2, 4)
-    await two_replicas.tick()
-    harness.new_resizer(max_slots=4)  # another process without memory of the first
-    await harness.resizer.initialize()
-    assert (await harness.resizer.status()).slots == 4
-    await harness.resizer.resize(2, 2)
-    await harness.tick()
-    assert cpus(harness) == [HALF] * 2
+async def test_a_restarted_resizer_continues_with_the_lent_quota(scene: Any) -> None:
+    await scene.resize(2, 4)
+    scene.new_resizer(max_slots=4)  # another process without memory of the first
+    await scene.resizer.initialize()
+    assert (await scene.resizer.status()).slots == 4
+    await scene.resize(2, 2)
+    assert cpus(scene) == [HALF] * 2
 
 
-async def test_a_resizer_without_permission_to_lend_restores_the_base_quota(
-    two_replicas: Any, harness: Any
-) -> None:
-    await two_replicas.resizer.resize(2, 4)
-    await two_replicas.tick()
-    harness.new_resizer(max_slots=None)
-    await harness.resizer.initialize()
-    await harness.tick()
-    assert cpus(harness) == [HALF] * 2
-    assert (await harness.resizer.status()).slots is None
+async def test_a_resizer_without_permission_to_lend_restores_the_base_quota(scene: Any) -> None:
+    await scene.resize(2, 4)
+    scene.new_resizer(max_slots=None)
+    await scene.resizer.initialize()
+    await scene.tick()
+    assert cpus(scene) == [HALF] * 2
+    assert (await scene.resizer.status()).slots is None
     with pytest.raises(ResizeRefusedError, match=r"cannot be set: see slots\.max"):
-        await harness.resizer.resize(2, 3)
+        await scene.resizer.resize(2, 3)
 
 
 async def test_a_service_without_a_cpu_limit_cannot_be_lent_cpu(
@@ -145,24 +130,21 @@ async def test_a_service_without_a_cpu_limit_cannot_be_lent_cpu(
     assert len(harness.messages("slots")) == 1
 
 
-async def test_slots_out_of_bounds_change_nothing(two_replicas: Any) -> None:
+async def test_slots_out_of_bounds_change_nothing(scene: Any) -> None:
     for slots in (0, 5):
         with pytest.raises(ResizeRefusedError, match=rf"{slots} slots are outside \[1, 4\]"):
-            await two_replicas.resizer.resize(3, slots)
-    assert (two_replicas.resizer.desired, two_replicas.resizer.slots) == (2, 2)
+            await scene.resizer.resize(3, slots)
+    assert (scene.resizer.desired, scene.resizer.slots) == (2, 2)
 
 
-async def test_a_refused_quota_is_logged_once_and_does_not_stop_scaling(two_replicas: Any) -> None:
-    two_replicas.engine.refusing = EngineError(400, "Range of CPUs is from 0.01 to 2.00")
-    await two_replicas.resizer.resize(2, 4)
-    await two_replicas.tick()
-    await two_replicas.tick()
-    assert two_replicas.messages("cpu") == [
+async def test_a_refused_quota_is_logged_once_and_does_not_stop_scaling(scene: Any) -> None:
+    scene.engine.refusing = EngineError(400, "Range of CPUs is from 0.01 to 2.00")
+    await scene.resize(2, 4, ticks=2)
+    assert scene.messages("cpu") == [
         "the engine refuses the CPU for 4 slots: Range of CPUs is from 0.01 to 2.00"
     ]
-    two_replicas.engine.refusing = None
-    await two_replicas.resizer.resize(3)
-    await two_replicas.tick()
-    assert two_replicas.names() == ["1", "2", "3"]
-    assert two_replicas.messages("cpu")[1:] == ["the engine grants the requested CPU"]
-    assert two_replicas.events.events()[0]["event"]["action"] == "resize"
+    scene.engine.refusing = None
+    await scene.resize(3)
+    assert scene.names() == ["1", "2", "3"]
+    assert scene.messages("cpu")[1:] == ["the engine grants the requested CPU"]
+    assert scene.events.events()[0]["event"]["action"] == "resize"

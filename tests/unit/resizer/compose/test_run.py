@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tidegate.resizer.compose.own_project import OwnProject
-from tidegate.resizer.compose.run import _run, run
+from tidegate.resizer.compose.run import _log_warnings, _run, run
 from tidegate.settings import Resizer, Settings, load
 
 
@@ -36,95 +36,78 @@ def settings(token_file: Path | None, docker_socket: Path = Path("/nowhere")) ->
     return load(resizer=Resizer(token_file=token_file, docker_socket=docker_socket))
 
 
-def error_of(capsys: pytest.CaptureFixture[str], configured: Settings) -> str:
-    assert run(configured) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("resizer: ")
-    assert err.count("\n") == 1
-    return err.removeprefix("resizer: ").rstrip()
+ErrorOf = Callable[[Settings], str]
 
 
-def test_zero_replicas_are_refused(capsys: pytest.CaptureFixture[str], token: Path) -> None:
+@pytest.fixture
+def error_of(capsys: pytest.CaptureFixture[str]) -> ErrorOf:
+    """The sentence with which a start fails."""
+
+    def start(configured: Settings) -> str:
+        assert run(configured) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n"), err.startswith("resizer: ")) == ("", 1, True)
+        return err.removeprefix("resizer: ").rstrip()
+
+    return start
+
+
+def test_zero_replicas_are_refused(error_of: ErrorOf, token: Path) -> None:
     configured = load(resizer=Resizer(token_file=token), replicas={"min": 0})
-    assert error_of(capsys, configured).startswith(
+    assert error_of(configured).startswith(
         "replicas.min: 0 is not possible in Docker Compose, where a new replica is a copy of"
     )
 
 
-def test_without_a_token_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    name = "resizer.token_file"
-    assert error_of(capsys, settings(None)) == (
+def test_without_a_token_file(error_of: ErrorOf, tmp_path: Path) -> None:
+    name, absent = "resizer.token_file", tmp_path / "absent"
+    assert error_of(settings(None)) == (
         f"{name}: not set; it must name the file with the token that clients send"
     )
-    absent, empty, binary = (tmp_path / one for one in ("absent", "empty", "binary"))
-    empty.write_text(" \n")
-    binary.write_bytes(b"\xff\xfe")
-    assert error_of(capsys, settings(absent)) == f"{name}: {absent}: No such file or directory"
-    assert error_of(capsys, settings(empty)) == f"{name}: {empty} is empty"
-    assert error_of(capsys, settings(binary)) == f"{name}: {binary} is not text"
+    assert error_of(settings(absent)) == f"{name}: {absent}: No such file or directory"
 
 
-def test_without_the_engines_socket(
-    capsys: pytest.CaptureFixture[str], token: Path, tmp_path: Path
-) -> None:
-    name = "resizer.docker_socket"
-    assert error_of(capsys, settings(token)) == (
-        f"{name}: /nowhere does not exist; mount the socket of the Docker engine there"
-    )
-    assert error_of(capsys, settings(token, tmp_path)) == (
-        f"{name}: {tmp_path} is not a socket; Docker creates a folder for a mount whose source is missing"
-    )
-
-
-def test_a_socket_without_a_listener(
-    capsys: pytest.CaptureFixture[str], token: Path, tmp_path: Path
-) -> None:
-    path = tmp_path / "docker.sock"
+def test_without_the_engines_socket(error_of: ErrorOf, token: Path, tmp_path: Path) -> None:
+    silent = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as one:
-        one.bind(str(path))
-    assert error_of(capsys, settings(token, path)) == (
-        f"resizer.docker_socket: {path}: Connection refused"
-    )
+        one.bind(str(silent))
+    reasons = {
+        Path("/nowhere"): " does not exist; mount the socket of the Docker engine there",
+        tmp_path: " is not a socket; Docker creates a folder for a mount whose source is missing",
+        silent: ": Connection refused",
+    }
+    for path, reason in reasons.items():
+        assert error_of(settings(token, path)) == f"resizer.docker_socket: {path}{reason}"
 
 
 def test_a_socket_without_permission(
-    capsys: pytest.CaptureFixture[str],
-    token: Path,
-    listener: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    error_of: ErrorOf, token: Path, listener: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Forbidden(socket.socket):
         def connect(self, address: object) -> None:
             raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tidegate.resizer.compose.run.socket.socket", Forbidden)
-    assert error_of(capsys, settings(token, listener)) == (
+    assert error_of(settings(token, listener)) == (
         f"resizer.docker_socket: user {os.geteuid()} may not open {listener}; run as the socket's "
         f"owner, user {os.getuid()}, which needs no capability"
     )
 
 
 def test_an_engine_that_does_not_respond(
-    capsys: pytest.CaptureFixture[str],
-    token: Path,
-    listener: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    error_of: ErrorOf, token: Path, listener: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.resizer.compose.engine.CALL_SECONDS", 0.1)
     monkeypatch.setattr(
         "tidegate.resizer.compose.engine.Engine._call.__defaults__", (None, None, 0.1)
     )
-    assert error_of(capsys, settings(token, listener)) == "no response to GET /version within 0.1 s"
+    assert error_of(settings(token, listener)) == "no response to GET /version within 0.1 s"
 
 
 async def test_it_serves_replicas_and_metrics_while_it_follows_the_engine(
-    served: Callable[..., Any],
-    two_replicas: Any,
-    listener: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    served: Callable[..., Any], scene: Any, listener: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = two_replicas.engine
+    engine = scene.engine
 
     async def found(*_: object) -> Any:
         return OwnProject("shop", "", None)
@@ -147,3 +130,25 @@ async def test_it_serves_replicas_and_metrics_while_it_follows_the_engine(
     status, metrics = await served(process, 2, docker_socket=listener)
     assert (status.desired, status.running) == (2, 2)
     assert "process_resident_memory_bytes" in metrics
+
+
+WORKING_DIR = "com.docker.compose.project.working_dir"
+
+
+@pytest.mark.parametrize(
+    ("own_project", "logged"),
+    [
+        (OwnProject("shop", "/srv/shop", frozenset({"front"})), []),
+        (OwnProject("shop", "", None), []),
+        (OwnProject("shop", "/srv/other", frozenset({"front", "back"})), ["two projects"]),
+        (OwnProject("shop", "/srv/shop", frozenset({"back"})), ["unreachable"]),
+    ],
+)
+async def test_what_may_be_wrong_is_logged_at_the_start(
+    harness: Any, replica: Callable[..., Any], own_project: OwnProject, logged: list[str]
+) -> None:
+    harness.engine.add(*(replica(number, labels={WORKING_DIR: "/srv/shop"}) for number in (1, 2)))
+    await harness.resizer.initialize()
+    _log_warnings(harness.resizer, own_project, harness.resizer.tasks.event_log)
+    assert [one for one in ("two projects", "unreachable") if harness.messages(one)] == logged
+    assert all(len(harness.messages(one)) == 1 for one in logged if one == "two projects")

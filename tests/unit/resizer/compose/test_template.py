@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 
 from tidegate.resizer.compose.containers import CLONE_LABEL, Container
-from tidegate.resizer.compose.template import choose_template, replica_spec, scaling_obstacles
+from tidegate.resizer.compose.template import (
+    ReplicaSpec,
+    choose_template,
+    replica_spec,
+    scaling_obstacles,
+)
 
 Make = Callable[..., Container]
+FIXED = {"IPv4Address": "10.0.0.5"}
 CLONE = {"labels": {CLONE_LABEL: "f" * 64}}
 
 
@@ -23,37 +29,32 @@ def test_the_newest_container_of_compose_is_the_template(container: Make) -> Non
     assert choose_template([], None) is None
 
 
+def copy(template: Container, number: int = 2, image: str | None = None) -> ReplicaSpec:
+    return replica_spec(template, "shop", "model", number, image)
+
+
 def test_a_copy_has_its_own_name_number_and_hostname(container: Make) -> None:
-    made = replica_spec(container(1), "shop", "model", 4, "sha256:1")
-    assert made.name == "shop-model-4"
-    assert made.body["Labels"]["com.docker.compose.container-number"] == "4"
-    assert made.body["Labels"]["com.docker.compose.config-hash"] == "a"
-    assert made.body["Labels"][CLONE_LABEL] == container(1).id
-    assert made.body["Image"] == "shop:1"
+    made = copy(container(1), 4, "sha256:1")
+    labels = {
+        "com.docker.compose.container-number": "4",
+        "com.docker.compose.config-hash": "a",
+        CLONE_LABEL: container(1).id,
+    }
+    assert (made.name, made.body["Image"]) == ("shop-model-4", "shop:1")
+    assert labels.items() <= made.body["Labels"].items()
     assert "Hostname" not in made.body
-
-
-def test_a_copy_of_a_copy_names_the_first_template(container: Make) -> None:
-    made = replica_spec(container(2, **CLONE), "shop", "model", 3, None)
-    assert made.body["Labels"][CLONE_LABEL] == "f" * 64
-
-
-def test_an_image_name_that_refers_to_another_image_is_not_used(container: Make) -> None:
-    assert replica_spec(container(1), "shop", "model", 2, "sha256:2").body["Image"] == "sha256:1"
+    # A copy of a copy names the first template.
+    assert copy(container(2, **CLONE)).body["Labels"][CLONE_LABEL] == "f" * 64
+    # The name refers to another image now.
+    assert copy(container(1), image="sha256:2").body["Image"] == "sha256:1"
+    # As Compose 1 names it.
+    assert copy(container(1, name="shop_model_1")).name == "shop_model_2"
 
 
 def test_a_configured_hostname_is_copied(container: Make) -> None:
-    config = {"Hostname": "shop", "Image": "shop:1", "Labels": {}}
-    assert replica_spec(container(1), "shop", "model", 2, None).body.get("Hostname") is None
     template = container(1)
-    template.inspected["Config"] = config
-    assert replica_spec(template, "shop", "model", 2, None).body["Hostname"] == "shop"
-
-
-def test_the_name_separator_of_compose_1_is_retained(container: Make) -> None:
-    assert replica_spec(container(1, name="shop_model_1"), "shop", "model", 2, None).name == (
-        "shop_model_2"
-    )
+    template.inspected["Config"] = {"Hostname": "shop", "Image": "shop:1", "Labels": {}}
+    assert copy(template).body["Hostname"] == "shop"
 
 
 def test_a_copy_is_created_in_one_network_and_connected_to_the_others(container: Make) -> None:
@@ -67,20 +68,14 @@ def test_a_copy_is_created_in_one_network_and_connected_to_the_others(container:
         },
         "shop_front": {"NetworkID": "front", "IPAddress": "10.0.0.9"},
     }
-    made = replica_spec(container(1, networks=networks), "shop", "model", 2, None)
-    assert made.body["NetworkingConfig"] == {
-        "EndpointsConfig": {"shop_front": {"Aliases": ["shop-model-2"]}}
-    }
+    made = copy(container(1, networks=networks))
+    endpoints = {"shop_front": {"Aliases": ["shop-model-2"]}}
+    assert made.body["NetworkingConfig"] == {"EndpointsConfig": endpoints}
     assert list(made.other_networks) == [
         ("shop_back", {"Aliases": ["shop-model-2", "model", "ml"], "DriverOpts": {"a": "b"}})
     ]
-
-
-def test_a_copy_in_the_network_of_another_container_is_connected_to_no_network(
-    container: Make,
-) -> None:
-    template = container(1, host={"NetworkMode": "container:abc"}, networks=None)
-    made = replica_spec(template, "shop", "model", 2, None)
+    # In the network of another container it has none of its own.
+    made = copy(container(1, host={"NetworkMode": "container:abc"}, networks=None))
     assert made.body["NetworkingConfig"] == {"EndpointsConfig": {}}
     assert made.other_networks == []
 
@@ -97,7 +92,7 @@ def test_anonymous_volumes_are_not_shared(container: Make) -> None:
         ],
     }
     template = container(1, host=host)
-    body = replica_spec(template, "shop", "model", 2, None).body
+    body = copy(template).body
     assert body["Volumes"] == {"/own": {}}
     assert body["HostConfig"]["Binds"] == ["/srv:/srv:ro", "named:/named:rw"]
     assert [one.get("Source") for one in body["HostConfig"]["Mounts"]] == [None, "named", None]
@@ -120,14 +115,7 @@ def test_anonymous_volumes_are_not_shared(container: Make) -> None:
         ({"host": {"PortBindings": {"8000/tcp": None}}}, []),
         ({"host": {"NetworkMode": "host"}}, ["network_mode: host"]),
         (
-            {
-                "networks": {
-                    "shop_front": {
-                        "NetworkID": "front",
-                        "IPAMConfig": {"IPv4Address": "10.0.0.5"},
-                    }
-                }
-            },
+            {"networks": {"shop_front": {"NetworkID": "front", "IPAMConfig": FIXED}}},
             ["networks: the fixed address 10.0.0.5 in shop_front"],
         ),
     ],

@@ -21,30 +21,16 @@ from tidegate.settings import Replicas
 SCALE = "/api/v1/applications/default/deployments/model/scale"
 
 
-def replica(name: str, state: str) -> dict[str, Any]:
-    # More fields than are read, as Ray has them.
-    return {
-        "replica_id": name,
-        "state": state,
-        "start_time_s": 1000.0,
-        "node_ip": "127.0.0.1",
-        "pid": 1,
-    }
-
-
 def details(*states: str, target: int = 2, **changes: Any) -> dict[str, Any]:
+    # More fields than are read, as Ray has them.
+    every = {"start_time_s": 1000.0, "node_ip": "127.0.0.1", "pid": 1}
+    replicas = [{**every, "replica_id": f"r{n}", "state": state} for n, state in enumerate(states)]
+    model = {"name": "model", "status": "HEALTHY", "target_num_replicas": target}
     application = {
         "status": "RUNNING",
         "message": "",
         "external_scaler_enabled": True,
-        "deployments": {
-            "model": {
-                "name": "model",
-                "status": "HEALTHY",
-                "target_num_replicas": target,
-                "replicas": [replica(f"r{number}", state) for number, state in enumerate(states)],
-            }
-        },
+        "deployments": {"model": {**model, "replicas": replicas}},
     }
     return {"applications": {"default": application | changes}}
 
@@ -68,10 +54,7 @@ class Dashboard:
         code, body = self.scale
         if code == 200:
             self.scaled.append(await request.json())
-            target = self.scaled[-1]["target_num_replicas"]
-            self.details["applications"]["default"]["deployments"]["model"][
-                "target_num_replicas"
-            ] = target
+            self.details["applications"]["default"]["deployments"]["model"] |= self.scaled[-1]
         return web.json_response(body, status=code)
 
 
@@ -132,19 +115,14 @@ async def test_other_numbers_are_refused_here(desired: int, slots: int | None) -
 
 
 @pytest.mark.parametrize(("token", "sent"), [("abc", "Bearer abc"), ("", None)])
-async def test_the_token_of_the_cluster_is_sent_if_there_is_one(
-    token: str, sent: str | None
-) -> None:
+async def test_the_token_of_the_cluster_is_sent(token: str, sent: str | None) -> None:
     dashboard = Dashboard()
     async with resizer_for(dashboard, token=token) as resizer:
         await resizer.status()
     assert dashboard.authorization == [sent]
 
 
-OTHERS = {
-    "applications": {"shop": details()["applications"]["default"]},
-    "deployments": {"web": details()["applications"]["default"]["deployments"]["model"]},
-}
+OTHER: dict[str, Any] = details()["applications"]["default"]
 FAILED: dict[str, Any] = {
     "status": "DEPLOY_FAILED",
     "message": "Traceback:\nModuleNotFoundError: shop",
@@ -156,11 +134,11 @@ FAILED: dict[str, Any] = {
     [
         (401, "ray.token_file"),
         (
-            {"applications": OTHERS["applications"]},
+            {"applications": {"shop": OTHER}},
             "has no application 'default' (there is shop): deploy it, or set ray.application",
         ),
         (
-            details(deployments=OTHERS["deployments"]),
+            details(deployments={"web": OTHER["deployments"]["model"]}),
             "has no deployment 'model' (there is web): set ray.deployment",
         ),
         (
@@ -213,19 +191,24 @@ async def test_a_response_of_several_packets_is_read_to_its_end() -> None:
         assert (await resizer.status()).ready == 1
 
 
-async def test_what_ray_refuses_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("scale", "error", "says"),
+    [
+        (
+            (412, {"error": "The external scaling API can only\nbe used when …"}),
+            *(ResizeRefusedError, "Ray refuses the number: .* The external scaling API"),
+        ),
+        (
+            (503, {"error": "Serve controller is not available"}),
+            *(ResizerUnavailableError, "503: Serve controller is not available"),
+        ),
+    ],
+)
+async def test_a_refusal_and_an_error_of_ray_are_passed_on(
+    scale: tuple[int, Any], error: type[Exception], says: str
+) -> None:
     dashboard = Dashboard()
-    dashboard.scale = (412, {"error": "The external scaling API can only\nbe used when …"})
+    dashboard.scale = scale
     async with resizer_for(dashboard) as resizer:
-        with pytest.raises(
-            ResizeRefusedError, match=r"Ray refuses the number: .* The external scaling API"
-        ):
-            await resizer.resize(3)
-
-
-async def test_an_error_of_ray_is_passed_on() -> None:
-    dashboard = Dashboard()
-    dashboard.scale = (503, {"error": "Serve controller is not available"})
-    async with resizer_for(dashboard) as resizer:
-        with pytest.raises(ResizerUnavailableError, match="503: Serve controller is not available"):
+        with pytest.raises(error, match=says):
             await resizer.resize(3)
