@@ -25,11 +25,14 @@ from tidegate.telemetry.asgi import ASGIApp
 
 
 @asynccontextmanager
-async def replica_of(app: ASGIApp, folder: Path, **more: Any) -> AsyncIterator[tuple[Replica, Any]]:
-    """A replica that a server runs, and a client of it."""
+async def replica_of(
+    app: ASGIApp, folder: Path, phase: str = "ready", **more: Any
+) -> AsyncIterator[tuple[Replica, Any]]:
+    """A replica that a server runs, once it is in this phase, and a client of it."""
     check = more.pop("check", None)
     replica = make_replica(app, Settings(stack={"data_dir": folder}, **more), check=check)
     async with lifespan(replica.app):
+        await eventually_async(lambda: replica.lifecycle.phase == phase)
         transport = httpx.ASGITransport(replica.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
             yield replica, client
@@ -43,9 +46,7 @@ def logged(folder: Path, message: str) -> list[dict[str, Any]]:
     return [event for event in events_in(folder / "logs") if event["message"] == message]
 
 
-async def test_while_the_application_starts_probes_answer_and_requests_are_refused(
-    tmp_path: Path,
-) -> None:
+async def test_while_it_starts_probes_answer_and_requests_are_refused(tmp_path: Path) -> None:
     may_start, ended = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
@@ -54,11 +55,8 @@ async def test_while_the_application_starts_probes_answer_and_requests_are_refus
         yield
         ended.set()
 
-    async def cakes(request: Request) -> Response:
-        return PlainTextResponse("cakes")
-
-    app = Starlette(routes=[Route("/", cakes)], lifespan=slow)
-    async with replica_of(app, tmp_path) as (replica, client):
+    app = Starlette(routes=[Route("/", hello)], lifespan=slow)
+    async with replica_of(app, tmp_path, "loading") as (replica, client):
         live, ready, early = [await client.get(path) for path in ("/live", "/ready", "/")]
         assert (live.status_code, ready.status_code, early.status_code) == (200, 503, 503)
         expected = {"status": "loading", "reason": "waiting for the start-up of the application"}
@@ -68,7 +66,7 @@ async def test_while_the_application_starts_probes_answer_and_requests_are_refus
         may_start.set()
         await eventually_async(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/ready")).json() == {"status": "ready"}
-        assert (await client.get("/")).text == "cakes"
+        assert (await client.get("/")).text == "hello"
         assert not ended.is_set()
     assert ended.is_set()
 
@@ -82,7 +80,7 @@ async def test_an_application_is_ready_when_it_has_loaded_its_model(tmp_path: Pa
         yield
 
     app = Starlette(routes=[Route("/", hello)], lifespan=loads)
-    async with replica_of(app, tmp_path) as (replica, client):
+    async with replica_of(app, tmp_path, "loading") as (replica, client):
         await eventually_async(lambda: "model" in replica.lifecycle.reason)
         assert (await client.get("/ready")).json()["reason"] == "waiting for the model"
         assert (await client.get("/")).text == "hello"  # what needs no model is served
@@ -137,8 +135,7 @@ async def says_failed(scope: Any, receive: Any, send: Any) -> None:
 async def test_a_start_up_that_fails_fails_the_replica_and_is_logged(
     tmp_path: Path, app: ASGIApp, reason: str
 ) -> None:
-    async with replica_of(app, tmp_path) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "failed")
+    async with replica_of(app, tmp_path, "failed") as (_, client):
         ready = await client.get("/ready")
         assert (ready.status_code, ready.json()["status"]) == (503, "failed")
         assert ready.json()["reason"].startswith(f"its start-up failed: {reason}")
@@ -148,29 +145,28 @@ async def test_a_start_up_that_fails_fails_the_replica_and_is_logged(
         assert "FileNotFoundError" in event["error"]["stack_trace"]
 
 
-async def asserts_http(scope: Any, receive: Any, send: Any) -> None:
-    assert scope["type"] == "http"
+async def answers_everything(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        await receive()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def asserts_http(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    await answers_everything(scope, receive, send)
 
 
 async def returns_unless_http(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
-        await asserts_http(scope, receive, send)
-
-
-async def answers_everything(scope: Any, receive: Any, send: Any) -> None:
-    await receive()
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"hello"})
+        await answers_everything(scope, receive, send)
 
 
 @pytest.mark.parametrize("app", [asserts_http, returns_unless_http, answers_everything])
 async def test_an_application_without_a_lifespan_is_ready_at_once(
     tmp_path: Path, app: ASGIApp
 ) -> None:
-    async with replica_of(app, tmp_path) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
+    async with replica_of(app, tmp_path) as (_, client):
         assert (await client.get("/")).text == "hello"
 
 
@@ -185,7 +181,7 @@ async def test_a_start_up_that_still_runs_is_cancelled_at_the_end(tmp_path: Path
             cancelled.set()
         yield
 
-    async with replica_of(Starlette(lifespan=endless), tmp_path):
+    async with replica_of(Starlette(lifespan=endless), tmp_path, "loading"):
         await asyncio.sleep(0)
     assert cancelled.is_set()
 
@@ -196,8 +192,8 @@ async def test_a_failed_shut_down_is_logged(tmp_path: Path) -> None:
         yield
         raise ValueError("cannot save")
 
-    async with replica_of(Starlette(lifespan=fails_late), tmp_path) as (replica, _):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
+    async with replica_of(Starlette(lifespan=fails_late), tmp_path):
+        pass
     (event,) = logged(tmp_path, "the application failed to shut down")
     assert event["error"]["message"] == "cannot save"
 
@@ -213,8 +209,7 @@ async def test_a_function_of_the_application_says_whether_it_is_ready(tmp_path: 
 
     app = Starlette(routes=[Route("/", hello)])
     check = ReadyCheck(is_ready, "shop:is_ready")
-    async with replica_of(app, tmp_path, check=check) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
+    async with replica_of(app, tmp_path, check=check) as (_, client):
         responses = [await client.get("/ready") for _ in range(4)]
     assert [response.status_code for response in responses] == [503, 503, 503, 200]
     assert responses[0].json() == {"status": "loading", "reason": "shop:is_ready returned False"}
@@ -228,21 +223,20 @@ async def test_a_check_may_be_a_coroutine_function(tmp_path: Path) -> None:
         return True
 
     check = ReadyCheck(is_ready, "shop:is_ready")
-    async with replica_of(Starlette(), tmp_path, check=check) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
+    async with replica_of(Starlette(), tmp_path, check=check) as (_, client):
         assert (await client.get("/ready")).status_code == 200
 
 
-async def test_readiness_tells_the_version_that_an_application_has_set(tmp_path: Path) -> None:
-    async with replica_of(FastAPI(version="2.0"), tmp_path) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
-        assert (await client.get("/ready")).json() == {"status": "ready", "version": "2.0"}
-
-
-async def test_readiness_does_not_tell_the_version_that_fastapi_assumes(tmp_path: Path) -> None:
-    async with replica_of(FastAPI(), tmp_path) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
-        assert (await client.get("/ready")).json() == {"status": "ready"}
+@pytest.mark.parametrize(
+    # The version that FastAPI assumes is none.
+    ("app", "more"),
+    [(FastAPI(version="2.0"), {"version": "2.0"}), (FastAPI(), {})],
+)
+async def test_readiness_tells_the_version_that_an_application_has_set(
+    tmp_path: Path, app: FastAPI, more: dict[str, str]
+) -> None:
+    async with replica_of(app, tmp_path) as (_, client):
+        assert (await client.get("/ready")).json() == {"status": "ready", **more}
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["no route", "a route of its own"])
@@ -250,8 +244,7 @@ async def test_ready_stays_an_address_of_a_probe_that_is_moved(tmp_path: Path, o
     # The health check of Docker Compose asks there.
     app = Starlette(routes=[Route("/ready", hello)] if own else [])
     moved = {"ready_path": "/healthz"}
-    async with replica_of(app, tmp_path, replicas=moved) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
+    async with replica_of(app, tmp_path, replicas=moved) as (_, client):
         assert (await client.get("/healthz")).json() == {"status": "ready"}
         ready = await client.get("/ready")
         assert ready.text == "hello" if own else ready.json() == {"status": "ready"}
@@ -260,7 +253,6 @@ async def test_ready_stays_an_address_of_a_probe_that_is_moved(tmp_path: Path, o
 async def test_a_problem_that_is_watched_is_the_reason_until_it_has_gone(tmp_path: Path) -> None:
     problem = ""
     async with replica_of(Starlette(), tmp_path) as (replica, client):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
         replica.lifecycle.watch(lambda: problem)
         replica.about["model"] = "cakes"
         assert (await client.get("/ready")).json() == {"status": "ready", "model": "cakes"}
@@ -283,4 +275,4 @@ async def test_an_application_that_never_returns_does_not_delay_the_end(tmp_path
             await send({"type": f"{message['type']}.complete"})
 
     async with replica_of(endless, tmp_path) as (replica, _):
-        await eventually_async(lambda: replica.lifecycle.phase == "ready")
+        assert replica.lifecycle.phase == "ready"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -94,20 +95,15 @@ async def no_file_either() -> str:
     raise FileNotFoundError("model.pt")
 
 
-def exits() -> str:
-    raise SystemExit(3)
-
-
-def stops() -> str:
-    raise StopIteration
-
-
-def refuses() -> str:
-    raise LoadingError("the licence of the model has ended; renew it")
-
-
 def lazy() -> Any:
     return no_file_either()
+
+
+def raising(error: BaseException) -> Callable[[], str]:
+    def load() -> str:
+        raise error
+
+    return load
 
 
 @pytest.mark.parametrize(
@@ -119,9 +115,17 @@ def lazy() -> Any:
             FileNotFoundError,
             "loading the model failed: FileNotFoundError: model.pt",
         ),
-        (exits, RuntimeError, "loading the model failed: RuntimeError: SystemExit: 3"),
-        (stops, RuntimeError, "loading the model failed: RuntimeError: StopIteration"),
-        (refuses, LoadingError, "the licence of the model has ended; renew it"),
+        (
+            raising(SystemExit(3)),
+            RuntimeError,
+            "loading the model failed: RuntimeError: SystemExit: 3",
+        ),
+        (
+            raising(StopIteration()),
+            RuntimeError,
+            "loading the model failed: RuntimeError: StopIteration",
+        ),
+        (raising(LoadingError("the licence has ended")), LoadingError, "the licence has ended"),
         (lazy, TypeError, "returned a coroutine; give Loading.start the coroutine function itself"),
     ],
 )
@@ -148,13 +152,7 @@ async def test_a_failure_while_draining_changes_nothing(lifecycle: Lifecycle) ->
     assert lifecycle.phase == "draining"
 
 
-async def test_outside_a_replica_it_loads_all_the_same() -> None:
-    loading = Loading[int]()
-    loading.start(lambda: 3)
-    assert await loading.until_loaded() == 3
-
-
-async def test_it_can_start_again_as_in_the_next_test_of_an_application() -> None:
+async def test_outside_a_replica_it_loads_and_can_start_again() -> None:
     loading = Loading[int]()
     for number in range(2):
         loading.start(lambda number=number: number)

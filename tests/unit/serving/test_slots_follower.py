@@ -23,12 +23,8 @@ from tidegate.settings import Settings
 async def test_an_unexpected_error_does_not_end_the_following(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slots = Slots(
-        2,
-        wait_length=1,
-        wait_seconds=1.0,
-        metrics=SlotMetrics(CollectorRegistry()),
-    )
+    metrics = SlotMetrics(CollectorRegistry())
+    slots = Slots(2, wait_length=1, wait_seconds=1.0, metrics=metrics)
     file = SlotsFile(tmp_path / "slots", 8)
     file.write(4)
     resize, failures, resized = Slots.resize, ["once"], asyncio.Event()
