@@ -1,4 +1,7 @@
-"""SLOQ without metrics while the load falls: it keeps the replicas, and scales down once metrics return."""
+"""SLOQ without metrics while the load falls: it keeps the replicas, and scales down once metrics return.
+
+What it makes of responses without numbers or of frozen ones is in tests/unit/autoscaler/.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -53,29 +54,6 @@ async def plant(prometheus: Prometheus) -> AsyncIterator[VariableLoadPlant]:
         yield one
 
 
-class FaultyPrometheus:
-    """A proxy of Prometheus that injects the fault that a test sets."""
-
-    def __init__(self, prometheus: str) -> None:
-        self.fault = ""
-        self._prometheus = prometheus
-        self._last: dict[str, Any] = {}
-        """The last answer to each query: the rates of earlier days are asked for at the same time."""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        query = request.query.get("query", "")
-        if self.fault == "frozen" and query in self._last:
-            return web.json_response(self._last[query])
-        url = f"{self._prometheus}{request.rel_url}"
-        async with aiohttp.ClientSession() as session, session.get(url) as found:
-            answer = await found.json()
-        if self.fault == "nan":
-            for one in answer["data"]["result"]:
-                one["values"] = [[at, "NaN"] for at, _ in one["values"]]
-        self._last[query] = answer
-        return web.json_response(answer)
-
-
 @asynccontextmanager
 async def running_autoscaler(
     plant: VariableLoadPlant, prometheus: str, folder: Path, port: int
@@ -114,26 +92,6 @@ async def check_scale_down(plant: VariableLoadPlant) -> None:
     before = plant.count
     plant.rate = LOW_RATE
     await eventually_async(lambda: plant.count < before)
-
-
-async def test_under_sloq_nan_or_frozen_responses_remove_no_replica(
-    plant: VariableLoadPlant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
-) -> None:
-    proxy = FaultyPrometheus(prometheus.url)
-
-    def respond(fault: str) -> Fault:
-        async def begin() -> None:
-            proxy.fault = fault
-
-        return begin
-
-    async with (
-        answering(proxy.answer) as url,
-        running_autoscaler(plant, url, tmp_path, unused_tcp_port) as sidecar,
-    ):
-        for fault in ("nan", "frozen"):
-            await check_replicas_stay(sidecar, plant, respond(fault), respond(""))
-        await check_scale_down(plant)
 
 
 async def test_under_sloq_a_stopped_or_hanging_prometheus_removes_no_replica(

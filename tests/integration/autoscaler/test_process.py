@@ -70,15 +70,6 @@ async def test_a_service_without_a_request_is_idle_not_unknown(
     assert sidecar.said() == []
 
 
-async def test_a_number_set_by_another_client_is_corrected(sidecar: Sidecar, plant: Plant) -> None:
-    plant.in_system = 4.2
-    await eventually_async(lambda: plant.count == 3)
-    await sidecar.ticks(1)  # it knows that it has what it asked for
-    plant.count = 1
-    await eventually_async(lambda: plant.count == 3)
-    assert "another client of the resizer set 1 replicas; 3 were requested" in sidecar.said()
-
-
 async def test_it_survives_an_unreachable_resizer_and_sends_its_token_over_tcp(
     plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
 ) -> None:

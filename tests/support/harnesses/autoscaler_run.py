@@ -141,6 +141,15 @@ class AutoscalerRun:
         decision = await self.autoscaler.tick(self.now)
         return decision.desired if decision else None
 
+    def messages(self) -> list[str]:
+        """What it has logged."""
+        return self.recorded_events.messages()
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """As they are recorded."""
+        events = self.recorded_events.events("decision")
+        return [event["tidegate"]["decision"] for event in events]
+
 
 def metrics_text(run: AutoscalerRun) -> str:
     """The autoscaler's metrics in Prometheus' text format."""

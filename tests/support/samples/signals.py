@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -100,3 +101,27 @@ VALID_SIGNALS = signals(VALID_NUMBER, st.integers(1, 16)).map(
         seen, age_seconds=1.0, ready=max(1, seen.ready), running=max(1, seen.running)
     )
 )
+
+# The policy cannot decide on these.
+BAD_SIGNALS: dict[str, dict[str, Any]] = {
+    "no arrival rate": {"arrival_rate": None},
+    "a rate that is not a number": {"arrival_rate": math.nan},
+    "a negative rate": {"arrival_rate": -1.0},
+    "an infinite rate": {"arrival_rate": math.inf},
+    "no slots": {"slots_per_replica": None},
+    "zero slots": {"slots_per_replica": 0},
+    "no age": {"age_seconds": None},
+    "an age that is not a number": {"age_seconds": math.nan},
+    "stale": {"age_seconds": 15.5},
+    "no replicas": {"ready": 0, "running": 0},
+}
+# On these it may add replicas; what it then says.
+_IN_SYSTEM, _MINUTE = "the requests in the system", "the arrival rate over a minute"
+IN_PART_BAD_SIGNALS: dict[str, tuple[dict[str, Any], str]] = {
+    f"{what} are {value}": ({name: value}, f"{what} {verb} not known")
+    for name, what, verb in (
+        ("in_system", _IN_SYSTEM, "are"),
+        ("arrival_rate_60s", _MINUTE, "is"),
+    )
+    for value in (None, math.nan, math.inf, -1.0)
+} | {"a problem with what is not needed": ({"problem": "several series: queue"}, "several series")}

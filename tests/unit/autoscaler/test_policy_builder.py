@@ -11,7 +11,7 @@ from tidegate.autoscaler.live.configured_policy import (
     configured_policy,
     policy_context,
 )
-from tidegate.autoscaler.policy_builder import build_policy, policy_from_parameters
+from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_expression import PolicyError, parse_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds
@@ -22,43 +22,37 @@ MONDAY_8 = 1_772_438_400.0  # 2026-03-02T08:00Z
 CONTEXT = PolicyContext(Bounds(1, 8), slo_seconds=0.6)
 
 
+def configured(**sections: object) -> BuiltPolicy:
+    return configured_policy(Settings.model_validate(sections))
+
+
 def test_sloq_is_the_default_policy() -> None:
     default, _ = setting_names()["autoscaler.policy"]
     assert default == "sloq"
-    inputs = configured_policy(Settings.model_validate({})).policy({}, IDLE, 0.0).inputs
+    inputs = configured().policy({}, IDLE, 0.0).inputs
     assert (inputs["parameters"]["slo_seconds"], inputs["parameters"]["late_share"]) == (0.5, 0.2)
 
 
 def test_the_settings_reach_the_policy() -> None:
-    settings = Settings.model_validate(
-        {
-            "replicas": {"min": 2, "start": 2, "max": 7},
-            "autoscaler": {
-                "policy": "hpa",
-                "stale_seconds": 9,
-                "hpa": {"target": 0.5, "tolerance": 0.2, "down_stabilization_seconds": 60},
-            },
-        }
+    hpa = {"target": 0.5, "tolerance": 0.2, "down_stabilization_seconds": 60}
+    built = configured(
+        replicas={"min": 2, "start": 2, "max": 7},
+        autoscaler={"policy": "hpa", "stale_seconds": 9, "hpa": hpa},
     )
-    parameters = {
-        "min": 2,
-        "max": 7,
-        "target": 0.5,
-        "tolerance": 0.2,
-        "down_stabilization_seconds": 60.0,
-        "stale_seconds": 9.0,
-    }
-    built = configured_policy(settings)
     recorded = built.policy({}, IDLE, 0.0).inputs["parameters"]
     assert recorded == {**built.parameters, "minute_mean": 0}
-    assert built.parameters == parameters | {"predictive": {"start_seconds": 60.0}}
+    others = {"min": 2, "max": 7, "stale_seconds": 9, "predictive": {"start_seconds": 60}}
+    assert built.parameters == {**hpa, **others}
+
+
+def test_the_settings_reach_the_scaling_to_zero() -> None:
+    autoscaler = {"idle_seconds": 90, "stale_seconds": 9}
+    built = configured(replicas={"min": 0, "max": 7}, autoscaler=autoscaler)
+    assert built.policy({}, IDLE, 0.0).inputs["zero"] == {"max": 7, **autoscaler}
 
 
 def test_options_of_the_expression_override_the_section() -> None:
-    settings = Settings.model_validate(
-        {"autoscaler": {"policy": "hpa:inflight=0.6,tick=15", "hpa": {"target": 0.5}}}
-    )
-    built = configured_policy(settings)
+    built = configured(autoscaler={"policy": "hpa:inflight=0.6,tick=15", "hpa": {"target": 0.5}})
     assert (built.parameters["target"], built.parameters["tolerance"]) == (0.6, 0.1)
     assert (built.expression, built.tick_seconds) == ("hpa:inflight=0.6,tick=15", 15.0)
 
@@ -66,7 +60,7 @@ def test_options_of_the_expression_override_the_section() -> None:
 def test_parts_of_a_composition_share_the_tick_and_the_options_of_the_settings() -> None:
     expression = "max(hpa:inflight=0.6,tolerance=0.2, ray-serve)"
     value: dict[str, object] = {"policy": expression, "tick_seconds": 4, "hpa": {"target": 0.5}}
-    built = configured_policy(Settings.model_validate({"autoscaler": value}))
+    built = configured(autoscaler=value)
     first, second = built.parameters["parts"]
     assert (built.expression, built.tick_seconds) == (expression, 4.0)
     assert (first["policy"], second["policy"]) == ("hpa:inflight=0.6,tolerance=0.2", "ray-serve")
@@ -79,8 +73,7 @@ def test_parts_of_a_composition_share_the_tick_and_the_options_of_the_settings()
 
 
 def test_without_a_tick_option_the_tick_is_that_of_the_settings() -> None:
-    value = {"autoscaler": {"policy": "ray-serve", "tick_seconds": 2}}
-    built = configured_policy(Settings.model_validate(value))
+    built = configured(autoscaler={"policy": "ray-serve", "tick_seconds": 2})
     assert (built.tick_seconds, built.parameters["tick_seconds"]) == (2.0, 2.0)
 
 
@@ -110,8 +103,7 @@ def test_a_policy_is_built_from_the_parameters_in_its_inputs(name: str, prepares
 def test_the_history_is_read_only_to_prepare_for_rises(
     settings: dict[str, object], prepares: bool
 ) -> None:
-    value = {"autoscaler": settings, "replicas": {"start_seconds": 90}}
-    built = configured_policy(Settings.model_validate(value))
+    built = configured(autoscaler=settings, replicas={"start_seconds": 90})
     assert built.uses_history == prepares
     expected = {"start_seconds": 90.0} if prepares else None
     assert built.parameters.get("predictive") == expected
@@ -119,8 +111,7 @@ def test_the_history_is_read_only_to_prepare_for_rises(
 
 def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
     window = {"cron": "0 8 * * mon", "minutes": 60, "min": 4, "timezone": "UTC"}
-    settings = Settings.model_validate({"autoscaler": {"schedule": [window]}})
-    decide = configured_policy(settings).policy
+    decide = configured(autoscaler={"schedule": [window]}).policy
     at = [MONDAY_8 - 1, MONDAY_8, MONDAY_8 + 3599, MONDAY_8 + 3600]
     found = [decide({}, replace(IDLE, unix_seconds=unix), 0.0) for unix in at]
     assert [decision.desired for decision in found] == [1, 4, 4, 1]
@@ -132,16 +123,10 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
     ("expression", "message"),
     [
         ("guess", r"unknown policy 'guess'; known: sloq, hpa.*, max\(…\), min\(…\)"),
-        (
-            "predictive",
-            r"set autoscaler.predictive = true, and autoscaler.policy = \"sloq\" or another",
-        ),
+        ("predictive", r"set autoscaler.predictive = true, and autoscaler.policy = \"sloq\" or another"),
         ("max(hpa,predictive)", "'predictive' is not a policy but works around every one"),
         ("sloq:predictive=2", "predictive must be 0 or 1"),
-        (
-            "max(sloq,hpa:predictive=1)",
-            r"all parts share one predictive: max\(…\):predictive=NUMBER",
-        ),
+        ("max(sloq,hpa:predictive=1)", r"all parts share one predictive: max\(…\):predictive=NUMBER"),
         ("max(sloq,guess)", "unknown policy 'guess'"),
         ("max(sloq,hpa", r"parentheses are only allowed in max\(POLICY,…\) and min\(POLICY,…\)"),
         ("sum(sloq,hpa)", "parentheses are only allowed in"),
@@ -167,7 +152,7 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
         ("keda:fallback=1.5", "fallback must be a whole number"),
         ("step:tick=0", "tick must be above 0 s"),
     ],
-)
+)  # fmt: skip
 def test_an_invalid_expression_is_refused(expression: str, message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         build_policy(expression, CONTEXT)
@@ -196,34 +181,17 @@ def test_an_unknown_policy_or_parameter_is_named(
 
 
 @pytest.mark.parametrize(
-    ("section", "value", "message"),
+    ("window", "message"),
     [
-        ("replicas", {"min": -1}, "replicas.min: must be at least 0"),
-        (
-            "autoscaler",
-            {"schedule": [{"cron": "0 25 * * *"}]},
-            r"autoscaler.schedule.0: .*cron expression '0 25 \* \* \*': bad hour",
-        ),
-        (
-            "autoscaler",
-            {"schedule": [{"cron": "* * * * *", "timezone": "Mars/Olympus"}]},
-            "autoscaler.schedule.0: .*unknown time zone 'Mars/Olympus'",
-        ),
-        (
-            "autoscaler",
-            {"schedule": [{"cron": "* * * * *", "minutes": 1441}]},
-            "autoscaler.schedule.0: .*minutes must be from 1 to 1440",
-        ),
-        (
-            "autoscaler",
-            {"schedule": [{"cron": "* * * * *", "min": 0}]},
-            "autoscaler.schedule.0.min: must be at least 1",
-        ),
+        ({"cron": "0 25 * * *"}, r"autoscaler.schedule.0: .*expression '0 25 \* \* \*': bad hour"),
+        ({"timezone": "Mars/Olympus"}, "autoscaler.schedule.0: .*unknown time zone 'Mars/Olympus'"),
+        ({"minutes": 1441}, "autoscaler.schedule.0: .*minutes must be from 1 to 1440"),
+        ({"min": 0}, "autoscaler.schedule.0.min: must be at least 1"),
     ],
 )
-def test_an_invalid_setting_is_named(section: str, value: dict[str, object], message: str) -> None:
+def test_an_invalid_window_is_named(window: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        load(**{section: value})
+        load(autoscaler={"schedule": [{"cron": "* * * * *", **window}]})
 
 
 @pytest.mark.parametrize(
@@ -256,11 +224,9 @@ def test_every_command_refuses_a_bad_policy_by_the_name_of_its_variable(
 
 
 def test_the_context_is_that_of_the_settings() -> None:
-    value = {
-        "slo": {"latency_seconds": 0.3, "latency_quantile": 0.9},
-        "replicas": {"max": 9},
-        "slots": {"per_replica": 3, "max": 8},
-    }
-    assert policy_context(Settings.model_validate(value)) == PolicyContext(
-        Bounds(1, 9), 0.3, 0.9, 15.0, 3, 8
+    settings = Settings(
+        slo={"latency_seconds": 0.3, "latency_quantile": 0.9},
+        replicas={"max": 9},
+        slots={"per_replica": 3, "max": 8},
     )
+    assert policy_context(settings) == PolicyContext(Bounds(1, 9), 0.3, 0.9, 15.0, 3, 8)

@@ -10,10 +10,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from typer.testing import CliRunner
@@ -37,21 +37,11 @@ HELD = f"{WORK}; 6 replicas keep P(wait > 0.31 s) ≤ 2 %; 7 is the largest targ
 HOLDING = "08:00:10 – 08:03:15  "  # noqa: RUF001
 
 
-def record(tick: int, previous: int, desired: int, message: str, reason: str) -> Event:
-    reported = {
-        "desired": desired,
-        "previous": previous,
-        "reason": reason,
-        "policy": "sloq",
-        "signals": SIGNALS,
-    }
-    return make_event(
-        ORIGIN,
-        "decision",
-        message,
-        unix_ns=START_NS + tick * 5 * 10**9,
-        fields={"tidegate": {"decision": reported}},
-    )
+def record(tick: int, previous: int, desired: int, message: str, reason: str, **more: Any) -> Event:
+    numbers = {"desired": desired, "previous": previous, "reason": reason, "policy": "sloq"}
+    fields = {"tidegate": {"decision": {**numbers, "signals": SIGNALS, **more}}}
+    at_ns = START_NS + tick * 5 * 10**9
+    return make_event(ORIGIN, "decision", message, unix_ns=at_ns, fields=fields)
 
 
 STORY = [
@@ -74,21 +64,29 @@ def utc() -> Iterator[None]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    made = load(stack={"data_dir": tmp_path / "data"})
-    with closing(open_store(made)) as store:
-        store.append(STORY)
-    return made
+    return load(stack={"data_dir": tmp_path / "data"})
 
 
-def metrics_text(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return capsys.readouterr().out.splitlines()
+Shown = Callable[..., list[str]]
 
 
-def test_changes_are_shown_alone_and_unchanged_ticks_are_merged(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert explain(settings, last=20, inputs=False, follow=False, as_json=False) == 0
-    assert metrics_text(capsys) == [
+@pytest.fixture
+def shown(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Shown:
+    """Stores events, and returns the lines that explain the last decisions."""
+
+    def show(
+        events: list[Event], last: int = 20, *, inputs: bool = False, json: bool = False
+    ) -> list[str]:
+        with closing(open_store(settings)) as store:
+            store.append(events)
+        assert explain(settings, last=last, inputs=inputs, follow=False, as_json=json) == 0
+        return capsys.readouterr().out.splitlines()
+
+    return show
+
+
+def test_changes_are_shown_alone_and_unchanged_ticks_are_merged(shown: Shown) -> None:
+    assert shown(STORY) == [
         "08:00:00             5 held: the arrival rate is not known",
         f"08:00:05             {UP}",
         f"{HOLDING}{WORK}; …; 7 is the largest target of the last 180 s (38 ticks)",
@@ -98,68 +96,42 @@ def test_changes_are_shown_alone_and_unchanged_ticks_are_merged(
 
 
 @pytest.mark.parametrize(
-    ("minute", "level", "shown"), [(2, "warn", True), (2, "info", False), (-20, "warn", False)]
+    ("minute", "level", "said"), [(2, "warn", True), (2, "info", False), (-20, "warn", False)]
 )
 def test_a_full_machine_is_said_below_the_decisions_of_that_time(
-    minute: int,
-    level: Literal["warn", "info"],
-    *,
-    shown: bool,
-    settings: Settings,
-    capsys: pytest.CaptureFixture[str],
+    minute: int, level: Literal["warn", "info"], *, said: bool, shown: Shown
 ) -> None:
-    full = make_event(
-        ORIGIN,
-        "stack",
-        "the processors of this machine were 99% busy",
-        unix_ns=START_NS + minute * 60 * 10**9,
-        level=level,
-        fields={"event": {"action": "processors"}},
-    )
-    with closing(open_store(settings)) as store:
-        store.append([full])
-    assert explain(settings, last=20, inputs=False, follow=False, as_json=False) == 0
-    line = "08:02:00             the processors of this machine were 99% busy"
-    assert (metrics_text(capsys)[-1] == line) is shown
+    busy, at_ns = "the processors of this machine were 99% busy", START_NS + minute * 60 * 10**9
+    fields = {"event": {"action": "processors"}}
+    full = make_event(ORIGIN, "stack", busy, unix_ns=at_ns, level=level, fields=fields)
+    assert (shown([*STORY, full])[-1] == f"08:02:00             {busy}") is said
 
 
 def test_the_requested_lines_are_shown_and_a_long_interval_is_read_to_its_begin(
-    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explaining, "PAGES", (4, 100))
-    assert explain(settings, last=3, inputs=False, follow=False, as_json=False) == 0
-    lines = metrics_text(capsys)
-    assert [line[:21] for line in lines] == [
-        HOLDING,
-        "08:03:20             ",
-        "08:03:25             ",
-    ]
+    begins = [line[:21] for line in shown(STORY, 3)]
+    assert begins == [HOLDING, "08:03:20             ", "08:03:25             "]
 
 
-def test_signals_are_shown_on_request(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert explain(settings, last=4, inputs=True, follow=False, as_json=False) == 0
-    title, *rows = metrics_text(capsys)
+def test_signals_are_shown_on_request(shown: Shown) -> None:
+    title, *rows = shown(STORY, 4, inputs=True)
     assert title.split()[:4] == ["time", "number", "reason", "rate/s"]
     assert rows[0].split() == [
         "08:00:05", "5", "→", "7", "up", "212", "0.081", "18", "5", "–", "–",  # noqa: RUF001
     ]  # fmt: skip
 
 
-def test_json_has_the_event_of_every_tick(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert explain(settings, last=10, inputs=False, follow=False, as_json=True) == 0
-    assert [json.loads(line) for line in metrics_text(capsys)] == STORY[-10:]
+def test_json_has_the_event_of_every_tick(shown: Shown) -> None:
+    assert [json.loads(line) for line in shown(STORY, 10, json=True)] == STORY[-10:]
 
 
 def test_an_empty_or_unreadable_store_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = load(stack={"data_dir": tmp_path / "empty"})
-    with closing(open_store(empty)):
-        pass
+    open_store(empty).close()
     assert explain(empty, last=1, inputs=False, follow=False, as_json=False) == 1
     assert capsys.readouterr().err == "no decision in the store\n"
     away = load(store={"kind": "elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:9"}})
@@ -167,8 +139,9 @@ def test_an_empty_or_unreadable_store_is_reported(
     assert capsys.readouterr().err.startswith("explain: ")
 
 
-def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = load(stack={"data_dir": tmp_path / "data"})
+def test_it_follows_until_it_is_stopped(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(explaining, "FOLLOW_SECONDS", 0.05)
     # Read while it is written: capsys, which empties its buffer, would lose output in between.
     said = io.StringIO()
@@ -178,12 +151,10 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
 
     def event(after: int, previous: int, desired: int) -> Event:
         reported = record(0, previous, desired, f"{previous} to {desired}", "hold")
-        return make_event(
-            ORIGIN, "decision", reported["message"], unix_ns=start_ns + after * 10**6,
-            fields={"tidegate": reported["tidegate"]},
-        )  # fmt: skip
+        fields, at_ns = {"tidegate": reported["tidegate"]}, start_ns + after * 10**6
+        return make_event(ORIGIN, "decision", reported["message"], unix_ns=at_ns, fields=fields)
 
-    with closing(open_store(made)) as store:
+    with closing(open_store(settings)) as store:
         over = threading.Event()
 
         def feed() -> None:
@@ -200,7 +171,7 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
         feeder = threading.Thread(target=feed)
         feeder.start()
         try:
-            assert explain(made, last=1, inputs=False, follow=True, as_json=False) == 0
+            assert explain(settings, last=1, inputs=False, follow=True, as_json=False) == 0
         finally:
             over.set()
             feeder.join()
@@ -224,68 +195,42 @@ def test_an_event_without_a_decision_is_an_interval_too() -> None:
     assert sum(one.count for one in merge_unchanged(STORY)) == len(STORY)
 
 
-def lent(tick: int, slots: int, asked: int, message: str) -> Event:
-    event = record(tick, 3, 3, message, "hold")
-    reported = event["tidegate"]["decision"]
-    reported |= {"slots": slots, "signals": {**SIGNALS, "slots_asked": asked}}
-    return event
-
-
+MUCH = "3 held: much to do; they start; 4 slots per replica until the new ones are ready"
+READY = "3 held: they are ready"
 LENT = [
-    lent(0, 2, 2, "3 held: little to do"),
-    lent(
-        1, 4, 2, "3 held: much to do; they start; 4 slots per replica until the new ones are ready"
-    ),
-    lent(
-        2, 4, 4, "3 held: much to do; they start; 4 slots per replica until the new ones are ready"
-    ),
-    lent(
-        3, 4, 4, "3 held: much to do; they start; 4 slots per replica until the new ones are ready"
-    ),
-    lent(4, 2, 4, "3 held: they are ready; 2 slots per replica again"),
-    lent(5, 2, 2, "3 held: they are ready"),
+    record(tick, 3, 3, message, "hold", slots=slots, signals={**SIGNALS, "slots_asked": asked})
+    for tick, (slots, asked, message) in enumerate(
+        [
+            (2, 2, "3 held: little to do"),
+            (4, 2, MUCH),
+            (4, 4, MUCH),
+            (4, 4, MUCH),
+            (2, 4, f"{READY}; 2 slots per replica again"),
+            (2, 2, READY),
+        ]
+    )
 ]
 
 
-def test_a_change_of_slots_is_a_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = load(stack={"data_dir": tmp_path / "data"})
-    with closing(open_store(settings)) as store:
-        store.append(LENT)
-    assert explain(settings, last=10, inputs=False, follow=False, as_json=False) == 0
-    lines = [line[21:] for line in metrics_text(capsys)]
-    assert lines == [
+def test_a_change_of_slots_is_a_change(shown: Shown) -> None:
+    assert [line[21:] for line in shown(LENT, 10)] == [
         "3 held: little to do",
-        "3 held: much to do; they start; 4 slots per replica until the new ones are ready",
-        "3 held: much to do; …; 4 slots per replica until the new ones are ready (2 ticks)",
-        "3 held: they are ready; 2 slots per replica again",
-        "3 held: they are ready",
+        MUCH,
+        f"{MUCH.replace('they start', '…')} (2 ticks)",
+        f"{READY}; 2 slots per replica again",
+        READY,
     ]
-    assert explain(settings, last=10, inputs=True, follow=False, as_json=False) == 0
-    numbers = [line.split("hold")[0][9:].strip() for line in metrics_text(capsys)[1:]]
+    lines = shown([], 10, inputs=True)[1:]
+    numbers = [line.split("hold")[0][9:].strip() for line in lines]
     assert numbers == ["3 × 2", "3 × 2 → 3 × 4", "3 × 4", "3 × 4 → 3 × 2", "3 × 2"]  # noqa: RUF001
 
 
-def paused(tick: int, message: str, reason: str, control: dict[str, object] | None) -> Event:
-    event = record(tick, 4, 4, message, reason)
-    event["tidegate"]["decision"]["inputs"] = {"control": control} if control else {}
-    return event
-
-
-def test_a_pause_is_shown_for_the_time_it_was_in_force(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = load(stack={"data_dir": tmp_path / "data"})
-    reported: dict[str, object] = {"until": 1.0, "min": 3, "max": None}
-    with closing(open_store(made)) as store:
-        store.append(
-            [
-                *(paused(tick, "4 held: idle", "hold", None) for tick in range(20)),
-                *(paused(tick, "4 held: idle; by hand", "hold", reported) for tick in (20, 21)),
-                paused(22, "4 held: idle", "hold", None),
-            ]
-        )
-    assert explain(made, last=9, inputs=False, follow=False, as_json=False) == 0
-    assert metrics_text(capsys) == [
+def test_a_pause_is_shown_for_the_time_it_was_in_force(shown: Shown) -> None:
+    control: dict[str, object] = {"until": 1.0, "min": 3, "max": None}
+    paused = {"inputs": {"control": control}}
+    idle = [record(tick, 4, 4, "4 held: idle", "hold", inputs={}) for tick in [*range(20), 22]]
+    held = [record(tick, 4, 4, "4 held: idle; by hand", "hold", **paused) for tick in (20, 21)]
+    assert shown([*idle[:20], *held, idle[20]], 9) == [
         "08:00:00 – 08:01:35  4 held: idle (20 ticks)",  # noqa: RUF001
         "08:01:40 – 08:01:45  4 held: idle; by hand (2 ticks)",  # noqa: RUF001
         "08:01:50             4 held: idle",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,9 +79,6 @@ def test_an_impossible_response_is_an_error(body: bytes) -> None:
         rates_from(parse(body))
 
 
-Ask = Callable[[], Awaitable[Reading]]
-
-
 @dataclass
 class Prometheus:
     """Answers with yesterday's rates, or fails with another status, and knows what it was asked."""
@@ -108,27 +105,25 @@ async def served() -> AsyncIterator[Prometheus]:
         yield prometheus
 
 
-async def test_the_history_is_queried_every_15_seconds(served: Prometheus) -> None:
-    clock = iter([0.0, 5.0, 14.9, 15.0])
-
+def reader(url: str, session: aiohttp.ClientSession, clock: Callable[[], float]) -> HistoryReader:
     async def inner() -> Reading:
         return reading_of(arrival_rate=1.0)
 
+    return HistoryReader(url, session, inner, clock)
+
+
+async def test_the_history_is_queried_every_15_seconds(served: Prometheus) -> None:
+    clock = iter([0.0, 5.0, 14.9, 15.0])
     async with aiohttp.ClientSession() as session:
-        reader = HistoryReader(served.url, session, inner, lambda: next(clock))
-        found = [await reader.read() for _ in range(4)]
-    read = reading_of(arrival_rate=1.0, daily_rates=RATES)
-    assert found == [read] * 4
+        history = reader(served.url, session, lambda: next(clock))
+        found = [await history.read() for _ in range(4)]
+    assert found == [reading_of(arrival_rate=1.0, daily_rates=RATES)] * 4
     assert served.asked == [query(), query()]
 
 
 async def test_without_a_history_there_are_no_rates_and_no_signal_problem() -> None:
-    async def inner() -> Reading:
-        return reading_of(arrival_rate=1.0)
-
     async with aiohttp.ClientSession() as session:
-        reader = HistoryReader("http://127.0.0.1:9", session, inner, lambda: 0.0)
-        reading = await reader.read()
+        reading = await reader("http://127.0.0.1:9", session, lambda: 0.0).read()
     signals = reading.signals
     assert (signals.problem, signals.arrival_rate, signals.daily_rates) == ("", 1.0, ())
     assert reading.history_problem.endswith("; no rise is expected")
@@ -137,17 +132,14 @@ async def test_without_a_history_there_are_no_rates_and_no_signal_problem() -> N
 async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
     served: Prometheus,
 ) -> None:
-    async def inner() -> Reading:
-        return reading_of(arrival_rate=1.0)
-
     now = 0.0
     async with aiohttp.ClientSession() as session:
-        reader = HistoryReader(served.url, session, inner, lambda: now)
+        history = reader(served.url, session, lambda: now)
 
         async def read_history(at: float) -> tuple[Any, str]:
             nonlocal now
             now = at
-            reading = await reader.read()
+            reading = await history.read()
             return reading.signals.daily_rates, reading.history_problem
 
         assert await read_history(0) == (RATES, "")
@@ -157,10 +149,7 @@ async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
         assert await read_history(14) == (RATES, "")
         assert await read_history(15) == kept
         assert await read_history(KEPT_SECONDS - 1) == kept
-        assert await read_history(KEPT_SECONDS) == (
-            (),
-            f"{failed}; no rise is expected",
-        )
+        assert await read_history(KEPT_SECONDS) == ((), f"{failed}; no rise is expected")
         # It is asked again at each tick.
         served.status = 200
         assert await read_history(KEPT_SECONDS + 5) == (RATES, "")

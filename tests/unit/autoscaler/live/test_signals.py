@@ -2,8 +2,6 @@
 
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,10 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.doubles.aiohttp_server import answering
 from support.harnesses.autoscaler_run import reading_of
 from support.ports import free_port
 from tidegate.autoscaler.live.signals import (
@@ -33,6 +31,7 @@ from tidegate.runtime.prometheus import Series, parse
 ROOT = Path(__file__).parents[4]
 NOW = 5000.0
 STALE = 15.0
+IN_SYSTEM = SERIES["in_system"]
 ALL = {
     "service:arrival_rate:15s": 30.0,
     "service:arrival_rate:1m": 25.0,
@@ -67,6 +66,9 @@ GOOD = reading_of(
 )
 
 
+STATUS = ReplicaStatus(desired=3, running=3, ready=3, replicas=[])
+
+
 def answer(values: dict[str, Any], ages: dict[str, float] | None = None) -> bytes:
     """A response of Prometheus: each series has an older sample, too; the newest is 1 s old."""
     result = [
@@ -79,6 +81,10 @@ def answer(values: dict[str, Any], ages: dict[str, float] | None = None) -> byte
     return orjson.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
 
+def read(values: dict[str, Any], ages: dict[str, float] | None = None) -> Reading:
+    return reading_from(parse(answer(values, ages)), NOW, STALE)
+
+
 def but(**changes: float | str | None) -> dict[str, Any]:
     """All series with changes for these signals; None removes one."""
     named = {SERIES[signal]: value for signal, value in changes.items()}
@@ -87,7 +93,7 @@ def but(**changes: float | str | None) -> dict[str, Any]:
 
 def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule() -> None:
     # The scrape was 1.5 s old when the rule was evaluated, and that was 1 s ago.
-    assert reading_from(parse(answer(ALL)), NOW, STALE) == GOOD
+    assert read(ALL) == GOOD
 
 
 @pytest.mark.parametrize(
@@ -122,108 +128,84 @@ def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule(
 def test_a_missing_or_invalid_value_is_none_and_a_required_series_is_named(
     changes: dict[str, Any], signal: str, problem: str
 ) -> None:
-    reading = reading_from(parse(answer(but(**changes))), NOW, STALE)
+    reading = read(but(**changes))
     assert getattr(reading.signals, signal) is None
     assert reading.signals.problem.endswith(problem)
     assert bool(reading.signals.problem) == bool(problem)
 
 
+ZERO = dict.fromkeys(
+    ("in_system", "in_system_60s", "busy", "busiest", "queued", "arrival_rate", "arrival_rate_60s"),
+    0,
+)
+
+
 def test_a_service_without_a_single_request_is_no_problem() -> None:
-    idle = but(
-        in_system=0,
-        in_system_60s=0,
-        busy=0,
-        busiest=0,
-        queued=0,
-        arrival_rate=0,
-        arrival_rate_60s=0,
-        completed_rate=0,
-        service_seconds="NaN",
-        service_seconds_15s="NaN",
-        service_seconds_p95="NaN",
-        latency_seconds=None,
-    )
-    assert reading_from(parse(answer(idle)), NOW, STALE) == reading_of(
-        arrival_rate=0,
-        arrival_rate_60s=0,
-        completed_rate=0,
-        in_system=0,
-        in_system_60s=0,
-        busy=0,
-        busiest=0,
-        queued=0,
-        slots_per_replica=2,
-        age_seconds=2.5,
-    )
+    nan = dict.fromkeys(("service_seconds", "service_seconds_15s", "service_seconds_p95"), "NaN")
+    idle = but(**ZERO, completed_rate=0, **nan, latency_seconds=None)
+    expected = reading_of(**ZERO, completed_rate=0, slots_per_replica=2, age_seconds=2.5)
+    assert read(idle) == expected
 
 
 def test_several_missing_series_are_all_named() -> None:
-    reading = reading_from(parse(answer({})), NOW, STALE)
+    reading = read({})
     assert reading.signals.problem.count("service:") == 7
     assert reading.cause == "no sample within the last 15 s"
 
 
 def test_old_scrapes_leave_no_value_but_the_age() -> None:
-    reading = reading_from(parse(answer(but(scrape_age=14.5))), NOW, STALE)
     said = "the metrics behind the signals are older than 15 s"
-    read = reading_of(age_seconds=15.5, problem=said)
-    assert reading == replace(read, problems={said: []})
+    old = reading_of(age_seconds=15.5, problem=said)
+    assert read(but(scrape_age=14.5)) == replace(old, problems={said: []})
 
 
 def test_without_a_replica_missing_series_of_replicas_are_no_problem() -> None:
     reported = ("service:arrival_rate:15s", "service:arrival_rate:1m", "service:queue:now")
     gateway = {name: ALL[name] for name in reported}
-    reading = reading_from(
-        parse(answer({**gateway, "service:gateway_age_seconds:now": 2.0})), NOW, STALE
-    )
+    reading = read({**gateway, "service:gateway_age_seconds:now": 2.0})
     assert reading.signals.problem.count("service:") == 4
     assert reading.without_replicas().signals.problem == ""
     # 2 s old when the rule was evaluated, and that was 1 s ago.
     seen = reading.signals
     assert (seen.gateway_age_seconds, seen.queued, seen.age_seconds) == (3.0, 1.0, None)
-    lost = reading_from(parse(answer({})), NOW, STALE).without_replicas()
+    lost = read({}).without_replicas()
     assert lost.signals.problem == f"no sample within the last 15 s: {', '.join(reported)}"
 
 
-def test_a_series_whose_rule_is_no_longer_evaluated_is_stale() -> None:
-    name = SERIES["in_system"]
-    reading = reading_from(parse(answer(ALL, {name: 15.5})), NOW, STALE)
-    assert reading.signals.in_system is None
-    assert f"no sample within the last 15 s: {name}" in reading.signals.problem
-
-
-def test_the_age_is_that_of_the_oldest_series() -> None:
-    reading = reading_from(parse(answer(ALL, {SERIES["in_system"]: 9.0})), NOW, STALE)
-    assert (reading.signals.age_seconds, reading.signals.problem) == (9.0 + 1.5, "")
-
-
-def test_an_old_latency_is_ignored_and_no_problem() -> None:
-    reading = reading_from(parse(answer(ALL, {SERIES["latency_seconds"]: 16.0})), NOW, STALE)
-    assert (reading.signals.latency_seconds, reading.signals.problem) == (None, "")
-
-
-def test_a_sample_slightly_in_the_future_is_accepted_and_one_far_ahead_is_a_problem() -> None:
-    name = SERIES["scrape_age"]
-    slightly = reading_from(parse(answer(ALL, dict.fromkeys(ALL, -0.5))), NOW, STALE)
-    assert (slightly.signals.age_seconds, slightly.signals.problem) == (1.5, "")
-    far = reading_from(parse(answer(ALL, {name: -60.0})), NOW, STALE)
-    assert far.signals.age_seconds is None
-    assert f"sample from the future: the clocks differ: {name}" in far.signals.problem
+@pytest.mark.parametrize(
+    ("ages", "seen", "problem"),
+    [
+        ({IN_SYSTEM: 15.5}, {"in_system": None}, f"no sample within the last 15 s: {IN_SYSTEM}"),
+        # The age is that of the oldest series.
+        ({IN_SYSTEM: 9.0}, {"age_seconds": 9.0 + 1.5}, ""),
+        # An old latency is ignored and no problem.
+        ({SERIES["latency_seconds"]: 16.0}, {"latency_seconds": None}, ""),
+        # A sample may be slightly in the future.
+        (dict.fromkeys(ALL, -0.5), {"age_seconds": 1.5}, ""),
+        (
+            *({SERIES["scrape_age"]: -60.0}, {"age_seconds": None}),
+            f"sample from the future: the clocks differ: {SERIES['scrape_age']}",
+        ),
+    ],
+)
+def test_each_series_has_its_age(
+    ages: dict[str, float], seen: dict[str, float | None], problem: str
+) -> None:
+    signals = read(ALL, ages).signals
+    assert {name: getattr(signals, name) for name in seen} == seen
+    assert problem in signals.problem
+    assert bool(problem) == bool(signals.problem)
 
 
 def test_two_series_of_one_name_are_a_problem() -> None:
-    one = orjson.loads(answer(ALL))
-    one["data"]["result"] += orjson.loads(answer({SERIES["in_system"]: 99}))["data"]["result"]
-    reading = reading_from(parse(orjson.dumps(one)), NOW, STALE)
-    assert reading.signals.in_system is None
-    assert reading.signals.problem == "several series: service:requests_in_system:now"
+    twice = [*parse(answer(ALL)), *parse(answer({IN_SYSTEM: 99}))]
+    signals = reading_from(twice, NOW, STALE).signals
+    assert (signals.in_system, signals.problem) == (None, f"several series: {IN_SYSTEM}")
 
 
 def test_of_two_series_of_one_name_the_newer_counts() -> None:
-    one = orjson.loads(answer(ALL))
-    ended = orjson.loads(answer({SERIES["in_system"]: 99}, {SERIES["in_system"]: 8.0}))
-    one["data"]["result"] += ended["data"]["result"]
-    assert reading_from(parse(orjson.dumps(one)), NOW, STALE) == GOOD
+    ended = parse(answer({IN_SYSTEM: 99}, {IN_SYSTEM: 8.0}))
+    assert reading_from([*parse(answer(ALL)), *ended], NOW, STALE) == GOOD
 
 
 @given(
@@ -261,48 +243,39 @@ def test_every_series_read_is_a_recorded_one() -> None:
     assert set(SERIES.values()) <= set(recorded)
 
 
-def test_the_signals_include_the_counts_of_the_resizer() -> None:
-    status = ReplicaStatus(desired=3, running=3, ready=2, replicas=[])
-    signals = combine(GOOD, status, 4, "")
-    assert (signals.ready, signals.running, signals.desired) == (2, 3, 4)
-    assert (signals.in_system, signals.age_seconds, signals.problem) == (4.0, 2.5, "")
-
-
-def test_a_replica_that_the_gateway_ejects_runs_but_is_not_ready() -> None:
-    status = ReplicaStatus(desired=3, running=3, ready=3, replicas=[])
-    signals = combine(replace(GOOD, ejected=1.0), status, 3, "")
-    assert (signals.ready, signals.running) == (2, 3)
-
-
-def test_without_the_resizer_no_replica_is_known_to_be_running() -> None:
-    signals = combine(reading_of(problem="a"), None, 4, "b")
-    assert (signals.ready, signals.running, signals.desired) == (0, 0, 4)
-    assert signals.problem == "a; b"
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def served(handler: Handler, patience: float = 5.0) -> AsyncIterator[PrometheusReader]:
-    """A reader of a server that handles every query with `handler`."""
-    app = web.Application()
-    app.router.add_get("/prefix/api/v1/query", handler)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        url = str(server.make_url("/prefix/"))
-        yield PrometheusReader(url, session, STALE, patience, clock=lambda: NOW)
+@pytest.mark.parametrize(
+    ("reading", "status", "problem", "counts", "said"),
+    [
+        (GOOD, STATUS, "", (3, 3, 4), ""),
+        # A replica that the gateway ejects runs but is not ready.
+        (replace(GOOD, ejected=1.0), STATUS, "", (2, 3, 4), ""),
+        # Without the resizer no replica is known to be running.
+        (reading_of(problem="a"), None, "b", (0, 0, 4), "a; b"),
+    ],
+)
+def test_the_signals_include_the_counts_of_the_resizer(
+    reading: Reading,
+    status: ReplicaStatus | None,
+    problem: str,
+    counts: tuple[int, int, int],
+    said: str,
+) -> None:
+    signals = combine(reading, status, 4, problem)
+    assert (signals.ready, signals.running, signals.desired) == counts
+    assert (signals.in_system, signals.problem) == (reading.signals.in_system, said)
 
 
 async def test_one_query_reads_everything() -> None:
     asked = []
 
-    async def answers(request: web.Request) -> web.Response:
-        asked.append(request.query["query"])
+    async def respond(request: web.Request) -> web.Response:
+        asked.append((request.path, request.query["query"]))
         return web.Response(body=answer(ALL))
 
-    async with served(answers) as reader:
+    async with answering(respond) as url, aiohttp.ClientSession() as session:
+        reader = PrometheusReader(f"{url}/prefix/", session, STALE, 5.0, clock=lambda: NOW)
         assert await reader.read() == GOOD
-    assert asked == [query(STALE)]
+    assert asked == [("/prefix/api/v1/query", query(STALE))]
 
 
 async def test_an_unreachable_prometheus_is_a_problem() -> None:

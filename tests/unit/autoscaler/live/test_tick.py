@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -23,14 +23,10 @@ from tidegate.runtime.event_log import Terminal
 
 
 async def test_a_new_number_is_requested_once(run: AutoscalerRun) -> None:
-    assert await run.tick(reading=THREE) == 3
-    assert await run.tick() == 3
-    assert (run.resizer.asked, run.resizer.count) == ([3], 3)
-
-
-async def test_an_unchanged_number_is_not_requested(run: AutoscalerRun) -> None:
     assert await run.tick() == 1
     assert run.resizer.asked == []
+    assert [await run.tick(reading=THREE), await run.tick()] == [3, 3]
+    assert (run.resizer.asked, run.resizer.count) == ([3], 3)
 
 
 async def test_the_event_has_the_whole_decision_and_precedes_the_request(
@@ -44,15 +40,8 @@ async def test_the_event_has_the_whole_decision_and_precedes_the_request(
     assert event["event"]["action"] == "decide"
     assert event["service"]["node"]["name"] == "autoscaler"
     recorded = event["tidegate"]["decision"]
-    assert {
-        name: recorded[name] for name in ("desired", "previous", "reason", "policy", "now")
-    } == {
-        "desired": 3,
-        "previous": 1,
-        "reason": "up",
-        "policy": "hpa",
-        "now": 5.0,
-    }
+    expected = {"desired": 3, "previous": 1, "reason": "up", "policy": "hpa", "now": 5.0}
+    assert expected.items() <= recorded.items()
     assert recorded["signals"]["in_system"] == 4.2
     assert recorded["inputs"]["recommendation"] == 3
     assert recorded["state"] == {}
@@ -75,8 +64,7 @@ async def test_a_failing_terminal_does_not_stop_a_decision(
 async def test_every_tick_writes_an_event_even_without_a_change(run: AutoscalerRun) -> None:
     for _ in range(3):
         await run.tick()
-    events = run.recorded_events.events("decision")
-    assert [event["tidegate"]["decision"]["reason"] for event in events] == ["tolerance"] * 3
+    assert [one["reason"] for one in run.decisions()] == ["tolerance"] * 3
     assert run.recorded_events.terminal.getvalue() == ""
 
 
@@ -87,29 +75,25 @@ async def test_a_number_set_by_another_client_is_corrected_within_a_tick(
     # Within tolerance of 3: the policy alone would be content with any number it finds.
     assert await run.tick(count=1, reading=but(ONE, in_system=None, problem="blind")) == 3
     assert (run.resizer.asked, run.resizer.count) == ([3, 3], 3)
-    assert (
-        "another client of the resizer set 1 replicas; 3 were requested"
-        in run.recorded_events.messages()
-    )
+    assert "another client of the resizer set 1 replicas; 3 were requested" in run.messages()
 
 
+@pytest.mark.parametrize(
+    ("later", "asked"),
+    [
+        ([{}, {"ignores_resize": False}, {}], [3, 3, 3]),
+        # Only its response was lost.
+        ([{"count": 3}], [3]),
+    ],
+)
 async def test_a_failed_request_is_repeated_and_logged_once(
-    run: AutoscalerRun,
+    run: AutoscalerRun, later: list[dict[str, Any]], asked: list[int]
 ) -> None:
     await run.tick(reading=THREE, ignores_resize=True)
-    await run.tick()
-    await run.tick(ignores_resize=False)
-    await run.tick()
-    assert run.resizer.asked == [3, 3, 3]
-    assert run.recorded_events.messages() == ["resize: no response", "resize: resolved"]
-
-
-async def test_a_lost_response_is_resolved_once_the_number_is_in_effect(
-    run: AutoscalerRun,
-) -> None:
-    await run.tick(reading=THREE, ignores_resize=True)
-    await run.tick(count=3)
-    assert run.recorded_events.messages() == ["resize: no response", "resize: resolved"]
+    for changes in later:
+        await run.tick(**changes)
+    assert run.resizer.asked == asked
+    assert run.messages() == ["resize: no response", "resize: resolved"]
 
 
 async def test_after_a_refusal_it_continues_from_the_actual_number(run: AutoscalerRun) -> None:
@@ -117,7 +101,7 @@ async def test_after_a_refusal_it_continues_from_the_actual_number(run: Autoscal
     assert await run.tick(reading=THREE) == 3
     assert await run.tick(reading=but(ONE, in_system=1.4)) == 1
     assert run.resizer.count == 1
-    assert run.recorded_events.messages() == ["bounds: the resizer refused: at most 2"]
+    assert run.messages() == ["bounds: the resizer refused: at most 2"]
 
 
 async def test_an_unreachable_resizer_keeps_the_number_and_is_logged_once(
@@ -126,10 +110,8 @@ async def test_an_unreachable_resizer_keeps_the_number_and_is_logged_once(
     await run.tick(reading=THREE)
     assert [await run.tick(unreachable=True), await run.tick()] == [3, 3]
     assert await run.tick(unreachable=False) == 3
-    assert run.recorded_events.messages() == ["resizer: gone", "resizer: resolved"]
-    reasons = [
-        event["tidegate"]["decision"]["reason"] for event in run.recorded_events.events("decision")
-    ]
+    assert run.messages() == ["resizer: gone", "resizer: resolved"]
+    reasons = [one["reason"] for one in run.decisions()]
     assert reasons == ["up", "no-signal", "no-signal", "tolerance"]
 
 
@@ -137,7 +119,7 @@ async def test_before_the_first_response_of_the_resizer_nothing_is_decided(
     run: AutoscalerRun,
 ) -> None:
     assert await run.tick(unreachable=True) is None
-    assert run.recorded_events.events("decision") == []
+    assert run.decisions() == []
     assert "tidegate_autoscaler_resizer_up 0.0" in metrics_text(run)
     assert await run.tick(unreachable=False) == 1
     assert "tidegate_autoscaler_resizer_up 1.0" in metrics_text(run)
@@ -169,7 +151,7 @@ async def test_a_problem_is_logged_when_it_appears_changes_and_ends(
 ) -> None:
     for reading in readings:
         await run.tick(reading=reading)
-    assert run.recorded_events.messages() == messages
+    assert run.messages() == messages
     levels = [event["log"]["level"] for event in run.recorded_events.events("app")]
     assert levels == ["info" if "resolved" in one else "warn" for one in messages]
     assert f"warn autoscaler: {messages[0]}\n" in run.recorded_events.terminal.getvalue()
@@ -183,12 +165,10 @@ async def test_a_full_machine_is_logged_when_it_appears_and_ends(run: Autoscaler
         run.autoscaler.policy = decide(full)
         await run.tick()
         assert f"tidegate_autoscaler_machine_full {full:.1f}" in metrics_text(run)
-    assert run.recorded_events.messages() == [f"machine: {MACHINE_FULL}", "machine: resolved"]
+    assert run.messages() == [f"machine: {MACHINE_FULL}", "machine: resolved"]
 
 
-async def test_a_pause_applies_from_the_next_tick_and_expires(
-    run: AutoscalerRun,
-) -> None:
+async def test_a_pause_applies_from_the_next_tick_and_expires(run: AutoscalerRun) -> None:
     end = run.autoscaler.unix() + 12.0
     run.autoscaler.read_override = lambda unix: (Override(end) if unix < end else None, "")
     assert [await run.tick(reading=THREE), await run.tick()] == [1, 1]
@@ -196,10 +176,7 @@ async def test_a_pause_applies_from_the_next_tick_and_expires(
     assert await run.tick() == 3
     assert "tidegate_autoscaler_paused 0.0" in metrics_text(run)
     assert 'tidegate_autoscaler_decisions_total{reason="paused"} 2.0' in metrics_text(run)
-    assert run.recorded_events.messages() == [
-        "paused until 2023-11-14 22:13Z",
-        "the pause has ended",
-    ]
+    assert run.messages() == ["paused until 2023-11-14 22:13Z", "the pause has ended"]
     first = run.recorded_events.events("decision")[0]
     assert first["message"].startswith("1 held: paused until 2023-11-14 22:13Z; else 1 → 3: ")
 
@@ -209,7 +186,7 @@ async def test_an_invalid_pause_is_ignored_and_logged_once(run: AutoscalerRun) -
     assert [await run.tick(reading=THREE), await run.tick()] == [3, 3]
     run.autoscaler.read_override = lambda unix: (None, "")
     await run.tick()
-    assert run.recorded_events.messages() == ["control: no pause", "control: resolved"]
+    assert run.messages() == ["control: no pause", "control: resolved"]
 
 
 async def test_a_dry_run_decides_from_the_actual_number_and_does_not_resize(
@@ -218,11 +195,11 @@ async def test_a_dry_run_decides_from_the_actual_number_and_does_not_resize(
     run.autoscaler.dry_run = True
     assert [await run.tick(reading=THREE), await run.tick(), await run.tick(count=2)] == [3, 3, 3]
     assert run.resizer.asked == []
-    assert run.recorded_events.messages() == []
-    events = run.recorded_events.events("decision")
-    assert [event["tidegate"]["decision"]["previous"] for event in events] == [1, 1, 2]
-    assert events[0]["tidegate"]["decision"]["dry_run"] is True
-    assert events[0]["message"] == f"dry run: {replay(events[0]).explanation}"
+    assert run.messages() == []
+    assert [one["previous"] for one in run.decisions()] == [1, 1, 2]
+    assert run.decisions()[0]["dry_run"] is True
+    event = run.recorded_events.events("decision")[0]
+    assert event["message"] == f"dry run: {replay(event).explanation}"
     assert "dry run: 1 → 3" in run.recorded_events.terminal.getvalue()
     for line in (
         "tidegate_autoscaler_dry_run 1.0",
@@ -235,8 +212,7 @@ async def test_a_dry_run_decides_from_the_actual_number_and_does_not_resize(
 
 async def test_the_policy_gets_the_time_of_day(run: AutoscalerRun) -> None:
     await run.tick()
-    [event] = run.recorded_events.events("decision")
-    assert event["tidegate"]["decision"]["signals"]["unix_seconds"] == 1_700_000_005.0
+    assert run.decisions()[0]["signals"]["unix_seconds"] == 1_700_000_005.0
 
 
 async def test_prometheus_and_the_resizer_are_read_concurrently(run: AutoscalerRun) -> None:
@@ -285,9 +261,7 @@ def sleeping(run: AutoscalerRun) -> Autoscaler:
     return run.autoscaler
 
 
-async def test_the_gateway_queue_is_read_only_at_zero_replicas(
-    run: AutoscalerRun,
-) -> None:
+async def test_the_gateway_queue_is_read_only_at_zero_replicas(run: AutoscalerRun) -> None:
     asked = 0
 
     async def waiting() -> float:
@@ -300,9 +274,9 @@ async def test_the_gateway_queue_is_read_only_at_zero_replicas(
     assert run.resizer.asked == [1]
     await run.tick(reading=ONE)
     assert asked == 3
-    events = run.recorded_events.events("decision")
-    recorded = [event["tidegate"]["decision"]["signals"].get("waiting") for event in events]
+    recorded = [one["signals"].get("waiting") for one in run.decisions()]
     assert recorded == [0.0, 0.0, 2.0, None]
+    events = run.recorded_events.events("decision")
     assert events[2]["message"] == "0 → 1: 2 requests wait at the gateway"
     assert all(replay(event).explanation == event["message"] for event in events)
 
@@ -312,7 +286,7 @@ async def test_missing_series_of_replicas_are_no_problem_at_zero_replicas(
 ) -> None:
     sleeping(run)
     await run.tick()
-    assert run.recorded_events.messages() == []
+    assert run.messages() == []
     # With one that has been there for long, it is.
     await run.tick(count=1)
-    assert "signals: no value: x" in run.recorded_events.messages()
+    assert "signals: no value: x" in run.messages()

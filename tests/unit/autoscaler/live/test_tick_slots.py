@@ -28,9 +28,8 @@ async def test_slots_are_requested_until_the_resizer_has_them(run: AutoscalerRun
     await run.tick()
     await run.tick()
     assert (run.resizer.slots_asked, run.resizer.slots) == ([4, 4, 2], 2)
-    decisions = [event["tidegate"]["decision"] for event in run.recorded_events.events("decision")]
-    assert [one.get("slots") for one in decisions] == [4, 4, 4, 2, None]
-    assert [one["signals"]["slots_asked"] for one in decisions] == [2, 2, 4, 4, 2]
+    assert [one.get("slots") for one in run.decisions()] == [4, 4, 4, 2, None]
+    assert [one["signals"]["slots_asked"] for one in run.decisions()] == [2, 2, 4, 4, 2]
     assert "tidegate_autoscaler_desired_slots NaN" in metrics_text(run)
     # A person sees the changes, and not that they stay.
     assert run.recorded_events.terminal.getvalue().count("as configured") == 3
@@ -44,17 +43,12 @@ async def test_number_and_slots_are_requested_together(run: AutoscalerRun) -> No
     assert (run.resizer.asked, run.resizer.slots_asked) == ([3], [4])
 
 
-async def test_a_resizer_that_cannot_set_slots_only_gets_the_number(
-    run: AutoscalerRun,
-) -> None:
+async def test_a_resizer_that_cannot_set_slots_only_gets_the_number(run: AutoscalerRun) -> None:
     run.autoscaler.policy = lending(4, 4, None)
     for _ in range(3):
         await run.tick()
     assert (run.resizer.asked, run.resizer.slots_asked) == ([3], [None])
-    assert run.recorded_events.messages() == [
-        f"slots: {CANNOT_SET_SLOTS}",
-        "slots: resolved",
-    ]
+    assert run.messages() == [f"slots: {CANNOT_SET_SLOTS}", "slots: resolved"]
 
 
 async def test_in_a_dry_run_slots_are_only_recorded(run: AutoscalerRun) -> None:
@@ -62,5 +56,4 @@ async def test_in_a_dry_run_slots_are_only_recorded(run: AutoscalerRun) -> None:
     run.autoscaler.policy = lending(4)
     await run.tick()
     assert run.resizer.asked == []
-    (event,) = run.recorded_events.events("decision")
-    assert event["tidegate"]["decision"]["slots"] == 4
+    assert [one["slots"] for one in run.decisions()] == [4]

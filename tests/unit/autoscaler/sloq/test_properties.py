@@ -1,6 +1,5 @@
 """Properties of SLOQ."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from support.components import examples
-from support.samples.signals import signals
+from support.samples.signals import ANY_SIGNALS, BAD_SIGNALS, IN_PART_BAD_SIGNALS, VALID_SIGNALS
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.sloq.state import SloqState
@@ -16,15 +15,6 @@ from tidegate.autoscaler.types import Signals
 
 PARAMETERS = SloqParameters(min=2, max=40, slo_seconds=0.6)
 DECIDE = sloq(PARAMETERS)
-
-ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
-GOOD = st.floats(0, 500)
-
-
-ANY = signals(ANY_NUMBER, st.none() | st.integers(-3, 300))
-BELIEVABLE = signals(GOOD, st.integers(1, 16)).map(
-    lambda s: replace(s, age_seconds=1.0, ready=max(1, s.ready), running=max(1, s.running))
-)
 
 
 def after(history: list[Signals]) -> tuple[dict[str, Any], float]:
@@ -35,10 +25,10 @@ def after(history: list[Signals]) -> tuple[dict[str, Any], float]:
     return state, 5.0 * len(history)
 
 
-HISTORIES = st.lists(ANY | BELIEVABLE, max_size=12)
+HISTORIES = st.lists(ANY_SIGNALS | VALID_SIGNALS, max_size=12)
 
 
-@given(HISTORIES, ANY, st.floats(-1e9, 1e9))
+@given(HISTORIES, ANY_SIGNALS, st.floats(-1e9, 1e9))
 def test_any_signals_give_a_decision_within_bounds(
     history: list[Signals], seen: Signals, now: float
 ) -> None:
@@ -67,12 +57,14 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(list(SloqState.model_fields)), JSON, max_size=5), BELIEVABLE)
+@given(
+    st.dictionaries(st.sampled_from(list(SloqState.model_fields)), JSON, max_size=5), VALID_SIGNALS
+)
 def test_any_state_gives_a_decision_within_bounds(state: dict[str, Any], seen: Signals) -> None:
     assert 2 <= DECIDE(state, seen, 5.0).desired <= 40
 
 
-@given(HISTORIES, BELIEVABLE, st.floats(1, 10))
+@given(HISTORIES, VALID_SIGNALS, st.floats(1, 10))
 def test_more_traffic_over_both_windows_never_leads_to_fewer_replicas(
     history: list[Signals], seen: Signals, times: float
 ) -> None:
@@ -83,34 +75,14 @@ def test_more_traffic_over_both_windows_never_leads_to_fewer_replicas(
     assert DECIDE(state, seen, now).desired <= DECIDE(state, higher, now).desired
 
 
-BAD = st.sampled_from(
-    [
-        {"arrival_rate": None},
-        {"arrival_rate": math.nan},
-        {"arrival_rate": math.inf},
-        {"arrival_rate": -1.0},
-        {"slots_per_replica": None},
-        {"slots_per_replica": 0},
-        {"age_seconds": None},
-        {"age_seconds": math.nan},
-        {"age_seconds": 15.5},
-        {"ready": 0, "running": 0},
-    ]
-)
-BAD_IN_PART = st.sampled_from(
-    [
-        {name: value}
-        for name in ("in_system", "arrival_rate_60s")
-        for value in (None, math.nan, math.inf, -1.0)
-    ]
-    + [{"problem": "Prometheus is away"}]
-)
+BAD = st.sampled_from([*BAD_SIGNALS.values()])
+IN_PART_BAD = st.sampled_from([wrong for wrong, _ in IN_PART_BAD_SIGNALS.values()])
 
 
 @given(
     HISTORIES,
-    st.tuples(ANY, st.lists(BAD, min_size=1, max_size=30), st.just("no-signal"))
-    | st.tuples(BELIEVABLE, st.lists(BAD_IN_PART, min_size=1, max_size=60), st.none()),
+    st.tuples(ANY_SIGNALS, st.lists(BAD, min_size=1, max_size=30), st.just("no-signal"))
+    | st.tuples(VALID_SIGNALS, st.lists(IN_PART_BAD, min_size=1, max_size=60), st.none()),
 )
 @settings(max_examples=examples(300))
 def test_bad_data_never_removes_a_replica(
@@ -126,7 +98,7 @@ def test_bad_data_never_removes_a_replica(
         state, held = decision.state, decision.desired
 
 
-@given(HISTORIES, BELIEVABLE, st.integers(2, 60))
+@given(HISTORIES, VALID_SIGNALS, st.integers(2, 60))
 def test_frozen_data_never_removes_a_replica(
     history: list[Signals], seen: Signals, ticks: int
 ) -> None:
@@ -142,7 +114,7 @@ def test_frozen_data_never_removes_a_replica(
         state, held = decision.state, decision.desired
 
 
-@given(HISTORIES, BELIEVABLE, st.lists(st.floats(0, 1), min_size=1, max_size=18))
+@given(HISTORIES, VALID_SIGNALS, st.lists(st.floats(0, 1), min_size=1, max_size=18))
 def test_counters_that_stop_never_remove_a_replica(
     history: list[Signals], seen: Signals, shares: list[float]
 ) -> None:

@@ -7,58 +7,33 @@ from typing import Any
 import pytest
 
 from support.harnesses.sloq_loop import PARAMETERS, SloqLoop
+from support.samples.signals import BAD_SIGNALS, IN_PART_BAD_SIGNALS
 
-BAD: dict[str, dict[str, Any]] = {
-    "no arrival rate": {"arrival_rate": None},
-    "a rate that is not a number": {"arrival_rate": math.nan},
-    "a negative rate": {"arrival_rate": -1.0},
-    "an infinite rate": {"arrival_rate": math.inf},
-    "no slots": {"slots_per_replica": None},
-    "zero slots": {"slots_per_replica": 0},
-    "no age": {"age_seconds": None},
-    "stale": {"age_seconds": 16.0},
-    "no replicas": {"ready": 0, "running": 0},
-}
+UNKNOWN = dict.fromkeys(("service_seconds", "service_seconds_p95", "latency_seconds"))
+NOTHING = dict.fromkeys(("arrival_rate", "arrival_rate_60s", "in_system", "busy"), 0.0)
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_signals_keep_the_number_and_are_explained(name: str) -> None:
+@pytest.mark.parametrize("wrong", BAD_SIGNALS.values(), ids=BAD_SIGNALS)
+def test_bad_signals_keep_the_number_and_are_explained(wrong: dict[str, Any]) -> None:
     loop = SloqLoop(desired=9, ready=9, running=9)
     loop.tick()
     held = loop.signals.desired
-    decision = loop.tick(**BAD[name], problem="Prometheus cannot be reached")
+    decision = loop.tick(**wrong, problem="Prometheus cannot be reached")
     assert (decision.desired, decision.reason) == (held, "no-signal")
     assert decision.explanation.startswith(f"{held} held: ")
     assert decision.explanation.endswith("(Prometheus cannot be reached)")
 
 
-IN_PART: dict[str, tuple[dict[str, Any], str]] = {
-    "no requests in system": ({"in_system": None}, "the requests in the system are not known"),
-    "requests in system that are no number": (
-        {"in_system": math.nan},
-        "the requests in the system are not known",
-    ),
-    "no rate over a minute": (
-        {"arrival_rate_60s": None},
-        "the arrival rate over a minute is not known",
-    ),
-    "a rate over a minute that is no number": (
-        {"arrival_rate_60s": math.nan},
-        "the arrival rate over a minute is not known",
-    ),
-    "a problem with what is not needed": ({"problem": "several series: queue"}, "several series"),
-}
-
-
-@pytest.mark.parametrize("name", IN_PART)
-def test_partial_signals_can_add_replicas_but_not_remove_any(name: str) -> None:
-    wrong, words = IN_PART[name]
+@pytest.mark.parametrize(("wrong", "words"), IN_PART_BAD_SIGNALS.values(), ids=IN_PART_BAD_SIGNALS)
+def test_partial_signals_can_add_replicas_but_not_remove_any(
+    wrong: dict[str, Any], words: str
+) -> None:
     loop = SloqLoop(desired=10, ready=10, running=10)
     loop.ticks(30)
     held = loop.signals.desired
     kept = loop.ticks(120, **{"arrival_rate": 5.0, "arrival_rate_60s": 5.0, **wrong})
     assert {one.desired for one in kept} == {held}
-    assert f"{words}" in kept[-1].explanation
+    assert words in kept[-1].explanation
     assert kept[-1].explanation.endswith("so no replica is removed")
     assert loop.tick(**{"arrival_rate": 300.0, **wrong}).desired > held
     assert loop.ticks(90, arrival_rate=5.0, arrival_rate_60s=5.0)[-1].desired < held
@@ -66,8 +41,7 @@ def test_partial_signals_can_add_replicas_but_not_remove_any(name: str) -> None:
 
 def test_unchanged_traffic_without_a_time_in_a_slot_removes_no_replica() -> None:
     loop = SloqLoop(desired=10, ready=10, running=10)
-    unknown = dict.fromkeys(("service_seconds", "service_seconds_p95", "latency_seconds"))
-    seen = {**unknown, "arrival_rate": 20.0, "arrival_rate_60s": 20.0}
+    seen = {**UNKNOWN, "arrival_rate": 20.0, "arrival_rate_60s": 20.0}
     frozen = loop.ticks(120, **seen)
     assert {one.desired for one in frozen} == {10}
     assert "the signals have not changed, so no replica is removed" in frozen[-1].explanation
@@ -78,9 +52,8 @@ def test_unchanged_traffic_without_a_time_in_a_slot_removes_no_replica() -> None
 
 def test_a_service_without_any_request_yet_scales_to_its_minimum() -> None:
     loop = SloqLoop(desired=10, ready=10, running=10)
-    nothing = dict.fromkeys(("arrival_rate", "arrival_rate_60s", "in_system", "busy"), 0.0)
-    unknown = dict.fromkeys(("service_seconds", "service_seconds_p95", "latency_seconds"))
-    assert loop.ticks(90, **nothing, **unknown)[-1].desired == 1
+    assert loop.ticks(90, **NOTHING, **UNKNOWN)[-1].desired == 1
+    assert "the minimum is 1" in loop.tick(**NOTHING, **UNKNOWN).explanation
 
 
 def test_after_a_minute_without_signals_it_covers_the_recent_peak() -> None:
@@ -118,7 +91,7 @@ def stopped(seconds: float) -> dict[str, Any]:
     rates = {f"arrival_rate{of}": 50 * max(0.0, 1 - seconds / window) for of, window in WINDOWS}
     if seconds < 60:
         return rates
-    return {**rates, **dict.fromkeys(("service_seconds", "service_seconds_p95", "latency_seconds"))}
+    return {**rates, **UNKNOWN}
 
 
 WINDOWS = (("", 15.0), ("_60s", 60.0))
@@ -181,16 +154,6 @@ def test_the_same_long_requests_do_not_hold_replicas_forever() -> None:
     assert decisions[-1].desired < decisions[0].desired
 
 
-def test_an_idle_service_is_not_frozen() -> None:
-    loop = SloqLoop(desired=3, ready=3, running=3)
-    idle = {
-        "arrival_rate": 0.0, "arrival_rate_60s": 0.0, "in_system": 0.0, "busy": 0.0,
-        "service_seconds": None, "service_seconds_p95": None, "latency_seconds": None,
-    }  # fmt: skip
-    assert [decision.desired for decision in loop.ticks(60, **idle)][-1] == 1
-    assert "the minimum is 1" in loop.tick(**idle).explanation
-
-
 @pytest.mark.parametrize(
     ("completed", "least"),
     [
@@ -203,8 +166,7 @@ def test_an_idle_service_is_not_frozen() -> None:
 def test_what_is_served_overrides_a_rate_that_fell_to_zero(
     completed: float | None, least: float
 ) -> None:
-    nothing = {"arrival_rate": 0.0, "arrival_rate_60s": 0.0, "in_system": 0.0}
-    found = SloqLoop().tick(**nothing, busy=16.0, completed_rate=completed).inputs
+    found = SloqLoop().tick(**{**NOTHING, "busy": 16.0}, completed_rate=completed).inputs
     assert found["slots"] == 0
     assert found["stay_slots"] > least
 

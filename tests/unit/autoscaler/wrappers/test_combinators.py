@@ -46,13 +46,8 @@ def test_the_largest_and_the_smallest_decide() -> None:
 def test_each_part_keeps_its_own_state_through_json() -> None:
     inner = combined("min", {"three": wants(3)}, MADE_OF)
     policy = combined("max", {"one": wants(1), "two": inner}, MADE_OF)
-    begins: list[dict[str, Any]] = [
-        {},
-        {"parts": ["not a state", {}]},
-        {"parts": [{}]},
-        {"parts": "none"},
-    ]
-    for state in begins:
+    begins: list[Any] = [[], ["not a state", {}], [{}], "none"]
+    for state in ({"parts": parts} for parts in begins):
         for _ in range(3):
             state = json.loads(json.dumps(policy(state, seen(), 1.0).state))  # noqa: PLW2901
         assert state == {"parts": [{"ticks": 3}, {"parts": [{"ticks": 3}]}]}
@@ -138,10 +133,7 @@ def test_an_invalid_time_leaves_the_bounds(unix: float) -> None:
         ({"cron": "* * * * mo"}, "bad day-of-week"),
         ({"cron": "* * * * *", "timezone": "Mars/Olympus"}, "unknown time zone"),
         ({"cron": "* * * * *", "timezone": "../etc"}, "unknown time zone"),
-        (
-            {"cron": "* * * * *", "min": 3, "max": 2},
-            r"min \(3\) must not be greater than max \(2\)",
-        ),
+        ({"cron": "* * * * *", "min": 3, "max": 2}, r"min \(3\) must not be greater than max"),
     ],
 )
 def test_a_bad_window_is_refused(window: dict[str, Any], says: str) -> None:

@@ -162,9 +162,7 @@ def test_under_any_policy_the_replicas_for_the_rise_are_there_before_it(name: st
     ("current", "reason", "begins"),
     [(6, "up", "6 → 8: "), (8, "stabilized", "8 held: "), (9, "down", "9 → 8: ")],
 )
-def test_prepared_replicas_stay_until_the_rise_comes(
-    current: int, reason: str, begins: str
-) -> None:
+def test_prepared_replicas_stay_until_the_rise(current: int, reason: str, begins: str) -> None:
     inner = {"recommendations": [[0.0, 1]], "changes": [], "asked": 1}
     seen = replace(CALM, desired=current, ready=current, running=current)
     assert build_policy("hpa", CONTEXT).policy(inner, seen, 15.0).desired == 1
@@ -190,12 +188,7 @@ def test_an_invalid_state_counts_as_none(state: dict[str, Any]) -> None:
 
 
 WITHOUT_RISE = st.sampled_from(
-    [
-        (),
-        [[10, 10], *[RISE] * 2],
-        [[10, 10], *[NONE] * 7],
-        [[10], *[RISE] * 7],
-    ]
+    [(), [[10, 10], *[RISE] * 2], [[10, 10], *[NONE] * 7], [[10], *[RISE] * 7]]
 )
 BAD = st.lists(st.lists(st.sampled_from([math.nan, math.inf, -1.0, 1e10]), max_size=9), max_size=9)
 

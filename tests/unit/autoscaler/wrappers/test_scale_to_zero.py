@@ -79,26 +79,29 @@ def test_the_last_replica_is_removed_after_the_idle_time_and_not_before() -> Non
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "change",
     [
-        replace(IDLE, arrival_rate=0.07),
-        replace(IDLE, in_system=1.0),
-        replace(IDLE, queued=1.0),
-        replace(IDLE, age_seconds=16.0),
-        replace(IDLE, age_seconds=None),
-        replace(IDLE, arrival_rate=None),
-        replace(IDLE, arrival_rate=math.nan),
-        replace(IDLE, slots_per_replica=None),
-        replace(IDLE, arrival_rate_60s=None),
-        replace(IDLE, arrival_rate_60s=math.nan),
-        replace(IDLE, problem="several series: service:queue:now"),
-        replace(IDLE, ready=0),
+        {"arrival_rate": 0.07},
+        {"in_system": 1.0},
+        {"queued": 1.0},
+        {"age_seconds": 16.0},
+        {"age_seconds": None},
+        {"arrival_rate": None},
+        {"arrival_rate": math.nan},
+        {"slots_per_replica": None},
+        {"arrival_rate_60s": None},
+        {"arrival_rate_60s": math.nan},
+        {"problem": "several series: service:queue:now"},
+        {"ready": 0},
     ],
+    ids=str,
 )
-def test_one_request_or_one_tick_without_signals_restarts_the_idle_time(seen: Signals) -> None:
+def test_one_request_or_one_tick_without_signals_restarts_the_idle_time(
+    change: dict[str, Any],
+) -> None:
     run = Run()
     assert run.idle(50).desired == 1
-    assert run.tick(seen).desired == 1
+    assert run.tick(replace(IDLE, **change)).desired == 1
     assert run.idle(55).desired == 1
     assert run.tick(IDLE).desired == 0
 
@@ -127,27 +130,30 @@ def test_at_zero_it_stays_while_no_request_waits_even_without_prometheus() -> No
         assert decision.explanation == "0 held: no request waits at the gateway"
 
 
-def test_at_zero_the_gateway_counts_requests_that_nobody_waits_for() -> None:
-    run = Run().asleep()
-    # Its restart and clients that gave up are in its rate.
-    decision = run.tick(replace(NONE, arrival_rate=0.3, gateway_age_seconds=1.0))
-    assert (decision.desired, decision.reason) == (0, "hold")
+UNASKED = replace(NONE, waiting=None)
 
 
-def test_a_waiting_request_starts_a_replica_at_once() -> None:
-    run = Run().asleep()
-    decision = run.tick(replace(NONE, waiting=1.0), seconds=1.0)
-    assert (decision.desired, decision.reason) == (1, "up")
-    assert decision.explanation == "0 → 1: 1 request waits at the gateway"
-
-
-def test_the_queue_in_prometheus_is_used_if_the_gateway_was_not_read() -> None:
-    run = Run().asleep()
-    unasked = replace(NONE, waiting=None)
-    assert run.tick(unasked).desired == 0
-    assert run.tick(replace(unasked, queued=3.0)).explanation == (
-        "0 → 1: 3 requests wait at the gateway"
-    )
+@pytest.mark.parametrize(
+    ("seen", "desired", "reason", "explanation"),
+    [
+        (replace(NONE, waiting=1.0), 1, "up", "0 → 1: 1 request waits at the gateway"),
+        # Its restart and clients that gave up are in its rate.
+        (replace(NONE, arrival_rate=0.3, gateway_age_seconds=1.0), 0, "hold", "0 held: no request"),
+        # The queue in Prometheus is used if the gateway was not read, and is unknown when it is stale.
+        (UNASKED, 0, "hold", "0 held: no request waits at the gateway"),
+        (replace(UNASKED, queued=3.0), 1, "up", "0 → 1: 3 requests wait at the gateway"),
+        (
+            replace(UNASKED, queued=0.0, gateway_age_seconds=16.0),
+            *(0, "no-signal", "0 held: it is not known whether requests wait"),
+        ),
+    ],
+)
+def test_at_zero_a_request_that_waits_starts_a_replica(
+    seen: Signals, desired: int, reason: str, explanation: str
+) -> None:
+    decision = Run().asleep().tick(seen, seconds=1.0)
+    assert (decision.desired, decision.reason) == (desired, reason)
+    assert decision.explanation.startswith(explanation)
 
 
 def test_a_burst_is_sized_with_the_learned_values() -> None:
@@ -172,12 +178,27 @@ def test_without_learned_slots_one_replica_is_started_and_no_problem_reported() 
     assert (decision.desired, decision.reason) == (1, "hold")
 
 
-@pytest.mark.parametrize("number", [None, math.nan, -1.0])
-def test_an_unknown_queue_starts_a_replica_after_a_while(
-    number: float | None,
-) -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [
+        *(
+            replace(NONE, **dict.fromkeys(MEASURED, bad), waiting=bad, gateway_age_seconds=1.0)
+            for bad in (None, math.nan, -1.0)
+        ),
+        # A replica that KEDA has not removed yet is kept while its traffic stays unknown.
+        *(
+            replace(IDLE, desired=0, waiting=0.0, **bad)
+            for bad in (
+                {"arrival_rate": None},
+                {"arrival_rate": math.nan},
+                {"gateway_age_seconds": 16.0},
+            )
+        ),
+    ],
+    ids=lambda seen: f"{seen.waiting} {seen.arrival_rate} {seen.gateway_age_seconds}",
+)
+def test_what_stays_unknown_starts_a_replica_after_a_while(lost: Signals) -> None:
     run = Run().asleep()
-    lost = replace(NONE, **dict.fromkeys(MEASURED, number), waiting=number, gateway_age_seconds=1.0)
     assert [run.tick(lost).desired for _ in range(4)] == [0, 0, 0, 1]
 
 
@@ -185,12 +206,6 @@ def test_a_known_queue_restarts_that_time() -> None:
     run = Run().asleep()
     lost = replace(NONE, waiting=None, queued=None)
     assert [run.tick(seen).desired for seen in [lost, lost, NONE, lost, lost, lost]] == [0] * 6
-
-
-def test_a_stale_queue_is_unknown() -> None:
-    run = Run().asleep()
-    old = replace(NONE, waiting=None, queued=0.0, gateway_age_seconds=16.0)
-    assert run.tick(old).explanation == "0 held: it is not known whether requests wait"
 
 
 def test_traffic_that_the_last_replica_still_serves_keeps_it() -> None:
@@ -209,16 +224,6 @@ def test_a_replica_that_is_left_without_traffic_stays_undesired() -> None:
     for _ in range(40):
         decision = run.tick(replace(IDLE, desired=0, waiting=0.0))
         assert (decision.desired, decision.reason) == (0, "hold")
-
-
-@pytest.mark.parametrize(
-    "lost",
-    [{"arrival_rate": None}, {"arrival_rate": math.nan}, {"gateway_age_seconds": 16.0}],
-)
-def test_a_replica_of_which_the_traffic_stays_unknown_is_kept(lost: dict[str, Any]) -> None:
-    run = Run().asleep()
-    seen = replace(IDLE, desired=0, waiting=0.0, **lost)
-    assert [run.tick(seen).desired for _ in range(4)] == [0, 0, 0, 1]
 
 
 def test_learned_values_survive_zero_replicas() -> None:

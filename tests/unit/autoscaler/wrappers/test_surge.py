@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.harnesses.sloq_loop import CALM
 from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_builder import build_policy, check_live
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
-from tidegate.autoscaler.types import Bounds, Signals
+from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.wrappers.schedule import scheduled
 from tidegate.lab.simulator.comparison import TraceSpec, run_one
 from tidegate.lab.simulator.replicas import SimulatedService
@@ -23,25 +24,12 @@ from tidegate.lab.simulator.workload import Workload
 
 CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
 # 50/s for 0.2 s are 10 slots of work, on 3 replicas of 4.
-SEEN = Signals(
-    arrival_rate=50.0,
-    service_seconds=0.2,
-    in_system=12.0,
-    slots_per_replica=4,
-    ready=3,
-    running=3,
-    desired=3,
-    latency_seconds=0.5,
-    age_seconds=1.0,
-    arrival_rate_60s=50.0,
-    service_seconds_p95=0.46,
-    busy=12.0,
-    queued=0.0,
-)
+THREE: dict[str, Any] = {"in_system": 12.0, "busy": 12.0, "ready": 3, "running": 3, "desired": 3}
+SEEN = replace(CALM, **THREE, completed_rate=None)
 LOST = replace(SEEN, slots_per_replica=None, arrival_rate=None, problem="Prometheus is away")
 
 
-def service(count: int, seconds: float, *, slots: int = 1) -> SimulatedService:
+def service(count: int, seconds: float, slots: int = 1) -> SimulatedService:
     made = SimulatedService(slots, 10.0, Workload(np.zeros(count), np.full(count, seconds)))
     made.start_ready(1)
     return made
@@ -61,7 +49,7 @@ def test_more_slots_take_over_the_queue_at_once() -> None:
 
 
 def test_removed_slots_finish_their_requests() -> None:
-    one = service(4, 5.0, slots=2)
+    one = service(4, 5.0, 2)
     one.serve(1.0)
     one.set_slots(1, 1.0)
     one.serve(math.inf)
@@ -70,7 +58,7 @@ def test_removed_slots_finish_their_requests() -> None:
 
 
 def test_the_cost_of_a_replica_is_proportional_to_its_slots() -> None:
-    one = service(1, 1.0, slots=4)
+    one = service(1, 1.0, 4)
     one.set_slots(4, 5.0)
     assert one.replica_seconds(30.0) == 30.0
     one.set_slots(8, 10.0)
@@ -87,11 +75,8 @@ def test_slots_are_lent_until_the_requested_replicas_are_ready() -> None:
         f"; {first.slots} slots per replica until the new ones are ready"
     )
     # Lent slots are not learned as the replica's own, and are given back.
-    more: dict[str, Any] = {
-        "desired": first.desired,
-        "running": first.desired,
-        "slots_per_replica": first.slots,
-    }
+    more: dict[str, Any] = dict.fromkeys(("desired", "running"), first.desired)
+    more["slots_per_replica"] = first.slots
     second = decide(first.state, replace(SEEN, **more, latency_seconds=0.51), 10.0)
     assert (second.desired, second.slots) == (first.desired, first.slots)
     there = {**more, "ready": first.desired}
@@ -101,12 +86,7 @@ def test_slots_are_lent_until_the_requested_replicas_are_ready() -> None:
 
 def test_busy_lent_slots_do_not_change_the_learned_slots() -> None:
     decide = build_policy("surge", CONTEXT).policy
-    lent: dict[str, Any] = {
-        "slots_per_replica": 8,
-        "slots_asked": 8,
-        "busiest": 8.0,
-        "busy": 24.0,
-    }
+    lent: dict[str, Any] = {"slots_per_replica": 8, "slots_asked": 8, "busiest": 8.0, "busy": 24.0}
     state: dict[str, Any] = {}
     for number in range(80):
         # Twenty ticks of its own, twenty lent; for a minute after that the busiest still had eight.
@@ -172,13 +152,11 @@ def test_metrics_that_do_not_show_the_lent_slots_yet_are_not_learned_from() -> N
     decide = build_policy("surge", LIVE).policy
     # 6 slots were requested and 6 are busy, while the last scrape still shows 4: the base is not 6.
     late = replace(ASKED, slots_asked=6, busy=18.0, queued=6.0)
-    found = None
     state: dict[str, Any] = {}
     for number in range(12):
         found = decide(state, replace(late, latency_seconds=0.5 + 0.01 * number), 5.0 * number)
+        assert found.inputs["slots_per_replica"] == 4
         state = found.state
-    assert found is not None
-    assert found.inputs["slots_per_replica"] == 4
 
 
 def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:
