@@ -35,20 +35,31 @@ def always(words: str) -> Callable[[RecordedDecision], Policy]:
     return lambda _: policy
 
 
-def write(path: Path, events: list[dict[str, Any]]) -> str:
-    path.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
-    return str(path)
+Replayed = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Replayed:
+    """The exit code of a replay of these events, or bytes, and what it wrote."""
+
+    def run(
+        events: list[dict[str, Any]] | bytes, policy: str = "", *, as_json: bool = False
+    ) -> tuple[int, str, str]:
+        path = tmp_path / "decisions.ndjson"
+        lines = events if isinstance(events, bytes) else b"\n".join(map(orjson.dumps, events))
+        path.write_bytes(lines)
+        code = replay_command(SETTINGS, str(path), policy=policy, as_json=as_json)
+        return (code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
     "words", [*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)"]
 )
-def test_every_policy_replays(
-    words: str, recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write(tmp_path / "decisions.ndjson", recorded(words))
-    assert replay_command(SETTINGS, path, policy="", as_json=False) == 0
-    assert capsys.readouterr().out == "120 decisions, each the same to the byte\n"
+def test_every_policy_replays(words: str, recorded: Recorded, replayed: Replayed) -> None:
+    said = "120 decisions, each the same to the byte\n"
+    assert replayed(recorded(words)) == (0, said, "")
 
 
 @pytest.mark.parametrize(
@@ -60,103 +71,71 @@ def test_every_policy_replays(
     ],
 )
 def test_the_first_difference_is_named(
-    change: dict[str, Any],
-    says: str,
-    recorded: Recorded,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any], says: str, recorded: Recorded, replayed: Replayed
 ) -> None:
     events = recorded(ticks=9)
     for event in events[4:]:
         event["tidegate"]["decision"].update(change)
-    path = write(tmp_path / "decisions.ndjson", events)
-    assert replay_command(SETTINGS, path, policy="", as_json=False) == 1
-    messages = capsys.readouterr().out
-    assert messages.startswith(f"{path}:5: 2026-03-02T08:")
-    assert says in messages
+    code, out, _ = replayed(events)
+    assert code == 1
+    assert "decisions.ndjson:5: 2026-03-02T08:" in out
+    assert says in out
 
 
 def test_a_difference_in_the_last_bit_of_an_input_is_one(
-    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recorded: Recorded, replayed: Replayed
 ) -> None:
     events = recorded(ticks=3)
-    inputs = events[1]["tidegate"]["decision"]["inputs"]
-    inputs["load"] += 2**-50
-    path = write(tmp_path / "decisions.ndjson", events)
-    assert replay_command(SETTINGS, path, policy="", as_json=True) == 1
-    printed = json.loads(capsys.readouterr().out)
-    assert (
-        printed["decisions"],
-        printed["same"],
-        printed["first"]["line"],
-    ) == (3, False, 2)
-    assert printed["first"]["difference"].startswith("inputs.load: ")
+    events[1]["tidegate"]["decision"]["inputs"]["load"] += 2**-50
+    code, out, _ = replayed(events, as_json=True)
+    found = json.loads(out)
+    assert (code, found["decisions"], found["same"], found["first"]["line"]) == (1, 3, False, 2)
+    assert found["first"]["difference"].startswith("inputs.load: ")
 
 
 def test_invalid_lines_are_reported_and_skipped_like_other_events(
-    recorded: Recorded,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    recorded: Recorded, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = recorded(ticks=1)[0]
     broken = deepcopy(good)
     del broken["tidegate"]["decision"]["signals"]["ready"]
-    lines = [
-        b"{",
-        b"7",
-        b" \r",
-        b'{"event": {"dataset": "tidegate.app"}}',
-        orjson.dumps(broken),
-        orjson.dumps(good),
-    ]
-    stdin = io.TextIOWrapper(io.BytesIO(b"\n".join(lines)))
-    monkeypatch.setattr("sys.stdin", stdin)
+    other = b'{"event": {"dataset": "tidegate.app"}}'
+    lines = [b"{", b"7", b" \r", other, orjson.dumps(broken), orjson.dumps(good)]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(lines))))
     assert replay_command(SETTINGS, "-", policy="", as_json=False) == 0
-    messages = capsys.readouterr()
-    assert messages.out == "1 decisions, each the same to the byte\n"
-    assert messages.err.splitlines() == [
-        "replay: stdin:1 not an event: skipped",
-        "replay: stdin:2 not an event: skipped",
-        (
-            "replay: stdin:5 not a decision that can be replayed: unknown or missing signals ready; was it"
-            " recorded by another version?: skipped"
-        ),
-    ]
+    out, err = capsys.readouterr()
+    assert out == "1 decisions, each the same to the byte\n"
+    first, second, third = err.splitlines()
+    for number, line in ((1, first), (2, second)):
+        assert line == f"replay: stdin:{number} not an event: skipped"
+    assert third.startswith("replay: stdin:5 not a decision that can be replayed: ")
+    assert "unknown or missing signals ready; was it recorded by another version?" in third
 
 
 @pytest.mark.parametrize(
-    ("content", "policy", "says"),
+    ("recorded_policy", "policy", "says"),
     [
-        (b"", "", "has no decision"),
-        (b"GOOD", "guess", "unknown policy 'guess'"),
-        (b"ORACLE", "", "line 1: unknown policy 'oracle'"),
+        ("", "", "has no decision"),
+        ("sloq", "guess", "unknown policy 'guess'"),
+        ("oracle", "", "line 1: unknown policy 'oracle'"),
     ],
 )
-def test_invalid_input_is_reported(  # noqa: PLR0917 - cases and fixtures
-    content: bytes,
-    policy: str,
-    says: str,
-    recorded: Recorded,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_invalid_input_is_reported(
+    recorded_policy: str, policy: str, says: str, recorded: Recorded, replayed: Replayed
 ) -> None:
-    path = tmp_path / "some.ndjson"
-    event = recorded(ticks=1)[0]
-    if content == b"ORACLE":
-        event["tidegate"]["decision"]["policy"] = "oracle"
-    path.write_bytes(orjson.dumps(event) if content else b"")
-    assert replay_command(SETTINGS, str(path), policy=policy, as_json=False) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("replay: ")
-    assert says in printed.err
+    (event,) = recorded(ticks=1)
+    event["tidegate"]["decision"]["policy"] = recorded_policy
+    code, out, err = replayed([event] if recorded_policy else b"", policy)
+    assert (code, out, err.startswith("replay: "), says in err) == (2, "", True, True)
 
 
 def test_another_policy_decides_on_the_recorded_traffic(
-    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recorded: Recorded, replayed: Replayed, tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "decisions.ndjson", recorded())
+    _, out, _ = replayed(recorded(), "hpa:inflight=0.7")
+    assert "hpa:inflight=0.7: " in out
+    assert "replica-seconds" in out
+    path = str(tmp_path / "decisions.ndjson")
     result = CliRunner().invoke(app, ["replay", path, "--policy", "step", "--json"])
     assert result.exit_code == 0
     printed = json.loads(result.stdout)
@@ -165,10 +144,6 @@ def test_another_policy_decides_on_the_recorded_traffic(
     assert printed["other"]["replica_seconds"] < printed["actual"]["replica_seconds"]
     steps = [tick["other"] for tick in printed["ticks"]]
     assert max(abs(b - a) for a, b in pairwise(steps)) == 1
-    assert replay_command(SETTINGS, path, policy="hpa:inflight=0.7", as_json=False) == 0
-    metrics_text = capsys.readouterr().out
-    assert "hpa:inflight=0.7: " in metrics_text
-    assert "replica-seconds" in metrics_text
 
 
 def test_the_same_policy_from_the_same_start_decides_nearly_the_same(
@@ -195,21 +170,27 @@ def test_start_up_times_are_the_measured_ones(recorded: Recorded) -> None:
     assert startup_seconds([]) == STARTUP_SECONDS
 
 
-def test_replicas_of_the_other_policy_take_time_to_start_and_share_the_load(
-    recorded: Recorded,
-) -> None:
+def watched(words: str) -> tuple[list[Signals], Callable[[RecordedDecision], Policy]]:
+    """A policy, and the signals that it gets."""
     seen: list[Signals] = []
-    own = build_policy("hpa:inflight=0.3", CONTEXT).policy
+    own = build_policy(words, CONTEXT).policy
 
-    def watched(state: dict[str, Any], signals: Signals, now: float) -> Any:
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Any:
         seen.append(signals)
         return own(state, signals, now)
 
+    return seen, lambda _: decide
+
+
+def test_replicas_of_the_other_policy_take_time_to_start_and_share_the_load(
+    recorded: Recorded,
+) -> None:
     events = recorded()
     away = events[50]["tidegate"]["decision"]["signals"]
     away.update(ready=0, running=0)
     decisions = read(events)
-    what_if(decisions, lambda _: watched, 5.0)
+    seen, policy = watched("hpa:inflight=0.3")
+    what_if(decisions, policy, 5.0)
     assert any(signals.ready < signals.running for signals in seen)
     # What another number of replicas completed says nothing of these.
     assert all(
@@ -249,59 +230,42 @@ def test_a_replica_with_lent_slots_costs_proportionally_more(recorded: Recorded)
     assert actual.replica_seconds == pytest.approx(plain + extra)
 
 
-def test_another_policy_gets_the_base_slots_and_not_the_lent_ones(
-    recorded: Recorded,
-) -> None:
-    seen: list[Signals] = []
-    inner = build_policy("sloq", CONTEXT).policy
-
-    def watched(state: dict[str, Any], signals: Signals, now: float) -> Any:
-        seen.append(signals)
-        return inner(state, signals, now)
-
+def test_another_policy_gets_the_base_slots_and_not_the_lent_ones(recorded: Recorded) -> None:
+    seen, policy = watched("sloq")
     decisions = lent(recorded("surge"))
     assert {one.signals.slots_per_replica for one in decisions} >= {4, 8}
-    what_if(decisions, lambda _: watched, 5.0)
+    what_if(decisions, policy, 5.0)
     assert {signals.slots_per_replica for signals in seen} == {4}
     assert {signals.busiest for signals in seen} == {None}
 
 
-def test_slots_set_by_another_policy_are_shown(
-    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write(tmp_path / "decisions.ndjson", recorded("sloq"))
-    assert replay_command(SETTINGS, path, policy="surge", as_json=False) == 0
-    assert re.search(r" \d+ × 8 ", capsys.readouterr().out)  # noqa: RUF001
-    assert replay_command(SETTINGS, path, policy="surge", as_json=True) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert {tick["actual_slots"] for tick in printed["ticks"]} == {None}
-    assert {tick["other_slots"] for tick in printed["ticks"]} >= {4, 8}
+def test_slots_set_by_another_policy_are_shown(recorded: Recorded, replayed: Replayed) -> None:
+    code, out, _ = replayed(recorded("sloq"), "surge")
+    assert code == 0
+    assert re.search(r" \d+ × 8 ", out)  # noqa: RUF001
+    ticks = json.loads(replayed(recorded("sloq"), "surge", as_json=True)[1])["ticks"]
+    assert {tick["actual_slots"] for tick in ticks} == {None}
+    assert {tick["other_slots"] for tick in ticks} >= {4, 8}
 
 
+@pytest.mark.parametrize("policy", ["", "hpa"])
 def test_an_unknown_signal_is_named_and_its_decision_skipped(
-    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    policy: str, recorded: Recorded, replayed: Replayed
 ) -> None:
     events = recorded(ticks=3)
     events[1]["tidegate"]["decision"]["signals"]["moon"] = 1
-    path = write(tmp_path / "decisions.ndjson", events)
-    for policy in ("", "hpa"):
-        assert replay_command(SETTINGS, path, policy=policy, as_json=False) == 0
-        assert (
-            "decisions.ndjson:2 not a decision that can be replayed: unknown or missing signals moon"
-            in (capsys.readouterr().err)
-        )
+    code, _, err = replayed(events, policy)
+    said = "decisions.ndjson:2 not a decision that can be replayed: unknown or missing signals moon"
+    assert (code, said in err) == (0, True)
 
 
 @pytest.mark.parametrize("broken", [{"slo_seconds": "x"}, {"max": None}])
 def test_a_recorded_parameter_of_another_type_is_an_error_without_a_traceback(
-    broken: dict[str, Any],
-    recorded: Recorded,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    broken: dict[str, Any], recorded: Recorded, replayed: Replayed
 ) -> None:
     events = recorded(ticks=3)
     for event in events:
         event["tidegate"]["decision"]["inputs"]["parameters"].update(broken)
-    path = write(tmp_path / "decisions.ndjson", events)
-    assert replay_command(SETTINGS, path, policy="sloq", as_json=False) == 2
-    assert capsys.readouterr().err.startswith("replay: a recorded parameter has no valid value: ")
+    code, _, err = replayed(events, "sloq")
+    assert code == 2
+    assert err.startswith("replay: a recorded parameter has no valid value: ")

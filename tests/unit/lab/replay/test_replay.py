@@ -11,6 +11,8 @@ from tidegate.autoscaler.types import Signals
 from tidegate.lab.replay.replay import replay
 from tidegate.settings import Settings
 
+HPA = {"policy": "hpa", "inputs": {"parameters": {"min": 1, "max": 2}}}
+
 
 @pytest.mark.parametrize(
     "event",
@@ -19,17 +21,7 @@ from tidegate.settings import Settings
         {"tidegate": None},
         {"tidegate": {"decision": {}}},
         {"tidegate": {"decision": {"policy": "hpa", "inputs": None}}},
-        {
-            "tidegate": {
-                "decision": {
-                    "policy": "hpa",
-                    "inputs": {"parameters": {"min": 1, "max": 2}},
-                    "state": {},
-                    "signals": {"luck": 7},
-                    "now": 0.0,
-                }
-            }
-        },
+        {"tidegate": {"decision": {**HPA, "state": {}, "signals": {"luck": 7}, "now": 0.0}}},
     ],
 )
 def test_an_event_that_is_not_a_decision_is_refused(event: dict[str, Any]) -> None:

@@ -60,13 +60,9 @@ def test_policies_to_be_found_have_a_ring_and_the_floor_a_line() -> None:
     axes = Figure().add_subplot()
     results = [match("sloq", 300.0, 3000.0), match("hpa", 900.0, 9000.0)]
     pareto(axes, results, ringed={"hpa": "present", "sloq": "chosen"}, floor=150.0)
-    rings = [
-        line for line in axes.lines if line.get_fillstyle() == "none" and np.size(line.get_xdata())
-    ]
-    assert [np.array(ring.get_xydata()).tolist() for ring in rings] == [
-        [[9000, 900]],
-        [[3000, 300]],
-    ]
+    hollow = (line for line in axes.lines if line.get_fillstyle() == "none")
+    rings = [np.array(line.get_xydata()).tolist() for line in hollow if np.size(line.get_xdata())]
+    assert rings == [[[9000, 900]], [[3000, 300]]]
     labels = axes.get_legend_handles_labels()[1]
     assert labels[-3:] == ["present", "chosen", "150 remain with the maximum of replicas"]
     # Within a decade, the axis is linear, which has more labels.
@@ -77,9 +73,6 @@ def test_every_variant_of_a_policy_has_a_mark_of_its_own() -> None:
     axes = Figure().add_subplot()
     names = [name for name in CANDIDATES if name.startswith("sloq")]
     pareto(axes, [match(name, 100.0, 1000.0) for name in names])
-    marks = [
-        line.get_marker()
-        for line in axes.lines
-        if line.get_label() != "no policy beats these in both"
-    ]
-    assert len(set(marks)) == len(names)
+    front = "no policy beats these in both"
+    marks = {line.get_marker() for line in axes.lines if line.get_label() != front}
+    assert len(marks) == len(names)

