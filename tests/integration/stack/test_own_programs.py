@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
+import shutil
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -25,17 +23,6 @@ from support.processes.running_stack import LEFT_ALONE, Stack, prepared
 pytestmark = pytest.mark.integration
 
 SAMPLES = ROOT / "tests" / "support" / "samples"
-INSTRUMENTED = """
-from shop_app import app
-from tidegate.telemetry import instrument
-
-instrument(app)
-
-
-@app.get("/ready")
-def ready() -> dict[str, str]:
-    return {"version": app.version}
-"""
 NO_PROGRAM = {"TIDEGATE_SERVICE__APP": "", "TIDEGATE_REPLICAS__COMMAND": "[]"}
 
 
@@ -53,16 +40,6 @@ class Shop:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return json.load(answer), answer.headers["traceresponse"].split("-")[1]
 
-    async def scale(self, replicas: int) -> None:
-        resizer = self.stack.resizer()
-        await resizer.resize(replicas)
-        async with asyncio.timeout(120):
-            while True:
-                status = await resizer.status()
-                if (status.ready, len(status.replicas)) == (replicas, replicas):
-                    return
-                await asyncio.sleep(0.1)
-
 
 def value(stack: Stack, series: str) -> float | None:
     return prometheus_queries.value(stack.prometheus, series)
@@ -76,10 +53,10 @@ def shop(
 ) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
     code = folder / "shop_app.py"
-    code.write_text((SAMPLES / "shop_app.py").read_text())
-    (folder / "instrumented.py").write_text(INSTRUMENTED)
+    for name in (code.name, "instrumented_shop.py"):
+        shutil.copy(SAMPLES / name, folder)
     command = [
-        *(sys.executable, "-m", "uvicorn", "instrumented:app", "--app-dir", str(folder)),
+        *(sys.executable, "-m", "uvicorn", "instrumented_shop:app", "--app-dir", str(folder)),
         *("--host", "{host}", "--port", "{port}", "--log-level", "warning"),
     ]
     cases: dict[str, tuple[dict[str, Any], str]] = {
@@ -126,22 +103,15 @@ def test_status_shows_the_program_and_the_version_of_the_application(shop: Shop)
 
 
 async def test_replicas_are_added_and_removed_with_their_slots(shop: Shop) -> None:
-    await shop.scale(2)
+    await shop.stack.scale(2)
     eventually(lambda: value(shop.stack, "service:slots:now") == 4, "two replicas have four slots")
     assert value(shop.stack, "service:signal_age_seconds:now") is not None
-    await shop.scale(1)
+    await shop.stack.scale(1)
     eventually(lambda: value(shop.stack, "service:slots:now") == 2, "one replica has two slots")
 
 
 def test_a_killed_replica_is_replaced(shop: Shop) -> None:
-    before = shop.stack.program("shop-1")
-    os.kill(before["pid"], signal.SIGKILL)
-
-    def is_back() -> bool:
-        now = shop.stack.program("shop-1")
-        return bool(now["state"] == "ready" and now["pid"] != before["pid"])
-
-    eventually(is_back, "shop-1 is back")
+    shop.stack.kill("shop-1")
 
 
 def test_verify_passes_and_a_report_needs_a_named_model(shop: Shop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -10,7 +9,6 @@ import signal
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin
 
 import pytest
@@ -18,7 +16,6 @@ import pytest
 from support.eventually import eventually
 from support.processes.running_stack import LEFT_ALONE, Stack
 from support.processes.running_stack import running as run_stack
-from tidegate.resizer.client import ResizerClient
 
 pytestmark = pytest.mark.integration
 
@@ -101,45 +98,19 @@ def test_verify_names_the_component_that_does_not_answer(running: Stack) -> None
 
 async def test_prometheus_scrapes_the_current_replicas(running: Stack) -> None:
     targets = running.data / "prometheus" / "targets" / "model.json"
-    resizer = running.resizer()
-    assert (await resizer.resize(2)).desired == 2
-    await _replicas(resizer, ready=2, present=2)
+    await running.scale(2)
     assert f"127.0.0.1:{running.first_replica + 1}" in targets.read_text()
-    await resizer.resize(1)
-    await _replicas(resizer, ready=1, present=1)
+    await running.scale(1)
     assert targets.read_text().count("127.0.0.1:") == 1
-
-
-async def _replicas(resizer: ResizerClient, *, ready: int, present: int) -> None:
-    async with asyncio.timeout(120):
-        while True:
-            status = await resizer.status()
-            if (status.ready, len(status.replicas)) == (ready, present):
-                return
-            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "flights-1"])
 def test_a_killed_program_restarts_and_its_exit_is_an_event(running: Stack, name: str) -> None:
-    before = eventually(lambda: running.program(name), f"there is {name}")
-    os.kill(before["pid"], signal.SIGKILL)
-
-    def back() -> dict[str, Any] | None:
-        now = running.program(name)
-        ready = now["state"] == "ready" and now["pid"] not in {None, before["pid"]}
-        return now if ready and get_ok(f"http://127.0.0.1:{running.port}/ready") else None
-
-    after = eventually(back, f"{name} is back")
+    before, after = running.kill(name)
+    eventually(lambda: get(f"http://127.0.0.1:{running.port}/ready") == 200, "it serves")
     assert after["restarts"] == before["restarts"] + 1
     query = f'event.dataset:tidegate.stack AND event.action:exit AND tidegate.component:"{name}"'
     eventually(lambda: running.search(query).total, "its end is in the store")
-
-
-def get_ok(url: str) -> bool:
-    try:
-        return get(url) == 200
-    except OSError:
-        return False
 
 
 def test_the_raw_output_of_each_program_is_in_a_file(running: Stack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -17,6 +18,7 @@ from typing import Any
 
 from support import prometheus_queries
 from support.checkout import ROOT
+from support.eventually import eventually, eventually_async
 from support.ports import free_ports
 from support.processes import load
 from support.processes.stack_status import stack_status
@@ -111,6 +113,29 @@ class Stack:
 
     def resizer(self) -> ResizerClient:
         return ResizerClient(f"unix:{self.data}/run/control.sock", timeout_seconds=30)
+
+    async def scale(self, replicas: int) -> None:
+        """Wait until so many replicas are ready, and there is no other."""
+        resizer = self.resizer()
+        await resizer.resize(replicas)
+
+        async def are_there() -> bool:
+            status = await resizer.status()
+            return (status.ready, len(status.replicas)) == (replicas, replicas)
+
+        await eventually_async(are_there, f"{replicas} replicas are ready")
+
+    def kill(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Kill a program; its status before, and when another process of it is ready."""
+        before = eventually(lambda: self.program(name), f"there is {name}")
+        os.kill(before["pid"], signal.SIGKILL)
+
+        def back() -> dict[str, Any] | None:
+            now = self.program(name)
+            ready = now["state"] == "ready" and now["pid"] not in {None, before["pid"]}
+            return now if ready else None
+
+        return before, eventually(back, f"{name} is back")
 
     def search(self, query: str = "", size: int = 1000, **wanted: Any) -> SearchResult:
         """What its store finds of what was delivered, also when it does not run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -44,22 +45,32 @@ def test_every_server_is_down_in_the_state_file() -> None:
     assert {row["srv_op_state"] for row in rows} == {"0"}
 
 
+def written(folder: Path, **sections: Any) -> str:
+    """The configuration for these settings and a replica, which HAProxy accepts."""
+    settings = Settings.model_validate(sections)
+    config = configuration.write_config(settings, folder / "made", ["127.0.0.1:18001"])
+    asyncio.run(haproxy.check(config))
+    return config.read_text()
+
+
+def with_dns(folder: Path, name: str = "model:8000", host: str = "", **options: Any) -> str:
+    """The configuration for replicas that have this name, which HAProxy accepts."""
+    settings = Settings.model_validate({"stack": {"host": host}} if host else {})
+    config = folder / "haproxy.cfg"
+    config.write_text(configuration.render_config(settings, dns_name=name, **options))
+    asyncio.run(haproxy.check(config))
+    return config.read_text()
+
+
 def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
-    settings = Settings.model_validate(
-        {
-            "gateway": {
-                "queue_seconds": 0.001,
-                "queue_length": 11,
-                "response_seconds": 2.5,
-                "request_bytes": 20_000,
-            },
-            "slots": {"per_replica": 7},
-            "stack": {"host": "0.0.0.0"},
-            "telemetry": {"quiet_paths": ['/a "quoted" $path']},
-        }
+    gateway = {"queue_seconds": 0.001, "queue_length": 11, "response_seconds": 2.5}
+    text = written(
+        tmp_path,
+        gateway={**gateway, "request_bytes": 20_000},
+        slots={"per_replica": 7},
+        stack={"host": "0.0.0.0"},
+        telemetry={"quiet_paths": ['/a "quoted" $path']},
     )
-    config = configuration.write_config(settings, tmp_path / "made", ["127.0.0.1:18001"])
-    text = config.read_text()
     for line in (
         "timeout queue 1ms",
         "timeout server 2500ms",
@@ -72,7 +83,6 @@ def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
     ):
         assert line in text
     assert "dns" not in text
-    asyncio.run(haproxy.check(config))
 
 
 def test_the_queue_is_full_before_the_connections_are() -> None:
@@ -86,10 +96,8 @@ def test_the_queue_is_full_before_the_connections_are() -> None:
 def test_connections_are_limited_for_clients_for_each_source_and_for_the_exporter(
     tmp_path: Path,
 ) -> None:
-    settings = Settings.model_validate(
-        {"gateway": {"connections_per_source": 70, "unlimited_sources": ["10.0.0.8", "fd00::/8"]}}
-    )
-    text = configuration.write_config(settings, tmp_path, []).read_text()
+    unlimited = ["10.0.0.8", "fd00::/8"]
+    text = written(tmp_path, gateway={"connections_per_source": 70, "unlimited_sources": unlimited})
     for line in (
         "maxconn 2036\n",  # the sum of all frontends
         "maxconn 2000\n",
@@ -98,12 +106,7 @@ def test_connections_are_limited_for_clients_for_each_source_and_for_the_exporte
         "reject if { sc1_conn_cur gt 70 }\n",
     ):
         assert line in text
-    everyone = settings.gateway.model_copy(update={"unlimited_sources": ()})
-    config = configuration.write_config(
-        settings.model_copy(update={"gateway": everyone}), tmp_path, []
-    )
-    assert "track-sc1 src\n" in config.read_text()
-    asyncio.run(haproxy.check(config))
+    assert "track-sc1 src\n" in written(tmp_path, gateway={"unlimited_sources": []})
 
 
 @pytest.mark.parametrize(
@@ -119,8 +122,7 @@ def test_a_body_counts_as_the_largest_of_its_class(
     request_bytes: int, classes: list[int], tmp_path: Path
 ) -> None:
     assert configuration.body_classes(request_bytes) == classes
-    settings = Settings.model_validate({"gateway": {"request_bytes": request_bytes}})
-    asyncio.run(haproxy.check(configuration.write_config(settings, tmp_path, [])))
+    written(tmp_path, gateway={"request_bytes": request_bytes})
 
 
 def test_a_queue_smaller_than_one_full_body_is_rejected() -> None:
@@ -135,9 +137,7 @@ def test_in_compose_the_buffers_of_all_connections_fit_into_the_memory_limit() -
 
 
 def test_in_compose_the_replicas_are_resolved_by_dns(tmp_path: Path) -> None:
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(configuration.render_config(Settings(), dns_name="model:8000"))
-    text = config.read_text()
+    text = with_dns(tmp_path)
     for line in (
         'bind "0.0.0.0:8000"',
         'bind "0.0.0.0:8405"',
@@ -147,7 +147,6 @@ def test_in_compose_the_replicas_are_resolved_by_dns(tmp_path: Path) -> None:
     ):
         assert line in text
     assert "server-state-file" not in text
-    asyncio.run(haproxy.check(config))
 
 
 @pytest.mark.parametrize(
@@ -164,48 +163,36 @@ def test_in_compose_the_replicas_are_resolved_by_dns(tmp_path: Path) -> None:
 def test_a_name_with_many_addresses_is_resolved_by_tcp(
     host: str, addresses: int, server: str, size: int, tmp_path: Path
 ) -> None:
-    text = configuration.render_config(
-        Settings.model_validate({"stack": {"host": host}}),
-        dns_name="shop-replicas.models.svc.cluster.local:8000",
-        dns_servers=["10.0.0.10:53"],
-        max_replicas=addresses,
-    )
+    name = "shop-replicas.models.svc.cluster.local:8000"
+    servers = ["10.0.0.10:53"]
+    text = with_dns(tmp_path, name, host, dns_servers=servers, max_replicas=addresses)
     assert f'nameserver dns1 "{server}"\n' in text
     assert f"accepted_payload_size {size}\n" in text
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(text)
-    asyncio.run(haproxy.check(config))
 
 
-def test_with_ipv6_the_gateway_listens_there_and_prefers_such_addresses() -> None:
-    text = configuration.render_config(
-        Settings.model_validate({"stack": {"host": "::"}}), dns_name="shop-replicas:8000"
-    )
-    assert 'bind "[::]:8000"' in text
-    assert 'bind "[::]:8405"' in text
-    assert "resolve-prefer ipv6" in text
+def test_with_ipv6_the_gateway_listens_there_and_prefers_such_addresses(tmp_path: Path) -> None:
+    text = with_dns(tmp_path, host="::")
+    for line in ('bind "[::]:8000"', 'bind "[::]:8405"', "resolve-prefer ipv6"):
+        assert line in text
 
 
 def test_with_a_minimum_of_zero_the_gateway_answers_health_probes_itself(tmp_path: Path) -> None:
-    settings = Settings.model_validate({"replicas": {"min": 0, "start": 0}})
-    config = configuration.write_config(settings, tmp_path, ["127.0.0.1:18001"])
-    text = config.read_text()
+    text = written(tmp_path, replicas={"min": 0, "start": 0})
     assert "http-request return status 200 content-type application/json string" in text
     assert "{ lua.replicas_up eq 0 }" not in text
-    asyncio.run(haproxy.check(config))
 
 
 def test_readiness_and_retries_are_those_of_an_application_of_ones_own(tmp_path: Path) -> None:
     gateway = {"idempotent_paths": ["/quote", "/items/"]}
-    settings = Settings.model_validate({"gateway": gateway, "replicas": {"ready_path": "/healthz"}})
-    config = configuration.write_config(settings, tmp_path, ["127.0.0.1:18001"])
-    text = config.read_text()
+    text = written(tmp_path, gateway=gateway, replicas={"ready_path": "/healthz"})
     assert "http-check send meth GET uri /healthz ver HTTP/1.1" in text
     assert (
         'http-request disable-l7-retry unless METH_GET or { var(txn.route) -m str "/quote" } '
         'or { var(txn.route) -m beg "/items/" }\n'
     ) in text
-    asyncio.run(haproxy.check(config))
+
+
+COMMAND = {"command": ["serve", "{port}"]}
 
 
 @pytest.mark.parametrize(
@@ -213,15 +200,12 @@ def test_readiness_and_retries_are_those_of_an_application_of_ones_own(tmp_path:
     [
         ({}, True),
         ({"service": {"app": "shop:app"}}, True),
-        ({"replicas": {"command": ["serve", "{port}"]}}, False),
-        ({"replicas": {"command": ["serve", "{port}"]}, "gateway": {"keep_alive": True}}, True),
+        ({"replicas": COMMAND}, False),
+        ({"replicas": COMMAND, "gateway": {"keep_alive": True}}, True),
         ({"gateway": {"keep_alive": False}}, False),
     ],
 )
 def test_connections_to_an_unknown_server_are_not_kept_unless_a_setting_says_so(
-    settings: dict[str, object], kept: bool, tmp_path: Path
+    settings: dict[str, Any], kept: bool, tmp_path: Path
 ) -> None:
-    found = Settings.model_validate(settings)
-    config = configuration.write_config(found, tmp_path, ["127.0.0.1:18001"])
-    assert ("option http-server-close" not in config.read_text()) == kept
-    asyncio.run(haproxy.check(config))
+    assert ("option http-server-close" not in written(tmp_path, **settings)) == kept

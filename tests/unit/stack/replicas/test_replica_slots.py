@@ -141,6 +141,11 @@ async def controller(fake: FakeStack, event_log: EventLog) -> AsyncIterator[Slot
         yield made
 
 
+async def settle(controller: SlotsController, slots: int) -> None:
+    controller.resize(slots)
+    await eventually_async(lambda: controller.settled)
+
+
 async def test_slots_are_added_in_the_replicas_before_the_gateway_uses_them(
     fake: FakeStack, controller: SlotsController, event_log: EventLog
 ) -> None:
@@ -160,11 +165,9 @@ async def test_slots_are_added_in_the_replicas_before_the_gateway_uses_them(
 async def test_slots_are_removed_from_the_gateway_before_the_replicas(
     fake: FakeStack, controller: SlotsController
 ) -> None:
-    controller.resize(4)
-    await eventually_async(lambda: controller.settled)
+    await settle(controller, 4)
     fake.order.clear()
-    controller.resize(1)
-    await eventually_async(lambda: controller.settled)
+    await settle(controller, 1)
     assert fake.order[0] == "configuration: 1"
     assert fake.order[1:4] == [f"gateway {index}: 1" for index in (1, 2, 3)]
     assert sorted(fake.order[4:]) == ["replica 1: 1", "replica 2: 1"]
@@ -189,9 +192,8 @@ async def test_a_replica_that_does_not_answer_gets_no_more_requests(
     controller.resize(4)
     await eventually_async(lambda: fake.limit_of == {1: 4, 2: 2, 3: 4})
     assert not controller.settled
-    del fake.replicas[
-        2
-    ]  # it is gone; the next replica with its index reads the file when it starts
+    # It is gone; the next replica with its index reads the file when it starts.
+    del fake.replicas[2]
     await eventually_async(lambda: controller.settled)
     assert fake.limit_of[2] == 4
 
@@ -199,8 +201,7 @@ async def test_a_replica_that_does_not_answer_gets_no_more_requests(
 async def test_slots_are_not_removed_while_the_gateway_may_still_use_them(
     fake: FakeStack, controller: SlotsController, event_log: EventLog
 ) -> None:
-    controller.resize(4)
-    await eventually_async(lambda: controller.settled)
+    await settle(controller, 4)
     fake.away = True
     controller.resize(2)
     await eventually_async(lambda: fake.configured == 2)
@@ -211,14 +212,13 @@ async def test_slots_are_not_removed_while_the_gateway_may_still_use_them(
     await eventually_async(lambda: controller.settled)
     assert fake.file.read() == (2, "")
     assert fake.replicas == {1: 2, 2: 2}
-    assert not [entry for entry in event_log.recent if entry.level == "error"]
+    assert errors(event_log) == []
 
 
 async def test_a_restarted_gateway_gets_the_slots_in_force(
     fake: FakeStack, controller: SlotsController
 ) -> None:
-    controller.resize(4)
-    await eventually_async(lambda: controller.settled)
+    await settle(controller, 4)
     fake.configured = 2  # as if it had died at this moment
     fake.restart_gateway()
     controller.wake()
@@ -228,23 +228,19 @@ async def test_a_restarted_gateway_gets_the_slots_in_force(
 async def test_a_deleted_slots_file_is_written_again(
     fake: FakeStack, controller: SlotsController
 ) -> None:
-    controller.resize(4)
-    await eventually_async(lambda: controller.settled)
+    await settle(controller, 4)
     fake.file.path.unlink()
     controller.wake()
     await eventually_async(fake.file.path.exists)
     assert fake.file.read() == (4, "")
 
 
-async def test_the_last_of_several_resizes_wins(
-    fake: FakeStack, controller: SlotsController
-) -> None:
+async def test_the_last_resize_wins(fake: FakeStack, controller: SlotsController) -> None:
     for slots in (4, 1, 8, 3):
         controller.resize(slots)
         await asyncio.sleep(0)
     await eventually_async(lambda: controller.settled)
-    assert set(fake.limit_of.values()) == set(fake.replicas.values()) == {3}
-    assert fake.configured == 3
+    assert fake.agrees(3)
 
 
 EVENTS = st.one_of(
@@ -298,22 +294,22 @@ def _apply(fake: FakeStack, controller: SlotsController, event: str, index: int)
             fake.away = event == "away"
 
 
+def errors(event_log: EventLog) -> list[str]:
+    return [entry.message for entry in event_log.recent if entry.level == "error"]
+
+
 async def test_a_refused_limit_is_logged_once_and_retried(
     fake: FakeStack, event_log: EventLog
 ) -> None:
     controller = fake.controller(event_log)
     fake.refusing = "HAProxy refuses to change the slots: No such server."
-
-    def errors() -> list[str]:
-        return [entry.message for entry in event_log.recent if entry.level == "error"]
-
     async with running(controller):
         controller.resize(4)
-        await eventually_async(errors)
+        await eventually_async(lambda: errors(event_log))
         controller.wake()
         attempts = fake.attempts
         await eventually_async(lambda: fake.attempts > attempts + 2)
-        assert errors() == [f"cannot set 4 slots: {fake.refusing}"]
+        assert errors(event_log) == [f"cannot set 4 slots: {fake.refusing}"]
         fake.refusing = ""
         await eventually_async(lambda: controller.settled)
 
@@ -321,12 +317,12 @@ async def test_a_refused_limit_is_logged_once_and_retried(
 async def test_a_full_disk_is_logged_and_retried(fake: FakeStack, event_log: EventLog) -> None:
     controller = fake.controller(event_log)
     fake.file.path.unlink()
-    fake.folder.joinpath("slots").mkdir()  # so that the file cannot be written
+    fake.file.path.mkdir()  # so that the file cannot be written
     async with running(controller):
         controller.resize(4)
-        await eventually_async(lambda: [one for one in event_log.recent if one.level == "error"])
+        await eventually_async(lambda: errors(event_log))
         assert set(fake.limit_of.values()) == {2}
-        fake.folder.joinpath("slots").rmdir()
+        fake.file.path.rmdir()
         await eventually_async(lambda: controller.settled)
     assert set(fake.limit_of.values()) == {4}
 
