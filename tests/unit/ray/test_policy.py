@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -105,6 +104,16 @@ class Service:
         return targets
 
 
+def context(service: Service, *running: str) -> FakeContext:
+    """What Ray knows of the service, of which these replicas run."""
+    return FakeContext(
+        running_replicas=running,
+        raw_metrics=service.metrics(),
+        total_queued_requests=service.queue,
+        current_time=START + service.now,
+    )
+
+
 def test_it_follows_the_load_up_and_down() -> None:
     service = Service()
     assert service.run(60, 0.5)[-1] == 1
@@ -137,15 +146,7 @@ def test_the_arrivals_are_what_was_begun_and_what_waits() -> None:
         service.now = 5.0 * tick
         service.done["r0"] = 50.0 * tick
         service.queue = 100.0 * tick
-        found = signals.read(
-            FakeContext(
-                running_replicas=["r0"],
-                raw_metrics=service.metrics(),
-                total_queued_requests=service.queue,
-                current_time=START + service.now,
-            ),
-            service.now,
-        )
+        found = signals.read(context(service, "r0"), service.now)
     assert found.arrival_rate == pytest.approx(30.0)
     assert found.completed_rate == pytest.approx(10.0)
     assert found.service_seconds == pytest.approx(SERVICE_SECONDS)
@@ -159,20 +160,14 @@ def test_a_replica_without_counters_is_named_once_it_is_no_longer_new() -> None:
     problems = []
     for second in (0.0, 5.0, 15.0):
         service.now = second
-        context = FakeContext(
-            running_replicas=["r0", "r1"],
-            raw_metrics=service.metrics(),
-            current_time=START + second,
-        )
-        problems.append(signals.read(context, second).problem)
+        problems.append(signals.read(context(service, "r0", "r1"), second).problem)
     assert problems == ["", "", "no counters of r1"]
 
 
 def test_the_age_is_that_of_the_oldest_counters() -> None:
     service, signals = Service(), InsideSignals(0.95)
-    metrics = service.metrics()
-    context = FakeContext(running_replicas=["r0"], raw_metrics=metrics, current_time=START + 12.0)
-    assert signals.read(context, 0.0).age_seconds == 12.0
+    late = replace(context(service, "r0"), current_time=START + 12.0)
+    assert signals.read(late, 0.0).age_seconds == 12.0
 
 
 def test_an_error_holds_the_number(caplog: pytest.LogCaptureFixture) -> None:
@@ -196,27 +191,11 @@ def test_a_wrong_policy_is_refused_when_it_is_deployed() -> None:
         SloqPolicy(policy="slok")
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.dictionaries(
-                st.sampled_from(
-                    [
-                        SLOTS,
-                        BUSY,
-                        f"{SLOT_SECONDS}_sum",
-                        f"{SLOT_SECONDS}_count",
-                        f"{LATENCY}_le_0.1",
-                    ]
-                ),
-                st.floats(),
-            ),
-            st.one_of(st.none(), st.floats()),
-            st.integers(0, 9),
-        ),
-        max_size=12,
-    )
-)
+COUNTERS = (SLOTS, BUSY, f"{SLOT_SECONDS}_sum", f"{SLOT_SECONDS}_count", f"{LATENCY}_le_0.1")
+REPORTED = st.dictionaries(st.sampled_from(COUNTERS), st.floats())
+
+
+@given(st.lists(st.tuples(REPORTED, st.none() | st.floats(), st.integers(0, 9)), max_size=12))
 def test_whatever_ray_reports_the_number_stays_within_the_bounds(
     calls: list[tuple[dict[str, float], float | None, int]],
 ) -> None:
@@ -228,7 +207,7 @@ def test_whatever_ray_reports_the_number_stays_within_the_bounds(
             running_replicas=[f"r{number}" for number in range(running)],
             raw_metrics={name: {"r0": [Point(START, value)]} for name, value in values.items()},
             total_queued_requests=queued,
-            current_time=START + 5.0 * tick if math.isfinite(tick) else None,
+            current_time=START + 5.0 * tick,
         )
         number, _ = policy(context)
         assert 1 <= number <= 8

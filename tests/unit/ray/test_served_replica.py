@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
@@ -50,11 +50,6 @@ def read_prices() -> str:
     return Path("prices.csv").read_text()
 
 
-async def hello(request: Request) -> PlainTextResponse:
-    del request
-    return PlainTextResponse("hello")
-
-
 @asynccontextmanager
 async def running(replica: ServedReplica) -> AsyncIterator[None]:
     """Run the lifespan, as Ray does by uvicorn's code."""
@@ -79,33 +74,18 @@ async def running(replica: ServedReplica) -> AsyncIterator[None]:
         await task
 
 
-async def get(replica: ServedReplica, path: str) -> tuple[int, bytes]:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [],
-        "query_string": b"", "root_path": "", "http_version": "1.1", "scheme": "http",
-    }  # fmt: skip
-    await replica(scope, receive, send)
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
-
-
 async def test_its_metrics_are_registered_from_start_to_end(
     settings: Settings, tmp_path: Path
 ) -> None:
-    app = Starlette(routes=[Route("/", hello)])
+    app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
     replica = ServedReplica(make_replica(app, settings))
     file = tmp_path / "targets" / "shop-r1.json"
     assert not file.exists()
     async with running(replica):
         await replica.check_health()
-        assert await get(replica, "/") == (200, b"hello")
+        transport = httpx.ASGITransport(replica)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            assert (await client.get("/")).text == "hello"
         (group,) = json.loads(file.read_text())
         (address,) = group["targets"]
         assert group["labels"] == {"replica": "shop-r1"}

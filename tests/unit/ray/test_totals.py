@@ -4,48 +4,56 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.ray.totals import Totals
+from tidegate.ray.totals import Growth, Totals
 
 
-def test_growth_is_between_the_sample_before_the_window_and_now() -> None:
+def growth_of(*observed: dict[str, dict[str, float]], window: float = 15.0) -> Growth | None:
+    """After these observations, five seconds apart."""
     totals = Totals()
-    for tick in range(14):  # 65 s
-        totals.observe(5.0 * tick, {"a": {"n": 10.0 * tick}})
-    short = totals.growth(15.0)
-    assert short is not None
-    assert (short.seconds, short.by["n"], short.rate("n")) == (15.0, 30.0, 2.0)
-    long = totals.growth(60.0)
-    assert long is not None
-    assert (long.seconds, long.by["n"]) == (60.0, 120.0)
+    for tick, replicas in enumerate(observed):
+        totals.observe(5.0 * tick, replicas)
+    return totals.growth(window)
 
 
-def test_what_was_counted_before_the_first_observation_is_no_growth() -> None:
-    totals = Totals()
-    totals.observe(0.0, {"a": {"n": 1000.0}})
-    assert totals.growth(15.0) is None
-    totals.observe(5.0, {"a": {"n": 1010.0}})
-    growth = totals.growth(15.0)
+def n(**replicas: float) -> dict[str, dict[str, float]]:
+    """An observation of the counter `n` of each replica."""
+    return {name: {"n": value} for name, value in replicas.items()}
+
+
+@pytest.mark.parametrize(
+    ("observed", "window", "seconds", "grown"),
+    [
+        # Between the sample before the window and now.
+        ([n(a=10.0 * tick) for tick in range(14)], 15.0, 15.0, 30.0),
+        ([n(a=10.0 * tick) for tick in range(14)], 60.0, 60.0, 120.0),
+        # What was counted before the first observation is no growth.
+        ([n(a=1000), n(a=1010)], 15.0, 5.0, 10.0),
+        # A new replica has counted since the last observation.
+        ([n(a=100), n(a=100, b=7)], 15.0, 5.0, 7.0),
+        # Impossible values are ignored.
+        ([n(a=1), n(a=math.nan), n(a=-1), n(a=3)], 60.0, 15.0, 2.0),
+    ],
+)
+def test_growth_is_that_of_all_replicas_within_the_window(
+    observed: list[dict[str, dict[str, float]]], window: float, seconds: float, grown: float
+) -> None:
+    growth = growth_of(*observed, window=window)
     assert growth is not None
-    assert (growth.seconds, growth.by["n"]) == (5.0, 10.0)
+    assert (growth.seconds, growth.by["n"], growth.rate("n")) == (seconds, grown, grown / seconds)
 
 
-def test_a_new_replica_has_counted_since_the_last_observation() -> None:
-    totals = Totals()
-    totals.observe(0.0, {"a": {"n": 100.0}})
-    totals.observe(5.0, {"a": {"n": 100.0}, "b": {"n": 7.0}})
-    growth = totals.growth(15.0)
-    assert growth is not None
-    assert growth.by["n"] == 7.0
+def test_one_observation_is_no_growth() -> None:
+    assert growth_of(n(a=1000)) is None
 
 
 def test_a_replica_that_ends_takes_nothing_away() -> None:
     totals = Totals()
-    totals.observe(0.0, {"a": {"n": 0.0}, "b": {"n": 0.0}})
-    totals.observe(5.0, {"a": {"n": 5.0}, "b": {"n": 50.0}})
-    totals.observe(10.0, {"a": {"n": 6.0}})
+    for tick, observed in enumerate((n(a=0, b=0), n(a=5, b=50), n(a=6))):
+        totals.observe(5.0 * tick, observed)
     totals.forget_ended(frozenset({"a"}))
     growth = totals.growth(15.0)
     assert growth is not None
@@ -54,29 +62,15 @@ def test_a_replica_that_ends_takes_nothing_away() -> None:
 
 def test_a_level_may_fall_and_belongs_to_its_moment() -> None:
     totals = Totals()
-    totals.observe(0.0, {"a": {"n": 0.0}}, levels={"n": 3.0})
-    totals.observe(5.0, {"a": {"n": 10.0}}, levels={"n": 1.0})
+    totals.observe(0.0, n(a=0), levels={"n": 3.0})
+    totals.observe(5.0, n(a=10), levels={"n": 1.0})
     growth = totals.growth(15.0)
     assert growth is not None
     assert growth.by["n"] == 8.0, "10 were begun, of which 2 had waited before"
 
 
-def test_impossible_values_are_ignored() -> None:
-    totals = Totals()
-    totals.observe(0.0, {"a": {"n": 1.0}})
-    totals.observe(5.0, {"a": {"n": math.nan}})
-    totals.observe(10.0, {"a": {"n": -1.0}})
-    totals.observe(15.0, {"a": {"n": 3.0}})
-    growth = totals.growth(60.0)
-    assert growth is not None
-    assert growth.by["n"] == 2.0
-
-
 def test_old_observations_are_dropped() -> None:
-    totals = Totals()
-    for second in range(0, 10_000, 5):
-        totals.observe(float(second), {"a": {"n": float(second)}})
-    growth = totals.growth(3600.0)
+    growth = growth_of(*(n(a=float(second)) for second in range(0, 10_000, 5)), window=3600.0)
     assert growth is not None
     assert growth.seconds <= 75.0
 

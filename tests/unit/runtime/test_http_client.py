@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,61 +14,52 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from support.doubles.aiohttp_server import answering
 from support.kubernetes.certificates import Authority
 from tidegate.runtime.http_client import HttpClient, HttpError, elasticsearch_client
 from tidegate.settings import Elasticsearch
 
 
-@pytest.fixture
-async def answer() -> AsyncIterator[tuple[HttpClient, dict[str, web.Response]]]:
-    """A client, and what the server in place of its component answers by path."""
-    responses: dict[str, web.Response] = {}
+@asynccontextmanager
+async def client_of(response: web.Response) -> AsyncIterator[HttpClient]:
+    """A client of a server that has this answer only."""
 
-    async def respond(request: web.Request) -> web.Response:
-        return responses[request.path]
+    async def respond(_: web.Request) -> web.Response:
+        return response
 
-    app = web.Application()
-    app.router.add_get("/{path}", respond)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        yield HttpClient(session, str(server.make_url("")), name="the engine"), responses
+    async with answering(respond) as url, aiohttp.ClientSession() as session:
+        yield HttpClient(session, url, name="the engine")
+
+
+def refused(error: object) -> web.Response:
+    return web.json_response({"error": error}, status=503)
 
 
 @pytest.mark.parametrize(
     ("response", "said"),
     [
         (
-            web.Response(status=500, text="Traceback:\n  File x\nValueError: no"),
-            "status 500: Traceback: File x ValueError: no",
+            web.Response(status=500, text="Traceback:\n  F\nValueError: no"),
+            "500: Traceback: F ValueError: no",
         ),
-        (
-            web.json_response(
-                {"error": {"root_cause": {"reason": "x"}, "reason": "no\nnode"}}, status=503
-            ),
-            "status 503: no node",
-        ),
-        (web.json_response({"error": {"root_cause": [{"reason": "red"}]}}, status=503), "503: red"),
+        (refused({"root_cause": {"reason": "x"}, "reason": "no\nnode"}), "status 503: no node"),
+        (refused({"root_cause": [{"reason": "red"}]}), "503: red"),
         (web.Response(status=502, body=b"<html>", content_type="text/html"), "with status 502"),
         (web.Response(text="<html>"), "/x is not JSON"),
     ],
 )
-async def test_an_error_is_explained_on_one_line(
-    answer: tuple[HttpClient, dict[str, web.Response]], response: web.Response, said: str
-) -> None:
-    client, responses = answer
-    responses["/x"] = response
-    with pytest.raises(HttpError) as caught:
-        await client.get("/x")
+async def test_an_error_is_explained_on_one_line(response: web.Response, said: str) -> None:
+    async with client_of(response) as client:
+        with pytest.raises(HttpError) as caught:
+            await client.get("/x")
     assert str(caught.value).endswith(said)
     assert "\n" not in str(caught.value)
 
 
-async def test_a_response_that_is_too_large_is_not_read_to_its_end(
-    answer: tuple[HttpClient, dict[str, web.Response]],
-) -> None:
-    client, responses = answer
-    responses["/x"] = web.Response(body=b"[" + b"1," * 500 + b"1]")
-    with pytest.raises(HttpError, match=r"the engine at .*/x is larger than 1000 bytes"):
-        await replace(client, max_bytes=1000).get("/x")
+async def test_a_response_that_is_too_large_is_not_read_to_its_end() -> None:
+    async with client_of(web.Response(body=b"[" + b"1," * 500 + b"1]")) as client:
+        with pytest.raises(HttpError, match=r"the engine at .*/x is larger than 1000 bytes"):
+            await replace(client, max_bytes=1000).get("/x")
 
 
 async def test_a_login_in_the_address_is_not_shown() -> None:

@@ -5,69 +5,54 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
+from support.doubles.aiohttp_server import answering
 from support.ports import free_port
 from tidegate.runtime.http_probe import MAX_BODY_BYTES, probe_session
 
 
+@dataclass
 class Hostile:
     """A server whose answers ask for more than a status."""
 
-    def __init__(self) -> None:
-        self.followed = False
-        self.sent = 0
-        app = web.Application()
-        app.router.add_get("/redirect", self._redirect)
-        app.router.add_get("/elsewhere", self._elsewhere)
-        app.router.add_get("/endless", self._endless)
-        app.router.add_get("/packed", self._packed)
-        app.router.add_get("/good", self._good)
-        app.router.add_get("/slash/", self._good)
-        app.router.add_get("/stuck", self._stuck)
-        self.server = TestServer(app)
+    url: str = ""
+    followed: bool = False
+    sent: int = 0
 
-    async def _redirect(self, _: web.Request) -> web.Response:
-        return web.Response(status=302, headers={"Location": "/elsewhere"})
-
-    async def _elsewhere(self, _: web.Request) -> web.Response:
-        self.followed = True
-        return web.Response(text="secret")
-
-    async def _endless(self, request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        while self.sent < 16 * MAX_BODY_BYTES:
-            await answer.write(b"z" * 65_536)
-            self.sent += 65_536
-        return answer
-
-    async def _stuck(self, request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        await asyncio.Event().wait()
-        return answer
-
-    async def _packed(self, _: web.Request) -> web.Response:
-        body = gzip.compress(b"z" * (4 * MAX_BODY_BYTES))
-        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
-
-    async def _good(self, _: web.Request) -> web.Response:
-        return web.Response(text="tidegate_slots_busy 1\n")
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        packed = {"Content-Encoding": "gzip"}
+        match request.path:
+            case "/redirect":
+                return web.Response(status=302, headers={"Location": "/elsewhere"})
+            case "/elsewhere":
+                self.followed = True
+            case "/packed":
+                return web.Response(body=gzip.compress(b"z" * (4 * MAX_BODY_BYTES)), headers=packed)
+            case "/endless" | "/stuck":
+                stream = web.StreamResponse()
+                await stream.prepare(request)
+                while request.path == "/endless" and self.sent < 16 * MAX_BODY_BYTES:
+                    await stream.write(b"z" * 65_536)
+                    self.sent += 65_536
+                if request.path == "/stuck":
+                    await asyncio.Event().wait()
+                return stream
+        return web.Response(text=f"{request.path} 1\n")
 
 
 @pytest.fixture
 async def hostile() -> AsyncIterator[Hostile]:
     made = Hostile()
-    async with made.server:
+    async with answering(made.answer) as made.url:
         yield made
 
 
 async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
-    url = str(hostile.server.make_url("/redirect"))
+    url = f"{hostile.url}/redirect"
     async with probe_session() as (probe, fetch):
         assert await probe(url) == f"{url} responded with status 302"
         assert await fetch(url, 10) is None
@@ -75,7 +60,7 @@ async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
 
 
 async def test_an_endless_response_is_read_up_to_the_limit(hostile: Hostile) -> None:
-    url = str(hostile.server.make_url("/endless"))
+    url = f"{hostile.url}/endless"
     async with probe_session() as (probe, fetch):
         assert await probe(url) == ""
         assert await fetch(url, 60) is None
@@ -84,24 +69,20 @@ async def test_an_endless_response_is_read_up_to_the_limit(hostile: Hostile) -> 
 
 async def test_a_component_is_ready_once_it_says_so(hostile: Hostile) -> None:
     async with probe_session() as (probe, _):
-        assert await probe(str(hostile.server.make_url("/stuck"))) == ""
+        assert await probe(f"{hostile.url}/stuck") == ""
 
 
-async def test_the_slash_at_the_end_of_a_path_is_sent(hostile: Hostile) -> None:
-    url = str(hostile.server.make_url("/slash/"))
+@pytest.mark.parametrize(
+    # The slash at the end of a path is sent; a compressed response is not decompressed.
+    ("path", "text"),
+    [("/good", "/good 1\n"), ("/slash/", "/slash/ 1\n"), ("/packed", None)],
+)
+async def test_a_response_within_the_limit_is_read(
+    hostile: Hostile, path: str, text: str | None
+) -> None:
     async with probe_session() as (probe, fetch):
-        assert (await probe(url), await fetch(url, 10)) == ("", "tidegate_slots_busy 1\n")
-
-
-async def test_a_compressed_response_is_not_decompressed(hostile: Hostile) -> None:
-    async with probe_session() as (_, fetch):
-        assert await fetch(str(hostile.server.make_url("/packed")), 10) is None
-
-
-async def test_a_response_within_the_limit_is_read(hostile: Hostile) -> None:
-    async with probe_session() as (probe, fetch):
-        url = str(hostile.server.make_url("/good"))
-        assert (await probe(url), await fetch(url, 10)) == ("", "tidegate_slots_busy 1\n")
+        url = hostile.url + path
+        assert (await probe(url), await fetch(url, 10)) == ("", text)
 
 
 async def test_an_unreachable_component_is_reported_with_the_reason(hostile: Hostile) -> None:
@@ -110,5 +91,5 @@ async def test_an_unreachable_component_is_reported_with_the_reason(hostile: Hos
         assert "cannot be reached: connection refused" in await probe(closed)
         unknown = await probe("http://program.invalid/")
         assert unknown.endswith("cannot be reached: the host name cannot be resolved")
-        https = await probe(str(hostile.server.make_url("/good").with_scheme("https")))
+        https = await probe(f"{hostile.url}/good".replace("http:", "https:"))
         assert "cannot be reached: [SSL" in https

@@ -54,9 +54,8 @@ def test_the_parent_process_gets_the_start_through_the_pipe_until_it_closes() ->
 def test_a_parent_process_that_has_exited_does_not_stop_the_stack() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    reporter = PipeStatusReporter(
-        os.fdopen(write_end, "w"), PlainStatusReporter(Console(file=io.StringIO()))
-    )
+    console = Console(file=io.StringIO())
+    reporter = PipeStatusReporter(os.fdopen(write_end, "w"), PlainStatusReporter(console))
     reporter.entry(ENTRY)
     reporter.entry(ENTRY)
     reporter.close()

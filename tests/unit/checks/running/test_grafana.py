@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,22 +62,28 @@ def answering(frames: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Answer
     return answer
 
 
+Check = Callable[..., Awaitable[dict[str, Result]]]
+
 found = answering(lambda _: FRAMES)
 nothing = answering(lambda _: EMPTY)
 
 
-async def check(
-    serve: Serve, target: Any, tmp_path: Path, given: Answers, **sections: Any
-) -> dict[str, Result]:
+@pytest.fixture
+def check(serve: Serve, target: Any, tmp_path: Path) -> Check:
+    """The results for a Grafana with these responses, by their names."""
     (tmp_path / "admin").write_text("secret\n")
-    url = await serve(given, login="Basic YWRtaW46c2VjcmV0")
-    verify = {"grafana_url": url, "grafana_password_file": tmp_path / "admin"}
-    made = target(**{**sections, "verify": {**verify, **sections.get("verify", {})}})
-    return {one.name: one for one in await grafana.check(made)}
+
+    async def run(given: Answers, **sections: Any) -> dict[str, Result]:
+        url = await serve(given, login="Basic YWRtaW46c2VjcmV0")
+        verify = {"grafana_url": url, "grafana_password_file": tmp_path / "admin"}
+        made = target(**{**sections, "verify": {**verify, **sections.get("verify", {})}})
+        return {one.name: one for one in await grafana.check(made)}
+
+    return run
 
 
 async def test_every_query_of_every_dashboard_runs_with_its_variables_substituted(
-    serve: Serve, target: Any, tmp_path: Path
+    check: Check,
 ) -> None:
     sent: list[dict[str, Any]] = []
 
@@ -86,7 +92,7 @@ async def test_every_query_of_every_dashboard_runs_with_its_variables_substitute
         sent.extend(body["queries"])
         return found(body)
 
-    results = await check(serve, target, tmp_path, answers(record))
+    results = await check(answers(record))
     assert {one.state for one in results.values()} == {"ok"}
     assert results["dashboard service"].text.endswith("with data")
     of_panels = sum(
@@ -107,9 +113,7 @@ async def test_every_query_of_every_dashboard_runs_with_its_variables_substitute
     assert "data_stream.namespace:* AND" in text
 
 
-async def test_a_failed_query_names_its_panel_and_the_error(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_a_failed_query_names_its_panel_and_the_error(check: Check) -> None:
     title = grafana_dashboards.targets("elasticsearch")[0].panel["title"]
 
     def refuse(body: Any) -> Answer:
@@ -119,7 +123,7 @@ async def test_a_failed_query_names_its_panel_and_the_error(
             return 400, {"results": {asked["refId"]: failure}}
         return found(body)
 
-    results = await check(serve, target, tmp_path, answers(refuse))
+    results = await check(answers(refuse))
     wrong = [one for one in results.values() if one.state == "failed"]
     lines = [line for one in wrong for line in one.details]
     assert any(re.fullmatch(rf"{title} \(.*\): unexpected status code 401", line) for line in lines)
@@ -128,10 +132,10 @@ async def test_a_failed_query_names_its_panel_and_the_error(
 
 @pytest.mark.parametrize("empty", [EMPTY, NAN], ids=["no series", "NaN"])
 async def test_each_empty_panel_is_named_unless_it_says_why_it_may_be_empty(
-    serve: Serve, target: Any, tmp_path: Path, empty: dict[str, Any]
+    check: Check, empty: dict[str, Any]
 ) -> None:
     given = answers(answering(lambda _: empty))
-    results = await check(serve, target, tmp_path, given, exporter=EXPORTER)
+    results = await check(given, exporter=EXPORTER)
     for name, dashboard in COMMITTED.items():
         found = results[f"dashboard {name}"]
         drawn = [panel for panel in grafana_dashboards.panels(dashboard) if "targets" in panel]
@@ -146,11 +150,9 @@ async def test_each_empty_panel_is_named_unless_it_says_why_it_may_be_empty(
     assert results["dashboard runbooks"].text == "0 panels, 0 with data"
 
 
-async def test_a_panel_with_data_in_one_of_its_queries_is_not_empty(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_a_panel_with_data_in_one_of_its_queries_is_not_empty(check: Check) -> None:
     first_only = answering(lambda asked: FRAMES if asked["refId"] == "A" else EMPTY)
-    results = await check(serve, target, tmp_path, answers(first_only))
+    results = await check(answers(first_only))
     assert {one.state for one in results.values()} == {"ok"}
 
 
@@ -168,51 +170,44 @@ async def test_a_panel_with_data_in_one_of_its_queries_is_not_empty(
     ],
 )
 async def test_panels_of_what_is_switched_off_may_be_empty(
-    serve: Serve, target: Any, tmp_path: Path, without: dict[str, Any], names: list[str]
+    check: Check, without: dict[str, Any], names: list[str]
 ) -> None:
     sections = {"exporter": EXPORTER, **without}
-    with_all = await check(serve, target, tmp_path, answers(nothing), exporter=EXPORTER)
-    results = await check(serve, target, tmp_path, answers(nothing), **sections)
+    with_all = await check(answers(nothing), exporter=EXPORTER)
+    results = await check(answers(nothing), **sections)
     for name in names:
         assert f"{name} (" in str([one.details for one in with_all.values() if one.state != "ok"])
-        assert f"{name} (" not in str(
-            [one.details for one in results.values() if one.state != "ok"]
-        )
+        assert f"{name} (" not in str([o.details for o in results.values() if o.state != "ok"])
 
 
 async def test_drift_may_be_empty_with_a_model_without_statistics_of_training_rows(
-    serve: Serve, target: Any, tmp_path: Path
+    check: Check,
 ) -> None:
     def drift_only(asked: dict[str, Any]) -> Any:
         return EMPTY if "model:feature_psi" in asked.get("expr", "") else FRAMES
 
     given = answers(answering(drift_only))
-    found = (await check(serve, target, tmp_path, given))["dashboard model"]
+    found = (await check(given))["dashboard model"]
     assert found.details == (
         "Largest feature drift (Drift): no data",
         "Feature drift (Drift): no data",
     )
     given[FEATURES] = (200, {"status": "success", "data": []})
-    found = (await check(serve, target, tmp_path, given))["dashboard model"]
+    found = (await check(given))["dashboard model"]
     assert found.state == "ok"
     assert "Feature drift (Drift): no data, the model has no statistics" in found.details[1]
 
 
-async def test_a_dashboard_without_any_data_fails_with_an_own_application_too(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_a_dashboard_without_any_data_fails_with_an_own_application_too(check: Check) -> None:
     own = {"verify": {"path": "/shop"}}
-    found = (await check(serve, target, tmp_path, answers(nothing), **own))["dashboard host"]
+    found = (await check(answers(nothing), **own))["dashboard host"]
     assert (found.state, found.text) == ("failed", "14 panels, none with data")
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (
-            namespaces("other"),
-            "the variable Namespace offers other, and not default",
-        ),
+        (namespaces("other"), "the variable Namespace offers other, and not default"),
         (
             {"responses": [{"status": 200}]},
             "the variable Namespace offers nothing, and not default",
@@ -220,34 +215,30 @@ async def test_a_dashboard_without_any_data_fails_with_an_own_application_too(
     ],
 )
 async def test_the_variable_must_offer_the_namespace(
-    serve: Serve, target: Any, tmp_path: Path, answer: dict[str, Any], text: str
+    check: Check, answer: dict[str, Any], text: str
 ) -> None:
     given = answers(found) | {NAMESPACES: (200, answer)}
-    results = await check(serve, target, tmp_path, given)
+    results = await check(given)
     assert results["dashboard service"].details == (text,)
     assert results["dashboard host"].state == "ok"
 
 
-async def test_a_failed_search_for_the_namespaces_is_reported(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_a_failed_search_for_the_namespaces_is_reported(check: Check) -> None:
     # The status of a multi-search is 200 even if a search fails.
     error = {"error": {"reason": "no such index", "root_cause": []}, "status": 404}
     given = answers(found) | {NAMESPACES: (200, {"responses": [error]})}
-    results = await check(serve, target, tmp_path, given)
+    results = await check(given)
     assert results["dashboard service"].text == "the variable Namespace: no such index"
 
 
-async def test_an_unhealthy_data_source_and_a_missing_dashboard_are_named(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_an_unhealthy_data_source_and_a_missing_dashboard_are_named(check: Check) -> None:
     given = answers(found)
     del given["GET /api/dashboards/uid/tidegate-host"]
     given["GET /api/datasources/uid/elasticsearch-logs/health"] = (
         400,
         {"status": "ERROR", "message": "Health check failed: no index"},
     )
-    results = await check(serve, target, tmp_path, given)
+    results = await check(given)
     assert "Health check failed: no index" in results["data source Elasticsearch logs"].text
     assert "responded with status 404: Not Found" in results["dashboard host"].text
 

@@ -6,10 +6,12 @@ get_data_views.ts of the data_views plugin.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from support.doubles.http_doubles import Answers, Serve
 from support.samples.kibana_dashboard import dashboard_answer
@@ -22,6 +24,7 @@ from tidegate.settings import Settings
 
 OBJECTS = saved_objects(Settings())
 (DASHBOARD,) = dashboards(Settings())
+Check = Callable[[Answers], Awaitable[dict[str, Result]]]
 AVAILABLE = {"level": "available", "summary": "All services are available"}
 
 
@@ -36,14 +39,8 @@ def status(level: str, **plugins: Any) -> dict[str, Any]:
 
 
 def answers() -> Answers:
-    views = [
-        {
-            "id": one["data_view"]["id"],
-            "title": one["data_view"]["title"],
-            "namespaces": ["default"],
-        }
-        for one in data_view_requests(Settings())
-    ]
+    made = [one["data_view"] for one in data_view_requests(Settings())]
+    views = [{"id": one["id"], "title": one["title"], "namespaces": ["default"]} for one in made]
     # Kibana migrates imported objects.
     migrated = [{**one, "typeMigrationVersion": "10.11.0"} for one in OBJECTS]
     return {
@@ -54,50 +51,46 @@ def answers() -> Answers:
     }
 
 
-async def check(serve: Serve, target: Any, tmp_path: Path, given: Answers) -> dict[str, Result]:
+@pytest.fixture
+def check(serve: Serve, target: Any, tmp_path: Path) -> Check:
+    """The results for a Kibana with these responses, by their names."""
     (tmp_path / "viewer").write_text("secret\n")
-    url = await serve(given, login="Basic dGlkZWdhdGVfdmlld2VyOnNlY3JldA==")
-    settings = {"kibana_url": url, "kibana_password_file": tmp_path / "viewer"}
-    results = await run_checks(target(verify=settings), 0, checks={"Kibana": kibana.check})
-    return {one.name: one for one in results["Kibana"]}
+
+    async def run(given: Answers) -> dict[str, Result]:
+        url = await serve(given, login="Basic dGlkZWdhdGVfdmlld2VyOnNlY3JldA==")
+        settings = {"kibana_url": url, "kibana_password_file": tmp_path / "viewer"}
+        results = await run_checks(target(verify=settings), 0, checks={"Kibana": kibana.check})
+        return {one.name: one for one in results["Kibana"]}
+
+    return run
 
 
-async def test_the_checks_pass_where_the_objects_are_as_imported(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
-    results = await check(serve, target, tmp_path, answers())
-    assert {name: one.state for name, one in results.items()} == {
-        "status": "ok",
-        "data views": "ok",
-        "saved objects": "ok",
-        "panels of Tidegate": "ok",
-        "data of Tidegate": "skipped",
-    }
+async def test_the_checks_pass_where_the_objects_are_as_imported(check: Check) -> None:
+    results = await check(answers())
+    passed = ("status", "data views", "saved objects", "panels of Tidegate")
+    states = {name: one.state for name, one in results.items()}
+    assert states == {**dict.fromkeys(passed, "ok"), "data of Tidegate": "skipped"}
     assert results["status"].text == "Kibana 9.5.3 is available"
     assert results["saved objects"].text == (
         f"all {len(OBJECTS)} are present (dashboard 10.11.0, search 10.11.0)"
     )
 
 
-async def test_degraded_passes_and_names_what_is_not_available(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_degraded_passes_and_names_what_is_not_available(check: Check) -> None:
     slow = {"level": "degraded", "summary": "is slow"}
     given = answers() | {"GET /api/status": (200, status("degraded", taskManager=slow))}
-    found = (await check(serve, target, tmp_path, given))["status"]
+    found = (await check(given))["status"]
     assert (found.state, found.details) == ("ok", ("taskManager is degraded: is slow",))
 
 
-async def test_unavailable_fails(serve: Serve, target: Any, tmp_path: Path) -> None:
+async def test_unavailable_fails(check: Check) -> None:
     given = answers() | {"GET /api/status": (503, status("unavailable"))}
-    found = (await check(serve, target, tmp_path, given))["answers"]
+    found = (await check(given))["answers"]
     assert found.state == "failed"
     assert "/api/status responded with status 503" in found.text
 
 
-async def test_missing_and_changed_objects_are_named(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_missing_and_changed_objects_are_named(check: Check) -> None:
     given = answers()
     error = {"statusCode": 404, "error": "Not Found"}
     lost = {"type": "search", "id": "tidegate-errors", "error": error}
@@ -105,29 +98,23 @@ async def test_missing_and_changed_objects_are_named(
         400,
         {"message": "Error fetching objects to export", "attributes": {"objects": [lost]}},
     )
-    given["GET /api/data_views"] = (
-        200,
-        {"data_view": [{"id": "tidegate-logs", "title": "logs-*"}]},
-    )
-    results = await check(serve, target, tmp_path, given)
+    views = [{"id": "tidegate-logs", "title": "logs-*"}]
+    given["GET /api/data_views"] = (200, {"data_view": views})
+    results = await check(given)
     assert results["saved objects"].details == (
         "search tidegate-errors is missing: run `tidegate setup kibana`",
     )
-    assert (
-        "tidegate-logs has the pattern logs-*, expected logs-tidegate.*-*"
-        in results["data views"].details
-    )
-    assert results["data views"].state == "failed"
+    found = results["data views"]
+    assert found.state == "failed"
+    assert "tidegate-logs has the pattern logs-*, expected logs-tidegate.*-*" in found.details
 
 
-async def test_an_older_version_and_another_title_are_named(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
+async def test_an_older_version_and_another_title_are_named(check: Check) -> None:
     first, second, *others = (orjson.loads(orjson.dumps(one)) for one in OBJECTS)
     first["typeMigrationVersion"] = "7.9.0"
     second["attributes"]["title"] = "Mine"
     given = answers() | {"POST /api/saved_objects/_export": (200, ndjson([first, second, *others]))}
-    found = (await check(serve, target, tmp_path, given))["saved objects"]
+    found = (await check(given))["saved objects"]
     assert found.state == "failed"
     assert "has version 7.9.0, older than the imported 10.5.0" in found.details[0]
     assert "is titled 'Mine'" in found.details[1]

@@ -5,7 +5,7 @@ support.samples.kibana_dashboard names. Elasticsearch's are in tests/integration
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY, dashboa
 from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 
+Check = Callable[..., Awaitable[dict[str, Result]]]
 (DASHBOARD,) = dashboards(Settings())
 ROUTE = f"GET /api/dashboards/{DASHBOARD.id}"
 UNCHANGED: Answers = {ROUTE: (200, dashboard_answer(DASHBOARD))}
@@ -36,29 +37,36 @@ EMPTY = {
 }
 
 
-def searches(answer: tuple[int, Any]) -> Answers:
-    """An Elasticsearch that answers each search with this."""
-    return {f"POST /{panel.view.pattern}/_search": answer for panel in DASHBOARD.panels}
+@pytest.fixture
+def check(serve: Serve, target: Any) -> Check:
+    """The results for a Kibana and an Elasticsearch with these responses, by their names."""
+
+    async def run(
+        given: Answers,
+        version: tuple[int, ...] = NEW,
+        *,
+        found: tuple[int, Any] | None = None,
+        **sections: Any,
+    ) -> dict[str, Result]:
+        if found:  # by each search
+            url = await serve(
+                {f"POST /{one.view.pattern}/_search": found for one in DASHBOARD.panels}
+            )
+            sections["store"] = {"kind": "elasticsearch", "elasticsearch": {"url": url}}
+        made = target(verify={"kibana_url": await serve(given)}, **sections)
+        results = await kibana_panels.check(made, made.kibana(), version, STORED)
+        return {one.name.partition(" of ")[0]: one for one in results}
+
+    return run
 
 
-async def check(
-    serve: Serve, target: Any, given: Answers, version: tuple[int, ...] = NEW, **sections: Any
-) -> dict[str, Result]:
-    url = await serve(given)
-    made = target(verify={"kibana_url": url}, **sections)
-    results = await kibana_panels.check(made, made.kibana(), version, STORED)
-    return {one.name.partition(" of ")[0]: one for one in results}
-
-
-async def test_the_panels_of_an_unchanged_dashboard_are_as_imported(
-    serve: Serve, target: Any
-) -> None:
-    found = await check(serve, target, UNCHANGED)
+async def test_the_panels_of_an_unchanged_dashboard_are_as_imported(check: Check) -> None:
+    found = await check(UNCHANGED)
     text = f"all {len(DASHBOARD.panels)} are as imported"
     assert (found["panels"].state, found["panels"].text) == ("ok", text)
 
 
-async def test_missing_and_changed_panels_are_named(serve: Serve, target: Any) -> None:
+async def test_missing_and_changed_panels_are_named(check: Check) -> None:
     answer = dashboard_answer(DASHBOARD)
     panels = answer["data"]["panels"]
     panels[1]["config"]["title"] = "Mine"
@@ -68,7 +76,7 @@ async def test_missing_and_changed_panels_are_named(serve: Serve, target: Any) -
     # A section has panels of its own.
     section = {"title": "S", "collapsed": True, "grid": {"y": 9}, "id": "s", "panels": [moved]}
     panels.append(section)
-    found = (await check(serve, target, {ROUTE: (200, answer)}))["panels"]
+    found = (await check({ROUTE: (200, answer)}))["panels"]
     first, second, third, *_ = (panel.title for panel in DASHBOARD.panels)
     assert found.details == (
         f"{first} is missing: run `tidegate setup kibana`",
@@ -77,34 +85,25 @@ async def test_missing_and_changed_panels_are_named(serve: Serve, target: Any) -
     )
 
 
-async def test_a_panel_that_the_api_cannot_express_is_a_remark(serve: Serve, target: Any) -> None:
+async def test_a_panel_that_the_api_cannot_express_is_a_remark(check: Check) -> None:
     answer = dashboard_answer(DASHBOARD)
     dropped = answer["data"]["panels"].pop()
-    answer["warnings"] = [
-        {
-            "type": "dropped_panel",
-            "message": "Unable to transform panel config. Error: no",
-            "panel_type": dropped["type"],
-            "panel_config": dropped["config"],
-        }
-    ]
-    found = (await check(serve, target, {ROUTE: (200, answer)}))["panels"]
-    assert (found.state, found.details) == ("ok", ("Unable to transform panel config. Error: no",))
+    said = "Unable to transform panel config. Error: no"
+    panel = {"panel_type": dropped["type"], "panel_config": dropped["config"]}
+    answer["warnings"] = [{"type": "dropped_panel", "message": said, **panel}]
+    found = (await check({ROUTE: (200, answer)}))["panels"]
+    assert (found.state, found.details) == ("ok", (said,))
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_dashboard_that_the_person_cannot_read_fails(
-    serve: Serve, target: Any, status: int
-) -> None:
-    found = (await check(serve, target, {ROUTE: (status, {"message": "was not found"})}))["panels"]
+async def test_a_dashboard_that_the_person_cannot_read_fails(check: Check, status: int) -> None:
+    found = (await check({ROUTE: (status, {"message": "was not found"})}))["panels"]
     assert found.state == "failed"
     assert f"responded with status {status}: was not found" in found.text
 
 
-async def test_before_the_public_route_the_exported_object_is_compared(
-    serve: Serve, target: Any
-) -> None:
-    found = (await check(serve, target, {}, OLD))["panels"]
+async def test_before_the_public_route_the_exported_object_is_compared(check: Check) -> None:
+    found = (await check({}, OLD))["panels"]
     assert found.state == "ok"
 
 
@@ -113,11 +112,9 @@ NO_STREAM = {name: value for name, value in EMPTY.items() if name != "aggregatio
 
 @pytest.mark.parametrize("answer", [EMPTY, NO_STREAM], ids=["no event", "no stream"])
 async def test_empty_panels_are_named_except_those_that_may_be_empty(
-    serve: Serve, target: Any, answer: dict[str, Any]
+    check: Check, answer: dict[str, Any]
 ) -> None:
-    url = await serve(searches((200, answer)))
-    store = {"kind": "elasticsearch", "elasticsearch": {"url": url}}
-    found = (await check(serve, target, UNCHANGED, store=store))["data"]
+    found = (await check(UNCHANGED, found=(200, answer)))["data"]
     named = {line.partition(":")[0] for line in found.details}
     expected = {panel.title for panel in DASHBOARD.panels if not panel.may_be_empty}
     assert found.state == "failed"
@@ -125,36 +122,25 @@ async def test_empty_panels_are_named_except_those_that_may_be_empty(
     assert len(expected) < len(DASHBOARD.panels)
 
 
-async def test_panels_of_decisions_may_be_empty_without_an_autoscaler(
-    serve: Serve, target: Any
-) -> None:
-    url = await serve(searches((200, EMPTY)))
-    store = {"kind": "elasticsearch", "elasticsearch": {"url": url}}
-    found = await check(serve, target, UNCHANGED, store=store, autoscaler={"enabled": False})
+async def test_panels_of_decisions_may_be_empty_without_an_autoscaler(check: Check) -> None:
+    found = await check(UNCHANGED, found=(200, EMPTY), autoscaler={"enabled": False})
     named = {line.partition(":")[0] for line in found["data"].details}
     decisions = {panel.title for panel in DASHBOARD.panels if "decision" in panel.view.pattern}
     assert decisions
     assert not named & decisions
 
 
-async def test_with_an_embedded_store_there_is_nothing_to_ask(serve: Serve, target: Any) -> None:
-    assert (await check(serve, target, UNCHANGED))["data"].state == "skipped"
+async def test_with_an_embedded_store_there_is_nothing_to_ask(check: Check) -> None:
+    assert (await check(UNCHANGED))["data"].state == "skipped"
 
 
-async def test_a_wrong_password_fails_with_the_reason(
-    serve: Serve, target: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "viewer").write_text("secret\n")
+async def test_a_wrong_password_fails_with_the_reason(check: Check) -> None:
     reason = "unable to authenticate user [tidegate_viewer] for REST request"
     error = {"root_cause": [{"reason": reason}], "reason": "x", "type": "security_exception"}
-    url = await serve(searches((401, {"error": error, "status": 401})))
-    made = target(
-        store={"kind": "elasticsearch", "elasticsearch": {"url": url}},
-        verify={"kibana_url": url, "kibana_password_file": tmp_path / "viewer"},
-    )
-    results = await kibana_panels.check(made, made.kibana(), OLD, STORED)
-    assert all(reason in line for line in results[1].details)
-    assert len(results[1].details) == len(DASHBOARD.panels)
+    refused = (401, {"error": error, "status": 401})
+    data = (await check(UNCHANGED, OLD, found=refused))["data"]
+    assert all(reason in line for line in data.details)
+    assert len(data.details) == len(DASHBOARD.panels)
 
 
 def test_each_name_that_may_be_empty_exists() -> None:
