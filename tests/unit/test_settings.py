@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.settings import Replicas, Settings, SettingsError, load, setting_names
+from tidegate.settings import (
+    Replicas,
+    Settings,
+    SettingsError,
+    load,
+    setting_descriptions,
+    setting_names,
+)
 from tidegate.settings.valid_part import load_valid
 from tidegate.store.query import time_ranges
 
@@ -158,7 +165,7 @@ def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
 def test_each_number_has_bounds(value: float) -> None:
     """What no timer, no date and no memory can have is refused when it is read."""
     unbounded = []
-    for name, (default, _) in setting_names().items():
+    for name, default in setting_names().items():
         if not isinstance(default, int | float) or isinstance(default, bool):
             continue
         *sections, last = name.split(".")
@@ -188,7 +195,7 @@ def test_the_age_of_data_may_be_years() -> None:
 
 
 def test_each_setting_has_a_description() -> None:
-    assert [name for name, (_, meaning) in setting_names().items() if not meaning] == []
+    assert [name for name, meaning in setting_descriptions().items() if not meaning] == []
 
 
 def test_the_slow_threshold_is_the_objective_by_default() -> None:

@@ -8,17 +8,12 @@ is the default. An unknown or invalid setting raises a `SettingsError` that name
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tidegate.settings.console import Console
 from tidegate.settings.error_messages import bad_value, explain, not_json, unknown_variable
@@ -41,6 +36,7 @@ from tidegate.settings.scaling import (
     Resizer,
     Stack,
 )
+from tidegate.settings.section import descriptions
 from tidegate.settings.service import Device, Drift, Model, Service, Slo, Slots, Telemetry
 from tidegate.settings.sources import (
     ENV_DELIMITER,
@@ -48,7 +44,9 @@ from tidegate.settings.sources import (
     ENV_RESERVED,
     SettingsError,
     config_file,
+    merged,
     read_file,
+    read_variables,
     variable,
 )
 from tidegate.settings.verify import Verify
@@ -73,20 +71,16 @@ __all__ = [
     "config_file",
     "is_import_string",
     "load",
+    "setting_descriptions",
     "setting_names",
     "unknown_variables",
 ]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings, immutable."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter=ENV_DELIMITER,
-        extra="forbid",
-        frozen=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     service: Service = Service()
     model: Model = Model()
@@ -109,19 +103,6 @@ class Settings(BaseSettings):
     drift: Drift = Drift()
     console: Console = Console()
     stack: Stack = Stack()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The sources in order of precedence: arguments, the environment, the settings file."""
-        del dotenv_settings, file_secret_settings
-        return (init_settings, env_settings, InitSettingsSource(settings_cls, read_file()))
 
     @model_validator(mode="after")
     def _one_program(self) -> Settings:
@@ -195,16 +176,26 @@ def load(**overrides: Any) -> Settings:
     if problems := misspelled or not_json(names):
         raise SettingsError("\n".join(problems))
     file = read_file()
+    given = merged(file, read_variables(os.environ, names))
     try:
-        return Settings(**overrides)
+        return Settings.model_validate(merged(given, overrides))
     except ValidationError as error:
         raise SettingsError("\n".join(explain(error, names, file))) from error
 
 
 @cache
-def setting_names() -> dict[str, tuple[Any, str]]:
-    """The default and the description of each setting, by its dotted name, in the order of the file."""
-    return dict(_walk(Settings, ""))
+def setting_names() -> dict[str, Any]:
+    """The default of each setting, by its dotted name, in the order of the file."""
+    return {
+        name: section.model_fields[field].default for name, section, field in _walk(Settings, "")
+    }
+
+
+def setting_descriptions() -> dict[str, str]:
+    """The description of each setting, by its dotted name; empty if it has none."""
+    return {
+        name: descriptions(section).get(field, "") for name, section, field in _walk(Settings, "")
+    }
 
 
 def unknown_variables() -> list[str]:
@@ -212,14 +203,13 @@ def unknown_variables() -> list[str]:
     return [name for name in os.environ if _is_unknown(name)]
 
 
-def _walk(section: type[BaseModel], prefix: str) -> list[tuple[str, tuple[Any, str]]]:
-    found: list[tuple[str, tuple[Any, str]]] = []
+def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel], str]]:
+    """The settings of a section: dotted name, section of its own, and name there."""
     for name, field in section.model_fields.items():
         if isinstance(field.default, BaseModel):
-            found += _walk(type(field.default), f"{prefix}{name}.")
+            yield from _walk(type(field.default), f"{prefix}{name}.")
         else:
-            found.append((f"{prefix}{name}", (field.default, field.description or "")))
-    return found
+            yield f"{prefix}{name}", section, name
 
 
 def _is_unknown(name: str) -> bool:

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from tidegate.settings import Settings, SettingsError, setting_names
+from tidegate.settings import Settings, SettingsError, setting_descriptions, setting_names
 from tidegate.settings.error_messages import unknown
 from tidegate.settings.sources import config_file, read_file, source, variable
 from tidegate.terminal_console import Console
@@ -96,7 +96,8 @@ def show(
 def effective_settings(settings: Settings) -> Iterator[Setting]:
     """All settings in the order of the settings file, with passwords masked."""
     file = read_file()
-    for name, (default, meaning) in setting_names().items():
+    meanings = setting_descriptions()
+    for name, default in setting_names().items():
         parts = name.split(".")
         value: Any = settings
         for part in parts:
@@ -107,7 +108,7 @@ def effective_settings(settings: Settings) -> Iterator[Setting]:
             source=source(parts, file) or "default",
             variable=variable(name),
             default=plain(default),
-            meaning=" ".join(meaning.split()),
+            meaning=" ".join(meanings[name].split()),
         )
 
 

@@ -14,6 +14,7 @@ from tidegate.settings.sources import (
     SettingsError,
     is_json,
     read_file,
+    sections,
     source,
     variable,
     variables,
@@ -57,13 +58,13 @@ def explain(error: ValidationError, names: Collection[str], file: Mapping[str, A
     return [_line(item, names, file) for item in error.errors(include_url=False)]
 
 
-def not_json(names: Mapping[str, tuple[Any, str]]) -> list[str]:
+def not_json(names: Mapping[str, Any]) -> list[str]:
     """Return a line for each environment variable of a list or a section whose value is not JSON.
 
     Args:
-        names: the default and the description of each setting, by its dotted name.
+        names: the default of each setting, by its dotted name.
     """
-    lists = {name: "a list" for name, (default, _) in names.items() if isinstance(default, tuple)}
+    lists = {name: "a list" for name, default in names.items() if isinstance(default, tuple)}
     kinds = lists | dict.fromkeys(sections(names), "a table")
     return [
         f"{found}: must be {kind} in JSON, such as {EXAMPLES[kind]} (got {text!r})"
@@ -71,11 +72,6 @@ def not_json(names: Mapping[str, tuple[Any, str]]) -> list[str]:
         for found, text in variables(name)
         if not is_json(text)
     ]
-
-
-def sections(names: Collection[str]) -> set[str]:
-    """Return the dotted names of all sections that contain these settings."""
-    return {name.rsplit(".", count)[0] for name in names for count in range(1, name.count(".") + 1)}
 
 
 def unknown(name: str, names: Collection[str]) -> str:

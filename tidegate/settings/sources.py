@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,52 @@ def read_file() -> dict[str, Any]:
         raise SettingsError(f"{path}: {error}") from error
 
 
+def read_variables(environment: Mapping[str, str], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in environment variables, as the settings file would have them.
+
+    Args:
+        environment: the variables.
+        names: the default of each setting, by its dotted name.
+
+    Raises:
+        ValueError: the value of a list or a section is not JSON.
+    """
+    # The case of their names is ignored.
+    texts = {key.upper(): text for key, text in environment.items()}
+    tables = sorted(sections(names))
+    given: dict[str, Any] = {}
+    # The variable of the setting itself overrides one that contains its section as JSON.
+    for name in (*tables, *names):
+        text = texts.get(variable(name))
+        if text is None:
+            continue
+        value: Any = text
+        if name in tables or isinstance(names[name], tuple):
+            value = json.loads(text)
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        given = merged(given, value)
+    return given
+
+
+def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of two sources; those of `upper` override."""
+    return {
+        **lower,
+        **{
+            name: merged(lower[name], value)
+            if isinstance(value, dict) and isinstance(lower.get(name), dict)
+            else value
+            for name, value in upper.items()
+        },
+    }
+
+
+def sections(names: Iterable[str]) -> set[str]:
+    """Return the dotted names of all sections that contain these settings."""
+    return {name.rsplit(".", count)[0] for name in names for count in range(1, name.count(".") + 1)}
+
+
 def variable(name: str) -> str:
     """Return the name of the environment variable of a setting, by its dotted name."""
     return ENV_PREFIX + name.upper().replace(".", ENV_DELIMITER)
@@ -92,7 +138,6 @@ def source(parts: Sequence[str], file: Mapping[str, Any]) -> str:
 
 def variables(name: str) -> list[tuple[str, str]]:
     """Return the environment variables that set a setting or section, with their values."""
-    # pydantic-settings ignores the case of names.
     return [(key, text) for key, text in os.environ.items() if key.upper() == variable(name)]
 
 

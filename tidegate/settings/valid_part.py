@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from tidegate.settings import Settings, setting_names, unknown_variables
 from tidegate.settings.error_messages import not_json, unknown, unknown_variable
-from tidegate.settings.sources import SettingsError
+from tidegate.settings.sources import SettingsError, merged, read_file, read_variables
 
 
 def load_valid() -> Settings:
@@ -22,7 +23,7 @@ def load_valid() -> Settings:
     names = setting_names()
     if problems := not_json(names):
         raise SettingsError("\n".join(problems))
-    given = _given()
+    given = merged(read_file(), read_variables(os.environ, names))
     strange = [f"{one}: {unknown(one, names)}" for one in given if one not in Settings.model_fields]
     strange += [f"{one}: {unknown_variable(one, names)}" for one in unknown_variables()]
     if like_stack := [line for line in strange if "stack" in line.lower()]:
@@ -40,21 +41,6 @@ def load_valid() -> Settings:
                 raise SettingsError(str(error)) from error
             sections[name] = _valid(section, table)
     return Settings.model_construct(**sections)
-
-
-def _given() -> dict[str, Any]:
-    """What all sources together give, as `Settings` reads them."""
-    given: dict[str, Any] = {}
-
-    class Given(Settings):
-        @model_validator(mode="before")
-        @classmethod
-        def keep(cls, values: dict[str, Any]) -> dict[str, Any]:
-            given.update(values)
-            return {}
-
-    Given()
-    return given
 
 
 def _valid(section: type[BaseModel], table: Any) -> BaseModel:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.rules.rule_files import rule_files
-from tidegate.settings import Settings, setting_names
+from tidegate.settings import Settings
 from tools.generate.chart.chart_files import chart_files
 from tools.generate.checkout import ROOT
 from tools.generate.docs.alerts_page import alerts_page
@@ -25,7 +25,7 @@ def generated_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of every generated file."""
     return {
         **{RULES / name: text for name, text in rule_files(settings).items()},
-        Path("docs/reference/settings.md"): settings_page(setting_names()),
+        Path("docs/reference/settings.md"): settings_page(),
         Path("docs/reference/metrics.md"): metrics_page(settings),
         Path("docs/reference/alerts.md"): alerts_page(settings),
         Path("docs/reference/cli.md"): cli_page(),

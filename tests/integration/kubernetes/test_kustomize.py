@@ -106,7 +106,7 @@ def other_numbers(node: dict[str, Any], name: str = "") -> Iterator[tuple[str, f
         yield from other_numbers(part, f"{name}.{key}" if name else key)
     kind = node.get("type")
     if kind == "boolean":
-        yield name, not setting_names()[name][0]
+        yield name, not setting_names()[name]
     if kind in {"integer", "number"}:
         least = node.get("minimum", node.get("exclusiveMinimum", 0))
         most = node.get("maximum", node.get("exclusiveMaximum", 10**6))

@@ -27,7 +27,7 @@ def configured(**sections: object) -> BuiltPolicy:
 
 
 def test_sloq_is_the_default_policy() -> None:
-    default, _ = setting_names()["autoscaler.policy"]
+    default = setting_names()["autoscaler.policy"]
     assert default == "sloq"
     inputs = configured().policy({}, IDLE, 0.0).inputs
     assert (inputs["parameters"]["slo_seconds"], inputs["parameters"]["late_share"]) == (0.5, 0.2)

@@ -17,9 +17,7 @@ Tick = tuple[float, float, float, float | None]
 class SloqState(BaseModel):
     """The state of SLOQ. Times are on the clock of the ticks. Sizes are in slots, not in replicas."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     now: float | None = None
     """Time of the last tick."""

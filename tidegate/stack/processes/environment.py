@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tidegate.settings import Model, Settings, is_import_string
-from tidegate.settings.sources import ENV_DELIMITER, ENV_PREFIX, ENV_RESERVED
+from tidegate.settings import Model, Settings, SettingsError, is_import_string, setting_names
+from tidegate.settings.sources import ENV_DELIMITER, ENV_PREFIX, ENV_RESERVED, read_variables
 
 CONFIG = "TIDEGATE_CONFIG"
 EMPTY_FILE = "# The settings of the running stack are in its programs' environment.\n"
@@ -63,6 +63,18 @@ def environment(settings: Settings, base: Mapping[str, str], empty_file: Path) -
         f"{ENV_PREFIX}{name}": value for name, value in _walk(settings.model_dump(mode="json"))
     }
     return {**inherited, **variables, CONFIG: str(empty_file)}
+
+
+def settings_from(variables: Mapping[str, str]) -> Settings:
+    """The settings in the environment of a program, and the defaults of the others.
+
+    Raises:
+        SettingsError: this version of Tidegate does not accept them.
+    """
+    try:
+        return Settings.model_validate(read_variables(variables, setting_names()))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _walk(table: Mapping[str, Any]) -> list[tuple[str, str]]:

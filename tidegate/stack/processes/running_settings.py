@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.settings import Settings, SettingsError, setting_names
-from tidegate.settings.program_environment import settings_from
 from tidegate.settings.sources import variable
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import (
     CONFIG,
+    settings_from,
     with_absolute_paths,
     with_program_name,
 )

@@ -69,7 +69,7 @@ def chart_files(settings: Settings) -> dict[Path, str]:
 
 def _rule_settings() -> str:
     """The default of each setting that the rules depend on, for the chart's own check."""
-    defaults = {name: setting_names()[name][0] for name in RULE_SETTINGS}
+    defaults = {name: setting_names()[name] for name in RULE_SETTINGS}
     return _json(defaults)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from tidegate.rules.yaml_text import NOTE
+from tidegate.settings import setting_descriptions, setting_names
 from tidegate.settings.commands import as_text
 
 INTRODUCTION: Final = (
@@ -16,23 +16,19 @@ INTRODUCTION: Final = (
 )
 
 
-def settings_page(names: Mapping[str, tuple[Any, str]]) -> str:
-    """docs/reference/settings.md.
-
-    Args:
-        names: the default and the meaning of each setting, by its dotted name.
-    """
+def settings_page() -> str:
+    """docs/reference/settings.md."""
     lines = [
         f"<!-- {NOTE} -->",
         "# Settings",
         "",
         INTRODUCTION,
     ]
-    section = ""
-    for name, (default, meaning) in names.items():
+    section, meanings = "", setting_descriptions()
+    for name, default in setting_names().items():
         table, _, _ = name.rpartition(".")
         if table != section:
             section = table
             lines += ["", f"## [{table}]", ""]
-        lines.append(f"- `{name}` (`{as_text(default)}`): {' '.join(meaning.split())}")
+        lines.append(f"- `{name}` (`{as_text(default)}`): {' '.join(meanings[name].split())}")
     return "\n".join(lines) + "\n"

@@ -11,8 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tidegate.settings import Settings, load
-from tidegate.settings.program_environment import settings_from
-from tidegate.stack.processes.environment import environment, with_absolute_paths
+from tidegate.stack.processes.environment import environment, settings_from, with_absolute_paths
 
 
 def read_in(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -122,7 +122,7 @@ def test_the_rules_depend_on_exactly_the_settings_that_the_chart_checks(
 ) -> None:
     first, *others = name.split(".")
     differs = tried = False
-    for value in changes(setting_names()[name][0]):
+    for value in changes(setting_names()[name]):
         part: Any = value
         for key in reversed(others):
             part = {key: part}
