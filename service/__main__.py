@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 from tidegate.runtime.optional_packages import exit_if_package_missing
-from tidegate.settings import SettingsError, load
 
-with exit_if_package_missing():
+_UNUSED: Final = ("psutil", "rich", "watchfiles")
+"""What packages import if it is there, for what no replica does: OpenTelemetry to name the process's owner in
+a detector of its experiments, structlog to draw tracebacks on a terminal, uvicorn to reload changed code."""
+
+
+@contextmanager
+def _only_what_is_used() -> Iterator[None]:
+    """Import without `_UNUSED`, and without the garbage collector, as modules stay.
+
+    Together a quarter of the CPU of these imports, and 8 MiB (2026-11-30).
+    """
+    hidden = [name for name in _UNUSED if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # so its import fails
+    gc.disable()
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+        gc.freeze()
+        gc.enable()
+
+
+with exit_if_package_missing(), _only_what_is_used():
     import uvicorn  # noqa: F401  `serve` imports it, when it is too late for a sentence
 
     from tidegate.service.http.app import create_app
     from tidegate.serving import PortInUseError, ReplicaFailedError, serve
+    from tidegate.settings import SettingsError, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,11 @@ TRAINING = {"joblib", "matplotlib", "onnx", "pandas", "scipy", "skl2onnx", "skle
 @pytest.mark.parametrize(
     ("module", "unused"),
     [
-        ("tidegate.service.__main__", {*TRAINING, "aiohttp", "elasticsearch", "google.protobuf"}),
+        # FastAPI makes the OpenAPI document, when it is asked for.
+        (
+            "tidegate.service.__main__",
+            {*TRAINING, *{"aiohttp", "elasticsearch", "fastapi", "google.protobuf", "rich"}},
+        ),
         # In Docker Compose they have 80 and 96 MiB.
         ("tidegate.autoscaler.live.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         ("tidegate.resizer.compose.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
