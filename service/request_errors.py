@@ -65,15 +65,10 @@ class Detail:
 
 
 class RequestError(Exception):
-    """An error response to a request.
+    """An error response to a request; the type of the first of its faults is the error type of the event.
 
     As a string it is what may be recorded, since whatever handles an exception may record its string: a span
     in which it is raised, a log line, a traceback.
-
-    Args:
-        status: the HTTP status code.
-        details: the faults; the type of the first one is the error type of the event.
-        headers: further headers of the response.
     """
 
     def __init__(

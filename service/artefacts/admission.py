@@ -14,7 +14,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -30,27 +29,17 @@ from tidegate.settings import Settings, SettingsError
 from tidegate.settings import load as load_settings
 
 
-class AdmissionError(Exception):
-    """The artefact is not admitted; the text gives the reason."""
-
-
 def admit(path: Path, copies: Path, current: Path | None, settings: Settings) -> Artefact:
-    """Check an artefact and retain a copy of it.
-
-    Args:
-        path: an artefact folder, or a model file.
-        copies: the folder of copies, one per version.
-        current: the artefact that is served; the new one must take and answer the same.
-        settings: the cache of converted files, and the parameters of the drift monitor.
+    """Check an artefact or a model file, and retain a copy of it in `copies`, one per version.
 
     Raises:
-        AdmissionError: it cannot be loaded, or its clients would notice a difference.
+        ArtefactError: it cannot be loaded, or its clients would notice a difference.
     """
     found = _load(path, settings)
     if current is not None:
         served = _load(current, settings)
         if differences := contract_differences(served.manifest, found.manifest):
-            raise AdmissionError(f"{path} does not accept the same requests: {differences}")
+            raise ArtefactError(f"{path} does not accept the same requests: {differences}")
     return retain(found, copies)
 
 
@@ -80,11 +69,11 @@ def contract_differences(current: Manifest, other: Manifest) -> str:
 
 def _load(path: Path, settings: Settings) -> Artefact:
     try:
-        artefact = asyncio.run(find_model(path, settings.stack.data_dir, settings.service.app_dir))
+        artefact = asyncio.run(find_model(path, settings))
         open_predictor(artefact, hosting=Hosting(settings.service.app_dir))
         make_monitor(artefact, settings)
     except (ArtefactError, BadReferenceError, OSError) as error:
-        raise AdmissionError(" ".join(str(error).split())) from error
+        raise ArtefactError(" ".join(str(error).split())) from error
     return artefact
 
 
@@ -102,14 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"{os_error_message(error)}\n")
         return 1
-    except (AdmissionError, SettingsError, ArtefactError) as error:
+    except (ArtefactError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    admitted: dict[str, Any] = {
-        "path": str(artefact.path),
-        "name": artefact.manifest.name,
-        "version": artefact.manifest.version,
-    }
+    name, version = artefact.manifest.name, artefact.manifest.version
+    admitted = {"path": str(artefact.path), "name": name, "version": version}
     sys.stdout.buffer.write(orjson.dumps(admitted) + b"\n")
     return 0
 

@@ -16,41 +16,32 @@ from typing import Final
 
 from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
-from tidegate.settings import SettingsError, is_import_string
+from tidegate.settings import Settings, SettingsError, is_import_string
 from tidegate.settings import load as load_settings
 
 IMPORT_FORMAT: Final = 3
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
 
-async def find_model(path: Path, data_dir: Path, app_dir: Path = Path()) -> Artefact:
-    """Load the model that `model.path` names.
+async def find_model(path: Path, settings: Settings) -> Artefact:
+    """Load an artefact folder, a model file or a predictor by its import string, as `model.path` names it.
 
-    Args:
-        path: an artefact folder, a model file, or the import string of a predictor.
-        data_dir: where the artefact of a converted file is cached (`artefacts/<digest>` in it).
-        app_dir: the folder that a predictor is imported from.
+    A file is converted once, into a folder named by the digest of its sources; a predictor gets one that is
+    named by what it declares, at this moment. Both in a process, so that this one does not import their
+    packages.
 
     Raises:
         ArtefactError: it is missing or incomplete, or cannot be converted.
     """
+    artefacts = settings.stack.data_dir / "artefacts"
     if is_import_string(path):
-        path = await import_code(str(path), data_dir / "artefacts", app_dir)
+        path = await _import_code(str(path), artefacts, settings.service.app_dir)
     elif await asyncio.to_thread(path.is_file):
-        path = await import_file(path, data_dir / "artefacts")
+        path = await _import_file(path, artefacts)
     return await asyncio.to_thread(load, path)
 
 
-async def import_file(file: Path, artefacts: Path) -> Path:
-    """Convert a model file once, in a separate process, so that this one does not import its packages.
-
-    Returns:
-        The artefact folder. It is named by the digest of its sources, so an edited file gets a new one,
-        and the same file is not converted twice.
-
-    Raises:
-        ArtefactError: it cannot be converted; the text gives the reason.
-    """
+async def _import_file(file: Path, artefacts: Path) -> Path:
     try:
         out = artefacts / await asyncio.to_thread(import_digest, file)
     except OSError as error:
@@ -64,15 +55,7 @@ async def import_file(file: Path, artefacts: Path) -> Path:
     return out
 
 
-async def import_code(target: str, artefacts: Path, app_dir: Path) -> Path:
-    """Write the artefact of a predictor, in a separate process, so that this one does not import it.
-
-    Returns:
-        The artefact folder. It is named by what the predictor declares, at this moment.
-
-    Raises:
-        ArtefactError: it cannot be imported, or declares something invalid.
-    """
+async def _import_code(target: str, artefacts: Path, app_dir: Path) -> Path:
     arguments = (target, str(artefacts), str(app_dir))
     code, out, error = await _run("tidegate.service.artefacts.import_predictor", *arguments)
     if code:
@@ -149,18 +132,16 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    model, data_dir = settings.model, settings.stack.data_dir
-    app_dir = settings.service.app_dir
-    found = _find_and_print(model.path, data_dir, app_dir)
-    if found and model.shadow_path is not None:
-        _find_and_print(model.shadow_path, data_dir, app_dir)
+    found = _find_and_print(settings.model.path, settings)
+    if found and settings.model.shadow_path is not None:
+        _find_and_print(settings.model.shadow_path, settings)
     return 0 if found else 1
 
 
-def _find_and_print(path: Path, data_dir: Path, app_dir: Path) -> bool:
+def _find_and_print(path: Path, settings: Settings) -> bool:
     """Find one model; print its name, or the reason why it cannot be found."""
     try:
-        artefact = asyncio.run(find_model(path, data_dir, app_dir))
+        artefact = asyncio.run(find_model(path, settings))
     except ArtefactError as error:
         sys.stderr.write(f"{error}\n")
         return False

@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from tidegate.monitoring.counting.reference import Reference
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.formats import all_formats, format_of
 from tidegate.service.artefacts.held_out import measure
 from tidegate.service.artefacts.import_cache import import_digest, rows_file, schema_file
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_report import report
 from tidegate.service.artefacts.onnx_graph import thresholds
-from tidegate.service.artefacts.parity import Parity, compare, merged
+from tidegate.service.artefacts.parity import Parity, compare
 from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import no_rows
 from tidegate.service.artefacts.rows import Rows, names_from_header, read_rows
@@ -33,9 +32,10 @@ from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
 from tidegate.service.artefacts.source_model import SourceModel
 from tidegate.service.artefacts.synthetic_rows import PROBE_ROWS, random_rows, with_holes
 from tidegate.service.model import artefact
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.loaded_model import open_predictor
-from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.signature import Signature
 
 TOLERATED_FRACTION: Final = 0.01
@@ -48,12 +48,8 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
     The rows of the comparison come from the CSV file of the same name in its folder. Without one they are
     synthetic. A drift reference needs real rows.
 
-    Args:
-        file: a model file of one of the formats of `tidegate.service.artefacts.formats`.
-        out: the artefact folder.
-
     Raises:
-        ImportModelError: it cannot be loaded or is of no format, the schema or the rows do not fit it, it
+        ArtefactError: it cannot be loaded or is of no format, the schema or the rows do not fit it, it
             cannot be converted, or the ONNX model predicts differently.
     """
     with artefact.locked(out):
@@ -62,23 +58,25 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
         file_format = format_of(file)
         schema = read_schema(file)
         source = file_format.open(file, schema)
-        signature = _described(source, schema, schema_file(file))
-        if _names_come_from_rows(file, source, schema):
-            signature = names_from_header(rows_file(file), signature, schema)
-        rows = _rows(file, signature, schema)
-        if rows is not None:
-            signature = signature.model_copy(update={"features": rows.features})
+        signature, rows = _with_rows(file, source, _described(file, source, schema), schema)
         graph = source.to_onnx(signature.features)
         probe = _synthetic(source, graph, signature) if rows is None else rows.matrix
-        features, parity = _compare(source, graph, signature, probe=probe, schema=schema, rows=rows)
-        features = tuple(_with_example(feature, probe, i) for i, feature in enumerate(features))
+        parity: dict[str, Any] = {}
+        features = signature.features
+        if source.predict is not None:
+            parity = asdict(_compare(source, graph, signature, probe, rows))
+            parity["real_rows"] = rows is not None
+            features = _with_missing(source, graph, signature, probe, schema)
+        features = tuple(_with_example(*each) for each in zip(features, probe.T, strict=True))
         signature = signature.model_copy(update={"features": features})
-        reference, metrics = _measure(graph, signature, rows)
+        if rows is None:
+            reference, metrics = no_rows(features), dict[str, Any]()
+        else:
+            reference, metrics = measure(rows, OnnxPredictor(graph, signature).predict(probe))
         with artefact.staged(out) as folder:
             if file_format.original:
                 name = file_format.original.format(suffix=file.suffix.lower())
                 shutil.copyfile(file, folder / name)
-            found = {"real_rows": rows is not None}
             manifest = write_artefact(
                 folder,
                 signature,
@@ -93,59 +91,50 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
                     "kind": file_format.title,
                 },
                 metrics={"held_out": metrics} if metrics else {},
-                parity=asdict(parity) | found if parity else {},
+                parity=parity,
                 versions=_versions(),
             )
-            _try(artefact.Artefact(folder, manifest))
+            try:  # to predict rows with it, as a replica does
+                open_predictor(artefact.Artefact(folder, manifest))
+            except ArtefactError as error:
+                reason = str(error).removeprefix(f"{folder / artefact.ONNX} ")
+                raise ArtefactError(reason) from error
             return manifest
 
 
-def _try(found: artefact.Artefact) -> None:
-    """Load the artefact as a replica does, and predict rows with it."""
-    try:
-        open_predictor(found)
-    except artefact.ArtefactError as error:
-        raise ImportModelError(str(error).removeprefix(f"{found.path / artefact.ONNX} ")) from error
-
-
-def _described(source: SourceModel, schema: ModelSchema, file: Path | None) -> Signature:
+def _described(file: Path, source: SourceModel, schema: ModelSchema) -> Signature:
     """The signature of the model, with what the schema file says."""
-    signature = source.signature
+    signature, where = source.signature, schema_file(file)
     if schema.task not in {None, signature.task}:
-        raise ImportModelError(f"{file}: `task` is {schema.task}; the model's is {signature.task}")
+        raise ArtefactError(f"{where}: `task` is {schema.task}; the model's is {signature.task}")
     if signature.input == "tensors":
         if schema.features:
-            raise ImportModelError(
-                f"{file}: `features`: the model has tensors as inputs, not features"
+            raise ArtefactError(
+                f"{where}: `features`: the model has tensors as inputs, not features"
             )
         return signature
-    if schema.classes and len(schema.classes) != len(signature.classes):
-        raise ImportModelError(
-            f"{file}: `classes` has {len(schema.classes)} names; the model has "
-            f"{len(signature.classes)} classes"
+    classes = tuple(schema.classes or signature.classes)
+    if len(classes) != len(signature.classes):
+        raise ArtefactError(
+            f"{where}: `classes` has {len(classes)} names; the model has {len(signature.classes)} classes"
         )
-    features = schema.described(signature.features, named=source.named, source=str(file))
-    changes: dict[str, Any] = {"features": features}
-    if schema.classes:
-        changes["classes"] = tuple(schema.classes)
-    # Validated again: a renamed feature may have the name of another one.
-    return Signature.model_validate(dict(signature) | changes)
+    features = schema.described(signature.features, named=source.named, source=str(where))
+    return signature.model_copy(update={"features": features, "classes": classes})
 
 
-def _names_come_from_rows(file: Path, source: SourceModel, schema: ModelSchema) -> bool:
-    is_unnamed = bool(source.signature.features) and not (source.named or schema.features)
-    return is_unnamed and rows_file(file).is_file()
-
-
-def _rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows | None:
-    rows = rows_file(file)
-    if not rows.is_file():
-        return None
+def _with_rows(
+    file: Path, source: SourceModel, signature: Signature, schema: ModelSchema
+) -> tuple[Signature, Rows | None]:
+    """The signature with what the CSV file says of the features, and its rows; None without one."""
+    csv = rows_file(file)
+    if not csv.is_file():
+        return signature, None
     if signature.input == "tensors":
-        raise ImportModelError(
-            f"{rows} cannot be used: the model has tensors as inputs, not features"
-        )
-    return read_rows(rows, signature, schema)
+        raise ArtefactError(f"{csv} cannot be used: the model has tensors as inputs, not features")
+    if not (source.named or schema.features):
+        signature = names_from_header(csv, signature, schema)
+    rows = read_rows(csv, signature, schema)
+    return signature.model_copy(update={"features": rows.features}), rows
 
 
 def _synthetic(source: SourceModel, graph: bytes, signature: Signature) -> Matrix:
@@ -155,28 +144,21 @@ def _synthetic(source: SourceModel, graph: bytes, signature: Signature) -> Matri
 
 
 def _compare(
-    source: SourceModel,
-    graph: bytes,
-    signature: Signature,
-    *,
-    probe: Matrix,
-    schema: ModelSchema,
-    rows: Rows | None,
-) -> tuple[tuple[Feature, ...], Parity | None]:
-    """Compare both models; with missing values, too, if the original accepts them.
-
-    Returns:
-        The features, of which some may be missing, and the comparison; None if there is no original.
-    """
-    if source.predict is None:
-        return signature.features, None
-    tolerated = TOLERATED_FRACTION if rows is None else 0.0
+    source: SourceModel, graph: bytes, signature: Signature, probe: Matrix, rows: Rows | None
+) -> Parity:
     parity = compare(source, graph, signature, [probe])
     if rows is not None and parity.rows_apart:
         parity = compare(source, graph, signature, [probe, rows.wide])
-    parity.check(source.description, tolerated)
+    parity.check(source.description, TOLERATED_FRACTION if rows is None else 0.0)
+    return parity
+
+
+def _with_missing(
+    source: SourceModel, graph: bytes, signature: Signature, probe: Matrix, schema: ModelSchema
+) -> tuple[Feature, ...]:
+    """The features, which may be missing if both models then predict the same, too."""
     if not source.takes_missing:
-        return signature.features, parity
+        return signature.features
     fixed = {feature.name for feature in schema.features if "missing" in feature.model_fields_set}
     features = tuple(
         feature if feature.name in fixed else feature.model_copy(update={"missing": True})
@@ -185,18 +167,10 @@ def _compare(
     try:
         sparse = compare(source, graph, signature, [with_holes(probe, features)])
         sparse.check(source.description, TOLERATED_FRACTION)
-    except ImportModelError:
+    except ArtefactError:
         # The original has another idea of missing values, or only seemed to accept them.
-        return signature.features, parity
-    return features, merged([parity, sparse])
-
-
-def _measure(
-    graph: bytes, signature: Signature, rows: Rows | None
-) -> tuple[Reference, dict[str, Any]]:
-    if rows is None:
-        return no_rows(signature.features), {}
-    return measure(rows, open_graph(graph, signature).predict(rows.matrix))
+        return signature.features
+    return features
 
 
 def _versions() -> dict[str, str]:
@@ -206,8 +180,8 @@ def _versions() -> dict[str, str]:
     return versions() | {name: sys.modules[name].__version__ for name in sorted(packages)}
 
 
-def _with_example(feature: Feature, probe: Matrix, position: int) -> Feature:
-    known = probe[~np.isnan(probe[:, position]), position][:1, None]
+def _with_example(feature: Feature, column: npt.NDArray[np.float32]) -> Feature:
+    known = column[~np.isnan(column)][:1, None]
     if not len(known):
         return feature
     example = Schema([feature]).decode(known)[0][feature.name]
@@ -222,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         manifest = import_model(options.file, options.out)
-    except (ImportModelError, artefact.ArtefactError) as error:
+    except ArtefactError as error:
         reason = " ".join(str(error).split())
         sys.stderr.write(f"{options.file} cannot be served: {reason}\n")
         return 1

@@ -7,7 +7,6 @@ that the caller does not import the code; it prints the folder, or the reason in
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -23,6 +22,7 @@ from tidegate.service.artefacts.reference import no_rows
 from tidegate.service.artefacts.schema_file import FeatureSchema, first_fault
 from tidegate.service.model.artefact import (
     REFERENCE,
+    ArtefactError,
     Manifest,
     digest_file,
     locked,
@@ -30,12 +30,7 @@ from tidegate.service.model.artefact import (
     write_manifest,
 )
 from tidegate.service.model.features import Feature
-from tidegate.service.model.python_runtime.code import (
-    PredictorError,
-    find_predictor,
-    import_from,
-    own_modules,
-)
+from tidegate.service.model.python_runtime.code import find_predictor, import_from, own_modules
 from tidegate.service.model.tasks.registry import TASKS
 
 DIGITS: Final = 12
@@ -43,37 +38,28 @@ DIGITS: Final = 12
 
 
 def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
-    """Write the artefact of a predictor; returns its folder, which its content names.
-
-    Args:
-        target: the predictor, `package.module:Class`.
-        artefacts: the folder of such artefacts.
-        app_dir: the folder to import it from.
+    """Write the artefact of a predictor, `package.module:Class`; returns its folder, named by its content.
 
     Raises:
-        PredictorError: it cannot be imported, or declares something invalid.
+        ArtefactError: it cannot be imported, or declares something invalid.
     """
     import_from(app_dir)
     predictor = find_predictor(target)
     try:
         fields = _fields(predictor, target, app_dir)
         reference = _reference(predictor, fields["features"], app_dir)
-        digest = hashlib.sha256(
-            json.dumps(fields, default=lambda value: value.model_dump(), sort_keys=True).encode()
-        )
-        digest.update(reference)
-        out = artefacts / f"predictor-{digest.hexdigest()[:16]}"
+        declared = Manifest.model_validate({**fields, "inputs": "", "files": {}})
+        digest = hashlib.sha256(declared.model_dump_json().encode() + reference).hexdigest()
+        out = artefacts / f"predictor-{digest[:16]}"
         with locked(out):
             if out.is_dir():
                 return out
             with staged(out) as folder:
                 (folder / REFERENCE).write_bytes(reference)
-                inputs = f"sha256:{digest.hexdigest()}"
-                write_manifest(
-                    folder, **fields, inputs=inputs, versions={"python": python_version()}
-                )
+                versions = {"python": python_version()}
+                write_manifest(folder, **fields, inputs=f"sha256:{digest}", versions=versions)
     except ValidationError as error:
-        raise PredictorError(f"model.path: {target}: {first_fault(error)}") from error
+        raise ArtefactError(f"model.path: {target}: {first_fault(error)}") from error
     return out
 
 
@@ -82,10 +68,14 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
     own = target.partition(":")[2].rpartition(".")[2]
     task = getattr(predictor, "task", "values")
     if task not in tuple(TASKS):
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: `task` of {target} should be one of {', '.join(TASKS)}, got {task!r}"
         )
-    fields: dict[str, Any] = {
+    try:
+        answers = TASKS[task].declared(predictor)
+    except ArtefactError as error:
+        raise ArtefactError(f"model.path: {target} has {error}") from None
+    return {
         "name": getattr(predictor, "name", own),
         "version": str(getattr(predictor, "version", "") or _version(target, app_dir)),
         "description": getattr(predictor, "description", ""),
@@ -94,40 +84,29 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
         "runtime": "python",
         "predictor": target,
         "features": _features(predictor, target),
+        **answers,
     }
-    try:
-        fields |= TASKS[task].declared(predictor)
-    except ValidationError:
-        raise
-    except ValueError as error:
-        raise PredictorError(f"model.path: {target} has {error}") from None
-    Manifest.model_validate({**fields, "inputs": "", "files": {}})
-    return fields
 
 
 def _features(predictor: Any, target: str) -> tuple[Feature, ...]:
     declared = getattr(predictor, "features", ())
     if not isinstance(declared, list | tuple) or not all(isinstance(f, Mapping) for f in declared):
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: `features` of {target} should be a list of dicts, such as "
             '[{"name": "distance", "minimum": 0}]'
         )
     found = []
     for number, fields in enumerate(declared):
+        where = f"model.path: features[{number}] of {target}"
+        described = dict(fields)
+        example = {"example": described.pop("example")} if "example" in fields else {}
         try:
-            example = {"example": fields["example"]} if "example" in fields else {}
-            schema = FeatureSchema.model_validate(
-                {name: value for name, value in fields.items() if name != "example"}
-            )
+            schema = FeatureSchema.model_validate(described)
             feature = Feature.model_validate({"name": schema.name, **schema.changes(), **example})
         except ValidationError as error:
-            raise PredictorError(
-                f"model.path: features[{number}] of {target}: {first_fault(error)}"
-            ) from error
+            raise ArtefactError(f"{where}: {first_fault(error)}") from error
         if feature.kind == "category" and not feature.categories:
-            raise PredictorError(
-                f"model.path: features[{number}] of {target}: the kind category needs `categories`"
-            )
+            raise ArtefactError(f"{where}: the kind category needs `categories`")
         found.append(
             feature if example else feature.model_copy(update={"example": _value(feature)})
         )
@@ -157,7 +136,7 @@ def _reference(predictor: Any, features: Sequence[Feature], app_dir: Path) -> by
         return no_rows(features).model_dump_json().encode()
     file = app_dir / Path(named)
     if not file.is_file():
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: `reference`: there is no file {file}: `tidegate reference` makes one, and a "
             "relative path is one in service.app_dir"
         )
@@ -172,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with redirect_stdout(sys.stderr):
             out = import_predictor(target, Path(artefacts), Path(app_dir))
-    except (PredictorError, BadReferenceError) as error:
+    except (ArtefactError, BadReferenceError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return 1
     except OSError as error:

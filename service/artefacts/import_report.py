@@ -12,13 +12,7 @@ NAMES: Final = 8
 
 
 def report(manifest: Manifest, out: Path, rows: Path) -> str:
-    """The lines that `tidegate import-model` prints.
-
-    Args:
-        manifest: the manifest of the artefact.
-        out: its folder.
-        rows: the file of rows that was looked for.
-    """
+    """The lines that `tidegate import-model` prints; `rows` is the file of rows that was looked for."""
     lines = [
         ("kind", f"{manifest.trained.get('kind', '?')}: {manifest.description}"),
         ("task", _task(manifest)),

@@ -13,7 +13,7 @@ from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.preprocessing import StandardScaler
 
-from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.inputs.matrix import MATRIX_INPUT
 
@@ -35,7 +35,7 @@ def convert(
         foreign: whether it has estimators of other packages, whose converters are registered.
 
     Raises:
-        ImportModelError: skl2onnx cannot convert it.
+        ArtefactError: skl2onnx cannot convert it.
     """
     options: dict[Any, dict[str, Any]] = {}
     if hasattr(model, "predict_proba"):
@@ -63,18 +63,18 @@ def conversion_errors(name: str) -> Iterator[None]:
     # The exceptions of the converters have no common base class.
     except Exception as error:
         reason = str(error)[:300]  # some contain the whole model
-        raise ImportModelError(f"{name} cannot be converted to ONNX: {reason}") from error
+        raise ArtefactError(f"{name} cannot be converted to ONNX: {reason}") from error
 
 
 def classes_of(classifier: Any) -> tuple[Class, ...]:
     """A classifier's classes as JSON values, in the order of its probabilities.
 
     Raises:
-        ImportModelError: it is not a classifier with probabilities, or its classes are neither strings nor
+        ArtefactError: it is not a classifier with probabilities, or its classes are neither strings nor
             integers.
     """
     if not hasattr(classifier, "classes_") or not hasattr(classifier, "predict_proba"):
-        raise ImportModelError(
+        raise ArtefactError(
             f"{type(classifier).__name__} is not a fitted classifier with predict_proba; one without "
             "probabilities can be wrapped in CalibratedClassifierCV"
         )
@@ -85,7 +85,7 @@ def class_names(values: Iterable[object]) -> tuple[Class, ...]:
     """Classes as JSON values.
 
     Raises:
-        ImportModelError: one is neither a string nor an integer.
+        ArtefactError: one is neither a string nor an integer.
     """
     classes: list[Class] = []
     for value in np.asarray(values).tolist():
@@ -94,7 +94,7 @@ def class_names(values: Iterable[object]) -> tuple[Class, ...]:
         elif isinstance(value, int | float) and value == int(value):
             classes.append(int(value))
         else:
-            raise ImportModelError(f"class {value!r} is neither a string nor an integer")
+            raise ArtefactError(f"class {value!r} is neither a string nor an integer")
     return tuple(classes)
 
 

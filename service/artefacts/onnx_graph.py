@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.tensor_spec import BYTES, DTYPES, DYNAMIC, Datatype, TensorSpec
 
 MAX_BYTES: Final = 2**31 - 1
@@ -31,29 +31,29 @@ def read(file: Path) -> Any:
     """Read an ONNX file, with the data files that it refers to.
 
     Raises:
-        ImportModelError: it is no ONNX file, too large, or a data file is missing.
+        ArtefactError: it is no ONNX file, too large, or a data file is missing.
     """
     if file.stat().st_size > MAX_BYTES:
-        raise ImportModelError(
+        raise ArtefactError(
             "it is larger than 2 GiB, the limit of an ONNX file: quantize it, or export a smaller model"
         )
     try:
         model = onnx.load(str(file), load_external_data=False)
     # protobuf's DecodeError has no public base class.
     except Exception as error:
-        raise ImportModelError(f"it is not an ONNX file, or is incomplete: {error}") from error
+        raise ArtefactError(f"it is not an ONNX file, or is incomplete: {error}") from error
     if not model.graph.output or not model.graph.node:
-        raise ImportModelError("it is not an ONNX file, or is incomplete: it has no nodes")
+        raise ArtefactError("it is not an ONNX file, or is incomplete: it has no nodes")
     try:
         onnx.load_external_data_for_model(model, str(file.parent))
     # Missing files, and files outside the folder.
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
-        raise ImportModelError(
+        raise ArtefactError(
             f"its external data cannot be read: {reason}: put that file beside it, or export one file"
         ) from error
     if model.ByteSize() > MAX_BYTES:
-        raise ImportModelError(
+        raise ArtefactError(
             "it is larger than 2 GiB with its external data, the limit of an ONNX file: quantize it"
         )
     return model
@@ -63,7 +63,7 @@ def run(model: Any, feed: dict[str, npt.NDArray[Any]]) -> list[Any]:
     """The outputs for one call.
 
     Raises:
-        ImportModelError: ONNX Runtime cannot run the model: an operator, an opset or a version is unknown, or
+        ArtefactError: ONNX Runtime cannot run the model: an operator, an opset or a version is unknown, or
             it fails on these inputs.
     """
     options = onnxruntime.SessionOptions()
@@ -75,7 +75,7 @@ def run(model: Any, feed: dict[str, npt.NDArray[Any]]) -> list[Any]:
         )
     # ONNX Runtime's exceptions have no common base.
     except Exception as error:
-        raise ImportModelError(
+        raise ArtefactError(
             f"ONNX Runtime {onnxruntime.__version__} cannot run it: {_first_line(error)}: export it with an "
             "older opset (21 works), and with operators of ONNX only"
         ) from error
@@ -83,7 +83,7 @@ def run(model: Any, feed: dict[str, npt.NDArray[Any]]) -> list[Any]:
         outputs: list[Any] = session.run(None, feed)
     except Exception as error:
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feed.items())
-        raise ImportModelError(f"it fails on a probe of {shapes}: {_first_line(error)}") from error
+        raise ArtefactError(f"it fails on a probe of {shapes}: {_first_line(error)}") from error
     return outputs
 
 
@@ -91,12 +91,12 @@ def input_specs(model: Any) -> tuple[TensorSpec, ...]:
     """The inputs of a graph.
 
     Raises:
-        ImportModelError: one has no shape, no axis for the rows, or a type that is not supported.
+        ArtefactError: one has no shape, no axis for the rows, or a type that is not supported.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     if not inputs:
-        raise ImportModelError("it has no inputs")
+        raise ArtefactError("it has no inputs")
     return tuple(_spec(value) for value in inputs)
 
 
@@ -104,7 +104,7 @@ def output_specs(model: Any, outputs: Sequence[Any], rows: int) -> tuple[TensorS
     """The outputs of a graph, by what it answers to a probe of some rows.
 
     Raises:
-        ImportModelError: one is no array with a row per row of the probe.
+        ArtefactError: one is no array with a row per row of the probe.
     """
     found: list[TensorSpec] = []
     for value, output in zip(model.graph.output, outputs, strict=True):
@@ -114,7 +114,7 @@ def output_specs(model: Any, outputs: Sequence[Any], rows: int) -> tuple[TensorS
                 if isinstance(output, np.ndarray)
                 else "no shape"
             )
-            raise ImportModelError(
+            raise ArtefactError(
                 f"the output {value.name} has {shape} for {rows} rows; its first axis should be the rows"
             )
         kind = value.type.tensor_type.elem_type
@@ -130,30 +130,30 @@ def output_specs(model: Any, outputs: Sequence[Any], rows: int) -> tuple[TensorS
 
 def _spec(value: Any) -> TensorSpec:
     if value.type.WhichOneof("value") != "tensor_type":
-        raise ImportModelError(
+        raise ArtefactError(
             f"the input {value.name} is a "
             f"{value.type.WhichOneof('value').removesuffix('_type')}, not a tensor: export it with tensors"
         )
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
-        raise ImportModelError(
+        raise ArtefactError(
             f"the input {value.name} has no shape: export it with the number of its axes, the rows first"
         )
     shape = [axis.dim_value if axis.dim_value > 0 else DYNAMIC for axis in tensor.shape.dim]
     if not shape:
-        raise ImportModelError(
+        raise ArtefactError(
             f"the input {value.name} is a single value without an axis for the rows: export it as a constant"
         )
     datatype = _datatype(value.name, tensor.elem_type)
     if shape[0] not in {DYNAMIC, 1}:
-        raise ImportModelError(
+        raise ArtefactError(
             f"the first axis of the input {value.name} has the fixed size {shape[0]}; it is the rows: export "
             "it with a dynamic first axis (torch.onnx.export: dynamic_axes or dynamic_shapes)"
         )
     values = prod(size for size in shape[1:] if size != DYNAMIC)
     limit = MAX_FEATURES if len(shape) == 2 else MAX_VALUES
     if values > limit:
-        raise ImportModelError(
+        raise ArtefactError(
             f"a row of the input {value.name} has {values:,} values; at most {limit:,} are supported: "
             "export it with smaller or dynamic axes"
         )
@@ -165,7 +165,7 @@ def _datatype(name: str, kind: int) -> Datatype:
     of |= {helper.np_dtype_to_tensor_dtype(dtype): each for each, dtype in DTYPES.items()}
     if kind not in of:
         known = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
-        raise ImportModelError(
+        raise ArtefactError(
             f"{name} is of type {known}, which is not supported: export it as float32"
         )
     return cast("Datatype", of[kind])
@@ -246,9 +246,7 @@ def activate(model: Any, output: str, activation: str) -> str:
 def thresholds(graph: bytes, features: int) -> dict[int, list[float]]:
     """The thresholds of its tree ensembles, by the column of their input.
 
-    Args:
-        graph: the content of the ONNX file.
-        features: the number of features; columns beyond them come from a step before the trees.
+    Columns beyond the features come from a step before the trees, and are left out.
     """
     found: dict[int, list[float]] = {}
     for node in onnx.load_model_from_string(graph).graph.node:

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.source_model import SourceModel
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix
-from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.predictions import Classification
 from tidegate.service.model.signature import Signature
 
@@ -25,34 +25,25 @@ rows apart: a ten-thousandth of what distinguishes the predictions is far above 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """The comparison of an ONNX model with the original on the same rows.
-
-    Attributes:
-        rows: rows compared.
-        labels_equal: fraction of rows with the same label; 1 for a regressor.
-        largest_difference: the largest difference of a probability, or of a value divided by the standard
-            deviation of the predicted values.
-        rows_apart: fraction of rows that differ by more than `TOLERANCE`.
-    """
+    """The comparison of an ONNX model with the original on the same rows."""
 
     rows: int
     labels_equal: float
+    """Fraction of rows with the same label; 1 for a regressor."""
     largest_difference: float
+    """Of a probability, or of a value divided by the standard deviation of the predicted values."""
     rows_apart: float
+    """Fraction of rows that differ by more than `TOLERANCE`."""
 
     def check(self, name: str, tolerated_fraction: float) -> None:
-        """Refuse an ONNX model that predicts differently.
-
-        Args:
-            name: the model's name, for the message.
-            tolerated_fraction: fraction of rows that may differ by more than `TOLERANCE`.
+        """Refuse an ONNX model that predicts differently for more than this fraction of the rows.
 
         Raises:
-            ImportModelError: more rows differ.
+            ArtefactError: more rows differ.
         """
         # Not `>`: NaN, from a graph that answers NaN, must not pass.
         if not self.rows_apart <= tolerated_fraction:
-            raise ImportModelError(
+            raise ArtefactError(
                 f"the ONNX model of {name} predicts differently: {self.rows_apart:.2%} of {self.rows} rows "
                 f"differ by more than {TOLERANCE}, at most by {self.largest_difference:.3g}"
             )
@@ -61,18 +52,13 @@ class Parity:
 def convert(
     source: SourceModel, features: tuple[Feature, ...], probe: Matrix
 ) -> tuple[Signature, bytes, Parity]:
-    """Convert a model that was fitted here, and compare both models.
-
-    Args:
-        source: the model.
-        features: its features.
-        probe: held-out rows.
+    """Convert a model that was fitted here, and compare both models on held-out rows.
 
     Returns:
         Its signature, the content of the ONNX file, and the comparison.
 
     Raises:
-        ImportModelError: it cannot be converted, or the ONNX model predicts differently for a row.
+        ArtefactError: it cannot be converted, or the ONNX model predicts differently for a row.
     """
     signature = source.signature.model_copy(update={"features": features})
     graph = source.to_onnx(features)
@@ -87,16 +73,16 @@ def compare(
     """Compare the ONNX model on the first form of the rows with the original on any form of them.
 
     Raises:
-        ImportModelError: one of them cannot predict these rows.
+        ArtefactError: one of them cannot predict these rows.
     """
     assert source.predict is not None  # noqa: S101 (an ONNX file is not compared with itself)
     try:
         expected = [source.predict(signature.features, form) for form in forms]
-        found = open_graph(graph, signature).predict(forms[0])
+        found = OnnxPredictor(graph, signature).predict(forms[0])
         labels = source.labels and [source.labels(signature.features, form) for form in forms]
     # The exceptions of the libraries and of ONNX Runtime have no common base class.
     except Exception as error:
-        raise ImportModelError(
+        raise ArtefactError(
             f"{source.description} cannot be compared: {str(error)[:300]}"
         ) from error
     if isinstance(found, Classification):
@@ -112,12 +98,8 @@ def compare_probabilities(
 ) -> Parity:
     """Compare two classifiers. A label may differ only if two classes are tied.
 
-    Args:
-        expected: the original's probabilities, of shape [rows, classes]; more than one where the rows have
-            more than one form, of which one must agree.
-        found: those of the ONNX model.
-        found_labels: the index of the class that the ONNX model predicts, per row.
-        expected_labels: those of the original; default: the classes with the largest probability.
+    The original's probabilities, of shape [rows, classes], and its label's index per row are more than one
+    where the rows have more than one form, of which one must agree. Default: the most probable label.
     """
     if expected_labels is None:
         expected_labels = [each.argmax(axis=1) for each in expected]
@@ -133,12 +115,7 @@ def compare_probabilities(
 
 
 def compare_values(expected: Sequence[npt.NDArray[Any]], found: npt.NDArray[Any]) -> Parity:
-    """Compare two regressors, relative to the standard deviation of the original's predictions.
-
-    Args:
-        expected: the original's values, of shape [rows]; more than one as in `compare_probabilities`.
-        found: those of the ONNX model.
-    """
+    """Compare two regressors, relative to the standard deviation of the original's predictions."""
     wide = [each.astype(np.float64) for each in expected]
     # No tolerance is below the precision of float32: a constant model has no spread but rounding.
     precision = float(np.finfo(np.float32).eps) / TOLERANCE
@@ -159,15 +136,4 @@ def _parity(
         labels_equal=float(np.any(same, axis=0).mean()),
         largest_difference=float(np.min(differences, axis=0).max()),
         rows_apart=float(np.all(apart, axis=0).mean()),
-    )
-
-
-def merged(parts: Sequence[Parity]) -> Parity:
-    """The comparison of all rows of several comparisons."""
-    rows = np.array([part.rows for part in parts])
-    return Parity(
-        rows=int(rows.sum()),
-        labels_equal=float(np.average([part.labels_equal for part in parts], weights=rows)),
-        largest_difference=max(part.largest_difference for part in parts),
-        rows_apart=float(np.average([part.rows_apart for part in parts], weights=rows)),
     )

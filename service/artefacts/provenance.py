@@ -32,13 +32,8 @@ def write_artefact(
 ) -> artefact.Manifest:
     """Write the files of an artefact of an ONNX model, and its manifest.
 
-    Args:
-        folder: the folder.
-        signature: what the model takes and answers.
-        graph: the content of the ONNX file.
-        reference: the drift reference.
-        samples: rows that become request instances, one per line, for load generators.
-        fields: further fields of the manifest.
+    The samples become request instances, one per line, for load generators; `fields` are further ones of the
+    manifest.
     """
     (folder / artefact.ONNX).write_bytes(graph)
     (folder / artefact.REFERENCE).write_text(reference.model_dump_json() + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from tidegate.monitoring.counting.reference import (
     Reference,
     Residuals,
 )
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.features import Feature, Matrix, category_names
 from tidegate.service.model.predictions import Classification, Prediction
 
 
@@ -35,12 +35,7 @@ def build_reference(
 ) -> Reference:
     """Compute bins from the training rows, and the counts of the rows in them.
 
-    Args:
-        features: the features, in the order of the matrix.
-        matrix: the training rows.
-        prediction: what a classifier or a regressor predicts for held-out rows, or else for training rows.
-        calibration: the calibration of the predicted probability.
-        residuals: the errors of a regressor on held-out rows, from `calibrate_residuals`.
+    The prediction is that of a classifier or a regressor for held-out rows, or else for training rows.
     """
     found: dict[str, Any] = {}
     if isinstance(prediction, Classification):
@@ -77,24 +72,14 @@ def no_rows(features: Sequence[Feature]) -> Reference:
 
 
 def calibrate(prediction: Classification, truth: npt.NDArray[np.intp]) -> Calibration:
-    """The accuracy of a label given its probability: isotonic regression on held-out rows.
-
-    Args:
-        prediction: the predictions of the rows.
-        truth: the index of each row's true class.
-    """
+    """The accuracy of a label given its probability, by the index of each held-out row's true class."""
     return calibrate_confidence(prediction.confidence, prediction.labels == truth)
 
 
 def calibrate_confidence(
     confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_]
 ) -> Calibration:
-    """The fraction of correct predictions as a function of confidence, by isotonic regression.
-
-    Args:
-        confidence: the probability of each predicted label, of shape [rows].
-        correct: whether it is the true label, of shape [rows].
-    """
+    """The fraction of correct predictions as a function of confidence, by isotonic regression over rows."""
     # A predictor in Python takes bins from here, and should not have to wait for scikit-learn.
     from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415
 
@@ -110,5 +95,4 @@ def calibrate_confidence(
 def _bins(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:
     if feature.kind != "category":
         return number_bins(feature.name, column, kind=feature.kind)
-    texts = [None if np.isnan(code) else feature.categories[int(code)] for code in column]
-    return category_bins(feature.name, texts, also=feature.categories)
+    return category_bins(feature.name, category_names(feature, column), also=feature.categories)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final
 
 from rich.table import Table
 
@@ -20,17 +20,7 @@ _FEW_ROWS: Final = 1000
 
 
 def run(file: Path, out: Path, columns: Columns, console: Console | None = None) -> int:
-    """Run the command.
-
-    Args:
-        file: the rows.
-        out: the file to write.
-        columns: the roles of their columns.
-        console: where the report is printed.
-
-    Returns:
-        The exit code: 0, or 2 if there is no reference, with the reason on stderr.
-    """
+    """Write the reference of the rows in `file`; returns the exit code: 0, or 2 with the reason on stderr."""
     console = console or Console(soft_wrap=True, highlight=False)
     try:
         reference = table_reference(read_rows(file), columns)
@@ -50,11 +40,9 @@ def run(file: Path, out: Path, columns: Columns, console: Console | None = None)
 
 
 def _report(reference: Reference, columns: Columns, console: Console) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name, justify in (("column", "left"), ("kind", "left"), ("bins", "right")):
-        table.add_column(name, justify=cast("Literal['left', 'right']", justify))
-    table.add_column("missing", justify="right")
-    table.add_column("other", justify="right")
+    table = Table("column", "kind", box=None, pad_edge=False)
+    for name in ("bins", "missing", "other"):
+        table.add_column(name, justify="right")
     for feature in reference.features:
         table.add_row(*_row(feature))
     console.print(table)
@@ -71,13 +59,7 @@ def _row(feature: FeatureReference) -> tuple[str, ...]:
     is_category = feature.kind == "category"
     others = f"{feature.counts[-2]:,}" if is_category else ""
     bins = len(feature.bins) - (2 if is_category else 3)
-    return (
-        feature.name,
-        feature.kind,
-        str(bins),
-        f"{feature.counts[-1]:,}",
-        others,
-    )
+    return feature.name, feature.kind, str(bins), f"{feature.counts[-1]:,}", others
 
 
 def _predictions(reference: Reference, columns: Columns) -> Iterator[str]:
@@ -87,7 +69,8 @@ def _predictions(reference: Reference, columns: Columns) -> Iterator[str]:
     if bins.kind == "category":
         labels = ", ".join(bins.labels[:-2])
         yield f"predictions in {columns.prediction} are labels: {labels}"
-        if columns.task is None and all(_is_integer(label) for label in bins.bins[:-2]):
+        whole = (label.removeprefix("-").isdecimal() for label in bins.bins[:-2])
+        if columns.task is None and all(whole):
             yield "if they are values of a regressor, use --task regression"
     else:
         yield f"predictions in {columns.prediction} are numbers in {len(bins.bins) - 3} bins"
@@ -103,7 +86,3 @@ def _predictions(reference: Reference, columns: Columns) -> Iterator[str]:
         )
     if columns.truth is None:
         yield "without --truth there is no accuracy or error to compare later labels with"
-
-
-def _is_integer(label: str) -> bool:
-    return label.removeprefix("-").isdecimal()

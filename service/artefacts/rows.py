@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.reference import observed
 from tidegate.service.artefacts.schema_file import TARGET_COLUMNS, ModelSchema
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import MAX_ROWS, Feature, Matrix, Schema
 from tidegate.service.model.signature import Signature
 from tidegate.service.request_errors import RequestError
@@ -23,29 +23,23 @@ BOOLEANS = {"True": "1", "False": "0", "true": "1", "false": "0"}
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a file.
-
-    Attributes:
-        features: the features, with their ranges in the file, and missing if the file has missing values.
-        matrix: the rows, encoded.
-        wide: the rows before they were rounded to float32, which is what the original was fitted on. A tree's
-            threshold may be the value of a row, so that the two take different branches.
-        truth: the index of the true class, or the true value, per row; None if the file has no such column.
-        labelled: the rows whose truth is known, as a mask.
-    """
+    """The rows of a file."""
 
     features: tuple[Feature, ...]
+    """With their ranges in the file, and missing if the file has missing values."""
     matrix: Matrix
     wide: npt.NDArray[np.float64]
+    """The rows before they were rounded to float32, which is what the original was fitted on. A tree's
+    threshold may be the value of a row, so that the two take different branches."""
     truth: npt.NDArray[Any] | None
-    labelled: npt.NDArray[np.bool_]
+    """The index of the true class, or the true value, per row, NaN where it is unknown; None without it."""
 
 
 def names_from_header(file: Path, signature: Signature, schema: ModelSchema) -> Signature:
     """The features of a model without names, named by the columns of a CSV file in their order.
 
     Raises:
-        ImportModelError: the columns, without those of the truth, are not as many as the features, or the
+        ArtefactError: the columns, without those of the truth, are not as many as the features, or the
             file cannot be read.
     """
     features = signature.features
@@ -54,7 +48,7 @@ def names_from_header(file: Path, signature: Signature, schema: ModelSchema) -> 
         return signature
     columns = [name for name in header if name not in _truth_names(schema)]
     if len(columns) != len(features):
-        raise ImportModelError(
+        raise ArtefactError(
             f"{file} has {len(columns)} columns for features, and the model has {len(features)} features "
             "without names: write a schema.toml beside the model that lists its [[features]] in their order"
         )
@@ -62,7 +56,7 @@ def names_from_header(file: Path, signature: Signature, schema: ModelSchema) -> 
         feature.model_copy(update={"name": name})
         for feature, name in zip(features, columns, strict=True)
     )
-    return Signature.model_validate(dict(signature) | {"features": named})
+    return signature.model_copy(update={"features": named})
 
 
 def _truth_names(schema: ModelSchema) -> tuple[str, ...]:
@@ -73,20 +67,17 @@ def _read_csv(file: Path, **options: Any) -> pd.DataFrame:
     try:
         table: pd.DataFrame = pd.read_csv(file, **options)
     except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError is a ValueError
-        raise ImportModelError(f"{file} is not a readable CSV file: {error}") from error
+        raise ArtefactError(f"{file} is not a readable CSV file: {error}") from error
     return table
 
 
 def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     """Read rows of a model's features, and the truth if there is a column for it.
 
-    Args:
-        file: the CSV file.
-        signature: the features and answers of the model.
-        schema: may name the column of the truth, by `target.name`; default: `target` or `label`.
+    That is `target.name` of the schema, else `target` or `label`.
 
     Raises:
-        ImportModelError: a column is missing, or a value does not fit the model.
+        ArtefactError: a column is missing, or a value does not fit the model.
     """
     names = [feature.name for feature in signature.features]
     texts = {feature.name: str for feature in signature.features if feature.kind == "category"}
@@ -94,9 +85,9 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     truths = dict.fromkeys(set(candidates) - set(names), str)
     table = _read_csv(file, dtype={**texts, **truths})
     if missing := [name for name in names if name not in table.columns]:
-        raise ImportModelError(f"{file} has no column {', '.join(missing)}")
+        raise ArtefactError(f"{file} has no column {', '.join(missing)}")
     if table.empty:
-        raise ImportModelError(f"{file} has no rows")
+        raise ArtefactError(f"{file} has no rows")
     for feature in signature.features:
         if feature.kind != "category":
             table[feature.name] = _numbers(file, table[feature.name])
@@ -108,10 +99,12 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     )
     columns = [name for name in candidates if name in table.columns and name not in names]
     truth = _truth(file, table[columns[0]], signature) if columns else None
-    known = np.isfinite(truth) if truth is not None else np.zeros(len(table), dtype=np.bool_)
     matrix = _encode(features, table, file)
-    wide = _wide(features, table, matrix)
-    return Rows(observed(features, wide), matrix, wide, truth, known)
+    wide = matrix.astype(np.float64)
+    for column, feature in enumerate(features):
+        if feature.kind != "category":
+            wide[:, column] = table[feature.name]
+    return Rows(observed(features, wide), matrix, wide, truth)
 
 
 def _numbers(file: Path, column: pd.Series[Any]) -> pd.Series[Any]:
@@ -120,7 +113,7 @@ def _numbers(file: Path, column: pd.Series[Any]) -> pd.Series[Any]:
     wrong = np.flatnonzero(numbers.isna() & column.notna())
     if wrong.size:
         value = column.iloc[wrong[0]]
-        raise ImportModelError(
+        raise ArtefactError(
             f"{file} does not fit the model: {wrong[0]}.{column.name}: Input should be a number, "
             f"got {value!r}"
         )
@@ -140,18 +133,8 @@ def _encode(features: Sequence[Feature], table: pd.DataFrame, file: Path) -> Mat
         except RequestError as problem:
             after = f" (counted from row {start})" if start else ""
             reason = f"{problem.details[0]}{after}"
-            raise ImportModelError(f"{file} does not fit the model: {reason}") from problem
+            raise ArtefactError(f"{file} does not fit the model: {reason}") from problem
     return np.concatenate(blocks)
-
-
-def _wide(
-    features: Sequence[Feature], table: pd.DataFrame, matrix: Matrix
-) -> npt.NDArray[np.float64]:
-    wide = matrix.astype(np.float64)
-    for column, feature in enumerate(features):
-        if feature.kind != "category":
-            wide[:, column] = table[feature.name].to_numpy(dtype=np.float64)
-    return wide
 
 
 def _truth(file: Path, column: pd.Series[Any], signature: Signature) -> npt.NDArray[np.float64]:
@@ -161,7 +144,7 @@ def _truth(file: Path, column: pd.Series[Any], signature: Signature) -> npt.NDAr
         values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
         wrong = known & ~np.isfinite(values)
         if wrong.any():
-            raise ImportModelError(
+            raise ArtefactError(
                 f"{file}: {column[wrong].iloc[0]!r} in the column {column.name} is not a number"
             )
         return values
@@ -169,7 +152,7 @@ def _truth(file: Path, column: pd.Series[Any], signature: Signature) -> npt.NDAr
     found = column.map(lambda text: _class_index(str(text), indices), na_action="ignore")
     wrong = known & found.isna()
     if wrong.any():
-        raise ImportModelError(
+        raise ArtefactError(
             f"{file}: {column[wrong].iloc[0]!r} in the column {column.name} is no class of the model; its "
             f"classes are {', '.join(list(indices)[:20])}"
         )

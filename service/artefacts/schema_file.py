@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tidegate.service.artefacts.import_cache import schema_file
-from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, FeatureDescription
 from tidegate.service.model.signature import Target, TaskName
 
@@ -84,15 +84,10 @@ class ModelSchema(BaseModel):
     def described(
         self, features: Sequence[Feature], *, named: bool, source: str
     ) -> tuple[Feature, ...]:
-        """The features of a model, with what the file says about them.
-
-        Args:
-            features: the features that the model file has.
-            named: whether the model file names them; others get their names here, in order.
-            source: the name of the schema file, for messages.
+        """The features of a model, with what the file says about them; those of an unnamed one get names.
 
         Raises:
-            ImportModelError: the file has a feature that the model does not have.
+            ArtefactError: the file, named `source`, has a feature that the model does not have.
         """
         if not self.features:
             return tuple(features)
@@ -101,7 +96,7 @@ class ModelSchema(BaseModel):
         unknown = [name for name in by_name if name not in known]
         if unknown and not named:
             if len(by_name) != len(known):
-                raise ImportModelError(
+                raise ArtefactError(
                     f"{source}: `features` names {len(by_name)} features; the model has {len(known)} "
                     "without names: list all of them, in the model's order"
                 )
@@ -110,7 +105,7 @@ class ModelSchema(BaseModel):
                 for feature, own in zip(features, self.features, strict=True)
             )
         if unknown:
-            raise ImportModelError(
+            raise ArtefactError(
                 f"{source}: `features` has {unknown[0]}, which the model does not have; "
                 f"it has {', '.join(known[:20])}"
             )
@@ -126,7 +121,7 @@ def read_schema(file: Path) -> ModelSchema:
     """Read the schema of a model file; empty without one.
 
     Raises:
-        ImportModelError: it is no valid TOML, or a key is unknown or has a wrong value.
+        ArtefactError: it is no valid TOML, or a key is unknown or has a wrong value.
     """
     path = schema_file(file)
     if path is None:
@@ -134,9 +129,9 @@ def read_schema(file: Path) -> ModelSchema:
     try:
         return ModelSchema.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ImportModelError(f"{path} is not valid TOML: {error}") from error
+        raise ArtefactError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise ImportModelError(f"{path}: {first_fault(error)}") from error
+        raise ArtefactError(f"{path}: {first_fault(error)}") from error
 
 
 def first_fault(error: ValidationError) -> str:

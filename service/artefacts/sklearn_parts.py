@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature
 
 
@@ -15,14 +15,14 @@ def feature_names(model: Any) -> tuple[str, ...]:
     """The feature names that it was fitted with; f0, f1, … without names.
 
     Raises:
-        ImportModelError: it does not state its number of features.
+        ArtefactError: it does not state its number of features.
     """
     named = getattr(model, "feature_names_in_", None)
     if named is not None:
         return tuple(str(name) for name in named)
     count = getattr(model, "n_features_in_", None)
     if count is None:
-        raise ImportModelError(f"{type(model).__name__} does not state its number of features")
+        raise ArtefactError(f"{type(model).__name__} does not state its number of features")
     return tuple(f"f{i}" for i in range(count))
 
 
@@ -69,7 +69,7 @@ def features_of(model: Any) -> tuple[Feature, ...]:
     """Its features, with the categories that its encoders learned.
 
     Raises:
-        ImportModelError: it does not state its number of features.
+        ArtefactError: it does not state its number of features.
     """
     categories = dict(learned_categories(model))
     return tuple(

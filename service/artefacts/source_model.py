@@ -23,65 +23,55 @@ Predictions: TypeAlias = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class SourceModel:
-    """An opened model file.
-
-    Attributes:
-        description: what it is, such as `Pipeline of StandardScaler, LGBMRegressor`.
-        signature: its features and answers, as far as the file says.
-        to_onnx: the content of an ONNX file that predicts the same, for the final features.
-        predict: what the original predicts for rows of these features; None if the file is already the
-            ONNX model, so that there is nothing to compare.
-        labels: the index of the class that the original predicts, per row, where that is not always the
-            one with the largest probability.
-        spread: the mean and the standard deviation of each feature, if it knows them.
-        named: whether the file names the features.
-        takes_missing: whether the original may accept missing values (NaN). The ONNX model is then compared
-            on rows with missing values, too, and if it agrees, requests may have them.
-    """
+    """An opened model file."""
 
     description: str
+    """What it is, such as `Pipeline of StandardScaler, LGBMRegressor`."""
     signature: Signature
+    """Its features and answers, as far as the file says."""
     to_onnx: Callable[[Sequence[Feature]], bytes]
+    """The content of an ONNX file that predicts the same, for the final features."""
     predict: Callable[[Sequence[Feature], Any], Predictions] | None
+    """What the original predicts for rows of these features; None if the file is already the ONNX model, so
+    that there is nothing to compare."""
     spread: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
+    """The mean and the standard deviation of each feature, if it knows them."""
     labels: Callable[[Sequence[Feature], Any], npt.NDArray[np.intp]] | None = None
+    """The index of the class that the original predicts, per row, where that is not always the one with the
+    largest probability."""
     named: bool = True
+    """Whether the file names the features."""
     takes_missing: bool = False
+    """Whether the original may accept missing values (NaN). The ONNX model is then compared on rows with
+    missing values, too, and if it agrees, requests may have them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimators:
-    """The estimators of a package, which may be inside a joblib file.
-
-    Attributes:
-        package: the package.
-        adopt: takes an estimator that a joblib file consists of.
-        register: makes skl2onnx convert them inside a pipeline.
-    """
+    """The estimators of a package, which may be inside a joblib file."""
 
     package: str
     adopt: Callable[[Any, ModelSchema], SourceModel]
+    """Takes an estimator that a joblib file consists of."""
     register: Callable[[], None]
+    """Makes skl2onnx convert them inside a pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """A format of model files.
-
-    Attributes:
-        title: the name for people, such as `LightGBM`.
-        suffixes: the suffixes of its files, lower case.
-        signatures: what its files start with, to recognise one with another suffix.
-        accepts: what it accepts and how to write such a file, as part of a sentence.
-        open: reads a file; raises ImportModelError.
-        original: the name of the file's copy in the artefact, with {suffix} for the file's own; empty: none.
-        estimators: those of the format's package.
-    """
+    """A format of model files."""
 
     title: str
+    """The name for people, such as `LightGBM`."""
     suffixes: tuple[str, ...]
+    """The suffixes of its files, lower case."""
     signatures: tuple[bytes, ...]
+    """What its files start with, to recognise one with another suffix."""
     accepts: str
+    """What it accepts and how to write such a file, as part of a sentence."""
     open: Callable[[Path, ModelSchema], SourceModel]
+    """Reads a file; raises ArtefactError."""
     original: str = "model{suffix}"
+    """The name of the file's copy in the artefact, with {suffix} for the file's own; empty: none."""
     estimators: Estimators | None = None
+    """Those of the format's package."""

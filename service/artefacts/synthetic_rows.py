@@ -20,10 +20,10 @@ def random_rows(
     spread: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None,
     thresholds: Mapping[int, Sequence[float]] | None = None,
 ) -> Matrix:
-    """`PROBE_ROWS` random rows, always the same ones.
+    """`PROBE_ROWS` random rows, always the same ones, within the features' limits and categories.
 
     Args:
-        features: the features; codes are drawn for a category, and limits are kept.
+        features: the features.
         spread: the mean and the standard deviation of each feature; default: 0 and 1.
         thresholds: the thresholds of a tree ensemble by column: values are drawn around them.
     """

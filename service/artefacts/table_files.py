@@ -15,10 +15,7 @@ _PARQUET: Final = (".parquet", ".pq")
 
 
 def read_rows(file: Path) -> pd.DataFrame:
-    """The rows of a file.
-
-    Args:
-        file: a CSV file with a header, which may be compressed, or a Parquet file.
+    """The rows of a CSV file with a header, which may be compressed, or of a Parquet file.
 
     Raises:
         BadReferenceError: it is neither, or cannot be read.

@@ -30,29 +30,22 @@ MAX_INTEGER_LABELS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The roles of the columns.
-
-    Attributes:
-        prediction: the column of predictions.
-        truth: the column of true labels, if there is one.
-        confidence: the column of the probability of the predicted label, if there is one.
-        features: the features; None takes all other columns.
-        task: whether predictions are labels or numbers; None decides by the column.
-    """
+    """The roles of the columns."""
 
     prediction: str
     truth: str | None = None
     confidence: str | None = None
+    """The probability of the predicted label."""
     features: tuple[str, ...] | None = None
+    """None takes all other columns."""
     task: str | None = None
+    """Whether predictions are labels or numbers; None decides by the column."""
 
 
 def table_reference(table: pd.DataFrame, columns: Columns) -> Reference:
-    """The reference of a table: its bins, and with true labels the held-out accuracy or errors.
+    """The reference of rows that the model was not trained on, with its predictions.
 
-    Args:
-        table: rows that the model was not trained on, with its predictions.
-        columns: the roles of the columns.
+    It has the bins, and with true labels the held-out accuracy or errors.
 
     Raises:
         BadReferenceError: a column is missing or cannot be used; the text says what to do.

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.artefacts.source_model import Predictions, SourceModel
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.inputs.matrix import MATRIX_INPUT
 from tidegate.service.model.signature import Signature
@@ -26,41 +26,33 @@ from tidegate.service.model.signature import Signature
 
 @dataclass(frozen=True, slots=True)
 class Booster:
-    """What a library says about a booster of its own.
-
-    Attributes:
-        name: its class, such as `XGBoost Booster`.
-        details: its objective and its size, for the description.
-        names: the feature names.
-        named: whether it was fitted with these names.
-        categories: the categories of each categorical column, in the order of their codes; empty if only the
-            codes are known.
-        classes: its number of classes; 0 for a regressor.
-        own_classes: the names of the classes, if it has them.
-        predict: what it predicts for rows; of two classes the probability of the second one.
-        convert: the ONNX model, given the names and types of the inputs.
-    """
+    """What a library says about a booster of its own."""
 
     name: str
+    """Its class, such as `XGBoost Booster`."""
     details: str
+    """Its objective and its size, for the description."""
     names: Sequence[str]
+    """The feature names."""
     named: bool
+    """Whether it was fitted with these names."""
     categories: Mapping[int, Sequence[object]]
+    """Those of each categorical column, in the order of their codes; empty if only the codes are known."""
     classes: int
+    """Its number of classes; 0 for a regressor."""
     own_classes: Any
+    """The names of the classes, if it has them."""
     predict: Callable[[Matrix], Predictions]
+    """What it predicts for rows; of two classes the probability of the second one."""
     convert: Callable[[list[tuple[str, Any]]], Any]
+    """The ONNX model, given the names and types of the inputs."""
 
 
 def source_model(booster: Booster, schema: ModelSchema) -> SourceModel:
-    """The booster as the import takes it.
-
-    Args:
-        booster: the booster.
-        schema: names the categories that the booster does not have.
+    """The booster as the import takes it; the schema names the categories that it does not have itself.
 
     Raises:
-        ImportModelError: the categories of a column are unknown, or its classes are neither strings nor
+        ArtefactError: the categories of a column are unknown, or its classes are neither strings nor
             integers.
     """
 
@@ -93,16 +85,16 @@ def import_package(name: str) -> Any:
     """The library of a booster.
 
     Raises:
-        ImportModelError: it, or the library that it needs, is not installed.
+        ArtefactError: it, or the library that it needs, is not installed.
     """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ImportModelError(
+        raise ArtefactError(
             f"it needs the package {name}, which is not installed here: pip install 'tidegate[train]'"
         ) from error
     except OSError as error:
-        raise ImportModelError(
+        raise ArtefactError(
             f"{name} cannot be loaded ({error}): install GNU OpenMP, on Debian by apt-get install libgomp1"
         ) from error
 
@@ -110,14 +102,7 @@ def import_package(name: str) -> Any:
 def register(
     prefix: str, convert: Any, classifiers: Sequence[Any], regressors: Sequence[Any]
 ) -> None:
-    """Make skl2onnx convert estimators inside a pipeline.
-
-    Args:
-        prefix: the library, of which the converter knows the estimators.
-        convert: the converter of onnxmltools.
-        classifiers: the classes of its classifiers.
-        regressors: the classes of its regressors.
-    """
+    """Make skl2onnx convert a library's estimators inside a pipeline, by the converter of onnxmltools."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator as shapes
 
@@ -132,24 +117,19 @@ def register(
 
 
 def refuse_objective(objective: str, supported: Set[str], *, ranks: bool) -> None:
-    """Refuse a booster by its objective.
-
-    Args:
-        objective: the name of it.
-        supported: those that are converted.
-        ranks: whether it is one of a ranking model.
+    """Refuse a booster whose objective is that of a ranking model, or none of the supported ones.
 
     Raises:
-        ImportModelError: it is none of those; the text names them.
+        ArtefactError: the text names those.
     """
     if ranks:
-        raise ImportModelError(
+        raise ArtefactError(
             f"its objective is {objective}: a ranking model's scores compare rows of one query only; "
             'export it to ONNX and serve that with task = "values" in schema.toml'
         )
     if objective not in supported:
         accepted = ", ".join(sorted(supported))
-        raise ImportModelError(
+        raise ArtefactError(
             f"its objective `{objective}` is not supported; supported are {accepted}"
         )
 
@@ -173,7 +153,7 @@ def _features(booster: Booster, schema: ModelSchema) -> tuple[Feature, ...]:
             continue
         values = booster.categories[column] or given.get(name) or ()
         if not values:
-            raise ImportModelError(
+            raise ArtefactError(
                 f"it splits {name} by category, and the file has only codes: name its `categories`, "
                 "in the order of the codes, in a schema.toml beside the file"
             )

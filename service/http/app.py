@@ -58,10 +58,6 @@ class DirectPaths:
 
     What is asked in another way than these paths, or by another method, is routed by Starlette to the same
     endpoints.
-
-    Attributes:
-        app: the Starlette application.
-        endpoints: of POST, by path.
     """
 
     version: Final = VERSION

@@ -37,13 +37,7 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
 async def read_body(
     headers: Mapping[bytes, bytes], receive: Receive, limit: int, *, check_type: bool = True
 ) -> bytes:
-    """Read and decode the body.
-
-    Args:
-        headers: of the request.
-        receive: its channel.
-        limit: the largest size in bytes, before and after decoding.
-        check_type: whether its content type must be JSON.
+    """Read and decode the body, of at most `limit` bytes before and after decoding.
 
     Raises:
         RequestError: 413 too large; 415 unsupported content type or encoding; 400 the encoding is invalid;
@@ -100,13 +94,7 @@ def parse_json(body: bytes) -> Any:
 
 
 async def in_thread_if_long(model: Model, size: int, parse: Callable[[], T]) -> T:
-    """The result of `parse`, which is called in a thread if the body is long for this model's inputs.
-
-    Args:
-        model: the model.
-        size: the number of bytes of JSON in the body.
-        parse: parses the body; called once.
-    """
+    """The result of `parse`, in a thread if the body of `size` bytes is long for this model's inputs."""
     if size > THREAD_BYTES and model.inputs.parse_in_thread:
         return await asyncio.to_thread(parse)
     return parse()

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from tidegate.service.model.features import MAX_DETAILS, MAX_ROWS
-from tidegate.service.model.tensor_spec import Datatype
+from tidegate.service.model.tensor_spec import MAX_AXES, Datatype
 from tidegate.service.model.work import MEDIUM_ROWS, Work
 from tidegate.service.request_errors import PROTOCOL, Detail, Loc, RequestError
 
@@ -35,7 +35,6 @@ UNSUPPORTED: Final = {
 """The parameters of the Open Inference Protocol that are refused, and what to do instead."""
 MAX_TENSORS: Final = 16_384
 """Largest number of inputs, and of outputs, in a request: each takes about 1 KB of memory."""
-MAX_AXES: Final = 32
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 

@@ -72,10 +72,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 def docs_page(document: dict[str, Any], example: dict[str, Any] | None) -> str:
     """HTML for the OpenAPI document of `openapi.describe`.
 
-    Args:
-        document: it.
-        example: an instance in the order of the model's inputs, which the document does not keep; None if the
-            model has none.
+    The example has the order of the model's inputs, which the document does not keep.
     """
     info, schemas = document["info"], document["components"]["schemas"]
     parts = [

@@ -29,8 +29,7 @@ def add_error_handlers(app: Starlette) -> None:
 class Endpoint:
     """An endpoint as an ASGI application of its own, with the error responses of all others.
 
-    Args:
-        answer: makes the response to a request, from its scope and its channel.
+    `answer` makes the response to a request, from its scope and its channel.
     """
 
     def __init__(self, answer: Callable[[Scope, Receive], Awaitable[ASGIApp]]) -> None:

@@ -34,11 +34,7 @@ BLOCK_OUTCOMES: Final = 64
 
 
 class Feedback:
-    """The endpoint of one replica.
-
-    Args:
-        service: the model that made the predictions.
-    """
+    """The endpoint of one replica, for labels of the predictions of its model."""
 
     def __init__(self, service: ModelService) -> None:
         self._service = service

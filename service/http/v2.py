@@ -43,7 +43,7 @@ from tidegate.service.request_errors import PROTOCOL, Detail, RequestError
 from tidegate.service.serving.model_service import ModelService
 from tidegate.telemetry import span
 
-_CONFIG_TYPES: Final = {BYTES: "TYPE_STRING"}
+SHOWN: Final = {"name", "datatype", "shape"}
 
 
 class InferenceV2:
@@ -109,14 +109,8 @@ class InferenceV2:
                 "name": manifest.name,
                 "versions": [manifest.version],
                 "platform": "onnxruntime_onnx",
-                "inputs": [
-                    {"name": t.name, "datatype": t.datatype, "shape": list(t.shape)}
-                    for t in model.inputs.tensors
-                ],
-                "outputs": [
-                    {"name": t.name, "datatype": t.datatype, "shape": list(t.shape)}
-                    for t in model.task.outputs
-                ],
+                "inputs": [each.model_dump(include=SHOWN) for each in model.inputs.tensors],
+                "outputs": [each.model_dump(include=SHOWN) for each in model.task.outputs],
             }
         )
 
@@ -136,32 +130,23 @@ class InferenceV2:
 
     async def stats(self, request: Request) -> Response:
         """Statistics of the requests since the start; times in nanoseconds."""
-        model = self._model(request)
-        statistics = self._service.recorder.statistics
-        return _json(
-            {
-                "model_stats": [
-                    {
-                        "name": model.manifest.name,
-                        "version": model.manifest.version,
-                        "last_inference": statistics.last_unix_ms,
-                        "inference_count": statistics.rows,
-                        "execution_count": statistics.batches,
-                        "inference_stats": {
-                            "success": {
-                                "count": statistics.batches,
-                                "ns": statistics.queue_ns + statistics.slot_ns,
-                            },
-                            "queue": {"count": statistics.batches, "ns": statistics.queue_ns},
-                            "compute_infer": {
-                                "count": statistics.batches,
-                                "ns": statistics.slot_ns,
-                            },
-                        },
-                    }
-                ]
-            }
-        )
+        manifest, found = self._model(request).manifest, self._service.recorder.statistics
+        times = {
+            "success": found.queue_ns + found.slot_ns,
+            "queue": found.queue_ns,
+            "compute_infer": found.slot_ns,
+        }
+        entry = {
+            "name": manifest.name,
+            "version": manifest.version,
+            "last_inference": found.last_unix_ms,
+            "inference_count": found.rows,
+            "execution_count": found.batches,
+            "inference_stats": {
+                name: {"count": found.batches, "ns": ns} for name, ns in times.items()
+            },
+        }
+        return _json({"model_stats": [entry]})
 
     async def index(self, _: Request) -> Response:
         """The index of the models."""
@@ -196,16 +181,19 @@ class InferenceV2:
             request = validated(InferenceRequest, parse_json(text))
             outputs = read_outputs(model, request)
             batch = await in_thread_if_long(
-                model, len(text), lambda: _read_batch(model, request, raw)
+                model,
+                len(text),
+                lambda: model.inputs.read_tensors([*read_tensors(request.inputs, raw)]),
             )
-            names = [output.name for output in outputs]
+            names = [*outputs]
             check_row_count(model, len(batch), names, ("outputs",))
         work = None if request.parameters is None else request.parameters.work
         result = await self._service.predict(model, batch, work, receive)
         with span("response.encode"):
             check_answer_size(model, result, names, ("outputs",))
-            with_ids = any(output.name == PREDICTION_ID for output in outputs)
-            ids = make_prediction_ids(model, result, self._service.ids) if with_ids else []
+            ids: list[str] = []
+            if PREDICTION_ID in outputs:
+                ids = make_prediction_ids(model, result, self._service.ids)
             response = write_response(model, request.id, result, outputs, prediction_ids=ids)
             await compress(response, headers.get(b"accept-encoding", b""))
             response.after = self._service.after_response.after(
@@ -238,10 +226,5 @@ def _json(value: object, status: int = 200) -> Response:
 
 
 def _config_entry(tensor: TensorSpec) -> dict[str, Any]:
-    data_type = _CONFIG_TYPES.get(tensor.datatype, f"TYPE_{tensor.datatype}")
-    return {"name": tensor.name, "data_type": data_type, "dims": list(tensor.shape)}
-
-
-def _read_batch(model: Model, request: InferenceRequest, raw: bytes) -> Any:
-    tensors = read_tensors(request.inputs, raw, model.inputs.max_axes)
-    return model.inputs.read_tensors([*tensors])
+    data_type = "STRING" if tensor.datatype == BYTES else tensor.datatype
+    return {"name": tensor.name, "data_type": f"TYPE_{data_type}", "dims": tensor.shape}

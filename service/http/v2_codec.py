@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +15,7 @@ from tidegate.service.http.body_types import InferenceRequest
 from tidegate.service.http.response import Answer
 from tidegate.service.http.v2_tensors import pack
 from tidegate.service.model.loaded_model import Model
-from tidegate.service.model.tasks.contract import Output as Values
+from tidegate.service.model.tasks.contract import Output
 from tidegate.service.model.tensor_spec import BYTES
 from tidegate.service.request_errors import PROTOCOL, Detail, RequestError, format_value
 from tidegate.service.serving.model_service import BatchResult
@@ -31,16 +30,8 @@ PREDICTION_ID: Final = "prediction_id"
 """An output of the service, not of the model: returned only if the request names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A requested output, and whether in binary format."""
-
-    name: str
-    binary: bool
-
-
-def read_outputs(model: Model, request: InferenceRequest) -> list[Output]:
-    """The requested outputs; all outputs of the model if the request names none.
+def read_outputs(model: Model, request: InferenceRequest) -> dict[str, bool]:
+    """The requested outputs, and whether in binary format; all of the model if the request names none.
 
     Raises:
         RequestError: 400, naming the unknown output.
@@ -48,9 +39,9 @@ def read_outputs(model: Model, request: InferenceRequest) -> list[Output]:
     binary = request.parameters is not None and request.parameters.binary_data_output is True
     names = [output.name for output in model.task.outputs]
     if request.outputs is None:
-        return [Output(name, binary) for name in names]
+        return dict.fromkeys(names, binary)
     known = [*names, *([] if model.task.no_feedback else [PREDICTION_ID])]
-    found: dict[str, Output] = {}
+    found: dict[str, bool] = {}
     for output in request.outputs:
         name, options = output.name, output.parameters
         if name not in known:
@@ -60,42 +51,34 @@ def read_outputs(model: Model, request: InferenceRequest) -> list[Output]:
             message = f"{name} is named twice; name each output once"
             raise RequestError(400, Detail(("outputs",), message, PROTOCOL))
         own = None if options is None else options.binary_data
-        found[name] = Output(name, binary if own is None else own)
-    return [*found.values()]
+        found[name] = binary if own is None else own
+    return found
 
 
 def write_response(
     model: Model,
     request_id: str | None,
     result: BatchResult,
-    outputs: list[Output],
+    outputs: Mapping[str, bool],
     *,
     prediction_ids: Sequence[str],
 ) -> Answer:
-    """The response: JSON, followed by the requested binary tensors.
-
-    Args:
-        model: the model.
-        request_id: returned if it has one.
-        result: the prediction.
-        outputs: the requested outputs.
-        prediction_ids: the prediction id of each row, if requested.
-    """
-    values: dict[str, Values] = {
+    """The response: JSON, then the requested binary tensors. Ids are given only if they were requested."""
+    values: dict[str, Output] = {
         **model.task.tensors(result.prediction),
         PREDICTION_ID: list(prediction_ids),
     }
     types = {output.name: output.datatype for output in model.task.outputs}
     described: list[dict[str, Any]] = []
     blobs: list[bytes] = []
-    for output in outputs:
-        value = values[output.name]
+    for name, binary in outputs.items():
+        value = values[name]
         entry: dict[str, Any] = {
-            "name": output.name,
-            "datatype": types.get(output.name, BYTES),
+            "name": name,
+            "datatype": types.get(name, BYTES),
             "shape": list(np.shape(value)),
         }
-        if output.binary:
+        if binary:
             blobs.append(pack(value, entry["datatype"]))
             entry["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:

@@ -30,11 +30,7 @@ _LENGTH: Final = struct.Struct("<I")
 
 
 def split_body(body: bytes, header_length: bytes | None) -> tuple[bytes, bytes]:
-    """Split a body into its JSON and the raw bytes after it.
-
-    Args:
-        body: the body.
-        header_length: the header `Inference-Header-Content-Length`, if present.
+    """Split a body into its JSON and the raw bytes after it, by the header `Inference-Header-Content-Length`.
 
     Raises:
         RequestError: 400, the header is not a length within the body.
@@ -50,15 +46,8 @@ def split_body(body: bytes, header_length: bytes | None) -> tuple[bytes, bytes]:
     return body[:length], body[length:]
 
 
-def read_tensors(
-    inputs: Sequence[InferenceInput], raw: bytes, max_axes: int = 2
-) -> Iterator[Tensor]:
-    """The tensors in `inputs` of a request, with binary values from `raw`.
-
-    Args:
-        inputs: those in JSON.
-        raw: the bytes after the JSON.
-        max_axes: largest number of axes of a tensor.
+def read_tensors(inputs: Sequence[InferenceInput], raw: bytes) -> Iterator[Tensor]:
+    """The tensors in `inputs` of a request, with binary values from `raw`, the bytes after the JSON.
 
     Raises:
         RequestError: 400, naming the invalid input.
@@ -66,7 +55,9 @@ def read_tensors(
     start = 0
     for entry in inputs:
         name, shape = entry.name, tuple(entry.shape)
-        _check_shape(name, shape, max_axes)
+        if shape[0] > MAX_ROWS:
+            message = f"At most {MAX_ROWS} rows are accepted in one request, got {shape[0]}"
+            raise RequestError(422, Detail(("inputs", name), message, "too_long"))
         size = None if entry.parameters is None else entry.parameters.binary_data_size
         if size is None:
             values: Sequence[Any] | npt.NDArray[Any] = _flat(entry.data, name, len(shape))
@@ -94,19 +85,6 @@ def pack(values: Sequence[Any] | npt.NDArray[Any], datatype: str) -> bytes:
         text = str(value).encode()
         parts += (_LENGTH.pack(len(text)), text)
     return b"".join(parts)
-
-
-def _check_shape(name: str, shape: tuple[int, ...], max_axes: int) -> None:
-    if len(shape) > max_axes:
-        expected = (
-            "[rows] or [rows, columns]"
-            if max_axes == 2
-            else f"a list of 1 to {max_axes} sizes, the rows first"
-        )
-        raise protocol_error(name, f"shape should be {expected}")
-    if shape[0] > MAX_ROWS:
-        message = f"At most {MAX_ROWS} rows are accepted in one request, got {shape[0]}"
-        raise RequestError(422, Detail(("inputs", name), message, "too_long"))
 
 
 def _flat(data: object, name: str, axes: int) -> list[Any]:

@@ -28,7 +28,7 @@ SAMPLES: Final = "samples.ndjson"
 
 
 class ArtefactError(Exception):
-    """An artefact is missing, incomplete or differs from its manifest; the text names the file."""
+    """A model cannot be served, or not in this place; the text names it, the reason and what to do."""
 
 
 class Manifest(Signature):

@@ -28,12 +28,7 @@ def inline_rows(
 ) -> int:
     """The largest number of rows that the model predicts within `INLINE_SECONDS`; 0 if none.
 
-    It stops at the first batch that is too slow, and after `MEASURE_SECONDS`.
-
-    Args:
-        predict: the model.
-        resize: a batch of this number of rows to measure with.
-        clock: a monotonic clock, in seconds.
+    It stops at the first batch that is too slow, and after `MEASURE_SECONDS`. `resize` makes the batches.
     """
     end = clock() + MEASURE_SECONDS
 

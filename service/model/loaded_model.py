@@ -28,7 +28,6 @@ from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.python_runtime.in_processes import ProcessPredictor
 from tidegate.service.model.python_runtime.in_threads import ThreadPredictor
 from tidegate.service.model.tasks.contract import Task
-from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.request_errors import RequestError, full_message
 from tidegate.settings import Settings
 
@@ -42,31 +41,20 @@ TRIED_SIZES: Final = (1, 8, 32, 224)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model.
-
-    Attributes:
-        manifest: the manifest of its artefact.
-        inputs: what it takes.
-        task: what it answers.
-        predictor: what runs it.
-        example: a valid instance, for the documentation; None if it is too long to show.
-        inline_rows: requests of up to this number of rows run on the event loop, others in a thread.
-    """
+    """A loaded model."""
 
     manifest: Manifest
     inputs: Inputs[Any]
     task: Task[Any]
     predictor: Predictor
     example: dict[str, Any] | None
+    """A valid instance, for the documentation; None if it is too long to show."""
     inline_rows: int
+    """Requests of up to this number of rows run on the event loop, others in a thread."""
 
 
 def load_model(artefact: Artefact, hosting: Hosting = Hosting()) -> Model:
     """Load the model of an artefact, and measure how many rows it predicts on the event loop.
-
-    Args:
-        artefact: the artefact.
-        hosting: where code in Python is imported from, and what it runs in.
 
     Raises:
         ArtefactError: it cannot be loaded.
@@ -92,25 +80,19 @@ def open_predictor(
 ) -> tuple[Predictor, Any]:
     """The predictor of an artefact after its first prediction, and a batch of typical rows.
 
-    Args:
-        artefact: the artefact.
-        reference: its reference, such as for the width of a regressor's interval.
-        hosting: where code in Python is imported from, and what it runs in.
-
-    Returns:
-        The predictor, and the rows; those of code in Python are a placeholder.
+    Code in Python is not tried, as it may have effects or take long; it has no such rows. The width of a
+    regressor's interval is in its reference.
 
     Raises:
         ArtefactError: it cannot be run, or answers something else than its manifest says.
     """
     manifest, file = artefact.manifest, artefact.path / ONNX
-    inputs, task = make_inputs(manifest), make_task(manifest, reference)
     if manifest.runtime == "python":
-        # It is not tried: it may have effects or take long.
-        kind = ProcessPredictor if hosting.run == "process" else ThreadPredictor
-        return kind(artefact, inputs, task, hosting), inputs.placeholder(1)
+        if hosting.run == "process":
+            return ProcessPredictor(manifest, hosting, reference), None
+        return ThreadPredictor(manifest, hosting.app_dir, reference), None
     try:
-        predictor = OnnxPredictor(str(file), inputs, task)
+        predictor = OnnxPredictor(str(file), manifest, reference)
         return predictor, _first_prediction(predictor, artefact)
     # The exceptions of ONNX Runtime have no common base class.
     except Exception as error:
@@ -129,11 +111,10 @@ def _first_prediction(predictor: Predictor, artefact: Artefact) -> Any:
         with (artefact.path / SAMPLES).open("rb") as file:
             samples = inputs.read([orjson.loads(line) for line in islice(file, TYPICAL_ROWS)])
     except (FileNotFoundError, orjson.JSONDecodeError, RequestError):
-        *sizes, last = TRIED_SIZES
-        for size in sizes:
+        for size in TRIED_SIZES[:-1]:
             with suppress(RequestError):
                 return _tried(predictor, inputs.placeholder(size))
-        return _tried(predictor, inputs.placeholder(last))
+        return _tried(predictor, inputs.placeholder(TRIED_SIZES[-1]))
     return _tried(predictor, samples)
 
 

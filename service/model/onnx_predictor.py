@@ -8,12 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from tidegate.service.model.inputs.contract import Inputs
-from tidegate.service.model.inputs.registry import make_inputs
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.predictor import Predictor
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tasks.contract import Task
-from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.request_errors import Detail, RequestError
 
 MAX_REASON_CHARACTERS: Final = 300
@@ -21,19 +18,12 @@ MAX_REASON_CHARACTERS: Final = 300
 
 
 class OnnxPredictor(Predictor):
-    """A loaded graph. Thread-safe.
+    """A loaded graph: the content of an ONNX file, or its path. Thread-safe."""
 
-    Args:
-        graph: the content of the ONNX file, or its path.
-        inputs: what it takes.
-        task: what it answers.
-
-    Raises:
-        ValueError: it has other inputs or outputs than these.
-    """
-
-    def __init__(self, graph: bytes | str, inputs: Inputs[Any], task: Task[Any]) -> None:
-        super().__init__(inputs, task)
+    def __init__(
+        self, graph: bytes | str, signature: Signature, reference: Reference | None = None
+    ) -> None:
+        super().__init__(signature, reference)
         options = onnxruntime.SessionOptions()
         # One thread per request: slots provide the parallelism, and a pool would spin on the CPU of others.
         options.intra_op_num_threads = 1
@@ -42,8 +32,11 @@ class OnnxPredictor(Predictor):
         self._session = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
         )
-        inputs.graph_inputs({each.name: each.type for each in self._session.get_inputs()})
-        self._outputs = task.graph_outputs([each.name for each in self._session.get_outputs()])
+        self.inputs.graph_inputs({each.name: each.type for each in self._session.get_inputs()})
+        # A classifier of skl2onnx has the label and then the probabilities, a regressor only the value. Only
+        # the probabilities are asked for: computing the label in the graph costs more than argmax.
+        last = self._session.get_outputs()[-1].name
+        self._outputs = [each.name for each in signature.outputs] or [signature.output or last]
 
     def predict(self, batch: Any) -> Any:
         """Predict each row.
@@ -64,15 +57,6 @@ class OnnxPredictor(Predictor):
             reason = " ".join(str(error).split())[:MAX_REASON_CHARACTERS]
             message = f"The model cannot run on these tensors: {reason}"
             raise RequestError(422, Detail(("inputs",), message, "model_input")) from None
-
-
-def open_graph(graph: bytes | str, signature: Signature) -> OnnxPredictor:
-    """A graph as a predictor of a signature.
-
-    Raises:
-        ValueError: it has other inputs or outputs than the signature says.
-    """
-    return OnnxPredictor(graph, make_inputs(signature), make_task(signature))
 
 
 def _joined(arrays: tuple[npt.NDArray[Any], ...]) -> npt.NDArray[Any]:

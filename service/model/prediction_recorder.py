@@ -7,26 +7,17 @@ from dataclasses import dataclass
 from time import time_ns
 from typing import Any, Final
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.features import Feature, Matrix, category_names
 from tidegate.service.model.loaded_model import Model
 from tidegate.telemetry import annotate
 
 
 @dataclass(slots=True)
 class Statistics:
-    """Statistics of the requests since the start.
-
-    Attributes:
-        batches: requests.
-        rows: their rows.
-        queue_ns: time they waited for a slot, in nanoseconds.
-        slot_ns: time they were in a slot, in nanoseconds.
-        last_unix_ms: end of the last one, in milliseconds since 1970.
-    """
+    """Of the requests since the start: their time in the queue and in a slot, and the end of the last one."""
 
     batches: int = 0
     rows: int = 0
@@ -36,12 +27,7 @@ class Statistics:
 
 
 class PredictionRecorder:
-    """Records predictions of a model.
-
-    Args:
-        registry: the registry of its metrics.
-        segments: names of the features whose values an event has.
-    """
+    """Records predictions of a model; an event has the values of the features that `segments` names."""
 
     def __init__(self, registry: CollectorRegistry, segments: Sequence[str]) -> None:
         self.statistics: Final = Statistics()
@@ -65,13 +51,7 @@ class PredictionRecorder:
         self.monitor = monitor
 
     def record(self, model: Model, batch: Sized, prediction: Any) -> None:
-        """Record the prediction of one request.
-
-        Args:
-            model: the model.
-            batch: the rows, as its inputs encode them.
-            prediction: the prediction, of its task.
-        """
+        """Record the prediction of the rows of one request."""
         task = model.task
         counts = task.counts(prediction)
         for counter, count in zip(self._counters, counts, strict=True):
@@ -95,17 +75,9 @@ def segments_of(
     """The segments of a request: the values of the named features, one per row; None if missing.
 
     Only features of kind category have segments; other names are ignored.
-
-    Args:
-        features: the features of the model, in the order of the matrix.
-        names: the names to include.
-        matrix: the rows of one request.
     """
     return {
-        feature.name: [
-            None if np.isnan(code) else feature.categories[int(code)]
-            for code in matrix[:, position]
-        ]
+        feature.name: category_names(feature, matrix[:, position])
         for position, feature in enumerate(features)
         if feature.name in names and feature.kind == "category"
     }

@@ -17,21 +17,18 @@ DECIMALS: Final = 6
 
 @dataclass(slots=True)
 class Classification:
-    """The predictions of a classifier.
-
-    Attributes:
-        labels: the index of the predicted class for each row.
-        probabilities: float32 of shape [rows, classes].
-        confidence: the probability of the predicted label, for each row.
-        positions: the labels as a list.
-        rounded: the confidence, rounded to `DECIMALS`.
-    """
+    """The predictions of a classifier."""
 
     labels: npt.NDArray[np.intp]
+    """The index of the predicted class for each row."""
     probabilities: npt.NDArray[np.float32]
+    """Of shape [rows, classes]."""
     confidence: npt.NDArray[np.float32] = field(init=False)
+    """The probability of the predicted label, for each row."""
     positions: list[int] = field(init=False)
+    """The labels as a list."""
     rounded: list[float] = field(init=False)
+    """The confidence, rounded to `DECIMALS`."""
 
     def __post_init__(self) -> None:
         rows = len(self.labels)

@@ -5,21 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Final
 
-from tidegate.service.model.inputs.contract import Inputs
-from tidegate.service.model.tasks.contract import Task
+from tidegate.monitoring.counting.reference import Reference
+from tidegate.service.model.inputs.registry import make_inputs
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tasks.registry import make_task
 
 
 class Predictor(ABC):
     """What runs a model. Thread-safe.
 
     Args:
-        inputs: what it takes.
-        task: what it answers.
+        signature: what the model takes and answers.
+        reference: what was measured at training, if that is known.
     """
 
-    def __init__(self, inputs: Inputs[Any], task: Task[Any]) -> None:
-        self.inputs: Final = inputs
-        self.task: Final = task
+    def __init__(self, signature: Signature, reference: Reference | None = None) -> None:
+        self.inputs: Final = make_inputs(signature)
+        self.task: Final = make_task(signature, reference)
 
     @property
     def problem(self) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,14 +11,6 @@ from tidegate.service.model.tensor_spec import TensorSpec
 
 TaskName: TypeAlias = Literal["classification", "regression", "values"]
 InputName: TypeAlias = Literal["matrix", "columns", "tensors", "rows"]
-
-ANSWER_FIELDS: Final[dict[TaskName, str]] = {
-    "classification": "classes",
-    "regression": "target",
-    "values": "outputs",
-}
-"""The field that describes the answers of a task; those of other tasks stay empty."""
-REQUIRED_ANSWER_FIELDS: Final = frozenset({"classes", "outputs"})
 
 
 class Target(BaseModel):
@@ -57,61 +48,18 @@ class Signature(BaseModel):
     """The outputs of a model whose task is `values`."""
     output: str = ""
     """The graph's output of the probabilities [rows, classes] or of a regressor's values [rows] or [rows, 1].
-    Empty: the last one of up to two."""
+    Empty: the last one."""
     runtime: Literal["onnx", "python"] = "onnx"
     """What runs the model: ONNX Runtime, or `predictor`."""
     predictor: str = ""
     """The predictor class as `package.module:Class`, if the runtime is `python`."""
 
     @model_validator(mode="after")
-    def _inputs_are_complete(self) -> Signature:
-        _refuse_duplicates("features", (feature.name for feature in self.features))
-        _refuse_duplicates("tensors", (tensor.name for tensor in self.tensors))
-        if (self.input == "rows") != (self.runtime == "python"):
-            raise ValueError(
-                f"the runtime `python` takes the input `rows`, and only that one; "
-                f"the input is `{self.input}` and the runtime `{self.runtime}`"
-            )
-        if self.input == "tensors" and not self.tensors:
-            raise ValueError("the input `tensors` needs at least one tensor")
-        if self.input != "tensors" and self.tensors:
-            raise ValueError(f"the input `{self.input}` has features, not tensors")
-        if self.input == "tensors" and self.features:
-            raise ValueError("the input `tensors` has tensors, not features")
-        if self.input in {"matrix", "columns"} and not self.features:
-            raise ValueError(f"the input `{self.input}` needs at least one feature")
+    def _names_differ(self) -> Signature:
+        for what, names in {
+            "features": [feature.name for feature in self.features],
+            "classes": [str(label) for label in self.classes],
+        }.items():
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {what} have the same name")
         return self
-
-    @model_validator(mode="after")
-    def _answers_are_complete(self) -> Signature:
-        own = ANSWER_FIELDS[self.task]
-        for task, field in ANSWER_FIELDS.items():
-            if field != own and getattr(self, field):
-                raise ValueError(f"`{field}` is for the task {task}; the task is {self.task}")
-        # A predictor in Python answers any JSON, whose type and shape nobody knows in advance.
-        any_json = own == "outputs" and self.runtime == "python"
-        if any_json and self.outputs:
-            raise ValueError(
-                "the runtime `python` answers any JSON as values, and has no `outputs`"
-            )
-        if own in REQUIRED_ANSWER_FIELDS and not (getattr(self, own) or any_json):
-            raise ValueError(f"the task {self.task} needs `{own}`")
-        if own == "classes" and len(self.classes) < 2:
-            raise ValueError("the task classification needs at least two classes")
-        _refuse_duplicates("classes", map(str, self.classes))
-        _refuse_duplicates("outputs", (output.name for output in self.outputs))
-        return self
-
-    @model_validator(mode="after")
-    def _predictor_fits_the_runtime(self) -> Signature:
-        if (self.runtime == "python") != bool(self.predictor):
-            raise ValueError(
-                "the runtime `python` needs a predictor, as `package.module:Class`; no other runtime has one"
-            )
-        return self
-
-
-def _refuse_duplicates(what: str, names: Iterable[str]) -> None:
-    names = tuple(names)
-    if len(set(names)) < len(names):
-        raise ValueError(f"two {what} have the same name")

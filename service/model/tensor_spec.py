@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 Datatype: TypeAlias = Literal[
     "BOOL",
@@ -64,34 +64,21 @@ class TensorSpec(BaseModel):
     description: str = ""
     """Its meaning, for the API documentation."""
 
-    @model_validator(mode="after")
-    def _shape_starts_with_rows(self) -> TensorSpec:
-        if self.shape[0] not in {DYNAMIC, 1}:
-            raise ValueError(
-                f"the first axis of {self.name} is the rows: its size should be -1, or 1 for a graph that "
-                f"takes one row at a time, got {self.shape[0]}"
-            )
-        if any(size < 1 and size != DYNAMIC for size in self.shape):
-            raise ValueError(
-                f"the sizes of {self.name} should be 1 or more, or -1 for any, got {list(self.shape)}"
-            )
-        return self
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor of this shape is one, whatever its number of rows."""
+        return len(shape) == len(self.shape) and all(
+            size in {DYNAMIC, found} for size, found in zip(self.shape[1:], shape[1:], strict=True)
+        )
 
 
 class Tensor(NamedTuple):
-    """A tensor of a request. A frozen dataclass takes twice as long to create.
-
-    Attributes:
-        name: the name of the input.
-        datatype: its type, as the Open Inference Protocol names it.
-        shape: its dimensions.
-        values: its values in row-major order: an array if they came as raw bytes; strings are `str`.
-    """
+    """A tensor of a request. A frozen dataclass takes twice as long to create."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     values: Sequence[Any] | npt.NDArray[Any]
+    """In row-major order: an array if they came as raw bytes; strings are `str`."""
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,6 @@ from tidegate.settings import Device
 
 Work: TypeAlias = Literal["light", "medium", "heavy"]
 
-WORKS: Final[tuple[Work, ...]] = ("light", "medium", "heavy")
 MEDIUM_ROWS: Final = 32
 
 
@@ -21,10 +20,5 @@ def work_of(rows: int) -> Work:
 
 def device_seconds(device: Device, work: Work) -> float:
     """How long the simulated device works on such a request; 0 without one."""
-    if not device.simulated:
-        return 0.0
-    return {
-        "light": device.light_seconds,
-        "medium": device.medium_seconds,
-        "heavy": device.heavy_seconds,
-    }[work]
+    seconds: float = getattr(device, f"{work}_seconds")
+    return seconds if device.simulated else 0.0

@@ -18,7 +18,7 @@ from tidegate.service.model.features import Schema
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.serving.background import BackgroundWorker
-from tidegate.service.serving.shadow import Shadow, ShadowError, WriteEvent
+from tidegate.service.serving.shadow import Shadow, WriteEvent
 from tidegate.settings import Settings
 from tidegate.telemetry import current_ids, get_logger
 
@@ -26,14 +26,7 @@ log = get_logger("tidegate.service.serving.after_response")
 
 
 class AfterResponse:
-    """The background work of one replica.
-
-    Args:
-        settings: the fractions of requests to score and to retain.
-        registry: the registry of its metrics.
-        write_event: writes events.
-        draw: a random number from 0 up to 1, for the sampling.
-    """
+    """The background work of one replica; `draw` gives a random number from 0 up to 1, for the sampling."""
 
     def __init__(
         self,
@@ -42,9 +35,7 @@ class AfterResponse:
         write_event: WriteEvent,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings.model
-        self._data_dir = settings.stack.data_dir
-        self._app_dir = settings.service.app_dir
+        self._settings = settings
         self._retain_fraction = settings.drift.keep_rows_share
         self._registry = registry
         self._write_event = write_event
@@ -61,22 +52,15 @@ class AfterResponse:
 
     async def load(self, model: Model) -> None:
         """Load the shadow model, if the settings name one. A failure is logged; requests are not affected."""
-        path = self._settings.shadow_path
-        if path is None or not self._settings.shadow_share:
+        path = self._settings.model.shadow_path
+        if path is None or not self._settings.model.shadow_share:
             return
         try:
-            artefact = await find_model(path, self._data_dir, self._app_dir)
-            hosting = Hosting(self._app_dir)
-            self.shadow = await asyncio.to_thread(
-                Shadow,
-                model.manifest,
-                model.task,
-                artefact,
-                self._registry,
-                self._write_event,
-                hosting=hosting,
-            )
-        except (ArtefactError, ShadowError, OSError) as error:
+            artefact = await find_model(path, self._settings)
+            hosting = Hosting(self._settings.service.app_dir)
+            of = (model, artefact, self._registry, self._write_event, hosting)
+            self.shadow = await asyncio.to_thread(Shadow, *of)
+        except (ArtefactError, OSError) as error:
             # The reason is complete: a traceback would hide it.
             log.error("shadow refused", shadow={"path": str(path)}, reason=str(error))  # noqa: TRY400
             return
@@ -90,18 +74,14 @@ class AfterResponse:
     ) -> BackgroundTask | None:
         """The work after the response to the current request is sent; None if there is none.
 
-        Args:
-            model: the model that predicted.
-            batch: the rows, as its inputs encode them.
-            predicted: their prediction.
-            prediction_ids: ids of the rows; without ids no row is retained, as no label could be joined. Nor
-                is a row of tensors: only features are.
+        Without prediction ids no row is retained, as no label could be joined. Nor is a row of tensors: only
+        features are.
         """
         shadow = self.shadow
         if (shadow is None and not self._retain_fraction) or (ids := current_ids()) is None:
             return None
         trace_id = ids[0]
-        scored = shadow is not None and self._draw() < self._settings.shadow_share
+        scored = shadow is not None and self._draw() < self._settings.model.shadow_share
         retained = (
             bool(prediction_ids and model.inputs.features) and self._draw() < self._retain_fraction
         )
@@ -116,7 +96,7 @@ class AfterResponse:
             if scored and shadow is not None:
                 score = partial(shadow.score, batch, predicted, trace_id)
                 if not self._worker.offer(score):
-                    shadow.metrics.drop("full", len(batch))
+                    shadow.full.inc(len(batch))
 
         return BackgroundTask(enqueue)
 

@@ -24,11 +24,7 @@ log = get_logger("tidegate.service.serving.background")
 
 
 class BackgroundWorker:
-    """The queue and its thread, which starts with the first work.
-
-    Args:
-        length: the largest number of queued tasks.
-    """
+    """The queue of at most `length` tasks, and its thread, which starts with the first one."""
 
     def __init__(self, length: int = LENGTH) -> None:
         self._queue: Queue[Work | None] = Queue(length)

@@ -34,19 +34,11 @@ class BatchResult(NamedTuple):
 
     prediction: Any
     work: Work
-    simulated: bool
-
-    @property
-    def device(self) -> str:
-        """The device, as the response names it."""
-        return "simulated" if self.simulated else "cpu"
+    device: str
 
 
 class ModelService:
     """The model of one replica.
-
-    Args:
-        replica: the replica whose application serves it.
 
     Raises:
         SettingsError: the key of prediction ids cannot be read.
@@ -90,9 +82,7 @@ class ModelService:
 
     async def _load(self) -> Manifest:
         settings = self.settings
-        artefact = await find_model(
-            settings.model.path, settings.stack.data_dir, settings.service.app_dir
-        )
+        artefact = await find_model(settings.model.path, settings)
         manifest = artefact.manifest
         model = await asyncio.to_thread(load_model, artefact, Hosting.of(settings))
         try:
@@ -150,18 +140,12 @@ class ModelService:
     async def predict(
         self, model: Model, batch: Sized, work: Work | None, receive: Receive
     ) -> BatchResult:
-        """Wait for a slot and predict a batch in it.
-
-        Args:
-            model: the model.
-            batch: rows encoded by its inputs.
-            work: the kind of the request; None to take it from the number of rows.
-            receive: the request's ASGI channel, which reports that the client closed the connection.
+        """Wait for a slot and predict a batch in it; without `work` its number of rows says the kind.
 
         Raises:
             NoSlotError: no slot became free in time.
-            RequestError: 499, the client closed the connection. Its slot is released when the model has
-                finished.
+            RequestError: 499, the client closed the connection, as `receive` reports. Its slot is released
+                when the model has finished.
         """
         kind = work or work_of(len(batch))
         manifest = model.manifest
@@ -180,7 +164,8 @@ class ModelService:
             async with cancel_on_disconnect(receive):
                 prediction = await self._work(model, batch, seconds)
         self.recorder.record(model, batch, prediction)
-        return BatchResult(prediction, kind, self.settings.device.simulated)
+        device = "simulated" if self.settings.device.simulated else "cpu"
+        return BatchResult(prediction, kind, device)
 
     async def _work(self, model: Model, batch: Sized, seconds: float) -> Any:
         with span("slot.wait"):

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
 
-from tidegate.service.model.artefact import Artefact, Manifest
-from tidegate.service.model.loaded_model import open_predictor
+from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest
+from tidegate.service.model.loaded_model import Model, open_predictor
 from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tasks.contract import Agreement, IncomparableError, Task
+from tidegate.service.model.tasks.contract import Agreement
+from tidegate.service.model.tasks.registry import make_task
 
 _LABELS: Final = ("model", "version", "shadow")
 WriteEvent = Callable[[str, str, Mapping[str, Any]], None]
 """Writes an event: dataset, message, fields."""
 
 
-class ShadowError(Exception):
-    """The model cannot be a shadow of this one; the text gives the reason."""
+class Shadow:
+    """A loaded shadow of the serving model.
 
+    Raises:
+        ArtefactError: it cannot be run, is the serving model itself, or its predictions cannot be compared.
+    """
 
-class ShadowMetrics:
-    """The metrics of the shadow models of one version."""
-
-    def __init__(self, registry: CollectorRegistry, model: Manifest, shadow: Manifest) -> None:
+    def __init__(
+        self,
+        serving: Model,
+        artefact: Artefact,
+        registry: CollectorRegistry,
+        write_event: WriteEvent,
+        hosting: Hosting,
+    ) -> None:
+        model, shadow = serving.manifest, artefact.manifest
+        try:
+            refuse_incompatible(model, shadow)
+            self._compare = serving.task.comparison(shadow)
+        except ArtefactError as error:
+            raise ArtefactError(f"model.shadow_path: {artefact.path} {error}") from error
+        self._predictor, _ = open_predictor(artefact, hosting=hosting)
+        self._model = model
+        self.version: Final = shadow.version
+        self._write_event = write_event
         of = (model.name, model.version, shadow.version)
         rows = Counter(
             "ml_shadow_predictions_total",
@@ -33,7 +51,7 @@ class ShadowMetrics:
             (*_LABELS, "agree"),
             registry=registry,
         )
-        self.agree, self.differ = (rows.labels(*of, agree) for agree in ("true", "false"))
+        self._agree, self._differ = (rows.labels(*of, agree) for agree in ("true", "false"))
         dropped = Counter(
             "ml_shadow_dropped_total",
             "Rows selected for the shadow that it did not score: full (its queue was full), "
@@ -41,55 +59,7 @@ class ShadowMetrics:
             (*_LABELS, "reason"),
             registry=registry,
         )
-        self._dropped = {reason: dropped.labels(*of, reason) for reason in ("full", "failed")}
-
-    def drop(self, reason: Literal["full", "failed"], rows: int) -> None:
-        """Count rows that were not scored."""
-        self._dropped[reason].inc(rows)
-
-
-class Shadow:
-    """A loaded shadow model.
-
-    Args:
-        model: the manifest of the model that serves.
-        task: its task.
-        artefact: the artefact of the shadow model.
-        registry: the registry of its metrics.
-        write_event: writes its events.
-        hosting: where a predictor in Python is imported from.
-
-    Raises:
-        ArtefactError: it cannot be run.
-        ShadowError: it is the serving model itself, or its predictions cannot be compared.
-    """
-
-    def __init__(
-        self,
-        model: Manifest,
-        task: Task[Any],
-        artefact: Artefact,
-        registry: CollectorRegistry,
-        write_event: WriteEvent,
-        *,
-        hosting: Hosting = Hosting(),
-    ) -> None:
-        shadow = artefact.manifest
-        try:
-            refuse_incompatible(model, shadow)
-            self._compare = task.comparison(shadow)
-        except IncomparableError as error:
-            raise ShadowError(f"model.shadow_path: {artefact.path} {error}") from error
-        self._predictor, _ = open_predictor(artefact, hosting=hosting)
-        self._model = model
-        self._shadow = shadow
-        self.metrics: Final = ShadowMetrics(registry, model, shadow)
-        self._write_event = write_event
-
-    @property
-    def version(self) -> str:
-        """The version of the shadow model."""
-        return self._shadow.version
+        self.full, self._failed = (dropped.labels(*of, reason) for reason in ("full", "failed"))
 
     def score(self, batch: Sized, predicted: Any, trace_id: str) -> None:
         """Score the rows of a request; count and record how both predictions compare."""
@@ -97,11 +67,11 @@ class Shadow:
         try:
             agreement = self._compare(predicted, self._predictor.predict(batch))
         except Exception:
-            self.metrics.drop("failed", rows)
+            self._failed.inc(rows)
             raise
         agreed = agreement.agreed
-        self.metrics.agree.inc(agreed)
-        self.metrics.differ.inc(rows - agreed)
+        self._agree.inc(agreed)
+        self._differ.inc(rows - agreed)
         self._write_event(
             "shadow",
             f"{self.version} agrees on {agreed} of {rows} rows",
@@ -129,16 +99,18 @@ def refuse_incompatible(model: Manifest, shadow: Manifest) -> None:
     """Refuse a shadow that cannot score the batches of the serving model.
 
     Raises:
-        IncomparableError: it is the serving model, takes something else, or has another task.
+        ArtefactError: it is the serving model, takes something else, or answers something else.
     """
     if shadow.version == model.version:
-        raise IncomparableError(f"is version {model.version}, which is the serving model")
+        raise ArtefactError(f"is version {model.version}, which is the serving model")
     if shadow.task != model.task:
-        raise IncomparableError(f"has the task {shadow.task}, the serving model {model.task}")
+        raise ArtefactError(f"has the task {shadow.task}, the serving model {model.task}")
     if _inputs(shadow) != _inputs(model):
-        raise IncomparableError("has other features, or another order of them")
+        raise ArtefactError("has other features, or another order of them")
     if shadow.tensors != model.tensors or (shadow.input == "rows") != (model.input == "rows"):
-        raise IncomparableError("has other inputs")
+        raise ArtefactError("has other inputs")
+    if differences := make_task(model).differences(shadow):
+        raise ArtefactError(f"has other answers: {'; '.join(differences)}")
 
 
 def _inputs(signature: Signature) -> Sequence[tuple[str, str, tuple[str, ...]]]:

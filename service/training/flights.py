@@ -60,21 +60,16 @@ JOIN: Final = ("year", "month", "day", "hour", "origin")
 
 @dataclass(frozen=True, slots=True)
 class Flights:
-    """The flights that arrived, in the order of the tables.
-
-    Attributes:
-        features: the features of the columns of `matrix`.
-        matrix: float32, a row per flight; NaN for unknown weather.
-        late: whether it arrived `LATE_MINUTES` late or more.
-        month: 1 to 12.
-        day: day of the year, 1 to 365.
-    """
+    """The flights that arrived, in the order of the tables."""
 
     features: tuple[Feature, ...]
     matrix: Matrix
+    """A row per flight; NaN for unknown weather."""
     late: npt.NDArray[np.bool_]
+    """Whether it arrived `LATE_MINUTES` late or more."""
     month: npt.NDArray[np.int64]
     day: npt.NDArray[np.int64]
+    """Day of the year, 1 to 365."""
 
 
 def data_folder() -> Path:
@@ -108,7 +103,14 @@ def read_flights() -> Flights:
     table = flights.merge(weather[[*JOIN, *WEATHER]], how="left", on=[*JOIN])
     dates = pd.to_datetime(table[["year", "month", "day"]])
     table["weekday"] = dates.dt.day_of_week + 1
-    features = tuple(_with_data(feature, table) for feature in _FEATURES)
+    # Categories of the whole year: the timetable is published in advance, so an airport with its first flight
+    # in summer is a known category.
+    features = tuple(
+        feature.model_copy(update={"categories": tuple(sorted(table[feature.name].unique()))})
+        if feature.kind == "category"
+        else feature
+        for feature in _FEATURES
+    )
     columns = [_numbers(feature, table) for feature in features]
     return Flights(
         features=features,
@@ -117,15 +119,6 @@ def read_flights() -> Flights:
         month=table["month"].to_numpy(),
         day=dates.dt.day_of_year.to_numpy().astype(np.int64),
     )
-
-
-def _with_data(feature: Feature, table: pd.DataFrame) -> Feature:
-    column = table[feature.name]
-    if feature.kind == "category":
-        # Categories of the whole year: the timetable is published in advance, so an airport with its first
-        # flight in summer is a known category.
-        return feature.model_copy(update={"categories": tuple(sorted(column.unique()))})
-    return feature
 
 
 def _numbers(feature: Feature, table: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -26,17 +26,13 @@ Rows = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The split of the flights.
-
-    Attributes:
-        fit: flights of the training set.
-        held_out: held-out flights of the same months.
-        later: flights of the following months.
-    """
+    """The split of the flights."""
 
     fit: Rows
     held_out: Rows
+    """Of the same months."""
     later: Rows
+    """Of the following months."""
 
 
 def split(flights: Flights) -> Split:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,55 +35,40 @@ _CODE: Final = (
 
 
 def train_flights(out: Path, *, force: bool = False, console: Console | None = None) -> None:
-    """Train on January and February, compare the ONNX model, and write the artefact.
+    """Train on January and February, compare the ONNX model, and write the artefact atomically.
 
-    An artefact that is complete and has the same inputs (data, code and versions) is not trained again. Only
-    an artefact of this training is overwritten: `model.path`, which the demos train into, may name a
-    candidate or a file of the user.
-
-    Args:
-        out: the artefact folder; it is replaced atomically.
-        force: train even if the artefact is current.
-        console: the console for progress.
+    An artefact that is complete and has the same inputs (data, code and versions) is not trained again unless
+    by `force`. Only an artefact of this training is overwritten: `model.path`, which the demos train into,
+    may name a candidate or a file of the user.
 
     Raises:
-        ArtefactError: `out` has something else, which is not overwritten.
+        ArtefactError: `out` has something else, which is not overwritten, or the ONNX model predicts
+            differently; nothing is written.
         FileNotFoundError: the data set is not installed.
-        ImportModelError: the ONNX model predicts differently; nothing is written.
     """
     console = console or Console()
     artefact.refuse_foreign(out)
     with artefact.locked(out):
         _refuse_others(out)
         inputs = inputs_digest()
-        if not force and is_current(out, inputs):
-            console.print(f"model {out} is current")
-            return
+        with suppress(artefact.ArtefactError):  # there is none, or it is incomplete
+            if not force and artefact.load(out).manifest.inputs == inputs:
+                console.print(f"model {out} is current")
+                return
         with artefact.staged(out) as folder:
             manifest = _train(folder, inputs, console)
         console.print(f"model {manifest.name} {manifest.version} → {out}")
 
 
-def is_current(out: Path, inputs: str) -> bool:
-    """Whether an artefact is complete and has these inputs."""
-    try:
-        return artefact.load(out).manifest.inputs == inputs
-    except artefact.ArtefactError:
-        return False
-
-
 def _refuse_others(out: Path) -> None:
-    try:
-        text = (out / artefact.MANIFEST).read_bytes()
-    except FileNotFoundError:
+    if not (out / artefact.MANIFEST).exists():
         return
     try:
-        found = orjson.loads(text)
-        trained, what = found["trained"], f"{found['name']} {found['version']}"
+        found = artefact.read_manifest(out)
+        what, trained = f"{found.name} {found.version}", found.trained
         # A candidate has the same name and possibly the same window, but it has a parent.
-        window = trained.get("window")
-        is_own = found["name"] == NAME and window == WINDOW and "parent" not in trained
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        is_own = found.name == NAME and trained.get("window") == WINDOW and "parent" not in trained
+    except artefact.ArtefactError:
         is_own, what = False, "an artefact"
     if not is_own:
         raise artefact.ArtefactError(
@@ -109,7 +94,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
     from tidegate.service.artefacts import reference  # noqa: PLC0415
     from tidegate.service.artefacts.formats.sklearn_joblib import describe  # noqa: PLC0415
     from tidegate.service.artefacts.parity import convert  # noqa: PLC0415
-    from tidegate.service.model.onnx_predictor import open_graph  # noqa: PLC0415
+    from tidegate.service.model.onnx_predictor import OnnxPredictor  # noqa: PLC0415
     from tidegate.service.training import forest  # noqa: PLC0415
 
     start = time.perf_counter()
@@ -124,7 +109,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
     with _step(console, f"convert to ONNX, compare on {int(rows.held_out.sum()):,} held-out rows"):
         signature, graph, parity = convert(describe(model), features, flights.matrix[rows.held_out])
     with _step(console, "measure"):
-        predictor = open_graph(graph, signature)
+        predictor = OnnxPredictor(graph, signature)
         held_out = predictor.predict(flights.matrix[rows.held_out])
         metrics: dict[str, Any] = {"held_out": forest.score(held_out, flights.late[rows.held_out])}
         metrics["months"] = {}

@@ -80,9 +80,7 @@ def read_model(artefact: Artefact) -> Model:
 
 def _read(path: Path, settings: Settings) -> Model:
     try:
-        return read_model(
-            asyncio.run(find_model(path, settings.stack.data_dir, settings.service.app_dir))
-        )
+        return read_model(asyncio.run(find_model(path, settings)))
     except OSError as error:
         raise NoModelError(f"{path} cannot be read: {error.strerror}") from error
     except (ArtefactError, BadReferenceError) as error:

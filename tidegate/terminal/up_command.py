@@ -85,7 +85,7 @@ def _import_problem(settings: Settings, layout: Layout, console: Console) -> str
             console.say(f"importing {path}")
         elif not (layout.data / "artefacts" / import_digest(path)).is_dir():
             console.say(f"converting {path}")
-        asyncio.run(find_model(path, layout.data, settings.service.app_dir))
+        asyncio.run(find_model(path, settings))
     except OSError as error:
         return f"the stack cannot start: {os_error_message(error)}"
     except ArtefactError as error:

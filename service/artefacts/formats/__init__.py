@@ -7,8 +7,8 @@ import pkgutil
 from functools import cache
 from pathlib import Path
 
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.source_model import FileFormat
+from tidegate.service.model.artefact import ArtefactError
 
 
 @cache
@@ -23,14 +23,14 @@ def format_of(file: Path) -> FileFormat:
     """The format of a file: by its suffix, else by its first bytes.
 
     Raises:
-        ImportModelError: it is of no format; the text lists what is accepted.
+        ArtefactError: it is of no format; the text lists what is accepted.
         OSError: it cannot be read.
     """
     with file.open("rb") as opened:
         start = opened.read(64)
     suffix = file.suffix.lower()
     if not start:
-        raise ImportModelError("it is empty: save the model again")
+        raise ArtefactError("it is empty: save the model again")
     for file_format in all_formats():
         if suffix in file_format.suffixes:
             return file_format
@@ -40,7 +40,7 @@ def format_of(file: Path) -> FileFormat:
     accepted = "; ".join(
         f"{file_format.title} ({file_format.accepts})" for file_format in all_formats()
     )
-    raise ImportModelError(
+    raise ArtefactError(
         f"a model file with the suffix `{suffix}` is not supported. Accepted: {accepted}. Others as ONNX: "
         'PyTorch by torch.onnx.export, TensorFlow by tf2onnx, CatBoost by save_model(…, format="onnx")'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from tidegate.service.artefacts import tree_boosters
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.artefacts.source_model import Estimators, FileFormat, SourceModel
 from tidegate.service.artefacts.tree_boosters import Booster, import_package, refuse_objective
+from tidegate.service.model.artefact import ArtefactError
 
 CLASSIFICATION: Final = frozenset({"binary", "multiclass"})
 REGRESSION: Final = frozenset(
@@ -24,25 +25,27 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     """Read a Booster that `save_model` wrote.
 
     Raises:
-        ImportModelError: LightGBM cannot read it, or the model is of a type that is not supported.
+        ArtefactError: LightGBM cannot read it, or the model is of a type that is not supported.
     """
     lightgbm = import_package("lightgbm")
     # LightGBM logs to stdout why it refuses a file, and then raises the same text.
-    lightgbm.register_logger(_Silent())
+    silent = logging.getLogger("lightgbm")
+    silent.disabled = True
+    lightgbm.register_logger(silent)
     content = file.read_bytes()
     if not content.startswith(b"tree"):
-        raise ImportModelError(
+        raise ArtefactError(
             f"it is not a LightGBM model file: {FORMAT.accepts}; for another kind of model, use its suffix"
         )
     # LightGBM aborts the process at the end of a truncated file.
     if b"\nend of trees" not in content:
-        raise ImportModelError(
+        raise ArtefactError(
             "it is incomplete: the end of its trees is missing: save the model again"
         )
     try:
         booster = lightgbm.Booster(model_file=str(file))
     except lightgbm.basic.LightGBMError as error:
-        raise ImportModelError(f"LightGBM cannot read it: {error}") from error
+        raise ArtefactError(f"LightGBM cannot read it: {error}") from error
     return _source(booster, "LightGBM Booster", None, schema)
 
 
@@ -50,13 +53,13 @@ def adopt(model: Any, schema: ModelSchema) -> SourceModel:
     """A Booster, LGBMClassifier or LGBMRegressor from a joblib file.
 
     Raises:
-        ImportModelError: it is not fitted, or the model is of a type that is not supported.
+        ArtefactError: it is not fitted, or the model is of a type that is not supported.
     """
     lightgbm = import_package("lightgbm")
     name = type(model).__name__
     booster = model if isinstance(model, lightgbm.Booster) else getattr(model, "_Booster", None)
     if booster is None:
-        raise ImportModelError(f"{name} is not a fitted model: call fit before joblib.dump")
+        raise ArtefactError(f"{name} is not a fitted model: call fit before joblib.dump")
     classes = getattr(model, "classes_", None)
     return _source(booster, name, classes, schema)
 
@@ -73,7 +76,7 @@ def register() -> None:
 def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> SourceModel:
     described = booster.dump_model()
     if not described["tree_info"]:
-        raise ImportModelError("it is incomplete: it has no trees: save the model again")
+        raise ArtefactError("it is incomplete: it has no trees: save the model again")
     objective = str(described.get("objective") or "").split(" ")
     _refuse_unsupported(objective, described)
     names = described["feature_names"]
@@ -115,7 +118,7 @@ def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> 
         ("zeros are missing values (zero_as_missing)", _has(described, "missing_type", "Zero")),
     ):
         if found:
-            raise ImportModelError(
+            raise ArtefactError(
                 f"its {reason}, which ONNX's tree ensembles cannot express: train without it"
             )
 
@@ -149,16 +152,6 @@ def _nodes(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
         node = waiting.pop()
         yield node
         waiting += [node[side] for side in ("left_child", "right_child") if side in node]
-
-
-class _Silent:
-    """A logger that drops what LightGBM logs."""
-
-    def info(self, message: str) -> None:
-        """Drop a message."""
-
-    def warning(self, message: str) -> None:
-        """Drop a warning."""
 
 
 FORMAT = FileFormat(

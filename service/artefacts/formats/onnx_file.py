@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.artefacts.source_model import FileFormat, SourceModel
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import InputName, Signature
 from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, TensorSpec
@@ -27,7 +27,7 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     """Read an ONNX file, find out what it takes and answers, and run it once.
 
     Raises:
-        ImportModelError: it cannot be read or run, or does not fit the schema.
+        ArtefactError: it cannot be read or run, or does not fit the schema.
     """
     from tidegate.service.artefacts import onnx_graph
 
@@ -79,7 +79,7 @@ def _with_any_rows(model: Any) -> Any:
             onnx_graph.run(model, {name: half[part] for name, half in feed.items()})
             for part in (slice(0, fixed), slice(fixed, 2 * fixed))
         ]
-    except ImportModelError:
+    except ArtefactError:
         return model
     for output, first, second in zip(whole, *halves, strict=True):
         both = np.concatenate([first, second]) if np.ndim(first) else first
@@ -150,30 +150,30 @@ def _answers(
 
     names = [value.name for value in model.graph.output]
     if schema.output is not None and schema.output not in names:
-        raise ImportModelError(
+        raise ArtefactError(
             f"`output` is {schema.output} in the schema file; the outputs are {', '.join(names)}"
         )
     candidate = _candidate(names, outputs, schema)
     task = schema.task or _task(outputs, candidate, schema)
     if task not in {"classification", "regression", "values"}:
-        raise ImportModelError(f"the task {task} is not read from an ONNX file")
+        raise ArtefactError(f"the task {task} is not read from an ONNX file")
     if task == "values":
         return {"task": task, "outputs": onnx_graph.output_specs(model, outputs, rows)}
     if candidate is None:
-        raise ImportModelError(
+        raise ArtefactError(
             f"`task` is {task} in the schema file, and it is unclear which of the outputs "
             f"{', '.join(names)} it is about: name it as `output`"
         )
     answer = outputs[candidate]
     is_float = isinstance(answer, np.ndarray) and answer.dtype.kind == "f"
     if not is_float or answer.shape[:1] != (rows,):
-        raise ImportModelError(
+        raise ArtefactError(
             f"the output {names[candidate]} has no floating-point number per row: set `output` or `task` in "
             "a schema.toml beside the file"
         )
     if task == "regression":
         if answer.shape not in {(rows,), (rows, 1)}:
-            raise ImportModelError(
+            raise ArtefactError(
                 f"`task` is regression in the schema file; the output {names[candidate]} has the shape "
                 f'{list(answer.shape)} for {rows} rows: set task = "values"'
             )
@@ -229,7 +229,7 @@ def _classification(
     expected = (len(answer), 1) if is_single else (len(answer), len(classes))
     shapes = {expected, (len(answer),)} if is_single else {expected}
     if answer.shape not in shapes or len(classes) < 2 or (is_single and len(classes) != 2):
-        raise ImportModelError(
+        raise ArtefactError(
             f"the output {name} has the shape {list(answer.shape)} for {len(answer)} rows, which does not "
             f"fit {len(classes)} `classes`: [rows, classes], or [rows, 1] with two classes and "
             'activation = "sigmoid"'
@@ -237,7 +237,7 @@ def _classification(
     if schema.activation:
         name = onnx_graph.activate(model, name, schema.activation)
     elif not _are_probabilities(answer):
-        raise ImportModelError(
+        raise ArtefactError(
             f"the output {name} is not probabilities: they should be 0 to 1 with the sum 1 per row: set "
             'activation = "softmax" in a schema.toml beside the file if it has logits'
         )

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.artefacts.source_model import FileFormat, Predictions, SourceModel
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.signature import Signature
 
@@ -24,7 +24,7 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     """Load a joblib file, and find out what its model is.
 
     Raises:
-        ImportModelError: it cannot be loaded, or is no regressor or classifier with probabilities that has
+        ArtefactError: it cannot be loaded, or is no regressor or classifier with probabilities that has
             one answer per row.
     """
     return describe(load(file), schema)
@@ -34,7 +34,7 @@ def describe(model: Any, schema: ModelSchema = ModelSchema()) -> SourceModel:
     """What a loaded model is.
 
     Raises:
-        ImportModelError: it is no regressor or classifier with probabilities that has one answer per row.
+        ArtefactError: it is no regressor or classifier with probabilities that has one answer per row.
     """
     from tidegate.service.artefacts.formats import all_formats
     from tidegate.service.artefacts.sklearn_parts import parts_of
@@ -97,7 +97,7 @@ def load(file: Path) -> Any:
     """Load a joblib file.
 
     Raises:
-        ImportModelError: joblib cannot load it, it needs a package that is missing, or it was saved by
+        ArtefactError: joblib cannot load it, it needs a package that is missing, or it was saved by
             another version of scikit-learn.
     """
     import joblib
@@ -109,18 +109,18 @@ def load(file: Path) -> Any:
             warnings.simplefilter("error", InconsistentVersionWarning)
             return joblib.load(file)
     except InconsistentVersionWarning as error:
-        raise ImportModelError(
+        raise ArtefactError(
             f"its {error.estimator_name} was saved by scikit-learn {error.original_sklearn_version}, "
             f"here is {error.current_sklearn_version}: save it again with this version, or install that one"
         ) from error
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        raise ImportModelError(
+        raise ArtefactError(
             f"it needs the package {package}, which is not installed here: pip install {package}, or if "
             "it is a module of yours, put its folder on PYTHONPATH"
         ) from error
     except AttributeError as error:
-        raise ImportModelError(
+        raise ArtefactError(
             f"joblib cannot load it: {error}: a class or function in it must be in a module that can be "
             "imported, not in the script that saved it"
         ) from error
@@ -128,7 +128,7 @@ def load(file: Path) -> Any:
         raise
     # A pickle can raise any exception.
     except Exception as error:
-        raise ImportModelError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
+        raise ArtefactError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
 
 
 def _package(model: Any) -> str:
@@ -141,7 +141,7 @@ def _refuse_several_outputs(model: Any, inputs: Any) -> None:
         answers = np.asarray(model.predict(inputs))
         count = answers.shape[1] if answers.ndim > 1 else 1
     if count > 1:
-        raise ImportModelError(
+        raise ArtefactError(
             f"{type(model).__name__} predicts {count} values per row: fit one model per value, and serve each"
         )
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 
 from tidegate.service.artefacts import tree_boosters
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.artefacts.source_model import Estimators, FileFormat, Predictions, SourceModel
 from tidegate.service.artefacts.tree_boosters import Booster, import_package, refuse_objective
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Matrix
 
 CLASSIFICATION: Final = frozenset({"binary:logistic", "multi:softprob", "multi:softmax"})
@@ -37,17 +37,17 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     """Read a Booster that `save_model` wrote.
 
     Raises:
-        ImportModelError: XGBoost cannot read it, or the model is of a type that is not supported.
+        ArtefactError: XGBoost cannot read it, or the model is of a type that is not supported.
     """
     xgboost = import_package("xgboost")
     content = bytearray(file.read_bytes())
     if not content.lstrip().startswith(b"{"):
-        raise ImportModelError(
+        raise ArtefactError(
             f"it is not an XGBoost model file: {FORMAT.accepts}; for another kind of model, use its suffix"
         )
     # XGBoost would read beyond the end of an incomplete UBJSON file, and take what it finds for a length.
     if not content.rstrip().endswith(b"}"):
-        raise ImportModelError("XGBoost cannot read it: its end is missing: save the model again")
+        raise ArtefactError("XGBoost cannot read it: its end is missing: save the model again")
     try:
         booster = xgboost.Booster(model_file=content)
         booster.num_features()
@@ -55,7 +55,7 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     except (xgboost.core.XGBoostError, UnicodeDecodeError) as error:
         line = str(error).strip().splitlines()[0]
         reason = re.sub(r"^\[[\d:]+\] \S+ ", "", line)  # the time, and a place in its source
-        raise ImportModelError(f"XGBoost cannot read it: {reason}: save the model again") from error
+        raise ArtefactError(f"XGBoost cannot read it: {reason}: save the model again") from error
     return _source(booster, "XGBoost Booster", None, schema)
 
 
@@ -63,16 +63,16 @@ def adopt(model: Any, schema: ModelSchema) -> SourceModel:
     """A Booster, XGBClassifier, XGBRegressor or a random forest of XGBoost from a joblib file.
 
     Raises:
-        ImportModelError: it is not fitted, or the model is of a type that is not supported.
+        ArtefactError: it is not fitted, or the model is of a type that is not supported.
     """
     xgboost = import_package("xgboost")
     name = type(model).__name__
     if isinstance(model, xgboost.Booster):
         return _source(model, name, None, schema)
     if not hasattr(model, "get_booster") or not model.__sklearn_is_fitted__():
-        raise ImportModelError(f"{name} is not a fitted model: call fit before joblib.dump")
+        raise ArtefactError(f"{name} is not a fitted model: call fit before joblib.dump")
     if not np.isnan(model.missing):
-        raise ImportModelError(
+        raise ArtefactError(
             f"its `missing` is {model.missing:g}; in ONNX only NaN is a missing value: train with missing=nan"
         )
     return _source(model.get_booster(), name, getattr(model, "classes_", None), schema)
@@ -143,12 +143,12 @@ def _refuse_unsupported(objective: str, learner: dict[str, Any]) -> None:
     """Refuse what the converter writes a different model for, or cannot write."""
     booster = learner["gradient_booster"]["name"]
     if booster != "gbtree":
-        raise ImportModelError(
+        raise ArtefactError(
             f"its booster is {booster}, which the converter to ONNX does not support: train with booster = "
             '"gbtree"'
         )
     if int(learner["learner_model_param"].get("num_target", 1)) > 1:
-        raise ImportModelError(
+        raise ArtefactError(
             "it predicts several values per row: train one model per value, and serve each"
         )
     ranks = objective.startswith("rank:")

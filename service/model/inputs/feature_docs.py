@@ -16,12 +16,7 @@ def instance_model(features: Iterable[Feature]) -> type[BaseModel]:
 
 
 def object_model(title: str, fields: dict[str, Any]) -> type[BaseModel]:
-    """A model of an object with these fields.
-
-    Args:
-        title: the name of the model.
-        fields: the annotation of each field, with its title and description.
-    """
+    """A model of an object with these fields, each by its name."""
     # A name may be no Python identifier, or a method of BaseModel: it is the alias.
     by_alias: dict[str, Any] = {
         f"field_{i}": Annotated[annotation, Field(alias=name, title=name)]

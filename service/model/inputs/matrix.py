@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.service.model.features import INSTANCES, Feature, Matrix, Schema
+from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.inputs.contract import BatchT, Inputs
 from tidegate.service.model.inputs.feature_docs import instance_model
 from tidegate.service.model.signature import Signature
@@ -16,7 +16,6 @@ from tidegate.service.model.tensor_spec import BYTES, Datatype, Tensor, TensorSp
 from tidegate.service.request_errors import (
     MAX_VALUE_CHARACTERS,
     Detail,
-    Loc,
     RequestError,
     format_names,
     protocol_error,
@@ -57,9 +56,9 @@ class MatrixInputs(FeatureInputs[Matrix]):
         self._input = MATRIX_INPUT
         self._type: np.dtype[Any] | None = None
 
-    def read(self, instances: object, loc: Loc = INSTANCES) -> Matrix:
+    def read(self, instances: object) -> Matrix:
         """As `Schema.encode`."""
-        return self.schema.encode(instances, loc)
+        return self.schema.encode(instances)
 
     def read_tensors(self, tensors: Sequence[Tensor]) -> Matrix:
         """Encode an input per feature, or one input of all of them. NaN is a missing value."""
@@ -67,8 +66,6 @@ class MatrixInputs(FeatureInputs[Matrix]):
 
     def graph_inputs(self, types: Mapping[str, str]) -> None:
         """Take the name and the type of the graph's only input."""
-        if len(types) != 1:
-            raise ValueError(f"it has the inputs {format_names([*types])} instead of one matrix")
         ((self._input, kind),) = types.items()
         self._type = None if _dtype(kind) == np.float32 else _dtype(kind)
 
@@ -98,8 +95,7 @@ class ColumnInputs(MatrixInputs):
         self._types: dict[str, np.dtype[Any]] = {}
 
     def graph_inputs(self, types: Mapping[str, str]) -> None:
-        """Check that the graph has an input for each feature, and take their types."""
-        refuse_other_inputs(types, self.schema.names)
+        """Take the type of each feature's input."""
         self._types = {name: _dtype(kind) for name, kind in types.items()}
 
     def feeds(self, batch: Matrix) -> list[dict[str, npt.NDArray[Any]]]:
@@ -112,18 +108,6 @@ class ColumnInputs(MatrixInputs):
             else:
                 feed[feature.name] = np.ascontiguousarray(column, self._types[feature.name])
         return [feed]
-
-
-def refuse_other_inputs(found: Iterable[str], names: Sequence[str]) -> None:
-    """Refuse a graph with other inputs than these.
-
-    Raises:
-        ValueError: the text names both.
-    """
-    if set(found) != set(names):
-        raise ValueError(
-            f"it has the inputs {format_names([*found])} instead of {format_names(names)}"
-        )
 
 
 def _dtype(kind: str) -> np.dtype[Any]:

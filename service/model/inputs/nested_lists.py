@@ -12,7 +12,6 @@ from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, TensorSpec
 from tidegate.service.request_errors import format_value
 
 _NUMBERS: Final = frozenset({int, float})
-_INT64_MAX: Final = 2**63
 
 
 class NotATensorError(ValueError):
@@ -20,11 +19,7 @@ class NotATensorError(ValueError):
 
 
 def nested_array(values: list[Any], spec: TensorSpec) -> npt.NDArray[Any]:
-    """The values of several instances as one array.
-
-    Args:
-        values: the nested list of each instance.
-        spec: the type and the shape, with the instances as its first axis.
+    """The nested lists of several instances as one array, whose first axis is the instances.
 
     Raises:
         NotATensorError: a list has another length, or a value another type.

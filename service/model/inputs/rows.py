@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,24 +14,21 @@ from tidegate.service.model.features import (
     Matrix,
     Schema,
     checked_length,
+    not_an_object,
 )
 from tidegate.service.model.inputs.matrix import FeatureInputs, to_matrix
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor_spec import Tensor
-from tidegate.service.request_errors import Detail, Loc, RequestError, protocol_error
+from tidegate.service.request_errors import RequestError, protocol_error
 
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """The instances of a request.
-
-    Attributes:
-        rows: the instances.
-        matrix: their features, if the model names them; else without columns.
-    """
+    """The instances of a request."""
 
     rows: list[dict[str, Any]]
     matrix: Matrix
+    """Their features, if the model names them; else without columns."""
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -48,18 +44,14 @@ class RowInputs(FeatureInputs[RowBatch]):
         super().__init__(signature)
         self._schema = Schema(self.features) if self.features else None
 
-    def read(self, instances: object, loc: Loc = INSTANCES) -> RowBatch:
+    def read(self, instances: object) -> RowBatch:
         """Check that each instance is an object, and has the features if the signature names any."""
-        rows = checked_length(instances, loc)
+        rows = checked_length(instances)
         if self._schema is not None:
-            return RowBatch(rows, self._schema.encode(rows, loc))
-        faults = (
-            Detail((*loc, number), "Input should be an object", "dict_type")
-            for number, row in enumerate(rows)
-            if not isinstance(row, dict)
-        )
-        if details := list(islice(faults, MAX_DETAILS)):
-            raise RequestError(422, *details)
+            return RowBatch(rows, self._schema.encode(rows))
+        wrong = [number for number, row in enumerate(rows) if not isinstance(row, dict)]
+        if wrong:
+            raise RequestError(422, *(not_an_object(INSTANCES, at) for at in wrong[:MAX_DETAILS]))
         return RowBatch(rows, np.empty((len(rows), 0), np.float32))
 
     def read_tensors(self, tensors: Sequence[Tensor]) -> RowBatch:
@@ -69,23 +61,9 @@ class RowInputs(FeatureInputs[RowBatch]):
         matrix = to_matrix(self._schema, tensors)
         return RowBatch(self._schema.decode(matrix), matrix)
 
-    def placeholder(self, size: int) -> RowBatch:
-        """The examples of the features, or an empty object."""
-        matrix = np.zeros((1, len(self.features)), np.float32)
-        return RowBatch([{feature.name: feature.example for feature in self.features}], matrix)
-
-    def resize(self, batch: RowBatch, rows: int) -> RowBatch:
-        """The batch with this number of rows."""
-        picked = [batch.rows[i % len(batch)] for i in range(rows)]
-        return RowBatch(picked, batch.matrix[np.arange(rows) % len(batch)])
-
     def matrix(self, batch: RowBatch) -> Matrix:
         """The features."""
         return batch.matrix
-
-    def example(self, batch: RowBatch) -> dict[str, Any]:
-        """The example of each feature; the first instance if none is named."""
-        return super().example(batch) or batch.rows[0]
 
     def instance_type(self) -> Any:
         """An object: with a field for each feature if any is named, else of anything."""

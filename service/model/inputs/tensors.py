@@ -11,14 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from tidegate.service.model.features import INSTANCES, MAX_DETAILS, checked_length
+from tidegate.service.model.features import INSTANCES, MAX_DETAILS, checked_length, not_an_object
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.inputs.feature_docs import object_model
-from tidegate.service.model.inputs.matrix import (
-    refuse_other_inputs,
-    refuse_unknown,
-    tensors_by_name,
-)
+from tidegate.service.model.inputs.matrix import refuse_unknown, tensors_by_name
 from tidegate.service.model.inputs.nested_lists import (
     NotATensorError,
     describe,
@@ -26,10 +22,9 @@ from tidegate.service.model.inputs.nested_lists import (
     nested_array,
 )
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, MAX_AXES, Tensor, TensorSpec
+from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, Tensor, TensorSpec
 from tidegate.service.request_errors import (
     Detail,
-    Loc,
     RequestError,
     format_names,
     protocol_error,
@@ -41,19 +36,13 @@ MAX_EXAMPLE_VALUES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class TensorBatch:
-    """The rows of a request as an array per input.
-
-    Attributes:
-        arrays: the arrays by name; the first axis is the rows.
-        rows: the number of rows.
-    """
+    """The rows of a request as an array per input, by name; the first axis is the rows."""
 
     arrays: Mapping[str, npt.NDArray[Any]]
-    rows: int
 
     def __len__(self) -> int:
         """The number of rows."""
-        return self.rows
+        return len(next(iter(self.arrays.values())))
 
 
 class TensorInputs(Inputs[TensorBatch]):
@@ -61,7 +50,6 @@ class TensorInputs(Inputs[TensorBatch]):
 
     parse_in_thread: ClassVar[bool] = True
     may_not_fit: ClassVar[bool] = True
-    max_axes: ClassVar[int] = MAX_AXES
 
     def __init__(self, signature: Signature) -> None:
         self.tensors = tuple(
@@ -71,28 +59,28 @@ class TensorInputs(Inputs[TensorBatch]):
         self._names = tuple(spec.name for spec in self.tensors)
         self._one_row = any(spec.shape[0] == 1 for spec in signature.tensors)
 
-    def read(self, instances: object, loc: Loc = INSTANCES) -> TensorBatch:
+    def read(self, instances: object) -> TensorBatch:
         """Encode the nested lists of each instance."""
-        rows = checked_length(instances, loc)
+        rows = checked_length(instances)
         try:
             arrays = {
                 spec.name: nested_array([row[spec.name] for row in rows], spec)
                 for spec in self.tensors
             }
             if all(len(row) == len(self._names) for row in rows):
-                return TensorBatch(arrays, len(rows))
+                return TensorBatch(arrays)
         except (KeyError, TypeError, NotATensorError):
             pass
-        raise RequestError(422, *islice(self._faults(rows, loc), MAX_DETAILS))
+        raise RequestError(422, *islice(self._faults(rows), MAX_DETAILS))
 
-    def _faults(self, rows: list[Any], loc: Loc) -> Iterator[Detail]:
+    def _faults(self, rows: list[Any]) -> Iterator[Detail]:
         shapes: dict[str, tuple[int, ...]] = {}
         for number, row in enumerate(rows):
             if not isinstance(row, dict):
-                yield Detail((*loc, number), "Input should be an object", "dict_type")
+                yield not_an_object(INSTANCES, number)
                 continue
             for spec in self.tensors:
-                at = (*loc, number, spec.name)
+                at = (*INSTANCES, number, spec.name)
                 if spec.name not in row:
                     yield Detail(at, f"Field required: {describe(spec)}", "missing")
                     continue
@@ -112,7 +100,7 @@ class TensorInputs(Inputs[TensorBatch]):
             for name in row:
                 if name not in self._names:
                     message = f"Unknown input; expected {format_names(self._names)}"
-                    yield Detail((*loc, number, str(name)), message, "extra_forbidden")
+                    yield Detail((*INSTANCES, number, str(name)), message, "extra_forbidden")
 
     def read_tensors(self, tensors: Sequence[Tensor]) -> TensorBatch:
         """Take each tensor as it is, of exactly the datatype and shape of its input."""
@@ -125,11 +113,7 @@ class TensorInputs(Inputs[TensorBatch]):
                 message = f"Field required: {spec.datatype} of shape {list(spec.shape)}"
                 raise RequestError(422, Detail(("inputs", spec.name), message, "missing"))
             arrays[spec.name] = _array(spec, tensor)
-        return TensorBatch(arrays, tensors[0].rows)
-
-    def graph_inputs(self, types: Mapping[str, str]) -> None:
-        """Check that the graph has these inputs."""
-        refuse_other_inputs(types, self._names)
+        return TensorBatch(arrays)
 
     def feeds(self, batch: TensorBatch) -> list[dict[str, npt.NDArray[Any]]]:
         """The arrays; row by row for a graph that takes one row at a time."""
@@ -142,15 +126,14 @@ class TensorInputs(Inputs[TensorBatch]):
 
     def placeholder(self, size: int) -> TensorBatch:
         """One row of zeros, empty strings and False."""
-        arrays = {spec.name: _zeros(spec, size) for spec in self.tensors}
-        return TensorBatch(arrays, 1)
+        return TensorBatch({spec.name: _zeros(spec, size) for spec in self.tensors})
 
     def resize(self, batch: TensorBatch, rows: int) -> TensorBatch:
         """The batch with this number of rows."""
         arrays = {
             name: np.resize(array, (rows, *array.shape[1:])) for name, array in batch.arrays.items()
         }
-        return TensorBatch(arrays, rows)
+        return TensorBatch(arrays)
 
     def differences(self, other: Signature) -> list[str]:
         """Inputs that the other model lacks or requires, or whose type or shape it narrows."""
@@ -159,8 +142,9 @@ class TensorInputs(Inputs[TensorBatch]):
         found = [f"it lacks the input {name}" for name in sorted(mine.keys() - others.keys())]
         found += [f"it also requires {name}" for name in sorted(others.keys() - mine.keys())]
         for name in sorted(mine.keys() & others.keys()):
-            if not _accepts(others[name], mine[name]):
-                found.append(f"{name} is {describe(others[name])}, not {describe(mine[name])}")
+            other_spec, spec = others[name], mine[name]
+            if other_spec.datatype != spec.datatype or not other_spec.fits(spec.shape):
+                found.append(f"{name} is {describe(other_spec)}, not {describe(spec)}")
         return found
 
     def example(self, batch: TensorBatch) -> dict[str, Any] | None:
@@ -191,11 +175,7 @@ def _array(spec: TensorSpec, tensor: Tensor) -> npt.NDArray[Any]:
         raise protocol_error(
             spec.name, f"datatype should be {spec.datatype}, got {tensor.datatype}"
         )
-    expected = spec.shape[1:]
-    found = tensor.shape[1:]
-    if len(found) != len(expected) or any(
-        size not in {DYNAMIC, given} for size, given in zip(expected, found, strict=True)
-    ):
+    if not spec.fits(tensor.shape):
         raise protocol_error(
             spec.name, f"shape should be {list(spec.shape)}, got {list(tensor.shape)}"
         )
@@ -215,15 +195,3 @@ def _zeros(spec: TensorSpec, size: int) -> npt.NDArray[Any]:
     if spec.datatype == "BYTES":
         return np.full(shape, "", dtype=object)
     return np.zeros(shape, DTYPES[spec.datatype])
-
-
-def _accepts(other: TensorSpec, spec: TensorSpec) -> bool:
-    """Whether `other` accepts everything that `spec` accepts."""
-    return (
-        other.datatype == spec.datatype
-        and len(other.shape) == len(spec.shape)
-        and all(
-            size in {DYNAMIC, needed}
-            for size, needed in zip(other.shape[1:], spec.shape[1:], strict=True)
-        )
-    )

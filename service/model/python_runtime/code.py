@@ -7,47 +7,41 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.serving import LoadError, describe, load_attribute, required_arguments
 
 EXAMPLE: Final = "shop.model:Price"
-
-
-class PredictorError(Exception):
-    """A predictor cannot be loaded; the text says why and what to do."""
 
 
 def import_from(folder: Path) -> None:
     """Search modules in a folder first, from now on. What is imported already stays.
 
     Raises:
-        PredictorError: it is not a folder.
+        ArtefactError: it is not a folder.
     """
     if not folder.is_dir():
-        raise PredictorError(f"service.app_dir: {folder} is not a folder")
+        raise ArtefactError(f"service.app_dir: {folder} is not a folder")
     if (path := str(folder.resolve())) not in sys.path[:1]:
         sys.path.insert(0, path)
 
 
 def find_predictor(target: str) -> Any:
-    """The class with this name, or the instance, or what the function with this name returns.
-
-    Args:
-        target: `package.module:Class`.
+    """The class with this name, `package.module:Class`, or the instance, or what the function returns.
 
     Raises:
-        PredictorError: it cannot be imported, needs arguments, or has no `predict`.
+        ArtefactError: it cannot be imported, needs arguments, or has no `predict`.
     """
     try:
         found: Any = load_attribute(target, "a predictor", EXAMPLE, suggest=_predicts)
     except LoadError as error:
-        raise PredictorError(f"model.path: {error}") from error
+        raise ArtefactError(f"model.path: {error}") from error
     if inspect.isclass(found):
         _refuse_arguments(target, found, "class")
     elif not _predicts(found) and callable(found):
         _refuse_arguments(target, found, "function")
         found = _call(found, f"the function {target}")
     if not _predicts(found):
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: {target} {_kind(found)} has no method `predict`: define predict(rows), which "
             "returns a list with one result for each row"
         )
@@ -58,18 +52,18 @@ def load_predictor(target: str) -> Any:
     """The predictor, after its `load()` if it has one.
 
     Raises:
-        PredictorError: it cannot be found, created or loaded.
+        ArtefactError: it cannot be found, created or loaded.
     """
     found = find_predictor(target)
     predictor = _call(found, f"the constructor of {target}") if inspect.isclass(found) else found
     predict = predictor.predict
     if inspect.iscoroutinefunction(predict):
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: predict of {target} is a coroutine function: make it a plain function, "
             "which runs in a slot of its own"
         )
     if len(needed := required_arguments(predict)) > 1:
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: predict of {target} needs the arguments {', '.join(needed)}; it gets one, "
             "the list of rows"
         )
@@ -77,7 +71,7 @@ def load_predictor(target: str) -> Any:
     if load is None:
         return predictor
     if not callable(load) or required_arguments(load):
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: `load` of {target} should be a method without arguments: it is called once "
             "before the first predict"
         )
@@ -115,7 +109,7 @@ def _kind(found: Any) -> str:
 
 def _refuse_arguments(target: str, found: Any, what: str) -> None:
     if needed := required_arguments(found):
-        raise PredictorError(
+        raise ArtefactError(
             f"model.path: the {what} {target} needs arguments ({', '.join(needed)}): give them defaults, "
             "or name a function without arguments that returns the predictor"
         )
@@ -127,8 +121,8 @@ def _call(function: Any, name: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise PredictorError(f"model.path: {name} failed: {describe(error)}") from error
+        raise ArtefactError(f"model.path: {name} failed: {describe(error)}") from error
     if inspect.iscoroutine(made):
         made.close()
-        raise PredictorError(f"model.path: {name} is a coroutine: make it a plain function")
+        raise ArtefactError(f"model.path: {name} is a coroutine: make it a plain function")
     return made

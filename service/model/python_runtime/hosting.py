@@ -11,19 +11,15 @@ from tidegate.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """How a predictor is run.
-
-    Attributes:
-        app_dir: the folder to import it from.
-        run: in threads of this process, or in processes of its own.
-        processes: the number of such processes.
-        wait_seconds: how long a request waits for one of them while some restart.
-    """
+    """How a predictor is run."""
 
     app_dir: Path = Path()
+    """The folder to import it from."""
     run: Literal["thread", "process"] = "thread"
+    """In threads of this process, or in processes of its own."""
     processes: int = 1
     wait_seconds: float = 2.0
+    """How long a request waits for one of the processes while some restart."""
 
     @classmethod
     def of(cls, settings: Settings) -> Hosting:

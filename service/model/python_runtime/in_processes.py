@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import atexit
 import threading
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from tidegate.service.model.artefact import Artefact, ArtefactError
-from tidegate.service.model.inputs.contract import Inputs
+from tidegate.monitoring.counting.reference import Reference
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.predictions import Prediction
 from tidegate.service.model.predictor import Predictor
-from tidegate.service.model.python_runtime.code import PredictorError
 from tidegate.service.model.python_runtime.hosting import Hosting
-from tidegate.service.model.python_runtime.worker import Start, Worker, WorkerEndedError
+from tidegate.service.model.python_runtime.worker import Worker, WorkerEndedError
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tasks.contract import Task
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.telemetry import get_logger
 
@@ -32,25 +29,15 @@ log = get_logger("tidegate.service.model.python_runtime.in_processes")
 class ProcessPredictor(Predictor):
     """Sends each batch to a process that is idle. Thread-safe.
 
-    Args:
-        artefact: its artefact.
-        inputs: what it takes.
-        task: what it answers.
-        hosting: the number of processes, and the folder that they import it from.
-
     Raises:
         ArtefactError: it cannot be loaded.
     """
 
     def __init__(
-        self, artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
+        self, signature: Signature, hosting: Hosting, reference: Reference | None = None
     ) -> None:
-        super().__init__(inputs, task)
-        signature = Signature.model_validate(
-            {name: getattr(artefact.manifest, name) for name in Signature.model_fields}
-        )
-        self._start: Start = partial(Worker, signature, hosting.app_dir)
-        self._wait_seconds = hosting.wait_seconds
+        super().__init__(signature, reference)
+        self._signature, self._hosting = signature, hosting
         self._changed = threading.Condition()
         self._workers: set[Worker] = set()
         self._loaded: set[Worker] = set()
@@ -76,12 +63,6 @@ class ProcessPredictor(Predictor):
             if self._loaded:
                 return ""
             return f"no process of the predictor runs: {self._reason or 'they are being started'}"
-
-    @property
-    def pids(self) -> list[int]:
-        """The ids of the processes that have loaded the predictor."""
-        with self._changed:
-            return sorted(worker.pid for worker in self._loaded)
 
     def predict(self, batch: Any) -> Prediction:
         """Predict each row.
@@ -118,7 +99,7 @@ class ProcessPredictor(Predictor):
 
     def _take(self) -> Worker:
         with self._changed:
-            self._changed.wait_for(lambda: self._idle, self._wait_seconds)
+            self._changed.wait_for(lambda: self._idle, self._hosting.wait_seconds)
             if self._idle:
                 return self._idle.pop()
         raise _unavailable(self.problem or "Every process of the predictor is at work")
@@ -150,7 +131,7 @@ class ProcessPredictor(Predictor):
     def _run_one(self) -> bool:
         """Start a process and wait until it ends; returns whether it has loaded the predictor."""
         try:
-            worker = self._start()
+            worker = Worker(self._signature, self._hosting.app_dir)
         except OSError as error:
             self._ended(f"a process of the predictor cannot be started: {error}")
             return False
@@ -165,7 +146,7 @@ class ProcessPredictor(Predictor):
                 self._idle.append(worker)
                 self._changed.notify_all()
             worker.wait_ended()
-        except (PredictorError, WorkerEndedError) as error:
+        except (ArtefactError, WorkerEndedError) as error:
             worker.kill()
             worker.ending()
             self._ended(str(error))

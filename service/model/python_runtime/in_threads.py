@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
 
-from tidegate.service.model.artefact import Artefact, ArtefactError
-from tidegate.service.model.inputs.contract import Inputs
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.predictions import Prediction
 from tidegate.service.model.predictor import Predictor
-from tidegate.service.model.python_runtime.code import PredictorError
-from tidegate.service.model.python_runtime.hosting import Hosting
-from tidegate.service.model.python_runtime.runner import Runner
-from tidegate.service.model.tasks.contract import Task
+from tidegate.service.model.python_runtime.code import import_from, load_predictor
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tasks.python_results import ResultError, listed
+from tidegate.service.request_errors import Detail, RequestError
+from tidegate.serving import code_location
+
+WRONG_RESULT: Final = "predictor_result"
+"""The error type of a request for which the predictor returned something invalid."""
 
 
 class ThreadPredictor(Predictor):
     """Calls the predictor in the calling thread; several threads may call it at once.
 
-    Args:
-        artefact: its artefact.
-        inputs: what it takes.
-        task: what it answers.
-        hosting: the folder to import it from.
-
     Raises:
-        ArtefactError: it cannot be loaded.
+        ArtefactError: it cannot be loaded from `app_dir`.
     """
 
     def __init__(
-        self, artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
+        self, signature: Signature, app_dir: Path, reference: Reference | None = None
     ) -> None:
-        super().__init__(inputs, task)
-        try:
-            self._runner = Runner(artefact.manifest, hosting.app_dir)
-        except PredictorError as error:
-            raise ArtefactError(str(error)) from error
+        super().__init__(signature, reference)
+        import_from(app_dir)
+        self._name = signature.predictor
+        self._predictor = load_predictor(signature.predictor)
 
     def predict(self, batch: Any) -> Prediction:
-        """Predict each row.
+        """Predict each row."""
+        return self.predict_rows(batch.rows)
+
+    def predict_rows(self, rows: list[dict[str, Any]]) -> Prediction:
+        """The prediction of rows.
 
         Raises:
-            RequestError: 500, it raised or returned something invalid.
+            RequestError: 500, there is none; it has no value of the request.
         """
-        return self._runner.predict(batch.rows)
+        name = self._name
+        try:
+            results = self._predictor.predict(rows)
+        except BaseException as error:  # noqa: BLE001  also SystemExit, which must not end the thread
+            # Without the text of the exception: it may contain values of the request.
+            kind, where = type(error).__name__, code_location(error.__traceback__)
+            message = f"predict of {name} raised {kind}{f' ({where})' if where else ''}"
+            raise _failure(f"{message}: see that line", kind) from None
+        try:
+            found: Prediction = self.task.from_results(listed(results, len(rows)))
+        except ResultError as error:
+            raise _failure(f"predict of {name} {error}", WRONG_RESULT) from None
+        except Exception as error:  # noqa: BLE001  of a type of its own, which may fail when it is read
+            kind = type(error).__name__
+            message = f"predict of {name} returned something that cannot be read ({kind})"
+            raise _failure(message, WRONG_RESULT) from None
+        return found
+
+
+def _failure(message: str, kind: str) -> RequestError:
+    return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, Detail(("model",), message, kind))

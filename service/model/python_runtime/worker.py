@@ -7,30 +7,23 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.predictions import Prediction
-from tidegate.service.model.python_runtime.code import PredictorError
-from tidegate.service.model.python_runtime.runner import Runner
+from tidegate.service.model.python_runtime.in_threads import ThreadPredictor
 from tidegate.service.model.signature import Signature
 from tidegate.service.request_errors import RequestError
 
 START_METHOD: Final = "spawn"
 """A fork would copy the threads' locks of the replica in any state."""
 
-Start: TypeAlias = "Callable[[], Worker]"
-
 
 class WorkerEndedError(Exception):
-    """The process has ended; the text says how.
-
-    Attributes:
-        begun: whether it may have begun with the rows.
-    """
+    """The process has ended; the text says how. `begun`: it may have begun with the rows."""
 
     def __init__(self, message: str, *, begun: bool = False) -> None:
         super().__init__(message)
@@ -42,10 +35,6 @@ class Worker:
 
     Its end is seen by its process id, not by its pipe: processes that the predictor has started inherit the
     pipe, and keep it open. They end with it.
-
-    Args:
-        signature: what it takes and answers.
-        app_dir: the folder to import it from.
     """
 
     def __init__(self, signature: Signature, app_dir: Path) -> None:
@@ -54,10 +43,7 @@ class Worker:
         self._pipe, theirs = context.Pipe()
         # No daemon, so that the predictor may have processes of its own.
         self._process = context.Process(
-            target=serve,
-            args=(theirs, signature.model_dump_json(), str(app_dir)),
-            name="predictor",
-            daemon=False,
+            target=serve, args=(theirs, signature, app_dir), name="predictor", daemon=False
         )
         self._ending: Final = threading.Lock()
         self._process.start()
@@ -74,7 +60,7 @@ class Worker:
         """Wait until the predictor is loaded.
 
         Raises:
-            PredictorError: it cannot be loaded.
+            ArtefactError: it cannot be loaded.
             WorkerEndedError: the process has ended before.
         """
         try:
@@ -82,7 +68,7 @@ class Worker:
         except (EOFError, OSError):
             raise WorkerEndedError(self.ending()) from None
         if problem is not None:
-            raise PredictorError(problem)
+            raise ArtefactError(problem)
 
     def predict(self, rows: list[dict[str, Any]]) -> Prediction | RequestError:
         """The prediction of rows, or why there is none. One thread calls it at a time.
@@ -119,9 +105,8 @@ class Worker:
 
     def kill(self) -> None:
         """End the process at once, and those that it has started."""
-        if (
-            not self._ended.is_set()
-        ):  # afterwards its id, and that of its group, may be another one's
+        # Afterwards its id, and that of its group, may be another one's.
+        if not self._ended.is_set():
             self._process.kill()
             self._kill_group()
 
@@ -146,21 +131,18 @@ class Worker:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def serve(pipe: Connection, signature: str, app_dir: str) -> None:
+def serve(pipe: Connection, signature: Signature, app_dir: Path) -> None:
     """The child: load the predictor, then predict until the parent ends.
 
-    Args:
-        pipe: receives rows, and sends None or why the predictor cannot be loaded, then predictions.
-        signature: what it takes and answers, as JSON.
-        app_dir: the folder to import it from.
+    The pipe receives rows, and sends None or why the predictor cannot be loaded, then predictions.
     """
     os.setpgid(0, 0)
     # Ctrl-C reaches every process of the terminal: the replica drains, and ends this one at its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     try:
-        runner = Runner(Signature.model_validate_json(signature), Path(app_dir))
-    except PredictorError as error:
+        predictor = ThreadPredictor(signature, app_dir)
+    except ArtefactError as error:
         pipe.send(str(error))
         return
     pipe.send(None)
@@ -170,7 +152,7 @@ def serve(pipe: Connection, signature: str, app_dir: str) -> None:
         except EOFError:
             return
         try:
-            found: Prediction | RequestError = runner.predict(rows)
+            found: Prediction | RequestError = predictor.predict_rows(rows)
         except RequestError as error:
             found = error
         pipe.send(found)

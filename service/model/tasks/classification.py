@@ -7,23 +7,15 @@ from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field
 
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.tasks.classification import LabelTruth
-from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.predictions import DECIMALS, Classification
 from tidegate.service.model.signature import Signature
-from tidegate.service.model.tasks.contract import (
-    Agreement,
-    Compare,
-    IncomparableError,
-    Output,
-    PredictionId,
-    Task,
-    chosen_output,
-)
+from tidegate.service.model.tasks.contract import Agreement, Compare, Output, Task
 from tidegate.service.model.tasks.python_results import (
     ResultError,
     probability,
@@ -45,7 +37,6 @@ class ClassificationTask(Task[Classification]):
 
     def __init__(self, signature: Signature, reference: Reference | None = None) -> None:
         self._classes = signature.classes
-        self._output = signature.output
         self.labels = tuple(str(label) for label in signature.classes)
         self._position_texts = [str(position) for position in range(len(self.labels))]
         texts = any(isinstance(label, str) for label in signature.classes)
@@ -60,7 +51,7 @@ class ClassificationTask(Task[Classification]):
         """Its classes."""
         classes = getattr(predictor, "classes", None)
         if not isinstance(classes, list | tuple) or len(classes) < 2:
-            raise ValueError(
+            raise ArtefactError(
                 "the task classification, which needs `classes`: set it to a "
                 'list of at least two labels, such as classes = ["late", "on_time"]'
             )
@@ -109,10 +100,6 @@ class ClassificationTask(Task[Classification]):
             probabilities[number] = (1 - sure) / (len(classes) - 1)
             probabilities[number, at] = sure
         return Classification(labels, probabilities)
-
-    def graph_outputs(self, names: Sequence[str]) -> list[str]:
-        """Only the probabilities: computing the label in the graph costs more than argmax."""
-        return [chosen_output(self._output, names)]
 
     def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Classification:
         """The most probable class of each row."""
@@ -183,8 +170,6 @@ class ClassificationTask(Task[Classification]):
 
     def comparison(self, shadow: Signature) -> Compare:
         """Whether both predict the same label; the order of the classes may differ."""
-        if set(shadow.classes) != set(self._classes):
-            raise IncomparableError(f"has other classes: {', '.join(map(str, shadow.classes))}")
         positions = {label: position for position, label in enumerate(shadow.classes)}
         translated = np.array([positions[label] for label in self._classes], dtype=np.intp)
 
@@ -211,16 +196,10 @@ class ClassificationTask(Task[Classification]):
         classes = (", ".join(map(str, each)) for each in (other.classes, self._classes))
         return ["its classes are {}, not {}".format(*classes)]
 
-    def answer_type(self) -> type[BaseModel]:
+    def answer_fields(self) -> dict[str, Any]:
         """With the classes as the values of the label."""
         probability = Field(ge=0, le=1, description="The model's probability of this label")
-        return create_model(
-            "Prediction",
-            __doc__="The prediction for one instance.",
-            label=(self.label_type(), ...),
-            probability=(float, probability),
-            prediction_id=(PredictionId, ...),
-        )
+        return {"label": (self.label_type(), ...), "probability": (float, probability)}
 
     def label_type(self) -> Any:
         """One of the classes."""

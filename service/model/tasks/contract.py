@@ -1,8 +1,7 @@
 """The contract of a task: everything that depends on what a prediction is.
 
 A task says how the graph's outputs become a prediction, and how that is answered, recorded, signed, compared
-with a shadow's, and documented. A further task is one further file, its name and its field in `signature`,
-its type in `predictions` and a line in `registry.TASKS`.
+with a shadow's, and documented. CONTRIBUTING.md says how to add one.
 """
 
 from __future__ import annotations
@@ -11,73 +10,51 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.feedback.outcomes import Truth
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
-from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor_spec import DYNAMIC, TensorSpec
-from tidegate.service.request_errors import format_names
-
-MAX_UNNAMED_OUTPUTS: Final = 2
-"""A classifier of skl2onnx has the label and then the probabilities, a regressor only the value."""
 
 PredictionT = TypeVar("PredictionT")
-PredictionId: TypeAlias = Annotated[
-    str, Field(description="Send it to /feedback with the true label")
-]
-"""The field `prediction_id` of an answer, for the OpenAPI document."""
 Output: TypeAlias = Sequence[Any] | npt.NDArray[Any]
-
-
-class IncomparableError(ValueError):
-    """The predictions of two models cannot be compared; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the predictions of two models compare, over the rows of a request.
-
-    Attributes:
-        agreed: rows on which they agree.
-        served: fields `prediction.*` of the event: the serving model's prediction.
-        shadow: fields `shadow.*` of the event: the shadow's, and their difference.
-    """
+    """How the predictions of two models compare, over the rows of a request."""
 
     agreed: int
+    """Rows on which they agree."""
     served: dict[str, Any]
+    """Fields `prediction.*` of the event: the serving model's prediction."""
     shadow: dict[str, Any]
+    """Fields `shadow.*` of the event: the shadow's, and their difference."""
 
 
 Compare: TypeAlias = Callable[[Any, Any], Agreement]
 
 
 class Task(ABC, Generic[PredictionT]):
-    """What the predictions of a model are.
-
-    Args:
-        signature: what the model answers.
-        reference: what was measured at training, if that is known.
-
-    Attributes:
-        labels: the values of the label of `tidegate_predictions_total`, in the order of `counts`.
-        outputs: the outputs in the Open Inference Protocol.
-        large_output: an output that clients can leave out to get a shorter response; empty if there is none.
-        summary: what `/predict` answers, for the documentation.
-        no_feedback: why a prediction has no true label; empty if it has one.
-    """
+    """What the predictions of a model are, by its signature and by what was measured at training."""
 
     labels: tuple[str, ...]
+    """The values of the label of `tidegate_predictions_total`, in the order of `counts`."""
     outputs: tuple[TensorSpec, ...]
+    """The outputs in the Open Inference Protocol."""
     large_output: ClassVar[str] = ""
+    """An output that clients can leave out to get a shorter response; empty if there is none."""
     summary: ClassVar[str]
+    """What `/predict` answers, for the documentation."""
     no_feedback: ClassVar[str] = ""
+    """Why a prediction has no true label; empty if it has one."""
 
     @abstractmethod
     def __init__(self, signature: Signature, reference: Reference | None = None) -> None: ...
@@ -86,11 +63,8 @@ class Task(ABC, Generic[PredictionT]):
     def declared(cls, predictor: Any) -> dict[str, Any]:
         """The fields of the signature that a predictor in Python declares for this task.
 
-        Args:
-            predictor: its class.
-
         Raises:
-            ValueError: one is missing or invalid; the text begins with the task.
+            ArtefactError: one is missing or invalid; the text begins with the task.
         """
         return {}
 
@@ -102,16 +76,8 @@ class Task(ABC, Generic[PredictionT]):
         """
         raise NotImplementedError
 
-    def graph_outputs(self, names: Sequence[str]) -> list[str]:
-        """The outputs to compute, of those that the graph has.
-
-        Raises:
-            ValueError: the graph lacks an output.
-        """
-        raise NotImplementedError
-
     def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> PredictionT:
-        """The prediction in the outputs of `graph_outputs`."""
+        """The prediction in the outputs that the signature names: `outputs`, or one of them."""
         raise NotImplementedError
 
     @abstractmethod
@@ -135,12 +101,7 @@ class Task(ABC, Generic[PredictionT]):
         """The number of rows of each of `labels`."""
 
     def event_fields(self, prediction: PredictionT, counts: Sequence[int]) -> dict[str, Any]:
-        """The fields `prediction.*` of a request's event; none if nothing is known to be worth a field.
-
-        Args:
-            prediction: the prediction.
-            counts: its `counts`.
-        """
+        """The fields `prediction.*` of a request's event, by its `counts`; none if none is worth one."""
         return {}
 
     def scores(self, prediction: PredictionT) -> npt.NDArray[np.floating[Any]]:
@@ -165,20 +126,30 @@ class Task(ABC, Generic[PredictionT]):
         raise NotImplementedError
 
     def comparison(self, shadow: Signature) -> Compare:
-        """What compares the predictions of this model with those of a shadow of the same task.
+        """What compares the predictions of this model with those of a shadow with the same kind of answers.
 
         Raises:
-            IncomparableError: they cannot be compared.
+            ArtefactError: they cannot be compared; the text continues a sentence about the shadow.
         """
-        raise IncomparableError(f"has the task {shadow.task}, whose predictions are not compared")
+        raise ArtefactError(f"has the task {shadow.task}, whose predictions are not compared")
 
     def differences(self, other: Signature) -> list[str]:
         """What a client of this model would notice of the answers of another one of the same task."""
         return []
 
     @abstractmethod
+    def answer_fields(self) -> dict[str, Any]:
+        """The type and the description of each field of `answers`."""
+
     def answer_type(self) -> type[BaseModel]:
         """The type of the answer for one row, for the OpenAPI document."""
+        fields = self.answer_fields()
+        if not self.no_feedback:
+            fields["prediction_id"] = (
+                str,
+                Field(description="Send it to /feedback with the true label"),
+            )
+        return create_model("Prediction", __doc__="The prediction for one instance.", **fields)
 
     def label_type(self) -> Any:
         """The type of a true label, for the OpenAPI document."""
@@ -200,20 +171,3 @@ class Task(ABC, Generic[PredictionT]):
             output.name: prod(max(1, size) for size in output.shape[1:]) for output in self.outputs
         }
         return sum(widths.get(name, 1) for name in names)
-
-
-def chosen_output(named: str, names: Sequence[str]) -> str:
-    """The output with the prediction: the named one, or else the last one of up to two.
-
-    Raises:
-        ValueError: the graph lacks the named one, or has more than two and none is named.
-    """
-    if named in names:
-        return named
-    if named or len(names) > MAX_UNNAMED_OUTPUTS:
-        raise ValueError(
-            f"it has no output `{named}`; its outputs are {format_names(names)}"
-            if named
-            else f"it has the outputs {format_names(names)}: name the one of the prediction as `output`"
-        )
-    return names[-1]

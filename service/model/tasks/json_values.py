@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import orjson
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field
 
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.predictions import JsonTexts
@@ -50,13 +50,9 @@ class JsonValuesTask(Task[JsonTexts]):
         """The number of rows."""
         return [len(prediction)]
 
-    def answer_type(self) -> type[BaseModel]:
-        """An object with any value."""
-        return create_model(
-            "Prediction",
-            __doc__="The prediction for one instance.",
-            values=(Any, Field(description="What the model returned for it")),
-        )
+    def answer_fields(self) -> dict[str, Any]:
+        """Any value."""
+        return {VALUES: (Any, Field(description="What the model returned for it"))}
 
 
 def _json(result: object, number: int) -> bytes:

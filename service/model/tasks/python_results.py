@@ -14,14 +14,10 @@ class ResultError(ValueError):
 
 
 def listed(results: object, rows: int) -> Sequence[Any]:
-    """The results of a predictor, one for each row.
-
-    Args:
-        results: what `predict` returned.
-        rows: the number of rows that it got.
+    """What `predict` returned, if it is one result for each row.
 
     Raises:
-        ResultError: they are no list, or another number.
+        ResultError: it is no list, or one of another length.
     """
     if hasattr(results, "tolist"):  # numpy, pandas
         results = results.tolist()
@@ -49,12 +45,7 @@ def single(value: Any) -> Any:
 
 
 def finite(value: object, number: int, what: str) -> float:
-    """A finite number in the result of a row.
-
-    Args:
-        value: the value.
-        number: the row, from 0.
-        what: what it should be, for the message.
+    """A finite number in the result of a row, counted from 0; `what` it should be is for the message.
 
     Raises:
         ResultError: it is none.

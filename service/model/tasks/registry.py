@@ -20,12 +20,7 @@ TASKS: Final[dict[TaskName, type[Task[Any]]]] = {
 
 
 def make_task(signature: Signature, reference: Reference | None = None) -> Task[Any]:
-    """The task of a model.
-
-    Args:
-        signature: what the model answers.
-        reference: what was measured at training, such as the width of a regressor's interval.
-    """
+    """The task of a model; its reference has the width of a regressor's interval."""
     if signature.task == "values" and signature.runtime == "python":
         return JsonValuesTask(signature, reference)
     return TASKS[signature.task](signature, reference)

@@ -7,24 +7,16 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field
 
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.counting.value_labels import ValueLabels
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.tasks.regression import ValueTruth
-from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.predictions import Numbers
 from tidegate.service.model.signature import Signature, Target
-from tidegate.service.model.tasks.contract import (
-    Agreement,
-    Compare,
-    IncomparableError,
-    Output,
-    PredictionId,
-    Task,
-    chosen_output,
-)
+from tidegate.service.model.tasks.contract import Agreement, Compare, Output, Task
 from tidegate.service.model.tasks.python_results import finite, single
 from tidegate.service.model.tensor_spec import TensorSpec
 
@@ -39,7 +31,6 @@ class RegressionTask(Task[Numbers]):
 
     def __init__(self, signature: Signature, reference: Reference | None = None) -> None:
         self._target = signature.target or Target()
-        self._output = signature.output
         self._bins = ValueLabels(None if reference is None else reference.prediction)
         self._residuals = None if reference is None else reference.residuals
         self._half_width = None if self._residuals is None else self._residuals.half_width
@@ -63,10 +54,6 @@ class RegressionTask(Task[Numbers]):
             finite(single(result), number, "a number") for number, result in enumerate(results)
         ]
         return np.array(values, np.float64)
-
-    def graph_outputs(self, names: Sequence[str]) -> list[str]:
-        """The output of the values."""
-        return [chosen_output(self._output, names)]
 
     def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Numbers:
         """The values, of shape [rows] or [rows, 1] in the graph."""
@@ -134,10 +121,8 @@ class RegressionTask(Task[Numbers]):
     def comparison(self, shadow: Signature) -> Compare:
         """Whether the shadow's value lies in the interval of the serving model's."""
         half_width = self._half_width
-        if (reason := self._other_target(shadow)) is not None:
-            raise IncomparableError(f"predicts {reason}")
         if half_width is None:
-            raise IncomparableError(
+            raise ArtefactError(
                 "cannot be compared: the serving regressor has no calibrated interval within which two "
                 "values agree; import it with held-out rows and their true values"
             )
@@ -156,10 +141,14 @@ class RegressionTask(Task[Numbers]):
 
     def differences(self, other: Signature) -> list[str]:
         """Another target."""
-        reason = self._other_target(other)
-        return [] if reason is None else [f"it predicts {reason}"]
+        target = other.target or Target()
+        mine, others = ((each.name, each.unit) for each in (self._target, target))
+        if mine == others:
+            return []
+        named = [f"{name} [{unit}]" if unit else name for name, unit in (others, mine)]
+        return ["it predicts {}, not {}".format(*named)]
 
-    def answer_type(self) -> type[BaseModel]:
+    def answer_fields(self) -> dict[str, Any]:
         """With the target's name and unit, and the coverage of the interval."""
         described = self._target.description or self._target.name
         if self._target.unit:
@@ -172,8 +161,7 @@ class RegressionTask(Task[Numbers]):
             )
             interval = Field(min_length=2, max_length=2, description=coverage)
             fields[INTERVAL] = (list[float | None], interval)
-        fields["prediction_id"] = (PredictionId, ...)
-        return create_model("Prediction", __doc__="The prediction for one instance.", **fields)
+        return fields
 
     def label_type(self) -> Any:
         """A number."""
@@ -185,15 +173,6 @@ class RegressionTask(Task[Numbers]):
         ends = np.stack([values - half_width, values + half_width], axis=1)
         # As float32, so that orjson writes an end as short as its value.
         return ends.astype(prediction.dtype)
-
-    def _other_target(self, other: Signature) -> str | None:
-        target = other.target or Target()
-        mine, others = ((each.name, each.unit) for each in (self._target, target))
-        if mine == others:
-            return None
-        return "{}, not {}".format(
-            *(f"{name} [{unit}]" if unit else name for name, unit in (others, mine))
-        )
 
 
 def _mean(values: npt.NDArray[Any]) -> float | None:

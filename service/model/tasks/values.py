@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field
 
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.inputs.feature_docs import object_model
@@ -16,8 +16,7 @@ from tidegate.service.model.inputs.tensors import tensor_field
 from tidegate.service.model.predictions import Outputs
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Output, Task
-from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, TensorSpec
-from tidegate.service.request_errors import format_names
+from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC
 
 ROWS: Final = "values"
 """The only label: every row has an answer."""
@@ -38,15 +37,6 @@ class ValuesTask(Task[Outputs]):
         )
         self.labels = (ROWS,)
 
-    def graph_outputs(self, names: Sequence[str]) -> list[str]:
-        """All that the signature names."""
-        wanted = [output.name for output in self.outputs]
-        if missing := [name for name in wanted if name not in names]:
-            raise ValueError(
-                f"it has no output {format_names(missing)}; its outputs are {format_names(names)}"
-            )
-        return wanted
-
     def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Outputs:
         """The outputs by name."""
         names = (output.name for output in self.outputs)
@@ -57,7 +47,7 @@ class ValuesTask(Task[Outputs]):
         for spec in self.outputs:
             found = prediction[spec.name]
             shape = getattr(found, "shape", None)
-            if shape is None or not _fits(spec, shape, rows):
+            if shape is None or shape[:1] != (rows,) or not spec.fits(shape):
                 shown = type(found).__name__ if shape is None else f"shape {list(shape)}"
                 raise ValueError(
                     f"its output {spec.name} is a {shown} for {rows} rows, not {describe(spec)} for each row"
@@ -97,24 +87,12 @@ class ValuesTask(Task[Outputs]):
                 )
         return found
 
-    def answer_type(self) -> type[BaseModel]:
+    def answer_fields(self) -> dict[str, Any]:
         """An object with the outputs."""
         values = object_model("Values", {spec.name: tensor_field(spec) for spec in self.outputs})
-        return create_model(
-            "Prediction",
-            __doc__="The prediction for one instance.",
-            values=(values, Field(description="Null stands for a number that is not finite")),
-        )
-
-
-def _fits(spec: TensorSpec, shape: Sequence[int], rows: int) -> bool:
-    return (
-        len(shape) == len(spec.shape)
-        and shape[0] == rows
-        and all(
-            size in {DYNAMIC, found} for size, found in zip(spec.shape[1:], shape[1:], strict=True)
-        )
-    )
+        return {
+            "values": (values, Field(description="Null stands for a number that is not finite"))
+        }
 
 
 def _rows(array: npt.NDArray[Any]) -> Sequence[Any]:

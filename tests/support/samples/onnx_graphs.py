@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from tidegate.service.model.artefact import Artefact
-from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.predictions import Classification
 
 FLOAT = TensorProto.FLOAT
@@ -68,7 +68,7 @@ def one_node(operator: str, shape: Any, kind: int = FLOAT, **attributes: Any) ->
 def values_of(found: Artefact, rows: Any) -> Any:
     """What the graph of an artefact predicts: probabilities of [rows, classes], or values of [rows]."""
     graph = (found.path / "model.onnx").read_bytes()
-    prediction = open_graph(graph, found.manifest).predict(np.asarray(rows, dtype=np.float32))
+    prediction = OnnxPredictor(graph, found.manifest).predict(np.asarray(rows, dtype=np.float32))
     if isinstance(prediction, Classification):
         return prediction.probabilities
     return prediction

@@ -54,9 +54,9 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
         app = create_app(settings)
         may_load = asyncio.Event()
 
-        async def find_when_allowed(*where: Path) -> Artefact:
+        async def find_when_allowed(path: Path, settings: Settings) -> Artefact:
             await may_load.wait()
-            return await find_model(*where)
+            return await find_model(path, settings)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tidegate.service.serving.model_service.find_model", find_when_allowed)

@@ -18,16 +18,15 @@ from sklearn.base import clone
 from tidegate.monitoring.retraining.comparison import Difference, compare, measure
 from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRows
 from tidegate.service.artefacts.formats.sklearn_joblib import describe, load
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.onnx_export import as_table
 from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import build_reference, calibrate, observed
 from tidegate.service.model import artefact
-from tidegate.service.model.artefact import Artefact, Manifest
+from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.loaded_model import open_predictor
-from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.training.train import SAMPLES
 
 HELD_OUT_FRACTION: Final = 0.25
@@ -65,8 +64,8 @@ def train_candidate(
 
     Raises:
         NoRowsError: there are too few rows of a class.
-        ImportModelError: the classifier cannot be converted, or the ONNX model predicts differently.
-        ArtefactError: the classifier of the current model cannot be loaded.
+        ArtefactError: the classifier of the current model cannot be loaded, the new one cannot be converted,
+            or its ONNX model predicts differently.
     """
     start = time.perf_counter()
     held_out = newest(rows)
@@ -78,7 +77,7 @@ def train_candidate(
     report(f"fitted on {len(old):,} rows")
     signature, graph, parity = convert(describe(model), features, new)
     report(f"converted to ONNX, same predictions on {parity.rows:,} rows")
-    predicted = open_graph(graph, signature).predict(new)
+    predicted = OnnxPredictor(graph, signature).predict(new)
     truth = rows.truth[held_out]
     differences = compare(
         open_predictor(current)[0].predict(new), predicted, truth, rows.block[held_out]
@@ -139,8 +138,8 @@ def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: A
     file = current.path / artefact.MODEL
     try:
         model = clone(load(file))
-    except (ImportModelError, OSError, TypeError, RuntimeError) as error:
-        raise artefact.ArtefactError(f"{file} cannot be loaded: {error}") from error
+    except (ArtefactError, OSError, TypeError, RuntimeError) as error:
+        raise ArtefactError(f"{file} cannot be loaded: {error}") from error
     inputs: Any = as_table(features, matrix) if current.manifest.input == "columns" else matrix
     model.fit(inputs, np.array(current.manifest.classes)[truth])
     return model

@@ -29,7 +29,6 @@ from tidegate.monitoring.retraining.training_rows import (
     months_of,
 )
 from tidegate.service.artefacts.import_cache import find_model
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import Settings
@@ -75,15 +74,12 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
         artefact.refuse_foreign(options.out)
-        current = asyncio.run(
-            find_model(settings.model.path, settings.stack.data_dir, settings.service.app_dir)
-        )
+        current = asyncio.run(find_model(settings.model.path, settings))
         refuse_other_tasks(current)
         rows = _rows(settings, options, current, console)
         return _train_and_compare(current, rows, options, console)
     except (
         ArtefactError,
-        ImportModelError,
         NoRowsError,
         QueryError,
         StoreUnavailableError,

@@ -20,13 +20,14 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from tidegate.service.artefacts import import_cache
-from tidegate.service.artefacts.import_cache import find_model, import_digest, import_file
-from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.import_cache import find_model, import_digest
 from tidegate.service.artefacts.import_model import import_model, main
 from tidegate.service.artefacts.sklearn_parts import feature_names
 from tidegate.service.model import artefact
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Schema
 from tidegate.service.model.loaded_model import open_predictor
+from tidegate.settings import Settings
 
 
 def saved(folder: Path, name: str, model: Any) -> Path:
@@ -140,7 +141,7 @@ def test_rows_that_do_not_fit_are_refused_with_the_reason(
 ) -> None:
     file = saved(tmp_path, "houses", houses()[1])
     (tmp_path / "houses.csv").write_text(rows)
-    with pytest.raises(ImportModelError, match=message):
+    with pytest.raises(ArtefactError, match=message):
         import_model(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -162,12 +163,12 @@ def test_a_model_of_another_scikit_learn_is_refused_with_a_remedy(
     with monkeypatch.context() as older:
         older.setattr("sklearn.base.__version__", "1.5.0")
         file = saved(tmp_path, "old", model)
-    with pytest.raises(ImportModelError, match=r"saved by scikit-learn 1\.5\.0, here is"):
+    with pytest.raises(ArtefactError, match=r"saved by scikit-learn 1\.5\.0, here is"):
         import_model(file, tmp_path / "out")
 
 
 def test_a_model_without_its_number_of_features_is_refused() -> None:
-    with pytest.raises(ImportModelError, match="does not state its number of features"):
+    with pytest.raises(ArtefactError, match="does not state its number of features"):
         feature_names(object())
 
 
@@ -195,16 +196,17 @@ def test_an_edited_file_or_edited_rows_give_another_artefact(tmp_path: Path) -> 
 
 async def test_a_joblib_file_is_converted_once_in_a_separate_process(tmp_path: Path) -> None:
     file = saved(tmp_path, "wine", wine())
-    found = await find_model(file, tmp_path / "data")
+    settings = Settings(stack={"data_dir": tmp_path / "data"})
+    found = await find_model(file, settings)
     assert found.path == tmp_path / "data" / "artefacts" / import_digest(file)
-    again = await find_model(file, tmp_path / "data")
+    again = await find_model(file, settings)
     assert again == found
 
 
 async def test_a_file_that_cannot_be_converted_is_refused_with_the_reason(tmp_path: Path) -> None:
     file = saved(tmp_path, "numbers", [1, 2, 3])
-    with pytest.raises(artefact.ArtefactError, match="list is not a fitted classifier"):
-        await import_file(file, tmp_path / "artefacts")
+    with pytest.raises(ArtefactError, match="list is not a fitted classifier"):
+        await find_model(file, Settings(stack={"data_dir": tmp_path}))
 
 
 class OutOfMemory:
@@ -216,8 +218,8 @@ class OutOfMemory:
 
 async def test_a_conversion_that_was_killed_names_memory(tmp_path: Path) -> None:
     file = saved(tmp_path, "large", OutOfMemory())
-    with pytest.raises(artefact.ArtefactError, match=r"large\.joblib .* was killed.* memory"):
-        await import_file(file, tmp_path / "artefacts")
+    with pytest.raises(ArtefactError, match=r"large\.joblib .* was killed.* memory"):
+        await find_model(file, Settings(stack={"data_dir": tmp_path}))
 
 
 def test_a_model_is_converted_before_the_replicas_start(

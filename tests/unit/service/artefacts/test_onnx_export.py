@@ -16,11 +16,11 @@ from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.tree import DecisionTreeClassifier
 
 from tidegate.service.artefacts.formats.sklearn_joblib import describe
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.onnx_export import class_names
 from tidegate.service.artefacts.parity import compare, convert
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature
-from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.onnx_predictor import OnnxPredictor
 
 WINE = load_wine()
 DATA = WINE.data.astype(np.float32)
@@ -42,7 +42,7 @@ def test_both_models_predict_the_same(classifier: Any) -> None:
     signature, graph, parity = convert(describe(classifier), FEATURES, DATA)
     assert (parity.rows, parity.labels_equal, parity.rows_apart) == (len(DATA), 1, 0)
     assert parity.largest_difference < 1e-4
-    found = open_graph(graph, signature).predict(DATA)
+    found = OnnxPredictor(graph, signature).predict(DATA)
     expected = classifier.predict_proba(DATA)
     np.testing.assert_allclose(found.probabilities, expected, rtol=0, atol=1e-4)
     assert found.confidence.tolist() == found.probabilities.max(axis=1).tolist()
@@ -52,7 +52,7 @@ def test_a_different_handling_of_missing_values_is_detected() -> None:
     holes = DATA.copy()
     holes[np.random.default_rng(0).random(DATA.shape) < 0.3] = np.nan
     forest = RandomForestClassifier(20, random_state=0).fit(holes, WINE.target)
-    with pytest.raises(ImportModelError, match="RandomForestClassifier predicts differently"):
+    with pytest.raises(ArtefactError, match="RandomForestClassifier predicts differently"):
         convert(describe(forest), FEATURES, holes)
 
 
@@ -71,7 +71,7 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
     probe = np.random.default_rng(0).uniform(low, high, (2000, len(low))).astype(np.float32)
     ties = forest.predict_proba(probe)[:, 0] == 0.5
     signature, graph, _ = convert(describe(forest), FEATURES, probe)
-    labels = open_graph(graph, signature).predict(probe).labels
+    labels = OnnxPredictor(graph, signature).predict(probe).labels
     assert ties.sum() > 20
     assert set(labels[ties]) == {0}
 
@@ -79,12 +79,12 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
 def test_a_model_that_skl2onnx_cannot_convert_is_refused() -> None:
     trees = [(name, DecisionTreeClassifier(random_state=0)) for name in "ab"]
     model = VotingClassifier(trees, voting="soft").fit(DATA, WINE.target)
-    with pytest.raises(ImportModelError, match="VotingClassifier cannot be converted to ONNX"):
+    with pytest.raises(ArtefactError, match="VotingClassifier cannot be converted to ONNX"):
         convert(describe(model), FEATURES, DATA)
 
 
 def test_a_classifier_without_probabilities_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ImportModelError, match="wrapped in CalibratedClassifierCV"):
+    with pytest.raises(ArtefactError, match="wrapped in CalibratedClassifierCV"):
         describe(Perceptron(random_state=0).fit(DATA, WINE.target))
 
 
@@ -94,5 +94,5 @@ def test_a_classifier_without_probabilities_is_refused_with_a_remedy() -> None:
 )
 def test_classes_are_strings_or_integers(labels: list[Any], classes: tuple[Any, ...]) -> None:
     assert class_names(np.array(labels)) == classes
-    with pytest.raises(ImportModelError, match=r"class 0\.5 is neither a string nor an integer"):
+    with pytest.raises(ArtefactError, match=r"class 0\.5 is neither a string nor an integer"):
         class_names(np.array([0.5, 1.0]))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.rows import read_rows
 from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import Signature
 
@@ -28,8 +28,7 @@ def test_the_truth_is_the_column_target_or_label(tmp_path: Path, column: str) ->
     file = write(tmp_path, f"{column},size\n1.5,3\n,4\n")
     rows = read_rows(file, PRICE, ModelSchema())
     assert rows.truth is not None
-    assert rows.truth[0] == 1.5
-    assert rows.labelled.tolist() == [True, False]
+    np.testing.assert_array_equal(rows.truth, [1.5, np.nan])
     assert rows.matrix.tolist() == [[3.0], [4.0]]
 
 
@@ -57,7 +56,6 @@ def test_a_feature_with_the_name_of_a_truth_column_stays_a_feature(tmp_path: Pat
     signature = Signature(task="regression", features=(Feature(name="target"),))
     rows = read_rows(write(tmp_path, "target\n1\n2\n"), signature, ModelSchema())
     assert rows.truth is None
-    assert not rows.labelled.any()
 
 
 def test_more_rows_than_a_request_may_have_are_read(tmp_path: Path) -> None:
@@ -85,10 +83,10 @@ def test_more_rows_than_a_request_may_have_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_in_the_rows_is_named(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ImportModelError, match=message):
+    with pytest.raises(ArtefactError, match=message):
         read_rows(write(tmp_path, text), PRICE, ModelSchema())
 
 
 def test_a_label_that_is_no_class_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ImportModelError, match=r"'maybe' in the column label.*classes are no, yes"):
+    with pytest.raises(ArtefactError, match=r"'maybe' in the column label.*classes are no, yes"):
         read_rows(write(tmp_path, "size,label\n1,maybe\n"), LABEL, ModelSchema())

@@ -9,8 +9,8 @@ import pytest
 from support.checkout import ROOT
 from tidegate.service.artefacts.formats import all_formats, lightgbm_model, xgboost_model
 from tidegate.service.artefacts.import_cache import import_digest, schema_file
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import FeatureSchema, ModelSchema, read_schema
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature
 from tidegate.service.model.signature import Target
 
@@ -76,7 +76,7 @@ def test_a_mistake_is_one_sentence_with_the_file_and_the_key(
 ) -> None:
     file = tmp_path / "schema.toml"
     file.write_text(text)
-    with pytest.raises(ImportModelError) as caught:
+    with pytest.raises(ArtefactError) as caught:
         read_schema(tmp_path / "wine.onnx")
     assert str(caught.value).startswith(str(file))
     assert message in str(caught.value)
@@ -94,7 +94,7 @@ def test_an_absent_key_keeps_what_the_model_says() -> None:
 
 def test_a_feature_that_the_model_does_not_have_is_named() -> None:
     schema = ModelSchema.model_validate({"features": [{"name": "c"}]})
-    with pytest.raises(ImportModelError, match="c, which the model does not have; it has a, b"):
+    with pytest.raises(ArtefactError, match="c, which the model does not have; it has a, b"):
         schema.described([Feature(name="a"), Feature(name="b")], named=True, source="schema.toml")
 
 

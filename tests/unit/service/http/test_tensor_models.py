@@ -219,7 +219,7 @@ async def test_instances_that_do_not_belong_together_are_refused(
             "inputs.image: shape should be [-1, 2, 3], got [1, 6]",
         ),
         ({"shape": [1, 3, 2]}, "inputs.image: shape should be [-1, 2, 3], got [1, 3, 2]"),
-        ({"shape": [1] * 9}, "shape should be a list of 1 to 8 sizes, the rows first"),
+        ({"shape": [1] * 9}, "inputs.0.shape: List should have at most 8 items"),
         ({"shape": [1, 2, 2**62]}, "needs 9223372036854775808 values, got 6"),
         ({"data": [1, 2]}, "shape [1, 2, 3] needs 6 values, got 2"),
         ({"data": [1, 2, 3, 4, 5, "6"]}, "data should be FP32 values, got '6'"),

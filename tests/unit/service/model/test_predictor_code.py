@@ -18,12 +18,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.service.artefacts.import_predictor import main
-from tidegate.service.model.artefact import load
-from tidegate.service.model.python_runtime.code import (
-    PredictorError,
-    import_from,
-    load_predictor,
-)
+from tidegate.service.model.artefact import ArtefactError, load
+from tidegate.service.model.python_runtime.code import import_from, load_predictor
 
 CLASS = "class Price:\n    def predict(self, rows):\n        return rows\n"
 
@@ -92,7 +88,7 @@ def test_code_that_cannot_be_loaded_is_one_sentence(folder: Path, case: str) -> 
     source, target, sentence = BROKEN[case]
     (folder / "priced.py").write_text(source)
     import_from(folder)
-    with pytest.raises(PredictorError) as refused:
+    with pytest.raises(ArtefactError) as refused:
         load_predictor(target)
     assert re.search(sentence, str(refused.value)), str(refused.value)
     assert str(refused.value).startswith("model.path: ")

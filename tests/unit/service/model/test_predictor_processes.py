@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,9 +50,7 @@ def test_a_process_that_cannot_start_again_is_tried_after_longer_and_longer_paus
 
     monkeypatch.setattr(in_processes, "Worker", StartsOnce)
     signature = Signature(task="values", input="rows", runtime="python", predictor="shop:Price")
-    nothing: Any = None
-    artefact: Any = SimpleNamespace(manifest=signature)
-    predictor: Any = in_processes.ProcessPredictor(artefact, nothing, nothing, Hosting())
+    predictor: Any = in_processes.ProcessPredictor(signature, Hosting())
     assert predictor.problem == ""
     predictor._closed = Closed()
     try:

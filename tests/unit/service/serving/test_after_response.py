@@ -20,9 +20,8 @@ from tidegate.monitoring.feedback.prediction_ids import outcome_id
 from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS
 from tidegate.monitoring.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
-from tidegate.service.model.artefact import Artefact, Manifest
+from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.service.model.signature import Target
-from tidegate.service.model.tasks.contract import IncomparableError
 from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import refuse_incompatible
@@ -279,29 +278,29 @@ def test_a_model_with_other_features_or_classes_is_refused_as_a_shadow(flights: 
     refuse_incompatible(manifest, other)
     fewer = other.model_copy(update={"features": manifest.features[1:]})
     regressor = other.model_copy(update={"task": "regression"})
+    classes = other.model_copy(update={"classes": ("yes", "no")})
     for shadow, reason in (
+        (classes, "has other answers: its classes are yes, no, not late, on_time"),
         (manifest, "which is the serving model"),
         (fewer, "has other features, or another order of them"),
         (regressor, "has the task regression, the serving model classification"),
     ):
-        with pytest.raises(IncomparableError, match=reason):
+        with pytest.raises(ArtefactError, match=reason):
             refuse_incompatible(manifest, shadow)
-    classes: Manifest = other.model_copy(update={"classes": ("yes", "no")})
-    with pytest.raises(IncomparableError, match="has other classes: yes, no"):
-        make_task(manifest).comparison(classes)
 
 
 def test_predictions_that_cannot_be_compared_are_refused_as_a_shadow(tmp_path: Path) -> None:
     regressor = write_regressor(tmp_path / "regressor")
     scene = write_tensor_model(tmp_path / "scene")
-    kilograms = regressor.model_copy(update={"target": Target(name="weight", unit="kg")})
-    for manifest, shadow, reason in (
-        (regressor, kilograms, r"predicts weight \[kg\], not progression \[points\]"),
-        (regressor, regressor, "the serving regressor has no calibrated interval"),
-        (scene, scene, "has the task values, whose predictions are not compared"),
+    for manifest, reason in (
+        (regressor, "the serving regressor has no calibrated interval"),
+        (scene, "has the task values, whose predictions are not compared"),
     ):
-        with pytest.raises(IncomparableError, match=reason):
-            make_task(manifest).comparison(shadow)
+        with pytest.raises(ArtefactError, match=reason):
+            make_task(manifest).comparison(manifest)
+    weight = {"version": "other", "target": Target(name="weight", unit="kg")}
+    with pytest.raises(ArtefactError, match=r"predicts weight \[kg\], not progression \[points\]"):
+        refuse_incompatible(regressor, regressor.model_copy(update=weight))
     fewer = scene.model_copy(update={"version": "other", "tensors": scene.tensors[1:]})
-    with pytest.raises(IncomparableError, match="has other inputs"):
+    with pytest.raises(ArtefactError, match="has other inputs"):
         refuse_incompatible(scene, fewer)

@@ -14,8 +14,9 @@ from tidegate.service.model import artefact
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.training import train
 
-OWN = {"name": "flights", "version": "1", "trained": {"window": ["2013-01-01", "2013-02-28"]}}
-CANDIDATE = {**OWN, "trained": {"window": ["2013-01-01", "2013-02-28"], "parent": "1"}}
+WINDOW = {"window": ["2013-01-01", "2013-02-28"]}
+OWN = {"name": "flights", "version": "1", "trained": WINDOW, "inputs": "", "files": {}}
+CANDIDATE = {**OWN, "trained": {**WINDOW, "parent": "1"}}
 IMPORTED = {**OWN, "trained": {"adopted_at": "2026-01-01"}}
 
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from support.samples.onnx_graphs import values_of
-from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.model.artefact import ArtefactError
 
 
 def _lightgbm(rows: Any, truth: Any, objective: Any, group: Any = None, **extra: Any) -> Any:
@@ -103,7 +103,7 @@ def test_a_regressor_predicts_the_same_for_each_objective(
     assert found.manifest.task == "regression"
     assert tuple(feature.name for feature in found.manifest.features)[:2] == of.unnamed
     assert all(feature.missing for feature in found.manifest.features)
-    assert found.manifest.parity["rows"] == 1000  # of which 500 have missing values
+    assert found.manifest.parity["rows"] == 500
     assert (found.path / f"model{Path(of.file).suffix}").is_file()
     expected = of.predict(booster, data.rows)
     np.testing.assert_allclose(values_of(found, data.rows), expected, rtol=1e-4, atol=1e-5)
@@ -199,19 +199,19 @@ def test_what_the_converter_cannot_express_is_refused(
     group = [30] * 10 if "rank" in str(objective) else None
     truth = data.level if "num_class" in extra else data.is_high
     booster = of.train(data.rows, truth, objective, group, **extra)
-    with pytest.raises(ImportModelError, match=message):
+    with pytest.raises(ArtefactError, match=message):
         imported(of.file, booster.save_model)
 
 
 def test_several_values_per_row_are_refused(data: Any, imported: Any) -> None:
     booster = _xgboost(data.rows, np.column_stack([data.value, -data.value]), "reg:squarederror")
-    with pytest.raises(ImportModelError, match="predicts several values per row"):
+    with pytest.raises(ArtefactError, match="predicts several values per row"):
         imported("two.json", booster.save_model)
 
 
 def test_another_missing_value_than_nan_is_refused(data: Any, imported: Any) -> None:
     model = XGBOOST.regressor(missing=-1).fit(np.nan_to_num(data.rows), data.value)
-    with pytest.raises(ImportModelError, match="its `missing` is -1; in ONNX only NaN"):
+    with pytest.raises(ArtefactError, match="its `missing` is -1; in ONNX only NaN"):
         imported("price.joblib", model)
 
 
@@ -248,9 +248,7 @@ def test_categories_without_names_are_named_by_the_schema(imported: Any, of: Lib
     else:
         types = {"feature_types": ["c", "q"], "enable_categorical": True}
         booster = xgboost.train({"nthread": 1}, xgboost.DMatrix(rows, price, **types), 4)
-    with pytest.raises(
-        ImportModelError, match=rf"splits {of.unnamed[0]} by category.*`categories`"
-    ):
+    with pytest.raises(ArtefactError, match=rf"splits {of.unnamed[0]} by category.*`categories`"):
         imported(of.file, booster.save_model)
     schema = f'[[features]]\nname = "{of.unnamed[0]}"\ncategories = {list("bklors")}\n'
     found = imported(of.file, booster.save_model, schema=schema)
@@ -300,7 +298,7 @@ def test_a_classifier_after_a_scaler_takes_the_same_branches(
 
 @EACH
 def test_an_estimator_that_is_not_fitted_is_refused(imported: Any, of: Library) -> None:
-    with pytest.raises(ImportModelError, match="Regressor is not a fitted model"):
+    with pytest.raises(ArtefactError, match="Regressor is not a fitted model"):
         imported("new.joblib", of.regressor())
 
 
@@ -311,7 +309,7 @@ def test_a_file_without_the_package_is_refused_with_the_command_to_install_it(
     booster = of.train(data.rows, data.value, of.regression)
     package = of.module.__name__
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportModelError, match=rf"needs the package {package}.*pip install"):
+    with pytest.raises(ArtefactError, match=rf"needs the package {package}.*pip install"):
         imported(of.file, booster.save_model)
 
 
@@ -320,5 +318,5 @@ def test_a_truncated_file_is_refused(data: Any, imported: Any, of: Library, tmp_
     booster = of.train(data.rows, data.value, of.regression)
     booster.save_model(tmp_path / f"whole-{of.file}")
     whole = (tmp_path / f"whole-{of.file}").read_bytes()
-    with pytest.raises(ImportModelError, match=r"incomplete|XGBoost cannot read it"):
+    with pytest.raises(ArtefactError, match=r"incomplete|XGBoost cannot read it"):
         imported(of.file, whole[: len(whole) // 2])

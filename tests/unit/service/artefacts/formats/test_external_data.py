@@ -18,8 +18,8 @@ from support.samples.onnx_graphs import (
 from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.artefacts.formats import onnx_file
 from tidegate.service.artefacts.import_cache import import_digest
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.model.artefact import ArtefactError
 
 
 def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_pa
         (found.path / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"]
     )
     (tmp_path / "w.bin").unlink()
-    with pytest.raises(ImportModelError, match=r"external data cannot be read: .*w\.bin"):
+    with pytest.raises(ArtefactError, match=r"external data cannot be read: .*w\.bin"):
         onnx_file.open_file(tmp_path / "wide.onnx", ModelSchema())
 
 
@@ -50,7 +50,7 @@ def test_external_data_with_an_impossible_name_is_refused(tmp_path: Path, locati
     file = tmp_path / "m.onnx"
     file.write_bytes(model.SerializeToString())
     assert import_digest(file)
-    with pytest.raises(ImportModelError, match="external data cannot be read"):
+    with pytest.raises(ArtefactError, match="external data cannot be read"):
         onnx_file.open_file(file, ModelSchema())
 
 

@@ -22,9 +22,9 @@ from support.samples.onnx_graphs import (
     values_of,
 )
 from tidegate.service.artefacts.formats import onnx_file
-from tidegate.service.artefacts.import_error import ImportModelError
 from tidegate.service.artefacts.import_model import main
 from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.model.artefact import ArtefactError
 
 PROBE = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
 
@@ -213,7 +213,7 @@ def test_several_outputs_are_values_unless_the_schema_names_one(imported: Any) -
         [("scores", FLOAT, ["rows", 3]), ("price", FLOAT, ["rows", 1])],
         {"a": WEIGHTS, "b": WEIGHT},
     )
-    with pytest.raises(ImportModelError, match="unclear which of the outputs scores, price"):
+    with pytest.raises(ArtefactError, match="unclear which of the outputs scores, price"):
         imported("two.onnx", model.SerializeToString(), schema='task = "regression"\n')
     schema = 'task = "regression"\noutput = "price"\n'
     found = imported("two.onnx", model.SerializeToString(), schema=schema)
@@ -249,7 +249,7 @@ def test_rows_with_other_columns_than_the_model_without_names_ask_for_a_schema(
     imported: Any,
 ) -> None:
     message = r"price.csv has 3 columns for features, and the model has 4 .*: write a schema.toml"
-    with pytest.raises(ImportModelError, match=message):
+    with pytest.raises(ArtefactError, match=message):
         imported("price.onnx", linear().SerializeToString(), rows="id,a,b,label\n1,2,3,4\n")
 
 
@@ -305,7 +305,7 @@ FIXED = make_model(
 def test_what_cannot_be_served_is_refused_with_the_reason(
     imported: Any, model: Any, message: str
 ) -> None:
-    with pytest.raises(ImportModelError, match=message):
+    with pytest.raises(ArtefactError, match=message):
         imported("odd.onnx", model.SerializeToString())
 
 
@@ -326,7 +326,7 @@ def test_what_cannot_be_served_is_refused_with_the_reason(
 def test_a_schema_that_does_not_fit_the_graph_is_refused(
     imported: Any, weights: Any, schema: str, message: str
 ) -> None:
-    with pytest.raises(ImportModelError, match=message):
+    with pytest.raises(ArtefactError, match=message):
         imported("odd.onnx", linear(weights).SerializeToString(), schema=schema)
 
 
@@ -335,5 +335,5 @@ def test_a_file_above_the_limit_of_protobuf_is_refused_unread(tmp_path: Path) ->
     with file.open("wb") as opened:
         opened.write(b"\x08")
         opened.truncate(10 * 2**30)  # sparse
-    with pytest.raises(ImportModelError, match="larger than 2 GiB"):
+    with pytest.raises(ArtefactError, match="larger than 2 GiB"):
         onnx_file.open_file(file, ModelSchema())

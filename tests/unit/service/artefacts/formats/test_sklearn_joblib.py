@@ -44,8 +44,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from support.samples.onnx_graphs import values_of
 from tidegate.monitoring.counting.reference import load_reference
-from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.model.artefact import REFERENCE
+from tidegate.service.model.artefact import REFERENCE, ArtefactError
 
 ROWS, VALUES = make_regression(200, 4, noise=5, random_state=0)
 COUNTS = np.abs(VALUES) / 50
@@ -162,20 +161,18 @@ def test_the_schema_forbids_missing_values(imported: Any) -> None:
     ids=["regressor", "classifier"],
 )
 def test_several_values_per_row_are_refused(imported: Any, model: Any) -> None:
-    with pytest.raises(ImportModelError, match="predicts 2 values per row: fit one model per"):
+    with pytest.raises(ArtefactError, match="predicts 2 values per row: fit one model per"):
         imported("two.joblib", model)
 
 
 def test_a_regressor_that_skl2onnx_cannot_convert_is_refused(imported: Any) -> None:
     model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1)
-    with pytest.raises(ImportModelError, match="TransformedTargetRegressor cannot be converted"):
+    with pytest.raises(ArtefactError, match="TransformedTargetRegressor cannot be converted"):
         imported("log.joblib", model.fit(ROWS, COUNTS))
 
 
 def test_a_task_in_the_schema_that_the_model_does_not_have_is_refused(imported: Any) -> None:
-    with pytest.raises(
-        ImportModelError, match="`task` is classification; the model's is regression"
-    ):
+    with pytest.raises(ArtefactError, match="`task` is classification; the model's is regression"):
         imported("m.joblib", Ridge().fit(ROWS, VALUES), schema='task = "classification"\n')
 
 
@@ -193,8 +190,8 @@ def test_a_class_of_a_package_that_is_missing_is_named(
     joblib.dump(Doubled().fit(ROWS, VALUES), tmp_path / "saved")
     content = (tmp_path / "saved").read_bytes()
     monkeypatch.delattr(module, "Doubled")
-    with pytest.raises(ImportModelError, match="must be in a module that can be imported"):
+    with pytest.raises(ArtefactError, match="must be in a module that can be imported"):
         imported("price.joblib", content)
     monkeypatch.delitem(sys.modules, "shop_models")
-    with pytest.raises(ImportModelError, match="needs the package shop_models, which is not"):
+    with pytest.raises(ArtefactError, match="needs the package shop_models, which is not"):
         imported("price.joblib", content)
