@@ -6,6 +6,7 @@ Nothing is allocated while requests are sent, and other threads can read without
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -161,22 +162,19 @@ class Recording:
 def to_csv(recording: Recording) -> Iterator[str]:
     """Return the lines of `requests.csv`, with the columns `COLUMNS`; missing values are empty."""
     yield ",".join(COLUMNS) + "\n"
-    response = recording.response_until("last-byte")
-    service, lag = recording.service, recording.lag
-    for row in range(len(recording)):
-        kind = REQUEST_KINDS[recording.kind[row]]
-        fields = (
-            *map(_decimal, (recording.planned[row], recording.sent[row], recording.finished[row])),
-            *(
-                kind,
-                str(ROWS_PER_REQUEST[kind]),
-                str(recording.status[row] or ""),
-                recording.error(row),
-            ),
-            *map(_decimal, (response[row], service[row], lag[row])),
-            recording.trace_id(row),
-            _decimal(recording.first_byte[row]),
-        )
+    kinds = [REQUEST_KINDS[number] for number in recording.kind.tolist()]
+    rows = range(len(recording))
+    columns = (
+        *map(_decimals, (recording.planned, recording.sent, recording.finished)),
+        kinds,
+        (str(ROWS_PER_REQUEST[kind]) for kind in kinds),
+        (str(status or "") for status in recording.status.tolist()),
+        map(recording.error, rows),
+        *map(_decimals, (recording.response_until("last-byte"), recording.service, recording.lag)),
+        map(recording.trace_id, rows),
+        _decimals(recording.first_byte),
+    )
+    for fields in zip(*columns, strict=True):
         yield ",".join(fields) + "\n"
 
 
@@ -240,5 +238,5 @@ def _kind(text: str) -> RequestKind:
     raise ValueError(f"unknown kind {text!r}")
 
 
-def _decimal(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.6f}"
+def _decimals(values: Floats) -> Iterator[str]:
+    return ("" if math.isnan(value) else f"{value:.6f}" for value in values.tolist())
