@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -94,8 +94,10 @@ def trivial_server() -> Iterator[str]:
         process.wait()
 
 
-def loadgen(folder: Path, url: str, rate: int, seconds: float) -> tuple[float, dict[str, Any]]:
-    """The CPU time of a run in seconds, and its summary."""
+def loadgen(
+    folder: Path, url: str, rate: int, seconds: float, before: Sequence[str] = ()
+) -> tuple[float, dict[str, Any]]:
+    """The CPU time of a run in seconds, and its summary; `before` is a command that runs it."""
     scenario = folder / "bench.toml"
     scenario.write_text(
         'name = "bench"\narrivals = "poisson"\nweights = { light = 1 }\n'
@@ -104,7 +106,16 @@ def loadgen(folder: Path, url: str, rate: int, seconds: float) -> tuple[float, d
     (folder / "rows.ndjson").write_text(ROW * 100)
     spent, shown = command_cpu_seconds(
         [
-            *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario), "--url", url),
+            *(
+                *before,
+                sys.executable,
+                "-m",
+                "tidegate.loadgen",
+                "run",
+                str(scenario),
+                "--url",
+                url,
+            ),
             *("--rows", str(folder / "rows.ndjson"), "--out", str(folder / "runs")),
         ]
     )

@@ -162,13 +162,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--requests", type=int, default=2000, help="requests per round")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each variant")
+    parser.add_argument("--only", choices=VARIANTS, help="run this one, and print nothing")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        variants = [make_variant(name, how, Path(folder)) for name, how in VARIANTS.items()]
+        names = [arguments.only] if arguments.only else VARIANTS
+        variants = [make_variant(name, VARIANTS[name], Path(folder)) for name in names]
         asyncio.run(measure(variants, arguments.requests, arguments.rounds))
         for variant in variants:
             variant.close()
-    save("telemetry", compared(variants))
+    if not arguments.only:
+        save("telemetry", compared(variants))
 
 
 if __name__ == "__main__":
