@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.plan import digest, make_plan, plan_csv
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, Until
 from tidegate.loadgen.plan.scenario import built_in, load_schedule
 from tidegate.loadgen.report.live_view import sparkline
 from tidegate.loadgen.terminal import Console, printable
@@ -29,8 +29,6 @@ app = typer.Typer(
     add_completion=False,
 )
 USAGE_ERROR = 2
-# As in `send.record`, which loads NumPy, and --help does not need it.
-Until: TypeAlias = Literal["last-byte", "first-byte"]
 
 Scenario = Annotated[
     str, typer.Argument(help="Name of a built-in scenario (see `list`), or path of a TOML file.")

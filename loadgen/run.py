@@ -28,16 +28,18 @@ from tidegate.loadgen.plan.bodies import (
     read_rows,
 )
 from tidegate.loadgen.plan.plan import digest, make_plan
-from tidegate.loadgen.plan.request_kinds import RequestKind
+from tidegate.loadgen.plan.request_kinds import RequestKind, Until
 from tidegate.loadgen.plan.scenario import load_schedule
+from tidegate.loadgen.report.figures import summarize
 from tidegate.loadgen.report.live_view import LiveView
 from tidegate.loadgen.report.page import write_report
 from tidegate.loadgen.report.replica_signals import Prometheus, PrometheusError, Signals
-from tidegate.loadgen.report.results import new_folder, write_run
-from tidegate.loadgen.report.summary import Setup, summarize
+from tidegate.loadgen.report.results import write_run
+from tidegate.loadgen.report.runs import new_folder
+from tidegate.loadgen.report.summary import Setup
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.report.verdict import exit_code, print_summary
-from tidegate.loadgen.send.record import Recording, Until
+from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.sender import JSON, Limits, OpenLoop, RequestForm
 from tidegate.loadgen.send.target import http_url, preflight, request_method, target_url
 

@@ -17,8 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tidegate.loadgen.report.figures import quantile
 from tidegate.loadgen.report.replica_signals import EXPRESSIONS, Prometheus, PrometheusError
-from tidegate.loadgen.report.summary import duration_text, quantile
+from tidegate.loadgen.report.summary import duration_text
 from tidegate.loadgen.send.record import Recording
 
 WINDOW_SECONDS: Final = 5.0

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tidegate.loadgen.report.plots import OVERVIEW, as_bytes, draw
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.results import REPORT, SERIES
+from tidegate.loadgen.report.runs import REPORT, SERIES
 from tidegate.loadgen.report.series import RunSeries, as_json, narrative, run_series
 from tidegate.loadgen.report.summary import Summary, duration_text
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme

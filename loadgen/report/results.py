@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
-from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.report import replica_signals
 from tidegate.loadgen.report.replica_signals import Signals
+from tidegate.loadgen.report.runs import LATEST, SUMMARY, read_summary
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.send import record
 from tidegate.loadgen.send.record import Recording
 
-SUMMARY: Final = "summary.json"
 REQUESTS: Final = "requests.csv"
 SIGNALS: Final = "signals.csv"
-REPORT: Final = "report.html"
-SERIES: Final = "series.json"
-LATEST: Final = "latest"
-
-
-def new_folder(out: Path, now: datetime) -> Path:
-    """Create the folder of a run, named after its time in UTC.
-
-    Raises:
-        UsageError: the folder cannot be created.
-    """
-    name = now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    for attempt in range(1, 1000):
-        folder = out / (name if attempt == 1 else f"{name}-{attempt}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if not out.is_dir():
-                raise UsageError(f"--out {out}: is not a folder") from None
-        except OSError as error:
-            raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
-        else:
-            return folder
-    raise UsageError(f"--out {out}: contains too many runs of {name}")
 
 
 def write_run(folder: Path, summary: Summary, recording: Recording, series: Signals) -> None:
@@ -61,17 +33,7 @@ def read_run(folder: Path) -> tuple[Summary, Recording, Signals]:
     Raises:
         UsageError: a file is missing or invalid; the message names it and the reason.
     """
-    path = folder / SUMMARY
-    try:
-        summary = Summary.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UsageError(
-            f"{folder} is not the folder of a run: {path}: {error.strerror}"
-        ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: invalid summary: {where}: {first['msg']}") from error
+    summary = read_summary(folder)
     recording = record.read_csv(folder / REQUESTS)
     recording.until = summary.until
     return summary, recording, replica_signals.read_csv(folder / SIGNALS)

@@ -11,10 +11,10 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, RequestKind
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, RequestKind, Until
 from tidegate.loadgen.report.replica_signals import Sample, Signals
 from tidegate.loadgen.report.summary import Summary
-from tidegate.loadgen.send.record import Floats, Mask, Recording, Until
+from tidegate.loadgen.send.record import Floats, Mask, Recording
 
 WIDTHS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 MAX_BINS: Final = 150

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tidegate.loadgen.report.results import REPORT
+from tidegate.loadgen.report.runs import REPORT
 from tidegate.loadgen.report.summary import Summary, duration_text
 
 GOOD: Final = 0

@@ -11,14 +11,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.plan import PlannedRequest
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, RequestKind
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, RequestKind, Until
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -29,7 +29,6 @@ COLUMNS: Final = (
     *("planned_s", "sent_s", "finished_s", "kind", "rows", "status", "error"),
     *("response_s", "service_s", "lag_s", "trace_id", "first_byte_s"),
 )
-Until: TypeAlias = Literal["last-byte", "first-byte"]
 HTTP_ERROR: Final = re.compile(r"HTTP \d+")
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
+from tidegate.loadgen.report.figures import summarize
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.series import RunSeries, run_series
-from tidegate.loadgen.report.summary import Setup, Summary, summarize
+from tidegate.loadgen.report.summary import Setup, Summary
 from tidegate.loadgen.send.record import Recording
 
 START: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

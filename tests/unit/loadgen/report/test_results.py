@@ -10,7 +10,8 @@ import pytest
 
 from support.samples.load_run import SIGNALS, recorded, summary_of
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.report.results import new_folder, read_run, write_run
+from tidegate.loadgen.report.results import read_run, write_run
+from tidegate.loadgen.report.runs import new_folder
 from tidegate.loadgen.send.record import to_csv
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from support.samples.load_run import recorded, refused_from, summary_of, unanswered
+from tidegate.loadgen.report.figures import achieved_ratio, quantile
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.summary import achieved_ratio, duration_text, quantile
+from tidegate.loadgen.report.summary import duration_text
 from tidegate.loadgen.send.record import Recording
 
 # The names that others rely on.
