@@ -21,6 +21,7 @@ from rich.table import Table
 from tidegate.demos.output import heading, result
 from tidegate.demos.running import run_module, wait_for_events
 from tidegate.settings import Settings
+from tidegate.stack.load import ROWS, load_arguments
 from tidegate.stack.supervisor.programs import console_url
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
@@ -81,11 +82,8 @@ def demo(settings: Settings) -> int:
 
 def _load_command(settings: Settings, runs: Path) -> list[str]:
     return [
-        *("tidegate.loadgen", "run", "seed", "--out", str(runs)),
-        *("--url", f"http://127.0.0.1:{settings.gateway.port}"),
-        *("--prometheus", f"http://127.0.0.1:{settings.prometheus.port}"),
-        *("--rows", str(settings.model.path / "samples.ndjson")),
-        *("--slo", str(settings.slo.latency_seconds), "--threshold", "failed<=0"),
+        *("tidegate.loadgen", *load_arguments(settings, "seed", runs)),
+        *("--rows", str(settings.model.path / ROWS), "--threshold", "failed<=0"),
     ]
 
 

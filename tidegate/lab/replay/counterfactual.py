@@ -16,7 +16,7 @@ from tidegate.autoscaler.policy_builder import build_policy, check_live
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy
-from tidegate.lab.replay.decisions import RecordedDecision
+from tidegate.lab.replay.decisions import WRAPPERS, RecordedDecision
 from tidegate.lab.replay.known_service import initial_state
 from tidegate.lab.replay.replay import wrap_as_recorded
 from tidegate.lab.replay.what_if import TickComparison, starts_new_run, what_if
@@ -24,8 +24,6 @@ from tidegate.settings import Settings
 
 # Recorded parameters that the other policy gets as well.
 CONTEXT_PARAMETERS: Final = ("slo_seconds", "slo_quantile", "stale_seconds", "until")
-# Recorded inputs of what wraps a policy.
-WRAPPERS: Final = ("zero", "schedule", "control")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,16 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from tidegate.autoscaler.audit.intervals import decision_of
 from tidegate.autoscaler.decision_event import DRY_RUN
 from tidegate.autoscaler.types import Signals
 from tidegate.events.event import Event
+from tidegate.store.search.event_lines import value_of
 
 DATASET: Final = "tidegate.decision"
 KNOWN_SIGNALS: Final = frozenset(one.name for one in fields(Signals))
+# Recorded inputs of what wraps a policy.
+WRAPPERS: Final = ("zero", "schedule", "control")
 # The resizer's; each of the others may be missing at a tick.
 COUNTS: Final = frozenset({"ready", "running", "desired"})
 
@@ -113,3 +117,35 @@ def read_decisions(
             )
             continue
         yield RecordedDecision(number, event, decision, Signals(**decision["signals"]))
+
+
+def shortened(events: Iterable[Event]) -> Iterator[Event]:
+    """The same decisions with what a log and a replay read of them; equal parts are one object.
+
+    Args:
+        events: newest first. Only the oldest one keeps its state, with which a replay begins.
+    """
+    same: dict[bytes, Any] = {}
+    newer: Event | None = None
+    for event in events:
+        if newer is not None:
+            yield _shortened(newer, same)
+        newer = event
+    if newer is not None:
+        yield newer
+
+
+def _shortened(event: Event, same: dict[bytes, Any]) -> Event:
+    decision = decision_of(event)
+    inputs = decision.get("inputs") or {}
+
+    def shared(value: Any) -> Any:
+        return same.setdefault(orjson.dumps(value), value)
+
+    kept = {name: shared(inputs[name]) for name in ("parameters", *WRAPPERS) if name in inputs}
+    state = shared({"left out": True} if decision.get("state") else {})
+    return {
+        **{name: event[name] for name in ("@timestamp", "message") if name in event},
+        "event": shared({"dataset": value_of(event, "event.dataset")}),
+        "tidegate": {"decision": {**decision, "inputs": kept, "state": state}},
+    }

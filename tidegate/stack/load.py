@@ -1,0 +1,49 @@
+"""Load for a stack: the command and the arguments of the load generator."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from tidegate.settings import Settings
+from tidegate.stack.supervisor.programs import url
+
+ROWS: Final = "samples.ndjson"
+"""The file of an artefact with rows that the model accepts."""
+
+
+def gateway(settings: Settings) -> str:
+    """The URL that gets the load."""
+    return url(settings.stack.host, settings.gateway.port)
+
+
+def load_arguments(settings: Settings, scenario: str, out: Path) -> list[str]:
+    """Those of a run against the gateway, beside `request_arguments`."""
+    return [
+        *("run", scenario, "--url", gateway(settings), "--out", str(out)),
+        *("--prometheus", url(settings.stack.host, settings.prometheus.port)),
+        *("--slo", str(settings.slo.latency_seconds)),
+    ]
+
+
+def request_arguments(settings: Settings, body: Path) -> list[str]:
+    """What is sent: the request of `verify.path` and `verify.body`, or the rows that came with the model.
+
+    Args:
+        settings: of the stack; an application of one's own gets `GET /` if they name no other request.
+        body: the file with the body, which the caller writes.
+    """
+    verify, rows = settings.verify, settings.model.path / ROWS
+    if verify.path and verify.body:
+        return ["--path", verify.path, "--body", str(body)]
+    if verify.path or settings.replica_program:
+        return ["--method", "GET", "--path", verify.path or "/"]
+    return ["--rows", str(rows)] if rows.is_file() else []
+
+
+def load_command(settings: Settings, scenario: str) -> str:
+    """The command that sends load from a terminal."""
+    requests = request_arguments(settings, Path("body.json"))
+    words = ["tidegate", "loadgen", "run", scenario, "--url", gateway(settings), *requests]
+    return shlex.join(words)
