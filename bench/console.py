@@ -46,20 +46,20 @@ from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Signals
 from tidegate.collector.run import GARBAGE_OBJECTS
-from tidegate.console import objective
 from tidegate.console.app import create_app
 from tidegate.console.pages.overview import CHARTS
-from tidegate.console.results import find
-from tidegate.console.search_request import SIZE as PAGE
-from tidegate.console.search_request import Wanted
+from tidegate.console.pages.search import SIZE as PAGE
+from tidegate.console.search_request import FACETS
 from tidegate.console.series import keys_of
 from tidegate.console.sources import open_sources
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.runtime.event_log import APP, EventLog, StreamWriter
 from tidegate.settings import load
+from tidegate.stack import objective
 from tidegate.stack.prometheus import prometheus_binary, promtool_binary
 from tidegate.store.base import DateHistogram, EventStore, SearchRequest
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
+from tidegate.store.search.browse import browse
 from tidegate.store.search.histograms import fitting_interval
 from tidegate.store.search.pages import page
 
@@ -138,8 +138,7 @@ def build(root: Path, count: int) -> None:
             print(f"{spent:.1f} µs/event from {before:,} to {size:,} events", flush=True)
             before = size
             with closing(EmbeddedReader(root)) as reader:
-                now = datetime.now(UTC)
-                times = measure(partial(find, reader, Wanted(since="7d"), now, facets=False))
+                times = measure(partial(browse, reader, last_week()))
                 search[size] = [wall * 1000 for wall, _ in times]
     growth = [statistics.median(cost[sizes[-1]])], [statistics.median(cost[sizes[0]])]
     found = [result(f"stored events: {n:,}", us, unit="µs/event") for n, us in cost.items()]
@@ -173,28 +172,30 @@ def first_events(count: int, made: Iterator[Event]) -> float:
         return store_events(store, count, made)
 
 
+def last_week() -> SearchRequest:
+    """The search of a page over the last week."""
+    now = datetime.now(UTC)
+    return SearchRequest(since=now - timedelta(days=7), until=now, size=PAGE)
+
+
 def searches(store: EventStore) -> dict[str, tuple[Callable[[], object], float]]:
     """Return what pages ask for, by name, and the seconds that it may take."""
-    now = datetime.now(UTC)
-    week = SearchRequest(since=now - timedelta(days=7), until=now + timedelta(minutes=1), size=PAGE)
-    wanted = Wanted(since="7d")
+    week = last_week()
     assert week.since is not None
     assert week.until is not None
-    last = replace(wanted, after=str(page(store, week).next))
     found: dict[str, tuple[Callable[[], object], float]] = {}
     for name, query in QUERIES.items():
         request = replace(week, query=query)
         histogram = DateHistogram(fitting_interval(week.since, week.until))
         counts = replace(request, size=0, aggregations={"time": histogram})
         # With the number of all, of those with an error, and the histogram.
-        first = partial(find, store, replace(wanted, q=query), now, facets=False)
-        found[f"first page: {name}"] = (first, PAGE_SECONDS)
+        found[f"first page: {name}"] = (partial(browse, store, request), PAGE_SECONDS)
         found[f"histogram: {name}"] = (partial(store.search, counts), HISTOGRAM_SECONDS)
     slowest = replace(week, sort="event.duration", stream="traces")
-    second = partial(find, store, last, now, facets=False)
+    second = partial(browse, store, week, after=page(store, week).next)
     found["second page: everything"] = (second, PAGE_SECONDS)
     found["slowest traces"] = (partial(store.search, slowest), math.inf)
-    found["first page and facets: everything"] = (partial(find, store, wanted, now), math.inf)
+    found["first page and facets: everything"] = (partial(browse, store, week, FACETS), math.inf)
     return found
 
 

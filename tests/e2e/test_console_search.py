@@ -99,7 +99,9 @@ def test_an_error_leads_to_its_trace_and_back(address: str, page: Page) -> None:
 def test_dragging_over_the_histogram_zooms(address: str, page: Page) -> None:
     failures = failures_of(page)
     page.goto(f"{address}/search")
-    box = page.locator("svg.histogram").bounding_box()
+    bars = page.locator("#histogram .u-over")
+    expect(bars).to_be_visible()
+    box = bars.bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * 0.5, y)
@@ -107,7 +109,7 @@ def test_dragging_over_the_histogram_zooms(address: str, page: Page) -> None:
     page.mouse.move(box["x"] + box["width"] - 1, y, steps=4)
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"since=20\d\d-.*until=20\d\d-"))
-    expect(page.locator("svg.histogram")).to_be_visible()
+    expect(bars).to_be_visible()
     assert failures == []
 
 

@@ -8,29 +8,19 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from tidegate.console.live import Live
 from tidegate.console.pages import load, model, overview, scaling, search, traces
 from tidegate.console.security import PUBLIC, Security
-from tidegate.console.site import FOLDER, Page, Site
+from tidegate.console.site import FOLDER, Site
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
 
-Routes = Callable[[Site], Sequence[BaseRoute]]
-"""The routes of a page, and of what its script asks for."""
-
-# The navigation: each page is a module and a template of the same name.
-PAGES: Final[tuple[tuple[Page, Routes], ...]] = (
-    (overview.PAGE, overview.routes),
-    (search.PAGE, search.routes),
-    (traces.PAGE, traces.routes),
-    (scaling.PAGE, scaling.routes),
-    (model.PAGE, model.routes),
-    (load.PAGE, load.routes),
-)
+# The navigation: each page is a module, with a template of the same name.
+PAGES: Final = (overview, search, traces, scaling, model, load)
 
 FAULT: Final = (
     "the console failed: tidegate search 'service.node.name:console AND event.action:fault'\n"
@@ -48,11 +38,11 @@ def create_app(
         tokens: those that are valid now; empty means that only this machine may ask.
     """
     live = Live(event_log.fault)
-    site = Site(sources, live, event_log, tuple(page for page, _ in PAGES))
+    site = Site(sources, live, event_log, tuple(one.PAGE for one in PAGES))
     routes = [
         Route(PUBLIC, _alive),
         Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
-        *(route for _, routes in PAGES for route in routes(site)),
+        *(route for one in PAGES for route in one.routes(site)),
     ]
 
     async def fault(request: Request, error: Exception) -> Response:

@@ -6,22 +6,18 @@ import csv
 import io
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
-from tidegate.settings import Settings
-from tidegate.stack.supervisor.programs import url
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
 from tidegate.store.requests import has_terms
 from tidegate.store.search.event_lines import text_of, value_of
 from tidegate.store.search.event_lines import time_of as microseconds_of
 
-LEVELS: Final = {"error": "bad", "fatal": "bad", "warn": "warn", "warning": "warn"}
 _LONG: Final = ("error.stack_trace", "message")  # with their line ends
 # What events of one kind have in common.
 _ALIKE: Final = (
@@ -32,20 +28,13 @@ _ALIKE: Final = (
 _FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # also in full width
 
 
-def tone(event: Event) -> str:
-    """Return the class of the color of a line; empty if its level is usual."""
-    return LEVELS.get(text_of(event, "log.level").lower(), "")
-
-
 def time_of(event: Event) -> str:
     """Return `@timestamp` in UTC with milliseconds; as it is written if it is no time."""
     at = microseconds_of(event)
-    return text_of(event, "@timestamp") if at is None else iso(time_ranges.to_datetime(at))
-
-
-def iso(time: datetime) -> str:
-    """Return a time in UTC with milliseconds."""
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if at is None:
+        return text_of(event, "@timestamp")
+    time = time_ranges.to_datetime(at).isoformat(timespec="milliseconds")
+    return time.replace("+00:00", "Z")
 
 
 def seconds_of(event: Event) -> float:
@@ -73,12 +62,12 @@ def cell(value: object) -> str:
     return printable(str(value))
 
 
-def rows_of(event: Event) -> list[tuple[str, str, str]]:
-    """Return the name, the text and the condition of each field; no condition if no query can have it."""
-    return [
-        (name, cell(value) if name not in _LONG else str(value), _condition(name, value))
-        for name, value in sorted(_fields_of(event))
-    ]
+def rows_of(event: Event) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the text and the condition of each field; no condition if no query can have it."""
+    for name, value in sorted(_fields_of(event)):
+        plain = not isinstance(value, dict | list) and value not in (None, "") and has_terms(name)
+        text = str(value) if name in _LONG else cell(value)
+        yield name, text, condition(name, written(value)) if plain else ""
 
 
 def _fields_of(event: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -89,12 +78,6 @@ def _fields_of(event: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
                 yield f"{name}.{below}", item
         else:
             yield name, value
-
-
-def _condition(name: str, value: object) -> str:
-    if isinstance(value, dict | list) or value in (None, "") or not has_terms(name):
-        return ""
-    return condition(name, written(value))
 
 
 def written(value: object) -> str:
@@ -115,17 +98,6 @@ def command(query: str, since: str, until: str) -> str:
     # After `--` a query that begins with `-` is no option.
     options = ["--since", since, *(["--until", until] if until else [])]
     return shlex.join(["tidegate", "search", *options, "--", query])
-
-
-def load(settings: Settings, scenario: str) -> str:
-    """Return the command that sends requests to the service."""
-    gateway = url(settings.stack.host, settings.gateway.port)
-    words = ["tidegate", "loadgen", "run", scenario, "--url", gateway]
-    if settings.replica_program:
-        words += ["--method", "GET", "--path", "/"]
-    elif (rows := settings.model.path / "samples.ndjson").is_file():
-        words += ["--rows", str(rows)]
-    return shlex.join(words)
 
 
 def pretty(value: object) -> str:

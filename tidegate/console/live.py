@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
 
 from tidegate.runtime.keep_running import OnFault
 
@@ -19,7 +17,6 @@ from tidegate.runtime.keep_running import OnFault
 RETRY_MILLISECONDS: Final = 1000
 # Longer than anything is held.
 HELD_SECONDS: Final = 60.0
-HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
 Read = Callable[[], Awaitable[T]]
@@ -29,10 +26,14 @@ Update = Callable[[T], Mapping[str, Any]]
 
 @dataclass(slots=True, eq=False)
 class _Reading:
-    """What is read, or was: when that began on a monotonic clock, and what the streams send of it."""
+    """What is read, or was: when that began on a monotonic clock, and what the streams send of it.
+
+    The fault of one that failed passes to the next, so that it is reported once.
+    """
 
     began: float
     value: asyncio.Future[Any]
+    fault: str
     frame: bytes = b""
 
     def serves(self, after: float) -> bool:
@@ -49,7 +50,6 @@ class Live:
         """Store what reports an exception of a read for a stream."""
         self._on_fault = on_fault
         self._readings: dict[Hashable, _Reading] = {}
-        self._faults: dict[str, str] = {}
         self._closed = asyncio.Event()
 
     def close(self) -> None:
@@ -73,34 +73,22 @@ class Live:
         now, held = time.monotonic(), self._readings
         found = held.get(key)
         if found is None or not found.serves(now - seconds):
-            found = _Reading(now, asyncio.ensure_future(read()))
+            found = _Reading(now, asyncio.ensure_future(read()), found.fault if found else "")
             kept = {name: one for name, one in held.items() if now - one.began < HELD_SECONDS}
             self._readings = {**kept, key: found}
-            self._faults = {name: text for name, text in self._faults.items() if name in held}
         return found
 
-    def response(
-        self, request: Request, name: str, read: Read[T], seconds: float, update: Update[T]
-    ) -> Response:
-        """The stream of a tab; without a body for HEAD, which would otherwise read until the client leaves.
+    async def frames(
+        self, name: str, read: Read[T], seconds: float, update: Update[T]
+    ) -> AsyncIterator[bytes]:
+        """The stream of a tab: each new result as a server-sent event; a slow tab skips those in between.
 
         Args:
-            request: of the tab.
             name: the key of what is read: tabs with the same one share each read, and pages that `get` it.
             read: reads what the page shows; an exception of it ends nothing.
             seconds: the interval between two reads.
             update: what to send of it, as a JSON object.
         """
-        kind = "text/event-stream"
-        if request.method == "HEAD":
-            return Response(headers=HEADERS, media_type=kind)
-        frames = self.frames(name, read, seconds, update)
-        return StreamingResponse(frames, media_type=kind, headers=HEADERS)
-
-    async def frames(
-        self, name: str, read: Read[T], seconds: float, update: Update[T]
-    ) -> AsyncIterator[bytes]:
-        """Each new result as a server-sent event; a slow tab skips those in between."""
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
         sent = b""
         while not self._closed.is_set():
@@ -108,22 +96,18 @@ class Live:
             try:
                 value = await asyncio.shield(reading.value)
                 frame = reading.frame = reading.frame or _frame(update(value))
-                self._faults.pop(name, None)
+                reading.fault = ""
             except Exception as error:  # noqa: BLE001 - whatever it is, every tab says it
-                frame = self._fault(name, error, seconds)
+                if reading.fault != (text := repr(error)):
+                    reading.fault = text
+                    self._on_fault(name, error, seconds)
+                frame = _frame({"problems": {"Console": f"{FAULT}: {text}"}})
             if frame is not sent:
                 yield (sent := frame)
             with suppress(TimeoutError):
                 left = reading.began + seconds - time.monotonic()
                 # A read that takes longer than its interval must not be all that a thread does.
                 await asyncio.wait_for(self._closed.wait(), max(seconds / 2, left))
-
-    def _fault(self, name: str, error: Exception, seconds: float) -> bytes:
-        text = repr(error)
-        if self._faults.get(name) != text:  # once, and not each time
-            self._faults[name] = text
-            self._on_fault(name, error, seconds)
-        return _frame({"problems": [{"source": "Console", "text": f"{FAULT}: {text}"}]})
 
 
 def _frame(update: Mapping[str, Any]) -> bytes:

@@ -55,9 +55,10 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings, prometheus: str) -> None:
-    tokens = _tokens(settings)
-    with requires_port(SETTING, settings.console.port):
-        listener = _listen(settings.stack.host, settings.console.port)
+    tokens, host, port = _tokens(settings), settings.stack.host, settings.console.port
+    with requires_port(SETTING, port):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
     with closing(EventLog.to_files(settings, NAME, APP)) as event_log:
         async with open_sources(settings, prometheus) as sources:
             app, live = create_app(sources, event_log, tokens)
@@ -79,11 +80,6 @@ async def _serve(settings: Settings, prometheus: str) -> None:
                 live.close()
                 server.should_exit = True
                 await serving
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
 
 
 def _tokens(settings: Settings) -> Callable[[], Sequence[str]]:

@@ -18,7 +18,6 @@ FACETS: Final = (
     *("log.level", "event.dataset", "event.outcome", "http.response.status_code"),
     *("service.node.name", "error.type"),
 )
-SIZE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -32,6 +33,7 @@ READING: Final = frozenset({"GET", "HEAD"})
 PUBLIC: Final = "/live"
 
 
+@dataclass(frozen=True, slots=True)
 class Security:
     """Refuses what is not allowed, and adds the headers that limit what a page may do.
 
@@ -39,23 +41,17 @@ class Security:
     name resolves to this machine (DNS rebinding) sends its own name as the host. With tokens each request
     needs one, as the password of HTTP's Basic scheme or as a bearer token. A request that changes something
     must come from a page of the console.
+
+    Attributes:
+        app: the application.
+        tokens: those that are valid now; empty means that only this machine may ask.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Callable[[], Sequence[str]]) -> None:
-        """Store them.
-
-        Args:
-            app: the application.
-            tokens: those that are valid now; empty means that only this machine may ask.
-        """
-        self._app = app
-        self._tokens = tokens
+    app: ASGIApp
+    tokens: Callable[[], Sequence[str]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,18 +61,15 @@ class Security:
             await send(message)
 
         refusal = None if scope["path"] == PUBLIC else self._refusal(scope)
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        await (refusal or self.app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        tokens = self._tokens()
+        headers, tokens = Headers(scope=scope), self.tokens()
+        host, given = headers.get("host", ""), _given(headers).encode()
         if not tokens and not is_loopback(_split(f"//{host}").hostname or ""):
             text = f"the console answers at 127.0.0.1 or localhost, not at {host!r}"
             return PlainTextResponse(text, 421)
-        if tokens and not any(
-            hmac.compare_digest(_given(headers).encode(), each.encode()) for each in tokens
-        ):
+        if tokens and not any(hmac.compare_digest(given, each.encode()) for each in tokens):
             text = "the console needs its token (console.token_file) as the password"
             challenge = {"WWW-Authenticate": 'Basic realm="Tidegate console", charset="UTF-8"'}
             return PlainTextResponse(text, 401, challenge)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.requests import Request
 
@@ -18,15 +17,10 @@ LAST: Final = "20s"
 LABELS: Final = ("state", "model", "version")
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A range that a person may choose.
+class Range(NamedTuple):
+    """A range that a person may choose, by its name in an address.
 
-    Attributes:
-        name: what an address calls it.
-        seconds: its length.
-        step: between two samples, in seconds.
-        until: its end, in seconds since 1970; 0 is now.
+    Its length and the step between two samples are in seconds, its end is in seconds since 1970; 0 is now.
     """
 
     name: str
@@ -54,17 +48,13 @@ def chosen_range(request: Request, names: Iterable[str] = RANGES) -> Range:
     name, until = (request.query_params.get(one, "") for one in ("range", "until"))
     end = time_ranges.microseconds(until) if until else None
     found = RANGES[name if name in names else DEFAULT]
-    return replace(found, until=end / 1e6) if end and end > 0 else found
+    return found._replace(until=end / 1e6) if end and end > 0 else found
 
 
 def chart(title: str, lines: Mapping[str, str], **options: Any) -> dict[str, Any]:
-    """A chart of a page, as `Spec` of static/chart.js.
+    """A chart of a page, as `Spec` of static/chart.js, by the key of each line, as of `read_lines`.
 
-    Args:
-        title: what it shows.
-        lines: the key of each line by its legend, as of `read_lines`. The name of a series alone stands for
-            all of its lines, such as one for each version of a model.
-        options: more of `Spec`.
+    The name of a series alone stands for all of its lines, such as one for each version of a model.
     """
     return {"title": title, "series": [(key, name) for name, key in lines.items()], **options}
 
@@ -100,7 +90,8 @@ async def read_lines(
     """
     end = now // span.step * span.step
     begin = end - span.seconds
-    query = selector((key.partition(" ")[0] for key in keys), last)
+    names = "|".join(sorted({key.partition(" ")[0] for key in keys}))
+    query = f'last_over_time({{__name__=~"{names}"}}[{last}])'
     count = span.seconds // span.step + 1
     columns: dict[str, list[float | None]] = {}
     for one in await prometheus.query_range(query, begin, end, span.step):
@@ -110,8 +101,3 @@ async def read_lines(
             if math.isfinite(value):
                 column[round((at - begin) / span.step)] = value
     return {"times": [begin + step * span.step for step in range(count)], "values": columns}
-
-
-def selector(names: Iterable[str], last: str = LAST) -> str:
-    """The query for all series with these names."""
-    return f'last_over_time({{__name__=~"{"|".join(sorted({*names}))}"}}[{last}])'

@@ -1,4 +1,4 @@
-"""The pages of the console: their table, and how a template becomes a response."""
+"""The pages of the console: how a template becomes a response, and what a form changes."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from tidegate.console import event_view
 from tidegate.console.live import Live
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
+from tidegate.stack.load import load_command
 from tidegate.stack.snapshot import duration
 from tidegate.store.query.literals import condition
 from tidegate.store.search import event_lines, waterfall
 
+STREAM: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 FOLDER: Final = Path(__file__).parent
-MAX_FORM_BYTES: Final = 10_000
 C = TypeVar("C")
+Change = Callable[[Mapping[str, str]], Awaitable[tuple[str, str] | None]]
+"""Gets the fields of a form that are not empty, and returns the action and the sentence of the event that
+records the change; None if there was none. A ValueError or OSError says why it is refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """An entry of the navigation.
-
-    Attributes:
-        name: of the template, `<name>.html.j2`.
-        path: of its URL.
-        title: what a person reads.
-    """
+class Page(NamedTuple):
+    """An entry of the navigation: the name of its template, its path, and its title."""
 
     name: str
     path: str
@@ -78,16 +80,28 @@ class Site:
     templates: Environment = field(default_factory=environment)
 
     def __post_init__(self) -> None:
-        """Let the templates say how to send requests."""
-        self.templates.globals["load"] = partial(event_view.load, self.sources.settings)
+        """Let every template use what the settings say."""
+        settings = self.sources.settings
+        self.templates.globals |= {
+            "pages": self.pages,
+            "settings": settings,
+            "service": settings.service.name,
+            "requests": self.requests,
+            "load": partial(load_command, settings),
+        }
+
+    @property
+    def requests(self) -> str:
+        """The dataset that has an event for each request: another program writes none, the gateway does."""
+        return "tidegate.access" if self.sources.settings.replicas.command else "tidegate.request"
+
+    def html(self, page: Page, /, **values: Any) -> str:
+        """A page, or one below it, such as a trace."""
+        return self.templates.get_template(f"{page.name}.html.j2").render(page=page, **values)
 
     def render(self, page: Page, /, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """A page, or one below it, such as a trace."""
-        template = self.templates.get_template(f"{page.name}.html.j2")
-        text = template.render(
-            page=page, pages=self.pages, service=self.service, requests=self.requests, **values
-        )
-        return HTMLResponse(text, status)
+        """The same as a response."""
+        return HTMLResponse(self.html(page, **values), status)
 
     def live_page(
         self,
@@ -99,67 +113,47 @@ class Site:
         """The routes of a page and of its updates.
 
         Args:
-            page: it; an update replaces the blocks of its template.
+            page: it; an update has it whole, and replaces the elements `[data-block]` that changed.
             choice: what an address chooses, such as a range of time; tabs with the same choice share updates.
             read: what the template shows; `problems`, and `chart`, which the charts show.
             seconds: between two updates.
         """
 
-        def name(chosen: C) -> str:
-            return f"{page.name} {chosen}"
+        def asked(request: Request) -> tuple[str, Callable[[], Awaitable[dict[str, Any]]]]:
+            chosen = choice(request)
+            return f"{page.name} {chosen}", partial(read, chosen)
 
         async def show(request: Request) -> Response:
-            chosen = choice(request)
-            values = await self.live.get(name(chosen), seconds / 2, partial(read, chosen))
-            return self.render(page, **values)
+            name, reading = asked(request)
+            return self.render(page, **await self.live.get(name, seconds / 2, reading))
 
         async def live(request: Request) -> Response:
-            chosen = choice(request)
-            reading = partial(read, chosen)
-            return self.live.response(request, name(chosen), reading, seconds, update)
+            frames = self.live.frames(*asked(request), seconds, update)
+            return StreamingResponse(frames, media_type="text/event-stream", headers=STREAM)
 
         def update(values: dict[str, Any]) -> Mapping[str, Any]:
             told = {one: values[one] for one in ("problems", "chart")}
-            return {**told, "blocks": self.blocks(page, **values)}
+            return {**told, "page": self.html(page, **values)}
 
         return [Route(page.path, show), Route(f"/{page.name}/live", live)]
 
-    def changed(self, page: Page, action: str, message: str) -> Response:
-        """Record what a person changed in a page, and lead back to it: it shows the change at once."""
-        self.event_log.record(action, message)
-        self.live.forget(page.name)
-        return RedirectResponse(page.path, 303)
+    def form(self, page: Page, path: str, change: Change) -> list[Route]:
+        """The route of a form of a page, which then shows the change; none without `console.control`."""
 
-    def blocks(self, page: Page, /, **values: Any) -> dict[str, str]:
-        """The HTML of the blocks of a page, by name: what a live page replaces."""
-        template = self.templates.get_template(f"{page.name}.html.j2")
-        own = template.blocks.keys() - self.templates.get_template("layout.html.j2").blocks
-        context = template.new_context({"page": page, "service": self.service, **values})
-        return {name: "".join(template.blocks[name](context)).strip() for name in own}
+        async def post(request: Request) -> Response:
+            try:
+                # What is not UTF-8 is replaced, and refused as a value.
+                body = (await request.body()).decode(errors="replace")
+                done = await change(dict(parse_qsl(body)))
+            except (ValueError, OverflowError, OSError) as error:
+                return PlainTextResponse(f"nothing was changed: {error}", 422)
+            if done:
+                self.event_log.record(*done)
+                self.live.forget(page.name)
+            return RedirectResponse(page.path, 303)
 
-    @property
-    def service(self) -> str:
-        """The name of the service."""
-        return self.sources.settings.service.name
-
-    @property
-    def requests(self) -> str:
-        """The dataset that has an event for each request: another program writes none, the gateway does."""
-        return "tidegate.access" if self.sources.settings.replicas.command else "tidegate.request"
-
-
-async def read_form(request: Request) -> Mapping[str, str]:
-    """The fields by name, without empty ones; what is not UTF-8 is replaced, and refused as a value.
-
-    Raises:
-        HTTPException: the body is too large.
-    """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise HTTPException(413, f"a form has at most {MAX_FORM_BYTES} bytes")
-    return dict(parse_qsl(body.decode(errors="replace")))
+        control = self.sources.settings.console.control
+        return [Route(path, post, methods=["POST"])] if control else []
 
 
 def clock(seconds: float) -> str:
@@ -178,7 +172,7 @@ def milliseconds(seconds: float | None) -> str:
 FILTERS: Final[Sequence[Callable[..., Any]]] = (
     *(clock, milliseconds, duration, waterfall.span_of),
     *(event_lines.text_of, event_lines.value_of, event_lines.shown_error),
-    *(event_lines.shown_own_fields, event_view.time_of, event_view.seconds_of, event_view.tone),
+    *(event_lines.shown_own_fields, event_view.time_of, event_view.seconds_of, event_lines.tone),
     *(event_view.cell, event_view.request_of, event_view.queued, event_view.rows_of),
     *(event_view.written, event_view.pretty),
 )

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import aiohttp
 
-from tidegate.console.remote_status import read_status
-from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.snapshot import Snapshot, fetch_headline
-from tidegate.stack.supervisor.control_client import ControlError, fetch_status
+from tidegate.stack.remote_status import read_status
+from tidegate.stack.snapshot import Snapshot, take_snapshot
+from tidegate.stack.supervisor.control_client import fetch_status
 from tidegate.stack.supervisor.programs import url
-from tidegate.store.base import (
-    EventStore,
-    QueryError,
-    SearchRequest,
-    SearchResult,
-    StoreUnavailableError,
-)
+from tidegate.store.base import EventStore, SearchRequest, SearchResult
 from tidegate.store.kinds import open_store
 
 T = TypeVar("T")
-D = TypeVar("D")
 # A search of the embedded store uses a processor: two leave the others to the service.
 THREADS: Final = 2
 # A search whose cost no person decides, such as that of the last decisions, does not wait for theirs.
 SHORT_THREADS: Final = 1
 PROMETHEUS_SECONDS: Final = 3.0
-NAMES: Final[dict[type[Exception], str]] = {
-    ControlError: "Supervisor",
-    HttpError: "Prometheus",
-    StoreUnavailableError: "Event store",
-    QueryError: "Event store",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +41,6 @@ class Sources:
         threads: for searches of a query that a person wrote, and other calls that may take long.
         short_threads: for searches that the pages themselves need.
         supervised: whether a supervisor runs the stack; otherwise Prometheus tells its status.
-        exporting: held while a page of an export is read.
     """
 
     settings: Settings
@@ -63,17 +48,11 @@ class Sources:
     store: EventStore
     threads: ThreadPoolExecutor
     short_threads: ThreadPoolExecutor
-    exporting: asyncio.Lock
     supervised: bool
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """The result of a call that blocks."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call)
-
-    async def export(self, call: Callable[[], T]) -> T:
-        """The result of a call for an export: one at a time, so that the others have a thread."""
-        async with self.exporting:
-            return await self.in_thread(call)
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """Search events for a page, with a query that takes no long time.
@@ -98,34 +77,7 @@ class Sources:
             else await read_status(self.prometheus, self.settings)
         )
         # No page shows the log: its end is 256 kB, which would be read each second.
-        return Snapshot(
-            status, await fetch_headline(self.prometheus.session, status.prometheus), ()
-        )
-
-
-@dataclass(slots=True)
-class Problems:
-    """Collects the sources that do not answer: a page shows what the others say, and names these.
-
-    Attributes:
-        found: the name of each source, and what is wrong; a source once.
-    """
-
-    found: list[dict[str, str]] = field(default_factory=list)
-
-    async def of(self, reading: Awaitable[T], default: D) -> T | D:
-        """What is read; the default if its source does not answer."""
-        try:
-            return await reading
-        except tuple(NAMES) as error:
-            self.add(error)
-            return default
-
-    def add(self, error: Exception) -> None:
-        """Add the error of a source."""
-        source = next(name for kind, name in NAMES.items() if isinstance(error, kind))
-        if not any(one["source"] == source for one in self.found):
-            self.found.append({"source": source, "text": str(error)})
+        return await take_snapshot(status, self.prometheus.session)
 
 
 def between(begin: float, end: float, query: str, **wanted: Any) -> SearchRequest:
@@ -156,6 +108,5 @@ async def open_sources(settings: Settings, prometheus: str = "") -> AsyncIterato
                 store,
                 threads,
                 short_threads,
-                asyncio.Lock(),
                 supervised=not prometheus,
             )

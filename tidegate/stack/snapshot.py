@@ -12,6 +12,7 @@ import aiohttp
 from tidegate.runtime.event_log import Entry
 from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import Prometheus
+from tidegate.stack import objective
 from tidegate.stack.supervisor.recent_output import last_decisions
 from tidegate.stack.supervisor.status import StackStatus
 
@@ -28,7 +29,8 @@ class Snapshot:
 
     Attributes:
         status: what the supervisor says.
-        headline: the current values of the recorded series by name; empty if Prometheus does not answer.
+        headline: the current values of the recorded series by name, also those of `objective.py`; empty if
+            Prometheus does not answer.
         log: the last entries of the stack's log and of the autoscaler's decisions, oldest first.
     """
 
@@ -38,17 +40,18 @@ class Snapshot:
 
 
 async def take_snapshot(
-    status: StackStatus, session: aiohttp.ClientSession, logs: Path
+    status: StackStatus, session: aiohttp.ClientSession, logs: Path | None = None
 ) -> Snapshot:
     """The snapshot of a stack with this status.
 
     Args:
         status: what its supervisor said now.
         session: for the queries to its Prometheus.
-        logs: the folder of its event files.
+        logs: the folder of its event files; without it the log has no decisions.
     """
     headline = await fetch_headline(session, status.prometheus)
-    return Snapshot(status, headline, recent_log(status, last_decisions(logs, LOG_LINES)))
+    decisions = last_decisions(logs, LOG_LINES) if logs else ()
+    return Snapshot(status, headline, recent_log(status, decisions))
 
 
 def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
@@ -58,7 +61,9 @@ def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
 
 async def fetch_headline(session: aiohttp.ClientSession, prometheus: str) -> dict[str, float]:
     """The current values by series name, without NaN (no arrivals); empty if Prometheus does not answer."""
-    expression = f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'
+    names = "|".join((ARRIVALS, LATENCY, QUEUE, *objective.NAMES))
+    # Some rules run each 15 s, and Prometheus forgets a sample earlier (`--query.lookback-delta`).
+    expression = f'last_over_time({{__name__=~"{names}"}}[20s])'
     try:
         return await Prometheus(session, prometheus, TIMEOUT_SECONDS).values(expression)
     except HttpError:

@@ -22,14 +22,16 @@ class QueryError(ValueError):
 
     Attributes:
         reason: why, without the place.
-        position: of the first wrong character in the query, from 0; None if it is not known.
+        place: where the wrong part of the query begins and ends; None if it is not known.
     """
 
-    def __init__(self, message: str, *, reason: str = "", position: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, reason: str = "", place: tuple[int, int] | None = None
+    ) -> None:
         """Store the message and what it consists of."""
         super().__init__(message)
         self.reason = reason or message
-        self.position = position
+        self.place = place
 
 
 class StoreUnavailableError(RuntimeError):

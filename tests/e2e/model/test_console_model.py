@@ -80,7 +80,8 @@ def test_it_shows_the_watched_model_of_an_application(
     folder = ROOT / "examples" / "own-app"
     service = {"app": "desk.main:app", "app_dir": str(folder)}
     console = {**CONSOLE, "control": True, "runs_dir": str(tmp_path / "runs")}
-    stack = prepared(tmp_path, artefact, service=service, console=console)
+    verify = {"path": "/tickets", "body": json.dumps({"text": "where is my invoice"})}
+    stack = prepared(tmp_path, artefact, service=service, console=console, verify=verify)
     # Nothing but the application names the service.
     stack.environment["TIDEGATE_CONFIG"] = str(tmp_path / "tidegate.toml")
     (tmp_path / "tidegate.toml").touch()
@@ -95,8 +96,6 @@ def test_it_shows_the_watched_model_of_an_application(
         expect(page).to_have_title("Load · desk · Tidegate")
         page.get_by_label("Constant rate").fill("5")
         page.get_by_role("spinbutton", name="for").fill("3")
-        page.get_by_label("Path").fill("/tickets")
-        page.get_by_label("JSON body").fill(json.dumps({"text": "where is my invoice"}))
         page.get_by_role("button", name="Start").click()
         row = page.locator("[data-block=runs] tbody tr")
         expect(row.locator("td").nth(1)).to_have_text("constant")

@@ -13,10 +13,10 @@ import pytest
 
 from support.eventually import eventually
 from support.processes.prometheus_of_samples import prometheus_of_samples
-from tidegate.console.remote_status import read_status
 from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import load
+from tidegate.stack.remote_status import read_status
 from tidegate.stack.supervisor.status import StackStatus
 
 pytestmark = pytest.mark.integration

@@ -9,11 +9,11 @@ from httpx import URL
 
 from support.harnesses.store_scene import Scene
 from tidegate.console.event_view import written
-from tidegate.console.results import find
 from tidegate.console.search_request import Wanted
 from tidegate.store.base import Terms
 from tidegate.store.own_fields import NAMES
 from tidegate.store.query.literals import condition
+from tidegate.store.search.browse import browse
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,8 @@ def test_the_values_of_an_own_field_are_counted(
 def test_the_console_shows_them_as_facets_whose_addresses_find_the_same(quotes: Scene) -> None:
     since, until = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in quotes.day().values())
     wanted = Wanted(since=since, until=until, facets=("tidegate.city", "tidegate.vip", "message"))
-    city, vip, message = find(quotes.store, wanted, datetime.now(UTC)).facets.values()
+    request = wanted.request(datetime.now(UTC), size=10)
+    city, vip, message = browse(quotes.store, request, wanted.facets).facets.values()
     assert city is not None
     assert vip is not None
     assert {written(one.key): one.count for one in city} == {"Kyiv": 1, "Lviv": 1, "5": 1}
@@ -111,8 +112,8 @@ def test_the_console_shows_them_as_facets_whose_addresses_find_the_same(quotes: 
     assert {written(one.key) for one in vip} == {"true", "false"}
     for one in vip:
         address = wanted.with_condition(condition("tidegate.vip", written(one.key)))
-        narrowed = Wanted.of(URL(address).params)
-        assert find(quotes.store, narrowed, datetime.now(UTC), facets=False).total == 1
+        narrowed = Wanted.of(URL(address).params).request(datetime.now(UTC), size=10)
+        assert browse(quotes.store, narrowed).total == 1
 
 
 def test_the_names_of_own_fields_can_be_listed(quotes: Scene) -> None:

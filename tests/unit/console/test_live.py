@@ -8,13 +8,9 @@ from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any, cast
 
-import httpx
 import pytest
 from jinja2 import DictLoader, Environment
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from tidegate.console.live import Live
 from tidegate.console.site import Page, Site
@@ -48,7 +44,7 @@ class Source:
 
 def page_of(source: Source) -> Callable[[str], Awaitable[dict[str, Any]]]:
     async def read(_: str) -> dict[str, Any]:
-        return {**await source.read(), "problems": [], "chart": None}
+        return {**await source.read(), "problems": {}, "chart": None}
 
     return read
 
@@ -81,7 +77,7 @@ async def test_a_read_that_raises_ends_no_stream_and_every_tab_says_so() -> None
     async with asyncio.timeout(30), aclosing(source.tab()) as tab:
         _, first, problem, third = [await anext(tab) for _ in range(4)]
     assert (first, third) == (b'data: {"read":1}\n\n', b'data: {"read":3}\n\n')
-    assert b'"source":"Console"' in problem
+    assert b'"Console":"' in problem
     assert b"unexpected" in problem
     assert [str(error) for error in source.faults] == ["unexpected"]
 
@@ -101,7 +97,7 @@ async def test_what_is_no_json_is_a_fault_and_ends_no_stream() -> None:
     odd = source.live.frames("page", source.read, INTERVAL, lambda _: {1: 2})  # type: ignore[dict-item]
     async with asyncio.timeout(30), aclosing(cast("AsyncGenerator[bytes]", odd)) as tab:
         _, *problems = [await anext(tab) for _ in range(3)]
-    assert all(b'"source":"Console"' in one for one in problems)
+    assert all(b'"Console":"' in one for one in problems)
     assert [type(error) for error in source.faults] == [TypeError]
 
 
@@ -126,10 +122,7 @@ async def test_an_update_is_not_older_than_the_page_that_a_tab_shows(
     source, now = Source(), [0.0]
     source.fails = set()
     monkeypatch.setattr("tidegate.console.live.time", SimpleNamespace(monotonic=lambda: now[0]))
-    layout = "{% block content %}{% endblock %}"
-    own = "{% block own %}{{ read }}{% endblock %}"
-    files = {"layout.html.j2": layout, "page.html.j2": layout.replace("%}{%", f"%}}{own}{{%")}
-    templates = Environment(loader=DictLoader(files))
+    templates = Environment(loader=DictLoader({"page.html.j2": "{{ read }}"}))
     sources = SimpleNamespace(settings=Settings())
     site = Site(cast("Any", sources), source.live, cast("Any", None), (), templates)
     show, live = site.live_page(
@@ -142,11 +135,11 @@ async def test_an_update_is_not_older_than_the_page_that_a_tab_shows(
         return cast("AsyncGenerator[bytes]", answer.body_iterator)
 
     async with aclosing(await tab()) as other:
-        assert b'"own":"1"' in [await anext(other) for _ in range(2)][1]
+        assert b'"page":"1"' in [await anext(other) for _ in range(2)][1]
         now[0] = 40.0
         assert (await show.endpoint(request)).body == b"2"
         async with aclosing(await tab()) as opened:
-            assert b'"own":"2"' in [await anext(opened) for _ in range(2)][1]
+            assert b'"page":"2"' in [await anext(opened) for _ in range(2)][1]
 
 
 async def test_an_exception_is_not_held() -> None:
@@ -177,16 +170,3 @@ async def test_what_nobody_asks_for_any_more_is_forgotten(
     for key in ("first", "other", "first"):
         await source.live.get(key, 60.0, source.read)
     assert source.reads == 3
-
-
-async def test_head_of_a_stream_reads_nothing() -> None:
-    source = Source()
-
-    async def live(request: Request) -> Response:
-        return source.live.response(request, "page", source.read, INTERVAL, dict)
-
-    transport = httpx.ASGITransport(Starlette(routes=[Route("/live", live)]))
-    async with asyncio.timeout(30), httpx.AsyncClient(transport=transport) as client:
-        answer = await client.head("http://127.0.0.1/live")
-    assert answer.headers["Content-Type"].startswith("text/event-stream")
-    assert source.reads == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tidegate.loadgen.report.summary import Summary
 from tidegate.settings import Settings, load
 
 ROOT = "http://127.0.0.1:8080"
@@ -16,22 +18,40 @@ FIRST, SECOND, BROKEN = (f"2026-11-29T10-0{number}-00Z" for number in range(3))
 
 
 def summary(**values: Any) -> dict[str, Any]:
-    times = {f"response_p{one}_seconds": one / 1000 for one in (50, 95, 99)}
+    """A summary as the load generator writes it."""
+    figures = ("response_{}", "service_{}", "first_byte_{}", "last_byte_{}", "lag_{}")
+    known = Summary.model_fields
+    times = {
+        name: number / 1000
+        for figure in figures
+        for number in (50, 95, 99)
+        if (name := f"{figure.format(f'p{number}')}_seconds") in known
+    }
+    counts = dict.fromkeys(("planned", "sent", "answered"), 100)
+    longest = ("response_max", "response_mean", "response_p95_last_third", "lag_max")
     return {
+        **dict.fromkeys(("description", "plan_sha256", "rows_file", "version"), ""),
+        **dict.fromkeys(("replicas_min", "replicas_max", "prometheus"), None),
+        **dict.fromkeys((f"{name}_seconds" for name in longest), 0.1),
+        **dict.fromkeys(("started_at", "ended_at"), "2026-11-29T10:00:00Z"),
+        "by_kind": {},
+        "errors": {},
+        "slowest": [],
+        "invalid_reasons": [],
+        "valid": True,
         "scenario": "seed",
+        "arrivals": "even",
+        "method": "POST",
+        "until": "last-byte",
         "url": "http://127.0.0.1:8000",
         "duration_seconds": 10.0,
+        "timeout_seconds": 60.0,
         "interrupted": False,
         "slo_seconds": 0.5,
-        "replicas_max": None,
-        "sent": 100,
-        "answered": 100,
         "failed": 0,
-        "lag_p99_seconds": 0.001,
-        "valid": True,
-        "invalid_reasons": [],
-        "slowest": [],
-        "other": "field",
+        "seed": 1,
+        "achieved_ratio": 1.0,
+        **counts,
         **times,
         **values,
     }
@@ -72,20 +92,19 @@ async def test_it_compares_the_last_run_with_the_one_before_of_its_scenario(
     write(runs, SECOND, response_p95_seconds=0.6, failed=2, duration_seconds=20.0)
     write(runs, BROKEN, scenario="steps")
     compared = (await client.get("/load", params={"run": SECOND})).text
-    for text in ("missed: p95 within 500 ms", "kept: p95", "+200%", "5.0</td>", "10.0</td>"):
-        assert text in compared
+    both = compared.split("Compare two runs")[1].split("<h2")[0]
+    for text in ("missed</span>", "kept</span>", "+200%", "5.0 /s</td>", "10.0 /s</td>"):
+        assert text in both
     last = (await client.get("/load")).text
-    assert "1: steps" in last
-    assert "2: " not in last
+    assert re.findall(r"(\d): <a .*\n<td>(\w+)", last) == [("1", "steps")]
     named = (await client.get("/load", params={"with": FIRST})).text
-    assert "2: seed" in named
-    assert "2: " not in (await client.get("/load", params={"run": SECOND, "with": "-"})).text
+    assert re.findall(r"(\d): <a .*\n<td>(\w+)", named) == [("1", "steps"), ("2", "seed")]
 
 
 async def test_an_interrupted_run_has_the_requests_it_sent_and_no_rate(
     client: httpx.AsyncClient, runs: Path
 ) -> None:
-    write(runs, FIRST, planned=1500, sent=39, interrupted=True, started_at="0001-01-01T00:00:00")
+    write(runs, FIRST, planned=1500, sent=39, interrupted=True)
     page = (await client.get("/load")).text
     assert "1,500" not in page
     assert "3.9" not in page
@@ -96,9 +115,8 @@ async def test_an_interrupted_run_has_the_requests_it_sent_and_no_rate(
     ("text", "problem"),
     [
         ("{", "Invalid JSON"),
-        (json.dumps(summary(sent=-1)), "sent: Input should be"),
+        (json.dumps(summary(sent="many")), "sent: Input should be"),
         (json.dumps(summary(slowest=[{}])), "slowest.0.trace_id: Field required"),
-        ("0" * 1_000_001, "larger than"),
     ],
 )
 async def test_a_summary_that_cannot_be_read_is_named(
@@ -108,7 +126,7 @@ async def test_a_summary_that_cannot_be_read_is_named(
     (runs / FIRST / "summary.json").write_text(text)
     page = await client.get("/load")
     assert page.status_code == 200
-    assert f"summary.json: {problem}" in page.text
+    assert re.search(f"summary.json: invalid summary: .*{problem}", page.text)
 
 
 async def test_a_folder_that_is_no_run_or_has_not_ended_is_left_out(
@@ -163,15 +181,6 @@ class TestControl:
         assert answer.status_code == 422
         assert problem in answer.text
 
-    async def test_an_application_gets_the_request_of_the_form(
-        self, client: httpx.AsyncClient, tmp_path: Path
-    ) -> None:
-        (tmp_path / "samples.ndjson").unlink()
-        assert 'name="path" value="/predict"' in (await client.get("/load")).text
-        asked = {"scenario": "seed", "path": "no path"}
-        refused = await client.post("/load/test", data=asked, headers={"Origin": ROOT})
-        assert "path: expected /" in refused.text
-
     async def test_to_stop_what_does_not_run_is_no_event(
         self, client: httpx.AsyncClient, settings: Settings
     ) -> None:
@@ -190,6 +199,22 @@ class TestControl:
     async def test_a_form_of_another_page_starts_nothing(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/load/test", headers={"Origin": "http://127.0.0.1:9"})
         assert answer.status_code == 403
+
+
+class TestRequest:
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        return load(
+            stack={"data_dir": tmp_path},
+            console={"control": True},
+            service={"app": "desk.main:app"},
+            verify={"path": "/tickets", "body": "{}"},
+        )
+
+    async def test_an_application_gets_the_request_of_the_settings(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        assert "It sends POST /tickets" in (await client.get("/load")).text
 
 
 class TestAnotherMachine:

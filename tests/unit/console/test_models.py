@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
 import aiohttp
+import httpx
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tidegate.console.app import create_app
 from tidegate.console.pages.model import PREDICTIONS, read_distributions
+from tidegate.console.sources import Sources
+from tidegate.runtime.event_log import APP, EventLog
 from tidegate.runtime.prometheus import Prometheus
+from tidegate.settings import Settings
 
 
 def sample(name: str, value: str, **labels: str) -> dict[str, object]:
@@ -28,20 +39,47 @@ RESULT = [
 ]
 
 
-async def test_significant_drift_comes_first_and_few_rows_are_no_drift() -> None:
+@asynccontextmanager
+async def prometheus_with(result: Sequence[object]) -> AsyncIterator[Prometheus]:
+    """A Prometheus with this result of the query for drift."""
+
     async def query(request: web.Request) -> web.Response:
-        assert "ratio:5m" in request.query["query"]
-        return web.json_response({"status": "success", "data": {"result": RESULT}})
+        found = result if "(psi|" in request.query["query"] else []
+        return web.json_response({"status": "success", "data": {"result": found}})
 
     app = web.Application()
-    app.router.add_get("/api/v1/query", query)
+    for path in ("/api/v1/query", "/api/v1/query_range"):
+        app.router.add_get(path, query)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        prometheus = Prometheus(session, str(server.make_url("")))
-        found = await read_distributions(prometheus, "5m", 0.1, with_bins=True)
+        yield Prometheus(session, str(server.make_url("")))
+
+
+async def test_significant_drift_comes_first_and_few_rows_are_no_drift() -> None:
+    async with prometheus_with(RESULT) as prometheus:
+        found = await read_distributions(prometheus, "5m", 0.1)
     assert [(one.name, one.drifted) for one in found] == [
         ("temp", True),
         ("small", False),  # its index is larger, but not significant
         ("hour", False),
         (PREDICTIONS, False),
     ]
-    assert (found[0].bins, found[0].largest) == (["2", "10", "none"], 0.5)
+    assert found[0].bins == ["2", "10", "none"]
+
+
+@pytest.mark.usefixtures("store")
+async def test_the_versions_are_in_order_of_their_names_however_much_they_drift(
+    sources: Sources, settings: Settings
+) -> None:
+    names = [("desk", "2"), ("Flights", "1"), ("desk", "1")]
+    drifts = [
+        sample(f"feature_{kind}:5m", f"0.{index}", feature="hour", model=model, version=version)
+        for kind in ("psi", "drift")
+        for index, (model, version) in enumerate(names)
+    ]
+    event_log = EventLog.to_files(settings, "console", APP)
+    async with prometheus_with(drifts) as prometheus:
+        app, _ = create_app(replace(sources, prometheus=prometheus), event_log)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            page = (await client.get("/model")).text
+    assert re.findall(r"Drift of (\w+ \d)", page) == ["Flights 1", "desk 1", "desk 2"]

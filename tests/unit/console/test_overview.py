@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
-from starlette.responses import Response
 
 from support.samples.recent_events import event
 from tidegate.console.app import create_app
 from tidegate.console.live import Live
-from tidegate.console.pages.overview import Overview
 from tidegate.console.series import RANGES
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import APP, EventLog
 from tidegate.settings import Settings
+from tidegate.stack.snapshot import Snapshot
 from tidegate.store.base import EventStore
 
 
@@ -63,10 +61,10 @@ async def test_the_page_does_not_wait_for_the_searches_of_others(
 async def test_an_unexpected_exception_is_recorded_and_answered_with_all_headers(
     sources: Sources, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def now(_: Overview) -> Mapping[str, Any]:
+    async def snapshot(_: Sources) -> Snapshot:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Overview, "now", now)
+    monkeypatch.setattr(Sources, "snapshot", snapshot)
     event_log = EventLog.to_files(settings, "console", APP)
     app, _ = create_app(sources, event_log)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -83,12 +81,12 @@ async def test_every_range_is_read_as_often(
 ) -> None:
     seen: list[float] = []
 
-    def response(_: Live, request: Request, name: str, read: Any, seconds: float, *__: Any) -> Any:
+    async def frames(_: Live, name: str, read: Any, seconds: float, *__: Any) -> AsyncIterator[str]:
         seen.append(seconds)
-        return Response()
+        yield ""
 
-    monkeypatch.setattr(Live, "response", response)
-    await client.head("/overview/live", params={"range": span})
+    monkeypatch.setattr(Live, "frames", frames)
+    await client.get("/overview/live", params={"range": span})
     assert seen == [2.0]
 
 

@@ -52,7 +52,8 @@ def test_a_page_says_that_the_console_is_silent_and_connects_again(page: Page) -
 
 def test_the_first_update_leaves_what_a_person_has_written(page: Page) -> None:
     field = '<p><input value="30"></p>'
-    update = orjson.dumps({"blocks": {"now": field}, "problems": []}).decode()
+    block = f'<div data-block="now">\n{field}\n</div>'
+    update = orjson.dumps({"page": block, "problems": {}}).decode()
 
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix("http://127.0.0.1/")
@@ -61,8 +62,7 @@ def test_the_first_update_leaves_what_a_person_has_written(page: Page) -> None:
         elif path:
             route.fulfill(body=f"data: {update}\n\n", content_type="text/event-stream")
         else:
-            body = f'<div data-block="now">\n{field}\n</div>'
-            route.fulfill(body=body, content_type="text/html")
+            route.fulfill(body=block, content_type="text/html")
 
     page.route("**/*", answer)
     page.goto("http://127.0.0.1/")

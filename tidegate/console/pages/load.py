@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
+import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tidegate.console import runs
-from tidegate.console.load_test import MAX_RATE, MAX_SECONDS, LoadTest, RefusedError, scenarios
-from tidegate.console.runs import REPORT, Pair
+from tidegate.console.load_test import BOUNDS, LoadTest, scenarios
+from tidegate.console.problems import Problems
 from tidegate.console.series import RANGES, chart, keys_of, read_lines, replicas_chart
-from tidegate.console.site import Page, Site, read_form
-from tidegate.console.sources import Problems
+from tidegate.console.site import Page, Site
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.report.runs import REPORT, SERIES, ended_runs, is_run, read_summary
+from tidegate.loadgen.report.summary import Summary, duration_text
 from tidegate.stack.snapshot import ARRIVALS, LATENCY
 
 PAGE: Final = Page("load", "/load", "Load")
 SECONDS: Final = 1.0
 SPAN: Final = RANGES["5m"]
+MAX_RUNS: Final = 50
 CHARTS: Final = (
     chart("Requests per second", {"arriving": ARRIVALS}),
     chart("Latency p95", {"p95": LATENCY}, unit="s"),
@@ -41,82 +47,114 @@ POLICY: Final = (
 )
 
 
-class Load:
-    """The page."""
+class Run(NamedTuple):
+    """A run by the name of its folder; `problem` says why its summary cannot be read."""
 
-    def __init__(self, site: Site) -> None:
-        """Prepare it; nothing runs."""
-        self._site = site
-        self._settings = site.sources.settings
-        self._folder = self._settings.console.runs_dir
-        self._test = LoadTest(self._settings)
+    name: str
+    summary: Summary | None = None
+    problem: str = ""
 
-    async def read(self, pair: Pair) -> dict[str, Any]:
-        """What it shows of two runs; all tabs share the rest."""
-        problems, live, prometheus = Problems(), self._site.live, self._site.sources.prometheus
-        recorded = partial(read_lines, prometheus, keys_of(CHARTS), SPAN, time.time())
-        found, lines = await asyncio.gather(
-            live.get("runs", SECONDS, partial(asyncio.to_thread, runs.read_runs, self._folder)),
-            problems.of(live.get("recorded", SPAN.step, recorded), None),
+
+def read_runs(folder: Path) -> list[Run]:
+    """The last runs, newest first."""
+    return [_run(one) for one in ended_runs(folder)[:MAX_RUNS]]
+
+
+def _run(folder: Path) -> Run:
+    try:
+        return Run(folder.name, read_summary(folder))
+    except UsageError as error:
+        return Run(folder.name, problem=str(error))
+
+
+def choose(runs: Sequence[Run], name: str, other: str) -> dict[str, Summary]:
+    """The runs with these names; without, the last one and the one before of the same scenario."""
+    usable = {one.name: one.summary for one in runs if one.summary}
+    if (first := name or next(iter(usable), "")) not in usable:
+        return {}
+    scenario = usable[first].scenario
+    older = (key for key, one in usable.items() if key < first and one.scenario == scenario)
+    return {key: usable[key] for key in (first, other or next(older, "")) if key in usable}
+
+
+def compare(folder: Path, chosen: Mapping[str, Summary]) -> dict[str, Any]:
+    """The charts of runs on one axis, in seconds since the start of each."""
+    lines: dict[str, dict[float, float | None]] = {}
+    points: list[dict[str, Any]] = []
+    for number, (name, run) in enumerate(chosen.items(), 1):
+        title = f"{number} {run.scenario}"
+        # A run of an earlier version has none; `tidegate loadgen report` adds it.
+        with suppress(OSError, ValueError):
+            series = orjson.loads((folder / name / SERIES).read_bytes())
+            for kind in ("answered", "p95"):
+                middles = ((index + 0.5) * series["width"] for index in count())
+                lines[f"{kind} {title}"] = dict(zip(middles, series[kind], strict=False))
+        points += (
+            {
+                "at": one.planned_seconds,
+                "value": one.response_seconds,
+                "text": f"{title}: {duration_text(one.response_seconds)}",
+                "url": f"/traces/{one.trace_id}",
+            }
+            for one in run.slowest
+            if one.trace_id
         )
-        chosen = runs.choose(found, pair)
-        compared = await asyncio.to_thread(runs.read_lines, self._folder, chosen)
-        return {
-            "pair": pair,
-            "test": self._test,
-            "runs": found,
-            "chosen": chosen,
-            "folder": self._folder,
-            "scenarios": scenarios(),
-            "bounds": (MAX_RATE, MAX_SECONDS),
-            "charts": CHARTS,
-            "compared": COMPARED,
-            "problems": problems.found,
-            "chart": {
-                "lines": lines,
-                "limit": self._settings.slo.latency_seconds,
-                "compared": {
-                    "lines": compared,
-                    "points": runs.points(chosen),
-                    "limit": runs.objective(chosen),
-                },
-            },
-        }
-
-    async def report(self, request: Request) -> Response:
-        """The report of a run, as the load generator wrote it."""
-        path = self._folder / request.path_params["name"]
-        if not runs.is_run(path) or not (path / REPORT).is_file():
-            raise HTTPException(404, f"{path} has no {REPORT}")
-        return FileResponse(path / REPORT, headers={"Content-Security-Policy": POLICY})
-
-    async def change(self, request: Request) -> Response:
-        """Start a load test, or stop the one that runs; the event says that it was done here."""
-        fields = await read_form(request)
-        if fields.get("do") == "stop":
-            if not await self._test.stop():
-                return RedirectResponse(PAGE.path, 303)
-            return self._changed("a person stopped the load test in the console")
-        asked = (fields.get(name, "") for name in ("scenario", "rate", "seconds", "path", "body"))
-        try:
-            words = self._test.start(*asked)
-        except (RefusedError, OSError) as error:
-            return PlainTextResponse(f"no load test was started: {error}", 422)
-        return self._changed(f"a person started a load test in the console: {words}")
-
-    def _changed(self, words: str) -> Response:
-        return self._site.changed(PAGE, "load", words)
-
-
-def _pair(request: Request) -> Pair:
-    return Pair(*(request.query_params.get(name, "") for name in ("run", "with")))
+    times = sorted({at for line in lines.values() for at in line})
+    values = {key: [line.get(at) for at in times] for key, line in lines.items()}
+    limits = {run.slo_seconds for run in chosen.values()}
+    return {
+        "lines": {"times": times, "values": values} if lines else None,
+        "points": points,
+        "limit": limits.pop() if len(limits) == 1 else None,
+    }
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
-    page = Load(site)
-    found = site.live_page(PAGE, _pair, page.read, SECONDS)
-    found.append(Route("/load/{name}/report", page.report))
-    if site.sources.settings.console.control:
-        found.append(Route("/load/test", page.change, methods=["POST"]))
-    return found
+    settings, prometheus = site.sources.settings, site.sources.prometheus
+    folder, test = settings.console.runs_dir, LoadTest(settings)
+
+    async def read(pair: tuple[str, str]) -> dict[str, Any]:
+        problems = Problems()
+        recorded = partial(read_lines, prometheus, keys_of(CHARTS), SPAN, time.time())
+        read = await problems.read(
+            runs=site.live.get("runs", SECONDS, partial(asyncio.to_thread, read_runs, folder)),
+            lines=site.live.get("recorded", SPAN.step, recorded),
+        )
+        chosen = choose(read["runs"], *pair)
+        compared = await asyncio.to_thread(compare, folder, chosen)
+        limit = settings.slo.latency_seconds
+        return {
+            "pair": pair,
+            "test": test,
+            "runs": read["runs"],
+            "chosen": [Run(*one) for one in chosen.items()],
+            "folder": folder,
+            "scenarios": scenarios(),
+            "bounds": BOUNDS,
+            "charts": CHARTS,
+            "compared": COMPARED,
+            "problems": problems,
+            "chart": {"lines": read["lines"], "limit": limit, "compared": compared},
+        }
+
+    async def report(request: Request) -> Response:
+        path = folder / request.path_params["name"]
+        if not is_run(path) or not (path / REPORT).is_file():
+            raise HTTPException(404, f"{path} has no {REPORT}")
+        return FileResponse(path / REPORT, headers={"Content-Security-Policy": POLICY})
+
+    async def change(asked: Mapping[str, str]) -> tuple[str, str] | None:
+        if asked.get("do") == "stop":
+            said = "a person stopped the load test in the console"
+            return ("load", said) if await test.stop() else None
+        return "load", f"a person started a load test in the console: {test.start(asked)}"
+
+    def pair_of(request: Request) -> tuple[str, str]:
+        return request.query_params.get("run", ""), request.query_params.get("with", "")
+
+    return [
+        *site.live_page(PAGE, pair_of, read, SECONDS),
+        *site.form(PAGE, "/load/test", change),
+        Route("/load/{name}/report", report),
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,9 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
+from tidegate.console.problems import Problems
 from tidegate.console.series import RANGES, chart, keys_of, read_lines
 from tidegate.console.site import Page, Site
-from tidegate.console.sources import Problems
 from tidegate.rules.drift_rules import min_rows
 from tidegate.runtime.prometheus import Prometheus
 
@@ -31,21 +30,19 @@ PREDICTIONS: Final = "predictions"
 
 @dataclass(slots=True)
 class Distribution:
-    """One feature of a version of a model, or its predicted labels.
+    """One feature of a version of a model, or its predicted labels, over a window.
 
     Attributes:
-        model: the name of the model.
-        version: of the model.
+        of: the model and its version.
         name: of the feature; `PREDICTIONS` for the predicted labels.
-        psi: the population stability index in the window; None without rows.
+        psi: the population stability index; None without rows.
         rows: the rows in the window.
         drifted: whether the index is significant and above `drift.psi_warning`.
         reference: the fraction of the rows at training, by bin.
         current: the same in the window.
     """
 
-    model: str
-    version: str
+    of: str
     name: str
     psi: float | None = None
     rows: int = 0
@@ -54,25 +51,14 @@ class Distribution:
     current: dict[str, float] = field(default_factory=dict)
 
     @property
-    def of(self) -> str:
-        """The model and its version."""
-        return f"{self.model} {self.version}"
-
-    @property
     def bins(self) -> list[str]:
         """The bins in order: numbered ones by number, then those with a name."""
-        return sorted(
-            {*self.reference, *self.current}, key=lambda one: (not one.isdigit(), len(one), one)
-        )
-
-    @property
-    def largest(self) -> float:
-        """The largest fraction of a bin."""
-        return max([*self.reference.values(), *self.current.values()], default=0.0) or 1.0
+        known = {*self.reference, *self.current}
+        return sorted(known, key=lambda one: (not one.isdigit(), len(one), one))
 
 
 async def read_distributions(
-    prometheus: Prometheus, window: str, warning: float, *, with_bins: bool
+    prometheus: Prometheus, window: str, warning: float
 ) -> list[Distribution]:
     """Those of every version that is served or watched, those that drifted most first.
 
@@ -80,18 +66,13 @@ async def read_distributions(
         prometheus: its recorded series.
         window: one of those in `SPANS`.
         warning: the index above which a significant difference counts as drift.
-        with_bins: whether to read the fractions, too.
-
-    Raises:
-        HttpError: Prometheus does not answer.
     """
-    what = [f"{name}:{window}" for name in ("psi", "drift", "samples")]
-    what += [f"ratio:{window}", "reference_ratio:now"] if with_bins else []
-    names = "|".join(f"model:(feature|prediction)_{one}" for one in what)
-    found: dict[tuple[str, str, str], Distribution] = {}
+    what = f"(psi|drift|samples|ratio):{window}|reference_ratio:now"
+    names = f"model:(feature|prediction)_({what})"
+    found: dict[tuple[str, str], Distribution] = {}
     for one in await prometheus.query(f'last_over_time({{__name__=~"{names}"}}[{LAST}])'):
         labels, value = one.labels, one.samples[-1][1]
-        key = (labels["model"], labels["version"], labels.get("feature", PREDICTIONS))
+        key = (f"{labels['model']} {labels['version']}", labels.get("feature", PREDICTIONS))
         each = found.setdefault(key, Distribution(*key))
         series, part = labels["__name__"], labels.get("bin", labels.get("label", ""))
         if "_psi:" in series:
@@ -114,9 +95,6 @@ async def read_shadows(
 
     On `true` rows both say the same, on `false` ones they do not; it did not score `full` ones, as its queue
     was full, and `failed` ones, as it raised an error.
-
-    Raises:
-        HttpError: Prometheus does not answer.
     """
     counters = '{__name__=~"ml_shadow_(predictions|dropped)_total"}'
     found: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
@@ -131,24 +109,22 @@ async def read_shadows(
 def quality_charts(window: str) -> list[dict[str, Any]]:
     """The quality in a window; each line stands for one of each version of a model."""
 
-    def against(name: str) -> Mapping[str, str]:
-        return {
-            "measured by labels": f"model:{name}_realised:{window}",
-            "expected without labels": f"model:{name}_expected:{window}",
-        }
+    def quality(title: str, name: str, **options: str) -> dict[str, Any]:
+        lines = {"measured by labels": "realised", "expected without labels": "expected"}
+        keys = {label: f"model:{name}_{kind}:{window}" for label, kind in lines.items()}
+        return chart(f"{title} over {window}", keys, optional=True, **options)
 
     lag = {"median of an hour": "model:label_lag_seconds_p50:1h"}
     return [
-        chart(f"Accuracy over {window}", against("accuracy"), optional=True, unit="%"),
-        chart(f"Absolute error over {window}", against("absolute_error"), optional=True),
+        quality("Accuracy", "accuracy", unit="%"),
+        quality("Absolute error", "absolute_error"),
         chart("From a prediction to its label", lag, optional=True, unit="s"),
     ]
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
-    prometheus, settings = site.sources.prometheus, site.sources.settings
-    warning = settings.drift.psi_warning
+    prometheus, drift = site.sources.prometheus, site.sources.settings.drift
 
     def window_of(request: Request) -> str:
         window = request.query_params.get("window", "")
@@ -156,25 +132,19 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def read(window: str) -> dict[str, Any]:
         problems, charts = Problems(), quality_charts(window)
-        found, shadows, lines = await asyncio.gather(
-            problems.of(read_distributions(prometheus, window, warning, with_bins=True), []),
-            problems.of(read_shadows(prometheus, window), {}),
-            problems.of(
-                read_lines(prometheus, keys_of(charts), SPANS[window], time.time(), LAST),
-                None,
-            ),
+        read = await problems.read(
+            found=read_distributions(prometheus, window, drift.psi_warning),
+            shadows=read_shadows(prometheus, window),
+            lines=read_lines(prometheus, keys_of(charts), SPANS[window], time.time(), LAST),
         )
         return {
-            "shadows": shadows,
-            "shadow_path": settings.model.shadow_path,
-            "found": found,
+            **read,
             "window": window,
             "windows": SPANS,
-            "warning": warning,
-            "min_rows": min_rows(window, settings.drift),
+            "min_rows": min_rows(window, drift),
             "charts": charts,
-            "problems": problems.found,
-            "chart": {"lines": lines},
+            "problems": problems,
+            "chart": {"lines": read["lines"]},
         }
 
     return site.live_page(PAGE, window_of, read, SECONDS)

@@ -2,7 +2,7 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", steps?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%", steps?: boolean, bars?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
  * @typedef {{at: number, value: number, text: string, url: string}} Point
  * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[], points?: Point[], limit?: number | null}} Data
@@ -99,7 +99,7 @@ class Chart {
 
   /** @param {Data} data */
   show(data) {
-    if (this.spec.data) this.figure.hidden = !data.lines;
+    if (this.spec.data || this.spec.bars) this.figure.hidden = !data.lines;
     if (!data.lines) return;
     const { times, values } = data.lines;
     this.marks = data.marks ?? [];
@@ -123,15 +123,17 @@ class Chart {
   draw() {
     if (!this.data) return;
     this.plot?.destroy();
-    const unit = this.spec.unit;
+    const { unit, bars } = this.spec;
+    const step = this.step();
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1, size: 4 }, font: "11px system-ui", size: 30 };
     const series = this.series.map(([, label], index) => ({
       label,
-      stroke: color(`--s${(index % COLORS) + 1}`),
-      width: this.spec.lead ? (index ? 1 : 2.5) : 1.75,
-      fill: index === 0 && this.series.length < 3 ? `${color("--s1")}1f` : undefined,
-      points: { show: true, size: 4, filter: alone },
-      paths: this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
+      stroke: color(bars && index ? "--bad" : `--s${(index % COLORS) + 1}`),
+      width: bars ? 0 : this.spec.lead ? (index ? 1 : 2.5) : 1.75,
+      fill: bars ? color(index ? "--bad" : "--s1") : index === 0 && this.series.length < 3 ? `${color("--s1")}1f` : undefined,
+      points: { show: !bars, size: 4, filter: alone },
+      paths: bars ? uPlot.paths.bars({ size: [0.85], align: 1 }) : this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
+      spanGaps: this.spec.data !== undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
       value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
     }));
@@ -139,12 +141,12 @@ class Chart {
     this.plot = new uPlot(
       {
         ...this.size(),
-        cursor: { sync: { key: SYNC + (this.spec.data ?? "") }, drag: { x: false, y: false }, points: { size: 6 } },
+        cursor: { sync: { key: SYNC + (this.spec.data ?? "") }, drag: { x: bars === true, y: false, setScale: false }, points: { size: 6 } },
         legend: { live: true },
-        scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
+        scales: { x: bars ? { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [low, high + step] } : {}, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
         axes: [{ ...axis, space: 70, values: this.times() }, { ...axis, size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => (this.spec.steps && !Number.isInteger(tick) ? "" : text(tick, unit))) }],
         series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => this.time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
-        hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)] },
+        hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)], setSelect: [(/** @type {any} */ plot) => this.zoom(plot)] },
       },
       this.data,
       this.part(".plot"),
@@ -152,15 +154,41 @@ class Chart {
     if (!this.spec.data) this.plot.over.addEventListener("dblclick", () => location.assign(this.requests(this.plot.cursor.idx ?? 0)));
   }
 
+  /** Seconds between two times. */
+  step() {
+    const [first, second] = this.data?.[0] ?? [];
+    return (second ?? (first ?? 0) + 1) - (first ?? 0);
+  }
+
   /**
-   * The address of the requests around a time.
+   * The address of the requests around a time, or of the events of a bar.
    * @param {number} index of the time
    */
   requests(index) {
-    const times = this.data?.[0] ?? [];
-    const [at, step] = [times[index] ?? 0, (times[1] ?? 0) - (times[0] ?? 0)];
-    const [since, until] = [at - step, at + step].map((seconds) => new Date(seconds * 1000).toISOString());
-    return `/search?${new URLSearchParams({ q: `event.dataset:${document.body.dataset.requests}`, since, until })}`;
+    const at = this.data?.[0][index] ?? 0;
+    return this.search(this.spec.bars ? at : at - this.step(), at + this.step());
+  }
+
+  /**
+   * The address of the events between two times in seconds: of this search, if the chart shows its events.
+   * @param {number} since
+   * @param {number} until
+   */
+  search(since, until) {
+    const query = new URLSearchParams(this.spec.bars ? location.search : { q: `event.dataset:${document.body.dataset.requests}` });
+    for (const name of ["after", "live"]) query.delete(name);
+    query.set("since", new Date(since * 1000).toISOString());
+    query.set("until", new Date(until * 1000).toISOString());
+    return `/search?${query}`;
+  }
+
+  /**
+   * Search the time that a person has dragged over.
+   * @param {any} plot
+   */
+  zoom(plot) {
+    const { left, width } = plot.select;
+    if (width > 2) location.assign(this.search(plot.posToVal(left, "x"), plot.posToVal(left + width, "x")));
   }
 
   /** The labels of the time axis: with the date where the range is longer than a day. */
@@ -247,12 +275,12 @@ class Chart {
     if (!this.part(".sentence").textContent) this.part(".sentence").textContent = this.marks.length ? "Each mark is a decision: point at it, or focus it." : "No decision changed the number in this range.";
   }
 
-  /** The table of the same values: at most TABLE_ROWS rows, the newest first. */
+  /** The table of the same values, the newest first: at most TABLE_ROWS rows, or each bar. */
   table() {
     const details = /** @type {HTMLDetailsElement} */ (this.part("details"));
     if (!this.data || !details.open) return;
     const [times, ...columns] = this.data;
-    const every = Math.max(1, Math.ceil(times.length / TABLE_ROWS));
+    const every = this.spec.bars ? 1 : Math.max(1, Math.ceil(times.length / TABLE_ROWS));
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
     for (const name of ["time", ...this.series.map(([, label]) => label), ...(this.limit ? ["objective"] : [])]) {

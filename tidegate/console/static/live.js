@@ -2,15 +2,15 @@
 /** Live pages: follows a stream of the console, replaces what changed, and says when a source is away. */
 
 /**
- * What the console sends: the HTML of blocks by name, and the sources that do not answer.
- * @typedef {{blocks?: Record<string, string>, problems: {source: string, text: string}[]} & Record<string, any>} Update
+ * What the console sends: the page as it is now, and the sources that do not answer.
+ * @typedef {{page?: string, problems: Record<string, string>} & Record<string, any>} Update
  */
 
-/** @param {{source: string, text: string}[]} problems */
+/** @param {Record<string, string>} problems what is wrong, by the name of a source */
 export function banner(problems) {
   const element = document.getElementById("banner");
   if (!element) return;
-  const text = problems.map((one) => `${one.source}: ${one.text}`).join("\n");
+  const text = Object.entries(problems).map(([source, text]) => `${source}: ${text}`).join("\n");
   if (element.textContent !== text) element.textContent = text;
   element.hidden = !text;
 }
@@ -18,16 +18,15 @@ export function banner(problems) {
 /**
  * Replace the elements `[data-block=NAME]` whose HTML changed; the focus stays on the element with the same id,
  * and what a person opened stays open.
- * @param {Record<string, string>} blocks
+ * @param {string} page
  */
-function replace(blocks) {
-  for (const [name, html] of Object.entries(blocks)) {
-    const element = document.querySelector(`[data-block="${name}"]`);
-    if (!(element instanceof HTMLElement) || element.dataset.html === html) continue;
-    const parsed = document.createElement("template");
-    parsed.innerHTML = html;
+function replace(page) {
+  const parsed = new DOMParser().parseFromString(page, "text/html");
+  for (const element of document.querySelectorAll("[data-block]")) {
+    if (!(element instanceof HTMLElement)) continue;
+    const html = parsed.querySelector(`[data-block="${element.dataset.block}"]`)?.innerHTML;
     // As the page came: what a person has written in it meanwhile stays.
-    if (element.innerHTML.trim() === parsed.innerHTML) continue;
+    if (html === undefined || element.dataset.html === html || element.innerHTML === html) continue;
     const focused = document.activeElement;
     const id = focused && element.contains(focused) ? focused.id : "";
     const open = [...element.querySelectorAll("details[open][id]")].map((one) => one.id);
@@ -85,8 +84,8 @@ export function follow(url, show) {
   const receive = (event) => {
     const update = /** @type {Update} */ (JSON.parse(event.data));
     banner(update.problems);
-    if (!update.blocks) return;
-    replace(update.blocks);
+    if (!update.page) return;
+    replace(update.page);
     show?.(update);
   };
   /**
@@ -101,7 +100,7 @@ export function follow(url, show) {
       const source = new EventSource(url);
       let received = false;
       let heard = Date.now();
-      const lost = () => banner([{ source: "Console", text: "it does not answer; this page shows what it knew last and connects again by itself" }]);
+      const lost = () => banner({ Console: "it does not answer; this page shows what it knew last and connects again by itself" });
       const end = () => (source.close(), clearInterval(timer), resolve());
       const timer = setInterval(async () => {
         const waiting = (await locks?.query())?.pending?.some((one) => one.name === name);

@@ -75,7 +75,11 @@ class Compiler:
             tree.Regex: self._regex,
             tree.Fuzzy: self._fuzzy,
         }
-        return compilers[type(node)](leaf, node)
+        try:
+            return compilers[type(node)](leaf, node)
+        except QueryError as error:
+            error.place = node.place
+            raise
 
     def _exists(self, name: str) -> Query:
         """Match events with this field, or with any field below it."""

@@ -9,13 +9,14 @@ ranges, and its grammar cannot be extended (docs/adr/tantivy-as-the-embedded-sto
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, NoReturn
 
 from tidegate.store.base import QueryError
 from tidegate.store.query import tree
 from tidegate.store.query.tree import (
+    Clause,
     Everything,
     Exists,
     Fuzzy,
@@ -165,6 +166,8 @@ class _Parser:
             self._boost()
             return node
         node = self._value(name)
+        if isinstance(node, Clause):
+            node = replace(node, place=(start, self.at))
         self._boost()
         return node
 
@@ -362,5 +365,5 @@ class _Parser:
         raise QueryError(
             f"cannot parse the query: {reason}\n  {self.query}\n  {marker}",
             reason=reason,
-            position=self.at,
+            place=(self.at, self.at + 1),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -24,6 +25,14 @@ class Everything:
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """A condition on a field, None of which means the default one; `place` is where it begins and ends."""
+
+    field: str | None
+    place: tuple[int, int] | None = dataclasses.field(default=None, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Exists:
     """Events that have a value in the field."""
 
@@ -31,52 +40,46 @@ class Exists:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A word or a number. A `field` of None means the default field, here and below."""
+class Word(Clause):
+    """A word or a number."""
 
-    field: str | None
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Clause):
     """Text with wildcards."""
 
-    field: str | None
     parts: tuple[str | Wild, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fuzzy:
+class Fuzzy(Clause):
     """A word within an edit distance of `edits`."""
 
-    field: str | None
     text: str
     edits: int
 
 
 @dataclass(frozen=True, slots=True)
-class Phrase:
+class Phrase(Clause):
     """Words in this order; `slop` is the number of position moves allowed."""
 
-    field: str | None
     text: str
     slop: int
 
 
 @dataclass(frozen=True, slots=True)
-class Regex:
+class Regex(Clause):
     """A regular expression that matches a whole word or keyword."""
 
-    field: str | None
     pattern: str
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class Range(Clause):
     """Values between low and high; None leaves that end open."""
 
-    field: str | None
     low: str | None
     high: str | None
     include_low: bool

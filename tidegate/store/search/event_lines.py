@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _LEVELS: Final = {"error": "bold red", "warn": "yellow", "info": "green", "debug": "dim"}
+_TONES: Final = {"error": "bad", "fatal": "bad", "warn": "warn", "warning": "warn"}
 _NODE_WIDTH: Final = 11
 # What is shown of the fields that an application added; --json shows all.
 _OWN_FIELDS: Final = 8
@@ -47,6 +48,11 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
     if trace:
         parts.append(f"  trace.id:{trace}", style="dim")
     return parts
+
+
+def tone(event: Event) -> str:
+    """Return `bad` or `warn` by the level of an event; empty if that is usual."""
+    return _TONES.get(text_of(event, "log.level").lower(), "")
 
 
 def shown_error(event: Event) -> str:

@@ -12,7 +12,7 @@ from tidegate.events.event import Event
 from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import waterfall
-from tidegate.store.search.event_lines import text_of, time_of, value_of
+from tidegate.store.search.event_lines import text_of, time_of, tone, value_of
 from tidegate.store.search.waterfall import Span, span_of
 
 # The roots of traces: a request that a service received, or a span that no other has caused.
@@ -69,14 +69,18 @@ class Trace:
         return found
 
     @property
-    def roots(self) -> Sequence[Event]:
-        """Those of its spans that `ROOTS` finds."""
-        return [
+    def outcome(self) -> str:
+        """`failure` if a span that `ROOTS` finds failed, `warning` if something else did, or `success`."""
+        roots = [
             event
             for event in self.events
             if _is_span(event)
             and (value_of(event, "span.kind") == "server" or not value_of(event, "parent.id"))
         ]
+        if any(value_of(event, "event.outcome") == "failure" for event in roots or self.events):
+            return "failure"
+        warned = any(span.failed for _, span in self.spans) or any(map(tone, self.events))
+        return "warning" if warned else "success"
 
     @cached_property
     def extent(self) -> tuple[int, int]:

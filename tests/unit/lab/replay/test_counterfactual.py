@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import orjson
 import pytest
 
 from support.harnesses.recorded_decisions import read
@@ -14,6 +15,7 @@ from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.schedule import scheduled
 from tidegate.lab.replay.counterfactual import Counterfactual, recorded_tick_seconds
+from tidegate.lab.replay.decisions import shortened
 from tidegate.lab.replay.what_if import TickComparison, totals, what_if
 from tidegate.settings import Settings
 from tidegate.settings.schedule import ScheduleWindow
@@ -146,3 +148,13 @@ def test_for_a_single_decision_the_tick_is_that_of_the_settings(recorded: Record
     decisions = read(recorded("hpa", ticks=1))
     assert recorded_tick_seconds(decisions) is None
     assert Counterfactual.for_decisions(decisions, "step", ELSEWHERE).tick_seconds == 60.0
+
+
+@pytest.mark.parametrize("words", ["kpa", "sloq"])
+def test_shortened_decisions_are_replayed_as_whole_ones(recorded: Recorded, words: str) -> None:
+    whole = recorded(wrap=in_schedule)
+    short = list(shortened(reversed(whole)))[::-1]
+    assert len(orjson.dumps(short)) < 0.6 * len(orjson.dumps(whole))
+    replayed = over(whole, words)
+    assert [one.other for one in over(short, words)] == [one.other for one in replayed]
+    assert totals(over(short, words)) == totals(replayed)

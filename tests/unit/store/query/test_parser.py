@@ -107,7 +107,8 @@ def test_an_error_names_the_problem_and_its_position(query: str, why: str, colum
         parse(query)
     _, shown, marker = str(raised.value).split("\n")
     assert shown == f"  {query}"
-    assert marker.index("^") - 2 == column == raised.value.position
+    assert marker.index("^") - 2 == column
+    assert raised.value.place == (column, column + 1)
     assert raised.value.reason in str(raised.value)
 
 

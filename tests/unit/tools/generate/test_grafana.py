@@ -58,7 +58,7 @@ def test_the_sdk_reads_back_its_own_output(name: str) -> None:
 
 
 def test_each_dashboard_leads_to_its_page_of_the_console() -> None:
-    pages = {page.path for page, _ in PAGES}
+    pages = {one.PAGE.path for one in PAGES}
     for name in NAMES:
         (url,) = (one["url"] for one in COMMITTED[name]["links"] if one["type"] == "link")
         assert url.removeprefix(CONSOLE) in pages, name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.console.objective import ERRORS_NOW, FAST, LATENCY, budgets, verdict
 from tidegate.settings import Slo
+from tidegate.stack.objective import ERRORS_NOW, FAST, LATENCY, budgets, verdict
 
 SLO = Slo(latency_seconds=0.5, latency_quantile=0.95, availability=0.999)
 QUANTILE = "service:latency_objective_quantile_seconds:1m"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidegate.rules.burn_rates import BURN_RATE_ALERTS, RATIO_WINDOWS
 from tidegate.settings import Slo
@@ -25,35 +25,28 @@ NAMES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The error budget of one objective.
+    """The error budget of one objective, which allows a fraction of the requests to miss it.
 
     Attributes:
         name: of the objective.
         promise: it in words.
-        allowed: the fraction of requests that may miss it.
-        ratios: the fraction that missed it, by window; a window without requests is missing.
+        burns: how many times faster than allowed the budget is spent, by window; None without requests.
     """
 
     name: str
     promise: str
-    allowed: float
-    ratios: Mapping[str, float]
-
-    def burn(self, window: str) -> float | None:
-        """How many times faster than allowed the budget is spent; None without requests."""
-        ratio = self.ratios.get(window)
-        return None if ratio is None else ratio / self.allowed
+    burns: Mapping[str, float | None]
 
     @property
     def level(self) -> str:
         """`good`, `warn` or `bad`, by the burn over the long window of the fast alert."""
-        burn = self.burn(FAST.long) or 0.0
+        burn = self.burns[FAST.long] or 0.0
         return "good" if burn <= 1 else "warn" if burn <= SLOWEST_ALERT else "bad"
 
     @property
     def outlook(self) -> str:
         """How long the budget of a month lasts at the rate over that window."""
-        burn = self.burn(FAST.long)
+        burn = self.burns[FAST.long]
         if burn is None:
             return f"no requests in the last {FAST.long}"
         if burn <= 1:
@@ -63,8 +56,7 @@ class Budget:
         return f"spent {burn:.1f} times too fast: the budget of a month lasts {left}"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether the objective is kept now: a level as of a budget, in one or two words, and the reason."""
 
     level: str
@@ -75,15 +67,15 @@ class Verdict:
 def budgets(slo: Slo, values: Mapping[str, float]) -> tuple[Budget, Budget]:
     """The budgets of latency and of availability, from the current values of `NAMES`."""
 
-    def ratios(name: str) -> Mapping[str, float]:
-        keys = {window: f"{name}:{window}" for window in RATIO_WINDOWS}
-        return {window: values[key] for window, key in keys.items() if key in values}
+    def burns(ratio: str, allowed: float) -> Mapping[str, float | None]:
+        found = {window: values.get(f"{ratio}:{window}") for window in RATIO_WINDOWS}
+        return {key: None if one is None else one / allowed for key, one in found.items()}
 
     late = f"{slo.latency_quantile * 100:.4g} % within {slo.latency_seconds * 1e3:.0f} ms"
     failed = f"{slo.availability * 100:.5g} % without a server error"
     return (
-        Budget("Latency", late, 1 - slo.latency_quantile, ratios(LATENCY)),
-        Budget("Availability", failed, 1 - slo.availability, ratios(ERRORS)),
+        Budget("Latency", late, burns(LATENCY, 1 - slo.latency_quantile)),
+        Budget("Availability", failed, burns(ERRORS, 1 - slo.availability)),
     )
 
 

@@ -1,0 +1,36 @@
+"""What the load generator sends to a stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.settings import load
+from tidegate.stack.load import load_command, request_arguments
+
+BODY = Path("body")
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({}, "--rows {folder}/samples.ndjson"),
+        ({"verify": {"path": "/quote"}}, "--method GET --path /quote"),
+        ({"verify": {"path": "/quote", "body": "{}"}}, "--path /quote --body body"),
+        ({"service": {"app": "desk.main:app"}}, "--method GET --path /"),
+        ({"replicas": {"command": ["server", "{port}"]}}, "--method GET --path /"),
+    ],
+)
+def test_the_rows_of_the_model_are_sent_or_the_request_of_the_settings(
+    tmp_path: Path, settings: dict[str, Any], arguments: str
+) -> None:
+    (tmp_path / "samples.ndjson").touch()
+    stack = load(model={"path": tmp_path}, **settings)
+    assert " ".join(request_arguments(stack, BODY)) == arguments.format(folder=tmp_path)
+
+
+def test_a_model_without_rows_leaves_them_to_the_load_generator(tmp_path: Path) -> None:
+    command = load_command(load(model={"path": tmp_path}), "seed")
+    assert command == "tidegate loadgen run seed --url http://127.0.0.1:8000"
