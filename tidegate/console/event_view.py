@@ -105,11 +105,11 @@ def pretty(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
-def csv_row(values: Sequence[object]) -> str:
+def csv_row(values: Sequence[object]) -> bytes:
     """Return a line of a CSV file, in which no text is a formula."""
     to = io.StringIO()
     csv.writer(to, lineterminator="\r\n").writerow([_safe(value) for value in values])
-    return to.getvalue()
+    return to.getvalue().encode()
 
 
 def _safe(value: object) -> object:

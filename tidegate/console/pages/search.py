@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -39,16 +40,14 @@ COMPLETIONS: Final = 30
 
 
 def histogram(found: Found) -> dict[str, Any]:
-    """The chart of what was found over time."""
+    """The chart of what was found over time, by the middle of each interval."""
     seconds = found.interval.total_seconds()
     each = duration(seconds) if seconds >= 1 else milliseconds(seconds)
-    times, events, errors = zip(*found.bars, strict=True) if found.total else ((), (), ())
-    lines = {
-        "times": [start.timestamp() for start in times],
-        "values": {"events": events, "errors": errors},
-    }
-    series = {"events": "events", "with an error": "errors"}
     title = f"Each bar is {each}; drag over them to zoom"
+    series = {"events": "events", "with an error": "errors"}
+    times = [start.timestamp() + seconds / 2 for start, _, _ in found.bars]
+    events, errors = ([bar[part] for bar in found.bars] for part in (1, 2))
+    lines = {"times": times, "values": {"events": events, "errors": errors}}
     return {
         "histogram": chart(title, series, bars=True, height=110),
         "chart": {"lines": lines if found.total else None},
@@ -126,35 +125,35 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 
 async def _export(sources: Sources, wanted: Wanted, form: str) -> Response:
-    """The matching events as a file, newest first; it is sent page by page."""
+    """The matching events as a file, newest first; it is read and sent in parts."""
     columns = dict.fromkeys(("@timestamp", "log.level", *wanted.columns, "trace.id", "event.id"))
     if form not in EXPORTS:
         return JSONResponse({"detail": f"there is no export as {form}: use ndjson or csv"}, 404)
 
-    async def next_page(after: pages.Cursor | None = None) -> pages.Page:
-        return await sources.in_thread(lambda: pages.page(sources.store, asked, after))
-
-    async def body() -> AsyncIterator[str | bytes]:
+    def lines() -> Iterator[bytes]:
         if form == "csv":
             yield event_view.csv_row([name.removeprefix("@") for name in columns])
-        page, left = first, EXPORT_EVENTS
-        while True:
-            for event in page.events[:left]:
-                if form == "csv":
-                    yield event_view.csv_row([value_of(event, name) for name in columns])
-                else:
-                    yield orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
-            left -= len(page.events)
-            if page.next is None or left <= 0:
-                return
-            page = await next_page(page.next)
+        for event in pages.events(sources.store, asked, EXPORT_EVENTS):
+            if form == "csv":
+                yield event_view.csv_row([value_of(event, name) for name in columns])
+            else:
+                yield orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
+    async def next_part() -> bytes:
+        return await sources.in_thread(lambda: b"".join(islice(written, EXPORT_PAGE)))
+
+    async def body(part: bytes) -> AsyncIterator[bytes]:
+        while part:
+            yield part
+            part = await next_part()
+
+    written = lines()
     try:
         asked = wanted.request(datetime.now(UTC), EXPORT_PAGE)
-        first = await next_page()
+        first = await next_part()
     except (ValueError, StoreUnavailableError) as error:
         return refusal(error)
     name = f"attachment; filename=tidegate-events.{form}"
     return StreamingResponse(
-        body(), media_type=EXPORTS[form], headers={"Content-Disposition": name}
+        body(first), media_type=EXPORTS[form], headers={"Content-Disposition": name}
     )

@@ -90,7 +90,7 @@ class Chart {
 
   /** @param {number} seconds */
   time(seconds) {
-    return this.spec.data ? `${seconds} s` : clock(seconds);
+    return this.spec.data ? `${seconds} s` : clock(this.spec.bars ? seconds - this.step() / 2 : seconds);
   }
 
   size() {
@@ -124,7 +124,7 @@ class Chart {
     if (!this.data) return;
     this.plot?.destroy();
     const { unit, bars } = this.spec;
-    const step = this.step();
+    const half = this.step() / 2;
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1, size: 4 }, font: "11px system-ui", size: 30 };
     const series = this.series.map(([, label], index) => ({
       label,
@@ -132,7 +132,7 @@ class Chart {
       width: bars ? 0 : this.spec.lead ? (index ? 1 : 2.5) : 1.75,
       fill: bars ? color(index ? "--bad" : "--s1") : index === 0 && this.series.length < 3 ? `${color("--s1")}1f` : undefined,
       points: { show: !bars, size: 4, filter: alone },
-      paths: bars ? uPlot.paths.bars({ size: [0.85], align: 1 }) : this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
+      paths: bars ? uPlot.paths.bars({ size: [0.85] }) : this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
       spanGaps: this.spec.data !== undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
       value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
@@ -143,7 +143,7 @@ class Chart {
         ...this.size(),
         cursor: { sync: { key: SYNC + (this.spec.data ?? "") }, drag: { x: bars === true, y: false, setScale: false }, points: { size: 6 } },
         legend: { live: true },
-        scales: { x: bars ? { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [low, high + step] } : {}, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
+        scales: { x: bars ? { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [low - half, high + half] } : {}, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
         axes: [{ ...axis, space: 70, values: this.times() }, { ...axis, size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => (this.spec.steps && !Number.isInteger(tick) ? "" : text(tick, unit))) }],
         series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => this.time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
         hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)], setSelect: [(/** @type {any} */ plot) => this.zoom(plot)] },
@@ -151,7 +151,7 @@ class Chart {
       this.data,
       this.part(".plot"),
     );
-    if (!this.spec.data) this.plot.over.addEventListener("dblclick", () => location.assign(this.requests(this.plot.cursor.idx ?? 0)));
+    if (!this.spec.data) this.plot.over.addEventListener(bars ? "click" : "dblclick", () => this.plot.select.width || location.assign(this.requests(this.plot.cursor.idx ?? 0)));
   }
 
   /** Seconds between two times. */
@@ -165,8 +165,8 @@ class Chart {
    * @param {number} index of the time
    */
   requests(index) {
-    const at = this.data?.[0][index] ?? 0;
-    return this.search(this.spec.bars ? at : at - this.step(), at + this.step());
+    const at = this.data?.[0][index] ?? 0, around = this.spec.bars ? this.step() / 2 : this.step();
+    return this.search(at - around, at + around);
   }
 
   /**
