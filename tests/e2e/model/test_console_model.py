@@ -98,7 +98,7 @@ def test_it_shows_the_watched_model_of_an_application(
         page.get_by_role("spinbutton", name="for").fill("3")
         page.get_by_role("button", name="Start").click()
         row = page.locator("[data-block=runs] tbody tr")
-        expect(row.locator("td").nth(1)).to_have_text("constant")
-        expect(row.locator("td").nth(4)).to_have_text("0")
+        expect(row.locator("td").nth(0)).to_have_text("constant")
+        expect(row.locator("td").nth(3)).to_have_text("0")
         sent = stack.search('event.dataset:tidegate.request AND url.path:"/tickets"').total
         assert sent > 20
