@@ -23,6 +23,8 @@ TRAINING = {"joblib", "matplotlib", "onnx", "pandas", "scipy", "skl2onnx", "skle
         ("tidegate.resizer.compose.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         # It has 100 MB.
         ("tidegate.console.run", {*TRAINING, "numpy", "rich", "yaml"}),
+        # So `--help` is there at once.
+        ("tidegate.cli", {*TRAINING, "importlib.metadata", "pydantic", "rich"}),
         ("tidegate.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
         ("tidegate.terminal.down_command", {*TRAINING, "numpy", "uvicorn", "aiohttp.web"}),
     ],

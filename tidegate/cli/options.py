@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from tidegate.printable_text import printable
-from tidegate.settings import Autoscaler, Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from tidegate.settings import Settings
 
 Since = Annotated[
     str, typer.Option(help="The start: 30s, 5m, 2h or 1d ago, or a time in ISO 8601.")
@@ -21,6 +23,8 @@ def settings(**overrides: Any) -> Settings:
     Args:
         overrides: settings from options, by section; they override all other sources.
     """
+    from tidegate.settings import SettingsError
+
     try:
         return _checked(**overrides)
     except SettingsError as error:
@@ -28,6 +32,8 @@ def settings(**overrides: Any) -> Settings:
 
 
 def _checked(**overrides: Any) -> Settings:
+    from tidegate.settings import Autoscaler, load
+
     found = load(**overrides)
     if found.autoscaler.policy != Autoscaler().policy:
         # Imported here, as the default policy needs no check.
@@ -42,13 +48,16 @@ def settings_of_running_stack() -> Settings:
 
     Invalid ones are reported, and stop it only if they leave open which stack it is.
     """
+    from tidegate.settings import SettingsError
+
     try:
         return _checked()
     except SettingsError as error:
         return _valid_part(error)
 
 
-def _valid_part(error: SettingsError) -> Settings:
+def _valid_part(error: ValueError) -> Settings:
+    from tidegate.settings import SettingsError
     from tidegate.settings.valid_part import load_valid
 
     try:
@@ -75,6 +84,7 @@ def model_service_settings() -> Settings:
 def searched_settings() -> Settings:
     """The settings for a command that searches; without a running stack, it delivers the events first."""
     from tidegate.collector.run import deliver_now
+    from tidegate.settings import SettingsError
     from tidegate.stack.data_folder import Layout
 
     try:

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import requires
 from traceback import walk_tb
 from typing import Final
 
@@ -24,6 +23,8 @@ def extra_with(module: str, importers: Iterable[str] = ()) -> str:
         module: the module that is missing.
         importers: the modules that were being imported; those of the laboratory have an extra of their own.
     """
+    from importlib.metadata import requires  # noqa: PLC0415  it has an eighth of what `--help` imports
+
     of_lab = any(name.startswith("tidegate.lab.") for name in importers)
     extras = (*FURTHER_EXTRAS, "lab") if of_lab else FURTHER_EXTRAS
     name = _DISTRIBUTIONS.get(module, module)
