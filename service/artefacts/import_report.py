@@ -13,14 +13,14 @@ NAMES: Final = 8
 
 def report(manifest: Manifest, out: Path, rows: Path) -> str:
     """The lines that `tidegate import-model` prints; `rows` is the file of rows that was looked for."""
-    lines = [
-        ("kind", f"{manifest.trained.get('kind', '?')}: {manifest.description}"),
-        ("task", _task(manifest)),
-        ("inputs", _inputs(manifest)),
-        ("parity", _parity(manifest)),
-        ("reference", _reference(manifest, rows)),
-    ]
-    text = "".join(f"  {name:<10} {value}\n" for name, value in lines)
+    lines = {
+        "kind": f"{manifest.trained.get('kind', '?')}: {manifest.description}",
+        "task": _task(manifest),
+        "inputs": _inputs(manifest),
+        "parity": _parity(manifest),
+        "reference": _reference(manifest, rows),
+    }
+    text = "".join(f"  {name:<10} {value}\n" for name, value in lines.items())
     return f"model {manifest.name} {manifest.version} in {out}\n{text}"
 
 
@@ -49,7 +49,7 @@ def _parity(manifest: Manifest) -> str:
     found = manifest.parity
     if not found:
         return "none: the file is the ONNX model itself"
-    which = "rows of the CSV file" if found["real_rows"] else "synthetic rows"
+    which = "rows of the CSV file" if found.get("real_rows") else "synthetic rows"
     return f"{found['rows']} {which}, largest difference {found['largest_difference']:.2g}"
 
 

@@ -28,11 +28,8 @@ def convert(
 ) -> bytes:
     """The content of an ONNX file of a fitted classifier or regressor.
 
-    Args:
-        model: the model.
-        features: its features.
-        columns: whether it needs a table with named columns.
-        foreign: whether it has estimators of other packages, whose converters are registered.
+    It takes named `columns` instead of a matrix if the model does; `foreign` are estimators of other packages
+    in it, whose converters are registered.
 
     Raises:
         ArtefactError: skl2onnx cannot convert it.

@@ -86,15 +86,14 @@ def compare(
             f"{source.description} cannot be compared: {str(error)[:300]}"
         ) from error
     if isinstance(found, Classification):
-        return compare_probabilities(expected, found.probabilities, found.labels, labels)
-    return compare_values(expected, found)
+        return _probabilities(expected, found, labels)
+    return _values(expected, found)
 
 
-def compare_probabilities(
+def _probabilities(
     expected: Sequence[npt.NDArray[Any]],
-    found: npt.NDArray[Any],
-    found_labels: npt.NDArray[np.intp],
-    expected_labels: Sequence[npt.NDArray[np.intp]] | None = None,
+    found: Classification,
+    expected_labels: Sequence[npt.NDArray[np.intp]] | None,
 ) -> Parity:
     """Compare two classifiers. A label may differ only if two classes are tied.
 
@@ -105,16 +104,16 @@ def compare_probabilities(
         expected_labels = [each.argmax(axis=1) for each in expected]
     differences, same, apart = [], [], []
     for probabilities, labels in zip(expected, expected_labels, strict=True):
-        difference = np.abs(probabilities - found).max(axis=1)
+        difference = np.abs(probabilities - found.probabilities).max(axis=1)
         best_two = np.sort(probabilities, axis=1)[:, -2:]
         tied = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
         differences.append(difference)
-        same.append(found_labels == labels)
+        same.append(found.labels == labels)
         apart.append(~(difference <= TOLERANCE) | ~(same[-1] | tied))
     return _parity(differences, same, apart)
 
 
-def compare_values(expected: Sequence[npt.NDArray[Any]], found: npt.NDArray[Any]) -> Parity:
+def _values(expected: Sequence[npt.NDArray[Any]], found: npt.NDArray[Any]) -> Parity:
     """Compare two regressors, relative to the standard deviation of the original's predictions."""
     wide = [each.astype(np.float64) for each in expected]
     # No tolerance is below the precision of float32: a constant model has no spread but rounding.

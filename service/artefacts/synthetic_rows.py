@@ -22,10 +22,8 @@ def random_rows(
 ) -> Matrix:
     """`PROBE_ROWS` random rows, always the same ones, within the features' limits and categories.
 
-    Args:
-        features: the features.
-        spread: the mean and the standard deviation of each feature; default: 0 and 1.
-        thresholds: the thresholds of a tree ensemble by column: values are drawn around them.
+    They lie around the mean of each feature, by its standard deviation (`spread`; default: 0 and 1), or
+    around the thresholds of a tree ensemble, by column.
     """
     random = np.random.default_rng(0)
     center, scale = spread or (0.0, 1.0)

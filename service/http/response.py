@@ -60,11 +60,7 @@ def make_prediction_ids(
 def check_row_count(model: Model, rows: int, names: Sequence[str] | None, loc: Loc) -> None:
     """Refuse a request whose response would be too large, before prediction.
 
-    Args:
-        model: the model.
-        rows: the number of rows.
-        names: the outputs in the response; None for the answer of `/predict`.
-        loc: the location of the rows in the request.
+    Without names of outputs, that of `/predict`; `loc` is where the request has its rows.
 
     Raises:
         RequestError: 422, naming the largest accepted number of rows.

@@ -12,12 +12,7 @@ from tidegate.service.model.tasks.registry import make_task
 
 
 class Predictor(ABC):
-    """What runs a model. Thread-safe.
-
-    Args:
-        signature: what the model takes and answers.
-        reference: what was measured at training, if that is known.
-    """
+    """What runs a model, by its signature and by what was measured at training. Thread-safe."""
 
     def __init__(self, signature: Signature, reference: Reference | None = None) -> None:
         self.inputs: Final = make_inputs(signature)

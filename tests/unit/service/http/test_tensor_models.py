@@ -218,6 +218,7 @@ async def test_instances_that_do_not_belong_together_are_refused(
             {"shape": [1, 6], "data": [0] * 6},
             "inputs.image: shape should be [-1, 2, 3], got [1, 6]",
         ),
+        ({"shape": [1, 2], "data": [0] * 2}, "shape should be [-1, 2, 3], got [1, 2]"),
         ({"shape": [1, 3, 2]}, "inputs.image: shape should be [-1, 2, 3], got [1, 3, 2]"),
         ({"shape": [1] * 9}, "inputs.0.shape: List should have at most 8 items"),
         ({"shape": [1, 2, 2**62]}, "needs 9223372036854775808 values, got 6"),
