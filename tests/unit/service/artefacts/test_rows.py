@@ -25,11 +25,12 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("column", ["target", "label"])
 def test_the_truth_is_the_column_target_or_label(tmp_path: Path, column: str) -> None:
-    file = write(tmp_path, f"{column},size\n1.5,3\n,4\n")
+    file = write(tmp_path, f"{column},size\n1.5,3.1\n,4\n")
     rows = read_rows(file, PRICE, ModelSchema())
     assert rows.truth is not None
     np.testing.assert_array_equal(rows.truth, [1.5, np.nan])
-    assert rows.matrix.tolist() == [[3.0], [4.0]]
+    assert rows.matrix.tolist() == [[np.float32(3.1)], [4.0]]
+    assert rows.wide.tolist() == [[3.1], [4.0]], "not rounded to float32"
 
 
 @pytest.mark.parametrize(
