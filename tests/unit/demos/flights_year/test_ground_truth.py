@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from support.samples.flights_replay import ROWS, START
+from support.samples.flights_replay import CATEGORIES, ROWS, START
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.reference import count_numbers
 from tidegate.monitoring.tasks.model import Model
+from tidegate.settings import Drift
 
 
 def test_a_window_has_the_rows_answered_in_it(record: ReplayRecord, truth: GroundTruth) -> None:
@@ -33,3 +34,11 @@ def test_the_psi_of_a_period_is_that_of_its_rows(
     assert truth.psi("x", truth.period == 1) == pytest.approx(expected)
     assert expected > 0.5
     assert truth.psi("x", truth.period == 0) < 0.05
+
+
+@pytest.mark.parametrize(("least", "judged"), [(2 * ROWS, True), (2 * ROWS + 1, False)])
+def test_drift_is_judged_from_the_least_number_of_rows_on(
+    model: Model, sent: list[ReplayPeriod], record: ReplayRecord, least: int, *, judged: bool
+) -> None:
+    truth = GroundTruth(model, CATEGORIES, sent, record, Drift(fast_samples=least, samples=least))
+    assert bool(truth.critical_drift("2m", START + 90)) is judged
