@@ -171,9 +171,18 @@ def test_a_regressor_that_skl2onnx_cannot_convert_is_refused(imported: Any) -> N
         imported("log.joblib", model.fit(ROWS, COUNTS))
 
 
-def test_a_task_in_the_schema_that_the_model_does_not_have_is_refused(imported: Any) -> None:
-    with pytest.raises(ArtefactError, match="`task` is classification; the model's is regression"):
-        imported("m.joblib", Ridge().fit(ROWS, VALUES), schema='task = "classification"\n')
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ('task = "classification"\n', "`task` is classification; the model's is regression"),
+        ('classes = ["low", "high"]\n', "`classes` has 2 names; the model has 0 classes"),
+    ],
+)
+def test_answers_in_the_schema_that_the_model_does_not_have_are_refused(
+    imported: Any, schema: str, message: str
+) -> None:
+    with pytest.raises(ArtefactError, match=message):
+        imported("m.joblib", Ridge().fit(ROWS, VALUES), schema=schema)
 
 
 class Doubled(LinearRegression):  # type: ignore[misc]
