@@ -13,10 +13,9 @@ TRAINING = {"joblib", "matplotlib", "onnx", "pandas", "scipy", "skl2onnx", "skle
 @pytest.mark.parametrize(
     ("module", "unused"),
     [
-        # FastAPI makes the OpenAPI document, when it is asked for.
         (
             "tidegate.service.__main__",
-            {*TRAINING, *{"aiohttp", "elasticsearch", "fastapi", "google.protobuf", "rich"}},
+            {*TRAINING, *{"aiohttp", "elasticsearch", "google.protobuf", "rich"}},
         ),
         # In Docker Compose they have 80 and 96 MiB.
         ("tidegate.autoscaler.live.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
