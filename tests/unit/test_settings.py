@@ -116,6 +116,7 @@ def test_an_invalid_file_is_an_error_with_the_setting_and_the_reason(
     [
         ("TIDEGATE_SLO__LATENCY", "1", "TIDEGATE_SLO__LATENCY: unknown setting; did you mean"),
         ("TIDEGATE_SLOTH", "1", "TIDEGATE_SLOTH: unknown setting"),
+        ("tidegate_stack__data_dri", "/x", "stack.data_dri: unknown setting; did you mean stack.data_dir?"),
         ("TIDEGATE_SLOTS__PER_REPLICA", "many", "TIDEGATE_SLOTS__PER_REPLICA: slots.per_replica: must be"),
         ("TIDEGATE_REPLICAS__MIN", "8", "replicas: expected min ≤ start ≤ max, got min = 8"),
         ("TIDEGATE_REPLICAS_MIN", "8", "did you mean TIDEGATE_REPLICAS__MIN?"),
@@ -133,6 +134,15 @@ def test_an_invalid_variable_is_an_error_with_its_name(
     with pytest.raises(SettingsError) as error:
         load()
     assert message in str(error.value)
+
+
+def test_a_section_that_is_no_table_is_an_error_beside_a_variable_of_its_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEGATE_SLO", '"x"')
+    monkeypatch.setenv("TIDEGATE_SLO__AVAILABILITY", "0.9")
+    with pytest.raises(SettingsError, match="TIDEGATE_SLO: slo: must be a table"):
+        load()
 
 
 def test_an_unreadable_settings_file_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def read_file() -> dict[str, Any]:
 def read_variables(environment: Mapping[str, str], names: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings in environment variables, as the settings file would have them.
 
+    A name that no setting of its section has is among them, so that it is refused as in the file.
+
     Args:
         environment: the variables.
         names: the default of each setting, by its dotted name.
@@ -75,21 +77,27 @@ def read_variables(environment: Mapping[str, str], names: Mapping[str, Any]) -> 
     Raises:
         ValueError: the value of a list or a section is not JSON.
     """
+    tables = sections(names)
     # The case of their names is ignored.
-    texts = {key.upper(): text for key, text in environment.items()}
-    tables = sorted(sections(names))
+    texts = {
+        key[len(ENV_PREFIX) :].replace(ENV_DELIMITER, ".").lower(): text
+        for key, text in environment.items()
+        if key.upper().startswith(ENV_PREFIX)
+    }
     given: dict[str, Any] = {}
     # The variable of the setting itself overrides one that contains its section as JSON.
-    for name in (*tables, *names):
-        text = texts.get(variable(name))
-        if text is None:
+    for name in sorted(texts, key=lambda name: (name not in tables, name)):
+        *parents, last = name.split(".")
+        if [*parents, last][0] not in tables:
             continue
-        value: Any = text
-        if name in tables or isinstance(names[name], tuple):
-            value = json.loads(text)
-        for part in reversed(name.split(".")):
-            value = {part: value}
-        given = merged(given, value)
+        value: Any = texts[name]
+        if name in tables or isinstance(names.get(name), tuple):
+            value = json.loads(value)
+        table: Any = given
+        for part in parents:
+            table = table.setdefault(part, {}) if isinstance(table, dict) else None
+        if isinstance(table, dict):  # otherwise a section is given as a value, which is refused
+            table |= merged({last: table.get(last)}, {last: value})
     return given
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tidegate.settings import Settings, load
+from tidegate.settings import Settings, SettingsError, load
 from tidegate.stack.processes.environment import environment, settings_from, with_absolute_paths
 
 
@@ -59,6 +59,11 @@ def test_programs_read_the_settings_of_the_stack(
     # So do commands that read them from a program's environment, whatever their own sources say.
     monkeypatch.setenv("TIDEGATE_SLO__LATENCY_SECONDS", "9")
     assert settings_from(env).model_dump() == given_settings.model_dump()
+
+
+def test_settings_of_another_version_are_not_accepted() -> None:
+    with pytest.raises(SettingsError, match="old_name"):
+        settings_from({"TIDEGATE_SLO__OLD_NAME": "1", "TIDEGATE_GATEWAY__PORT": "8123"})
 
 
 def test_later_changes_of_the_settings_file_have_no_effect(
