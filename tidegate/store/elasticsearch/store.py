@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any, Final
 
 import orjson
@@ -47,6 +50,10 @@ from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 # After the first time-out a server that cannot write responds with an error; the second one is for a server
 # that does not respond.
 WRITE_SECONDS: Final = 10
+# Elasticsearch indexes the parts of a batch beside each other. One request took 1.3 times as long for 1,000
+# events, and 1.4 times for 4,000 (2026-11-30).
+PARTS: Final = 4
+LEAST_OPERATIONS: Final = 250
 REQUEST_SECONDS: Final = 20.0
 # A document with this id exists.
 CONFLICT: Final = 409
@@ -93,6 +100,7 @@ class ElasticsearchStore:
         self._read_only = read_only
         self._left_out = left_out
         self._client = _client(settings)
+        self._requests = ThreadPoolExecutor(PARTS, "bulk")
         self._installed = False
         if not read_only:
             try:
@@ -115,7 +123,9 @@ class ElasticsearchStore:
                 lines.append((number, _operation(event, self._left_out)))
             except RefusedError as error:
                 rejected.append(Rejected(number, str(error)))
-        rejected += self._bulk(lines)
+        size = max(LEAST_OPERATIONS, math.ceil(len(lines) / PARTS))
+        parts = [lines[start : start + size] for start in range(0, len(lines), size)]
+        rejected += chain.from_iterable(self._requests.map(self._bulk, parts))
         return sorted(rejected, key=lambda one: one.index)
 
     def search(self, request: SearchRequest) -> SearchResult:
@@ -154,6 +164,7 @@ class ElasticsearchStore:
 
     def close(self) -> None:
         """Close the connections."""
+        self._requests.shutdown()
         self._client.close()
 
     def _install(self) -> None:
@@ -168,8 +179,6 @@ class ElasticsearchStore:
         self._installed = True
 
     def _bulk(self, lines: Sequence[tuple[int, Operation]]) -> list[Rejected]:
-        if not lines:
-            return []
         with self._translate_errors(RequestRefusedError):
             # The client accepts encoded lines, which its type hints do not show.
             operations: list[Any] = [part for _, operation in lines for part in operation]
