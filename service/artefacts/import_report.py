@@ -49,7 +49,9 @@ def _parity(manifest: Manifest) -> str:
     found = manifest.parity
     if not found:
         return "none: the file is the ONNX model itself"
-    which = "rows of the CSV file" if found.get("real_rows") else "synthetic rows"
+    # `tidegate train` and `retrain`, which compare on rows that they held out, do not say it.
+    kinds = {True: "rows of the CSV file", False: "synthetic rows", None: "held-out rows"}
+    which = kinds[found.get("real_rows")]
     return f"{found['rows']} {which}, largest difference {found['largest_difference']:.2g}"
 
 

@@ -67,15 +67,18 @@ def classes_of(classifier: Any) -> tuple[Class, ...]:
     """A classifier's classes as JSON values, in the order of its probabilities.
 
     Raises:
-        ArtefactError: it is not a classifier with probabilities, or its classes are neither strings nor
-            integers.
+        ArtefactError: it is not a classifier with probabilities, has one class, or its classes are neither
+            strings nor integers.
     """
     if not hasattr(classifier, "classes_") or not hasattr(classifier, "predict_proba"):
         raise ArtefactError(
             f"{type(classifier).__name__} is not a fitted classifier with predict_proba; one without "
             "probabilities can be wrapped in CalibratedClassifierCV"
         )
-    return class_names(classifier.classes_)
+    names = class_names(classifier.classes_)
+    if len(names) < 2:
+        raise ArtefactError(f"{type(classifier).__name__} was fitted on rows of one class")
+    return names
 
 
 def class_names(values: Iterable[object]) -> tuple[Class, ...]:

@@ -35,6 +35,8 @@ MAX_ROWS: Final = 4096
 """Largest number of rows in a request; more would use a slot for too long."""
 MAX_DETAILS: Final = 20
 """Largest number of faults in a response."""
+BLOCK_ROWS: Final = 32
+"""Rows validated value by value if one of them is invalid: 4096 would block the event loop for 40 ms."""
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 INSTANCES: Final[Loc] = ("body", "instances")
 _REQUIRED: Final = ("Field required", "missing")
@@ -179,11 +181,16 @@ class Schema:
         return np.ascontiguousarray(wide.T, dtype=np.float32)
 
     def _faults(self, rows: list[Any], loc: Loc) -> Iterator[Detail]:
-        for number, row in enumerate(rows):
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = rows[start : start + BLOCK_ROWS]
+            columns = self._columns(block)
+            if columns is None or self._from_columns(columns) is None:
+                yield from self._faults_of(block, start, loc)
+
+    def _faults_of(self, rows: list[Any], start: int, loc: Loc) -> Iterator[Detail]:
+        for number, row in enumerate(rows, start):
             if not isinstance(row, dict):
                 yield not_an_object(loc, number)
-                continue
-            if self._from_few([row]) is not None:  # 4096 rows value by value take 40 ms
                 continue
             for feature in self.features:
                 if row.get(feature.name) is None and feature.missing:

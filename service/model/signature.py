@@ -55,7 +55,9 @@ class Signature(BaseModel):
     """The predictor class as `package.module:Class`, if the runtime is `python`."""
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Signature:
+    def _consistent(self) -> Signature:
+        if (self.input == "rows") != (self.runtime == "python"):
+            raise ValueError("a predictor in Python takes rows, and no other model does")
         for what, names in {
             "features": [feature.name for feature in self.features],
             "classes": [str(label) for label in self.classes],

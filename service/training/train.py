@@ -61,14 +61,17 @@ def train_flights(out: Path, *, force: bool = False, console: Console | None = N
 
 
 def _refuse_others(out: Path) -> None:
-    if not (out / artefact.MANIFEST).exists():
-        return
     try:
-        found = artefact.read_manifest(out)
-        what, trained = f"{found.name} {found.version}", found.trained
+        text = (out / artefact.MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return
+    try:  # of any version: this replaces it
+        found = orjson.loads(text)
+        trained, what = found["trained"], f"{found['name']} {found['version']}"
         # A candidate has the same name and possibly the same window, but it has a parent.
-        is_own = found.name == NAME and trained.get("window") == WINDOW and "parent" not in trained
-    except artefact.ArtefactError:
+        window = trained.get("window")
+        is_own = found["name"] == NAME and window == WINDOW and "parent" not in trained
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
         is_own, what = False, "an artefact"
     if not is_own:
         raise artefact.ArtefactError(

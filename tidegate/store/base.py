@@ -39,7 +39,7 @@ class StoreUnavailableError(RuntimeError):
 
 
 class RequestRefusedError(RuntimeError):
-    """The store refused a whole batch: it is too large, one event in it is invalid, or the store failed."""
+    """The store refused a whole request: it is too large, one event in it is invalid, or the store failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Sink(Protocol):
 
         Raises:
             StoreUnavailableError: None or an unknown part was stored: retry with the same events.
-            RequestRefusedError: None was stored; a smaller batch may succeed.
+            RequestRefusedError: None or an unknown part was stored; a smaller batch may succeed.
         """
         ...
 

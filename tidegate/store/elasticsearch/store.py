@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any, Final
@@ -125,7 +125,10 @@ class ElasticsearchStore:
                 rejected.append(Rejected(number, str(error)))
         size = max(LEAST_OPERATIONS, math.ceil(len(lines) / PARTS))
         parts = [lines[start : start + size] for start in range(0, len(lines), size)]
-        rejected += chain.from_iterable(self._requests.map(self._bulk, parts))
+        requests = [self._requests.submit(self._bulk, part) for part in parts]
+        # None writes any more when this returns, also by an exception.
+        wait(requests)
+        rejected += chain.from_iterable(request.result() for request in requests)
         return sorted(rejected, key=lambda one: one.index)
 
     def search(self, request: SearchRequest) -> SearchResult:

@@ -203,9 +203,18 @@ async def test_a_joblib_file_is_converted_once_in_a_separate_process(tmp_path: P
     assert again == found
 
 
-async def test_a_file_that_cannot_be_converted_is_refused_with_the_reason(tmp_path: Path) -> None:
-    file = saved(tmp_path, "numbers", [1, 2, 3])
-    with pytest.raises(ArtefactError, match="list is not a fitted classifier"):
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ([1, 2, 3], "list is not a fitted classifier"),
+        (DecisionTreeClassifier().fit([[1.0], [2.0]], [0, 0]), "was fitted on rows of one class"),
+    ],
+)
+async def test_a_file_that_cannot_be_converted_is_refused_with_the_reason(
+    tmp_path: Path, model: object, reason: str
+) -> None:
+    file = saved(tmp_path, "model", model)
+    with pytest.raises(ArtefactError, match=reason):
         await find_model(file, Settings(stack={"data_dir": tmp_path}))
 
 

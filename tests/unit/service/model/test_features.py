@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.request_errors import says
 from tidegate.monitoring.watching.table import FEW_ROWS
 from tidegate.service.model.features import (
+    BLOCK_ROWS,
     MAX_DETAILS,
     MAX_ROWS,
     Feature,
@@ -120,7 +121,7 @@ def test_a_fault_among_many_rows_is_found_without_validating_each_value(
         Schema([Feature(name="x")]).encode(rows)
     (detail,) = caught.value.details
     assert detail.loc == ("body", "instances", MAX_ROWS - 2, "x")
-    assert validated == ["wrong"]
+    assert len(validated) <= BLOCK_ROWS
 
 
 def test_a_long_list_of_categories_is_shortened_in_the_message() -> None:
