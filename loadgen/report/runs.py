@@ -47,9 +47,10 @@ def is_run(folder: Path) -> bool:
 
 def ended_runs(out: Path) -> list[Path]:
     """Return the folders of the runs that have ended, newest first."""
-    if not out.is_dir():
+    try:
+        found = [one for one in out.iterdir() if is_run(one) and (one / SUMMARY).exists()]
+    except OSError:  # there is no run yet
         return []
-    found = (one for one in out.iterdir() if is_run(one) and (one / SUMMARY).exists())
     return sorted(found, reverse=True)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tidegate.loadgen.plan.request_kinds import Until
 
@@ -115,8 +113,8 @@ class Summary(Setup, Figures):
     valid: bool
     invalid_reasons: list[str]
     interrupted: bool
-    started_at: datetime
-    ended_at: datetime
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
     slowest: list[SlowRequest]
 
 

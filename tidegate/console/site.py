@@ -128,6 +128,8 @@ class Site:
             return self.render(page, **await self.live.get(name, seconds / 2, reading))
 
         async def live(request: Request) -> Response:
+            if request.method == "HEAD":
+                return Response(headers=STREAM, media_type="text/event-stream")
             frames = self.live.frames(*asked(request), seconds, update)
             return StreamingResponse(frames, media_type="text/event-stream", headers=STREAM)
 

@@ -28,22 +28,25 @@ def load_arguments(settings: Settings, scenario: str, out: Path) -> list[str]:
 
 
 def request_arguments(settings: Settings, body: Path) -> list[str]:
-    """What is sent: the request of `verify.path` and `verify.body`, or the rows that came with the model.
+    """What is sent: the rows that came with the model, or the request of `verify.path` and `verify.body`.
 
     Args:
         settings: of the stack; an application of one's own gets `GET /` if they name no other request.
         body: the file with the body, which the caller writes.
     """
     verify, rows = settings.verify, settings.model.path / ROWS
-    if verify.path and verify.body:
-        return ["--path", verify.path, "--body", str(body)]
+    if not settings.replica_program and rows.is_file():
+        return ["--rows", str(rows)]
+    if verify.body:
+        return ["--path", verify.path or "/", "--body", str(body)]
     if verify.path or settings.replica_program:
         return ["--method", "GET", "--path", verify.path or "/"]
-    return ["--rows", str(rows)] if rows.is_file() else []
+    return []
 
 
 def load_command(settings: Settings, scenario: str) -> str:
     """The command that sends load from a terminal."""
     requests = request_arguments(settings, Path("body.json"))
     words = ["tidegate", "loadgen", "run", scenario, "--url", gateway(settings), *requests]
-    return shlex.join(words)
+    written = f"printf %s {shlex.quote(settings.verify.body)} > body.json && "
+    return (written if "--body" in requests else "") + shlex.join(words)

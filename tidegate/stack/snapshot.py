@@ -12,13 +12,13 @@ import aiohttp
 from tidegate.runtime.event_log import Entry
 from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import Prometheus
-from tidegate.stack import objective
 from tidegate.stack.supervisor.recent_output import last_decisions
 from tidegate.stack.supervisor.status import StackStatus
 
 ARRIVALS: Final = "service:arrival_rate:15s"
 LATENCY: Final = "service:latency_seconds_p95:15s"
 QUEUE: Final = "service:queue:now"
+HEADLINE: Final = (ARRIVALS, LATENCY, QUEUE)
 TIMEOUT_SECONDS: Final = 1.0
 LOG_LINES: Final = 8
 
@@ -29,8 +29,7 @@ class Snapshot:
 
     Attributes:
         status: what the supervisor says.
-        headline: the current values of the recorded series by name, also those of `objective.py`; empty if
-            Prometheus does not answer.
+        headline: the current values of the recorded series by name; empty if Prometheus does not answer.
         log: the last entries of the stack's log and of the autoscaler's decisions, oldest first.
     """
 
@@ -60,14 +59,21 @@ def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
 
 
 async def fetch_headline(session: aiohttp.ClientSession, prometheus: str) -> dict[str, float]:
-    """The current values by series name, without NaN (no arrivals); empty if Prometheus does not answer."""
-    names = "|".join((ARRIVALS, LATENCY, QUEUE, *objective.NAMES))
-    # Some rules run each 15 s, and Prometheus forgets a sample earlier (`--query.lookback-delta`).
-    expression = f'last_over_time({{__name__=~"{names}"}}[20s])'
+    """The same; empty if Prometheus does not answer."""
     try:
-        return await Prometheus(session, prometheus, TIMEOUT_SECONDS).values(expression)
+        return await current_values(Prometheus(session, prometheus, TIMEOUT_SECONDS), HEADLINE)
     except HttpError:
         return {}
+
+
+async def current_values(prometheus: Prometheus, names: Sequence[str]) -> dict[str, float]:
+    """The current values of recorded series by name, without NaN (no arrivals).
+
+    Raises:
+        HttpError: Prometheus does not answer.
+    """
+    # Some rules run each 15 s, and Prometheus forgets a sample earlier (`--query.lookback-delta`).
+    return await prometheus.values(f'last_over_time({{__name__=~"{"|".join(names)}"}}[20s])')
 
 
 def headline_text(headline: Mapping[str, float], objective_seconds: float) -> str:

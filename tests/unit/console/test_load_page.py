@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tidegate.console.pages.load import compare
+from tidegate.loadgen.report.runs import read_summary
 from tidegate.loadgen.report.summary import Summary
 from tidegate.settings import Settings, load
 
@@ -99,6 +101,18 @@ async def test_it_compares_the_last_run_with_the_one_before_of_its_scenario(
     assert re.findall(r"(\d): <a .*\n<td>(\w+)", last) == [("1", "steps")]
     named = (await client.get("/load", params={"with": FIRST})).text
     assert re.findall(r"(\d): <a .*\n<td>(\w+)", named) == [("1", "steps"), ("2", "seed")]
+
+
+def test_runs_of_different_bins_are_compared_at_the_same_times(runs: Path) -> None:
+    write(runs, FIRST)
+    write(runs, SECOND, duration_seconds=20.0)
+    chosen = {name: read_summary(runs / name) for name in (FIRST, SECOND)}
+    lines = compare(runs, chosen)["lines"]
+    assert lines["times"] == [number + 0.5 for number in range(20)]
+    assert lines["values"]["answered 1 seed"] == [10.0] * 10 + [None] * 10
+    assert lines["values"]["answered 2 seed"] == [10.0] * 20
+    (runs / SECOND / "series.json").write_text("{}")
+    assert "answered 2 seed" not in compare(runs, chosen)["lines"]["values"]
 
 
 async def test_an_interrupted_run_has_the_requests_it_sent_and_no_rate(

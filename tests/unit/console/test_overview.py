@@ -96,5 +96,12 @@ async def test_what_a_source_does_not_tell_is_not_said_to_be_nothing(
 ) -> None:
     page = (await client.get(path)).text
     assert "Nothing is known now: the banner says why." in page
-    for text in ("No request in", "did not change", "Drift needs", "decided nothing", "is counted"):
+    nothing = ("No request in", "no requests", "did not change", "Drift needs", "decided nothing")
+    for text in (*nothing, "is counted"):
         assert text not in page
+
+
+async def test_head_of_a_stream_reads_nothing(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        answer = await client.head("/overview/live")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")

@@ -7,11 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import orjson
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -30,6 +29,8 @@ PAGE: Final = Page("load", "/load", "Load")
 SECONDS: Final = 1.0
 SPAN: Final = RANGES["5m"]
 MAX_RUNS: Final = 50
+# A run of two hours with the shortest bins.
+MAX_BINS: Final = 7200
 CHARTS: Final = (
     chart("Requests per second", {"arriving": ARRIVALS}),
     chart("Latency p95", {"p95": LATENCY}, unit="s"),
@@ -45,6 +46,14 @@ POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'; sandbox"
 )
+
+
+class Series(BaseModel):
+    """What is compared of a run over time: rates per second and quantiles in seconds, by bin."""
+
+    width: float = Field(ge=0.1, le=3600)
+    answered: list[float | None] = Field(max_length=MAX_BINS)
+    p95: list[float | None] = Field(max_length=MAX_BINS)
 
 
 class Run(NamedTuple):
@@ -79,16 +88,13 @@ def choose(runs: Sequence[Run], name: str, other: str) -> dict[str, Summary]:
 
 def compare(folder: Path, chosen: Mapping[str, Summary]) -> dict[str, Any]:
     """The charts of runs on one axis, in seconds since the start of each."""
-    lines: dict[str, dict[float, float | None]] = {}
+    found: dict[str, Series] = {}
     points: list[dict[str, Any]] = []
     for number, (name, run) in enumerate(chosen.items(), 1):
         title = f"{number} {run.scenario}"
         # A run of an earlier version has none; `tidegate loadgen report` adds it.
         with suppress(OSError, ValueError):
-            series = orjson.loads((folder / name / SERIES).read_bytes())
-            for kind in ("answered", "p95"):
-                middles = ((index + 0.5) * series["width"] for index in count())
-                lines[f"{kind} {title}"] = dict(zip(middles, series[kind], strict=False))
+            found[title] = Series.model_validate_json((folder / name / SERIES).read_bytes())
         points += (
             {
                 "at": one.planned_seconds,
@@ -99,14 +105,25 @@ def compare(folder: Path, chosen: Mapping[str, Summary]) -> dict[str, Any]:
             for one in run.slowest
             if one.trace_id
         )
-    times = sorted({at for line in lines.values() for at in line})
-    values = {key: [line.get(at) for at in times] for key, line in lines.items()}
+    width = min((one.width for one in found.values()), default=1.0)
+    end = max((one.width * len(one.p95) for one in found.values()), default=0.0)
+    times = [(index + 0.5) * width for index in range(min(MAX_BINS, round(end / width)))]
+    values = {
+        f"{kind} {title}": [at_time(getattr(one, kind), at / one.width) for at in times]
+        for title, one in found.items()
+        for kind in ("answered", "p95")
+    }
     limits = {run.slo_seconds for run in chosen.values()}
     return {
-        "lines": {"times": times, "values": values} if lines else None,
+        "lines": {"times": times, "values": values} if found else None,
         "points": points,
         "limit": limits.pop() if len(limits) == 1 else None,
     }
+
+
+def at_time(column: Sequence[float | None], place: float) -> float | None:
+    """The value of the bin at a place."""
+    return column[int(place)] if place < len(column) else None
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:

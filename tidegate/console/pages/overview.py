@@ -30,7 +30,8 @@ from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.drift_rules import min_rows
 from tidegate.stack import objective
-from tidegate.stack.snapshot import ARRIVALS, LATENCY, QUEUE
+from tidegate.stack.snapshot import ARRIVALS, HEADLINE, LATENCY, QUEUE, current_values
+from tidegate.stack.supervisor.status import FiringAlert
 from tidegate.store.search.event_lines import text_of
 from tidegate.store.search.waterfall import span_of
 
@@ -53,6 +54,8 @@ CHARTS: Final = (
     replicas_chart("desired", "running", "ready", marks=True),
 )
 MEAN_RUNNING: Final = 'max(avg_over_time(tidegate_replicas{job="autoscaler",state="running"}[1h]))'
+VALUES: Final = (*HEADLINE, *objective.NAMES)
+UNKNOWN: Final = objective.Verdict("", "unknown", "Prometheus does not answer")
 SLOWEST: Final = 8
 CHANGES: Final = f"{QUERY} AND tidegate.decision.changed:true"
 MAX_CHANGES: Final = 500
@@ -130,6 +133,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         # All tabs share what has no range.
         found = await problems.read(
             snapshot=held("now", SECONDS / 2, sources.snapshot),
+            values=held("values", SECONDS / 2, partial(current_values, prometheus, VALUES)),
             mean_running=held("cost", 15.0, mean_running),
             why=held("changes", 5.0, last),
             drift=held("drift", 15.0, drifts),
@@ -138,14 +142,17 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             changes=held(("changes", span), 5.0, partial(changes, begin, end, MAX_CHANGES)),
             slow=held(("slow", span), 10.0, partial(slowest, begin, end)),
         )
-        snapshot, slow = found["snapshot"], found["slow"] or ()
-        headline = snapshot.headline if snapshot else {}
+        snapshot, values, slow = found["snapshot"], found["values"], found["slow"] or ()
+        alerts: dict[str, list[FiringAlert]] = {}  # critical ones first, as the snapshot has them
+        for one in snapshot.status.alerts if snapshot else ():
+            alerts.setdefault(one.name, []).append(one)
         return {
             **found,
-            "headline": headline,
-            "verdict": objective.verdict(settings.slo, headline),
-            "budgets": objective.budgets(settings.slo, headline),
-            "errors": headline.get(objective.ERRORS_NOW),
+            "alerts": alerts,
+            "values": values or {},
+            "verdict": UNKNOWN if values is None else objective.verdict(settings.slo, values),
+            "budgets": () if values is None else objective.budgets(settings.slo, values),
+            "errors": (values or {}).get(objective.ERRORS_NOW),
             "window": RATIO_WINDOWS[0],
             "burns": [f"#Burn {window}" for window in RATIO_WINDOWS],
             "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE},

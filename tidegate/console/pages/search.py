@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -57,6 +58,7 @@ def histogram(found: Found) -> dict[str, Any]:
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     sources, store = site.sources, site.sources.store
+    exporting = asyncio.Semaphore(1)
 
     async def read(wanted: Wanted) -> dict[str, Any]:
         async def search() -> dict[str, Any]:
@@ -113,7 +115,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def export(request: Request) -> Response:
         return await _export(
-            sources, Wanted.of(request.query_params), request.path_params["format"]
+            sources, Wanted.of(request.query_params), request.path_params["format"], exporting
         )
 
     return [
@@ -124,7 +126,9 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     ]
 
 
-async def _export(sources: Sources, wanted: Wanted, form: str) -> Response:
+async def _export(
+    sources: Sources, wanted: Wanted, form: str, exporting: asyncio.Semaphore
+) -> Response:
     """The matching events as a file, newest first; it is read and sent in parts."""
     columns = dict.fromkeys(("@timestamp", "log.level", *wanted.columns, "trace.id", "event.id"))
     if form not in EXPORTS:
@@ -140,7 +144,9 @@ async def _export(sources: Sources, wanted: Wanted, form: str) -> Response:
                 yield orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
     async def next_part() -> bytes:
-        return await sources.in_thread(lambda: b"".join(islice(written, EXPORT_PAGE)))
+        # One export at a time leaves a thread to searches.
+        async with exporting:
+            return await sources.in_thread(lambda: b"".join(islice(written, EXPORT_PAGE)))
 
     async def body(part: bytes) -> AsyncIterator[bytes]:
         while part:

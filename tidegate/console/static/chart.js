@@ -32,6 +32,9 @@ export function text(value, unit) {
 /** @param {number} seconds */
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
 
+/** @param {number} seconds */
+const moment = (seconds) => new Date(seconds * 1000).toLocaleString([], { hour12: false });
+
 /**
  * A model and its version, which is a hash.
  * @param {string} name
@@ -90,7 +93,7 @@ class Chart {
 
   /** @param {number} seconds */
   time(seconds) {
-    return this.spec.data ? `${seconds} s` : clock(this.spec.bars ? seconds - this.step() / 2 : seconds);
+    return this.spec.data ? `${seconds} s` : this.spec.bars ? moment(seconds - this.step() / 2) : clock(seconds);
   }
 
   size() {
@@ -124,7 +127,6 @@ class Chart {
     if (!this.data) return;
     this.plot?.destroy();
     const { unit, bars } = this.spec;
-    const half = this.step() / 2;
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1, size: 4 }, font: "11px system-ui", size: 30 };
     const series = this.series.map(([, label], index) => ({
       label,
@@ -133,7 +135,6 @@ class Chart {
       fill: bars ? color(index ? "--bad" : "--s1") : index === 0 && this.series.length < 3 ? `${color("--s1")}1f` : undefined,
       points: { show: !bars, size: 4, filter: alone },
       paths: bars ? uPlot.paths.bars({ size: [0.85] }) : this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
-      spanGaps: this.spec.data !== undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
       value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
     }));
@@ -143,7 +144,7 @@ class Chart {
         ...this.size(),
         cursor: { sync: { key: SYNC + (this.spec.data ?? "") }, drag: { x: bars === true, y: false, setScale: false }, points: { size: 6 } },
         legend: { live: true },
-        scales: { x: bars ? { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [low - half, high + half] } : {}, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
+        scales: { x: bars ? { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [low - this.step() / 2, high + this.step() / 2] } : {}, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
         axes: [{ ...axis, space: 70, values: this.times() }, { ...axis, size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => (this.spec.steps && !Number.isInteger(tick) ? "" : text(tick, unit))) }],
         series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => this.time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
         hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)], setSelect: [(/** @type {any} */ plot) => this.zoom(plot)] },

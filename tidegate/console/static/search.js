@@ -18,7 +18,9 @@ function drawer() {
     try {
       const answer = await fetch(link.href);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      dialog.lastElementChild?.replaceChildren(...page.querySelectorAll("article"));
+      const article = page.querySelector("article");
+      if (!article) throw new Error("no event"); // its page says why
+      dialog.lastElementChild?.replaceChildren(article);
     } catch {
       location.assign(link.href);
       return;
