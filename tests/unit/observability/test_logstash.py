@@ -48,6 +48,11 @@ def test_each_pipeline_has_its_file_and_a_valid_queue() -> None:
         assert bytes_of(pipeline["queue.page_capacity"]) <= bytes_of(pipeline["queue.max_bytes"])
         # An event of the largest body must fit on a page.
         assert bytes_of(pipeline["queue.page_capacity"]) > 10_485_760
+    main, letters = PIPELINES
+    assert main["dead_letter_queue.enable"] is True, "what Elasticsearch rejects would be lost"
+    assert letters["dead_letter_queue.enable"] is False, (
+        "a rejected letter would come back for ever"
+    )
 
 
 def test_the_events_in_memory_at_once_fit_the_heaps() -> None:
@@ -78,6 +83,9 @@ def test_filters_write_to_the_metadata_only_and_first_remove_what_a_client_sent_
     copied = re.findall(r'copy => \{ "[^"]+" => "([^"]+)" \}', FILTERS)
     targets = [*added, *copied, *re.findall(r'target => "([^"]+)"', FILTERS)]
     assert targets == ["[@metadata][reason]", *["[@metadata][docid]"] * 2]
+    (fingerprint,) = re.findall(r"fingerprint \{([^}]*)\}", FILTERS)
+    assert 'method => "SHA256"' in fingerprint
+    assert "concatenate_all_fields => true" in fingerprint, "different events would have one id"
     script = SCRIPT.read_text()
     assert 'letter.set("[@metadata][docid]", id)' in script
     assert 'letter.set("[@metadata][reason]"' in script, "main.conf routes by it"
