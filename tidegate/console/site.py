@@ -32,6 +32,7 @@ from tidegate.store.search import event_lines, waterfall
 
 STREAM: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 FOLDER: Final = Path(__file__).parent
+MAX_FORM_BYTES: Final = 10_000
 C = TypeVar("C")
 Change = Callable[[Mapping[str, str]], Awaitable[tuple[str, str] | None]]
 """Gets the fields of a form that are not empty, and returns the action and the sentence of the event that
@@ -143,6 +144,9 @@ class Site:
         """The route of a form of a page, which then shows the change; none without `console.control`."""
 
         async def post(request: Request) -> Response:
+            length = request.headers.get("content-length", "")
+            if not length.isdecimal() or int(length) > MAX_FORM_BYTES:
+                return PlainTextResponse(f"Content-Length must be at most {MAX_FORM_BYTES}", 413)
             try:
                 # What is not UTF-8 is replaced, and refused as a value.
                 body = (await request.body()).decode(errors="replace")
@@ -159,7 +163,7 @@ class Site:
 
 
 def clock(seconds: float) -> str:
-    """A time in seconds since 1970 as an element that the browser shows in its own time zone."""
+    """A time in seconds since 1970 in UTC, as ISO 8601: the browser shows it in its own time zone."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
