@@ -13,15 +13,11 @@ import orjson
 
 from tidegate.runtime.keep_running import OnFault
 
-# The browser connects again after this time.
-RETRY_MILLISECONDS: Final = 1000
 # Longer than anything is held.
 HELD_SECONDS: Final = 60.0
 FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
 Read = Callable[[], Awaitable[T]]
-Update = Callable[[T], Mapping[str, Any]]
-"""What a tab gets of what its page shows, as a JSON object."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,17 +75,14 @@ class Live:
         return found
 
     async def frames(
-        self, name: str, read: Read[T], seconds: float, update: Update[T]
+        self, name: str, read: Read[T], seconds: float, update: Callable[[T], Mapping[str, Any]]
     ) -> AsyncIterator[bytes]:
         """The stream of a tab: each new result as a server-sent event; a slow tab skips those in between.
 
-        Args:
-            name: the key of what is read: tabs with the same one share each read, and pages that `get` it.
-            read: reads what the page shows; an exception of it ends nothing.
-            seconds: the interval between two reads.
-            update: what to send of it, as a JSON object.
+        Tabs and pages that `get` it under the same name share each read, in this interval; an exception of it
+        ends nothing. What `update` makes of it is sent, as a JSON object.
         """
-        yield b"retry: %d\n\n" % RETRY_MILLISECONDS
+        yield b"retry: 1000\n\n"  # milliseconds, after which the browser connects again
         sent = b""
         while not self._closed.is_set():
             reading = self._reading(name, seconds, read)

@@ -20,18 +20,10 @@ from tidegate.stack.data_folder import Layout
 from tidegate.stack.load import gateway, load_arguments, request_arguments
 from tidegate.stack.processes.process import Child, Command, describe_exit, tail
 
-CONSTANT: Final = "constant"
-BOUNDS: Final = {"rate": 200, "seconds": 600}
 # Then it has waited for the last responses, and written its report.
 STOP_SECONDS: Final = 30.0
 # Exit codes of a run that has a report.
 REPORTED: Final = frozenset({0, 1, 98, 99, 130})
-SCENARIO: Final = """\
-name = "constant"
-description = "{rate} requests per second for {seconds} seconds, started in the console."
-arrivals = "poisson"
-phases = [{{ kind = "constant", rate = {rate}, seconds = {seconds} }}]
-"""
 
 
 @cache
@@ -49,7 +41,7 @@ class LoadTest:
         self._settings = settings
         layout = Layout(settings.stack.data_dir)
         self._output = layout.output("load")
-        self._scenario, self._body = layout.run / "load.toml", layout.run / "load.body"
+        self._body = layout.run / "load.body"
         self._child: Child | None = None
 
     @property
@@ -82,37 +74,27 @@ class LoadTest:
         """What it said last."""
         return tail(self._output, 1)
 
-    def start(self, asked: Mapping[str, str]) -> str:
-        """Start one, and return what it does in words.
-
-        Args:
-            asked: `scenario`, a built-in one or `CONSTANT`, which has a `rate` per second for `seconds`.
+    def start(self, scenario: str) -> None:
+        """Start a built-in scenario.
 
         Raises:
-            ValueError: one runs, or none can run, or what is asked is invalid.
+            ValueError: one runs, or none can run, or there is no such scenario.
             OSError: a file cannot be written, or the process not be started.
         """
         if reason := "one runs already" if self.running else self.unavailable:
             raise ValueError(reason)
-        words = name = asked.get("scenario", "")
-        if name == CONSTANT:
-            numbers = {one: _number(one, asked.get(one, "")) for one in BOUNDS}
-            words = "{rate} requests per second for {seconds} s".format(**numbers)
-            self._scenario.write_text(SCENARIO.format(**numbers), encoding="utf-8")
-            name = str(self._scenario)
-        elif name not in built_in():
-            raise ValueError(f"scenario: expected {CONSTANT} or one of {', '.join(built_in())}")
+        if scenario not in scenarios():
+            raise ValueError(f"scenario: expected one of {', '.join(scenarios())}")
         settings = self._settings
         self._body.write_text(" ".join(settings.verify.body.splitlines()) + "\n", encoding="utf-8")
         argv = (
             *(sys.executable, "-P", "-m", "tidegate.loadgen"),
-            *load_arguments(settings, name, settings.console.runs_dir),
+            *load_arguments(settings, scenario, settings.console.runs_dir),
             *request_arguments(settings, self._body),
         )
         self._output.unlink(missing_ok=True)
         environment = {**os.environ, "NO_COLOR": "1"}
         self._child = Child.start(Command(argv, environment, Path.cwd()), self._output)
-        return words
 
     async def stop(self) -> bool:
         """End it; its report covers what was sent. Return whether one ran."""
@@ -120,9 +102,3 @@ class LoadTest:
             return False
         await self._child.stop(signal.SIGTERM, STOP_SECONDS)
         return True
-
-
-def _number(name: str, text: str) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= BOUNDS[name]:
-        return int(text)
-    raise ValueError(f"{name}: expected a whole number from 1 to {BOUNDS[name]}")

@@ -23,18 +23,13 @@ from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.stack.supervisor.programs import token_problem
 
 NAME: Final = "console"
-SETTING: Final = "console.port"
 # Live pages end at once; a request that is being answered gets this long.
 SHUTDOWN_SECONDS: Final = 2
 M_ARENA_MAX: Final = -8  # of glibc's <malloc.h>
 
 
 def run(settings: Settings, *, prometheus: str = "") -> int:
-    """Serve the console until SIGTERM or SIGINT.
-
-    Args:
-        settings: those of the stack.
-        prometheus: as of `open_sources`.
+    """Serve the console until SIGTERM or SIGINT, from the sources of `open_sources`.
 
     Returns:
         The exit code: 0, or 2 if it cannot start (and the reason is on stderr).
@@ -56,7 +51,7 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings, prometheus: str) -> None:
     tokens, host, port = _tokens(settings), settings.stack.host, settings.console.port
-    with requires_port(SETTING, port):
+    with requires_port("console.port", port):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
     with closing(EventLog.to_files(settings, NAME, APP)) as event_log:

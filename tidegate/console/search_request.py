@@ -73,8 +73,7 @@ class Wanted(Address):
         """Return the address with one more of these, or one less; with the usual ones if none is left."""
         shown: tuple[str, ...] = getattr(self, names)
         left = tuple(one for one in shown if one != name) or getattr(Wanted(), names)
-        changes = {str(names): left if name in shown else (*shown, name)}
-        return self.url("", **changes)
+        return self.url("", **{str(names): left if name in shown else (*shown, name)})
 
     def request(self, now: datetime, size: int) -> SearchRequest:
         """Return it as a request to the store; without an end it ends now.

@@ -28,23 +28,18 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
-READING: Final = frozenset({"GET", "HEAD"})
-# The supervisor asks it, and it says nothing about the stack.
-PUBLIC: Final = "/live"
+# The supervisor asks it without a token, and it says nothing about the stack.
+ALIVE: Final = "/live"
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
     """Refuses what is not allowed, and adds the headers that limit what a page may do.
 
-    Without tokens only requests to a loopback name or address are answered: a page of another origin whose
-    name resolves to this machine (DNS rebinding) sends its own name as the host. With tokens each request
-    needs one, as the password of HTTP's Basic scheme or as a bearer token. A request that changes something
-    must come from a page of the console.
-
-    Attributes:
-        app: the application.
-        tokens: those that are valid now; empty means that only this machine may ask.
+    While there are no tokens, only requests to a loopback name or address are answered: a page of another
+    origin whose name resolves to this machine (DNS rebinding) sends its own name as the host. With tokens
+    each request needs one, as the password of HTTP's Basic scheme or as a bearer token. A request that
+    changes something must come from a page of the console.
     """
 
     app: ASGIApp
@@ -60,8 +55,9 @@ class Security:
                     headers.setdefault(name, value)
             await send(message)
 
-        refusal = None if scope["path"] == PUBLIC else self._refusal(scope)
-        await (refusal or self.app)(scope, receive, send_with_headers)
+        alive = scope["path"] == ALIVE
+        answer = PlainTextResponse("live\n") if alive else self._refusal(scope) or self.app
+        await answer(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers, tokens = Headers(scope=scope), self.tokens()
@@ -74,7 +70,7 @@ class Security:
             challenge = {"WWW-Authenticate": 'Basic realm="Tidegate console", charset="UTF-8"'}
             return PlainTextResponse(text, 401, challenge)
         origin = headers.get("origin")
-        if scope["method"] not in READING and (not origin or _split(origin).netloc != host):
+        if scope["method"] not in {"GET", "HEAD"} and (not origin or _split(origin).netloc != host):
             return PlainTextResponse("a change must come from a page of the console", 403)
         return None
 

@@ -15,10 +15,12 @@ from tidegate.store.query import time_ranges
 LAST: Final = "20s"
 # Each combination of their values is a line.
 LABELS: Final = ("state", "model", "version")
+# The step between two samples of each range that a person may choose, in seconds.
+STEPS: Final = {"5m": 2, "15m": 5, "1h": 15, "6h": 60, "24h": 300, "7d": 1800}
 
 
 class Range(NamedTuple):
-    """A range that a person may choose, by its name in an address.
+    """A range by its name in an address.
 
     Its length and the step between two samples are in seconds, its end is in seconds since 1970; 0 is now.
     """
@@ -30,15 +32,8 @@ class Range(NamedTuple):
 
 
 RANGES: Final = {
-    one.name: one
-    for one in (
-        Range("5m", 300, 2),
-        Range("15m", 900, 5),
-        Range("1h", 3600, 15),
-        Range("6h", 21_600, 60),
-        Range("24h", 86_400, 300),
-        Range("7d", 604_800, 1800),
-    )
+    name: Range(name, round(time_ranges.age(name).total_seconds()), step)
+    for name, step in STEPS.items()
 }
 DEFAULT: Final = "15m"
 
@@ -76,14 +71,8 @@ async def read_lines(
     """The lines as columns: `times` in seconds since 1970, and `values` by key; None is no sample.
 
     It is one query. The times are multiples of the step, so that a line keeps its shape as time passes.
-    The key of a line is the name of its series and, after spaces, the values of its `LABELS`.
-
-    Args:
-        prometheus: its recorded series.
-        keys: those of lines; every line of their series is read.
-        span: the range that ends now.
-        now: in seconds since 1970.
-        last: how old a sample may be: longer than the interval of the rules.
+    The key of a line is the name of its series and, after spaces, the values of its `LABELS`; every line of
+    the series is read. A sample may be as old as `last`, which is longer than the interval of its rule.
 
     Raises:
         HttpError: Prometheus does not answer.

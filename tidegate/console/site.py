@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from tidegate.console import event_view
 from tidegate.console.live import Live
+from tidegate.console.series import RANGES
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
 from tidegate.stack.load import load_command
@@ -56,23 +57,22 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update({one.__name__: one for one in FILTERS}, nanoseconds=waterfall.duration)
-    found.globals["condition"] = condition
+    filters: tuple[Callable[..., Any], ...] = (
+        *(clock, milliseconds, duration, waterfall.span_of, event_lines.tone),
+        *(event_lines.text_of, event_lines.value_of, event_lines.shown_error),
+        *(event_lines.shown_own_fields, event_view.time_of, event_view.seconds_of),
+        *(event_view.cell, event_view.request_of, event_view.queued, event_view.rows_of),
+        *(event_view.written, event_view.pretty),
+    )
+    found.filters.update({one.__name__: one for one in filters}, nanoseconds=waterfall.duration)
+    found.globals |= {"condition": condition, "ranges": RANGES}
     found.globals["macros"] = found.get_template("macros.html.j2").module
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What every page needs.
-
-    Attributes:
-        sources: what it reads.
-        live: what was read lately, and its live updates.
-        event_log: gets each change that a person makes in a page.
-        pages: the navigation, in order.
-        templates: the templates.
-    """
+    """What every page needs; `event_log` gets each change that a person makes in one."""
 
     sources: Sources
     live: Live
@@ -86,7 +86,6 @@ class Site:
         self.templates.globals |= {
             "pages": self.pages,
             "settings": settings,
-            "service": settings.service.name,
             "requests": self.requests,
             "load": partial(load_command, settings),
         }
@@ -172,13 +171,3 @@ def milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return "–"  # noqa: RUF001
     return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
-
-
-# The functions that templates use as filters, by their names.
-FILTERS: Final[Sequence[Callable[..., Any]]] = (
-    *(clock, milliseconds, duration, waterfall.span_of),
-    *(event_lines.text_of, event_lines.value_of, event_lines.shown_error),
-    *(event_lines.shown_own_fields, event_view.time_of, event_view.seconds_of, event_lines.tone),
-    *(event_view.cell, event_view.request_of, event_view.queued, event_view.rows_of),
-    *(event_view.written, event_view.pretty),
-)

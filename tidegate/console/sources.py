@@ -32,15 +32,10 @@ PROMETHEUS_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The sources of one stack. Created by `open_sources`.
+    """The sources of one stack, whose settings have absolute paths. Created by `open_sources`.
 
-    Attributes:
-        settings: those of the stack, with absolute paths.
-        prometheus: the recorded series; its calls raise `HttpError`.
-        store: open for reading; use `search`, which does not block the event loop.
-        threads: for searches of a query that a person wrote, and other calls that may take long.
-        short_threads: for searches that the pages themselves need.
-        supervised: whether a supervisor runs the stack; otherwise Prometheus tells its status.
+    Read the store by `search` or `in_thread`, which do not block the event loop. If no supervisor runs the
+    stack, Prometheus tells its status.
     """
 
     settings: Settings
@@ -51,7 +46,7 @@ class Sources:
     supervised: bool
 
     async def in_thread(self, call: Callable[[], T]) -> T:
-        """The result of a call that blocks."""
+        """The result of a call that blocks, such as a search of a query that a person wrote."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
     async def search(self, request: SearchRequest) -> SearchResult:
@@ -88,25 +83,13 @@ def between(begin: float, end: float, query: str, **wanted: Any) -> SearchReques
 
 @asynccontextmanager
 async def open_sources(settings: Settings, prometheus: str = "") -> AsyncIterator[Sources]:
-    """The sources inside the block.
-
-    Args:
-        settings: those of the stack, with absolute paths.
-        prometheus: the URL of Prometheus of a stack without a supervisor; empty means that one runs on this
-            machine.
-    """
+    """The sources inside the block; the URL of Prometheus is that of a stack without a supervisor."""
     address = prometheus or url(settings.stack.host, settings.prometheus.port)
     with (
         ThreadPoolExecutor(THREADS, thread_name_prefix="console") as threads,
-        ThreadPoolExecutor(SHORT_THREADS, thread_name_prefix="console-short") as short_threads,
+        ThreadPoolExecutor(SHORT_THREADS, thread_name_prefix="console-short") as short,
         closing(open_store(settings, read_only=True)) as store,
     ):
         async with aiohttp.ClientSession(trust_env=False) as session:
-            yield Sources(
-                settings,
-                Prometheus(session, address, PROMETHEUS_SECONDS),
-                store,
-                threads,
-                short_threads,
-                supervised=not prometheus,
-            )
+            client = Prometheus(session, address, PROMETHEUS_SECONDS)
+            yield Sources(settings, client, store, threads, short, supervised=not prometheus)

@@ -81,7 +81,7 @@ async def test_it_says_that_the_first_decisions_of_a_range_are_left_out(
         recorded.record("sloq", decision.state, seen, loop.now, decision)
     recorded.writer.close()
     store.append(recorded.events("decision"))
-    assert "Replica-hours" in (whole := (await client.get("/scaling")).text)
+    assert "An estimate" in (whole := (await client.get("/scaling")).text)
     assert "decisions of the range" not in whole
     monkeypatch.setattr(scaling, "MAX_DECISIONS", 3)
     part = (await client.get("/scaling", params={"range": "5m"})).text

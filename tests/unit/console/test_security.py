@@ -23,7 +23,7 @@ async def answer(request: Request) -> PlainTextResponse:
 
 
 def client(root: str, tokens: Sequence[str] = ()) -> httpx.AsyncClient:
-    routes = [Route("/", answer, methods=["GET", "POST"]), Route("/live", answer)]
+    routes = [Route("/", answer, methods=["GET", "POST"])]
     guard = Middleware(Security, tokens=lambda: tokens)
     transport = httpx.ASGITransport(Starlette(routes=routes, middleware=[guard]))
     return httpx.AsyncClient(transport=transport, base_url=root)

@@ -32,14 +32,8 @@ PREDICTIONS: Final = "predictions"
 class Distribution:
     """One feature of a version of a model, or its predicted labels, over a window.
 
-    Attributes:
-        of: the model and its version.
-        name: of the feature; `PREDICTIONS` for the predicted labels.
-        psi: the population stability index; None without rows.
-        rows: the rows in the window.
-        drifted: whether the index is significant and above `drift.psi_warning`.
-        reference: the fraction of the rows at training, by bin.
-        current: the same in the window.
+    `psi` is the population stability index, None without rows; `drifted`, whether it is significant and above
+    `drift.psi_warning`. `reference` and `current` have the fraction of the rows at training and now, by bin.
     """
 
     of: str
@@ -62,10 +56,7 @@ async def read_distributions(
 ) -> list[Distribution]:
     """Those of every version that is served or watched, those that drifted most first.
 
-    Args:
-        prometheus: its recorded series.
-        window: one of those in `SPANS`.
-        warning: the index above which a significant difference counts as drift.
+    A significant difference counts as drift if its index is above the warning.
     """
     what = f"(psi|drift|samples|ratio):{window}|reference_ratio:now"
     names = f"model:(feature|prediction)_({what})"
@@ -98,9 +89,8 @@ async def read_shadows(
     """
     counters = '{__name__=~"ml_shadow_(predictions|dropped)_total"}'
     found: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    for one in await prometheus.query(
-        f"sum by ({', '.join(SHADOW)}, agree, reason) (increase({counters}[{window}]))"
-    ):
+    query = f"sum by ({', '.join(SHADOW)}, agree, reason) (increase({counters}[{window}]))"
+    for one in await prometheus.query(query):
         kind = one.labels.get("agree") or one.labels.get("reason", "")
         found[tuple(one.labels[name] for name in SHADOW)][kind] += round(one.samples[-1][1])
     return dict(sorted(found.items()))

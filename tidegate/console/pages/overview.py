@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from starlette.routing import BaseRoute
 
@@ -14,15 +14,7 @@ from tidegate.autoscaler.audit.intervals import QUERY, Interval
 from tidegate.console.event_view import request_of, seconds_of
 from tidegate.console.pages.model import SHORTEST, read_distributions
 from tidegate.console.problems import Problems
-from tidegate.console.series import (
-    RANGES,
-    Range,
-    chart,
-    chosen_range,
-    keys_of,
-    read_lines,
-    replicas_chart,
-)
+from tidegate.console.series import Range, chart, chosen_range, keys_of, read_lines, replicas_chart
 from tidegate.console.site import Page, Site, milliseconds
 from tidegate.console.sources import between
 from tidegate.events.event import Event
@@ -31,11 +23,9 @@ from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.drift_rules import min_rows
 from tidegate.stack import objective
 from tidegate.stack.snapshot import ARRIVALS, HEADLINE, LATENCY, QUEUE, current_values
-from tidegate.stack.supervisor.status import FiringAlert
 from tidegate.store.search.event_lines import text_of
 from tidegate.store.search.waterfall import span_of
 
-T = TypeVar("T")
 PAGE: Final = Page("overview", "/", "Overview")
 SECONDS: Final = 2.0
 CHARTS: Final = (
@@ -65,12 +55,9 @@ DAY_SECONDS: Final = 86_400.0
 
 @cache
 def runbooks() -> Mapping[str, str]:
-    """The text of each runbook by the name of its alert, in Markdown; empty where they are not installed."""
+    """The text of each runbook by the name of its alert, in Markdown."""
     path = observability_folder() / "grafana/dashboards/runbooks.json"  # as package data
-    try:
-        panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
-    except OSError:
-        return {}
+    panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
     return {one["title"]: one["options"]["content"] for one in panels if one["type"] == "text"}
 
 
@@ -99,10 +86,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     sources, settings, prometheus = site.sources, site.sources.settings, site.sources.prometheus
 
-    async def mean_running() -> float:
-        found = await prometheus.query(MEAN_RUNNING)
-        return found[0].samples[-1][1] if found else 0.0
-
     async def changes(begin: float, end: float, size: int) -> list[dict[str, Any]]:
         """The last changes between two times as marks, newest first: whole events take much memory."""
         found = await sources.search(between(begin, end, CHANGES, size=size))
@@ -111,44 +94,34 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     async def slowest(begin: float, end: float) -> list[Event]:
         query = f"event.dataset:{site.requests}"
-        found = await sources.search(
-            between(begin, end, query, sort="event.duration", size=SLOWEST)
-        )
+        asked = between(begin, end, query, sort="event.duration", size=SLOWEST)
         # Those whose duration is no number are none of them.
-        return [one for one in found.hits if span_of(one).duration_ns]
+        return [one for one in (await sources.search(asked)).hits if span_of(one).duration_ns]
 
     async def read(span: Range) -> dict[str, Any]:
         """What it shows; what costs a search is read every few seconds at most."""
         problems, now = Problems(), time.time()
         end = span.until or now
         begin = end - span.seconds
-
-        def held(key: object, seconds: float, read: Callable[[], Awaitable[T]]) -> Awaitable[T]:
-            return site.live.get((PAGE.name, key), seconds, read)
-
+        held = site.live.get
         last = partial(changes, now - DAY_SECONDS, now, LAST_CHANGES)
-        warning = settings.drift.psi_warning
-        drifts = partial(read_distributions, prometheus, SHORTEST, warning)
+        drifts = partial(read_distributions, prometheus, SHORTEST, settings.drift.psi_warning)
         recorded = partial(read_lines, prometheus, keys_of(CHARTS), span, end)
         # All tabs share what has no range.
         found = await problems.read(
-            snapshot=held("now", SECONDS / 2, sources.snapshot),
+            snapshot=held("snapshot", SECONDS / 2, sources.snapshot),
             values=held("values", SECONDS / 2, partial(current_values, prometheus, VALUES)),
-            mean_running=held("cost", 15.0, mean_running),
-            why=held("changes", 5.0, last),
+            running=held("cost", 15.0, partial(prometheus.query, MEAN_RUNNING)),
+            why=held("why", 5.0, last),
             drift=held("drift", 15.0, drifts),
             # Faster would show nothing new, as the samples of a chart are a step apart.
             lines=held(("lines", span), span.step / 5, recorded),
             changes=held(("changes", span), 5.0, partial(changes, begin, end, MAX_CHANGES)),
             slow=held(("slow", span), 10.0, partial(slowest, begin, end)),
         )
-        snapshot, values, slow = found["snapshot"], found["values"], found["slow"] or ()
-        alerts: dict[str, list[FiringAlert]] = {}  # critical ones first, as the snapshot has them
-        for one in snapshot.status.alerts if snapshot else ():
-            alerts.setdefault(one.name, []).append(one)
+        values, slow = found["values"], found["slow"] or ()
         return {
             **found,
-            "alerts": alerts,
             "values": values or {},
             "verdict": UNKNOWN if values is None else objective.verdict(settings.slo, values),
             "budgets": () if values is None else objective.budgets(settings.slo, values),
@@ -160,7 +133,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "runbooks": runbooks(),
             "now": now,
             "span": span,
-            "ranges": RANGES,
             "charts": CHARTS,
             "problems": problems,
             "chart": {

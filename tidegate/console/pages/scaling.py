@@ -16,15 +16,13 @@ from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.pause_command import make_override
 from tidegate.console.event_view import seconds_of
 from tidegate.console.problems import Problems
-from tidegate.console.series import Range, chart, chosen_range, keys_of, read_lines
+from tidegate.console.series import Range, chart, chosen_range, read_lines
 from tidegate.console.site import Page, Site
 from tidegate.console.sources import between
 from tidegate.events.event import Event
 from tidegate.lab.replay.counterfactual import replay_other
 from tidegate.lab.replay.decisions import read_decisions, shortened
-from tidegate.lab.replay.what_if import Totals, totals
 from tidegate.settings import Settings
-from tidegate.stack.snapshot import ARRIVALS, QUEUE
 from tidegate.store.search import pages
 
 PAGE: Final = Page("scaling", "/scaling", "Scaling")
@@ -35,28 +33,19 @@ MAX_DECISIONS: Final = 1000
 PAGE_SIZE: Final = 25
 LOG_LINES: Final = 30
 OTHERS: Final = ("hpa:inflight=0.7", "kpa", "ray-serve")
-CHARTS: Final = (
-    chart("Requests per second", {"arriving": ARRIVALS}),
-    chart("Queue", {"queued": QUEUE}),
-)
 DECIDED: Final = "tidegate_replicas desired"
 
 
 class Replays(NamedTuple):
-    """The log of a range, and what each other policy would have done.
+    """The log of a range, newest first, and what each other policy would have done.
 
-    Attributes:
-        log: newest first.
-        times: of the decisions, in seconds since 1970.
-        numbers: the number at each of them, by policy.
-        totals: by policy; the recorded one is the first.
-        problem: why nothing was replayed; empty if it was.
+    Its `numbers` are those at the `times` of the decisions, in seconds since 1970; `problem` says why it has
+    none.
     """
 
     log: Sequence[Interval] = ()
     times: Sequence[float] = ()
     numbers: Mapping[str, Sequence[int]] = MappingProxyType({})
-    totals: Mapping[str, Totals] = MappingProxyType({})
     problem: str = ""
 
     def columns(self, times: Sequence[float]) -> dict[str, list[int | None]]:
@@ -76,17 +65,14 @@ def replays(events: list[Event], others: Sequence[str], settings: Settings) -> R
     decisions = list(read_decisions(oldest_first, lambda _, why: problems.append(why)))
     times = [seconds_of(one.event) for one in decisions]
     numbers: dict[str, list[int]] = {}
-    sums: dict[str, Totals] = {}
     try:
         for policy in others:
             rows = replay_other(decisions, policy, settings)
-            recorded, sums[policy] = totals(rows)
-            sums = {settings.autoscaler.policy: recorded, **sums}
             numbers[policy] = [row.other.desired for row in rows]
     except ValueError as error:
         problems.append(str(error))
         numbers = {}
-    return Replays(log, times, numbers, sums, problems[0] if problems else "")
+    return Replays(log, times, numbers, problems[0] if problems else "")
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -96,7 +82,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     others = [one for one in OTHERS if one != settings.autoscaler.policy]
     lines = {"decided": DECIDED} | {one: f"other/{one}" for one in others}
     compared = chart("Replicas", lines, steps=True, height=240, lead=True)
-    recorded = [*keys_of(CHARTS), DECIDED]
     file = OverrideFile(settings.control_file)
 
     async def replayed(begin: float, end: float) -> Replays:
@@ -114,7 +99,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         replaying = partial(replayed, end - span.seconds, end)
         read = await problems.read(
             replays=site.live.get((PAGE.name, span), REPLAY_SECONDS, replaying),
-            lines=read_lines(sources.prometheus, recorded, span, end),
+            lines=read_lines(sources.prometheus, [DECIDED], span, end),
         )
         found, lines = read["replays"] or Replays(), read["lines"]
         if lines:
@@ -127,14 +112,12 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "span": span,
             "ranges": SPANS,
             "compared": compared,
-            "charts": CHARTS,
             "signals": [f"#{name}" for name in SIGNALS],
             "problems": problems,
             "chart": {"lines": lines},
         }
 
     async def change(asked: Mapping[str, str]) -> tuple[str, str]:
-        """Pause the autoscaler, set its bounds or let it decide again."""
         if asked.get("do") == "resume":
             file.remove()
             return "resume", "a person ended the pause or the bounds in the console"

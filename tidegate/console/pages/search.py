@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from tidegate.console import event_view
 from tidegate.console.problems import Problem, or_problem, refusal
 from tidegate.console.search_request import Wanted
-from tidegate.console.series import RANGES, chart
+from tidegate.console.series import chart
 from tidegate.console.site import Page, Site, milliseconds
 from tidegate.console.sources import Sources
 from tidegate.stack.snapshot import duration
@@ -58,7 +59,7 @@ def histogram(found: Found) -> dict[str, Any]:
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     sources, store = site.sources, site.sources.store
-    exporting = asyncio.Semaphore(1)
+    exports = partial(export, sources, asyncio.Semaphore(1))
 
     async def read(wanted: Wanted) -> dict[str, Any]:
         async def search() -> dict[str, Any]:
@@ -78,7 +79,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         problem = values["problem"]
         return {
             "wanted": wanted,
-            "ranges": RANGES,
             "command": event_view.command(wanted.q, wanted.since, wanted.until),
             "limit": EXPORT_EVENTS,
             "problems": {"Event store": problem.text} if problem else {},
@@ -113,26 +113,20 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             **await or_problem(read()),
         )
 
-    async def export(request: Request) -> Response:
-        return await _export(
-            sources, Wanted.of(request.query_params), request.path_params["format"], exporting
-        )
-
     return [
         *site.live_page(PAGE, lambda request: Wanted.of(request.query_params), read, LIVE_SECONDS),
         Route("/search/complete", complete),
-        Route("/search/export.{format:str}", export),
+        *(Route(f"/search/export.{form}", partial(exports, form)) for form in EXPORTS),
         Route("/events/{id:path}", event),
     ]
 
 
-async def _export(
-    sources: Sources, wanted: Wanted, form: str, exporting: asyncio.Semaphore
+async def export(
+    sources: Sources, exporting: asyncio.Semaphore, form: str, request: Request
 ) -> Response:
     """The matching events as a file, newest first; it is read and sent in parts."""
+    wanted = Wanted.of(request.query_params)
     columns = dict.fromkeys(("@timestamp", "log.level", *wanted.columns, "trace.id", "event.id"))
-    if form not in EXPORTS:
-        return JSONResponse({"detail": f"there is no export as {form}: use ndjson or csv"}, 404)
 
     def lines() -> Iterator[bytes]:
         if form == "csv":

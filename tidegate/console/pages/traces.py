@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Route
 from tidegate.console import event_view
 from tidegate.console.problems import or_problem, refusal
 from tidegate.console.search_request import Address
-from tidegate.console.series import RANGES
 from tidegate.console.site import Page, Site
 from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
 from tidegate.store.query import time_ranges
@@ -31,7 +30,7 @@ SIZE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Filters(Address):
-    """What the address of the list says; `ms` is the shortest duration, `with` a trace to compare with."""
+    """What the address of the list says; `ms` is the shortest duration, `other` a trace to compare with."""
 
     PATH = "/traces"
     service: str = ""
@@ -81,7 +80,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
                 "rows": [(event, span_of(event)) for event in found.hits],
             }
 
-        return site.render(PAGE, filters=filters, ranges=RANGES, **await or_problem(read()))
+        return site.render(PAGE, filters=filters, **await or_problem(read()))
 
     async def trace(request: Request) -> Response:
         ids = (request.path_params["id"], request.query_params.get("with", ""))

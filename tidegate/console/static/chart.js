@@ -2,11 +2,11 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", steps?: boolean, bars?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, data?: string, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%", steps?: boolean, bars?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
  * @typedef {{at: number, value: number, text: string, url: string}} Point
  * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[], points?: Point[], limit?: number | null}} Data
- *   `data` names others than those of the page, whose times are seconds since a start; `limit` is in seconds
+ *   `limit` is in seconds
  */
 
 const SYNC = "page";
@@ -93,7 +93,7 @@ class Chart {
 
   /** @param {number} seconds */
   time(seconds) {
-    return this.spec.data ? `${seconds} s` : this.spec.bars ? moment(seconds - this.step() / 2) : clock(seconds);
+    return this.spec.bars ? moment(seconds - this.step() / 2) : clock(seconds);
   }
 
   size() {
@@ -102,7 +102,7 @@ class Chart {
 
   /** @param {Data} data */
   show(data) {
-    if (this.spec.data || this.spec.bars) this.figure.hidden = !data.lines;
+    if (this.spec.bars) this.figure.hidden = !data.lines;
     if (!data.lines) return;
     const { times, values } = data.lines;
     this.marks = data.marks ?? [];
@@ -142,7 +142,7 @@ class Chart {
     this.plot = new uPlot(
       {
         ...this.size(),
-        cursor: { sync: { key: SYNC + (this.spec.data ?? "") }, drag: { x: bars === true, y: false, setScale: false }, points: { size: 6 } },
+        cursor: { sync: { key: SYNC }, drag: { x: bars === true, y: false, setScale: false }, points: { size: 6 } },
         legend: { live: true },
         scales: { x: bars ? { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [low - this.step() / 2, high + this.step() / 2] } : {}, y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [0, Math.max(Math.max(high ?? 0, ...this.points.map((one) => one.value)) * 1.08, unit === "%" ? 0.01 : unit === "s" ? 0.05 : 1)] } },
         axes: [{ ...axis, space: 70, values: this.times() }, { ...axis, size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => (this.spec.steps && !Number.isInteger(tick) ? "" : text(tick, unit))) }],
@@ -152,7 +152,7 @@ class Chart {
       this.data,
       this.part(".plot"),
     );
-    if (!this.spec.data) this.plot.over.addEventListener(bars ? "click" : "dblclick", () => this.plot.select.width || location.assign(this.requests(this.plot.cursor.idx ?? 0)));
+    this.plot.over.addEventListener(bars ? "click" : "dblclick", () => this.plot.select.width || location.assign(this.requests(this.plot.cursor.idx ?? 0)));
   }
 
   /** Seconds between two times. */
@@ -194,7 +194,6 @@ class Chart {
 
   /** The labels of the time axis: with the date where the range is longer than a day. */
   times() {
-    if (this.spec.data) return (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map((tick) => this.time(tick));
     const [begin, end] = [this.data?.[0][0] ?? 0, this.data?.[0].at(-1) ?? 0];
     /** @type {Intl.DateTimeFormatOptions} */
     const format = end - begin > 90_000 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", ...(end - begin < 1200 ? { second: "2-digit" } : {}) };
@@ -293,8 +292,8 @@ class Chart {
     const body = table.createTBody();
     for (let index = times.length - 1; index >= 0; index -= every) {
       const row = body.insertRow();
-      const link = document.createElement(this.spec.data ? "span" : "a");
-      if (link instanceof HTMLAnchorElement) link.href = this.requests(index);
+      const link = document.createElement("a");
+      link.href = this.requests(index);
       link.textContent = this.time(times[index] ?? 0);
       row.insertCell().append(link);
       for (const column of columns) row.insertCell().textContent = text(column[index], this.spec.unit);
@@ -311,8 +310,8 @@ export class Charts {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((one) => one.draw()));
   }
 
-  /** @param {Data & Record<string, any>} data */
+  /** @param {Data} data */
   show(data) {
-    for (const chart of this.charts) chart.show(chart.spec.data ? data[chart.spec.data] : data);
+    for (const chart of this.charts) chart.show(data);
   }
 }
