@@ -10,10 +10,7 @@ evaluate at each step what the rules evaluate, vectorized over all steps. They n
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import os
-import platform
-import statistics
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.results import Result, result, save
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.drift_test import critical_value, smoothed_ratios
 from tidegate.monitoring.counting.reference import Reference, load_reference
@@ -148,15 +146,12 @@ def draw(
     return rows, np.repeat(np.arange(steps), per_step)
 
 
-def null(hours: int, rates: Sequence[float]) -> None:
-    """Print the false alarms in hours without drift."""
+def null(hours: int, rates: Sequence[float]) -> list[Result]:
+    """The false alarms in hours without drift."""
     data = TrainingData.read()
     bins = data.counter.bins(data.matrix)
     reference = [feature.counts for feature in data.reference.features]
-    print(
-        "| requests per second | warning | critical | dataset | predictions | 5m, only p < 0.05 |"
-    )
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    found = []
     for rate in rates:
         random, count = np.random.default_rng(72), hours * 3600 // STEP
         rows, steps = draw(data, random, count, rate)
@@ -164,35 +159,45 @@ def null(hours: int, rates: Sequence[float]) -> None:
             evaluate(bins[rows, i], steps, count, reference[i], len(reference))
             for i in range(len(reference))
         ]
-        warning = sum(episodes(s.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning)) for s in seen)
-        critical = sum(episodes(s.any_drifted(tuple(STEPS), DRIFT.psi_critical)) for s in seen)
         share = np.mean([s.drifted("5m", DRIFT.psi_warning) for s in seen], axis=0)
         shares = np.array(data.reference.predictions) / sum(data.reference.predictions)
         predicted = random.choice(len(shares), size=len(rows), p=shares)
         predictions = evaluate(predicted, steps, count, data.reference.predictions, 1)
-        shifted = episodes(predictions.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning))
-        naive = sum(
+        alarms = {
+            "warnings of a feature": sum(
+                episodes(s.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning)) for s in seen
+            ),
+            "critical alerts of a feature": sum(
+                episodes(s.any_drifted(tuple(STEPS), DRIFT.psi_critical)) for s in seen
+            ),
+            "alerts of the data set": episodes(share >= DRIFT.dataset_share),
+            "warnings of the predictions": episodes(
+                predictions.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning)
+            ),
+        }
+        plain = sum(
             episodes((s.statistic["5m"] > critical_value(len(c), 1, 0.05)) & (s.samples["5m"] > 0))
             for s, c in zip(seen, reference, strict=True)
         )
-        dataset_alerts = episodes(share >= DRIFT.dataset_share)
-        print(f"| {rate:g} | {warning} | {critical} | {dataset_alerts} | {shifted} | {naive} |")
+        title = f"{hours} hours without drift, {rate:g} requests/s"
+        found += [
+            result(f"{title}: {name}", [number], unit="alarms", target=0)
+            for name, number in alarms.items()
+        ]
+        found.append(result(f"{title}: of a plain χ² test at 5 %", [plain], unit="alarms"))
+    return found
 
 
-def shift(rates: Sequence[float], seeds: int) -> None:
-    """Print how soon a shift of one feature by one standard deviation is detected."""
+def shift(rates: Sequence[float], seeds: int) -> list[Result]:
+    """Minutes until a shift of one feature by one standard deviation is a critical alert."""
     data = TrainingData.read()
     before, count = 3600 // STEP, 2 * 3600 // STEP
-    print(
-        "| feature | " + " | ".join(f"{rate:g}/s: median, maximum (min)" for rate in rates) + " |"
-    )
-    print("| --- |" + " ---: |" * len(rates))
+    found = []
     for column in data.numbers:
         shifted = data.matrix.copy()
         shifted[:, column] += np.nanstd(shifted[:, column])
         training_bins = data.counter.bins(data.matrix)[:, column]
         shifted_bins = data.counter.bins(shifted)[:, column]
-        cells = []
         for rate in rates:
             delays = []
             for seed in range(seeds):
@@ -202,27 +207,23 @@ def shift(rates: Sequence[float], seeds: int) -> None:
                 reference = data.reference.features[column].counts
                 seen = evaluate(bins, steps, count, reference, len(data.names))
                 alert = fired(seen.any_drifted(tuple(STEPS), DRIFT.psi_critical))[before:]
-                delays.append((alert.argmax() + 1) * STEP / 60 if alert.any() else np.inf)
-            cells.append(f"{statistics.median(delays):.2f}, {max(delays):.2f}")
-        print(f"| {data.names[column]} | " + " | ".join(cells) + " |")
+                delays.append((alert.argmax() + 1) * STEP / 60 if alert.any() else math.inf)
+            title = f"{data.names[column]} shifts, {rate:g} requests/s: until the alert"
+            found.append(result(title, delays, unit="minutes"))
+    return found
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", nargs="?", choices=["null", "shift"])
     parser.add_argument("--hours", type=int, default=72, help="simulated hours without drift")
     parser.add_argument("--seeds", type=int, default=20, help="shifts of each feature")
     arguments = parser.parse_args()
-    today = dt.datetime.now(dt.UTC).date()
-    print(
-        f"{today}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores\n"
-    )
     if arguments.what != "shift":
-        null(arguments.hours, (3, 10))
-        print()
+        save("drift_null", null(arguments.hours, (3, 10)))
     if arguments.what != "null":
-        shift((3, 10), arguments.seeds)
+        save("drift_shift", shift((3, 10), arguments.seeds))
 
 
 if __name__ == "__main__":

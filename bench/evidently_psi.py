@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from bench.engines.environments import installed
+from bench.results import result, save
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.drift_test import psi
 from tidegate.monitoring.counting.reference import load_reference
@@ -125,10 +126,14 @@ def main() -> int:
             cells += f"{mine[index]:>11.3f} {other[index]:>8.3f}{' ' if agrees else '*'} "
         print(f"{feature.name:12}{cells}")
     print(f"{agreed} of {total} verdicts at {LIMIT} agree; * marks the others")
-    if agreed >= MIN_AGREEMENT * total:
-        return 0
-    print(f"too few verdicts agree: at least {MIN_AGREEMENT:.0%} are required", file=sys.stderr)
-    return 1
+    differ = result(
+        f"verdicts of {len(months)} months on PSI above {LIMIT} that differ from Evidently's",
+        [total - agreed],
+        unit=f"of {total}",
+        target=(1 - MIN_AGREEMENT) * total,
+    )
+    save("evidently_psi", [differ])
+    return int(not differ.met)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ async def main():
 asyncio.run(main())
 """
 USERS: Final = """
+import os
+
 from locust import FastHttpUser, constant, task
 
 class User(FastHttpUser):
