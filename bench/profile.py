@@ -58,7 +58,7 @@ def package_of(stack: str) -> str:
             return ""
         first, *rest = path.parts
         if first == "tidegate":
-            return "/".join((first, *rest[:2]))
+            return ".".join((first, *rest[:2]))
         if first not in sys.stdlib_module_names and not first.startswith("<"):
             return first
     return INTERPRETER
