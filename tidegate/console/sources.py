@@ -16,9 +16,9 @@ from tidegate.runtime.prometheus import Prometheus
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.remote_status import read_status
-from tidegate.stack.snapshot import Snapshot, take_snapshot
 from tidegate.stack.supervisor.control_client import fetch_status
 from tidegate.stack.supervisor.programs import url
+from tidegate.stack.supervisor.status import StackStatus
 from tidegate.store.base import EventStore, SearchRequest, SearchResult
 from tidegate.store.kinds import open_store
 
@@ -59,20 +59,17 @@ class Sources:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.short_threads, self.store.search, request)
 
-    async def snapshot(self) -> Snapshot:
+    async def status(self) -> StackStatus:
         """The stack now, as `tidegate status` shows it.
 
         Raises:
             ControlError: the supervisor does not answer.
             HttpError: there is none, and Prometheus does not answer.
         """
-        status = (
-            await asyncio.to_thread(fetch_status, Layout(self.settings.stack.data_dir).socket)
-            if self.supervised
-            else await read_status(self.prometheus, self.settings)
-        )
-        # No page shows the log: its end is 256 kB, which would be read each second.
-        return await take_snapshot(status, self.prometheus.session)
+        if self.supervised:
+            layout = Layout(self.settings.stack.data_dir)
+            return await asyncio.to_thread(fetch_status, layout.socket)
+        return await read_status(self.prometheus, self.settings)
 
 
 def between(begin: float, end: float, query: str, **wanted: Any) -> SearchRequest:

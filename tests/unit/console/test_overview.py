@@ -17,7 +17,7 @@ from tidegate.console.series import RANGES
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import APP, EventLog
 from tidegate.settings import Settings
-from tidegate.stack.snapshot import Snapshot
+from tidegate.stack.supervisor.status import StackStatus
 from tidegate.store.base import EventStore
 
 
@@ -61,10 +61,10 @@ async def test_the_page_does_not_wait_for_the_searches_of_others(
 async def test_an_unexpected_exception_is_recorded_and_answered_with_all_headers(
     sources: Sources, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def snapshot(_: Sources) -> Snapshot:
+    async def status(_: Sources) -> StackStatus:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Sources, "snapshot", snapshot)
+    monkeypatch.setattr(Sources, "status", status)
     event_log = EventLog.to_files(settings, "console", APP)
     app, _ = create_app(sources, event_log)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -109,7 +109,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         recorded = partial(read_lines, prometheus, keys_of(CHARTS), span, end)
         # All tabs share what has no range.
         found = await problems.read(
-            snapshot=held("snapshot", SECONDS / 2, sources.snapshot),
+            stack=held("stack", SECONDS / 2, sources.status),
             values=held("values", SECONDS / 2, partial(current_values, prometheus, VALUES)),
             running=held("cost", 15.0, partial(prometheus.query, MEAN_RUNNING)),
             why=held("why", 5.0, last),
