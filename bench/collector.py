@@ -8,23 +8,30 @@ Elasticsearch it is that of the collector only.
     python -m bench.collector --elasticsearch http://127.0.0.1:9200
 
 With a running Elasticsearch also into that, in turns with `parallel_bulk` of the same events from
-memory.
+memory. Last, events are written at a constant rate beside a collector of its own, and searched for.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import os
 import random
+import statistics
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
 from elasticsearch import Elasticsearch, helpers
 
+from bench.engines.engine import free_ports
 from bench.results import Result, result, save
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff
@@ -37,7 +44,7 @@ from tidegate.events.writer import EventWriter
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.store import open_store
-from tidegate.store.base import EventStore, SearchRequest
+from tidegate.store.base import EventStore, SearchRequest, StoreUnavailableError
 from tidegate.store.embedded import index
 from tidegate.store.embedded.store import HEAP_BYTES, WRITER_THREADS
 from tidegate.store.own_fields import LeftOut
@@ -48,6 +55,11 @@ REFRESH_SECONDS = 30
 TARGET_US = 50.0
 # At least 0.9 times as many events a second.
 TARGET_BULK = 1 / 0.9
+# An event is searchable: 99 of 100, at this rate.
+TARGET_SEARCHABLE_MS = 1000.0
+SEARCHABLE_RATE = 2000
+# Between two searches, so that they take little of the CPU.
+PROBE_SECONDS = 0.05
 
 
 class MissingEventsError(RuntimeError):
@@ -197,6 +209,61 @@ def visible(store: EventStore, query: str, count: int) -> int:
     return found
 
 
+def searchable_ms(rate: int, seconds: int) -> float:
+    """The time from the write of an event until a search finds it, of 99 in 100 events, in ms.
+
+    The collector is a process of its own with its default settings; this process writes and searches.
+    """
+    namespace, count = uuid.uuid4().hex, rate * seconds
+    chance, origin = random.Random(1), Origin("flights", "0.1.0", "bench", "flights-1", namespace)
+    events = [make_request_event(origin, at, chance, time.time_ns()) for at in range(count)]
+    query = SearchRequest(f"data_stream.namespace:{namespace}", size=0)
+    written, found = list[float](), list[float]()
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as running:
+        settings = Settings.model_validate(
+            {"stack": {"data_dir": temporary}, "store": {"kind": "embedded"}}
+        )
+        writer = EventWriter(settings.log_dir, "flights-1")
+
+        def write(some: Sequence[Event], begin: float) -> None:
+            for number, event in enumerate(some):
+                time.sleep(max(0.0, begin + number / rate - time.monotonic()))
+                written.append(time.monotonic())
+                writer.write(event)
+
+        store = running.enter_context(closing(open_store(settings, read_only=True)))
+
+        def find(wanted: int, deadline: float) -> None:
+            while len(found) < wanted:
+                if time.monotonic() > deadline:
+                    raise MissingEventsError(f"of {wanted} events {len(found)} were found")
+                time.sleep(PROBE_SECONDS)
+                with suppress(StoreUnavailableError):  # the collector has not created it yet
+                    total = store.search(query).total
+                    found.extend([time.monotonic()] * (total - len(found)))
+
+        process = running.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "tidegate", "collector"],
+                env=os.environ
+                | {
+                    "TIDEGATE_STACK__DATA_DIR": temporary,
+                    "TIDEGATE_STORE__KIND": "embedded",
+                    "TIDEGATE_COLLECTOR__METRICS_PORT": str(free_ports(19_000, 1)),
+                },
+            )
+        )
+        running.callback(process.terminate)
+        write(events[:1], time.monotonic())
+        find(1, time.monotonic() + REFRESH_SECONDS)  # it has started
+        writing = threading.Thread(target=write, args=(events[1:], time.monotonic()))
+        writing.start()
+        running.callback(writing.join)
+        find(count, time.monotonic() + seconds + REFRESH_SECONDS)
+    waits = [after - before for before, after in zip(written[1:], found[1:], strict=True)]
+    return 1e3 * statistics.quantiles(waits, n=100)[98]
+
+
 def beside_bulk(url: str, count: int, batches: Sequence[int], rounds: int) -> list[Result]:
     """The collector and Elasticsearch's client in turns."""
     store = {"kind": "elasticsearch", "elasticsearch": {"url": url}}
@@ -243,6 +310,9 @@ def main() -> None:
         found.append(result(f"{title}: against tantivy alone", ours, bound, unit="µs/event"))
     if url := arguments.elasticsearch:
         found += beside_bulk(url, arguments.events, arguments.batches, arguments.rounds)
+    title = f"searchable after, of 99 in 100 events, at {SEARCHABLE_RATE:,} a second"
+    waits = [searchable_ms(SEARCHABLE_RATE, seconds=15) for _ in range(arguments.rounds)]
+    found.append(result(title, waits, unit="ms", target=TARGET_SEARCHABLE_MS))
     save("collector", found)
 
 

@@ -1,7 +1,8 @@
 """Rises that come at the same time of day, or do not: policies with and without `predictive`.
 
 A cell has the violation-seconds and the replica-seconds in thousands of three hours of a day, as means over
-the seeds. Each seed has other days: each has a level of its own (cv 0.2), and requests come at random.
+the seeds. Each seed has other days: each has a level of its own (cv 0.2), and requests come at random. Then
+each policy beside the same one without `predictive`, in sum over the start-ups, seed by seed.
 
     python -m bench.daily_rises --seeds 3                                    half an hour
     python -m bench.daily_rises --cases --csv requests.csv --startups 30     days of your own
@@ -20,6 +21,7 @@ from typing import Final
 
 import numpy as np
 
+from bench.results import Result, result, save
 from tidegate.autoscaler.wrappers.daily_rise import DAY_SECONDS, DAYS
 from tidegate.lab.simulator.named_traces import find_trace
 from tidegate.lab.simulator.score import Score, score
@@ -28,7 +30,8 @@ from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Floats, Trace, read_csv
 
 HPA: Final = "hpa:inflight=0.7"
-POLICIES: Final = ("sloq", "sloq:predictive=1", HPA, f"{HPA},predictive=1")
+PREDICTIVE: Final = {"sloq:predictive=1": "sloq", f"{HPA},predictive=1": HPA}
+POLICIES: Final = tuple(one for pair in PREDICTIVE.items() for one in reversed(pair))
 # The one real trace of the project.
 REAL: Final = "flights"
 STARTUPS: Final = (30.0, 120.0, 300.0)
@@ -155,16 +158,46 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"| day | start-up | {' | '.join(f'`{one}`' for one in arguments.policies)} |")
     print(f"| --- | --- |{' --- |' * len(arguments.policies)}")
+    table: dict[tuple[str, str], list[list[Score]]] = {}
     for (name, made), startup in product(cases_of(arguments), arguments.startups):
         cells = []
         for policy in arguments.policies:
             scores = [
                 score_of(policy, made(seed), startup, seed) for seed in range(arguments.seeds)
             ]
+            table.setdefault((name, policy), []).append(scores)
             violations = fmean(one.violation_seconds for one in scores)
             cost = fmean(one.replica_seconds for one in scores) / 1000
             cells.append(f"{violations:,.0f} · {cost:.1f}")
         print(f"| {name} | {startup:g} s | {' | '.join(cells)} |", flush=True)
+    save("daily_rises", results_of(table))
+
+
+def results_of(table: Mapping[tuple[str, str], list[list[Score]]]) -> list[Result]:
+    """Each policy beside the same one without `predictive`, in sum over the start-ups, seed by seed.
+
+    Args:
+        table: by day and policy, the scores of each start-up and seed.
+    """
+    return [
+        result(
+            f"{name}, {measure}: `{policy}` against `{PREDICTIVE[policy]}`",
+            *(
+                [
+                    sum(float(getattr(score, field)) for score in seed)
+                    for seed in zip(*table[name, one], strict=True)
+                ]
+                for one in (policy, PREDICTIVE[policy])
+            ),
+            unit="s",
+        )
+        for name, policy in table
+        if (name, PREDICTIVE.get(policy, "")) in table
+        for measure, field in (
+            ("violation-seconds", "violation_seconds"),
+            ("replica-seconds", "replica_seconds"),
+        )
+    ]
 
 
 if __name__ == "__main__":

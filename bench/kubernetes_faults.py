@@ -12,20 +12,21 @@ except in the last row, where the load truly falls. Needs root, and what `script
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from bench.results import Result, result, save  # noqa: E402
 from support.kubernetes.faults import arrangement, report  # noqa: E402
-from support.kubernetes.faults.cells import FAULTS, inject  # noqa: E402
-from support.kubernetes.faults.columns import COLUMNS  # noqa: E402
+from support.kubernetes.faults.cells import FAULTS, Cell, Fault, inject  # noqa: E402
+from support.kubernetes.faults.columns import COLUMNS, HPA, Column  # noqa: E402
 
 
 def main() -> int:
@@ -35,7 +36,6 @@ def main() -> int:
     parser.add_argument("--faults", nargs="+", choices=[one.key for one in FAULTS])
     parser.add_argument("--columns", nargs="+", choices=[one.key for one in COLUMNS])
     parser.add_argument("--out", type=Path, help="write the table to this Markdown file, too")
-    parser.add_argument("--json", type=Path, help="write all cells to this file")
     parser.add_argument("--keep", type=Path, help="keep logs and data in this new folder")
     chosen = parser.parse_args()
     faults = [one for one in FAULTS if not chosen.faults or one.key in chosen.faults]
@@ -59,9 +59,37 @@ def main() -> int:
     print(text)
     if chosen.out:
         chosen.out.write_text(text)
-    if chosen.json:
-        chosen.json.write_text(json.dumps([one.as_json() for one in cells], indent=1))
+    save("kubernetes_faults", results_of(cells, faults, columns))
     return 1 if report.lost(cells, faults, columns) else 0
+
+
+def results_of(
+    cells: Sequence[Cell], faults: Sequence[Fault], columns: Sequence[Column]
+) -> list[Result]:
+    """How often each way took a replica though it may not, beside the plain HPA if that was run."""
+    harmful = {one.key for one in faults if one.harmful}
+
+    def losses(column: Column) -> list[float]:
+        return [
+            float(
+                sum(
+                    one.column == column.key and not one.held
+                    for one in cells
+                    if one.fault in harmful
+                )
+            )
+        ]
+
+    return [
+        result(
+            f"{column.title}: faults in which it took a replica, against the plain HPA",
+            losses(column),
+            losses(HPA) if HPA in columns else None,
+            unit=f"of {len(harmful)}",
+            target=0.0 if column.ours else None,
+        )
+        for column in columns
+    ]
 
 
 if __name__ == "__main__":

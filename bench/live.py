@@ -28,6 +28,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
+from bench.results import Result, result, save
 from bench.running.measured import LiveRun, measure
 from bench.running.predicted import (
     INTERVAL_SECONDS,
@@ -98,6 +99,7 @@ def main() -> int:
     ]
     verdicts = check(sums(scored))
     print(report(scored, verdicts, arguments.seeds))
+    save("live", results_of(sums(scored)))
     for name in dict.fromkeys(one.scenario for one in runs):
         own = [pair for pair in pairs if pair[0].scenario == name]
         plot(arguments.out / f"live-{name}.png", name, own)
@@ -163,6 +165,20 @@ def sums(scored: list[Scored]) -> Sums:
             for one in MEASURES
         }
     return found
+
+
+def results_of(found: Sums) -> list[Result]:
+    """The predicted sums beside the live ones."""
+    return [
+        result(
+            f"{measure.replace('_', '-')} of {name}, in sum: predicted against live",
+            [predicted],
+            [live],
+            unit="" if measure == "reversals" else "s",
+        )
+        for name, measures in found.items()
+        for measure, (live, predicted) in measures.items()
+    ]
 
 
 def check(found: Sums) -> list[str]:

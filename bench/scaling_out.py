@@ -3,9 +3,10 @@
     python -m bench.scaling_out                              10 to 100,000 requests a second
     python -m bench.scaling_out --rates 300 3000 --rows 32 --sampling 0.01 --node-cores 8
 
-Arithmetic on measured unit costs, in bench/results/unit_costs.json with the machine and date of each (commit
-cbab0cc3 has what measured them), and Logstash's, which docs/explanation/event-pipeline.md reports. It assumes
-that costs grow in proportion to the load; nobody here has run 10,000 requests a second.
+Arithmetic on measured unit costs: of a request from `make bench-stack`, of an event from
+`python -m bench.collector`, Logstash's, which docs/explanation/event-pipeline.md reports, and the others in
+bench/results/unit_costs.json with the machine and date of each (commit cbab0cc3 has what measured them). It
+assumes that costs grow in proportion to the load; nobody here has run 10,000 requests a second.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.results import FOLDER
 from tidegate.autoscaler.sloq.queueing import slots_needed
 from tidegate.settings.scaling import MAX_REPLICAS
 
 REQUEST: Final = "replica: CPU of a request with 1 row"
-COSTS: Final = Path(__file__).parent / "results" / "unit_costs.json"
+GATEWAY: Final = "gateway: CPU of a request"
+COLLECTOR: Final = "collector: CPU of an event"
+ROW: Final = "replica: CPU of a further row"
 RATES: Final = (10, 100, 1_000, 10_000, 100_000)
 # Above this share of its CPU a component queues noticeably, and has nothing left for a burst or a restart.
 BUSY_SHARE: Final = 0.7
@@ -87,6 +90,29 @@ class Need:
     sample_bytes: float
 
 
+def unit_costs() -> dict[str, float]:
+    """The unit costs by name, times in µs."""
+
+    def saved(name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+        return found
+
+    measured = {
+        each["name"]: each["ours"] for name in ("stack", "collector") for each in saved(name)
+    }
+    one, many = (
+        measured[f"replica, {rows}: against a plain handler"] for rows in ("1 row", "64 rows")
+    )
+    return {each["name"]: each["value"] for each in saved("unit_costs")} | {
+        REQUEST: one,
+        ROW: (many - one) / 63,
+        GATEWAY: measured["gateway, 1 row: against HAProxy with one line"],
+        COLLECTOR: measured[
+            "into Elasticsearch, batches of 4,000, CPU: against `parallel_bulk` from memory"
+        ],
+    }
+
+
 def need(load: Load, costs: dict[str, float]) -> Need:
     """What a load needs.
 
@@ -94,7 +120,7 @@ def need(load: Load, costs: dict[str, float]) -> Need:
         load: the load.
         costs: the unit costs by name, times in µs.
     """
-    request_us = costs[REQUEST] + (load.rows - 1) * costs["replica: CPU of a further row"]
+    request_us = costs[REQUEST] + (load.rows - 1) * costs[ROW]
     serving = load.rate * request_us / 1e6
     # A replica's CPU time is part of the time in the slot, and one process has one core.
     held = max(load.service_seconds, request_us / 1e6)
@@ -119,10 +145,10 @@ def need(load: Load, costs: dict[str, float]) -> Need:
     )
     cores = {
         "replicas": serving,
-        "gateway": load.rate * costs["gateway: CPU of a request"] / 1e6
+        "gateway": load.rate * costs[GATEWAY] / 1e6
         + replicas * costs["gateway: CPU of checking a replica"] / 1e6,
         "access log": load.rate * costs["access log: CPU of a line"] / 1e6,
-        "collector": events * costs["collector: CPU of an event"] / 1e6,
+        "collector": events * costs[COLLECTOR] / 1e6,
         "Logstash": events * LOGSTASH_US / 1e6,
         "Elasticsearch": events * costs["elasticsearch: CPU of an event"] / 1e6,
         "Prometheus": samples * costs["prometheus: CPU of a sample"] / 1e6 + rules,
@@ -222,7 +248,7 @@ def main() -> None:
         options.scrape_seconds, options.retention_days, not options.no_model,
     )  # fmt: skip
     machine = Machine(options.node_cores, options.node_disk_gb * 1e9, options.node_memory_gb * 1e9)
-    costs = {each["name"]: each["value"] for each in json.loads(COSTS.read_text(encoding="utf-8"))}
+    costs = unit_costs()
     if options.request_us is not None:
         costs[REQUEST] = options.request_us
     needs = [need(replace(load, rate=rate), costs) for rate in options.rates]

@@ -33,9 +33,10 @@ from bench.autoscaler.cells import (
     specs_of,
     trace_name,
 )
-from bench.autoscaler.comparison import Scores
-from bench.autoscaler.page import page, write_section
+from bench.autoscaler.comparison import Scores, results_of
+from bench.autoscaler.page import page, sums, write_section
 from bench.autoscaler.results import Results, run_cells
+from bench.results import save
 from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec, mean_score, run_one
 from tidegate.lab.simulator.plots import pareto_page, write_page
 from tidegate.lab.simulator.score import Score
@@ -105,6 +106,11 @@ def report(
     text = page(provenance, traces, table)
     print(text)
     write_section(out / "bench" / "RESULTS.md", text)
+    parts = sums(traces).items()
+    save(
+        "autoscaler",
+        [one for title, names in parts for one in results_of(table, names, title.strip("*"))],
+    )
     images = out / "docs" / "img"
     images.mkdir(parents=True, exist_ok=True)
     shown = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from bench.autoscaler.cells import FLOOR, HPAS, SLOQ
 from bench.autoscaler.statistics import Estimate, ratio_of_sums
+from bench.results import Result, result
 from tidegate.lab.simulator.score import BIN_SECONDS, Score
 
 Scores = Mapping[tuple[str, str], Sequence[Score]]
@@ -52,14 +54,39 @@ def better_hpa(table: Scores, trace: str) -> str:
 
 def against_hpa(table: Scores, traces: Sequence[str]) -> Against:
     """SLOQ against the better HPA of each of the traces, in sum over them."""
-
-    def summed(of: Callable[[str], Sequence[float]]) -> list[float]:
-        return [sum(seed) for seed in zip(*map(of, traces), strict=True)]
-
-    late = summed(lambda trace: avoidable(table, SLOQ, trace))
-    late_hpa = summed(lambda trace: avoidable(table, better_hpa(table, trace), trace))
-    cost = summed(lambda trace: values(table[SLOQ, trace], "replica_seconds"))
-    cost_hpa = summed(
-        lambda trace: values(table[better_hpa(table, trace), trace], "replica_seconds")
-    )
+    late, late_hpa, cost, cost_hpa = _summed(table, traces)
     return Against(ratio_of_sums(late, late_hpa), ratio_of_sums(cost, cost_hpa))
+
+
+def results_of(table: Scores, traces: Sequence[str], title: str) -> list[Result]:
+    """The same, to be saved."""
+    late, late_hpa, cost, cost_hpa = _summed(table, traces)
+    return [
+        estimated(f"{title}: avoidable violation-seconds against the better HPA", late, late_hpa),
+        estimated(f"{title}: replica-seconds against the better HPA", cost, cost_hpa),
+    ]
+
+
+def _summed(table: Scores, traces: Sequence[str]) -> list[list[float]]:
+    """Seed by seed: avoidable violation-seconds of SLOQ and of HPA, then replica-seconds of both."""
+    own, hpa = dict.fromkeys(traces, SLOQ), {trace: better_hpa(table, trace) for trace in traces}
+    each = [
+        *(
+            [avoidable(table, policies[trace], trace) for trace in traces]
+            for policies in (own, hpa)
+        ),
+        *(
+            [values(table[policies[trace], trace], "replica_seconds") for trace in traces]
+            for policies in (own, hpa)
+        ),
+    ]
+    return [[sum(seed) for seed in zip(*one, strict=True)] for one in each]
+
+
+def estimated(name: str, ours: Sequence[float], peer: Sequence[float]) -> Result:
+    """Means over the seeds or draws in seconds, with the ratio of their sums and its interval."""
+    found = ratio_of_sums(ours, peer)
+    edges = (found.low, found.high) if math.isfinite(found.high) else (found.value, found.value)
+    measured = result(name, [fmean(ours)], [fmean(peer)], unit="s")
+    spread = (round(edges[0], 3), round(edges[1], 3))
+    return replace(measured, spread=spread) if measured.ratio else measured

@@ -26,9 +26,10 @@ import numpy as np
 
 from bench.autoscaler import draws
 from bench.autoscaler.cells import BASELINES, FLOOR, SLOQ, digest_of
-from bench.autoscaler.comparison import Scores, avoidable, better_hpa, values
+from bench.autoscaler.comparison import Scores, avoidable, better_hpa, estimated, values
 from bench.autoscaler.results import Results, run_cells
 from bench.autoscaler.statistics import ratio_of_sums
+from bench.results import Result, save
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.lab.simulator.run import simulate
 from tidegate.lab.simulator.score import Score, score
@@ -157,7 +158,9 @@ def main() -> int:
         if (found := results.get(Drawn(policy, number))) is not None
     }
     print(f"{len(numbers)} draws ({arguments.part})\n")
-    print("\n".join(summary(table, [str(number) for number in numbers], off)))
+    shown = [str(number) for number in numbers]
+    print("\n".join(summary(table, shown, off)))
+    save(f"drawn_{arguments.part}", list(results_of(table, shown, off)))
     return 0
 
 
@@ -169,9 +172,7 @@ def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> It
         numbers: the draws.
         off: what is off, by policy.
     """
-    hpa = {number: better_hpa(table, number) for number in numbers}
-    late_hpa = [late for number in numbers for late in avoidable(table, hpa[number], number)]
-    cost_hpa = [_cost(table, hpa[number], number) for number in numbers]
+    late_hpa, cost_hpa = _of_better_hpa(table, numbers)
     floor = sum(_late(table, FLOOR, number) for number in numbers)
     yield f"{floor:,.0f} violation-seconds are unavoidable. In parentheses: 95 % intervals over the draws.\n"
     yield (
@@ -180,22 +181,49 @@ def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> It
     )
     yield "| --- | --- | --- | --- | --- | --- |"
     yield f"| the better HPA | {sum(late_hpa):,.0f} · {sum(cost_hpa) / 1000:,.0f} | 1 | 1 | | |"
-    for policy in dict.fromkeys(policy for policy, _ in table):
-        if policy in {FLOOR, *BASELINES}:
-            continue
-        late = [one for number in numbers for one in avoidable(table, policy, number)]
-        cost = [_cost(table, policy, number) for number in numbers]
+    hpa = {number: better_hpa(table, number) for number in numbers}
+    for policy in _compared(table):
+        late, cost = _spent(table, dict.fromkeys(numbers, policy))
         dominated = sum(_dominated(table, policy, number) for number in numbers)
         over = sum(
             _late(table, policy, number) > MOST_OF_HPA * _late(table, hpa[number], number)
             for number in numbers
         )
         yield (
-            f"| {f'without {off[policy]}' if policy in off else policy}"
+            f"| {_title(policy, off)}"
             f" | {sum(late):,.0f} · {sum(cost) / 1000:,.0f}"
             f" | {ratio_of_sums(late, late_hpa):.2f} | {ratio_of_sums(cost, cost_hpa):.2f}"
             f" | {dominated / len(numbers):.1%} | {over / len(numbers):.1%} |"
         )
+
+
+def results_of(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> Iterator[Result]:
+    """The ratios of the same summary, to be saved."""
+    late_hpa, cost_hpa = _of_better_hpa(table, numbers)
+    for policy in _compared(table):
+        late, cost = _spent(table, dict.fromkeys(numbers, policy))
+        title = f"{_title(policy, off)}, against the better HPA"
+        yield estimated(f"avoidable violation-seconds of {title}", late, late_hpa)
+        yield estimated(f"replica-seconds of {title}", cost, cost_hpa)
+
+
+def _title(policy: str, off: Mapping[str, str]) -> str:
+    return f"without {off[policy]}" if policy in off else policy
+
+
+def _compared(table: Scores) -> list[str]:
+    policies = dict.fromkeys(policy for policy, _ in table)
+    return [policy for policy in policies if policy not in {FLOOR, *BASELINES}]
+
+
+def _spent(table: Scores, policies: Mapping[str, str]) -> tuple[list[float], list[float]]:
+    """Avoidable violation-seconds and replica-seconds, of the policy of each number, draw by draw."""
+    late = [one for number, policy in policies.items() for one in avoidable(table, policy, number)]
+    return late, [_cost(table, policy, number) for number, policy in policies.items()]
+
+
+def _of_better_hpa(table: Scores, numbers: Sequence[str]) -> tuple[list[float], list[float]]:
+    return _spent(table, {number: better_hpa(table, number) for number in numbers})
 
 
 def _late(table: Scores, policy: str, number: str) -> float:

@@ -91,8 +91,8 @@ def _grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _sums(traces: Sequence[str]) -> dict[str, Sequence[str]]:
-    """The parts that get a line of sums."""
+def sums(traces: Sequence[str]) -> dict[str, Sequence[str]]:
+    """The parts of the traces that get a line of sums, by its title."""
     parts = {
         "**all**": traces,
         "**families**": [name for name in traces if name in FAMILIES],
@@ -104,7 +104,7 @@ def _sums(traces: Sequence[str]) -> dict[str, Sequence[str]]:
 
 def _against(table: Scores, traces: Sequence[str]) -> list[str]:
     rows = []
-    for title, names in {**{name: [name] for name in traces}, **_sums(traces)}.items():
+    for title, names in {**{name: [name] for name in traces}, **sums(traces)}.items():
         found = against_hpa(table, names)
         floor = sum(fmean(values(table[FLOOR, name], "violation_seconds")) for name in names)
         hpa = _cell(table, {name: better_hpa(table, name) for name in names})
@@ -142,7 +142,7 @@ def _cell(table: Scores, policy_on: Mapping[str, str]) -> str:
 def _defaults(table: Scores, traces: Sequence[str]) -> list[str]:
     policies = (SLOQ, *BASELINES)
     rows = []
-    for title, names in {**{name: [name] for name in traces}, **_sums(traces)}.items():
+    for title, names in {**{name: [name] for name in traces}, **sums(traces)}.items():
         cells = []
         for policy in policies:
             reversals = sum(fmean(values(table[policy, name], "reversals")) for name in names)

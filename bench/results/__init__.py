@@ -26,8 +26,8 @@ class Result:
         ours: in `unit`, the median of the rounds.
         peer: the same of what it is held against; None if it is held against a number alone.
         unit: such as `µs/request`.
-        ratio: the median of the rounds' ours / peer; None without a peer.
-        spread: the least and the most of these ratios, or of `ours` without a peer.
+        ratio: the median of the rounds' ours / peer; None without a peer, or where it is 0.
+        spread: the least and the most of these ratios, or of `ours` without a ratio.
         target: the largest ratio that is wanted, or the largest `ours` without a peer; None for no target.
         met: whether the target is reached; None without one.
         machine: its architecture, cores and Python.
@@ -54,8 +54,12 @@ def result(
     unit: str,
     target: float | None = None,
 ) -> Result:
-    """The result of rounds; those of the peer were measured in turns with ours."""
-    compared = ours if peer is None else [a / b for a, b in zip(ours, peer, strict=True)]
+    """The result of rounds; those of the peer were measured in turns with ours.
+
+    There is no ratio where a round of the peer is 0.
+    """
+    has_ratio = peer is not None and all(peer)
+    compared = [a / b for a, b in zip(ours, peer, strict=True)] if peer and has_ratio else ours
     value = statistics.median(compared)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return Result(
@@ -63,7 +67,7 @@ def result(
         round(statistics.median(ours), 2),
         None if peer is None else round(statistics.median(peer), 2),
         unit,
-        None if peer is None else round(value, 3),
+        round(value, 3) if has_ratio else None,
         (round(min(compared), 3), round(max(compared), 3)),
         target,
         None if target is None else value <= target,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from support.kubernetes.faults.arrangement import Arrangement, utc_now
 from support.kubernetes.faults.columns import COLUMNS, HPA, Column
@@ -80,10 +80,6 @@ class Cell:
     def held(self) -> bool:
         """Whether no replica was taken."""
         return self.lowest >= self.before
-
-    def as_json(self) -> dict[str, Any]:
-        """For a file of results."""
-        return {**asdict(self), "held": self.held}
 
 
 def _shows(what: str) -> Callable[[Arrangement], None]:
