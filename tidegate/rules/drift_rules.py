@@ -15,7 +15,7 @@ from tidegate.monitoring.counting.drift_test import (
     statistic_expression,
 )
 from tidegate.rules.promql import number
-from tidegate.rules.recording import Group, Recording
+from tidegate.rules.recording import Recording
 from tidegate.settings import Drift
 
 FAST: Final = "2m"
@@ -60,16 +60,10 @@ PREDICTION: Final = DriftSeries(
 DISTRIBUTIONS: Final = (FEATURE, PREDICTION)
 
 
-def drift_groups(drift: Drift) -> tuple[Group, ...]:
-    """Return the recorded series about distributions."""
-    reference = tuple(recording for each in DISTRIBUTIONS for recording in _reference(each))
-    return (
-        Group("model-reference", reference, INTERVALS[FAST]),
-        *(
-            Group(f"model-drift-{window}", tuple(_window(window, drift)), INTERVALS[window])
-            for window in WINDOWS
-        ),
-    )
+def reference_recordings() -> Iterator[Recording]:
+    """Return the recorded series about the distributions at training."""
+    for each in DISTRIBUTIONS:
+        yield from _reference(each)
 
 
 def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
@@ -134,7 +128,8 @@ def _reference(of: DriftSeries) -> Iterator[Recording]:
         )
 
 
-def _window(window: str, drift: Drift) -> Iterator[Recording]:
+def drift_recordings(window: str, drift: Drift) -> Iterator[Recording]:
+    """Return the recorded series about distributions in a window."""
     for of in DISTRIBUTIONS:
         yield from _distribution(of, window, drift)
     # Only features with enough rows; a service without load has no ratio.

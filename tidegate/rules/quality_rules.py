@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.rules.drift_rules import INTERVALS, JOB, MODEL, counted, fresh, now
+from tidegate.rules.drift_rules import JOB, MODEL, counted, fresh, now
 from tidegate.rules.promql import indented, number, without_nan
-from tidegate.rules.recording import Group, Recording
+from tidegate.rules.recording import Recording
 from tidegate.settings import Drift
 
 WINDOWS: Final = ("5m", "1h", "1d")
@@ -28,7 +28,6 @@ class Task:
     """The recorded series about the quality of one kind of model.
 
     Attributes:
-        group: the name of the groups.
         counted: the name of a recorded series, the counter whose growth it is, its labels, and its
             description; the first one is of the labels that have arrived.
         measure: the name of the measure, of which there is a realised and an expected series.
@@ -39,7 +38,6 @@ class Task:
         further: the other series of a window.
     """
 
-    group: str
     counted: tuple[tuple[str, str, str, str], ...]
     measure: str
     realised: Callable[[str, str], str]
@@ -53,13 +51,11 @@ class Task:
         return f"sum by ({MODEL}) (model:{self.counted[0][0]}:{window})"
 
 
-def quality_groups(drift: Drift) -> tuple[Group, ...]:
-    """Return the recorded series about quality."""
-    return tuple(
-        Group(f"{task.group}-{window}", tuple(_window(task, window, drift)), INTERVALS[window])
-        for task in TASKS
-        for window in WINDOWS
-    )
+def quality_recordings(window: str, drift: Drift) -> Iterator[Recording]:
+    """Return the recorded series about quality in a window; they use those about drift in it."""
+    if window in WINDOWS:
+        for task in TASKS:
+            yield from _window(task, window, drift)
 
 
 def _window(task: Task, window: str, drift: Drift) -> Iterator[Recording]:
@@ -73,13 +69,11 @@ def _window(task: Task, window: str, drift: Drift) -> Iterator[Recording]:
         without_nan(task.realised(window, labels)),
         f"{task.realised_meaning}, over {window}",
     )
-    samples = fresh("model:prediction_samples", window)
     # It does not detect concept drift, and is wrong if the data differ from the calibration data.
     yield Recording(
         f"model:{task.measure}_expected:{window}",
-        f"{without_nan(f'model:{task.expected}:{window} / ({samples} > 0)')}\n"
-        f"unless max by ({MODEL}) ({fresh('model:feature_psi', window)}) >= "
-        f"{number(drift.psi_warning)}",
+        f"{without_nan(f'model:{task.expected}:{window} / (model:prediction_samples:{window} > 0)')}\n"
+        f"unless max by ({MODEL}) (model:feature_psi:{window}) >= {number(drift.psi_warning)}",
         f"{task.expected_meaning}, over {window}; missing if the PSI of a feature is "
         f"{number(drift.psi_warning)} or more",
     )
@@ -210,7 +204,6 @@ def _signed(expression: str) -> str:
 
 
 CLASSIFICATION: Final = Task(
-    group="model-quality",
     counted=(
         (
             "outcomes",
@@ -247,7 +240,6 @@ CLASSIFICATION: Final = Task(
     further=_accuracy,
 )
 REGRESSION: Final = Task(
-    group="model-error",
     counted=(
         (
             "residuals",

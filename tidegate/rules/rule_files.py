@@ -10,10 +10,16 @@ from typing import Any, Final
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alert import Alert
 from tidegate.rules.alerts import alerts
-from tidegate.rules.drift_rules import drift_groups
+from tidegate.rules.drift_rules import (
+    FAST,
+    INTERVALS,
+    WINDOWS,
+    drift_recordings,
+    reference_recordings,
+)
 from tidegate.rules.gateway_slots import with_gateway_slots
 from tidegate.rules.promql import duration
-from tidegate.rules.quality_rules import quality_groups
+from tidegate.rules.quality_rules import quality_recordings
 from tidegate.rules.ray_signals import with_ray_signals
 from tidegate.rules.recording import Group
 from tidegate.rules.service_rules import service_groups
@@ -24,8 +30,22 @@ ALERT_INTERVAL_SECONDS: Final = 5.0
 
 
 def model_groups(drift: Drift) -> tuple[Group, ...]:
-    """The recorded series about the model; a later group uses series of an earlier one."""
-    return (*drift_groups(drift), *quality_groups(drift))
+    """The recorded series about the model; a later group uses series of an earlier one.
+
+    What is divided by each other is in one group: two groups are evaluated at their own times, and one would
+    have counted rows that the other has not.
+    """
+    return (
+        Group("model-reference", tuple(reference_recordings()), INTERVALS[FAST]),
+        *(
+            Group(
+                f"model-{window}",
+                (*drift_recordings(window, drift), *quality_recordings(window, drift)),
+                INTERVALS[window],
+            )
+            for window in WINDOWS
+        ),
+    )
 
 
 MODEL_GROUPS: Final = tuple(group.name for group in model_groups(Drift()))

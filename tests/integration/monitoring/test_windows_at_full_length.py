@@ -89,7 +89,7 @@ A_DAY_WITH_ONE_CYCLE = Case("1d", 86_400, scrape=15, evaluation=60, cycles=1)
 def rule_groups(window: str) -> list[dict[str, Any]]:
     """The groups of rules that compute the PSI of a window."""
     file = observability_folder() / "prometheus" / "rules" / "model.yml"
-    names = {"model-reference", "model-drift-5m", f"model-drift-{window}"}
+    names = {"model-reference", "model-5m", f"model-{window}"}
     return [each for each in yaml.safe_load(file.read_text())["groups"] if each["name"] in names]
 
 

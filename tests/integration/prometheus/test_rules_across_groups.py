@@ -1,4 +1,4 @@
-"""A rule that divides by what another group records: the two are evaluated at different times."""
+"""A rule divides by what was counted at the same time: Prometheus evaluates each group at its own times."""
 
 from __future__ import annotations
 
@@ -9,39 +9,52 @@ from typing import Any
 import pytest
 import yaml
 
-from tidegate.rules.rule_files import model_groups
+from tidegate.rules.rule_files import MODEL_GROUPS, write_rule_files
 from tidegate.settings import Settings
 
 pytestmark = pytest.mark.integration
-MODEL = '{model="m",version="1"}'
-EXPECTED = {
-    "model:accuracy_expected:5m": "model:expected_correct:5m",
-    "model:absolute_error_expected:5m": "model:expected_absolute_error_sum:5m",
-}
+OF = 'job="model",model="m",version="1"'
+# Five minutes after the replica has started, 20 rows with each scrape.
+ROWS = "0x20 20+20x60"
 
 
-@pytest.mark.parametrize("recorded", EXPECTED)
-@pytest.mark.parametrize(("rows", "value"), [(4, 0.75), (0, None)])
-def test_rows_that_one_group_has_counted_and_the_other_not_yet_give_no_value(
-    tmp_path: Path, promtool: Callable[..., None], recorded: str, rows: int, value: float | None
+@pytest.mark.parametrize(
+    ("counter", "recorded"),
+    [
+        ("ml_expected_correct_total", "model:accuracy_expected"),
+        ("ml_expected_absolute_error_total", "model:absolute_error_expected"),
+    ],
+)
+def test_rows_that_one_group_has_counted_and_the_other_not_yet_give_no_other_value(
+    tmp_path: Path, promtool: Callable[..., None], counter: str, recorded: str
 ) -> None:
-    (rule,) = (
-        recording
-        for group in model_groups(Settings().drift)
-        for recording in group.recordings
-        if recording.name == recorded
-    )
-    rules = {"groups": [{"name": "g", "rules": [{"record": recorded, "expr": rule.expression}]}]}
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
-    samples = [] if value is None else [{"labels": f"{recorded}{MODEL}", "value": value}]
+    write_rule_files(Settings(), tmp_path / "rules")
+    series = {
+        f"{counter}{{{OF}}}": "0x20 15+15x60",
+        f'tidegate_predictions_total{{{OF},label="a"}}': ROWS,
+    }
+    names = [f"{recorded}:{window}" for window in ("5m", "1h")]
+    always = [
+        f"abs({end}_over_time({name}[15m]) - 0.75)" for name in names for end in ("min", "max")
+    ]
     test: dict[str, Any] = {
         "interval": "15s",
-        "input_series": [
-            {"series": f"{EXPECTED[recorded]}{MODEL}", "values": "3 3"},
-            {"series": f"model:prediction_samples:5m{MODEL}", "values": f"{rows} {rows}"},
+        "input_series": [{"series": one, "values": values} for one, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"{difference} < bool 1e-9",
+                "eval_time": "20m",
+                "exp_samples": [{"labels": '{model="m",version="1"}', "value": 1}],
+            }
+            for difference in always
         ],
-        "promql_expr_test": [{"expr": recorded, "eval_time": "15s", "exp_samples": samples}],
     }
-    whole = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test]}
+    whole = {
+        "rule_files": ["rules/model.yml"],
+        "evaluation_interval": "15s",
+        # So a group that reads another finds what that one recorded at its evaluation before.
+        "group_eval_order": list(reversed(MODEL_GROUPS)),
+        "tests": [test],
+    }
     (tmp_path / "test.yml").write_text(yaml.safe_dump(whole))
     promtool("test", "rules", tmp_path / "test.yml")
