@@ -23,7 +23,6 @@ from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, load, locked, staged
 from tidegate.service.model.inputs.registry import make_inputs
 from tidegate.service.model.loaded_model import make_monitor, open_predictor
-from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.tasks.registry import make_task
 from tidegate.settings import Settings, SettingsError
 from tidegate.settings import load as load_settings
@@ -70,7 +69,7 @@ def contract_differences(current: Manifest, other: Manifest) -> str:
 def _load(path: Path, settings: Settings) -> Artefact:
     try:
         artefact = asyncio.run(find_model(path, settings))
-        open_predictor(artefact, hosting=Hosting(settings.service.app_dir))
+        open_predictor(artefact, app_dir=settings.service.app_dir)
         make_monitor(artefact, settings)
     except (ArtefactError, BadReferenceError, OSError) as error:
         raise ArtefactError(" ".join(str(error).split())) from error

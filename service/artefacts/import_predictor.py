@@ -30,7 +30,7 @@ from tidegate.service.model.artefact import (
     write_manifest,
 )
 from tidegate.service.model.features import Feature
-from tidegate.service.model.python_runtime.code import find_predictor, import_from, own_modules
+from tidegate.service.model.predictor_code import find_predictor, import_from, own_modules
 from tidegate.service.model.tasks.registry import TASKS
 
 DIGITS: Final = 12

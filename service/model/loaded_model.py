@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -24,9 +25,7 @@ from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.inputs.registry import make_inputs
 from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.predictor import Predictor
-from tidegate.service.model.python_runtime.hosting import Hosting
-from tidegate.service.model.python_runtime.in_processes import ProcessPredictor
-from tidegate.service.model.python_runtime.in_threads import ThreadPredictor
+from tidegate.service.model.python_predictor import PythonPredictor
 from tidegate.service.model.tasks.contract import Task
 from tidegate.service.request_errors import RequestError, full_message
 from tidegate.settings import Settings
@@ -53,15 +52,17 @@ class Model:
     """Requests of up to this number of rows run on the event loop, others in a thread."""
 
 
-def load_model(artefact: Artefact, hosting: Hosting = Hosting()) -> Model:
+def load_model(artefact: Artefact, app_dir: Path = Path()) -> Model:
     """Load the model of an artefact, and measure how many rows it predicts on the event loop.
+
+    A predictor in Python is imported from `app_dir`.
 
     Raises:
         ArtefactError: it cannot be loaded.
         BadReferenceError: its reference cannot be read.
     """
     reference = load_reference(artefact.path / REFERENCE)
-    predictor, typical = open_predictor(artefact, reference, hosting)
+    predictor, typical = open_predictor(artefact, reference, app_dir)
     inputs = predictor.inputs
     return Model(
         artefact.manifest,
@@ -76,7 +77,7 @@ def load_model(artefact: Artefact, hosting: Hosting = Hosting()) -> Model:
 
 
 def open_predictor(
-    artefact: Artefact, reference: Reference | None = None, hosting: Hosting = Hosting()
+    artefact: Artefact, reference: Reference | None = None, app_dir: Path = Path()
 ) -> tuple[Predictor, Any]:
     """The predictor of an artefact after its first prediction, and a batch of typical rows.
 
@@ -88,9 +89,7 @@ def open_predictor(
     """
     manifest, file = artefact.manifest, artefact.path / ONNX
     if manifest.runtime == "python":
-        if hosting.run == "process":
-            return ProcessPredictor(manifest, hosting, reference), None
-        return ThreadPredictor(manifest, hosting.app_dir, reference), None
+        return PythonPredictor(manifest, app_dir, reference), None
     try:
         predictor = OnnxPredictor(str(file), manifest, reference)
         return predictor, _first_prediction(predictor, artefact)

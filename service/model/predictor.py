@@ -18,11 +18,6 @@ class Predictor(ABC):
         self.inputs: Final = make_inputs(signature)
         self.task: Final = make_task(signature, reference)
 
-    @property
-    def problem(self) -> str:
-        """Why it cannot predict now; empty if it can."""
-        return ""
-
     @abstractmethod
     def predict(self, batch: Any) -> Any:
         """Predict each row of a batch of `inputs`; returns a prediction of `task`.
@@ -30,6 +25,3 @@ class Predictor(ABC):
         Raises:
             RequestError: there is no prediction of these rows.
         """
-
-    def close(self) -> None:  # noqa: B027 (most run in nothing of their own)
-        """End what it runs in, if that is its own."""

@@ -16,7 +16,6 @@ from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Schema
 from tidegate.service.model.loaded_model import Model
-from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import Shadow, WriteEvent
 from tidegate.settings import Settings
@@ -57,8 +56,8 @@ class AfterResponse:
             return
         try:
             artefact = await find_model(path, self._settings)
-            hosting = Hosting(self._settings.service.app_dir)
-            of = (model, artefact, self._registry, self._write_event, hosting)
+            app_dir = self._settings.service.app_dir
+            of = (model, artefact, self._registry, self._write_event, app_dir)
             self.shadow = await asyncio.to_thread(Shadow, *of)
         except (ArtefactError, OSError) as error:
             # The reason is complete: a traceback would hide it.

@@ -18,7 +18,6 @@ from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, load_model, make_monitor
 from tidegate.service.model.prediction_recorder import PredictionRecorder
-from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError, full_message
 from tidegate.service.serving.after_response import AfterResponse
@@ -84,33 +83,26 @@ class ModelService:
         settings = self.settings
         artefact = await find_model(settings.model.path, settings)
         manifest = artefact.manifest
-        model = await asyncio.to_thread(load_model, artefact, Hosting.of(settings))
-        try:
-            monitor = await asyncio.to_thread(make_monitor, artefact, settings)
-            self.recorder.open(model, monitor)
-            if (truth := model.task.truth(manifest)) is not None:
-                self._feedback = FeedbackProcessor(
-                    manifest.name,
-                    manifest.version,
-                    truth,
-                    key=self._key,
-                    drift=settings.drift,
-                    registry=self.replica.telemetry.registry,
-                )
-                self.ids = self._feedback.ids
-        except BaseException:
-            model.predictor.close()
-            raise
+        model = await asyncio.to_thread(load_model, artefact, settings.service.app_dir)
+        monitor = await asyncio.to_thread(make_monitor, artefact, settings)
+        self.recorder.open(model, monitor)
+        if (truth := model.task.truth(manifest)) is not None:
+            self._feedback = FeedbackProcessor(
+                manifest.name,
+                manifest.version,
+                truth,
+                key=self._key,
+                drift=settings.drift,
+                registry=self.replica.telemetry.registry,
+            )
+            self.ids = self._feedback.ids
         self.loaded = model
         self.replica.about.update(model=manifest.name, version=manifest.version)
-        self.replica.lifecycle.watch(lambda: model.predictor.problem)
         return manifest
 
     def close(self) -> None:
-        """Stop the threads, and the processes of a predictor."""
+        """Stop the threads."""
         self.after_response.close()
-        if self.loaded is not None:
-            self.loaded.predictor.close()
         self._threads.shutdown(wait=False)
 
     def model(self) -> Model:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, open_predictor
-from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Agreement
 from tidegate.service.model.tasks.registry import make_task
@@ -32,7 +32,7 @@ class Shadow:
         artefact: Artefact,
         registry: CollectorRegistry,
         write_event: WriteEvent,
-        hosting: Hosting,
+        app_dir: Path,
     ) -> None:
         model, shadow = serving.manifest, artefact.manifest
         try:
@@ -40,7 +40,7 @@ class Shadow:
             self._compare = serving.task.comparison(shadow)
         except ArtefactError as error:
             raise ArtefactError(f"model.shadow_path: {artefact.path} {error}") from error
-        self._predictor, _ = open_predictor(artefact, hosting=hosting)
+        self._predictor, _ = open_predictor(artefact, app_dir=app_dir)
         self._model = model
         self.version: Final = shadow.version
         self._write_event = write_event

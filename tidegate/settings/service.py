@@ -63,9 +63,6 @@ class Model(Section):
     path: Path = Path("artefacts/flights")
     """Artefact folder written by `tidegate train`, a model file (docs/reference/model-files.md), or a
     predictor in Python as `package.module:Class`, which is imported from `service.app_dir`."""
-    run: Literal["thread", "process"] = "thread"
-    """What a predictor in Python runs in: a thread per slot, or a process per slot, each of which loads the
-    model. Other models do not use it."""
     shadow_path: Path | None = None
     """Shadow model, which scores a fraction of the requests after the response and never answers clients."""
     shadow_share: Ratio = 0.1

@@ -1,12 +1,10 @@
-"""A predictor in Python behind the paths of the service, in threads and in processes."""
+"""A predictor in Python behind the paths of the service."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +14,9 @@ import pytest
 
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served
-from tidegate.service.model.python_runtime.in_processes import ProcessPredictor
 
 CODE = '''
 import math
-import multiprocessing
 import os
 import threading
 from pathlib import Path
@@ -45,8 +41,6 @@ class Price:
         first = rows[0]["x"]
         if first == 13:
             raise ValueError(f"cannot price {rows}")
-        if first == 14:
-            os._exit(3)
         if first == 15:
             (HERE / f"begun-{os.getpid()}").touch()
             while not (HERE / "go").exists():
@@ -63,20 +57,6 @@ class Delay:
 
     def predict(self, rows):
         return [row["answer"] for row in rows]
-
-
-class Shares:
-    """Holds a process of its own, which inherits the pipe of the predictor's process."""
-
-    def load(self):
-        self.manager = multiprocessing.get_context("fork").Manager()
-        self.shared = self.manager.dict(pid=self.manager._process.pid)
-
-    def predict(self, rows):
-        if rows[0].get("wait"):
-            (HERE / "begun").touch()
-            threading.Event().wait(60)
-        return [self.shared["pid"]] * len(rows)
 
 
 class Echo:
@@ -109,10 +89,9 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("pricing", None)
 
 
-def serving(serve: Serve, folder: Path, name: str, run: str = "thread", slots: int = 2) -> Any:
+def serving(serve: Serve, folder: Path, name: str, slots: int = 2) -> Any:
     return serve(
         model=Path(f"pricing:{name}"),
-        model_settings={"run": run},
         service={"app_dir": folder},
         slots={"per_replica": slots},
     )
@@ -123,11 +102,8 @@ async def post(served: Served, *rows: Any) -> tuple[int, dict[str, Any]]:
     return response.status_code, response.json()
 
 
-@pytest.mark.parametrize("run", ["thread", "process"])
-async def test_a_regressor_is_answered_validated_and_signed(
-    serve: Serve, code: Path, run: str
-) -> None:
-    async with serving(serve, code, "Price", run) as served:
+async def test_a_regressor_is_answered_validated_and_signed(serve: Serve, code: Path) -> None:
+    async with serving(serve, code, "Price") as served:
         assert served.replica.lifecycle.phase == "ready", served.replica.lifecycle.reason
         status, body = await post(served, {"x": 1}, {"x": 2.5})
         assert (status, [one["value"] for one in body["predictions"]]) == (200, [2, 5])
@@ -149,11 +125,10 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize("run", ["thread", "process"])
 async def test_a_failure_is_a_500_with_a_sentence_without_the_body(
-    serve: Serve, code: Path, run: str
+    serve: Serve, code: Path
 ) -> None:
-    async with serving(serve, code, "Price", run, slots=1) as served:
+    async with serving(serve, code, "Price", slots=1) as served:
         for x, kind, text in FAILURES:
             status, body = await post(served, {"x": x})
             (detail,) = body["detail"]
@@ -200,11 +175,10 @@ async def test_any_json_is_answered_as_it_was_returned(serve: Serve, code: Path)
         assert "not JSON: a value is of type object" in body["detail"][0]["msg"]
 
 
-@pytest.mark.parametrize("run", ["thread", "process"])
 async def test_a_predictor_that_blocks_keeps_its_slot_and_nothing_else(
-    serve: Serve, code: Path, run: str
+    serve: Serve, code: Path
 ) -> None:
-    async with serving(serve, code, "Price", run) as served:
+    async with serving(serve, code, "Price") as served:
         blocked = asyncio.create_task(post(served, {"x": 15}))
         await eventually_async(lambda: any(code.glob("begun-*")))
         assert served.replica.slots.busy == 1
@@ -216,83 +190,10 @@ async def test_a_predictor_that_blocks_keeps_its_slot_and_nothing_else(
         assert served.replica.slots.busy == 0
 
 
-def pids(predictor: ProcessPredictor) -> list[int]:
-    """The ids of the processes that have loaded the predictor."""
-    return sorted(worker.pid for worker in list(predictor._loaded))
-
-
-async def test_a_process_that_ends_fails_its_request_and_is_replaced(
-    serve: Serve, code: Path
-) -> None:
-    async with serving(serve, code, "Price", "process") as served:
-        predictor = served.service.model().predictor
-        assert isinstance(predictor, ProcessPredictor)
-        before = pids(predictor)
-        assert len(before) == 2
-        status, body = await post(served, {"x": 14})
-        assert (status, body["detail"][0]["type"]) == (503, "predictor_ended")
-        assert "pricing:Price ended with exit code 3; it is replaced" in body["detail"][0]["msg"]
-        await eventually_async(lambda: len(pids(predictor)) == 2 and pids(predictor) != before)
-        assert (await post(served, {"x": 1}))[0] == 200
-
-        # Both are killed, as for lack of memory, and the new ones cannot load.
-        (code / "refuse").touch()
-        for pid in pids(predictor):
-            os.kill(pid, signal.SIGKILL)
-        await eventually_async(lambda: served.replica.lifecycle.phase == "loading")
-        ready = await served.client.get("/ready")
-        assert ready.status_code == 503
-        assert "no process of the predictor runs" in ready.json()["reason"]
-        (code / "refuse").unlink()
-        await eventually_async(lambda: served.replica.lifecycle.phase == "ready")
-        assert (await post(served, {"x": 1}))[0] == 200
-        ended = pids(predictor)
-    for pid in ended:
-        await eventually_async(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
-
-
-async def shared_pid(served: Served) -> int:
-    status, body = await post(served, {})
-    assert status == 200, body
-    return int(body["predictions"][0]["values"])
-
-
-async def test_a_killed_process_is_replaced_while_a_child_of_its_own_holds_its_pipe(
-    serve: Serve, code: Path
-) -> None:
-    async with serving(serve, code, "Shares", "process", slots=1) as served:
-        predictor = served.service.model().predictor
-        assert isinstance(predictor, ProcessPredictor)
-        children = [await shared_pid(served)]
-        for at_work in (False, True):
-            waiting = asyncio.ensure_future(post(served, {"wait": True})) if at_work else None
-            await eventually_async(lambda at_work=at_work: not at_work or (code / "begun").exists())  # type: ignore[misc]
-            (before,) = pids(predictor)
-            os.kill(before, signal.SIGKILL)
-            await eventually_async(lambda before=before: pids(predictor) not in ([], [before]))  # type: ignore[misc]
-            if waiting is not None:
-                assert (await waiting)[0] == 503
-            children.append(await shared_pid(served))
-    assert len(set(children)) == 3
-    for pid in children:
-        await eventually_async(lambda pid=pid: not _runs(pid))  # type: ignore[misc]
-
-
-@pytest.mark.parametrize("run", ["thread", "process"])
-async def test_a_predictor_that_cannot_load_fails_the_replica(
-    serve: Serve, code: Path, run: str
-) -> None:
+async def test_a_predictor_that_cannot_load_fails_the_replica(serve: Serve, code: Path) -> None:
     (code / "refuse").touch()
-    async with serving(serve, code, "Price", run) as served:
+    async with serving(serve, code, "Price") as served:
         assert served.replica.lifecycle.phase == "failed"
         reason = served.replica.lifecycle.reason
         assert reason.startswith("model.path: load() of pricing:Price failed: RuntimeError: the ")
         assert re.search(r"weights are gone \(.*pricing.py:\d+\)$", reason), reason
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

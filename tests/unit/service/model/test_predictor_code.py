@@ -19,7 +19,7 @@ import pytest
 
 from tidegate.service.artefacts.import_predictor import main
 from tidegate.service.model.artefact import ArtefactError, load
-from tidegate.service.model.python_runtime.code import import_from, load_predictor
+from tidegate.service.model.predictor_code import import_from, load_predictor
 
 CLASS = "class Price:\n    def predict(self, rows):\n        return rows\n"
 

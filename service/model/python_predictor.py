@@ -1,4 +1,4 @@
-"""A predictor in the threads of the replica's slots."""
+"""A predictor in Python, in the threads of the replica's slots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.predictions import Prediction
 from tidegate.service.model.predictor import Predictor
-from tidegate.service.model.python_runtime.code import import_from, load_predictor
+from tidegate.service.model.predictor_code import import_from, load_predictor
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.python_results import ResultError, listed
 from tidegate.service.request_errors import Detail, RequestError
@@ -19,7 +19,7 @@ WRONG_RESULT: Final = "predictor_result"
 """The error type of a request for which the predictor returned something invalid."""
 
 
-class ThreadPredictor(Predictor):
+class PythonPredictor(Predictor):
     """Calls the predictor in the calling thread; several threads may call it at once.
 
     Raises:
@@ -35,16 +35,12 @@ class ThreadPredictor(Predictor):
         self._predictor = load_predictor(signature.predictor)
 
     def predict(self, batch: Any) -> Prediction:
-        """Predict each row."""
-        return self.predict_rows(batch.rows)
-
-    def predict_rows(self, rows: list[dict[str, Any]]) -> Prediction:
-        """The prediction of rows.
+        """Predict each row.
 
         Raises:
-            RequestError: 500, there is none; it has no value of the request.
+            RequestError: 500, it raised or returned something invalid; the text has no value of the request.
         """
-        name = self._name
+        name, rows = self._name, batch.rows
         try:
             results = self._predictor.predict(rows)
         except BaseException as error:  # noqa: BLE001  also SystemExit, which must not end the thread

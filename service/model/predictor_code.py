@@ -1,4 +1,4 @@
-"""The code of a predictor: finds it by its import string and loads it; each failure is one sentence."""
+"""The code of a predictor in Python: found by its import string and loaded; each failure is one sentence."""
 
 from __future__ import annotations
 
