@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tidegate.settings.console import Console
+from tidegate.settings.drift import Drift
 from tidegate.settings.error_messages import bad_value, explain, not_json, unknown_variable
 from tidegate.settings.event_pipeline import (
     Collector,
@@ -37,7 +38,9 @@ from tidegate.settings.scaling import (
     Stack,
 )
 from tidegate.settings.section import descriptions
-from tidegate.settings.service import Device, Drift, Model, Service, Slo, Slots, Telemetry
+from tidegate.settings.service import Model, Service
+from tidegate.settings.slo import Slo
+from tidegate.settings.slots import Device, Slots
 from tidegate.settings.sources import (
     ENV_DELIMITER,
     ENV_PREFIX,
@@ -49,6 +52,7 @@ from tidegate.settings.sources import (
     read_variables,
     variable,
 )
+from tidegate.settings.telemetry import Telemetry
 from tidegate.settings.verify import Verify
 
 __all__ = [
