@@ -18,10 +18,7 @@ def gateway(
     dns_name: Annotated[str, typer.Option(help="NAME:PORT of the replicas.")],
     dns_server: Annotated[
         str,
-        typer.Option(
-            help="HOST:PORT of the DNS server that resolves it, or the path of a resolv.conf that names it;"
-            " default: Docker's."
-        ),
+        typer.Option(help="HOST:PORT of the DNS server that resolves it; default: Docker's."),
     ] = "127.0.0.11:53",
     service: Annotated[
         str,

@@ -42,9 +42,11 @@ def secrets_init(
     ] = ELASTIC_VERSION,
 ) -> None:
     """Create missing secrets in the folders of their consumers, and check that the stack can start."""
-    from tidegate.provision.commands import secrets_init as run
+    from tidegate.provision.commands import run_job
+    from tidegate.provision.secrets.init import SecretsInit
 
-    raise typer.Exit(run(folder, given, own=own, stamp=stamp, stack_version=stack_version))
+    job = SecretsInit(folder, given, own, stamp, stack_version)
+    raise typer.Exit(run_job(job.run))
 
 
 @secrets.command("show", epilog="Example: `tidegate secrets show viewer`")
@@ -55,9 +57,10 @@ def secrets_show(
     ] = Path("/secrets"),
 ) -> None:
     """Print the value of a secret, and nothing else."""
-    from tidegate.provision.commands import secrets_show as run
+    from tidegate.provision.commands import run_job
+    from tidegate.provision.secrets.display import listing, read_value
 
-    raise typer.Exit(run(name, folder))
+    raise typer.Exit(run_job(lambda show: show(read_value(name, folder) if name else listing())))
 
 
 @setup.callback(epilog="Example: `tidegate setup`, then `tidegate doctor`")
@@ -79,17 +82,21 @@ def setup_elasticsearch(
     ] = "native",
 ) -> None:
     """Set up accounts, templates and retention in Elasticsearch. It is idempotent."""
-    from tidegate.provision.commands import setup_elasticsearch as run
+    from tidegate.provision.commands import run_job
+    from tidegate.provision.elasticsearch.setup import set_up
 
-    raise typer.Exit(run(settings(), users=users))
+    found = settings()
+    raise typer.Exit(run_job(lambda report: set_up(found, users, report)))
 
 
 @setup.command("kibana", epilog="Example: `tidegate setup kibana`")
 def setup_kibana() -> None:
     """Wait for Kibana, and import data views, searches and the dashboard. It is idempotent."""
-    from tidegate.provision.commands import setup_kibana as run
+    from tidegate.provision.commands import run_job
+    from tidegate.provision.kibana.setup import set_up
 
-    raise typer.Exit(run(settings()))
+    found = settings()
+    raise typer.Exit(run_job(lambda report: set_up(found, report)))
 
 
 @setup.command("config", epilog="Example: `tidegate setup config --out /config`")
@@ -104,9 +111,11 @@ def setup_config(
     ipv6: Annotated[bool, typer.Option("--ipv6", help="The names have IPv6 addresses.")] = False,
 ) -> None:
     """Write Prometheus' configuration and rules for Compose or Kubernetes, from the settings in force."""
-    from tidegate.provision.commands import setup_config as run
+    from tidegate.provision.commands import run_job
+    from tidegate.provision.prometheus_config import set_up
 
-    raise typer.Exit(run(settings(), out, targets=target, ipv6=ipv6))
+    found = settings()
+    raise typer.Exit(run_job(lambda report: set_up(found, out, target, report, ipv6=ipv6)))
 
 
 @setup.command("rules", epilog="Example: `tidegate setup rules --values my-values.yaml`")
@@ -114,9 +123,10 @@ def setup_rules(
     values: Annotated[Path, typer.Option(help="A values file of the Helm chart.")],
 ) -> None:
     """Print Prometheus' rules for the settings in values of the Helm chart, as more such values."""
-    from tidegate.provision.commands import setup_rules as run
+    from tidegate.provision.chart_rules import chart_rules
+    from tidegate.provision.commands import run_job
 
-    raise typer.Exit(run(values))
+    raise typer.Exit(run_job(lambda show: show(chart_rules(values).rstrip())))
 
 
 @setup.command("first-requests", epilog="Example: `tidegate setup first-requests`")
@@ -127,14 +137,19 @@ def setup_first_requests(
     ),
 ) -> None:
     """Send a new installation one hundred requests, once, so that its dashboards show data."""
-    from tidegate.provision.commands import first_requests as run
+    from tidegate.provision.commands import show, warn
+    from tidegate.provision.errors import ProvisionError
+    from tidegate.provision.first_requests import send
 
-    raise typer.Exit(run(settings(), url=url, rows=rows))
+    try:
+        send(settings(), url, rows, show)
+    except ProvisionError as error:  # the stack works without them
+        warn(f"{error}; the next start tries again")
 
 
 @setup.command("roles-file")
 def setup_roles_file() -> None:
     """Print the roles as a roles.yml, for an Elasticsearch with users in files."""
-    from tidegate.provision.commands import roles_file as run
+    from tidegate.provision.elasticsearch.roles import roles_yaml
 
-    raise typer.Exit(run())
+    typer.echo(roles_yaml(), nl=False)

@@ -18,7 +18,7 @@ from typing import Final
 import aiohttp
 import orjson
 
-from tidegate.provision.elasticsearch.wait import Report
+from tidegate.provision.commands import Report
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.provision.request_example import Row, example_row, is_model_service
 from tidegate.runtime.http_client import HttpClient, HttpError

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from tidegate.provision.commands import Report
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.rules.prometheus_config import HOST_JOBS, REPLICA_JOB, render_config
 from tidegate.rules.rule_files import write_rule_files
@@ -16,28 +17,43 @@ TARGETS: Final = (REPLICA_JOB, *HOST_JOBS)
 RETENTION_SIZE: Final = "2GB"
 
 
-class BadTargetError(ProvisionError):
-    """An option `--target` is invalid."""
+def set_up(
+    settings: Settings, folder: Path, targets: Sequence[str], report: Report, *, ipv6: bool = False
+) -> None:
+    """Write the configuration, and report what is written.
+
+    Args:
+        settings: the settings in force.
+        folder: created if it is missing.
+        targets: JOB=NAME, the DNS name of the job's targets; empty means the services of Compose.
+        report: receives a line for each written file or folder.
+        ipv6: whether these names have IPv6 addresses.
+
+    Raises:
+        ProvisionError: a target is invalid, or the files cannot be written.
+    """
+    for line in write_config(settings, folder, parse_targets(targets), "AAAA" if ipv6 else "A"):
+        report(line)
 
 
 def parse_targets(options: Sequence[str]) -> dict[str, str]:
     """The DNS names of the jobs' targets, from options JOB=NAME.
 
     Raises:
-        BadTargetError: an option has another form, names an unknown job, or repeats one.
+        ProvisionError: an option has another form, names an unknown job, or repeats one.
     """
     found: dict[str, str] = {}
     for option in options:
         job, _, name = option.partition("=")
         if job not in TARGETS or not name:
-            raise BadTargetError(
+            raise ProvisionError(
                 f"--target {option}: must be JOB=NAME, where JOB is one of {', '.join(TARGETS)}"
             )
         if job in found:
-            raise BadTargetError(f"--target {option}: {job} has the name {found[job]} already")
+            raise ProvisionError(f"--target {option}: {job} has the name {found[job]} already")
         found[job] = name
     if found and REPLICA_JOB not in found:
-        raise BadTargetError(
+        raise ProvisionError(
             f"--target: the name of {REPLICA_JOB} is missing, such as model=replicas"
         )
     return found

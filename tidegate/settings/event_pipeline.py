@@ -126,12 +126,12 @@ class Provision(Section):
 
 
 class Kibana(Section):
-    """The Kibana that `tidegate setup kibana` configures, for the cluster in `[store.elasticsearch]`."""
+    """The Kibana that `tidegate setup kibana` configures."""
 
     url: Url = "http://127.0.0.1:5601"
     """URL of Kibana."""
     username: str = Field(default="elastic", min_length=1)
-    """Elasticsearch user that creates the short-lived API key for the setup of Kibana."""
+    """User that sets up Kibana; it needs *All* in the default space."""
     password_file: Path | None = None
     """File that contains the password of this user; unset means no authentication."""
     ca_file: Path | None = None

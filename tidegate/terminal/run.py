@@ -27,11 +27,10 @@ async def run_stack(settings: Settings, reporter: StatusReporter) -> int:
         async with running_stack(settings) as supervisor:
             supervisor.event_log.listeners.append(reporter.entry)
             with _stop_signals(supervisor) as stop, naming_path(settings.stack.data_dir):
-                async with reporter.watching(supervisor):
-                    try:
-                        return await _until(supervisor, reporter, stop)
-                    finally:
-                        await supervisor.stop()
+                try:
+                    return await _until(supervisor, reporter, stop)
+                finally:
+                    await supervisor.stop()
     except (StackRunningError, StartError, GatewayError) as error:
         reporter.failed(str(error))
     except OSError as error:

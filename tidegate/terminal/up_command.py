@@ -27,7 +27,7 @@ from tidegate.stack.processes.process import tail
 from tidegate.stack.supervisor.programs import console_problem, console_url
 from tidegate.store.kinds import KINDS
 from tidegate.terminal.run import run_stack
-from tidegate.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
+from tidegate.terminal.status_reporters import PlainStatusReporter
 from tidegate.terminal.status_view import line
 from tidegate.terminal_console import Console
 
@@ -66,8 +66,7 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
         console.say(f"console: {console_url(settings) or console_problem(settings)}")
     if detach:
         return _detached(settings, layout, console, errors)
-    reporter = LiveStatusReporter(console) if console.is_terminal else PlainStatusReporter(console)
-    return asyncio.run(run_stack(settings, reporter))
+    return asyncio.run(run_stack(settings, PlainStatusReporter(console)))
 
 
 def _import_problem(settings: Settings, layout: Layout, console: Console) -> str:

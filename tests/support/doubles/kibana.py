@@ -28,7 +28,7 @@ class FakeKibana:
     starting: int = 0
     level: str = "available"
     version: str | None = "9.2.8"
-    api_key: str = ""
+    login: str = ""
     drop: str = ""
     hang: str = ""
     refuse: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -64,8 +64,7 @@ class FakeKibana:
     async def _post(self, request: web.Request) -> web.Response:
         if "kbn-xsrf" not in request.headers:
             return _error(400, "Request must contain a kbn-xsrf header.")
-        login = request.headers.get("Authorization", "")
-        if self.api_key and login != f"ApiKey {self.api_key}":
+        if self.login not in {"", request.headers.get("Authorization")}:
             return _error(401, "Unauthorized")
         if request.path != IMPORT:
             self.changes.append((request.path, await request.json()))

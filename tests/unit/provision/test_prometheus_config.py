@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from tidegate.provision import commands
+from tidegate.cli import app
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.prometheus_config import write_config
+from tidegate.provision.prometheus_config import parse_targets, set_up, write_config
 from tidegate.settings import Settings, load
 
 
@@ -50,7 +52,7 @@ def test_the_configuration_for_compose(tmp_path: Path) -> None:
 
 def test_in_kubernetes_each_job_is_discovered_by_its_dns_name(tmp_path: Path) -> None:
     targets = ["model=replicas.models", "gateway=gateway-pods.models", "exporter=monitor.models"]
-    assert commands.setup_config(Settings(), tmp_path, targets=targets, ipv6=True) == 0
+    set_up(Settings(), tmp_path, targets, lambda _: None, ipv6=True)
     config = yaml.safe_load((tmp_path / "prometheus" / "prometheus.yml").read_text())
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     assert {
@@ -82,11 +84,9 @@ def test_in_kubernetes_each_job_is_discovered_by_its_dns_name(tmp_path: Path) ->
         (["gateway=a"], "--target: the name of model is missing, such as model=replicas"),
     ],
 )
-def test_a_wrong_target_is_reported(
-    targets: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert commands.setup_config(Settings(), tmp_path, targets=targets) == 2
-    assert capsys.readouterr().err.startswith(message)
+def test_a_wrong_target_is_reported(targets: list[str], message: str) -> None:
+    with pytest.raises(ProvisionError, match=f"^{message}"):
+        parse_targets(targets)
 
 
 def test_old_rule_files_are_removed(tmp_path: Path) -> None:
@@ -96,19 +96,17 @@ def test_old_rule_files_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "prometheus" / "rules" / "old.yml").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_prints_what_it_writes_and_why_it_cannot(tmp_path: Path) -> None:
+    command = ["setup", "config", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, command)
+    assert (done.exit_code, done.stdout.split(": ")[0]) == (
+        0,
+        f"{tmp_path}/prometheus/prometheus.yml",
+    )
+    shutil.rmtree(tmp_path / "prometheus")
     (tmp_path / "prometheus").write_text("in the way")
-    assert commands.setup_config(Settings(), tmp_path) == 2
-    assert capsys.readouterr().err == f"{tmp_path} cannot be written: Not a directory\n"
-
-
-def test_the_command_prints_the_written_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert commands.setup_config(Settings(), tmp_path) == 0
-    assert "prometheus.yml: written" in capsys.readouterr().out
+    done = CliRunner().invoke(app, command)
+    assert (done.exit_code, done.stderr) == (2, f"{tmp_path} cannot be written: Not a directory\n")
 
 
 def test_a_folder_that_prometheus_would_take_as_a_pattern_is_refused(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from tidegate.cli import app
 from tidegate.observability_files.watermarks import GIB
-from tidegate.provision import commands, preflight
-from tidegate.provision.commands import secrets_init, secrets_show
+from tidegate.provision import preflight
 from tidegate.provision.preflight import RECOMMENDED_MAP_COUNT
+from tidegate.provision.secrets import display
 from tidegate.provision.secrets import init as initial
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS, Consumer
 from tidegate.provision.secrets.version_stamp import STAMP_FILE
@@ -34,7 +36,6 @@ class Stack:
     """The folders of a stack. Each command returns its exit code, its output and its errors."""
 
     folder: Path
-    capsys: pytest.CaptureFixture[str]
 
     def __post_init__(self) -> None:
         self.secrets, self.data = self.folder / "secrets", self.folder / "data"
@@ -45,17 +46,21 @@ class Stack:
             (self.folder / "supplied" / name).write_text(value)
 
     def init(self, *own: str, version: str = "9.2.8") -> tuple[int, str, str]:
-        supplied = self.folder / "supplied"
-        done = secrets_init(self.secrets, supplied, own=own, stamp=self.data, stack_version=version)
-        return done, *self.capsys.readouterr()
+        owned = [word for one in own for word in ("--own", one)]
+        given = ("--given", str(self.folder / "supplied"), "--stamp", str(self.data), *owned)
+        return self._run("init", *given, "--stack-version", version)
 
     def show(self, name: str) -> tuple[int, str, str]:
-        return secrets_show(name, self.secrets), *self.capsys.readouterr()
+        return self._run("show", name)
+
+    def _run(self, *words: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(app, ["secrets", *words, "--dir", str(self.secrets)])
+        return done.exit_code, done.stdout, done.stderr
 
 
 @pytest.fixture
-def stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Stack:
-    return Stack(tmp_path, capsys)
+def stack(tmp_path: Path) -> Stack:
+    return Stack(tmp_path)
 
 
 def test_the_first_start_creates_everything_and_the_second_changes_nothing(stack: Stack) -> None:
@@ -180,7 +185,7 @@ def test_an_unknown_name_and_a_missing_secret_are_reported(stack: Stack) -> None
 @pytest.fixture
 def project(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A Compose project, outside of its containers, with no other program on the PATH than `docker`."""
-    monkeypatch.setattr(commands, "project_folder", lambda: stack.folder)
+    monkeypatch.setattr(display, "project_folder", lambda: stack.folder)
     (stack.folder / "docker-compose.yml").write_text("")
     (stack.folder / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{stack.folder / 'bin'}:/usr/bin:/bin")

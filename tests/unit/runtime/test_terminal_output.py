@@ -6,41 +6,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-import pytest
-
 from tidegate.runtime.event_log import Entry
-from tidegate.terminal.status_reporters import (
-    LiveStatusReporter,
-    PipeStatusReporter,
-    PlainStatusReporter,
-)
+from tidegate.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter
 from tidegate.terminal_console import Console
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started")
 
 
-def _plain(stream: TextIO) -> None:
-    reporter = PlainStatusReporter(Console(file=stream))
+def test_a_status_report_that_cannot_be_written_raises_nothing(failing: TextIO) -> None:
+    reporter = PlainStatusReporter(Console(file=failing))
     for _ in range(1000):
         reporter.entry(ENTRY)
     reporter.failed("why")
-    assert not reporter.console._buffer, "what cannot be written is not supervised"
-
-
-def _live(stream: TextIO) -> None:
-    LiveStatusReporter(Console(file=stream)).failed("why")
-
-
-@pytest.mark.parametrize("report", [_plain, _live])
-def test_a_status_report_that_cannot_be_written_raises_nothing(
-    failing: TextIO, report: Callable[[TextIO], None]
-) -> None:
-    report(failing)
+    assert not reporter.console._buffer, "what cannot be written is kept"
 
 
 def test_the_ready_notification_is_sent_although_the_output_fails() -> None:

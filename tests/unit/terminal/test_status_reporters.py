@@ -6,22 +6,9 @@ import io
 import json
 import os
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from support.eventually import eventually_async
 from tidegate.runtime.event_log import Entry
-from tidegate.settings import load
-from tidegate.stack.replicas.served_versions import ServedVersions
-from tidegate.stack.supervisor.supervisor import running_stack
-from tidegate.terminal import status_reporters, status_view
-from tidegate.terminal.status_reporters import (
-    LiveStatusReporter,
-    PipeStatusReporter,
-    PlainStatusReporter,
-)
+from tidegate.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter
 from tidegate.terminal_console import Console
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started [as] 7")
@@ -59,34 +46,3 @@ def test_a_parent_process_that_has_exited_does_not_stop_the_stack() -> None:
     reporter.entry(ENTRY)
     reporter.entry(ENTRY)
     reporter.close()
-
-
-async def test_a_live_view_that_raises_is_drawn_again_and_the_error_is_counted(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    calls: list[int] = []
-    asked: list[object] = []
-
-    async def refresh(_: ServedVersions, processes: object) -> None:
-        asked.append(processes)
-
-    monkeypatch.setattr(ServedVersions, "refresh", refresh)
-    draw = status_view.view
-
-    def fails_once(*arguments: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 1:
-            raise ValueError("x")
-        return draw(*arguments)
-
-    monkeypatch.setattr(status_reporters, "view", fails_once)
-    console = Console(file=io.StringIO(), force_terminal=True)
-    async with running_stack(load(stack={"data_dir": tmp_path / "data"})) as supervisor:
-        async with LiveStatusReporter(console).watching(supervisor):
-            await eventually_async(lambda: len(calls) > 1)
-        assert supervisor.status().faults == 1
-    assert asked  # for the versions of the replicas
-    assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().endswith("stopped\n")

@@ -8,8 +8,10 @@ from typing import Final
 
 from elasticsearch import Elasticsearch
 
+from tidegate.provision.commands import Report
 from tidegate.provision.elasticsearch import accounts, server, streams
-from tidegate.provision.elasticsearch.wait import Report, wait
+from tidegate.provision.elasticsearch.wait import wait
+from tidegate.provision.errors import ProvisionError
 from tidegate.settings import Settings
 
 USERS: Final[dict[str, Callable[[Elasticsearch, Path], Iterator[str]]]] = {
@@ -24,12 +26,14 @@ def set_up(settings: Settings, users: str, report: Report) -> None:
 
     Args:
         settings: the address and the retention of events.
-        users: one of `USERS`.
+        users: a name in `USERS`.
         report: receives a line for each step.
 
     Raises:
         ProvisionError: a step failed; the steps reported before are complete.
     """
+    if users not in USERS:
+        raise ProvisionError(f"--users {users}: must be {' or '.join(USERS)}")
     elasticsearch = settings.store.elasticsearch
     folder = settings.provision.secrets_dir
     with server.connect(settings) as client:

@@ -10,6 +10,7 @@ from typing import Final
 from elastic_transport import TlsError
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
+from tidegate.provision.commands import Report
 from tidegate.provision.elasticsearch.server import supported_versions, transport_reason
 from tidegate.provision.errors import ProvisionError
 from tidegate.settings import Settings
@@ -19,7 +20,6 @@ POLL_SECONDS: Final = 1.0
 REPORT_SECONDS: Final = 15.0
 # A server that has just started refuses correct passwords until its index of users is available.
 REFUSED_TIMEOUT_SECONDS: Final = 20.0
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

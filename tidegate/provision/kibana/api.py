@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,13 +30,13 @@ class Kibana:
         session: the HTTP session.
         url: the address of Kibana.
         tls: the trusted certificate authorities.
-        api_key: the encoded API key; empty if Kibana requires no login.
+        login: the header of the login; empty if Kibana requires none.
     """
 
     session: aiohttp.ClientSession
     url: str
     tls: ssl.SSLContext | bool = True
-    api_key: str = field(default="", repr=False)
+    login: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     async def problem(self) -> str:
         """Why Kibana is not ready; empty if it is. The same reason always has the same text.
@@ -100,16 +101,14 @@ class Kibana:
             raise ProvisionError(f"{error}{self._advice(error)}") from error
 
     def _client(self, seconds: float, name: str) -> HttpClient:
-        login = {"Authorization": f"ApiKey {self.api_key}"} if self.api_key else {}
-        headers = {**HEADERS, **login}
-        return HttpClient(self.session, self.url, headers, self.tls, seconds, name)
+        return HttpClient(
+            self.session, self.url, {**HEADERS, **self.login}, self.tls, seconds, name
+        )
 
     def _advice(self, error: HttpError) -> str:
         """What to do about an error response; empty if it is not known."""
-        if error.status == 401 and self.api_key:
-            return ". Check that it uses the Elasticsearch of store.elasticsearch.url"
         if error.status == 401:
-            return ". It requires a login: set kibana.password_file"
+            return ". Check kibana.username and kibana.password_file"
         if error.status == 403:
             return ". The user kibana.username lacks `all` in Kibana's default space"
         if 300 <= (error.status or 0) < 400:

@@ -19,11 +19,11 @@ from tidegate.observability_files.kibana import (
     ndjson,
     saved_objects,
 )
-from tidegate.provision.elasticsearch.wait import Report
+from tidegate.provision.commands import Report
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.kibana.api import Kibana
-from tidegate.provision.kibana.api_key import api_key
 from tidegate.runtime.http_client import HttpError, tls_context
+from tidegate.runtime.secret_files import SecretFileError, authorization, read_login
 from tidegate.settings import Settings
 
 POLL_SECONDS: Final = 1.0
@@ -43,20 +43,23 @@ def set_up(settings: Settings, report: Report) -> None:
 
 
 async def _set_up(settings: Settings, report: Report) -> None:
-    url = settings.kibana.url
+    own, file = settings.kibana, settings.kibana.password_file
     try:
-        tls = tls_context(settings.kibana.ca_file, "kibana.ca_file")
-    except HttpError as error:
+        tls = tls_context(own.ca_file, "kibana.ca_file")
+        login = read_login(own.username if file else "", file, "kibana.password_file")
+    except (HttpError, SecretFileError) as error:
         raise ProvisionError(str(error)) from error
     async with aiohttp.ClientSession() as session:
-        await _wait(Kibana(session, url, tls), settings.kibana.start_seconds, report)
-        async with api_key(settings, session) as key:
-            kibana = Kibana(session, url, tls, key)
-            version = await kibana.version()
-            report(
-                f"Kibana {version} at {url} is ready" if version else f"Kibana at {url} is ready"
-            )
-            await _import(kibana, settings, report)
+        # Its status needs no login, which it refuses while Elasticsearch starts.
+        await _wait(Kibana(session, own.url, tls), own.start_seconds, report)
+        kibana = Kibana(session, own.url, tls, authorization(login))
+        version = await kibana.version()
+        report(
+            f"Kibana {version} at {own.url} is ready"
+            if version
+            else f"Kibana at {own.url} is ready"
+        )
+        await _import(kibana, settings, report)
 
 
 async def _wait(kibana: Kibana, seconds: float, report: Report) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tidegate.observability_files.paths import project_folder
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS, Secret
 from tidegate.provision.secrets.storage import SecretStorage
@@ -16,13 +17,12 @@ def listing() -> str:
     return "\n".join(f"{secret.name:<{width}}  {secret.description}" for secret in SECRETS)
 
 
-def read_value(name: str, folder: Path, project: Path) -> str:
+def read_value(name: str, folder: Path) -> str:
     """Read the value of a secret.
 
     Args:
         name: the name of the secret.
-        folder: the folder of the secrets in their container.
-        project: the folder of the Compose project, used where the first folder does not exist.
+        folder: the folder of the secrets in their container; elsewhere it does not exist.
 
     Raises:
         ProvisionError: the name is unknown, or the value cannot be read here.
@@ -30,7 +30,7 @@ def read_value(name: str, folder: Path, project: Path) -> str:
     secret = _find(name)
     if folder.is_dir():
         return _from_storage(secret, SecretStorage(folder, CONSUMERS))
-    return _from_container(secret, project)
+    return _from_container(secret, project_folder())
 
 
 def _find(name: str) -> Secret:

@@ -10,9 +10,10 @@ from tidegate.observability_files.paths import project_folder
 from tidegate.observability_files.watermarks import Watermarks, read_watermarks
 from tidegate.provision import preflight
 from tidegate.provision.checkout_permissions import unreadable_problem
+from tidegate.provision.commands import Report, warn
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets import version_stamp
-from tidegate.provision.secrets.folders import OwnedFolder
+from tidegate.provision.secrets.folders import OwnedFolder, parse_owned_folder
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS
 from tidegate.provision.secrets.storage import SecretStorage, distribute
 from tidegate.provision.secrets.supplied import read_supplied
@@ -26,24 +27,37 @@ class SecretsInit:
     Attributes:
         folder: the folder of the secrets.
         supplied: the folder of custom values.
-        owned_folders: folders to create, with their owners.
+        own: folders to create, as `parse_owned_folder` reads them.
         data_volume: Elasticsearch's data volume; None to skip the version check.
         stack_version: the version of Elasticsearch that the stack starts.
     """
 
     folder: Path
     supplied: Path
-    owned_folders: Sequence[OwnedFolder] = ()
-    data_volume: Path | None = None
-    stack_version: str = ""
+    own: Sequence[str]
+    data_volume: Path | None
+    stack_version: str
 
-    def checks(self) -> list[Result]:
-        """Whether the stack can start; changes nothing.
+    def run(self, report: Report) -> None:
+        """Check whether the stack can start, then create what is missing. The operation is idempotent.
 
         Raises:
-            ProvisionError: a path cannot be examined.
+            ProvisionError: the stack cannot start, with a line for each reason, or an item cannot be created.
         """
+        folders = [parse_owned_folder(text) for text in self.own]
+        checks = self._checks(folders)
+        if problems := [one.text for one in checks if one.state == "failed"]:
+            raise ProvisionError("\n".join(problems))
+        for one in checks:
+            if one.state == "warn":
+                warn(f"warning: {one.text}")
+        for line in self._apply(folders):
+            report(line)
+
+    def _checks(self, folders: Sequence[OwnedFolder]) -> list[Result]:
         marks, checkout = watermarks(), project_folder()
+        data = [] if self.data_volume is None else [self.data_volume]
+        paths = [self.folder, *(one.path for one in folders), *data]
         found = [
             *(failed("secrets", text) for text in read_supplied(self.supplied, SECRETS)[1]),
             problem_or_ok("files", unreadable_problem(checkout), str(checkout)),
@@ -51,7 +65,7 @@ class SecretsInit:
             preflight.memory_check(preflight.read_memory()),
             *(
                 preflight.disk_check(path, free, marks)
-                for path, free in preflight.free_by_disk(self._paths()).items()
+                for path, free in preflight.free_by_disk(paths).items()
             ),
         ]
         if self.data_volume is not None:
@@ -60,17 +74,12 @@ class SecretsInit:
             found.append(problem_or_ok("data volume", problem, stamp))
         return found
 
-    def apply(self) -> Iterator[str]:
-        """Create what is missing; yields a line for each item. The operation is idempotent.
-
-        Raises:
-            ProvisionError: an item cannot be created.
-        """
+    def _apply(self, folders: Sequence[OwnedFolder]) -> Iterator[str]:
         values, _ = read_supplied(self.supplied, SECRETS)
         outcomes = distribute(SECRETS, values, SecretStorage(self.folder, CONSUMERS))
         for name, outcome in outcomes.items():
             yield f"{name}: {outcome}"
-        for one in self.owned_folders:
+        for one in folders:
             yield f"{one.path}: {one.create()}"
         if self.data_volume is not None:
             previous = version_stamp.read_stamp(self.data_volume)
@@ -78,10 +87,6 @@ class SecretsInit:
                 version_stamp.write_stamp(self.data_volume, self.stack_version)
                 suffix = f", previously {previous}" if previous else ""
                 yield f"{self.data_volume}: stamped with Elasticsearch {self.stack_version}{suffix}"
-
-    def _paths(self) -> list[Path]:
-        data = [] if self.data_volume is None else [self.data_volume]
-        return [self.folder, *(one.path for one in self.owned_folders), *data]
 
 
 def watermarks() -> Watermarks:

@@ -14,7 +14,6 @@ from typing import Final
 from tidegate.runtime.daemon import run_async_daemon
 from tidegate.settings import Settings
 from tidegate.stack.gateway import access_log, configuration, haproxy
-from tidegate.stack.gateway.name_servers import name_servers
 from tidegate.stack.gateway.runtime_api import GatewayBusyError, RuntimeApi, RuntimeApiError
 from tidegate.stack.processes.process import Child, Command, describe_exit
 
@@ -31,7 +30,7 @@ def run(settings: Settings, *, dns_name: str, dns_server: str, service: str = ""
     Args:
         settings: the settings in force.
         dns_name: name:port of the replicas.
-        dns_server: host:port of the DNS server that resolves it, or the path of a resolv.conf.
+        dns_server: host:port of the DNS server that resolves it.
         service: the Kubernetes Service whose pods are the replicas; empty means that `dns_server` is asked.
 
     Returns:
@@ -49,7 +48,7 @@ async def _run(settings: Settings, dns_name: str, dns_server: str, service: str)
     text = configuration.render_config(
         settings,
         dns_name=dns_name,
-        dns_servers=() if service else name_servers(dns_server),
+        dns_servers=() if service else (dns_server,),
         max_replicas=number,
     )
     async with AsyncExitStack() as stack:

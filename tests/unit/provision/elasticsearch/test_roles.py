@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
 import yaml
+from typer.testing import CliRunner
 
-from tidegate.provision.commands import roles_file
+from tidegate.cli import app
 from tidegate.provision.elasticsearch.roles import ROLES
 
 
-def test_the_command_prints_what_the_role_api_gets(capsys: pytest.CaptureFixture[str]) -> None:
-    assert roles_file() == 0
-    printed = yaml.safe_load(capsys.readouterr().out)
+def test_the_command_prints_what_the_role_api_gets() -> None:
+    printed = yaml.safe_load(CliRunner().invoke(app, ["setup", "roles-file"]).stdout)
     assert printed == {role.name: role.body() for role in ROLES}
 
 

@@ -8,7 +8,6 @@ import pytest
 from elasticsearch import ConnectionError as NoConnectionError
 
 from support.doubles.recorded_elasticsearch import RecordedElasticsearch
-from tidegate.provision.commands import setup_elasticsearch
 from tidegate.provision.elasticsearch.server import (
     connect,
     provision_errors,
@@ -17,6 +16,7 @@ from tidegate.provision.elasticsearch.server import (
     transport_reason,
     version_problem,
 )
+from tidegate.provision.elasticsearch.setup import set_up
 from tidegate.provision.errors import ProvisionError
 from tidegate.settings import Settings, load
 
@@ -98,19 +98,15 @@ def test_the_reason_of_the_operating_system_is_extracted() -> None:
     assert transport_reason(NoConnectionError("odd")) == "odd"
 
 
-def test_an_unknown_value_of_users_is_refused(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert setup_elasticsearch(settings, users="ldap") == 2
-    assert capsys.readouterr().err == "--users ldap: must be native or given\n"
-
-
-def test_another_version_is_reported_before_any_change(
-    recorded: RecordedElasticsearch, settings: Settings, capsys: pytest.CaptureFixture[str]
+def test_an_unknown_value_of_users_and_another_version_are_refused_before_any_change(
+    recorded: RecordedElasticsearch, settings: Settings
 ) -> None:
     recorded.responses["GET /_cluster/health"] = {"status": "green"}
     recorded.responses["GET /_nodes/_local/_none"] = {"nodes": {"a": {"version": "10.0.0"}}}
-    assert setup_elasticsearch(settings, users="given") == 2
-    sentence = "Elasticsearch 10.0.0 is not supported: this stack needs 9.2 or a later 9\n"
-    assert capsys.readouterr().err == sentence
+    for users, problem in (
+        ("ldap", "--users ldap: must be native or given"),
+        ("given", r"10\.0\.0 is not supported: this stack needs 9\.2 or a later 9"),
+    ):
+        with pytest.raises(ProvisionError, match=problem):
+            set_up(settings, users, lambda _: None)
     assert recorded.changes() == []

@@ -1,13 +1,10 @@
-"""`tidegate setup kibana`, against a double of Kibana.
-
-The API key is tested in test_api_key.py.
-"""
+"""`tidegate setup kibana`, against a double of Kibana."""
 
 from __future__ import annotations
 
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +17,10 @@ from support.doubles.aiohttp_server import serving
 from support.doubles.kibana import IMPORT, NEWER, FakeKibana
 from tidegate.cli import app
 from tidegate.observability_files.kibana import data_view_requests, saved_objects
-from tidegate.provision.commands import setup_kibana
+from tidegate.provision.commands import run_job
 from tidegate.provision.kibana import api
 from tidegate.provision.kibana.api import Kibana
+from tidegate.provision.kibana.setup import set_up
 from tidegate.settings import Settings
 
 OBJECTS = saved_objects(Settings())
@@ -47,7 +45,8 @@ def run(
 
     def run(**options: Any) -> tuple[int, str, str]:
         section = {"url": kibana.url, "start_seconds": 20, **options}
-        code = setup_kibana(Settings.model_validate({"kibana": section}))
+        settings = Settings.model_validate({"kibana": section})
+        code = run_job(lambda report: set_up(settings, report))
         printed = capsys.readouterr()
         return code, printed.out, printed.err.strip()
 
@@ -104,18 +103,15 @@ def test_an_unchanged_problem_is_reported_once_before_the_time_is_over(
     assert kibana.changes == [], "nothing is changed before it is ready"
 
 
-def test_it_logs_in_with_the_temporary_key(
-    kibana: FakeKibana, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_it_logs_in_with_the_password_in_the_file(
+    kibana: FakeKibana, run: Run, tmp_path: Path
 ) -> None:
-    fake_key = nullcontext("c2VjcmV0")
-    monkeypatch.setattr("tidegate.provision.kibana.setup.api_key", lambda *_: fake_key)
-    kibana.api_key = "c2VjcmV0"
-    assert run()[0] == 0
-    kibana.api_key = "another"
+    (tmp_path / "elastic").write_text("of-elastic\n")
+    kibana.login = f"Basic {b64encode(b'elastic:of-elastic').decode()}"
+    assert run(password_file=tmp_path / "elastic")[0] == 0
     code, _, err = run()
     assert code == 2
-    assert err.endswith("Check that it uses the Elasticsearch of store.elasticsearch.url")
-    assert "c2VjcmV0" not in err
+    assert err.endswith("Check kibana.username and kibana.password_file")
 
 
 def test_a_closed_connection_is_reported(kibana: FakeKibana, run: Run) -> None:
@@ -163,7 +159,7 @@ NO_BASE = "Check that kibana.url includes server.basePath, if it is set"
             f"{VIEWS}/data_view",
             401,
             "Unauthorized",
-            "It requires a login: set kibana.password_file",
+            "Check kibana.username and kibana.password_file",
         ),
         (f"{VIEWS}/data_view", 403, "Forbidden", "kibana.username lacks `all` in Kibana's default"),
         (f"{VIEWS}/default", 500, "", "/api/data_views/default responded with status 500"),
