@@ -40,7 +40,13 @@ from tidegate.checks.running.target import Target
 from tidegate.events.event import Event, Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, alert_event
-from tidegate.observability_files.kibana import saved_objects
+from tidegate.observability_files.kibana import (
+    SavedSearch,
+    data_views,
+    saved_objects,
+    saved_searches,
+    trace_path,
+)
 from tidegate.observability_files.kibana_dashboards import Panel, dashboards
 from tidegate.runtime.check_results import Result
 from tidegate.runtime.event_log import EventLog
@@ -49,13 +55,11 @@ from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.gateway.access_log import ACCESS, access_event, constant_fields
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
-from tools.generate.kibana.data_views import DATA_VIEWS, EVENTS
-from tools.generate.kibana.links import trace_path
-from tools.generate.kibana.searches import Search, searches
 
 pytestmark = pytest.mark.integration
 PANELS: Final = [panel for each in dashboards(Settings()) for panel in each.panels]
-SEARCHES: Final = {search.id: search for search in searches(Settings())}
+SEARCHES: Final = {search.id: search for search in saved_searches(Settings())}
+VIEWS: Final = {view.id: view for view in data_views(Settings())}
 OBJECTIVE_NS: Final = 500_000_000
 
 
@@ -239,7 +243,9 @@ COUNTS: Final = {
 
 
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=lambda search: search.id)
-def test_a_search_finds_exactly_the_expected_events(scenario: Scenario, search: Search) -> None:
+def test_a_search_finds_exactly_the_expected_events(
+    scenario: Scenario, search: SavedSearch
+) -> None:
     expected = scenario.expected(EXPECTED[search.id])
     assert scenario.found(search.view.pattern, search.query) == expected
     assert len(expected) == COUNTS.get(search.id, len(expected)) > 0
@@ -247,18 +253,20 @@ def test_a_search_finds_exactly_the_expected_events(scenario: Scenario, search: 
 
 
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=lambda search: search.id)
-def test_each_column_of_a_search_has_values(scenario: Scenario, search: Search) -> None:
+def test_each_column_of_a_search_has_values(scenario: Scenario, search: SavedSearch) -> None:
+    (shown,) = (one["attributes"] for one in saved_objects(Settings()) if one["id"] == search.id)
+    ((_, order),) = shown["sort"]
     answer = scenario.search(
         search.view.pattern,
         search.query,
         size=1000,
-        fields=list(search.columns),
-        sort=[{"@timestamp": {"order": search.order}}],
+        fields=shown["columns"],
+        sort=[{"@timestamp": {"order": order}}],
     )
     hits = answer["hits"]["hits"]
     times = [hit["sort"][0] for hit in hits]
-    assert times == sorted(times, reverse=search.order == "desc")
-    assert {name for hit in hits for name in hit.get("fields", {})} == set(search.columns)
+    assert times == sorted(times, reverse=order == "desc")
+    assert {name for hit in hits for name in hit.get("fields", {})} == set(shown["columns"])
 
 
 def test_the_search_for_one_trace_finds_log_lines_and_spans(scenario: Scenario) -> None:
@@ -270,12 +278,12 @@ def test_the_search_for_one_trace_finds_log_lines_and_spans(scenario: Scenario) 
     of_trace = [event for event in scenario.events if event["event"]["id"] in expected]
     assert {event["data_stream"]["type"] for event in of_trace} == {"logs", "traces"}
     # The link has the same query; a quoted value has the same meaning in both query languages of Kibana.
-    _, _, query = unquote(trace_path(trace_id, EVENTS.id, "7d")).partition("query:'")
-    assert scenario.found(EVENTS.pattern, query.partition("'")[0]) == expected
+    _, _, query = unquote(trace_path(Settings(), trace_id)).partition("query:'")
+    assert scenario.found(VIEWS["tidegate-events"].pattern, query.partition("'")[0]) == expected
 
 
 def test_each_data_view_finds_events(scenario: Scenario) -> None:
-    found = {view.id: len(scenario.found(view.pattern, "")) for view in DATA_VIEWS}
+    found = {view.id: len(scenario.found(view.pattern, "")) for view in VIEWS.values()}
     assert found["tidegate-events"] == found["tidegate-logs"] + found["tidegate-traces"]
     assert found["tidegate-events"] == len(scenario.events)
     assert all(found.values())

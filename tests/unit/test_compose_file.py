@@ -21,7 +21,7 @@ from tidegate.provision.preflight import MIN_MEMORY, REQUIRED_MEMORY
 from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 from tidegate.settings import Settings, load, setting_names
-from tools.generate.kibana.links import CONSOLE
+from tools.generate.grafana.dashboard import CONSOLE
 
 PROGRAMS = Path(sys.executable).parent
 DATA_DIR = "TIDEGATE_STACK__DATA_DIR"

@@ -68,6 +68,13 @@ def data_views(settings: Settings) -> list[DataView]:
     return [DataView(view["id"], view["name"], view["title"]) for view in found]
 
 
+def trace_path(settings: Settings, trace_id: str) -> str:
+    """The path to Discover with every event of a trace, as the data views link each trace id to it."""
+    view, *_ = data_view_requests(settings)
+    link = view["data_view"]["fieldFormats"]["trace.id"]["params"]["urlTemplate"]
+    return str(link).replace("{{value}}", trace_id)
+
+
 def saved_objects(settings: Settings) -> list[dict[str, Any]]:
     """Every object that is imported: searches first, then the dashboard that shows one."""
     lines = (observability_folder() / SAVED_OBJECTS_FILE).read_bytes().splitlines()

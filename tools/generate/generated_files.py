@@ -15,7 +15,6 @@ from tools.generate.docs.cli_page import cli_page
 from tools.generate.docs.metrics_page import metrics_page
 from tools.generate.docs.settings_page import settings_page
 from tools.generate.grafana import grafana_files
-from tools.generate.kibana.kibana_files import kibana_files
 from tools.generate.protobuf import protobuf_files
 
 RULES: Final = Path("observability/prometheus/rules")
@@ -29,7 +28,6 @@ def generated_files(settings: Settings) -> dict[Path, str]:
         Path("docs/reference/metrics.md"): metrics_page(settings),
         Path("docs/reference/alerts.md"): alerts_page(settings),
         Path("docs/reference/cli.md"): cli_page(),
-        **kibana_files(settings),
         **grafana_files(settings),
         **protobuf_files(),
         **chart_files(settings),

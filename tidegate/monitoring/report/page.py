@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
@@ -20,14 +19,6 @@ from tidegate.monitoring.report.findings import Findings
 from tidegate.monitoring.report.plots import PLOTS, plot_names
 
 MAX_DRIFTED: Final = 4
-# docs/reference/kibana.md explains it; {} is the trace id.
-DISCOVER: Final = (
-    "/app/discover#/?_g=(time:(from:now-7d,to:now))&_a=(columns:!(data_stream.type,service.node.name,"
-    "message,event.duration,event.outcome),dataSource:(dataViewId:tidegate-events,type:dataView),"
-    "filters:!(),interval:auto,query:(language:kuery,query:'trace.id:%22{}%22'),"
-    "sort:!(!('@timestamp',asc)))"
-)
-
 
 DrawPlot: TypeAlias = Callable[[Theme], Figure]
 
@@ -35,7 +26,7 @@ DrawPlot: TypeAlias = Callable[[Theme], Figure]
 def to_html(
     found: Findings,
     *,
-    kibana: str = "",
+    trace_url: Callable[[str], str] = lambda trace: "",
     model_source: str = "",
     note: str = "",
     command_prefix: str = "",
@@ -45,7 +36,7 @@ def to_html(
 
     Args:
         found: the findings.
-        kibana: the URL of Kibana, for links to requests; empty if there is none.
+        trace_url: the address of a page about a request, by its trace id; empty if there is none.
         model_source: where the model comes from.
         note: a sentence at the top.
         command_prefix: environment variables to set for a command that shows a request.
@@ -66,7 +57,7 @@ def to_html(
         detail_note=found.task.by_score(found.rows).note if found.bins else "",
         drifted=[_most_drifted(found, number) for number in range(len(found.periods))],
         plots={name: _data_uris(partial(PLOTS[name], found)) for name in plot_names(found)},
-        trace_url=lambda trace: kibana_trace_url(kibana, trace) if kibana else "",
+        trace_url=trace_url,
         model_source=model_source,
         note=note,
         command_prefix=command_prefix,
@@ -74,11 +65,6 @@ def to_html(
         light=LIGHT,
         dark=DARK,
     )
-
-
-def kibana_trace_url(kibana: str, trace: str) -> str:
-    """The page of Kibana with every event of a trace."""
-    return kibana.rstrip("/") + DISCOVER.format(quote(trace, safe=""))
 
 
 def _most_drifted(found: Findings, period: int) -> list[tuple[str, float]] | None:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from tidegate.monitoring.report.findings import Findings, build_findings, query_counters
 from tidegate.monitoring.report.labelled_rows import MAX_LABELS, read_labelled_rows
@@ -22,6 +24,7 @@ from tidegate.monitoring.report.page import to_html
 from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.periods import Period, even_periods
 from tidegate.monitoring.tasks.registry import make_task
+from tidegate.observability_files.kibana import trace_path
 from tidegate.settings import Settings
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.kinds import open_store, store_server
@@ -64,7 +67,7 @@ def report(
     note = truncation_note(found.overall.labels)
     page = to_html(
         found,
-        kibana=kibana_url(settings),
+        trace_url=partial(kibana_trace_url, settings),
         model_source=chosen.source,
         note=note,
         option=chosen.option,
@@ -136,6 +139,8 @@ def truncation_note(labels: int) -> str:
     return f"This report contains only the first {MAX_LABELS:,} labels: choose a later --since."
 
 
-def kibana_url(settings: Settings) -> str:
-    """The URL of Kibana; empty for the embedded store, which has none."""
-    return settings.kibana.url if store_server(settings) else ""
+def kibana_trace_url(settings: Settings, trace: str) -> str:
+    """The page of Kibana with every event of a trace; empty for the embedded store, which has none."""
+    if not store_server(settings):
+        return ""
+    return settings.kibana.url.rstrip("/") + trace_path(settings, quote(trace, safe=""))

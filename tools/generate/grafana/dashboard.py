@@ -25,8 +25,9 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from tools.generate.grafana.queries import LOGS, PROMETHEUS
-from tools.generate.kibana.links import CONSOLE
 
+# The published port in Compose, unless CONSOLE_PORT moves it: Grafana expands no variable in a dashboard.
+CONSOLE: Final = "http://127.0.0.1:8080"
 GRID_COLUMNS: Final = 24
 TAG: Final = "tidegate"
 DEFAULT_FROM: Final = "now-15m"

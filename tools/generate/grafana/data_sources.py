@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from tidegate.observability_files.kibana import trace_path
 from tidegate.rules.promql import duration
 from tidegate.rules.yaml_text import NOTE
 from tidegate.settings import Settings
-from tools.generate.kibana import data_views
-from tools.generate.kibana.links import CONSOLE, trace_path
+from tidegate.store.elasticsearch.templates import STREAMS
+from tools.generate.grafana.dashboard import CONSOLE
 
 FILE: Final = Path("observability/grafana/provisioning/datasources/tidegate.yml")
 PROMETHEUS_UID: Final = "prometheus"
@@ -20,19 +22,25 @@ TRACES_UID: Final = "elasticsearch-traces"
 # Grafana expands `$name` when it reads the file; `$$` is a literal `$`.
 VALUE: Final = "$${__value.raw}"
 READER_USER: Final = "tidegate_reader"
-TRACE_TIME_RANGE: Final = "7d"
 # Kibana's URL for browsers; Compose sets the variable, because the published port is configurable.
 KIBANA: Final = "${KIBANA_PUBLIC_URL}"
-# What leads to a trace, by its label. Grafana shows each of them at an exemplar.
-TRACE_URLS: Final = {
-    "Trace in the console": f"{CONSOLE}/traces/{VALUE}",
-    "Trace in Kibana": KIBANA + trace_path(VALUE, data_views.EVENTS.id, TRACE_TIME_RANGE),
-}
 
 
 def data_sources_yaml(settings: Settings) -> str:
     """The provisioning file, with the host names of the Compose stack."""
-    sources = [_prometheus(settings), _logs(), _traces()]
+    # What leads to a trace, by its label. Grafana shows each of them at an exemplar.
+    urls = {
+        "Trace in the console": f"{CONSOLE}/traces/{VALUE}",
+        "Trace in Kibana": KIBANA + trace_path(settings, VALUE),
+    }
+    links = [_link(label, url) for label, url in urls.items()]
+    lines = _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID)
+    spans = _link("Spans", f'trace.id:"{VALUE}"', TRACES_UID)
+    sources = [
+        _prometheus(settings, urls),
+        _elasticsearch("logs", LOGS_UID, [*links, spans, lines]),
+        _elasticsearch("traces", TRACES_UID, [*links, lines]),
+    ]
     for source in sources:
         source |= {"access": "proxy", "editable": False}
     content = {"apiVersion": 1, "prune": True, "datasources": sources}
@@ -40,10 +48,9 @@ def data_sources_yaml(settings: Settings) -> str:
     return f"# {NOTE}\n{body}"
 
 
-def _prometheus(settings: Settings) -> dict[str, Any]:
+def _prometheus(settings: Settings, urls: Mapping[str, str]) -> dict[str, Any]:
     traces = [
-        {"name": "trace_id", "url": url, "urlDisplayLabel": label}
-        for label, url in TRACE_URLS.items()
+        {"name": "trace_id", "url": url, "urlDisplayLabel": label} for label, url in urls.items()
     ]
     return {
         "name": "Prometheus",
@@ -61,24 +68,7 @@ def _prometheus(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _logs() -> dict[str, Any]:
-    links = [
-        *(_link(label, url) for label, url in TRACE_URLS.items()),
-        _link("Spans", f'trace.id:"{VALUE}"', TRACES_UID),
-        _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
-    ]
-    return _elasticsearch("logs", LOGS_UID, data_views.LOGS.pattern, links)
-
-
-def _traces() -> dict[str, Any]:
-    links = [
-        *(_link(label, url) for label, url in TRACE_URLS.items()),
-        _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
-    ]
-    return _elasticsearch("traces", TRACES_UID, data_views.TRACES.pattern, links)
-
-
-def _elasticsearch(name: str, uid: str, index: str, links: list[dict[str, str]]) -> dict[str, Any]:
+def _elasticsearch(name: str, uid: str, links: list[dict[str, str]]) -> dict[str, Any]:
     return {
         "name": f"Elasticsearch {name}",
         "uid": uid,
@@ -88,11 +78,11 @@ def _elasticsearch(name: str, uid: str, index: str, links: list[dict[str, str]])
         "basicAuthUser": READER_USER,
         "secureJsonData": {"basicAuthPassword": "$__file{/run/secrets/reader}"},
         "jsonData": {
-            "index": index,
+            "index": STREAMS[name],
             "timeField": "@timestamp",
             "logMessageField": "message",
             "logLevelField": "log.level",
-            "dataLinks": links,
+            "dataLinks": [dict(link) for link in links],  # YAML would write equal ones as aliases
         },
     }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.checkout import ROOT
 from support.harnesses.html_page import HtmlPage
 from support.samples.drift_report import (
     CLASSIFIER,
@@ -19,7 +20,7 @@ from support.samples.drift_report import (
 )
 from support.samples.model_artefacts import write_artefact
 from tidegate.events.event import Event
-from tidegate.monitoring.report.run import choose_watched_model, kibana_url, truncation_note
+from tidegate.monitoring.report.run import choose_watched_model, kibana_trace_url, truncation_note
 from tidegate.monitoring.report.run import report as write_report
 from tidegate.settings import Settings
 from tidegate.store.embedded.store import EmbeddedStore
@@ -151,6 +152,9 @@ def test_a_report_without_all_labels_says_so() -> None:
 
 
 def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:
-    assert kibana_url(settings) == ""
-    with_kibana = Settings(store={"kind": "elasticsearch"}, kibana={"url": "http://kibana:5601"})
-    assert kibana_url(with_kibana) == "http://kibana:5601"
+    assert kibana_trace_url(settings, "ID") == ""
+    with_kibana = Settings(
+        store={"kind": "elasticsearch"}, kibana={"url": "http://127.0.0.1:5601/"}
+    )
+    page = (ROOT / "docs/reference/kibana.md").read_text(encoding="utf-8")
+    assert f"\n{kibana_trace_url(with_kibana, 'ID')}\n" in page

@@ -12,6 +12,7 @@ import yaml
 from support import grafana_dashboards
 from support.grafana_dashboards import panels, with_headings
 from tidegate.console.app import PAGES
+from tidegate.observability_files.kibana import data_views
 from tidegate.rules.alerts import alerts
 from tidegate.rules.rule_files import model_groups
 from tidegate.rules.service_rules import service_groups
@@ -19,10 +20,8 @@ from tidegate.settings import Settings, Slo, load
 from tools.generate.checkout import ROOT
 from tools.generate.grafana import FOLDER, data_sources, grafana_files, runbooks
 from tools.generate.grafana import runbook_text as runbook_text_module
-from tools.generate.grafana.dashboard import Encoder
+from tools.generate.grafana.dashboard import CONSOLE, Encoder
 from tools.generate.grafana.runbook_text import runbook_names, runbook_text, runbook_url
-from tools.generate.kibana.data_views import DATA_VIEWS
-from tools.generate.kibana.links import CONSOLE
 
 SETTINGS = load()
 RECORDED = [
@@ -210,7 +209,7 @@ def test_links_lead_from_an_exemplar_to_its_trace_and_from_a_log_line_to_its_spa
     assert console == f"{CONSOLE}/traces/${{__value.raw}}"
     assert kibana.startswith("${KIBANA_PUBLIC_URL}/app/discover#/?_g=")
     assert "query:'trace.id:%22${__value.raw}%22'" in kibana
-    (view,) = (each for each in DATA_VIEWS if f"dataViewId:{each.id}," in kibana)
+    (view,) = (each for each in data_views(SETTINGS) if f"dataViewId:{each.id}," in kibana)
     assert view.pattern == f"{logs['jsonData']['index']},{traces['jsonData']['index']}"
     for source in (logs, traces):
         links = source["jsonData"]["dataLinks"]

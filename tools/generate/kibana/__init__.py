@@ -1,1 +1,0 @@
-"""Kibana's objects: data views, saved searches and the dashboard."""
