@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 import sys
-from contextlib import suppress
 from difflib import get_close_matches
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, cast
 
@@ -72,16 +69,11 @@ def load_attribute(target: str, what: str, example: str, *, suggest: Any = calla
     Raises:
         LoadError: the name is malformed, the module cannot be imported, or it has no such attribute.
     """
-    module_name, colon, attribute = target.partition(":")
-    if not colon or not module_name or not attribute:
-        hint = f', such as "{example}"'
-        if module_name.endswith(".py") or "/" in module_name:
-            dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
-            hint = f': "{dotted}:{attribute or "app"}"'
-        raise LoadError(f'"{target}" does not name {what}: write module:attribute{hint}')
-    if module_name.endswith(".py") or "/" in module_name:
-        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
-        raise LoadError(f'"{target}" names a file: write the module, "{dotted}:{attribute}"')
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute or "/" in module_name or module_name.endswith(".py"):
+        raise LoadError(
+            f'"{target}" does not name {what}: write module:attribute, such as "{example}"'
+        )
     found: Any = _import(module_name, target)
     reached = module_name
     for part in attribute.split("."):
@@ -127,18 +119,10 @@ def _module_not_found(module_name: str, error: ModuleNotFoundError) -> str:
     own = module_name == missing or module_name.startswith(f"{missing}.")
     where = code_location(error.__traceback__)
     if missing and own and not where:
-        parent, _, last = module_name.rpartition(".")
-        if parent and parent != missing and find_spec(parent) is not None:
-            near = _near(last, _submodules(parent))
-            hint = f"; did you mean {parent}.{near[0]}?" if near else ""
-            return f"the package {parent} has no module {last}{hint}"
-        near = _near(missing, _modules_of(sys.path[0]))
-        hint = (
-            f"; did you mean {near[0]}?"
-            if near
-            else "; set service.app_dir (--app-dir) to the folder that has it"
+        return (
+            f"there is no module {missing} in {sys.path[0]}, nor an installed one; set service.app_dir "
+            "(--app-dir) to the folder that has it"
         )
-        return f"there is no module {missing} in {sys.path[0]}, nor an installed one{hint}"
     package = missing.partition(".")[0] or str(error)
     if missing and find_spec(package) is not None:
         return (
@@ -150,29 +134,12 @@ def _module_not_found(module_name: str, error: ModuleNotFoundError) -> str:
     )
 
 
-def _modules_of(folder: str) -> list[str]:
-    names = [found.name for found in pkgutil.iter_modules([folder])]
-    with suppress(OSError):  # a folder needs no __init__.py
-        names += [path.name for path in Path(folder).iterdir() if path.is_dir()]
-    return names
-
-
-def _submodules(package: str) -> list[str]:
-    spec = find_spec(package)
-    locations = spec.submodule_search_locations if spec else None
-    return [found.name for found in pkgutil.iter_modules(locations or [])]
-
-
 def _missing_attribute(found: object, reached: str, name: str, suggest: Any) -> str:
     names = [key for key in dir(found) if not key.startswith("_")]
     fitting = [key for key in names if suggest(inspect.getattr_static(found, key, None))]
-    near = _near(name, fitting) or fitting[:MAX_SUGGESTIONS] or _near(name, names)
+    near = get_close_matches(name, fitting, MAX_SUGGESTIONS) or fitting[:MAX_SUGGESTIONS]
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"{reached} has no attribute {name}{hint}"
-
-
-def _near(name: str, names: list[str]) -> list[str]:
-    return get_close_matches(name, names, MAX_SUGGESTIONS)
 
 
 def _call_factory(target: str, factory: Any) -> object:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar, cast
 
 from tidegate.serving.failures import LoadingError, describe
@@ -64,9 +64,18 @@ class Loading(Generic[T]):
 
         def run() -> None:
             # A daemon, as a thread cannot be cancelled: the process must be able to end meanwhile.
-            outcome = _call(cast("Callable[[], T]", function))
+            settle: Callable[[], None]
+            try:
+                settle = partial(result.set_result, _call(cast("Callable[[], T]", function)))
+            except Exception as error:  # noqa: BLE001  it is the result
+                settle = partial(result.set_exception, error)
+
+            def settle_unless_done() -> None:
+                if not result.done():  # else the loop is ending
+                    settle()
+
             with suppress(RuntimeError):  # the loop is closed: nobody waits for the result
-                loop.call_soon_threadsafe(_set, result, outcome)
+                loop.call_soon_threadsafe(settle_unless_done)
 
         threading.Thread(target=context.run, args=(run,), name="loading", daemon=True).start()
 
@@ -124,36 +133,18 @@ class Loading(Generic[T]):
             lifecycle.fail(reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome(Generic[T]):
-    """What a function returned or raised."""
-
-    value: T | None
-    error: Exception | None
-
-
-def _call(function: Callable[[], T]) -> _Outcome[T]:
+def _call(function: Callable[[], T]) -> T:
+    """What a function returns; the error is always one that a future takes."""
     try:
         value = function()
-    except BaseException as error:  # noqa: BLE001  it is the result
+    except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
-            return _Outcome(None, error)
+            raise
         # A thread ignores SystemExit, and a future takes no StopIteration.
-        wrapped = RuntimeError(f"{type(error).__name__}: {error}")
-        wrapped.__cause__ = error
-        return _Outcome(None, wrapped)
-    if not inspect.iscoroutine(value):
-        return _Outcome(value, None)
-    value.close()
-    name = getattr(function, "__qualname__", repr(function))
-    text = f"{name} returned a coroutine; give Loading.start the coroutine function itself"
-    return _Outcome(None, TypeError(text))
-
-
-def _set(result: asyncio.Future[T], outcome: _Outcome[T]) -> None:
-    if result.done():  # the loop is ending
-        return
-    if outcome.error is not None:
-        result.set_exception(outcome.error)
-    else:
-        result.set_result(cast("T", outcome.value))
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+    if inspect.iscoroutine(value):
+        value.close()
+        name = getattr(function, "__qualname__", repr(function))
+        text = f"{name} returned a coroutine; give Loading.start the coroutine function itself"
+        raise TypeError(text)
+    return value

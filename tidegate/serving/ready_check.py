@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from tidegate.serving.app_loader import LoadError, load_attribute
+from tidegate.serving.app_loader import LoadError, load_attribute, required_arguments
 from tidegate.serving.failures import describe
 from tidegate.telemetry import get_logger
 
@@ -53,18 +53,9 @@ def load_ready_check(target: str) -> ReadyCheck:
         LoadError: it cannot be loaded, or is not a function without required arguments.
     """
     function: Any = load_attribute(target, "a function", "shop.main:is_ready")
-    if not callable(function):
+    if not callable(function) or required_arguments(function):
         raise LoadError(
-            f"{target} is of type {type(function).__name__}: name a function without arguments that returns "
-            "whether the application is ready"
-        )
-    try:
-        inspect.signature(function).bind()
-    except TypeError:
-        raise LoadError(
-            f"{target} needs arguments: name a function without arguments that returns whether the "
+            f"{target} is no function without required arguments; name one that returns whether the "
             "application is ready"
-        ) from None
-    except ValueError:  # a callable of an extension module
-        pass
+        )
     return ReadyCheck(function, target)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Final
 
 from tidegate.runtime.slots_file import SlotsFile
-from tidegate.serving.draining import closing_while_draining
 from tidegate.serving.json_response import error_body, send_json
 from tidegate.serving.lifecycle import Lifecycle
 from tidegate.serving.lifespan import Lifespan
@@ -17,15 +17,16 @@ from tidegate.serving.slot_paths import SlotPaths
 from tidegate.serving.slots import SlotMetrics, Slots
 from tidegate.serving.slots_follower import SlotsFollower
 from tidegate.serving.telemetry_layers import add_slots, telemetry_for
-from tidegate.serving.threads import allow_threads
 from tidegate.settings import Settings, load
 from tidegate.telemetry import Telemetry, get_logger
 from tidegate.telemetry.app_routes import AppRoutes
-from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send
 
 log = get_logger("tidegate.serving.replica")
 
 FASTAPI_DEFAULT_VERSION: Final = "0.1.0"
+SPARE_THREADS: Final = 8
+"""Threads beside those of requests in slots: for probes, documentation and background tasks."""
 
 
 class Replica:
@@ -167,3 +168,32 @@ def make_replica(
 def _version_of(app: ASGIApp) -> str:
     version = getattr(app, "version", "")
     return version if isinstance(version, str) and version != FASTAPI_DEFAULT_VERSION else ""
+
+
+def closing_while_draining(send: Send, lifecycle: Lifecycle) -> Send:
+    """The channel of a response; while the replica drains, `Connection: close` is in its headers.
+
+    Otherwise the server would close idle connections on which the gateway may just send a request.
+    """
+
+    def send_closing(message: Message) -> Awaitable[None]:
+        if lifecycle.draining and message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"connection", b"close")]
+            message = {**message, "headers": headers}
+        return send(message)
+
+    return send_closing
+
+
+def allow_threads(slots: int) -> None:
+    """Let the running event loop have a thread for each slot; call it in a coroutine.
+
+    anyio, by which Starlette runs plain functions, allows 40 by default. With more slots, requests would wait
+    for a thread while they hold a slot, and that wait would count as service time.
+    """
+    try:
+        from anyio import to_thread  # noqa: PLC0415  other frameworks do not need it
+    except ImportError:
+        return
+    limiter = to_thread.current_default_thread_limiter()
+    limiter.total_tokens = max(limiter.total_tokens, slots + SPARE_THREADS)

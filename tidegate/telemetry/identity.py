@@ -7,7 +7,6 @@ import re
 import socket
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,46 +27,19 @@ class Identity:
     Attributes:
         origin: the current `service.*` fields.
         renew: creates the origin of a forked process; None if the node name is configured.
-        node_name: returns the node name; None if it is known or there is no such function.
-        is_complete: whether the node name is final.
     """
 
     origin: Origin
     renew: Callable[[], Origin] | None = None
-    node_name: Callable[[], str] | None = None
-    is_complete: bool = True
 
     @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        version: str,
-        origin: Origin | None,
-        node_name: Callable[[], str] | None = None,
-    ) -> Identity:
+    def of(cls, settings: Settings, version: str, origin: Origin | None) -> Identity:
         """The identity with this origin; without one, from the settings."""
         if origin is not None:
             return cls(origin)
         if settings.service.node_name:
             return cls(make_origin(settings, version))
-        return cls(
-            make_origin(settings, version),
-            lambda: make_origin(settings, version),
-            node_name,
-            is_complete=node_name is None,
-        )
-
-    def complete(self, writer: EventWriter) -> None:
-        """Use the name that `node_name` returns, if it returns one now; the writer starts a new file."""
-        if self.is_complete or self.node_name is None:
-            return
-        with suppress(Exception):  # it is asked again at the next request
-            name = node_label(self.node_name())
-            if name:
-                self.origin = self.origin._replace(node=name)
-                self.is_complete = True
-                writer.close()
-                writer.node = name
+        return cls(make_origin(settings, version), lambda: make_origin(settings, version))
 
     def follow_forks(self, writer: EventWriter) -> None:
         """Renew the origin, and the writer's node name, in each forked process."""
@@ -77,7 +49,6 @@ class Identity:
             identity, child_writer = identity_ref(), writer_ref()
             if identity is not None and child_writer is not None and identity.renew is not None:
                 identity.origin = identity.renew()
-                identity.is_complete = identity.node_name is None
                 child_writer.node = identity.origin.node
 
         os.register_at_fork(after_in_child=in_child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -27,7 +26,6 @@ def instrument(
     settings: Settings | None = None,
     *,
     origin: Origin | None = None,
-    node_name: Callable[[], str] | None = None,
     clock: Clock | None = None,
     ids: IdGenerator | None = None,
 ) -> Telemetry:
@@ -42,7 +40,6 @@ def instrument(
             `service.name` is not set there, it is the application's title or the name of the calling module.
         origin: the `service.*` fields of the events; by default from the settings and the application's
             version.
-        node_name: returns the name of the replica where it is known late; see `Telemetry`.
         clock: the source of times.
         ids: generates trace and span ids.
 
@@ -61,9 +58,7 @@ def instrument(
         caller = frame.f_back if frame else None
         settings = with_app_name(load(), app, caller.f_globals if caller else {})
     version = str(getattr(app, "version", "") or "0")
-    telemetry = Telemetry(
-        settings, origin, version=version, node_name=node_name, clock=clock, ids=ids
-    )
+    telemetry = Telemetry(settings, origin, version=version, clock=clock, ids=ids)
     telemetry.instrument_app(app)
     _install(app, telemetry)
     return telemetry

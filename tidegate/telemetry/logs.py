@@ -19,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from tidegate.events.event import Level, Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.telemetry.request_event import error_fields
-from tidegate.telemetry.request_record import AppLog, Clock, current_ids, current_request
+from tidegate.telemetry.request_record import Clock, current_ids, current_request
 
 Ids = tuple[str, str]
 
@@ -97,14 +97,14 @@ def close_sink(sink: EventSink) -> None:
     _open_sinks[:] = [each for each in _open_sinks if each() not in (sink, None)]
 
 
-def _current_sink() -> AppLog | None:
+def _current_write() -> Callable[..., None] | None:
     active = current_request.get()
     if active is not None:
-        return active.record.sink
+        return active.record.write_log
     for reference in reversed(_open_sinks):
         sink = reference()
         if sink is not None:
-            return sink
+            return sink.write
     return None
 
 
@@ -123,14 +123,14 @@ class StructlogSink:
     def msg(self, level: Level, message: str, fields: dict[str, Any]) -> None:
         """Write one record."""
         error = _exception_of(fields.pop("exc_info", None))
-        sink = _current_sink()
-        if sink is None:
+        write = _current_write()
+        if write is None:
             # No application is instrumented: pass the record to the standard library.
             logging.getLogger(self._name).log(
                 _STDLIB_LEVELS[level], "%s %s", message, fields, exc_info=error
             )
             return
-        sink.write(self._name, level, message, fields, error=error, ids=current_ids())
+        write(self._name, level, message, fields, error=error, ids=current_ids())
 
     debug = info = warning = warn = error = exception = critical = fatal = log = msg
 
@@ -172,11 +172,11 @@ class StandardLibraryHandler(logging.Handler):
             return
         error = _exception_of(record.exc_info)
         try:
-            sink = _current_sink()
-            if sink is not None:
+            write = _current_write()
+            if write is not None:
                 ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
                 level = _level_of(record.levelno)
-                sink.write(record.name, level, record.getMessage(), error=error, ids=ids)
+                write(record.name, level, record.getMessage(), error=error, ids=ids)
         except Exception:  # noqa: BLE001 - an invalid log call must not break its caller
             self.handleError(record)
 

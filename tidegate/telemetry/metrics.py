@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -39,44 +39,15 @@ def duration_edges(slo_latency_seconds: float) -> tuple[float, ...]:
     return edges_with_objective((*_CONVENTION_BUCKETS, *_QUEUE_BUCKETS), slo_latency_seconds)
 
 
-class _LostEvents(Collector):
-    """Reads the writer's counter at each scrape."""
+class _AtScrape(Collector):
+    """A metric that is read at each scrape."""
 
-    def __init__(self, lost: Callable[[], int]) -> None:
-        self._lost = lost
+    def __init__(self, read: Callable[[], Metric]) -> None:
+        self._read = read
 
-    def describe(self) -> Iterator[CounterMetricFamily]:
-        """The name, for the registry."""
-        yield CounterMetricFamily("tidegate_events_lost", "")
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        """The counter."""
-        yield CounterMetricFamily(
-            "tidegate_events_lost",
-            "Events that could not be written, because the disk was full or failed.",
-            value=self._lost(),
-        )
-
-
-class _ReplicaInfo(Collector):
-    """Reads the node name at each scrape: a forked process has another one."""
-
-    def __init__(self, node: Callable[[], str]) -> None:
-        self._node = node
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The name, for the registry."""
-        yield GaugeMetricFamily("tidegate_replica_info", "", labels=("node",))
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The name as a label."""
-        info = GaugeMetricFamily(
-            "tidegate_replica_info",
-            "1, with the name of this replica in events: in Kubernetes that of its pod.",
-            labels=("node",),
-        )
-        info.add_metric((self._node(),), 1)
-        yield info
+    def collect(self) -> Iterator[Metric]:
+        """The metric; also for its name, when it is registered."""
+        yield self._read()
 
 
 class RequestMetrics:
@@ -93,8 +64,16 @@ class RequestMetrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.registry.register(_LostEvents(lost_events))
-        self.registry.register(_ReplicaInfo(node))
+        self.registry.register(
+            _AtScrape(
+                lambda: CounterMetricFamily(
+                    "tidegate_events_lost",
+                    "Events that could not be written, because the disk was full or failed.",
+                    value=lost_events(),
+                )
+            )
+        )
+        self.registry.register(_AtScrape(lambda: _replica_info(node())))
         self._durations = _by_route(
             "http_server_request_duration_seconds",
             "Time from a request's arrival at the gateway to the end of its response, without "
@@ -151,6 +130,16 @@ class RequestMetrics:
             # prometheus_client raises them for a version that is not a number.
             logging.getLogger(__name__).debug("an invalid Accept header of a scrape")
         return encode(self.registry), content_type
+
+
+def _replica_info(node: str) -> Metric:
+    info = GaugeMetricFamily(
+        "tidegate_replica_info",
+        "1, with the name of this replica in events: in Kubernetes that of its pod.",
+        labels=("node",),
+    )
+    info.add_metric((node,), 1)
+    return info
 
 
 def _by_route(name: str, text: str, slo: Slo, registry: CollectorRegistry) -> Histogram:

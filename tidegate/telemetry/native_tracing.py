@@ -17,21 +17,19 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from tidegate.telemetry.export import PublicSpans, public_attributes, public_span
-from tidegate.telemetry.propagation import Parent, format_traceparent
+from tidegate.telemetry.propagation import Parent
 from tidegate.telemetry.request_event import error_fields
-from tidegate.telemetry.request_record import Active, RequestRecord, SpanRecord
-from tidegate.telemetry.semconv import ServerSpans
+from tidegate.telemetry.request_record import RequestRecord, SpanRecord, Tracing
+from tidegate.telemetry.semconv import conventions, schema_url, server_attributes, span_name
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _SAMPLED_ROOT: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
-_MANY_ATTRIBUTES: Final = 64
-"""A server span has fewer."""
 _MAX_CACHED: Final = 256
 """Kinds of server spans, and characters of a method and a path: a client may choose longer ones."""
 
 
 @dataclass(slots=True)
-class NativeTracing:
+class NativeTracing(Tracing):
     """Records spans, and creates OpenTelemetry spans of the sampled requests.
 
     Attributes:
@@ -43,35 +41,24 @@ class NativeTracing:
     provider: TracerProvider
     ended: PublicSpans
     new_span_id: Callable[[], str]
-    server_spans: ServerSpans = field(default_factory=ServerSpans)
+    mode: Any = field(default_factory=conventions)
     limits: SpanLimits = field(default_factory=SpanLimits)
     scope: InstrumentationScope = field(init=False)
-    _is_constant: bool = field(init=False)
     _server_spans: dict[Any, tuple[str, dict[str, Any], Status]] = field(
         default_factory=dict, init=False
     )
 
     def __post_init__(self) -> None:
-        # Neither headers nor a limit make the attributes of like requests differ.
-        most, spans = self.limits.max_span_attributes, self.server_spans
-        self._is_constant = not spans.captures and (most is None or most >= _MANY_ATTRIBUTES)
-        self.scope = InstrumentationScope("tidegate.telemetry", "", self.server_spans.schema_url)
+        url = schema_url(self.mode)
+        self.scope = InstrumentationScope("tidegate.telemetry", "", url)
 
     def span(self, record: RequestRecord, name: str, attributes: dict[str, Any]) -> SpanRecord:
         """A recorded child span."""
         return SpanRecord(record, name, self.new_span_id, attributes)
 
-    def current_span_id(self, active: Active) -> str:
-        """The id of the innermost recorded span."""
-        return active.span_id
-
-    def outgoing_headers(self, active: Active) -> dict[str, str]:
-        """`traceparent`, and `tracestate` if the request had one."""
-        return trace_headers(active)
-
     def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """Whether to create the request's spans: if it is sampled, or notable (failed or slow)."""
-        return (record.sampled or notable) and not self.server_spans.is_excluded(record.scope)
+        return record.sampled or notable
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
         """Create the request's spans."""
@@ -115,15 +102,12 @@ class NativeTracing:
         found = self._server_spans.get(key)
         if found is not None:
             return found
-        if self._is_constant:  # what other parts of the scope would add is not public
-            scope = {**scope, "path": path, "headers": ()}
-        name, attributes = self.server_spans.name_and_attributes(scope, route)
-        status = Status()
-        if record.status is not None:
-            answered, status = self.server_spans.response(record.status, record.response_headers)
-            attributes |= answered
-        found = (name, public_attributes(self._bounded(attributes)), status)
-        if self._is_constant and len(path) + len(scope["method"]) <= _MAX_CACHED:
+        # What other parts of the scope would add is not public.
+        scope = {**scope, "path": path, "headers": ()}
+        attributes, status = server_attributes(self.mode, scope, route, record.status)
+        public = public_attributes(self._bounded(attributes))
+        found = (span_name(scope, route), public, status)
+        if len(path) + len(scope["method"]) <= _MAX_CACHED:
             if len(self._server_spans) >= _MAX_CACHED:
                 self._server_spans.clear()
             self._server_spans[key] = found
@@ -174,17 +158,6 @@ class NativeTracing:
             end_time=span.end_ns,
             instrumentation_scope=self.scope,
         )
-
-
-def trace_headers(active: Active) -> dict[str, str]:
-    """The W3C headers of the trace, for a call from this request or span."""
-    record = active.record
-    headers = {
-        "traceparent": format_traceparent(record.trace_id, active.span_id, sampled=record.sampled)
-    }
-    if record.parent is not None and record.parent.state:
-        headers["tracestate"] = record.parent.state
-    return headers
 
 
 def _context(parent: Parent) -> SpanContext:

@@ -1,4 +1,4 @@
-"""The other tracing modes: OpenTelemetry's own instrumentations of FastAPI and of ASGI, and off."""
+"""The tracing mode `opentelemetry`: its own instrumentations of FastAPI and of ASGI."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from opentelemetry.util.http import get_excluded_urls
 
 from tidegate.telemetry.app_routes import AppRoutes
 from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, layers
-from tidegate.telemetry.native_tracing import trace_headers
 from tidegate.telemetry.request_record import (
-    NO_SPAN,
     Active,
     ActiveSpan,
     RequestRecord,
+    Tracing,
     record_of,
 )
-from tidegate.telemetry.semconv import known_method
+from tidegate.telemetry.semconv import span_name
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -58,7 +57,7 @@ class _SdkSpan:
 
 
 @dataclass(slots=True)
-class InstrumentedTracing:
+class InstrumentedTracing(Tracing):
     """Spans of OpenTelemetry's instrumentations, which end as the request proceeds."""
 
     provider: TracerProvider
@@ -108,7 +107,7 @@ class InstrumentedTracing:
         """
 
         def name(scope: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-            return _span_name(scope, routes.find_early(scope).top)
+            return _details(scope, routes.find_early(scope).top)
 
         async def routed(scope: Scope, receive: Receive, send: Send) -> None:
             server_span = trace.get_current_span()
@@ -145,40 +144,11 @@ class InstrumentedTracing:
         """The headers of the propagators that `OTEL_PROPAGATORS` names."""
         headers: dict[str, str] = {}
         propagate.inject(headers)
-        return headers or trace_headers(active)
+        return headers or Tracing.outgoing_headers(self, active)
 
     def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """The decision of the SDK's sampler at the start; there is no second decision at the end."""
         return record.sampled
-
-    def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
-        """Nothing: the instrumentation has created the spans."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoTracing:
-    """No spans. Ids are still generated, so that the log records of a request can be found."""
-
-    def span(
-        self, record: RequestRecord, name: str, attributes: dict[str, Any]
-    ) -> AbstractContextManager[ActiveSpan]:
-        """A span that records nothing."""
-        return NO_SPAN
-
-    def current_span_id(self, active: Active) -> str:
-        """The id of the request."""
-        return active.span_id
-
-    def outgoing_headers(self, active: Active) -> dict[str, str]:
-        """The headers with the ids of the request."""
-        return trace_headers(active)
-
-    def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
-        """Never."""
-        return False
-
-    def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
-        """Nothing."""
 
 
 def _named_by_route(details: SpanDetails, routes: AppRoutes) -> SpanDetails:
@@ -192,25 +162,20 @@ def _named_by_route(details: SpanDetails, routes: AppRoutes) -> SpanDetails:
         route = attributes.get("http.route")
         if route and routes.defines(route):
             return name, attributes
-        return _span_name(scope, routes.find_early(scope).top)
+        return _details(scope, routes.find_early(scope).top)
 
     return named
 
 
-def _span_name(scope: Mapping[str, Any], route: str) -> tuple[str, dict[str, Any]]:
-    """The name of a SERVER span and its attributes, by OpenTelemetry's conventions."""
-    method = known_method(scope.get("method", ""))
-    if method == "_OTHER":
-        method = "HTTP"
-    if not route:
-        return method, {}
-    return f"{method} {route}", {"http.route": route}
+def _details(scope: Mapping[str, Any], route: str) -> tuple[str, dict[str, Any]]:
+    """The name of a SERVER span and its attributes."""
+    return span_name(scope, route), {"http.route": route} if route else {}
 
 
 def _name_span(span: trace.Span, record: RequestRecord | None) -> None:
     if record is None:
         return
-    name, attributes = _span_name(record.scope, record.find_route().top)
+    name, attributes = _details(record.scope, record.find_route().top)
     span.update_name(name)
     span.set_attributes(attributes)
 

@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Awaitable
 from contextlib import nullcontext
 from contextvars import Token
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
+from tidegate.telemetry.app_routes import AppRoutes
 from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, is_client_disconnect
 from tidegate.telemetry.logs import attach_ids
 from tidegate.telemetry.propagation import format_traceparent
@@ -22,7 +23,6 @@ from tidegate.telemetry.request_record import (
     SCOPE_KEY,
     Active,
     RequestRecord,
-    RouteLookup,
     current_request,
 )
 from tidegate.telemetry.telemetry import Telemetry
@@ -39,10 +39,10 @@ class RequestMiddleware:
         routes: finds the route of a request.
     """
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: RouteLookup) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: AppRoutes) -> None:
         self.app = app
         self.telemetry = telemetry
-        self._routes = routes
+        self._find_route = routes.find
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, pass a websocket through, or observe the lifespan."""
@@ -54,7 +54,7 @@ class RequestMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         outer = scope.get(SCOPE_KEY)
-        record = self.telemetry.begin(scope, self._routes)
+        record = self.telemetry.begin(scope, self._find_route)
         scope[SCOPE_KEY] = record
         exchange = Exchange(record, receive, send, self.telemetry)
         token = current_request.set(record)
@@ -162,17 +162,16 @@ class Exchange:
         record = self._record
         self._status = int(message["status"])
         self._trailers = bool(message.get("trailers", False))
-        headers: list[Any] = list(message.get("headers", ()))
         if not self._disconnected:  # otherwise nobody receives it
             record.status = self._status
-        record.response_headers = headers
         if record.quiet:
             return message  # the header says that there is an event
         if record.parent is not None and not record.parent.remote:
             return message  # the outer application sends the header
         sampled = self._telemetry.is_sampled(record)
         value = format_traceparent(record.trace_id, record.span_id, sampled=sampled)
-        return {**message, "headers": [*headers, (b"traceresponse", value.encode())]}
+        headers = [*message.get("headers", ()), (b"traceresponse", value.encode())]
+        return {**message, "headers": headers}
 
     def _is_last(self, kind: str, message: Message) -> bool:
         if kind == "http.response.body":

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
 
-from tidegate.events.event import Level
-from tidegate.telemetry.propagation import Parent
+from tidegate.telemetry.propagation import Parent, format_traceparent
 from tidegate.telemetry.routes import NO_ROUTE, RouteNames
 
 MAX_SPANS: Final = 1000
@@ -29,6 +28,10 @@ class Clock:
     monotonic_ns: Callable[[], int] = time.monotonic_ns
 
 
+FindRoute: TypeAlias = Callable[[Mapping[str, Any], str], RouteNames]
+"""The route of a request after the call, by its scope and the root path at its arrival."""
+
+
 class ActiveSpan(Protocol):
     """A child span that has not ended."""
 
@@ -37,55 +40,36 @@ class ActiveSpan(Protocol):
         ...
 
 
-class AppLog(Protocol):
-    """Writes the log records of an application."""
+class Tracing:
+    """A tracing mode. This one, `off`, records no spans; the ids of a request are generated in each."""
 
-    def write(
-        self,
-        logger: str,
-        level: Level,
-        message: str,
-        fields: Mapping[str, Any] | None = None,
-        *,
-        error: BaseException | None = None,
-        ids: tuple[str, str] | None = None,
-    ) -> None:
-        """Write an `app` event; `fields` go under `tidegate`."""
-        ...
-
-
-class Tracing(Protocol):
-    """A tracing mode: `native`, `opentelemetry` or `off`."""
+    __slots__ = ()
 
     def span(
         self, record: RequestRecord, name: str, attributes: dict[str, Any]
     ) -> AbstractContextManager[ActiveSpan]:
         """A child span of the record's request."""
-        ...
+        return NO_SPAN
 
     def current_span_id(self, active: Active) -> str:
         """The id of the innermost active span."""
-        ...
+        return active.span_id
 
     def outgoing_headers(self, active: Active) -> dict[str, str]:
-        """The headers that propagate the trace to another service."""
-        ...
+        """The headers that propagate the trace to another service: of W3C Trace Context."""
+        record = active.record
+        parent = format_traceparent(record.trace_id, active.span_id, sampled=record.sampled)
+        headers = {"traceparent": parent}
+        if record.parent is not None and record.parent.state:
+            headers["tracestate"] = record.parent.state
+        return headers
 
     def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """Whether the request has spans; a notable one failed or is slow."""
-        ...
+        return False
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
         """Write the request's spans, at its end."""
-        ...
-
-
-class RouteLookup(Protocol):
-    """Finds the route of a request."""
-
-    def find(self, scope: Mapping[str, Any], root_path: str) -> RouteNames:
-        """The route of a request after the call; `root_path` is the one at its arrival."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +78,7 @@ class RequestRecord:
 
     Attributes:
         tracing: the tracing mode of the application that serves it.
-        sink: writes its log records.
+        write_log: writes a log record; `EventSink.write`.
         scope: the ASGI scope. Routing changes it, so method and paths are copied at the start.
         trace_id: 32 hexadecimal digits, generated at the start, as is `span_id` (16).
         parent: the parent span, or None.
@@ -103,7 +87,7 @@ class RequestRecord:
         received_ns: when the application received it.
         arrived_ns: when it arrived at the gateway; `received_ns` without a header that states it.
         started_ns: `received_ns` on the monotonic clock.
-        routes: finds its route; None without one.
+        find: finds its route; None without one.
         status: the HTTP status of the response; None before it is sent.
         first_byte_ns: when the first byte of the response's body was sent; None before, and where the
             objective is about the last one.
@@ -117,7 +101,7 @@ class RequestRecord:
     """
 
     tracing: Tracing
-    sink: AppLog
+    write_log: Callable[..., None]
     clock: Clock
     scope: Mapping[str, Any]
     method: str
@@ -131,10 +115,9 @@ class RequestRecord:
     received_ns: int
     arrived_ns: int
     started_ns: int
-    routes: RouteLookup | None = None
+    find: FindRoute | None = None
     status: int | None = None
     first_byte_ns: int | None = None
-    response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
     spans: list[SpanRecord] = field(default_factory=list)
     reason: tuple[str, str] | None = None
@@ -161,7 +144,7 @@ class RequestRecord:
         """The route: the one that the application set, else the one that its framework matched."""
         if self.route:
             return RouteNames(self.route, self.route)
-        return NO_ROUTE if self.routes is None else self.routes.find(self.scope, self.root_path)
+        return NO_ROUTE if self.find is None else self.find(self.scope, self.root_path)
 
     def now_ns(self) -> int:
         """The time, unaffected by corrections of the wall clock."""

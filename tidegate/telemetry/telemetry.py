@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -35,13 +35,13 @@ from tidegate.telemetry.metrics import MetricsEndpoint, RequestMetrics
 from tidegate.telemetry.metrics_server import MetricsServer
 from tidegate.telemetry.models import WatchedModels
 from tidegate.telemetry.native_tracing import NativeTracing
-from tidegate.telemetry.otel_tracing import InstrumentedTracing, NoTracing
+from tidegate.telemetry.otel_tracing import InstrumentedTracing
 from tidegate.telemetry.propagation import Parent, read_headers
 from tidegate.telemetry.request_event import request_line
 from tidegate.telemetry.request_record import (
     Clock,
+    FindRoute,
     RequestRecord,
-    RouteLookup,
     Tracing,
     record_of,
 )
@@ -70,10 +70,6 @@ class Telemetry:
         origin: the `service.*` fields of the events; by default from the settings, the version and the node
             name.
         version: the version of the application (`service.version`).
-        node_name: returns the name of the replica where it is known late, such as the id of a Ray replica.
-            `service.node_name` takes precedence. It is called at the start and then at each request until it
-            returns a name; until then (it returns "" or raises an exception), the name is
-            `<name>-<host>-<pid>`.
 
     Attributes:
         settings: its settings.
@@ -90,12 +86,11 @@ class Telemetry:
         origin: Origin | None = None,
         *,
         version: str = "0",
-        node_name: Callable[[], str] | None = None,
         clock: Clock | None = None,
         ids: IdGenerator | None = None,
     ) -> None:
         self.settings = settings = load() if settings is None else settings
-        self._identity = Identity.of(settings, version, origin, node_name)
+        self._identity = Identity.of(settings, version, origin)
         self.writer = writer = _open_writer(settings, self._identity.origin.node)
         self._identity.follow_forks(writer)
         self._clock = clock or Clock()
@@ -105,6 +100,7 @@ class Telemetry:
             settings.slo, lambda: writer.lost, lambda: identity.origin.node
         )
         self._sink = EventSink(writer, lambda: identity.origin, self._clock)
+        self._write_log = self._sink.write
         self.metrics_endpoint: Final = MetricsEndpoint(self._metrics)
         port = settings.telemetry.metrics_port
         self._server = (
@@ -121,7 +117,7 @@ class Telemetry:
         self._sampler = Sampler(
             environment.head, CallerLimit(settings.telemetry.caller_traces_per_second)
         )
-        self._tracing: Tracing = NoTracing()
+        self._tracing: Tracing = Tracing()
         self._provider: TracerProvider | None = None
         self._otlp: OtlpProcessor | None = None
         if not environment.disabled:
@@ -184,7 +180,6 @@ class Telemetry:
         Raises:
             SettingsError: `telemetry.metrics_port` is taken.
         """
-        self._identity.complete(self.writer)
         if self._server is not None:
             self._server.open()
         open_sink(self._sink)
@@ -218,10 +213,8 @@ class Telemetry:
             return self._tracing.wrap(app, routes)
         return app
 
-    def begin(self, scope: Scope, routes: RouteLookup | None = None) -> RequestRecord:
-        """The record of a request that has just arrived; `routes` finds its route when it ends."""
-        if not self._identity.is_complete:
-            self._identity.complete(self.writer)
+    def begin(self, scope: Scope, find_route: FindRoute | None = None) -> RequestRecord:
+        """The record of a request that has just arrived; `find_route` finds its route when it ends."""
         clock = self._clock
         started_ns, received_ns = clock.monotonic_ns(), clock.wall_ns()
         outer = record_of(scope)
@@ -235,7 +228,7 @@ class Telemetry:
         # By position: so many keywords take twice as long.
         return RequestRecord(
             self._tracing,
-            self._sink,
+            self._write_log,
             clock,
             scope,
             scope["method"],
@@ -249,7 +242,7 @@ class Telemetry:
             received_ns,
             received_ns if arrived_ns is None else arrived_ns,
             started_ns,
-            routes,
+            find_route,
         )
 
     def first_byte(self, record: RequestRecord) -> None:

@@ -254,7 +254,7 @@ def test_a_function_that_is_no_check_of_readiness_stops_the_start(tmp_path: Path
     (tmp_path / "shop.py").write_text(f"{PLAIN}\ndef is_ready(model): ...\n")
     code, errors = run_to_end(tmp_path, "shop:app", "--ready", "shop:is_ready")
     assert code == 1
-    assert errors.startswith("shop:is_ready needs arguments: name a function without arguments")
+    assert errors.startswith("shop:is_ready is no function without required arguments")
     assert run_to_end(tmp_path, "shop:app", "--app-dir", "nowhere")[0] == 2
 
 

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException
-from opentelemetry.instrumentation import fastapi
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
-from opentelemetry.util.http import parse_excluded_urls
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -163,37 +161,3 @@ async def test_native_spans_equal_those_of_the_instrumentation(
     for request, native, otel in zip(REQUESTS, ours, theirs, strict=True):
         assert comparable(native) == comparable(otel), request
     assert {s.name for s in ours} >= {"GET /items/{item_id}", "GET"} or make is starlette_app
-
-
-async def test_captured_headers_equal_those_of_the_instrumentation(
-    new_harness: Callable[[str], Harness], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    capture = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_"
-    monkeypatch.setenv(f"{capture}SERVER_REQUEST", "x-team,authorization")
-    monkeypatch.setenv(f"{capture}SERVER_RESPONSE", "content-.*")
-    monkeypatch.setenv(f"{capture}SANITIZE_FIELDS", "authorization")
-    headers = {"x-team": "blue", "authorization": "Bearer secret"}
-    requests: Reqs = [("GET", "/", {"headers": headers})]
-    (ours,) = await spans_of(new_harness("n"), fastapi_app(), requests, sample_ratio=1)
-    (theirs,) = await spans_of(new_harness("o"), fastapi_app(), requests, tracing="opentelemetry")
-    assert comparable(ours) == comparable(theirs)
-    assert ours.attributes is not None
-    assert ours.attributes["http.request.header.authorization"] == ("[REDACTED]",)
-    assert ours.attributes["http.response.header.content_type"] == ("application/json",)
-
-
-@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
-@pytest.mark.parametrize("name", ["OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"])
-async def test_excluded_urls_have_an_event_and_no_spans(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch, tracing: str, name: str
-) -> None:
-    # The instrumentation reads its variables when it is imported, which was earlier.
-    monkeypatch.setattr(fastapi, "_excluded_urls_from_env", parse_excluded_urls("/items/.*"))
-    monkeypatch.setenv(name, "/items/.*")
-    app = fastapi_app()
-    harness.instrument(app, tracing=tracing, sample_ratio=1)
-    async with harness.client(app) as client:
-        response = await client.get("/items/3")
-    assert response.headers["traceresponse"].endswith("-00")
-    assert harness.event("request")["url"]["path"] == "/items/{item_id}"
-    assert harness.events("span") == []

@@ -34,9 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 BROKEN = {
-    "no module": (CLASS, "pricd:Price", "there is no module pricd in .*; did you mean priced"),
+    "no module": (CLASS, "pricd:Price", "there is no module pricd in "),
     "no attribute": (CLASS, "priced:Prize", "priced has no attribute Prize; did you mean Price"),
-    "a file": (CLASS, "priced.py:Price", '"priced.py:Price" .* "priced:Price"'),
+    "a file": (CLASS, "priced.py:Price", '"priced.py:Price" does not name a predictor'),
     "raises": ("1 / 0\n", "priced:Price", r"cannot be imported: ZeroDivisionError.*priced.py:1\)"),
     "syntax": ("class\n", "priced:Price", r"cannot be imported: SyntaxError.*priced.py:1\)"),
     "package": (
