@@ -19,8 +19,6 @@ from support.kubernetes.programs import CACHE, program, skip_unless_built
 from support.ports import free_ports
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
-from tidegate.autoscaler.keda.refusals import Refusals
-from tidegate.autoscaler.keda.scaled_object import ScaledTarget
 from tidegate.autoscaler.keda.server import external_scaler_server
 from tidegate.autoscaler.types import Bounds
 
@@ -88,10 +86,8 @@ async def test_it_goes_from_zero_and_to_zero_and_holds_on_errors(
 ) -> None:
     model.create(replicas=0)
     decided = DecidedNumber(Bounds(0, 9), MAX_AGE_SECONDS)
-    refusals = Refusals(MemoryLog("autoscaler").log)
-    scaler = ExternalScaler(
-        decided, ScaledTarget("model", model.namespace), refusals, lambda: False
-    )
+    log = MemoryLog("autoscaler").log
+    scaler = ExternalScaler(decided, "model", model.namespace, log, lambda: False)
     trigger = {
         "type": "external-push",
         "metricType": "AverageValue",

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from tidegate.autoscaler.decided_number import DecidedNumber
-from tidegate.resizer.contract import (
-    Replica,
-    ReplicaStatus,
-    ResizeRefusedError,
-    check_bounds,
-)
+from tidegate.resizer.contract import Replica, ReplicaStatus, check_bounds
 from tidegate.resizer.kubernetes.api import ClusterDeployment
 from tidegate.resizer.kubernetes.objects import Deployment
 from tidegate.resizer.kubernetes.pods import Snapshot, problems
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
-
-FIXED_SLOTS: Final = "the slots of a pod cannot be set while it runs"
-# KEDA polls each few seconds, and the HPA syncs each 15 s.
-LAG_SECONDS: Final = 90.0
-# KEDA waits for its cooldown period, by default 300 s, before it removes the last replica.
-LAG_TO_ZERO_SECONDS: Final = 600.0
 
 
 @dataclass(slots=True)
@@ -50,7 +38,6 @@ class DeploymentView:
     unix: Callable[[], float]
     _ready_at: list[float] | None = field(default=None, init=False)
     _replicas: int | None = field(default=None, init=False)
-    _lagging_since: float | None = field(default=None, init=False)
 
     def is_at_zero(self) -> bool:
         """Whether the Deployment asked for no pod when it was read last."""
@@ -66,7 +53,6 @@ class DeploymentView:
         self._replicas = deployment.spec.replicas
         last = self.decided.last
         desired = self._replicas if last is None else last
-        self._check_follows(self._replicas, desired)
         found = problems(Snapshot(deployment, (), self.clock()))
         for name in ("paused", "refused"):
             if name in found:
@@ -88,9 +74,7 @@ class DeploymentView:
             ResizeRefusedError: the number is out of bounds, or slots are given.
             ClusterError: the API server cannot be reached, or refuses.
         """
-        if slots is not None:
-            raise ResizeRefusedError(FIXED_SLOTS)
-        check_bounds(desired, self.bounds, None, None)
+        check_bounds(desired, self.bounds, slots, None)
         return await self.status()
 
     def _list(self, deployment: Deployment) -> list[Replica]:
@@ -107,21 +91,3 @@ class DeploymentView:
         return ready + [
             Replica(id=str(number), state="starting", started_at=now) for number in starting
         ]
-
-    def _check_follows(self, found: int, desired: int) -> None:
-        now = self.clock()
-        if found == desired:
-            self._lagging_since = None
-            self.event_log.resolved("keda", f"the Deployment has the decided number, {desired}")
-            return
-        if self._lagging_since is None:
-            self._lagging_since = now
-        seconds = now - self._lagging_since
-        if seconds > (LAG_SECONDS if desired > 0 else LAG_TO_ZERO_SECONDS):
-            self.event_log.condition(
-                "keda",
-                f"Deployment {self.source.name} has {found} replicas, and other numbers than the decided one"
-                f" (now {desired}) for {seconds:.0f} s: does KEDA run, and is the ScaledObject ready"
-                " (`kubectl describe scaledobject`)?",
-                cause="keda",
-            )

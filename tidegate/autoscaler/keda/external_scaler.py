@@ -8,6 +8,8 @@ an error.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -19,17 +21,17 @@ from google.protobuf.message import DecodeError
 
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
 from tidegate.autoscaler.keda import externalscaler_pb2 as pb
-from tidegate.autoscaler.keda.refusals import Refusals
-from tidegate.autoscaler.keda.scaled_object import (
-    ScaledTarget,
-    WrongScaledObjectError,
-    shortened,
-)
+from tidegate.runtime.event_log import EventLog
 
 METRIC: Final = "tidegate-desired-replicas"
 SERVICE: Final = "externalscaler.ExternalScaler"
 # A replica for each unit of the metric: with AverageValue the HPA's number is the decided one.
 TARGET: Final = 1
+# Those of KEDA's external scalers, which it passes on, and one of ours.
+KNOWN_KEYS: Final = ("scalerAddress", "enableTLS", "unsafeSsl", "deployment")
+# Any client can send any names: a message has this much of each, and one is logged in this time.
+SHOWN_CHARACTERS: Final = 63
+LOG_SECONDS: Final = 600.0
 # KEDA has one per ScaledObject. A further one ends the oldest, so that idle ones do not keep KEDA out.
 MAX_STREAMS: Final = 8
 # For the message of a request, so that a request without one ends; KEDA sends it at once.
@@ -44,15 +46,20 @@ class ExternalScaler:
 
     Attributes:
         decided: the number.
-        target: the Deployment that it is for.
-        refusals: gets the wrong ScaledObjects.
+        deployment: the name of the Deployment that it is for.
+        namespace: its namespace.
+        event_log: gets a wrong ScaledObject.
         is_at_zero: whether the Deployment has no replica.
+        clock: seconds on a monotonic clock.
     """
 
     decided: DecidedNumber
-    target: ScaledTarget
-    refusals: Refusals
+    deployment: str
+    namespace: str
+    event_log: EventLog
     is_at_zero: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
+    _logged_at: float = field(default=-math.inf, init=False)
     _streams: deque[asyncio.Event] = field(default_factory=deque, init=False)
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -128,7 +135,7 @@ class ExternalScaler:
         if request.metricName != METRIC:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"unknown metric {shortened(request.metricName)!r}; expected {METRIC!r}",
+                f"unknown metric {_shown(request.metricName)!r}; expected {METRIC!r}",
             )
         number = await self._number(context)
         value = pb.MetricValue(
@@ -137,19 +144,39 @@ class ExternalScaler:
         return pb.GetMetricsResponse(metricValues=[value])
 
     async def _check(self, request: pb.ScaledObjectRef, context: Context[Any, Any]) -> None:
-        name = f"{shortened(request.namespace)}/{shortened(request.name)}"
-        try:
-            self.target.check(request.name, request.namespace, request.scalerMetadata)
-        except WrongScaledObjectError as error:
-            self.refusals.refused(name, str(error))
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        self.refusals.accepted(name)
+        """Refuse a wrong ScaledObject, which must not get this Deployment's number."""
+        problem = self._problem_with(request)
+        if not problem:
+            return
+        name = f"{_shown(request.namespace)}/{_shown(request.name)}"
+        message = f"ScaledObject {name}: {problem}"
+        if self.clock() - self._logged_at >= LOG_SECONDS:
+            self._logged_at = self.clock()
+            self.event_log.record("keda", message, level="warn")
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+    def _problem_with(self, request: pb.ScaledObjectRef) -> str:
+        """What is wrong, and what to do; a ScaledObject scales within its own namespace only."""
+        asked = request.scalerMetadata.get("deployment", self.deployment)
+        if (asked, request.namespace) != (self.deployment, self.namespace):
+            return (
+                f"this autoscaler decides about Deployment {self.deployment} in namespace {self.namespace},"
+                f" not about {_shown(asked)}; correct metadata deployment or scalerAddress"
+            )
+        unknown = sorted(set(request.scalerMetadata) - set(KNOWN_KEYS))
+        if unknown:
+            return f"unknown metadata {_shown(unknown[0])}; expected {', '.join(KNOWN_KEYS)}"
+        return ""
 
     async def _number(self, context: Context[Any, Any]) -> int:
         try:
             return self.decided.get()
         except NoNumberError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+
+def _shown(text: str) -> str:
+    return text[:SHOWN_CHARACTERS]
 
 
 def _answer(

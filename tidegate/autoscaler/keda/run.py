@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.deployment_view import DeploymentView
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
-from tidegate.autoscaler.keda.refusals import Refusals
-from tidegate.autoscaler.keda.scaled_object import ScaledTarget
 from tidegate.autoscaler.keda.server import external_scaler_server
 from tidegate.autoscaler.keda.tls import server_credentials
 from tidegate.resizer.kubernetes.api import open_deployment
@@ -44,12 +42,12 @@ async def keda_scaler(
         view = DeploymentView(
             deployment, settings.replicas, decided, event_log, time.monotonic, time.time
         )
-        target = ScaledTarget(deployment.name, deployment.namespace)
-        scaler = ExternalScaler(decided, target, Refusals(event_log), view.is_at_zero)
+        name, namespace = deployment.name, deployment.namespace
+        scaler = ExternalScaler(decided, name, namespace, event_log, view.is_at_zero)
         host, port = settings.stack.metrics_host, settings.autoscaler.external_scaler_port
         async with external_scaler_server(scaler, host, port, credentials):
             event_log.record(
                 "start",
-                f"KEDA gets the number for Deployment {target.namespace}/{target.name} on port {port}",
+                f"KEDA gets the number for Deployment {namespace}/{name} on port {port}",
             )
             yield view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import grpc
 
@@ -47,22 +47,15 @@ def _read(cert: Path, key: Path, authority: Path | None) -> grpc.ServerCertifica
     )
 
 
-def _refuse_encrypted(key: Path) -> NoReturn:
-    raise CannotStartError(
-        f"{PREFIX}_key_file: {key} is encrypted, and there is no setting for its password: decrypt it"
-        f" (openssl pkey -in {key} -out NEW_FILE), readable by the autoscaler only"
-    )
-
-
 def _check(cert: Path, key: Path, authority: Path | None) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # Without a function for the password, OpenSSL asks for it on the terminal.
-        context.load_cert_chain(cert, key, password=lambda: _refuse_encrypted(key))
+        # Without a password, OpenSSL asks for that of an encrypted key on the terminal.
+        context.load_cert_chain(cert, key, password="")
     except OSError as error:  # an SSLError is one
         raise CannotStartError(
-            f"{PREFIX}_cert_file, {PREFIX}_key_file: {cert} and {key} are no certificate and its key:"
-            f" {error.strerror or error}"
+            f"{PREFIX}_cert_file, {PREFIX}_key_file: {cert} and {key} are no certificate and its key, without"
+            f" a password: {error.strerror or error}"
         ) from error
     if authority is None:
         return

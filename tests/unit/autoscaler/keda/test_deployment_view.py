@@ -61,11 +61,7 @@ async def test_before_the_first_decision_the_present_number_is_desired() -> None
     assert (await scene.view.status()).desired == 6
     scene.now += 60.0  # however old
     assert (await scene.view.status()).desired == 6
-
-
-async def test_in_a_dry_run_the_present_number_stays_desired() -> None:
-    scene = Scene(spec=4)
-    scene.decided.update(6, dry_run=True)
+    scene.decided.update(7, dry_run=True)
     assert (await scene.view.status()).desired == 4
 
 
@@ -76,8 +72,10 @@ async def test_a_replica_is_ready_since_it_was_first_seen() -> None:
     scene.now, scene.pods, scene.ready = 1005.0, 3, 3
     found = [one.ready_at for one in (await scene.view.status()).replicas]
     assert found == [0.0, 1005.0, 1005.0]
-    scene.now, scene.pods, scene.ready = 1010.0, 0, 0
+    scene.now, scene.spec, scene.pods, scene.ready = 1010.0, 0, 0, 0
+    assert not scene.view.is_at_zero()
     assert (await scene.view.status()).replicas == []
+    assert scene.view.is_at_zero()
     scene.now, scene.pods, scene.ready = 1015.0, 1, 1
     assert [one.ready_at for one in (await scene.view.status()).replicas] == [1015.0]
 
@@ -97,38 +95,9 @@ async def test_an_api_server_that_is_away_is_a_resizer_that_is_away() -> None:
         await scene.view.status()
 
 
-@pytest.mark.parametrize(("decided", "seconds"), [(5, 90.0), (0, 600.0)])
-async def test_a_deployment_that_does_not_follow_is_reported_once(
-    decided: int, seconds: float
-) -> None:
-    scene = Scene(spec=3)
-    scene.decided.update(decided)
-    await scene.view.status()
-    scene.now += seconds
-    await scene.view.status()
-    assert scene.events.messages() == []
-    for _ in range(3):
-        scene.now += 5.0
-        await scene.view.status()
-    (message,) = scene.events.messages()
-    assert message.startswith(
-        f"Deployment model has 3 replicas, and other numbers than the decided one (now {decided}) for"
-    )
-    scene.spec = decided
-    await scene.view.status()
-    assert scene.events.messages()[1:] == [f"the Deployment has the decided number, {decided}"]
-
-
 async def test_a_paused_deployment_is_reported_once() -> None:
     scene = Scene(paused=True)
     for _ in range(2):
         await scene.view.status()
     (message,) = scene.events.messages()
     assert "kubectl rollout resume" in message
-
-
-async def test_zero_is_known_from_the_last_read() -> None:
-    scene = Scene(spec=0, pods=0, ready=0)
-    assert not scene.view.is_at_zero()
-    await scene.view.status()
-    assert scene.view.is_at_zero()
