@@ -7,18 +7,18 @@ live autoscaler, the simulator and a replay build the same policy in the same wa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policy_expression import (
-    Composition,
     PolicyError,
     options_of,
     parse_composition,
     parse_policy,
+    policy_name_of,
 )
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext, PolicyType
-from tidegate.autoscaler.types import Bounds, Policy
+from tidegate.autoscaler.types import Policy
 from tidegate.autoscaler.wrappers.combinators import COMBINATORS, combined
 from tidegate.autoscaler.wrappers.predictive import predictive
 
@@ -68,108 +68,84 @@ def build_policy(
     Raises:
         PolicyError: the policy or an option is unknown, or a value is invalid.
     """
-    if composition := parse_composition(expression):
-        built = _build_composition(expression, composition, context, tick_seconds, defaults)
-    else:
-        built = _build_one(expression, context, tick_seconds, defaults)
-    on = options_of(expression).get("predictive", int(prepares))
-    if on not in {0, 1}:
-        raise PolicyError(f"policy {expression!r}: predictive must be 0 or 1")
-    if not on:
-        return built
-    parameters = {**built.parameters, "predictive": {"start_seconds": context.start_seconds}}
-    policy = predictive(built.policy, context.start_seconds)
-    return replace(built, parameters=parameters, policy=policy, uses_history=True)
-
-
-def _build_one(
-    expression: str,
-    context: PolicyContext,
-    tick_seconds: float | None,
-    defaults: Mapping[str, Mapping[str, Any]] | None,
-) -> BuiltPolicy:
-    name, options = parse_policy(expression)
-    policy_type = _policy_type(name)
-    tick = options.get("tick", tick_seconds or policy_type.tick_seconds)
+    options = options_of(expression)
+    parts = _parts_of(expression)
+    tick = options.get("tick", tick_seconds or min(of.tick_seconds for _, of, _ in parts))
     if not tick > 0:
         raise PolicyError(f"policy {expression!r}: tick must be above 0 s")
-    options_given = {
-        policy_type.aliases.get(option, option): value
-        for option, value in options.items()
-        if option not in OPTIONS_OF_ALL
+    on = options.get("predictive", int(prepares))
+    if on not in {0, 1}:
+        raise PolicyError(f"policy {expression!r}: predictive must be 0 or 1")
+    parameters_of = {
+        part: {
+            **of.default_parameters(context, float(tick)),
+            **(defaults or {}).get(policy_name_of(part), {}),
+            **given,
+        }
+        for part, of, given in parts
     }
-    _check_options(expression, policy_type, options_given)
-    defaults_of_policy = (defaults or {}).get(name, {})
-    parameters = {
-        **policy_type.default_parameters(context, float(tick)),
-        **defaults_of_policy,
-        **options_given,
-    }
-    policy = policy_type.build(parameters)
-    return BuiltPolicy(
-        expression, parameters, policy, float(tick), sets_slots=policy_type.sets_slots
-    )
+    if parse_composition(expression):
+        parameters: dict[str, Any] = {
+            "min": context.bounds.min,
+            "max": context.bounds.max,
+            "parts": [{"policy": one, "parameters": own} for one, own in parameters_of.items()],
+        }
+    else:
+        (parameters,) = parameters_of.values()
+    if on:
+        parameters |= {"predictive": {"start_seconds": context.start_seconds}}
+    policy = policy_from_parameters(expression, parameters)
+    sets_slots = any(of.sets_slots for _, of, _ in parts)
+    return BuiltPolicy(expression, parameters, policy, float(tick), bool(on), sets_slots)
 
 
-def _build_composition(
-    expression: str,
-    composition: Composition,
-    context: PolicyContext,
-    tick_seconds: float | None,
-    defaults: Mapping[str, Mapping[str, Any]] | None,
-) -> BuiltPolicy:
-    """All parts decide at each tick; otherwise one of them would act on old signals."""
+Part = tuple[str, PolicyType, dict[str, int | float]]
+"""The expression of a policy, its type, and its own options."""
+
+
+def _parts_of(expression: str) -> list[Part]:
+    """The policies of an expression: one, or those of a composition.
+
+    These decide at the same ticks; otherwise one of them would act on old signals.
+    """
+    composition = parse_composition(expression)
+    if composition is None:
+        return [_part(expression)]
+    by = composition.by
+    if unknown := composition.options.keys() - set(OPTIONS_OF_ALL):
+        raise PolicyError(
+            f"policy {expression!r}: unknown option {min(unknown)!r}; {by}(…) only has"
+            f" {' and '.join(OPTIONS_OF_ALL)}"
+        )
     for part in composition.parts:
         if shared := [option for option in OPTIONS_OF_ALL if option in options_of(part)]:
             raise PolicyError(
-                f"policy {expression!r}: all parts share one {shared[0]}:"
-                f" {composition.by}(…):{shared[0]}=NUMBER"
+                f"policy {expression!r}: all parts share one {shared[0]}: {by}(…):{shared[0]}=NUMBER"
             )
-    if unknown := composition.options.keys() - set(OPTIONS_OF_ALL):
+    parts = [_part(part) for part in composition.parts]
+    if setting := [part for part, of, _ in parts if of.sets_slots]:
         raise PolicyError(
-            f"policy {expression!r}: unknown option {min(unknown)!r}; {composition.by}(…) only has"
-            f" {' and '.join(OPTIONS_OF_ALL)}"
+            f"policy {expression!r}: {setting[0]} sets slots, so it cannot be part of {by}(…)"
         )
-    uncoordinated = [build_policy(part, context, defaults=defaults) for part in composition.parts]
-    for one in uncoordinated:
-        if one.sets_slots:
+    return parts
+
+
+def _part(expression: str) -> Part:
+    name, options = parse_policy(expression)
+    of = _policy_type(name)
+    given = {of.aliases.get(option, option): value for option, value in options.items()}
+    given = {option: value for option, value in given.items() if option not in OPTIONS_OF_ALL}
+    for option, value in given.items():
+        if option not in of.options:
             raise PolicyError(
-                f"policy {expression!r}: {one.expression} sets slots, so it cannot be part of"
-                f" {composition.by}(…)"
+                f"policy {expression!r}: unknown option {option!r}; known:"
+                f" {', '.join([*of.aliases, *of.options, *OPTIONS_OF_ALL])}"
             )
-    tick = composition.options.get(
-        "tick", tick_seconds or min(part.tick_seconds for part in uncoordinated)
-    )
-    if not tick > 0:
-        raise PolicyError(f"policy {expression!r}: tick must be above 0 s")
-    parts = [
-        build_policy(part, context, tick_seconds=float(tick), defaults=defaults)
-        for part in composition.parts
-    ]
-    parameters = {
-        "min": context.bounds.min,
-        "max": context.bounds.max,
-        "parts": [
-            {"policy": part.expression, "parameters": dict(part.parameters)} for part in parts
-        ],
-    }
-    policy = combined(composition.by, {part.expression: part.policy for part in parts}, parameters)
-    return BuiltPolicy(expression, parameters, policy, float(tick))
-
-
-def check_live(expression: str) -> None:
-    """Raise `PolicyError` if the expression is not a policy that can run live."""
-    build_policy(expression, PolicyContext(Bounds(1, 1), slo_seconds=1.0))
-    if composition := parse_composition(expression):
-        for part in composition.parts:
-            check_live(part)
-        return
-    _, options = parse_policy(expression)
-    if options.get("idle", 1) < 1:
-        raise PolicyError(
-            f"policy {expression!r}: idle must be at least 1; to scale to zero under any policy, set"
-            " replicas.min = 0 and autoscaler.idle_seconds"
-        )
+        if option in of.positive_options and not value > 0:
+            raise PolicyError(f"policy {expression!r}: {option} must be above 0")
+        if of.options[option].startswith("int") and not isinstance(value, int):
+            raise PolicyError(f"policy {expression!r}: {option} must be a whole number")
+    return expression, of, given
 
 
 def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Policy:
@@ -182,20 +158,19 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
     Raises:
         ValueError: the policy is unknown, or these are not its parameters.
     """
-    composition = parse_composition(expression)
-    name = composition.by if composition else expression.partition(":")[0]
+    name = policy_name_of(expression)
+    own = {key: value for key, value in parameters.items() if key != "predictive"}
     try:
-        if "predictive" in parameters:
-            inner = {key: value for key, value in parameters.items() if key != "predictive"}
-            policy = policy_from_parameters(expression, inner)
-            return predictive(policy, **parameters["predictive"])
-        if composition is None:
-            return _policy_type(name).build(parameters)
-        parts = {
-            part["policy"]: policy_from_parameters(part["policy"], part["parameters"])
-            for part in parameters["parts"]
-        }
-        return combined(composition.by, parts, parameters)
+        if name in COMBINATORS:
+            parts = {
+                part["policy"]: policy_from_parameters(part["policy"], part["parameters"])
+                for part in own["parts"]
+            }
+            policy = combined(name, parts, own)
+        else:
+            policy = _policy_type(name).build(own)
+        prepared = parameters.get("predictive")
+        return predictive(policy, **prepared) if prepared else policy
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the parameters of policy {name!r}: {error}") from error
 
@@ -210,18 +185,3 @@ def _policy_type(name: str) -> PolicyType:
         known = ", ".join([*POLICIES, *(f"{by}(…)" for by in COMBINATORS)])
         raise PolicyError(f"unknown policy {name!r}; known: {known}")
     return POLICIES[name]
-
-
-def _check_options(
-    expression: str, policy_type: PolicyType, options: Mapping[str, int | float]
-) -> None:
-    for option, value in options.items():
-        if option not in policy_type.options:
-            raise PolicyError(
-                f"policy {expression!r}: unknown option {option!r}; known:"
-                f" {', '.join([*policy_type.aliases, *policy_type.options, *OPTIONS_OF_ALL])}"
-            )
-        if option in policy_type.positive_options and not value > 0:
-            raise PolicyError(f"policy {expression!r}: {option} must be above 0")
-        if policy_type.options[option].startswith("int") and not isinstance(value, int):
-            raise PolicyError(f"policy {expression!r}: {option} must be a whole number")

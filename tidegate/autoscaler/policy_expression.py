@@ -2,10 +2,9 @@
 
 The grammar, for the settings, `tidegate simulate` and `tidegate replay`:
 
-    policy   = NAME [ ":" options ]  |  ( "max" | "min" ) "(" policy "," policy … ")" [ ":" options ]
-    options  = OPTION "=" NUMBER "," …
-
-Options may be followed by a policy, since a policy's name contains no `=`.
+    expression = policy  |  ( "max" | "min" ) "(" policy "," policy … ")" [ ":" options ]
+    policy     = NAME [ ":" options ]
+    options    = OPTION "=" NUMBER "," …
 """
 
 from __future__ import annotations
@@ -17,11 +16,9 @@ from typing import Final
 # Limits of an option's value: beyond any need, and arithmetic stays finite.
 MIN_OPTION: Final = 1e-6
 MAX_OPTION: Final = 1e9
-# Limits that keep an explanation readable.
-MAX_PARTS: Final = 8
-MAX_DEPTH: Final = 3
-COMPOSED: Final = re.compile(r"\s*(max|min)\s*\((.*)\)\s*(?::(.*))?", re.DOTALL)
-OPTION: Final = re.compile(r"\s*\w+\s*=")
+COMPOSED: Final = re.compile(r"\s*(max|min)\s*\(([^()]*)\)\s*(?::(.*))?", re.DOTALL)
+# Behind a comma is another policy, or another option of the same one, which begins with `OPTION=`.
+NEXT_POLICY: Final = re.compile(r",(?!\s*\w+\s*=)")
 
 
 class PolicyError(ValueError):
@@ -62,21 +59,22 @@ def parse_composition(expression: str) -> Composition | None:
     """Parse `max(…)` or `min(…)`; None for a single policy.
 
     Raises:
-        PolicyError: parentheses do not match, or the number of parts is not 2 to 8.
+        PolicyError: parentheses are misplaced, or these are not two policies or more.
     """
     if "(" not in expression and ")" not in expression:
         return None
     found = COMPOSED.fullmatch(expression)
     if found is None:
         raise PolicyError(
-            f"policy {expression!r}: parentheses are only allowed in max(POLICY,…) and min(POLICY,…)"
+            f"policy {expression!r}: parentheses are only allowed in max(POLICY,…) and min(POLICY,…), which"
+            " are no part of one another"
         )
     by, inside, options_text = found.groups()
-    parts = _split(expression, inside)
-    if len(set(parts)) < len(parts) or not all(parts):
-        raise PolicyError(f"policy {expression!r}: {by}(…) needs policies, without duplicates")
-    if not 2 <= len(parts) <= MAX_PARTS:
-        raise PolicyError(f"policy {expression!r}: {by}(…) takes 2 to {MAX_PARTS} policies")
+    parts = tuple(part.strip() for part in NEXT_POLICY.split(inside))
+    if len(set(parts)) < max(2, len(parts)) or not all(parts):
+        raise PolicyError(
+            f"policy {expression!r}: {by}(…) needs two policies or more, all different"
+        )
     return Composition(by, parts, _parse_options(expression, options_text or ""))
 
 
@@ -88,28 +86,6 @@ def options_of(expression: str) -> dict[str, int | float]:
     """
     composition = parse_composition(expression)
     return composition.options if composition else parse_policy(expression)[1]
-
-
-def _split(expression: str, inside: str) -> tuple[str, ...]:
-    """The parts between top-level commas."""
-    parts, depth = [""], 0
-    for piece in re.split(r"([(),])", inside):
-        depth += (piece == "(") - (piece == ")")
-        if not 0 <= depth < MAX_DEPTH:
-            raise PolicyError(
-                f"policy {expression!r}: parentheses must match and nest at most {MAX_DEPTH} deep"
-            )
-        if piece == "," and not depth:
-            parts.append("")
-        elif depth == 0 and parts[-1] == "" and len(parts) > 1 and OPTION.match(piece):
-            # Another option of the previous policy, not a policy.
-            parts.pop()
-            parts[-1] += f",{piece}"
-        else:
-            parts[-1] += piece
-    if depth:
-        raise PolicyError(f"policy {expression!r}: a parenthesis is not closed")
-    return tuple(part.strip() for part in parts)
 
 
 def _parse_options(expression: str, options_text: str) -> dict[str, int | float]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
-from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, check_live
+from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.ray.inside_signals import Context, InsideSignals
@@ -45,10 +46,11 @@ class SloqPolicy:
         stale_seconds: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_live(policy)
         self._expression = policy
-        self._objective = (latency_seconds, latency_quantile, until)
-        self._stale_seconds = stale_seconds
+        self._context = PolicyContext(
+            Bounds(1, 1), latency_seconds, latency_quantile, stale_seconds, until=until
+        )
+        build_policy(policy, self._context)  # refuse a wrong expression at once
         self._clock = clock
         self._signals = InsideSignals(latency_quantile)
         self._built: tuple[Bounds, BuiltPolicy] | None = None
@@ -94,8 +96,7 @@ class SloqPolicy:
             max(1, ctx.capacity_adjusted_min_replicas), max(1, ctx.capacity_adjusted_max_replicas)
         )
         if self._built is None or self._built[0] != bounds:
-            seconds, share, until = self._objective
-            context = PolicyContext(bounds, seconds, share, self._stale_seconds, until=until)
+            context = replace(self._context, bounds=bounds)
             self._built = (bounds, build_policy(self._expression, context))
         return self._built[1]
 

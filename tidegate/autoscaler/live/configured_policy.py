@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, check_live
+from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
@@ -45,7 +45,7 @@ def check_policy(settings: Settings) -> None:
     """
     expression = settings.autoscaler.policy
     try:
-        check_live(expression)
+        build_policy(expression, PolicyContext(Bounds(1, 1), slo_seconds=1.0))
     except PolicyError as error:
         raise bad_value("autoscaler.policy", str(error), expression) from error
 

@@ -1,8 +1,8 @@
 """KEDA, with a Prometheus trigger on requests in the system.
 
 KEDA itself only scales between zero and one: as in kedacore/keda, pkg/scaling/executor, it polls every 30 s,
-scales from 0 to max(minReplicaCount, 1) when the trigger is active, and to idle when it has not been active
-for cooldownPeriod (300 s). From 1 to N, an HPA scales on the metric as an external metric with an
+scales from 0 to 1 when the trigger is active, and to a minReplicaCount of 0 when it has not been active for
+cooldownPeriod (300 s). From 1 to N, an HPA scales on the metric as an external metric with an
 AverageValue target: replica_calculator.go's GetExternalPerPodMetric, with the HPA's tolerance, stabilization
 and scale-up limit. When the trigger fails more than failureThreshold times in a row, pkg/fallback reports
 target·replicas instead, so that the HPA scales to the fallback's number.
@@ -17,7 +17,7 @@ from typing import Any, Final
 from tidegate.autoscaler.policies.hpa import scale_up_limit
 from tidegate.autoscaler.policies.samples import missing_signal
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 TICK_SECONDS: Final = 15.0
 
@@ -31,7 +31,6 @@ class KedaParameters:
         max: maxReplicaCount.
         inflight: threshold of the trigger, in requests in the system per slot.
         activation: activationThreshold: the trigger is active above it.
-        idle: idleReplicaCount; None if there is none.
         polling_seconds: pollingInterval.
         cooldown_seconds: cooldownPeriod.
         failure_threshold: fallback.failureThreshold.
@@ -44,7 +43,6 @@ class KedaParameters:
     max: int
     inflight: float = 0.7
     activation: float = 0.0
-    idle: int | None = None
     polling_seconds: float = 30.0
     cooldown_seconds: float = 300.0
     failure_threshold: int = 3
@@ -61,6 +59,7 @@ def keda(parameters: KedaParameters) -> Policy:
     last decision (`asked`).
     """
     recorded_parameters = asdict(parameters)
+    bounds = Bounds(parameters.min, parameters.max)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         current = signals.desired
@@ -78,27 +77,21 @@ def keda(parameters: KedaParameters) -> Policy:
             after["polled_at"] = now
             if total > parameters.activation:
                 after["active_at"] = now
-        idle = parameters.idle if parameters.idle is not None else parameters.min
-        minimum, maximum = parameters.min, parameters.max
-        if current != idle and not minimum <= current <= maximum:
-            # Outside the bounds without being idle, KEDA goes to them whatever its triggers say.
-            desired = Bounds(minimum, maximum).clamp(current)
+        desired = bounds.clamp(current)
+        if desired != current:
+            # Outside the bounds, KEDA goes to them whatever its triggers say.
             reason, text = (
-                "up" if desired > current else "down",
-                f"outside the bounds {minimum} to {maximum}",
+                direction(current, desired),
+                f"outside the bounds {bounds.min} to {bounds.max}",
             )
         elif total is None:
             desired, reason, text = current, "no-signal", why
         elif current == 0:
             active = after["active_at"] == now
-            desired = max(parameters.min, 1) if active else 0
-            reason, text = (
-                ("up", "the trigger is active") if active else ("hold", "the trigger is not active")
-            )
-        elif (
-            idle < max(parameters.min, 1) and now - after["active_at"] > parameters.cooldown_seconds
-        ):
-            desired, reason = idle, "down"
+            desired, reason = int(active), "up" if active else "hold"
+            text = f"the trigger is {'' if active else 'not '}active"
+        elif bounds.min == 0 and now - after["active_at"] > parameters.cooldown_seconds:
+            desired, reason = 0, "down"
             text = f"the trigger has not been active for {parameters.cooldown_seconds:g} s"
         else:
             desired, reason, text = _hpa(parameters, after, signals, total, now)
@@ -150,6 +143,6 @@ def _hpa(
     changes, limit = scale_up_limit(after["changes"], after["asked"], current, now)
     desired = Bounds(max(parameters.min, 1), parameters.max).clamp(min(stable, limit))
     after["changes"] = [*changes, [now, desired - current]] if desired > current else changes
-    if desired == current:
-        return desired, "stabilized" if wanted < current else "hold", text
-    return desired, "up" if desired > current else "down", text
+    if desired == current and wanted < current:
+        return desired, "stabilized", text
+    return desired, direction(current, desired), text

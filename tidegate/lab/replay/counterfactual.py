@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from tidegate.autoscaler.live.configured_policy import policy_context
-from tidegate.autoscaler.policy_builder import build_policy, check_live
+from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy
@@ -52,7 +52,6 @@ class Counterfactual:
         Raises:
             PolicyError: the expression is invalid, or its tick is shorter than the recorded one.
         """
-        check_live(expression)
         recorded = recorded_tick_seconds(decisions) or settings.autoscaler.tick_seconds
         tick = build_policy(
             expression, policy_context(settings), tick_seconds=recorded

@@ -144,29 +144,19 @@ def test_the_number_and_its_reason(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "part"),
+    ("case", "words"),
     [
-        (Case("", 4.2, 1, 0, ""), "over 2 slots is 2.10 per slot, target 0.70"),
-        (Case("", 1.4, 1, 0, ""), "0.70: within 10%"),
-        (Case("", 4.2, 3, 0, "", ready=1, running=3), "with 2 starting: within 10%"),
-        (Case("", 2.8, 3, 0, "", ready=1, running=3), "2 more are starting, which is enough"),
-        (Case("", 2.8, 5, 0, "", ready=1, running=1), "2 would be enough, but that is the opposite"),
+        (Case("", 4.2, 1, 0, ""), "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot"),
         (Case("", 4.2, 4, 0, ""), "3 would be enough, but 4 is the largest recommendation of the last 300 s"),
         (Case("", 55, 1, 0, "", bounds=Bounds(1, 3)), "40 wanted, 5 allowed within 15 s; the maximum is 3"),
-        (Case("", 0, 1, 0, ""), "; the minimum is 1"),
-        (Case("", 9, 2, 0, "", ready=0, running=2), "no replica is ready, 2 are starting"),
-        (Case("", 1, 2, 0, "", slots=None), "the slots of a replica are not known"),
-        (Case("", 1, 2, 0, "", age=None), "the age of the signals is not known"),
-        (Case("", 1, 2, 0, "", age=23), "the signals are 23 s old, more than 15 s"),
-        (Case("", 1, 2, 0, "", ready=0), "no replica is known to be running"),
+        (Case("", 2.8, 3, 0, "", ready=1, running=3), "2 more are starting, which is enough"),
+        (Case("", 0, 1, 0, ""), "0.00 per slot, target 0.70; the minimum is 1"),
+        (Case("", 1, 2, 0, "", age=23), "2 held: the signals are 23 s old, more than 15 s"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids=str,
 )  # fmt: skip
-def test_the_explanation_says_what_was_decided_and_why(case: Case, part: str) -> None:
-    desired = case.decide().desired
-    change = f"{desired} held: " if desired == case.held else f"{case.held} → {desired}: "
-    assert case.decide().explanation.startswith(change)
-    assert part in case.decide().explanation
+def test_the_explanation_says_what_was_decided_and_why(case: Case, words: str) -> None:
+    assert words in case.decide().explanation
 
 
 def test_the_problem_with_signals_is_in_the_explanation() -> None:
@@ -213,32 +203,3 @@ def test_the_mean_over_a_minute_is_used_if_asked_for() -> None:
     mean = hpa(HpaParameters(1, 9, minute_mean=1))
     assert mean({}, seen, NOW).desired == 2
     assert mean({}, replace(seen, in_system_60s=None), NOW).reason == "no-signal"
-
-
-def test_without_stabilization_down_is_at_once() -> None:
-    decide = hpa(HpaParameters(1, 9, down_stabilization_seconds=0))
-    assert decide({}, signals(Case("", 0.0, 9, 0, ""), 9, 9), NOW).desired == 1
-
-
-def test_the_inputs_hold_every_value_and_parameter() -> None:
-    decision = hpa(HpaParameters(1, 9))({}, signals(Case("", 4.2, 1, 0, ""), 1, 1), NOW)
-    assert decision.inputs == {
-        "in_system": 4.2,
-        "slots_per_replica": 2,
-        "ready": 1,
-        "running": 1,
-        "age_seconds": 1.0,
-        "usage": pytest.approx(3.0),
-        "recommendation": 3,
-        "largest_recommendation": 3,
-        "up_limit": 5,
-        "parameters": {
-            "min": 1,
-            "max": 9,
-            "target": 0.7,
-            "tolerance": 0.1,
-            "down_stabilization_seconds": 300.0,
-            "stale_seconds": 15.0,
-            "minute_mean": 0,
-        },
-    }

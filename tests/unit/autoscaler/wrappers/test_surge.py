@@ -11,7 +11,7 @@ import pytest
 
 from support.harnesses.sloq_loop import CALM
 from tidegate.autoscaler.live.override import Override, apply_override
-from tidegate.autoscaler.policy_builder import build_policy, check_live
+from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
@@ -127,7 +127,6 @@ ASKED = replace(SEEN, slots_asked=4)
 
 
 def test_it_runs_live_within_the_limits_of_the_settings() -> None:
-    check_live("surge")
     decide = build_policy("surge:most_factor=8", LIVE).policy
     busy = replace(ASKED, arrival_rate=200.0, arrival_rate_60s=200.0)
     assert decide({}, busy, 5.0).slots == 6
@@ -136,7 +135,7 @@ def test_it_runs_live_within_the_limits_of_the_settings() -> None:
 @pytest.mark.parametrize("option", ["base_slots", "most_slots"])
 def test_parameters_from_settings_are_no_options(option: str) -> None:
     with pytest.raises(PolicyError, match=f"unknown option '{option}'"):
-        check_live(f"surge:{option}=3")
+        build_policy(f"surge:{option}=3", CONTEXT)
 
 
 def test_a_restarted_autoscaler_distinguishes_lent_slots_from_base_slots() -> None:

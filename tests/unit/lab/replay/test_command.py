@@ -54,9 +54,7 @@ def replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Replayed:
     return run
 
 
-@pytest.mark.parametrize(
-    "words", [*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)"]
-)
+@pytest.mark.parametrize("words", [*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(sloq,step,kpa)"])
 def test_every_policy_replays(words: str, recorded: Recorded, replayed: Replayed) -> None:
     said = "120 decisions, each the same to the byte\n"
     assert replayed(recorded(words)) == (0, said, "")
