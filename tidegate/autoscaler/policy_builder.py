@@ -17,7 +17,12 @@ from tidegate.autoscaler.policy_expression import (
     parse_policy,
     policy_name_of,
 )
-from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext, PolicyType
+from tidegate.autoscaler.policy_registry import (
+    POLICIES,
+    POSITIVE_OPTIONS,
+    PolicyContext,
+    PolicyType,
+)
 from tidegate.autoscaler.types import Policy
 from tidegate.autoscaler.wrappers.combinators import COMBINATORS, combined
 from tidegate.autoscaler.wrappers.predictive import predictive
@@ -141,7 +146,7 @@ def _part(expression: str) -> Part:
                 f"policy {expression!r}: unknown option {option!r}; known:"
                 f" {', '.join([*of.aliases, *of.options, *OPTIONS_OF_ALL])}"
             )
-        if option in of.positive_options and not value > 0:
+        if option in POSITIVE_OPTIONS and not value > 0:
             raise PolicyError(f"policy {expression!r}: {option} must be above 0")
         if of.options[option].startswith("int") and not isinstance(value, int):
             raise PolicyError(f"policy {expression!r}: {option} must be a whole number")

@@ -15,6 +15,13 @@ from tidegate.autoscaler.wrappers.surge import SurgeParameters, surge
 
 # Parameters that are no options: they come from other settings.
 NOT_OPTIONS: Final = frozenset({"min", "max", "until", "tick_seconds", "base_slots", "most_slots"})
+# Options that divide, or whose logarithm is taken.
+POSITIVE_OPTIONS: Final = frozenset(
+    {
+        *("slo_seconds", "service_seconds", "late_share", "wait_share", "most_factor"),
+        *("target", "inflight", "target_utilisation", "max_up_rate", "max_down_rate"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +59,15 @@ class PolicyType:
         policy: makes the policy of its parameters.
         parameters: their class.
         tick_seconds: the default time between decisions, as its authors have it.
-        positive_options: options that must be above 0.
         aliases: alternative names of options.
         sets_slots: whether it sets the slots of replicas, which not every resizer can.
-        sloq_state: where SLOQ's state is in the policy's: it is the `whole` of it, or `inner` in it; None:
-            nowhere.
     """
 
     policy: Callable[[Any], Policy]
     parameters: type
     tick_seconds: float
-    positive_options: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
     sets_slots: bool = False
-    sloq_state: Literal["whole", "inner"] | None = None
 
     def build(self, parameters: Mapping[str, Any]) -> Policy:
         """The policy of these parameters.
@@ -103,47 +105,15 @@ class PolicyType:
         return {name: value for name, value in values.items() if name in known}
 
 
-SLOQ_POSITIVE_OPTIONS: Final = frozenset(
-    {"slo_seconds", "service_seconds", "late_share", "wait_share"}
-)
-
 POLICIES: Final[Mapping[str, PolicyType]] = {
-    "sloq": PolicyType(
-        sloq, SloqParameters, 5.0, positive_options=SLOQ_POSITIVE_OPTIONS, sloq_state="whole"
-    ),
-    "hpa": PolicyType(
-        hpa.hpa,
-        hpa.HpaParameters,
-        hpa.TICK_SECONDS,
-        positive_options=frozenset({"target"}),
-        aliases={"inflight": "target"},
-    ),
-    "kpa": PolicyType(
-        kpa.kpa,
-        kpa.KpaParameters,
-        kpa.TICK_SECONDS,
-        positive_options=frozenset({"target_utilisation", "max_up_rate", "max_down_rate"}),
-    ),
+    "sloq": PolicyType(sloq, SloqParameters, 5.0),
+    "hpa": PolicyType(hpa.hpa, hpa.HpaParameters, hpa.TICK_SECONDS, {"inflight": "target"}),
+    "kpa": PolicyType(kpa.kpa, kpa.KpaParameters, kpa.TICK_SECONDS),
     "ray-serve": PolicyType(
-        ray_serve.ray_serve,
-        ray_serve.RayServeParameters,
-        ray_serve.TICK_SECONDS,
-        positive_options=frozenset({"target"}),
+        ray_serve.ray_serve, ray_serve.RayServeParameters, ray_serve.TICK_SECONDS
     ),
-    "keda": PolicyType(
-        keda.keda,
-        keda.KedaParameters,
-        keda.TICK_SECONDS,
-        positive_options=frozenset({"inflight"}),
-    ),
-    "surge": PolicyType(
-        surge,
-        SurgeParameters,
-        5.0,
-        positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
-        sets_slots=True,
-        sloq_state="inner",
-    ),
+    "keda": PolicyType(keda.keda, keda.KedaParameters, keda.TICK_SECONDS),
+    "surge": PolicyType(surge, SurgeParameters, 5.0, sets_slots=True),
     "step": PolicyType(step.step, step.StepParameters, step.TICK_SECONDS),
     "static": PolicyType(static.static, static.StaticParameters, static.TICK_SECONDS),
 }

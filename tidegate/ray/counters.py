@@ -70,13 +70,7 @@ def edges(counters: Iterable[str], name: str) -> dict[float, str]:
         name: that of the histogram.
     """
     prefix = f"{name}_le_"
-    found: dict[float, str] = {}
-    for counter in counters:
-        if counter.startswith(prefix):
-            try:
-                found[float(counter.removeprefix(prefix))] = counter
-            except ValueError:
-                continue
+    found = {float(one.removeprefix(prefix)): one for one in counters if one.startswith(prefix)}
     return dict(sorted(found.items()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from tidegate.autoscaler.histograms import histogram_quantile
 from tidegate.autoscaler.types import Signals
@@ -28,35 +28,6 @@ NEW_SECONDS: Final = 10.0
 """How long a new replica may take to send its first counters; until then it makes no signal old."""
 
 
-class Sample(Protocol):
-    """A value of a replica, and when it was measured, in seconds since 1970."""
-
-    timestamp: float
-    value: float
-
-
-class Context(Protocol):
-    """What is needed of `ray.serve.config.AutoscalingContext`.
-
-    Attributes:
-        target_num_replicas: the number that Ray brings the deployment to.
-        running_replicas: the ids of the running replicas.
-        raw_metrics: the recent values by metric and replica.
-        total_queued_requests: those in the queues of Ray's routers, averaged over `look_back_period_s`.
-        current_time: seconds since 1970.
-        capacity_adjusted_min_replicas: the smallest number.
-        capacity_adjusted_max_replicas: the largest number.
-    """
-
-    target_num_replicas: int
-    running_replicas: Sequence[Any]
-    raw_metrics: Mapping[str, Mapping[Any, Sequence[Sample]]] | None
-    total_queued_requests: float | None
-    current_time: float | None
-    capacity_adjusted_min_replicas: int
-    capacity_adjusted_max_replicas: int
-
-
 class InsideSignals:
     """Builds the signals of each tick.
 
@@ -70,11 +41,11 @@ class InsideSignals:
         self._busiest: deque[tuple[float, float]] = deque()
         self._seen_since: dict[str, float] = {}
 
-    def read(self, context: Context, now: float) -> Signals:
+    def read(self, context: Any, now: float) -> Signals:
         """The signals now.
 
         Args:
-            context: from Ray.
+            context: Ray's `ray.serve.config.AutoscalingContext`.
             now: the time in seconds, on a clock that does not go back.
         """
         running = [str(one) for one in context.running_replicas]
@@ -116,7 +87,7 @@ class InsideSignals:
 
     def _age(
         self,
-        context: Context,
+        context: Any,
         latest: Mapping[str, tuple[float, Mapping[str, float]]],
         running: Sequence[str],
         now: float,
@@ -140,7 +111,7 @@ class InsideSignals:
 
 
 def _latest(
-    metrics: Mapping[str, Mapping[Any, Sequence[Sample]]],
+    metrics: Mapping[str, Mapping[Any, Sequence[Any]]],
 ) -> dict[str, tuple[float, dict[str, float]]]:
     """The newest values by replica, and the time of the oldest of them."""
     found: dict[str, tuple[float, dict[str, float]]] = {}
@@ -164,9 +135,9 @@ def _cumulative(counters: Mapping[str, float]) -> dict[str, float]:
     return cumulative | {ARRIVALS: begun}
 
 
-def _queued(context: Context, counters: Mapping[str, Mapping[str, float]]) -> float | None:
+def _queued(context: Any, counters: Mapping[str, Mapping[str, float]]) -> float | None:
     """The requests that wait, in Ray's routers or, behind its HAProxy, in the replicas; None if unknown."""
-    in_routers = context.total_queued_requests
+    in_routers: float | None = context.total_queued_requests
     if in_routers is None or not math.isfinite(in_routers):
         return None
     return max(0.0, in_routers) + sum(one.get(WAITING, 0.0) for one in counters.values())

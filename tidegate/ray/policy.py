@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
-from tidegate.ray.inside_signals import Context, InsideSignals
+from tidegate.ray.inside_signals import InsideSignals
 
 
 class SloqPolicy:
@@ -59,7 +59,7 @@ class SloqPolicy:
         self._desired: int | None = None
         self._problem = ""
 
-    def __call__(self, ctx: Context) -> tuple[int, dict[str, Any]]:
+    def __call__(self, ctx: Any) -> tuple[int, dict[str, Any]]:
         """The number of replicas, and no state for Ray to keep."""
         held = ctx.target_num_replicas
         try:
@@ -69,7 +69,7 @@ class SloqPolicy:
             self._desired = None
         return (held if self._desired is None else self._desired), {}
 
-    def _tick(self, ctx: Context) -> None:
+    def _tick(self, ctx: Any) -> None:
         now = self._clock()
         built = self._policy(ctx)
         if self._next_tick is not None and now < self._next_tick:
@@ -90,7 +90,7 @@ class SloqPolicy:
         self._desired = decision.desired
         self._report(signals.problem)
 
-    def _policy(self, ctx: Context) -> BuiltPolicy:
+    def _policy(self, ctx: Any) -> BuiltPolicy:
         """The policy for the present bounds; at least one replica, as Ray itself leaves zero."""
         bounds = Bounds(
             max(1, ctx.capacity_adjusted_min_replicas), max(1, ctx.capacity_adjusted_max_replicas)

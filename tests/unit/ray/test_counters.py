@@ -63,10 +63,3 @@ def test_values_are_numbers_as_ray_wants_them(registry: CollectorRegistry) -> No
     counters = CumulativeCounters(registry, Slo(until="first_byte")).read()
     assert counters
     assert all(isinstance(value, float) and math.isfinite(value) for value in counters.values())
-
-
-def test_a_name_that_is_no_edge_is_no_bucket() -> None:
-    assert edges(["a_le_1.0", "a_le_+Inf", "a_le_x", "b_le_2.0", "a_sum"], "a") == {
-        1.0: "a_le_1.0",
-        math.inf: "a_le_+Inf",
-    }

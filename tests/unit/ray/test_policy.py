@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.ray.counters import BUSY, LATENCY, OBJECTIVE_SLOT_SECONDS, SLOT_SECONDS, SLOTS
-from tidegate.ray.inside_signals import InsideSignals, Sample
+from tidegate.ray.inside_signals import InsideSignals
 from tidegate.ray.policy import SloqPolicy
 
 START = 1_795_671_800.0
@@ -31,7 +31,7 @@ class FakeContext:
 
     target_num_replicas: int = 1
     running_replicas: Sequence[Any] = ("a",)
-    raw_metrics: Mapping[str, Mapping[Any, Sequence[Sample]]] | None = None
+    raw_metrics: Mapping[str, Mapping[Any, Sequence[Point]]] | None = None
     total_queued_requests: float | None = 0.0
     current_time: float | None = START
     capacity_adjusted_min_replicas: int = 1

@@ -12,7 +12,7 @@ fewer requests were late (spike: 25 % instead of 28 %), and a slot that is not u
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.autoscaler.sloq.parameters import SloqParameters
@@ -51,16 +51,14 @@ def surge(parameters: SurgeParameters) -> Policy:
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         per_replica = signals.slots_per_replica
         base = parameters.base_slots or state.get("base") or per_replica
-        if not base:
-            return _unknown(parameters, state, signals)
         before = signals.slots_asked or per_replica
         seen = signals
-        if per_replica is not None and {per_replica, before} != {base}:
+        if per_replica and {per_replica, before} != {base}:
             # While slots are lent, busy slots do not show the base slots of a replica.
             seen = replace(signals, slots_per_replica=base, busy=None, queued=None, busiest=None)
         decision = inner(state.get("inner", {}), seen, now)
         slots, lent_text = None, ""
-        if decision.reason != "no-signal":
+        if base and decision.reason != "no-signal":
             replicas = _to_come(decision.desired, signals.desired, state.get("wanted"))
             slots = base
             if signals.ready > 0:
@@ -86,14 +84,3 @@ def _to_come(desired: int, requested: int, wanted: int | None) -> int:
     If fewer were requested than decided last, outer bounds limit the number (a schedule or a pause).
     """
     return desired if wanted is None or requested >= wanted else min(desired, requested)
-
-
-def _unknown(parameters: SurgeParameters, state: dict[str, Any], signals: Signals) -> Decision:
-    current = signals.desired
-    return Decision(
-        desired=max(parameters.min, min(parameters.max, current)),
-        reason="no-signal",
-        explanation=f"{current} held: the slots of a replica are not known",
-        inputs={"parameters": asdict(parameters)},
-        state=state,
-    )

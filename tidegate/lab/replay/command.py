@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 from rich.table import Table
@@ -152,11 +152,7 @@ def _as_table(rows: Sequence[TickComparison], expression: str) -> Table:
 
 
 def _open(source: str) -> Any:
-    return nullcontext(_stdin()) if source == STDIN else Path(source).open("rb")
-
-
-def _stdin() -> BinaryIO:
-    return sys.stdin.buffer
+    return nullcontext(sys.stdin.buffer) if source == STDIN else Path(source).open("rb")
 
 
 def _complain(name: str) -> Callable[[int, str], None]:

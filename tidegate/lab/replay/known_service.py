@@ -7,11 +7,10 @@ the service, whatever the policy. Without them, the other policy would decide wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tidegate.autoscaler.policy_expression import options_of, parse_composition, policy_name_of
-from tidegate.autoscaler.policy_registry import POLICIES
 from tidegate.autoscaler.sloq.correct import learn_replicas
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.lab.replay.decisions import RecordedDecision
@@ -37,13 +36,19 @@ def initial_state(decisions: Sequence[RecordedDecision], expression: str) -> dic
 
 
 def known_service(recorded: RecordedDecision) -> SloqState | None:
-    """What the recorded policy knew of the service; None if its state does not contain that."""
-    state: Mapping[str, Any] = recorded.fields["state"]
-    for wrapped in (recorded.fields["inputs"].get("zero"), _prepares(recorded)):
-        state = _mapping(state.get("inner")) if wrapped else state
-    found = _sloq_state(state, recorded.fields["policy"])
-    known = SloqState.from_json(dict(found)) if found else SloqState()
-    return known if known.now is not None else None
+    """What the recorded policy knew of the service: SLOQ's state within its own; None if it has none."""
+    known = (SloqState.from_json(dict(one)) for one in _mappings(recorded.fields["state"]))
+    return next((state for state in known if state.seen), None)
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every mapping within a state of JSON types, the outer ones first."""
+    if isinstance(value, Mapping):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _mappings(one)
 
 
 def _prepares(recorded: RecordedDecision) -> bool:
@@ -62,33 +67,8 @@ def measured_startups(decisions: Sequence[RecordedDecision]) -> tuple[float, ...
     return state.startups
 
 
-def _sloq_state(state: Mapping[str, Any], expression: str) -> Mapping[str, Any]:
-    """SLOQ's state in that of a policy, in a composition of its first part that has one; else empty."""
-    if composition := parse_composition(expression):
-        states = state.get("parts")
-        parts = zip(states if isinstance(states, list) else (), composition.parts, strict=False)
-        found = (_sloq_state(_mapping(part), own) for part, own in parts)
-        return next((one for one in found if one), {})
-    place = _place(expression)
-    if place == "whole":
-        return state
-    return _mapping(state.get("inner")) if place == "inner" else {}
-
-
 def _state_with(service: dict[str, Any], expression: str) -> dict[str, Any]:
     """The initial state of a policy that knows this of the service; empty if it does not use that."""
     if composition := parse_composition(expression):
         return {"parts": [_state_with(service, part) for part in composition.parts]}
-    place = _place(expression)
-    if place == "whole":
-        return service
-    return {"inner": service} if place == "inner" else {}
-
-
-def _place(expression: str) -> str | None:
-    policy_type = POLICIES.get(policy_name_of(expression))
-    return policy_type.sloq_state if policy_type else None
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return {"sloq": service, "surge": {"inner": service}}.get(policy_name_of(expression), {})

@@ -105,13 +105,3 @@ def test_start_up_times_from_before_the_recording_count(recorded: Recorded) -> N
     decisions = read(recorded("sloq", ticks=2))
     assert set(measured_startups(decisions)) == {STARTUP_SECONDS}
     assert startup_seconds(decisions) == STARTUP_SECONDS
-
-
-@pytest.mark.parametrize("state", [{"parts": 7}, {"parts": [7]}, {"inner": 7}, {"now": "soon"}])
-@pytest.mark.parametrize("words", ["max(sloq,hpa)", "surge", "sloq", "oracle"])
-def test_an_unreadable_state_is_not_an_error(
-    state: dict[str, Any], words: str, recorded: Recorded
-) -> None:
-    events = recorded("sloq")
-    events[0]["tidegate"]["decision"] |= {"state": state, "policy": words}
-    assert horizon(read(events), "sloq") == STARTUP_SECONDS + TICK_SECONDS
