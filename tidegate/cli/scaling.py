@@ -104,7 +104,7 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     dispatch: Annotated[
         str | None,
         typer.Option(
-            help="`queue`: one at the gateway; `round-robin` or `power-of-two`: one in each replica."
+            help="`queue`: requests wait at the gateway; `round-robin`: they wait in each replica."
         ),
     ] = None,
     exact: Annotated[

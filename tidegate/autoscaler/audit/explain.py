@@ -29,9 +29,6 @@ from tidegate.terminal_console import Console
 
 FOUND, NOTHING, TROUBLE = 0, 1, 2
 Group = Callable[[Iterable[Event]], Iterable[Interval]]
-# Written by the supervisor, which says it again each ten minutes.
-MACHINE_QUERY: Final = "event.action:processors"
-MACHINE_SECONDS: Final = 600
 FOLLOW_SECONDS: Final = 0.5
 TIME_WIDTH: Final = 21
 # How many events are read to find enough intervals: a few first, then up to the maximum.
@@ -60,8 +57,6 @@ def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_jso
                 return FOUND
             found = _last(store, group, last)
             show(found)
-            if found and not as_json:
-                _show_machine(store, found[0].first)
     except BrokenPipeError:
         return FOUND
     except (QueryError, StoreUnavailableError, ValueError) as error:
@@ -114,19 +109,6 @@ def _show_lines(found: Iterable[Interval]) -> None:
         if one.count > 1:
             text.append(f" ({one.count} ticks)", style="dim")
         console.print_line(text, TIME_WIDTH)
-
-
-def _show_machine(store: EventStore, first: Event) -> None:
-    """Say if the supervisor found the machine's processors fully used since shortly before an event."""
-    newest = store.search(SearchRequest(MACHINE_QUERY, order="desc", size=1)).hits
-    begin = time_ranges.microseconds(text_of(first, "@timestamp")) or 0
-    for event in newest:
-        at = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
-        if text_of(event, "log.level") == "warn" and at >= begin - MACHINE_SECONDS * 1_000_000:
-            text = Text.assemble(
-                (f"{_clock(event):{TIME_WIDTH}}", "dim"), (text_of(event, "message"), "yellow")
-            )
-            Console(highlight=False).print_line(text, TIME_WIDTH)
 
 
 def _show_table(found: Iterable[Interval]) -> None:

@@ -110,13 +110,11 @@ class SimulatedMetrics:
     def read(self, now: float, *, ready: int, running: int, desired: int) -> Signals:
         """The signals of a tick; everything that started before `now` must be recorded."""
         blackout = next((b for b in self.blackouts if b.start <= now < b.end), None)
-        if blackout is None or blackout.kind in {"reset", "stopped"}:
+        if blackout is None or blackout.kind == "reset":
             phase = self.system.scrape_phase_seconds
-            kind, start = (blackout.kind, blackout.start - phase) if blackout else ("", 0.0)
-            since = start if kind == "reset" else -math.inf
-            until = self._last_scrape(start) if kind == "stopped" else len(self._ends)
-            measured = self._measure(now - phase, since, until)
-            busiest = self._busiest(now - phase, since, until, int(measured.busy or 0), ready)
+            since = blackout.start - phase if blackout else -math.inf
+            measured = self._measure(now - phase, since)
+            busiest = self._busiest(now - phase, since, int(measured.busy or 0), ready)
             self._frozen = replace(measured, busiest=busiest)
             return replace(self._frozen, ready=ready, running=running, desired=desired)
         if blackout.kind == "frozen" and self._frozen is not None:
@@ -127,11 +125,11 @@ class SimulatedMetrics:
             return replace(lost, **unknown)
         return replace(lost, problem="Prometheus cannot be reached")
 
-    def _measure(self, now: float, since: float, until: int) -> Signals:
-        """The signals with counters that restart at `since` or stop with the scrape `until`."""
-        at = self._last_scrape(now) * self.system.scrape_seconds
-        scrape = min(self._last_scrape(now), until)
-        arrived = self._arrived(scrape * self.system.scrape_seconds)
+    def _measure(self, now: float, since: float) -> Signals:
+        """The signals with counters that restart at `since`."""
+        scrape = self._last_scrape(now)
+        at = scrape * self.system.scrape_seconds
+        arrived = self._arrived(at)
         started, ended = self._count(scrape)
         busy = started - ended
 
@@ -151,7 +149,7 @@ class SimulatedMetrics:
             service_seconds_p95=histogram_quantile(0.95, edges, service),
             busy=float(busy),
             queued=float(arrived - started),
-            in_system_60s=self._mean_in_system(at, since, until),
+            in_system_60s=self._mean_in_system(at, since),
             service_seconds_15s=self._mean_service(at - SHORT_WINDOW_SECONDS, scrape, since),
             completed_rate=self._completed_rate(at, scrape, since),
         )
@@ -180,18 +178,18 @@ class SimulatedMetrics:
         seconds = at - first * self.system.scrape_seconds
         return float(self._ends[first + 1 : scrape + 1].sum()) / seconds if seconds > 0 else 0.0
 
-    def _mean_in_system(self, at: float, since: float, until: int) -> float:
+    def _mean_in_system(self, at: float, since: float) -> float:
         """The mean over the scrapes of a minute, as by `avg_over_time`."""
         last = round(at / self.system.scrape_seconds)
         # The window is open on the left.
         first = min(max(0, self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1), last)
-        shown = np.minimum(np.arange(first, last + 1), until)
-        since_then = self._ends[shown[0] : shown[-1] + 1]
-        ended = self._count(shown[-1])[1] - int(since_then.sum()) + np.cumsum(since_then)
-        arrived = np.searchsorted(self.arrivals, shown * self.system.scrape_seconds, "right")
-        return float((arrived - ended[shown - shown[0]]).mean())
+        since_then = self._ends[first : last + 1]
+        ended = self._count(last)[1] - int(since_then.sum()) + np.cumsum(since_then)
+        scrapes = np.arange(first, last + 1) * self.system.scrape_seconds
+        arrived = np.searchsorted(self.arrivals, scrapes, "right")
+        return float((arrived - ended).mean())
 
-    def _busiest(self, now: float, since: float, until: int, busy: int, ready: int) -> float:
+    def _busiest(self, now: float, since: float, busy: int, ready: int) -> float:
         """The busiest replica's concurrent requests.
 
         With one queue, they are as if the gateway spread requests evenly: one of n replicas has
@@ -205,7 +203,7 @@ class SimulatedMetrics:
         first = self._scrape_before(
             scrape * self.system.scrape_seconds - LONG_WINDOW_SECONDS, since
         )
-        window = slice(first + 1, min(scrape, until) + 1)
+        window = slice(first + 1, scrape + 1)
         if self._most is not None:
             return float(self._most[window].max(initial=0))
         # Backwards from now, scrape by scrape.

@@ -13,26 +13,21 @@ from tidegate.lab.simulator.workload import Workload
 
 
 def simulated_service(system: System, workload: Workload, seed: int) -> SimulatedService:
-    """The service of a system, without replicas; the seed draws start-up times and random replicas."""
+    """The service of a system, without replicas; the seed draws start-up times."""
     # Not the stream that the requests were drawn from.
     random = np.random.default_rng((seed, 1))
-    arguments = (system.slots, system.startup_seconds, workload)
-    if system.dispatch == "queue":
-        return SimulatedService(*arguments, startup_cv=system.startup_cv, random=random)
-    return PerReplicaService(
-        *arguments, startup_cv=system.startup_cv, random=random, dispatch=system.dispatch
+    kind = SimulatedService if system.dispatch == "queue" else PerReplicaService
+    return kind(
+        *(system.slots, system.startup_seconds, workload),
+        startup_cv=system.startup_cv,
+        random=random,
     )
 
 
 @dataclass(slots=True)
 class PerReplicaService(SimulatedService):
-    """A service in which a request waits at the replica that it was sent to, while others may be idle.
+    """A service in which a request waits at the replica whose turn it was, while others may be idle."""
 
-    Attributes:
-        dispatch: `round-robin`, or `power-of-two`: the less loaded of two random replicas.
-    """
-
-    dispatch: str = "round-robin"
     _turn: int = 0
 
     def _serve(self, first: int, until: float, slowness: float) -> None:
@@ -49,7 +44,8 @@ class PerReplicaService(SimulatedService):
             arrival = self._arrivals[number]
             if arrival >= until:
                 break
-            slots = self._choose(replicas, arrival)
+            self._turn += 1
+            slots = replicas[self._turn % len(replicas)]
             start = max(arrival, slots[0])
             end = start + self._services[number] * slowness
             heapq.heapreplace(slots, end)
@@ -61,15 +57,3 @@ class PerReplicaService(SimulatedService):
             for free_at in slots
         ]
         heapq.heapify(self._free)
-
-    def _choose(self, replicas: list[list[float]], arrival: float) -> list[float]:
-        """The slots of the replica for a request."""
-        if self.dispatch == "round-robin":
-            self._turn += 1
-            return replicas[self._turn % len(replicas)]
-        one, other = (
-            replicas[int(self.random.random() * len(replicas))],
-            replicas[int(self.random.random() * len(replicas))],
-        )
-        # The work that is left is what the number of waiting requests stands for.
-        return min(one, other, key=lambda slots: sum(max(0.0, end - arrival) for end in slots))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 from tidegate.autoscaler.types import Bounds
 from tidegate.lab.simulator.families import OPERATING_POINTS
 
-Dispatch = Literal["queue", "round-robin", "power-of-two"]
+Dispatch = Literal["queue", "round-robin"]
 
-
-# A simulation of longer times, or of a wider spread, would not end or not fit into its arrays.
+# Above 0. A simulation of longer times, or of a wider spread, would not end or not fit into its arrays.
+LEAST: Final = 1e-6
 MAX_SECONDS: Final = 86_400.0
 MAX_VARIATION: Final = 100.0
 
@@ -48,8 +49,8 @@ class System:
         first_byte_share: when the first byte of a response is sent, as a fraction of its time in a slot;
             below 1 the objective is about that byte.
         startup_cv: coefficient of variation of the start-up time (lognormal); 0 is constant.
-        dispatch: `queue`: requests wait in one queue at the gateway; otherwise each goes to a replica at once
-            and waits there: `round-robin`, or `power-of-two`: the less loaded of two random ones.
+        dispatch: `queue`: requests wait in one queue at the gateway; `round-robin`: each goes to a replica in
+            turn at once, and waits there.
     """
 
     slots: int = 4
@@ -68,42 +69,36 @@ class System:
     dispatch: Dispatch = "queue"
 
     def __post_init__(self) -> None:
-        times = (
-            *(self.slo_seconds, self.startup_seconds, self.scrape_seconds),
-            *(kind.service_seconds for kind in self.kinds),
-        )
-        variations, bounds = (self.service_cv, self.startup_cv), self.bounds
-        known = get_args(Dispatch)
-        # `not … <=` is true of NaN as well.
-        wrong = {
-            "every kind of request needs a share and a service time above 0": not self.kinds
-            or any(kind.share <= 0 or kind.service_seconds <= 0 for kind in self.kinds),
-            f"the service's times and its objective must be at most {MAX_SECONDS:g} s": not all(
-                number <= MAX_SECONDS for number in times
-            ),
-            f"a cv must be at most {MAX_VARIATION:g}": not all(
-                cv <= MAX_VARIATION for cv in variations
-            ),
-            f"a cv cannot be negative, got {min(variations):g}": min(variations) < 0,
-            f"slots must be at least 1, got {self.slots:g}": self.slots < 1,
-            f"startup must be at least 0 s, got {self.startup_seconds:g}": self.startup_seconds < 0,
-            f"slo must be above 0 s, got {self.slo_seconds:g}": self.slo_seconds <= 0,
-            f"scrape must be above 0 s, got {self.scrape_seconds:g}": self.scrape_seconds <= 0,
-            f"min must be at least 0, got {bounds.min}": bounds.min < 0,
-            f"needs min ≤ start ≤ max, got {bounds.min}, {self.start}, {bounds.max}": (
-                bounds.clamp(self.start) != self.start or bounds.min > bounds.max
-            ),
-            f"unknown dispatch {self.dispatch!r}; known: {', '.join(known)}": (
-                self.dispatch not in known
-            ),
-            "the share to the first byte must be above 0 and at most 1, got"
-            f" {self.first_byte_share:g}": not 0 < self.first_byte_share <= 1,
-            "the first scrape must be within one interval of the start": (
-                not 0 <= self.scrape_phase_seconds < self.scrape_seconds
-            ),
+        numbers = {
+            "slots": (self.slots, 1.0, math.inf),
+            "startup": (self.startup_seconds, 0.0, MAX_SECONDS),
+            "slo": (self.slo_seconds, LEAST, MAX_SECONDS),
+            "scrape": (self.scrape_seconds, LEAST, MAX_SECONDS),
+            "a cv": (self.service_cv, 0.0, MAX_VARIATION),
+            "the cv of startup": (self.startup_cv, 0.0, MAX_VARIATION),
+            "the share to the first byte": (self.first_byte_share, LEAST, 1.0),
+            "min": (self.bounds.min, 0.0, math.inf),
         }
-        if found := next((text for text, is_wrong in wrong.items() if is_wrong), ""):
-            raise ValueError(found)
+        for kind in self.kinds:
+            numbers |= {
+                "the share of a kind": (kind.share, LEAST, math.inf),
+                "the service time": (kind.service_seconds, LEAST, MAX_SECONDS),
+            }
+            for name, (number, least, most) in numbers.items():
+                if not least <= number <= most:  # true of NaN as well
+                    raise ValueError(f"{name} must be from {least:g} to {most:g}, got {number:g}")
+        if not self.kinds:
+            raise ValueError("at least one kind of request is needed")
+        if not self.bounds.min <= self.start <= self.bounds.max:
+            raise ValueError(
+                f"needs min ≤ start ≤ max, got {self.bounds.min}, {self.start}, {self.bounds.max}"
+            )
+        if self.dispatch not in get_args(Dispatch):
+            raise ValueError(
+                f"unknown dispatch {self.dispatch!r}; known: {', '.join(get_args(Dispatch))}"
+            )
+        if not 0 <= self.scrape_phase_seconds < self.scrape_seconds:
+            raise ValueError("the first scrape must be within one interval of the start")
 
     @property
     def until(self) -> Literal["last_byte", "first_byte"]:

@@ -20,7 +20,7 @@ MAX_INTERVALS: Final = 1_000_000
 MAX_REQUESTS: Final = 20_000_000
 
 Floats = npt.NDArray[np.float64]
-BlackoutKind = Literal["missing", "nan", "frozen", "stopped", "reset"]
+BlackoutKind = Literal["missing", "nan", "frozen", "reset"]
 
 
 class TraceError(ValueError):
@@ -44,8 +44,7 @@ class Blackout:
         start: begin, in seconds.
         end: end, in seconds.
         kind: `missing` series; `nan` for each value; `frozen` at the last value, with a current time;
-            `stopped`: what is scraped stays as at `start`, so that rates fall to 0; `reset`: the counters
-            restart at `start`, so that rates begin at 0.
+            `reset`: the counters restart at `start`, so that rates begin at 0.
     """
 
     start: float

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -93,18 +93,6 @@ def test_changes_are_shown_alone_and_unchanged_ticks_are_merged(shown: Shown) ->
         "08:03:20             7 → 6: fewer",
         "08:03:25             6 → 5: fewer",
     ]
-
-
-@pytest.mark.parametrize(
-    ("minute", "level", "said"), [(2, "warn", True), (2, "info", False), (-20, "warn", False)]
-)
-def test_a_full_machine_is_said_below_the_decisions_of_that_time(
-    minute: int, level: Literal["warn", "info"], *, said: bool, shown: Shown
-) -> None:
-    busy, at_ns = "the processors of this machine were 99% busy", START_NS + minute * 60 * 10**9
-    fields = {"event": {"action": "processors"}}
-    full = make_event(ORIGIN, "stack", busy, unix_ns=at_ns, level=level, fields=fields)
-    assert (shown([*STORY, full])[-1] == f"08:02:00             {busy}") is said
 
 
 def test_the_requested_lines_are_shown_and_a_long_interval_is_read_to_its_begin(

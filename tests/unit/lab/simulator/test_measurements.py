@@ -107,19 +107,6 @@ def test_after_a_reset_rates_restart_and_recover() -> None:
     assert read(65.0, blackout).completed_rate == pytest.approx(10)
 
 
-def test_counters_that_stop_show_falling_rates_and_the_same_requests() -> None:
-    stopped = metrics(Blackout(60, 130, "stopped"))
-    seen = {now: stopped.read(now, ready=3, running=4, desired=5) for now in (71.0, 129.0, 131.0)}
-    assert seen[71.0].arrival_rate == pytest.approx(10 * 2 / 14, rel=0.1)
-    assert seen[71.0].arrival_rate_60s == pytest.approx(10 * 48 / 60, rel=0.1)
-    assert (seen[71.0].in_system, seen[71.0].in_system_60s) == (15, 15)
-    assert seen[71.0].age_seconds == 1.0
-    gone = seen[129.0]
-    assert (gone.arrival_rate_60s, gone.in_system, gone.service_seconds) == (0.0, 15, None)
-    # They were counted all the time.
-    assert seen[131.0] == metrics().read(131.0, ready=3, running=4, desired=5)
-
-
 def test_only_measured_values_can_freeze() -> None:
     seen = metrics(Blackout(0, 70, "frozen")).read(61.0, ready=1, running=1, desired=1)
     assert seen.arrival_rate is None

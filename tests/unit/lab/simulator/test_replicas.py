@@ -162,11 +162,6 @@ def test_signals_are_as_old_as_the_scrape_before_the_tick(phase: float, age: flo
     assert later.service_seconds == pytest.approx(0.2, rel=0.1)
 
 
-def test_a_first_scrape_after_the_second_is_refused() -> None:
-    with pytest.raises(ValueError, match="within one interval"):
-        System(scrape_seconds=2.0, scrape_phase_seconds=2.0)
-
-
 def test_requests_that_wait_at_the_end_are_served() -> None:
     system = System(bounds=Bounds(1, 5), start=1)
     run = simulate(lambda *_: keep(1), replace(STEADY, rates=np.full(30, 60.0)), system, seed=1)
@@ -194,18 +189,18 @@ def test_a_slow_dependency_holds_slots_only_while_it_is_slow() -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"slots": 0}, "slots must be at least 1"),
+        ({"slots": 0}, "slots must be from 1 to inf, got 0"),
         ({"start": 31}, "min ≤ start ≤ max"),
-        ({"bounds": Bounds(-1, 30)}, "min must be at least 0"),
-        ({"kinds": ()}, "a share and a service time"),
-        ({"slo_seconds": 0.0}, "slo must be above 0 s, got 0"),
-        ({"service_cv": -0.1}, "cv cannot be negative, got -0.1"),
-        ({"scrape_seconds": 0.0}, "scrape must be above 0 s"),
-        ({"startup_seconds": -1.0}, "startup"),
-        ({"slo_seconds": math.nan}, "at most 86400 s"),
-        ({"startup_seconds": math.inf}, "at most 86400 s"),
-        ({"kinds": (RequestKind(1.0, 1e300),)}, "at most 86400 s"),
-        ({"service_cv": 1e300}, "a cv must be at most 100"),
+        ({"bounds": Bounds(-1, 30)}, "min must be from 0"),
+        ({"kinds": ()}, "at least one kind"),
+        ({"kinds": (RequestKind(1.0, 0.2), RequestKind(0.0, 0.2))}, "the share of a kind"),
+        ({"kinds": (RequestKind(1.0, 1e300),)}, "the service time must be from 1e-06 to 86400"),
+        ({"slo_seconds": 0.0}, "slo must be"),
+        ({"slo_seconds": math.nan}, "slo must be"),
+        ({"service_cv": -0.1}, "cv must be from 0 to 100"),
+        ({"scrape_seconds": 0.0}, "scrape must be"),
+        ({"scrape_phase_seconds": 2.0}, "within one interval"),
+        ({"startup_seconds": math.inf}, "startup must be"),
     ],
 )
 def test_an_invalid_system_is_refused(wrong: dict[str, object], says: str) -> None:

@@ -50,7 +50,7 @@ def test_with_a_minimum_of_zero_an_idle_service_costs_nothing(tmp_path: Path) ->
     ("wrong", "says"),
     [
         (["--start", "31"], "min ≤ start ≤ max"),
-        (["--service-time", "0"], "service time above 0"),
+        (["--service-time", "0"], "the service time must be from"),
         (["--trace", "nowhere"], "unknown trace 'nowhere'"),
         (["--policy", "none"], "unknown policy 'none'"),
         (["--peak", "0"], "above 0"),

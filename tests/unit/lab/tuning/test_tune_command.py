@@ -103,7 +103,7 @@ def test_every_candidate_is_a_valid_policy() -> None:
         (("--trace", "nosuch.csv"), "nosuch.csv"),
         (("--trace", "steady", "--parts", "7"), "shorter than 600 s each"),
         (("--trace", "steady", "--policy", "nonsense"), "nonsense"),
-        (("--trace", "steady", "--service-time", "0"), "service time above 0"),
+        (("--trace", "steady", "--service-time", "0"), "the service time must be from"),
         (("--from-prometheus", "soon"), "soon"),
         (("--from-prometheus", "1h", "--prometheus", "http://127.0.0.1:9"), "cannot be reached"),
     ],
