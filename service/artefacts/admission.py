@@ -87,11 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         artefact = admit(options.path, options.copies, options.like, load_settings())
-    except OSError as error:
-        sys.stderr.write(f"{os_error_message(error)}\n")
-        return 1
-    except (ArtefactError, SettingsError) as error:
-        sys.stderr.write(f"{error}\n")
+    except (ArtefactError, SettingsError, OSError) as error:
+        sys.stderr.write(f"{os_error_message(error) if isinstance(error, OSError) else error}\n")
         return 1
     name, version = artefact.manifest.name, artefact.manifest.version
     admitted = {"path": str(artefact.path), "name": name, "version": version}

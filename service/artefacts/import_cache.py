@@ -35,7 +35,8 @@ async def find_model(path: Path, settings: Settings) -> Artefact:
     """
     artefacts = settings.stack.data_dir / "artefacts"
     if is_import_string(path):
-        path = await _import_code(str(path), artefacts, settings.service.app_dir)
+        arguments = (str(path), str(artefacts), str(settings.service.app_dir))
+        path = Path(await _run("import_predictor", *arguments))
     elif await asyncio.to_thread(path.is_file):
         path = await _import_file(path, artefacts)
     return await asyncio.to_thread(load, path)
@@ -48,26 +49,18 @@ async def _import_file(file: Path, artefacts: Path) -> Path:
         raise ArtefactError(f"{file} cannot be read: {error.strerror}") from error
     if await asyncio.to_thread(out.is_dir):
         return out
-    code, _, last = await _run("tidegate.service.artefacts.import_model", str(file), str(out))
-    if code:
-        start = f"{file} cannot be served: "
-        raise ArtefactError(start + (last or _exit_reason(code)).removeprefix(start))
+    await _run("import_model", str(file), str(out))
     return out
 
 
-async def _import_code(target: str, artefacts: Path, app_dir: Path) -> Path:
-    arguments = (target, str(artefacts), str(app_dir))
-    code, out, error = await _run("tidegate.service.artefacts.import_predictor", *arguments)
-    if code:
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        raise ArtefactError(error or f"model.path: {target}: the process that imports it {how}")
-    return Path(out)
+async def _run(module: str, *arguments: str) -> str:
+    """Run a module of this package in a process; returns the last line of its output.
 
-
-async def _run(module: str, *arguments: str) -> tuple[int, str, str]:
-    """Run a module in a process; returns its exit code, and the last line of its output and its errors."""
+    Raises:
+        ArtefactError: the last line of its errors, or how it ended.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", module, *arguments),
+        *(sys.executable, "-P", "-m", f"{__package__}.{module}", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -78,7 +71,10 @@ async def _run(module: str, *arguments: str) -> tuple[int, str, str]:
         process.kill()
         await process.wait()
         raise
-    return process.returncode or 0, _last_line(output), _last_line(errors)
+    if code := process.returncode:
+        ending = f"{arguments[0]} cannot be served: {_exit_reason(code)}"
+        raise ArtefactError(_last_line(errors) or ending)
+    return _last_line(output)
 
 
 def _last_line(output: bytes) -> str:
@@ -89,15 +85,11 @@ def _exit_reason(code: int) -> str:
     """Why a process without error output ended: SIGKILL comes from the kernel, for lack of memory."""
     if code == -signal.SIGKILL:
         return (
-            "its conversion was killed, most likely because there was too little memory for it: "
+            "the process that imports it was killed, most likely because there was too little memory for it: "
             "give it more, or convert it elsewhere (tidegate import-model) and serve that folder"
         )
-    if code < 0:
-        return (
-            f"the library that reads it crashed ({signal.Signals(-code).name}); the file may be damaged: "
-            "save the model again"
-        )
-    return f"its conversion ended with {code}"
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"the process that imports it ended with {how}: a library that reads it may have crashed"
 
 
 def rows_file(file: Path) -> Path:

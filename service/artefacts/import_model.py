@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.os_errors import os_error_message
-from tidegate.service.artefacts.formats import all_formats, format_of
+from tidegate.service.artefacts.formats import FORMATS, format_of
 from tidegate.service.artefacts.held_out import measure
 from tidegate.service.artefacts.import_cache import import_digest, rows_file, schema_file
 from tidegate.service.artefacts.import_report import report
@@ -175,7 +175,7 @@ def _with_missing(
 
 def _versions() -> dict[str, str]:
     """Versions of the packages of training, and of those that the formats have imported."""
-    packages = {each.estimators.package for each in all_formats() if each.estimators}
+    packages = {each.estimators.package for each in FORMATS if each.estimators}
     packages &= sys.modules.keys()
     return versions() | {name: sys.modules[name].__version__ for name in sorted(packages)}
 
@@ -196,18 +196,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         manifest = import_model(options.file, options.out)
-    except ArtefactError as error:
-        reason = " ".join(str(error).split())
+    except (ArtefactError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or "its conversion needs more memory than there is"
         sys.stderr.write(f"{options.file} cannot be served: {reason}\n")
         return 1
     except OSError as error:
         sys.stderr.write(f"{os_error_message(error)}\n")
-        return 1
-    except MemoryError as error:
-        sys.stderr.write(
-            f"{options.file} cannot be served: its conversion needs more memory than there is: "
-            f"{error or 'out of memory'}\n"
-        )
         return 1
     sys.stdout.write(report(manifest, options.out, rows_file(options.file)))
     return 0

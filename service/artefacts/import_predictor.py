@@ -151,11 +151,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with redirect_stdout(sys.stderr):
             out = import_predictor(target, Path(artefacts), Path(app_dir))
-    except (ArtefactError, BadReferenceError) as error:
-        sys.stderr.write(f"{' '.join(str(error).split())}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"{os_error_message(error)}\n")
+    except (ArtefactError, BadReferenceError, OSError) as error:
+        reason = os_error_message(error) if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"{' '.join(reason.split())}\n")
         return 1
     sys.stdout.write(f"{out}\n")
     return 0

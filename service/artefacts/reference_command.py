@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 from rich.table import Table
 
 from tidegate.monitoring.counting.reference import BadReferenceError, FeatureReference, Reference
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.atomic_files import atomic_file
-from tidegate.service.artefacts.table_files import read_rows
 from tidegate.service.artefacts.table_reference import Columns, table_reference
 from tidegate.terminal_console import Console
 
 _FEW_ROWS: Final = 1000
+_PARQUET: Final = (".parquet", ".pq")
 
 
 def run(file: Path, out: Path, columns: Columns, console: Console | None = None) -> int:
@@ -37,6 +38,30 @@ def run(file: Path, out: Path, columns: Columns, console: Console | None = None)
     _report(reference, columns, console)
     console.print(f"wrote {out}")
     return 0
+
+
+def read_rows(file: Path) -> pd.DataFrame:
+    """The rows of a Parquet file (`.parquet`), or of a CSV file with a header, which may be compressed.
+
+    Raises:
+        BadReferenceError: it is neither, or cannot be read.
+    """
+    try:
+        if file.name.lower().endswith(_PARQUET):
+            return pd.read_parquet(file, engine="pyarrow")
+        return pd.read_csv(file)
+    except OSError:
+        raise
+    except ImportError as error:
+        raise BadReferenceError(
+            f"{file} is Parquet, which needs pyarrow: pip install 'tidegate[parquet]'"
+        ) from error
+    # pandas and pyarrow raise errors of many types for a damaged file.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise BadReferenceError(
+            f"{file} cannot be read as {'Parquet' if file.suffix in _PARQUET else 'CSV'}: {reason}"
+        ) from error
 
 
 def _report(reference: Reference, columns: Columns, console: Console) -> None:

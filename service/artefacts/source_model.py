@@ -1,6 +1,6 @@
 """The contract between a format of model files and the import: one `FileFormat` a module of `formats`.
 
-A new format is one new module of that package with a `FORMAT`; nothing else names it.
+A new format is one new module of that package with a `FORMAT`, which `FORMATS` of the package names.
 """
 
 from __future__ import annotations
@@ -65,8 +65,6 @@ class FileFormat:
     """The name for people, such as `LightGBM`."""
     suffixes: tuple[str, ...]
     """The suffixes of its files, lower case."""
-    signatures: tuple[bytes, ...]
-    """What its files start with, to recognise one with another suffix."""
     accepts: str
     """What it accepts and how to write such a file, as part of a sentence."""
     open: Callable[[Path, ModelSchema], SourceModel]

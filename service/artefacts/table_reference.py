@@ -101,18 +101,14 @@ def _feature_names(table: pd.DataFrame, columns: Columns) -> list[str]:
 
 
 def _bins(name: str, column: pd.Series[Any]) -> FeatureReference:
-    if not column.notna().any():
+    if not _is_number(name, column):  # a column without values has none that is no number
+        return category_bins(name, _texts(column))
+    values = numbers(column)
+    if np.isnan(values).all():
         raise BadReferenceError(
-            f"column {name} has no value: name the features without it by --features"
+            f"column {name} has no finite number: name the features without it by --features"
         )
-    if _is_number(name, column):
-        values = numbers(column)
-        if np.isnan(values).all():
-            raise BadReferenceError(
-                f"column {name} has no finite number: name the features without it by --features"
-            )
-        return number_bins(name, values)
-    return category_bins(name, _texts(column))
+    return number_bins(name, values)
 
 
 def _is_number(name: str, column: pd.Series[Any]) -> bool:
@@ -121,24 +117,18 @@ def _is_number(name: str, column: pd.Series[Any]) -> bool:
     Raises:
         BadReferenceError: it has neither.
     """
-    if types.is_bool_dtype(column):
-        return False
     if types.is_integer_dtype(column) or types.is_float_dtype(column):
         return True
-    present = column.dropna()
-    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        found = "times, which always drift: use the hour or the weekday as a number, or"
-    else:
-        kinds = {type(value) for value in present}
-        if all(issubclass(kind, str | bool | np.bool_) for kind in kinds):
-            return False
-        if all(issubclass(kind, str | bool | int | float | np.generic) for kind in kinds):
-            return not any(issubclass(kind, str | bool) for kind in kinds)
-        if not np.isnan(numbers(present)).any():  # such as Decimal
-            return True
+    kinds = {type(value) for value in column.dropna()}
+    if all(issubclass(kind, str | bool | int | float | np.generic) for kind in kinds):
+        return not any(issubclass(kind, str | bool | np.bool_) for kind in kinds)
+    if np.isnan(numbers(column.dropna())).any():  # else such as Decimal
         names = " and ".join(sorted(kind.__name__ for kind in kinds))
-        found = f"values of type {names}, not numbers or texts:"
-    raise BadReferenceError(f"column {name} has {found} name the features without it by --features")
+        raise BadReferenceError(
+            f"column {name} has values of type {names}, not numbers or texts (a time's hour is one): change "
+            "it, or name the features without it by --features"
+        )
+    return True
 
 
 def _task(column: pd.Series[Any], columns: Columns) -> str:

@@ -116,17 +116,12 @@ def register(
             update_registered_converter(estimator, name, shape, convert, options=options)
 
 
-def refuse_objective(objective: str, supported: Set[str], *, ranks: bool) -> None:
-    """Refuse a booster whose objective is that of a ranking model, or none of the supported ones.
+def refuse_objective(objective: str, supported: Set[str]) -> None:
+    """Refuse a booster whose objective is none of the supported ones.
 
     Raises:
         ArtefactError: the text names those.
     """
-    if ranks:
-        raise ArtefactError(
-            f"its objective is {objective}: a ranking model's scores compare rows of one query only; "
-            'export it to ONNX and serve that with task = "values" in schema.toml'
-        )
     if objective not in supported:
         accepted = ", ".join(sorted(supported))
         raise ArtefactError(

@@ -26,36 +26,34 @@ def import_from(folder: Path) -> None:
 
 
 def find_predictor(target: str) -> Any:
-    """The class with this name, `package.module:Class`, or the instance, or what the function returns.
+    """The class with this name, `package.module:Class`.
 
     Raises:
-        ArtefactError: it cannot be imported, needs arguments, or has no `predict`.
+        ArtefactError: it cannot be imported, is no class, needs arguments, or has no `predict`.
     """
     try:
         found: Any = load_attribute(target, "a predictor", EXAMPLE, suggest=_predicts)
     except LoadError as error:
         raise ArtefactError(f"model.path: {error}") from error
-    if inspect.isclass(found):
-        _refuse_arguments(target, found, "class")
-    elif not _predicts(found) and callable(found):
-        _refuse_arguments(target, found, "function")
-        found = _call(found, f"the function {target}")
-    if not _predicts(found):
+    if not inspect.isclass(found) or not _predicts(found):
         raise ArtefactError(
-            f"model.path: {target} {_kind(found)} has no method `predict`: define predict(rows), which "
-            "returns a list with one result for each row"
+            f"model.path: {target} should be a class with a method `predict`: define predict(self, rows), "
+            "which returns a list with one result for each row"
+        )
+    if needed := required_arguments(found):
+        raise ArtefactError(
+            f"model.path: {target} needs arguments ({', '.join(needed)}): give them defaults"
         )
     return found
 
 
 def load_predictor(target: str) -> Any:
-    """The predictor, after its `load()` if it has one.
+    """An instance of the class, after its `load()` if it has one.
 
     Raises:
         ArtefactError: it cannot be found, created or loaded.
     """
-    found = find_predictor(target)
-    predictor = _call(found, f"the constructor of {target}") if inspect.isclass(found) else found
+    predictor = _call(find_predictor(target), f"the constructor of {target}")
     predict = predictor.predict
     if inspect.iscoroutinefunction(predict):
         raise ArtefactError(
@@ -67,15 +65,8 @@ def load_predictor(target: str) -> Any:
             f"model.path: predict of {target} needs the arguments {', '.join(needed)}; it gets one, "
             "the list of rows"
         )
-    load = getattr(predictor, "load", None)
-    if load is None:
-        return predictor
-    if not callable(load) or required_arguments(load):
-        raise ArtefactError(
-            f"model.path: `load` of {target} should be a method without arguments: it is called once "
-            "before the first predict"
-        )
-    _call(load, f"load() of {target}")
+    if (load := getattr(predictor, "load", None)) is not None:
+        _call(load, f"load() of {target}")
     return predictor
 
 
@@ -101,18 +92,6 @@ def own_modules(target: str, app_dir: Path) -> dict[str, Path]:
 
 def _predicts(found: Any) -> bool:
     return callable(getattr(found, "predict", None))
-
-
-def _kind(found: Any) -> str:
-    return "" if inspect.isclass(found) else f"(of type {type(found).__name__})"
-
-
-def _refuse_arguments(target: str, found: Any, what: str) -> None:
-    if needed := required_arguments(found):
-        raise ArtefactError(
-            f"model.path: the {what} {target} needs arguments ({', '.join(needed)}): give them defaults, "
-            "or name a function without arguments that returns the predictor"
-        )
 
 
 def _call(function: Any, name: str) -> Any:

@@ -104,9 +104,7 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
 
 def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> None:
     """Refuse what the converter writes a different model for, or cannot write."""
-    kind = objective[0]
-    ranks = kind in {"lambdarank", "rank_xendcg"}
-    refuse_objective(kind or "custom", CLASSIFICATION | REGRESSION, ranks=ranks)
+    refuse_objective(objective[0] or "custom", CLASSIFICATION | REGRESSION)
     for reason, found in (
         ("objective has sqrt (reg_sqrt)", "sqrt" in objective),
         (
@@ -157,7 +155,6 @@ def _nodes(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
 FORMAT = FileFormat(
     title="LightGBM",
     suffixes=(".txt",),
-    signatures=(b"tree\n",),
     accepts="a Booster, by save_model to .txt, or an LGBM estimator, by joblib.dump to .joblib",
     open=open_file,
     estimators=Estimators("lightgbm", adopt, register),

@@ -251,7 +251,6 @@ def _are_probabilities(answer: npt.NDArray[Any]) -> bool:
 FORMAT = FileFormat(
     title="ONNX",
     suffixes=(".onnx",),
-    signatures=(b"\x08",),
     accepts="a model of any framework, as .onnx",
     open=open_file,
     original="",  # the artefact's graph is the model

@@ -6,7 +6,7 @@ A joblib file is a pickle: loading one runs the code in it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,12 @@ def describe(model: Any, schema: ModelSchema = ModelSchema()) -> SourceModel:
     Raises:
         ArtefactError: it is no regressor or classifier with probabilities that has one answer per row.
     """
-    from tidegate.service.artefacts.formats import all_formats
-    from tidegate.service.artefacts.sklearn_parts import parts_of
+    from tidegate.service.artefacts.formats import FORMATS
 
-    own = {each.estimators.package: each.estimators for each in all_formats() if each.estimators}
+    own = {each.estimators.package: each.estimators for each in FORMATS if each.estimators}
     if found := own.get(_package(model)):
         return found.adopt(model, schema)
-    foreign = own.keys() & {_package(part) for part in parts_of(model)}
+    foreign = own.keys() & {_package(part) for part in _parts_of(model)}
     for package in foreign:
         own[package].register()
     return _sklearn_model(model, schema, foreign=bool(foreign))
@@ -51,15 +50,14 @@ def describe(model: Any, schema: ModelSchema = ModelSchema()) -> SourceModel:
 def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceModel:
     from sklearn.base import is_regressor
 
-    from tidegate.service.artefacts import sklearn_parts
     from tidegate.service.artefacts.onnx_export import as_table, classes_of, convert
     from tidegate.service.artefacts.synthetic_rows import random_rows
 
     regressor = hasattr(model, "get_params") and is_regressor(model)
     if not regressor and not isinstance(getattr(model, "classes_", None), list):
         classes = classes_of(model)
-    columns = sklearn_parts.takes_named_columns(model)
-    features = sklearn_parts.features_of(model)
+    columns = _takes_named_columns(model)
+    features = _features_of(model)
     is_named = hasattr(model, "feature_names_in_")
 
     def inputs(features: Sequence[Feature], matrix: Matrix) -> Any:
@@ -86,7 +84,7 @@ def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceM
         to_onnx=lambda features: convert(model, features, columns=columns, foreign=foreign),
         predict=predict,
         labels=None if regressor else labels,
-        spread=sklearn_parts.spread_of(model, len(features)),
+        spread=_spread_of(model, len(features)),
         named=is_named,
         # Whether it does is known by trying: an imputer accepts them for a model that does not.
         takes_missing=not columns,
@@ -119,16 +117,14 @@ def load(file: Path) -> Any:
             f"it needs the package {package}, which is not installed here: pip install {package}, or if "
             "it is a module of yours, put its folder on PYTHONPATH"
         ) from error
-    except AttributeError as error:
-        raise ArtefactError(
-            f"joblib cannot load it: {error}: a class or function in it must be in a module that can be "
-            "imported, not in the script that saved it"
-        ) from error
     except OSError:
         raise
-    # A pickle can raise any exception.
+    # A pickle can raise any exception, and AttributeError for a class of the script that saved it.
     except Exception as error:
-        raise ArtefactError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
+        raise ArtefactError(
+            f"joblib cannot load it: {type(error).__name__}: {error}: its classes and functions must be in "
+            "modules that can be imported, and the file complete"
+        ) from error
 
 
 def _package(model: Any) -> str:
@@ -153,11 +149,86 @@ def _name(model: Any) -> str:
     return f"{type(model).__name__} of " + ", ".join(type(step).__name__ for _, step in steps)
 
 
+def _feature_names(model: Any) -> tuple[str, ...]:
+    """The feature names that it was fitted with; f0, f1, … without names.
+
+    Raises:
+        ArtefactError: it does not state its number of features.
+    """
+    named = getattr(model, "feature_names_in_", None)
+    if named is not None:
+        return tuple(str(name) for name in named)
+    count = getattr(model, "n_features_in_", None)
+    if count is None:
+        raise ArtefactError(f"{type(model).__name__} does not state its number of features")
+    return tuple(f"f{i}" for i in range(count))
+
+
+def _parts_of(model: Any) -> Iterator[Any]:
+    """A model and all fitted estimators in it: pipeline steps, transformers, ensemble members."""
+    yield model
+    candidates: list[Any] = []
+    for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_"):
+        candidates += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
+    candidates += [
+        getattr(model, name, None)
+        for name in ("estimator", "estimator_", "best_estimator_", "regressor_")
+    ]
+    for part in candidates:
+        if hasattr(part, "get_params"):
+            yield from _parts_of(part)
+
+
+def _takes_named_columns(model: Any) -> bool:
+    """Whether it selects columns by name, so that it needs a table instead of a matrix."""
+    return any(
+        isinstance(column, str)
+        for part in _parts_of(model)
+        for _, _, columns in getattr(part, "transformers_", [])
+        if not isinstance(columns, slice)
+        for column in np.ravel(columns)
+    )
+
+
+def _learned_categories(model: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The categories that its encoders learned, by column name."""
+    for part in _parts_of(model):
+        for _, transformer, columns in getattr(part, "transformers_", []):
+            encoders = [step for step in _parts_of(transformer) if hasattr(step, "categories_")]
+            if not encoders:
+                continue
+            names = [columns] if isinstance(columns, str) else list(columns)
+            for name, values in zip(names, encoders[0].categories_, strict=True):
+                if any(isinstance(value, str) for value in values):
+                    yield str(name), tuple(str(v) for v in values if isinstance(v, str))
+
+
+def _features_of(model: Any) -> tuple[Feature, ...]:
+    """Its features, with the categories that its encoders learned.
+
+    Raises:
+        ArtefactError: it does not state its number of features.
+    """
+    categories = dict(_learned_categories(model))
+    return tuple(
+        Feature(name=name, kind="category", categories=categories[name])
+        if name in categories
+        else Feature(name=name)
+        for name in _feature_names(model)
+    )
+
+
+def _spread_of(model: Any, width: int) -> tuple[Any, Any] | None:
+    """The mean and the standard deviation of each feature, if a part scales all of them; else None."""
+    for part in _parts_of(model):
+        if getattr(part, "mean_", np.empty(0)).shape == (width,) and hasattr(part, "scale_"):
+            return part.mean_, part.scale_
+    return None
+
+
 FORMAT = FileFormat(
     title="scikit-learn",
     suffixes=(".joblib", ".pkl", ".pickle"),
-    # pickle; joblib's compressions: zlib, gzip, bzip2, xz
-    signatures=(b"\x80", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"\x1f\x8b", b"BZh", b"\xfd7zXZ"),
     accepts="a fitted classifier, regressor or pipeline, by joblib.dump to .joblib",
     open=open_file,
     original="model.joblib",  # retraining fits it again

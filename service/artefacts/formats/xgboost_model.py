@@ -151,8 +151,7 @@ def _refuse_unsupported(objective: str, learner: dict[str, Any]) -> None:
         raise ArtefactError(
             "it predicts several values per row: train one model per value, and serve each"
         )
-    ranks = objective.startswith("rank:")
-    refuse_objective(objective, CLASSIFICATION | REGRESSION, ranks=ranks)
+    refuse_objective(objective, CLASSIFICATION | REGRESSION)
 
 
 def _categories(booster: Any, types: Sequence[str] | None) -> dict[int, Sequence[object]]:
@@ -179,7 +178,6 @@ def _decoded(encoding: dict[str, list[int]]) -> list[object]:
 FORMAT = FileFormat(
     title="XGBoost",
     suffixes=(".json", ".ubj"),
-    signatures=(b'{"learner"', b"{L"),
     accepts="a Booster, by save_model to .json or .ubj, or an XGB estimator, by joblib.dump to .joblib",
     open=open_file,
     estimators=Estimators("xgboost", adopt, register),

@@ -99,16 +99,9 @@ def _shown(values: list[Any], wrong: npt.NDArray[np.bool_]) -> str:
 
 
 def _got_instead(values: list[Any]) -> str:
-    """The shape of the first instance, as far as its lists are even."""
-    level, shape = [values[0]], []
-    while level and set(map(type, level)) == {list}:
-        lengths = set(map(len, level))
-        if len(lengths) > 1:
-            return "lists of different lengths"
-        shape.append(lengths.pop())
-        level = list(chain.from_iterable(level))
-    if any(isinstance(value, list) for value in level):
-        return "values and lists mixed"
-    if not shape:
-        return format_value(values[0])
-    return f"shape {shape}"
+    """The shape of the first instance, if its lists have one."""
+    try:
+        shape = np.shape(values[0])
+    except ValueError:
+        return "lists of different lengths, or values among lists"
+    return f"shape {list(shape)}" if shape else format_value(values[0])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +15,6 @@ import pytest
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from support.samples.candidate_models import make_candidate
-from tidegate.monitoring.feedback.prediction_ids import PredictionIds, model_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 
 pytestmark = pytest.mark.e2e
@@ -86,16 +83,6 @@ def test_a_model_is_deployed_under_load_and_no_request_fails(
     }
     with running(tmp_path, artefact, **settings) as stack:
         assert versions(stack) == [("ready", before)] * 2
-        pids = {replica["pid"] for replica in stack.status()["replicas"]}
-
-        broken = tmp_path / "broken"
-        shutil.copytree(candidate, broken)
-        (broken / "model.onnx").write_bytes(b"another graph")
-        refused = stack.run("tidegate", "deploy", str(broken))
-        assert refused.returncode == 2, refused.stdout + refused.stderr
-        assert "is not the file that manifest.json names" in refused.stderr.replace("\n", " ")
-        assert {replica["pid"] for replica in stack.status()["replicas"]} == pids
-
         body = json.dumps({"instances": instances(artefact)[:3]}).encode()
         unlabelled = stack.send("/predict", body).body["predictions"]
 
@@ -117,26 +104,18 @@ def test_a_model_is_deployed_under_load_and_no_request_fails(
         )
         assert events[0]["tidegate"]["model"]["version"] == after
         check_labels_of_the_previous_version_are_accepted(stack, unlabelled, before)
-        check_labels_of_another_model_are_refused(stack, after)
-        page, errors = report(stack, tmp_path)
+        page = report(stack, tmp_path)
         assert f"<h1>flights {after}</h1>" in page
-        assert "served by the running stack" in page
-        assert "answers now" not in page + errors
     # Without the stack, only the store has the deployment.
-    page, errors = report(stack, tmp_path)
-    assert f"<h1>flights {before}</h1>" in page
-    assert f"version {after} answers now, but the report is on flights {before}" in errors
-    page, errors = report(stack, tmp_path, "--model", str(candidate))
-    assert f"<h1>flights {after}</h1>" in page
-    assert "answers now" not in page + errors
+    assert f"<h1>flights {before}</h1>" in report(stack, tmp_path)
 
 
-def report(stack: Stack, folder: Path, *arguments: str) -> tuple[str, str]:
-    """The page, and the output on stderr."""
+def report(stack: Stack, folder: Path) -> str:
+    """The page of the report."""
     out = folder / "model.html"
-    done = stack.run("tidegate", "monitor", "report", "--out", str(out), *arguments)
+    done = stack.run("tidegate", "monitor", "report", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
-    return out.read_text(encoding="utf-8"), done.stderr
+    return out.read_text(encoding="utf-8")
 
 
 def check_labels_of_the_previous_version_are_accepted(
@@ -164,31 +143,12 @@ def check_labels_of_the_previous_version_are_accepted(
     )
 
 
-def check_labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
-    key = (stack.settings.stack.data_dir / "prediction.key").read_bytes().strip()
-    another = PredictionIds(key, version, model_digest(["wine", "late", "on_time"]))
-    (prediction_id,) = another.make(
-        time.time_ns() // 1000, ("0" * 31 + "1", "0" * 16), ["0"], [0.9]
-    )
-    outcomes = [{"prediction_id": prediction_id, "label": "late"}]
-    refused = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
-    assert (refused.status, refused.body["detail"][0]["type"]) == (404, "foreign_version")
-    counted = 'sum(ml_feedback_refused_total{reason="foreign_version"})'
-    eventually(
-        lambda: (value := stack.query(counted)) and float(value[0]["value"][1]) == 1,
-        "it is counted with its reason",
-    )
-
-
 def test_retained_rows_and_their_labels_make_a_candidate_that_is_deployed(
     tmp_path: Path, artefact: Path, store_settings: dict[str, Any]
 ) -> None:
     rows = instances(artefact)
     out = tmp_path / "flights-next"
     with running(tmp_path, artefact, store=store_settings, drift={"keep_rows_share": 1.0}) as stack:
-        without_rows = stack.run("tidegate", "retrain", "--since", "1h", "--out", str(out))
-        assert without_rows.returncode == 2
-        assert "no rows are stored" in without_rows.stderr.replace("\n", " ")
         for start in range(0, 500, 25):
             part = rows[start : start + 25]
             response = stack.send("/predict", json.dumps({"instances": part}).encode())

@@ -6,30 +6,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import joblib
-import numpy as np
 import orjson
 import pytest
-from sklearn.linear_model import LogisticRegression
 
-from support.samples.served_models import (
-    write_image_classifier,
-    write_regressor,
-    write_tensor_model,
-)
+from support.samples.served_models import write_image_classifier, write_regressor
 from tidegate.service.artefacts import admission
 from tidegate.service.artefacts.admission import admit, contract_differences
-from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import MANIFEST, ONNX, Artefact, ArtefactError, Manifest
 from tidegate.service.model.features import Feature
 from tidegate.service.model.loaded_model import open_predictor
-from tidegate.service.model.signature import Target
+from tidegate.service.model.signature import Signature, Target
+from tidegate.service.model.tensor_spec import TensorSpec
 from tidegate.settings import Settings
-
-
-def changed(flights: Artefact, **changes: Any) -> Any:
-    return flights.manifest.model_copy(update=changes)
 
 
 def test_a_complete_artefact_is_copied_once_and_the_copy_is_retained(
@@ -77,40 +66,14 @@ def test_an_artefact_that_cannot_be_loaded_is_refused(
     assert not (tmp_path / "copies").exists()
 
 
-def test_an_artefact_with_other_features_is_refused(flights: Artefact, tmp_path: Path) -> None:
-    x = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
-    joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
-    import_model(tmp_path / "small.joblib", tmp_path / "small")
+def test_an_artefact_that_does_not_fit_the_served_one_is_refused(
+    flights: Artefact, tmp_path: Path
+) -> None:
+    write_regressor(tmp_path / "other")
     settings = Settings(stack={"data_dir": tmp_path})
     with pytest.raises(ArtefactError, match="does not accept the same requests: it lacks carrier"):
-        admit(tmp_path / "small", tmp_path / "copies", flights.path, settings)
+        admit(tmp_path / "other", tmp_path / "copies", flights.path, settings)
     assert not (tmp_path / "copies").exists()
-
-
-def test_differences_that_a_client_would_notice_are_reported(flights: Artefact) -> None:
-    current = flights.manifest
-    first, *others = current.features
-    assert first.kind == "category"
-    assert contract_differences(current, current) == ""
-    assert (
-        contract_differences(current, changed(flights, features=tuple(reversed(current.features))))
-        == ""
-    )
-    fewer = changed(flights, features=(*others, Feature(name="colour")))
-    assert contract_differences(current, fewer) == "it lacks carrier; it also requires colour"
-    number = changed(flights, features=(Feature(name="carrier"), *others))
-    assert contract_differences(current, number) == "carrier is of kind number, not category"
-    fewer_categories = first.model_copy(update={"categories": first.categories[1:]})
-    assert contract_differences(
-        current, changed(flights, features=(fewer_categories, *others))
-    ) == (f"carrier no longer accepts {first.categories[0]}")
-    required = tuple(feature.model_copy(update={"missing": False}) for feature in current.features)
-    assert "temp may no longer be missing" in contract_differences(
-        current, changed(flights, features=required)
-    )
-    assert contract_differences(current, changed(flights, classes=("a", "b"))) == (
-        "its classes are a, b, not late, on_time"
-    )
 
 
 def test_the_command_prints_the_artefact_or_the_reason_of_its_refusal(
@@ -128,49 +91,64 @@ def test_the_command_prints_the_artefact_or_the_reason_of_its_refusal(
     assert b"there is no model at" in capfdbinary.readouterr().err
 
 
-def test_a_regressor_is_replaced_by_one_of_the_same_target_alone(tmp_path: Path) -> None:
-    current = write_regressor(tmp_path / "current")
-    assert contract_differences(current, write_regressor(tmp_path / "next", seed=1)) == ""
-    other = write_regressor(tmp_path / "other", target=Target(name="weight", unit="kg"))
-    assert contract_differences(current, other) == (
-        "it predicts weight [kg], not progression [points]"
-    )
-    admit(
-        tmp_path / "next",
-        tmp_path / "copies",
-        tmp_path / "current",
-        Settings(stack={"data_dir": tmp_path}),
-    )
+CITY = Feature(name="city", kind="category", categories=("Kyiv", "Lviv"))
+SIZE = Feature(name="size", missing=True)
+LABELS = Signature(features=(CITY, SIZE), classes=("no", "yes"))
+PRICE = Signature(task="regression", features=(SIZE,), target=Target(name="price", unit="EUR"))
+IMAGE = TensorSpec(name="image", datatype="FP32", shape=(-1, 2, 3))
+MEAN = TensorSpec(name="mean", datatype="FP32", shape=(-1, 2))
+SCENE = Signature(task="values", input="tensors", tensors=(IMAGE,), outputs=(MEAN,))
 
 
-def test_a_classifier_is_not_replaced_by_a_regressor(flights: Artefact, tmp_path: Path) -> None:
-    regressor = write_regressor(tmp_path / "regressor")
-    found = contract_differences(flights.manifest, regressor)
-    assert found.endswith("; its task is regression, not classification")
+def of(spec: Any, **fields: Any) -> Any:
+    """A copy with other fields."""
+    return spec.model_copy(update=fields)
 
 
-def test_tensors_that_a_client_would_have_to_change_are_reported(tmp_path: Path) -> None:
-    current = write_tensor_model(tmp_path / "model")
-    image, tokens, *others = current.tensors
-    wider = image.model_copy(update={"shape": (-1, -1, -1)})
-    assert contract_differences(current, replaced(current, tensors=(tokens, wider, *others))) == ""
-    assert contract_differences(replaced(current, tensors=(wider,)), current) == (
-        "it also requires flag; it also requires name; it also requires tokens; "
-        "image is FP32 of shape [2, 3], not FP32 of shape [any, any]"
-    )
-    fewer = replaced(current, tensors=tuple(others), outputs=current.outputs[1:])
-    assert contract_differences(current, fewer) == (
-        "it lacks the input image; it lacks the input tokens; it lacks the output mean"
-    )
-    mean = current.outputs[0].model_copy(update={"datatype": "FP64"})
-    assert contract_differences(
-        current, replaced(current, outputs=(mean, *current.outputs[1:]))
-    ) == ("its output mean is FP64 of shape [2], not FP32 of shape [2]")
-
-
-def replaced(manifest: Manifest, **fields: Any) -> Manifest:
-    """A manifest with other fields."""
-    return manifest.model_copy(update=fields)
+@pytest.mark.parametrize(
+    ("current", "fields", "differences"),
+    [
+        (LABELS, {}, ""),
+        (LABELS, {"features": (SIZE, CITY), "classes": ("yes", "no")}, ""),
+        (LABELS, {"features": (of(CITY, categories=("Kyiv", "Lviv", "Odesa")), SIZE)}, ""),
+        (
+            LABELS,
+            {"features": (SIZE, Feature(name="colour"))},
+            "it lacks city; it also requires colour",
+        ),
+        (
+            LABELS,
+            {"features": (Feature(name="city"), SIZE)},
+            "city is of kind number, not category",
+        ),
+        (
+            LABELS,
+            {"features": (of(CITY, categories=("Kyiv",)), SIZE)},
+            "city no longer accepts Lviv",
+        ),
+        (LABELS, {"features": (CITY, of(SIZE, missing=False))}, "size may no longer be missing"),
+        (LABELS, {"classes": ("a", "b")}, "its classes are a, b, not no, yes"),
+        (LABELS, {"task": "regression"}, "its task is regression, not classification"),
+        (PRICE, {"target": Target(name="rent")}, "it predicts rent, not price [EUR]"),
+        (SCENE, {"tensors": (of(IMAGE, shape=(-1, -1, -1)),)}, ""),
+        (
+            SCENE,
+            {"tensors": (of(IMAGE, shape=(-1, 2, 4)), of(MEAN, name="flag"))},
+            "it also requires flag; image is FP32 of shape [2, 4], not FP32 of shape [2, 3]",
+        ),
+        (
+            SCENE,
+            {"tensors": (), "outputs": (of(MEAN, datatype="FP64"),)},
+            "it lacks the input image; its output mean is FP64 of shape [2], not FP32 of shape [2]",
+        ),
+        (SCENE, {"outputs": ()}, "it lacks the output mean"),
+    ],
+)
+def test_differences_that_a_client_would_notice_are_reported(
+    current: Signature, fields: dict[str, Any], differences: str
+) -> None:
+    served = Manifest(name="m", version="1", inputs="", files={}, **dict(current))
+    assert contract_differences(served, of(served, **fields)) == differences
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ def test_more_rows_than_a_request_may_have_are_read(tmp_path: Path) -> None:
             r"does not fit the model: 5000\.size: Input should be a number, got 'big'",
         ),
         ('size\n"1\n', "is not a readable CSV file"),
-        ("", "is not a readable CSV file"),
         ("target\n1\n", "has no column size"),
+        ("size\n", "has no rows"),
         (
             "size\n" + "1\n" * 5000 + "1e39\n",
             r"does not fit the model: .*904\.size: .*32-bit number.* \(counted from row 4096\)",

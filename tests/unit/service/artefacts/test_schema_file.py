@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.checkout import ROOT
-from tidegate.service.artefacts.formats import all_formats, lightgbm_model, xgboost_model
-from tidegate.service.artefacts.import_cache import import_digest, schema_file
+from tidegate.service.artefacts.formats import FORMATS, lightgbm_model, xgboost_model
+from tidegate.service.artefacts.import_cache import schema_file
 from tidegate.service.artefacts.schema_file import FeatureSchema, ModelSchema, read_schema
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature
@@ -25,39 +25,22 @@ def test_the_file_of_the_same_name_wins_over_the_one_of_the_folder(tmp_path: Pat
     assert read_schema(model).task == "regression"
 
 
-def test_an_edited_schema_gives_another_artefact(tmp_path: Path) -> None:
-    model = tmp_path / "wine.onnx"
-    model.write_bytes(b"one")
-    digests = [import_digest(model)]
-    for text in ('task = "values"\n', 'task = "regression"\n'):
-        (tmp_path / "schema.toml").write_text(text)
-        digests.append(import_digest(model))
-    assert len(set(digests)) == 3
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("task = values", "is not valid TOML"),
         ('tsak = "values"', "unknown key `tsak`; expected task, classes, activation"),
         ('task = "ranking"', "`task`: Input should be 'classification', 'regression' or 'values'"),
-        ('classes = "a"', "`classes`: Input should be a valid list"),
         ('classes = ["a"]', "`classes`: List should have at least 2 items"),
         ('classes = ["a", "a"]', "two `classes` have the same name"),
-        ("classes = [1.5, 2]", "`classes.0"),
-        ('activation = "relu"\nclasses = ["a", "b"]', "`activation`: Input should be 'softmax'"),
         ('activation = "softmax"', "`activation` needs `classes`"),
         ('task = "regression"\nclasses = ["a", "b"]', "are of the task classification, not regression"),
         ('[target]\nnmae = "x"', "unknown key `target.nmae`; expected name, unit, description"),
-        ('[target]\nname = ""', "`target.name`: String should have at least 1 character"),
-        ('[[features]]\nunit = "m"', "`features.0.name`: Field required"),
         (
             '[[features]]\nname = "a"\nmin = 0',
             "unknown key `features.0.min`; expected name, kind, minimum, maximum, categories",
         ),
-        ('[[features]]\nname = "a"\nminimum = "0"', "`features.0.minimum`: Input should be a valid number"),
         ('[[features]]\nname = "a"\nminimum = true', "`features.0.minimum`"),
-        ('[[features]]\nname = "a"\nmissing = 1', "`features.0.missing`: Input should be a valid boolean"),
         (
             '[[features]]\nname = "a"\nminimum = 2\nmaximum = 1',
             "`features.0`: `minimum` 2 is above `maximum` 1",
@@ -104,7 +87,7 @@ def test_every_key_and_every_kind_is_in_the_reference() -> None:
     keys += [f"target.{name}" for name in Target.model_fields]
     keys += [f"features.{name}" for name in FeatureSchema.model_fields]
     assert [key for key in keys if f"`{key}`" not in page] == []
-    for kind in all_formats():
+    for kind in FORMATS:
         assert [kind.title, *kind.suffixes] == [
             text for text in (kind.title, *kind.suffixes) if text in page
         ]

@@ -68,12 +68,6 @@ class Objects:
     def predict(self, rows):
         return [object() for row in rows]
 
-
-echo = Echo()
-
-
-def made():
-    return Delay()
 '''
 
 
@@ -142,7 +136,7 @@ async def test_a_failure_is_a_500_with_a_sentence_without_the_body(
 
 async def test_labels_pairs_and_dicts_are_answers_of_a_classifier(serve: Serve, code: Path) -> None:
     answers = ["late", ["on_time", 0.75], {"late": 0.9, "on_time": 0.1}]
-    async with serving(serve, code, "made") as served:
+    async with serving(serve, code, "Delay") as served:
         status, body = await post(served, *({"answer": answer} for answer in answers))
         assert status == 200, body
         assert [(one["label"], one["probability"]) for one in body["predictions"]] == [
@@ -159,7 +153,7 @@ async def test_labels_pairs_and_dicts_are_answers_of_a_classifier(serve: Serve, 
 
 async def test_any_json_is_answered_as_it_was_returned(serve: Serve, code: Path) -> None:
     rows = [{"a": [1, {"b": None}]}, {}, {"text": "\u00e9\n"}]
-    async with serving(serve, code, "echo") as served:
+    async with serving(serve, code, "Echo") as served:
         status, body = await post(served, *rows)
         assert status == 200
         assert [one["values"] for one in body["predictions"]] == rows
@@ -167,7 +161,7 @@ async def test_any_json_is_answered_as_it_was_returned(serve: Serve, code: Path)
         response = await served.client.get("/openapi.json")
         assert response.status_code == 200
         infer = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}
-        response = await served.client.post("/v2/models/echo/infer", json=infer)
+        response = await served.client.post("/v2/models/Echo/infer", json=infer)
         assert (response.status_code, "POST them to /predict" in response.text) == (400, True)
     async with serving(serve, code, "Objects") as served:
         status, body = await post(served, {})

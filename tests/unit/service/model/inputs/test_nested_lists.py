@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tidegate.service.model.inputs.nested_lists import NotATensorError, describe, nested_array
+from tidegate.service.model.inputs.nested_lists import NotATensorError, nested_array
 from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, TensorSpec
 
 FINITE = {"allow_nan": False, "allow_infinity": False}
@@ -72,15 +72,3 @@ def test_any_json_is_an_array_of_the_spec_or_refused(
     assert found.dtype == DTYPES[spec.datatype]
     assert found.ndim == len(spec.shape)
     assert found.tolist() == pytest.approx(values, rel=1e-3) or found.ndim > 1
-
-
-@pytest.mark.parametrize(
-    ("shape", "text"),
-    [
-        ((-1,), "one FP32 value"),
-        ((-1, 1), "FP32 of shape [1]"),
-        ((-1, -1, 4), "FP32 of shape [any, 4]"),
-    ],
-)
-def test_a_spec_is_described_without_its_rows(shape: tuple[int, ...], text: str) -> None:
-    assert describe(TensorSpec(name="x", datatype="FP32", shape=shape)) == text
