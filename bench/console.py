@@ -20,7 +20,6 @@ import math
 import os
 import random
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -40,6 +39,7 @@ import httpx
 import orjson
 
 from bench.collector import make_request_event
+from bench.engines.engine import free_ports
 from bench.results import result, save, table
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.sloq.parameters import SloqParameters
@@ -86,6 +86,7 @@ SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
 FIRST: Final = 5
 SEARCH_MS, SEARCHED = 100.0, 1_000_000
 ORIGIN: Final = Origin("flights", "0.1.0", "bench", "flights-1", "bench")
+FIRST_PORT: Final = 26_000
 
 
 def events(count: int, start_ns: int) -> Iterator[Event]:
@@ -215,7 +216,7 @@ def recorded_hours(hours: int) -> Iterator[str]:
         config.write_text("{}", encoding="utf-8")
         blocks = ("tsdb", "create-blocks-from", "openmetrics", str(text), str(data))
         subprocess.run([promtool_binary(), *blocks], check=True, stdout=subprocess.DEVNULL)
-        address = f"127.0.0.1:{free_port()}"
+        address = f"127.0.0.1:{free_ports(FIRST_PORT, 1)}"
         options = (
             f"--config.file={config}",
             f"--storage.tsdb.path={data}",
@@ -287,7 +288,7 @@ def memory() -> float:
     with recorded_hours(1) as prometheus, tempfile.TemporaryDirectory() as folder:
         with closing(EmbeddedStore(Path(folder) / "store")) as store:
             store.append(decisions())
-        port = free_port()
+        port = free_ports(FIRST_PORT, 1)
         own = {"STACK__DATA_DIR": folder, "CONSOLE__PORT": str(port)}
         environment = {**os.environ, **{f"TIDEGATE_{name}": text for name, text in own.items()}}
         argv = [sys.executable, "-m", "tidegate", "console", "--prometheus", prometheus]
@@ -306,13 +307,6 @@ def memory() -> float:
                 console.terminate()
     [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", status)
     return int(kilobytes) * 1024.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(url: str) -> None:

@@ -51,8 +51,6 @@ def main() -> int:
                 found = inject(running, fault, fault.seconds(chosen.seconds))
                 for cell in found:
                     print(f"{fault.title}, {cell.column}: {report.change(cell)}", flush=True)
-                    for line in cell.seen:
-                        print(f"    {line}", flush=True)
                 cells += found
     machine = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores"
     text = report.markdown(cells, faults, columns, seconds=chosen.seconds, machine=machine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -10,14 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from bench.engines.engine import free_ports
 from tidegate.settings import Settings, load
 from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
 
 ARTEFACT: Final = Path(__file__).parents[2] / "artefacts" / "flights"
 ROWS: Final = ARTEFACT / "samples.ndjson"
 FIRST_PORT: Final = 24500
-PORTS: Final = 20
-LAST_PORT: Final = 32_000
 
 
 @asynccontextmanager
@@ -32,7 +30,7 @@ async def own_stack(port: int, **sections: dict[str, Any]) -> AsyncIterator[Supe
         SystemExit: the stack cannot start; the message contains the reason.
     """
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        settings = own_settings(Path(folder), port or free_ports(), sections)
+        settings = own_settings(Path(folder), port or free_ports(FIRST_PORT), sections)
         async with running_stack(settings) as supervisor:
             try:
                 await supervisor.start()
@@ -58,16 +56,3 @@ def own_settings(folder: Path, port: int, sections: dict[str, dict[str, Any]]) -
     for section, values in sections.items():
         own[section] = {**own.get(section, {}), **values}
     return load(**own)
-
-
-def free_ports(first: int = FIRST_PORT) -> int:
-    """Return the first of PORTS consecutive ports that are currently free."""
-    for port in range(first, LAST_PORT, PORTS):
-        try:
-            for one in range(port, port + PORTS):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", one))
-        except OSError:
-            continue
-        return port
-    sys.exit(f"no {PORTS} free ports in a row from {first} on")

@@ -9,21 +9,15 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, HttpCredentials, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from support.browser import DEADLINE_MS, failures_of, new_page
-from support.checkout import ROOT
 from support.eventually import eventually
 from support.npm import npm_package
-from support.ports import free_ports
 from support.processes.load import constant
 from support.processes.running_stack import Stack, running
 from tidegate.console.app import PAGES
@@ -45,6 +39,12 @@ NAME = """(element) => {
     for (let at = element; at?.parentElement; at = at.parentElement)
         names.unshift(`${at.localName}:${[...at.parentElement.children].indexOf(at)}`);
     return names.join(" ");
+}"""
+# In one step, as an update may replace a row that was read by another one.
+FOLLOW = """(row) => {
+    const link = row.querySelector("a");
+    setTimeout(() => link.click());
+    return [row.querySelectorAll("td")[2].innerText, link.pathname];
 }"""
 # What a mouse can use, and is seen: a rectangle of it, and no other state than enabled.
 CONTROLS = f"""() => [...document.querySelectorAll(
@@ -74,17 +74,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[
             lambda: stack.run("tidegate", "search", changes).returncode == 0, "it has scaled up"
         )
         yield stack
-
-
-def get_status(url: str) -> int:
-    """The status of the response; 0 if there is none."""
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +127,8 @@ def test_why_a_request_was_slow_is_one_click_away(address: str, page: Page, arte
     row = page.locator("[data-block=slow] tbody tr").first
     expect(row).to_contain_text(version)
     expect(page.locator("[data-block=model]")).to_contain_text(version)
-    took = row.locator("td").nth(2).inner_text()
-    row.get_by_role("link").click()
+    took, trace = row.evaluate(FOLLOW)
+    expect(page).to_have_url(f"{address}{trace}")
     expect(page.get_by_role("heading", name="POST /predict")).to_be_visible()
     expect(page.locator(".sum")).to_contain_text(took.partition(" ")[0][:3])
     # Where the time went: in the queue of the gateway, or in the model.
@@ -234,7 +223,11 @@ def test_a_telephone_shows_it_without_scrolling_sideways(
     with new_page(browser, viewport=viewport, color_scheme=scheme) as page:
         page.goto(address)
         expect(page.locator("canvas").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        trace = page.locator("[data-block=slow] a").first.get_attribute("href")
+        for path in (*PATHS, trace):
+            page.goto(f"{address}{path}")
+            expect(page.get_by_role("main")).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -263,46 +256,6 @@ def test_the_page_of_the_gateway_leads_to_the_console(
     assert page.url == f"{address}/"
     opened = stack.run("tidegate", "open")
     assert (opened.returncode, opened.stdout.strip()) == (0, address)
-
-
-def test_without_a_supervisor_prometheus_tells_what_runs(
-    stack: Stack, browser: Browser, tmp_path: Path, artefact: Path
-) -> None:
-    """As in Docker Compose, where it needs a token, too."""
-    token, port = tmp_path / "token", free_ports(1)
-    token.write_text("sesame-sesame\n", encoding="utf-8")
-    variables = {"CONSOLE__PORT": str(port), "CONSOLE__TOKEN_FILE": str(token)}
-    environment = stack.environment | {f"TIDEGATE_{name}": one for name, one in variables.items()}
-    argv = [*(sys.executable, "-m", "tidegate", "console"), "--prometheus", stack.prometheus]
-    login = HttpCredentials(username="anyone", password=token.read_text().strip())
-    address = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(argv, env=environment, cwd=ROOT) as console:
-        try:
-            eventually(lambda: get_status(f"{address}/live") == 200, "the console answers")
-            assert get_status(address) == 401
-            with new_page(browser, http_credentials=login) as page:
-                failures = failures_of(page)
-                page.goto(address)
-                expect(page.locator("[data-block=state]")).to_have_text("ready")
-                for name in ("gateway", "prometheus", "autoscaler", "flights-1"):
-                    expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
-                version = json.loads((artefact / "manifest.json").read_text("utf-8"))["version"]
-                expect(page.locator("[data-block=model]")).to_contain_text(version[:12])
-                expect(page.locator("[data-block=why] li").first).to_contain_text(REASON)
-                assert failures == []
-        finally:
-            console.terminate()
-    assert console.returncode == 0
-
-
-def test_a_person_sets_bounds_and_ends_them(address: str, stack: Stack, page: Page) -> None:
-    page.goto(f"{address}/scaling")
-    page.get_by_label("at most").fill("3")
-    page.get_by_role("button", name="Apply").click()
-    expect(page.locator("[data-block=override]")).to_contain_text("at most 3")
-    page.get_by_role("button", name="Let the policy decide again").click()
-    expect(page.locator("[data-block=override]")).to_have_text("")
-    assert page.url == f"{address}/scaling"
 
 
 def test_more_tabs_than_a_browser_has_connections_are_all_live(address: str, page: Page) -> None:

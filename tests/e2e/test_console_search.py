@@ -89,7 +89,9 @@ def test_an_error_leads_to_its_trace_and_back(address: str, page: Page) -> None:
     dot = spans.locator("svg a").first
     line = page.locator(str(dot.get_attribute("href")))
     expect(line).to_contain_text("422")
-    dot.click()
+    # By the keyboard: half of it is outside if the line was written at the end of the span.
+    dot.focus()
+    page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"{TRACE}#line-"))
     page.get_by_role("link", name="Search its lines").click()
     expect(page.locator(".events tbody tr").first).to_contain_text(TRACE[:8])
@@ -111,29 +113,6 @@ def test_dragging_over_the_histogram_zooms(address: str, page: Page) -> None:
     expect(page).to_have_url(re.compile(r"since=20\d\d-.*until=20\d\d-"))
     expect(bars).to_be_visible()
     assert failures == []
-
-
-def test_no_hit_and_a_bad_query_are_explained(address: str, page: Page) -> None:
-    page.goto(f"{address}/search?q=http.status:500")
-    expect(page.get_by_text("did you mean http.response.status_code")).to_be_visible()
-    page.goto(f"{address}/search?q=log.level:error AND (")
-    expect(page.get_by_role("alert")).to_contain_text("expected a clause")
-    expect(page.locator("mark")).to_be_visible()
-    expect(page.get_by_role("combobox", name="Query")).to_have_attribute("aria-invalid", "true")
-
-
-def test_a_text_that_is_no_time_stays(address: str, page: Page) -> None:
-    page.goto(f"{address}/traces")
-    shown = page.evaluate(
-        """async () => {
-            const { localTimes } = await import("/static/live.js");
-            const root = document.createElement("p");
-            root.innerHTML = '<time datetime="odd">odd</time>';
-            localTimes(root);
-            return root.textContent;
-        }"""
-    )
-    assert shown == "odd"
 
 
 def test_a_live_list_shows_new_events(address: str, stack: Stack, page: Page) -> None:
@@ -167,15 +146,3 @@ def test_a_damaged_store_is_said_until_it_is_repaired(
     expect(banner).to_be_hidden()
     page.goto(f"{address}/traces/{TRACE}")
     eventually(lambda: page.reload() and page.locator(".waterfall").count(), "the trace is back")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_telephone_shows_each_page_without_scrolling_sideways(
-    address: str, browser: Browser, scheme: str
-) -> None:
-    viewport = {"width": 390, "height": 844}
-    with new_page(browser, viewport=viewport, color_scheme=scheme) as page:
-        for path in ("/search", "/traces", f"/traces/{TRACE}"):
-            page.goto(address + path)
-            expect(page.get_by_role("main")).to_be_visible()
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import bisect
 import json
 import urllib.request
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +75,6 @@ def scrape(stack: Stack) -> Iterator[tuple[str, Any]]:
                     yield replica["id"], sample
 
 
-def test_no_request_of_the_load_failed(after_load: tuple[Stack, dict[str, Any]]) -> None:
-    _, summary = after_load
-    assert (summary["planned"], summary["sent"], summary["answered"]) == (PLANNED,) * 3
-    assert summary["failed"] == 0
-
-
 def test_the_autoscaler_scaled_up_from_one_replica(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
@@ -102,7 +94,8 @@ def test_the_store_has_exactly_one_event_per_answered_request(
         sample.value for _, sample in scrape(stack) if sample.name == f"{DURATION}_count"
     )
     events = find(stack, "event.dataset:tidegate.request")
-    assert len(events) == answered == summary["answered"]
+    assert len(events) == answered == summary["answered"] == PLANNED
+    assert summary["failed"] == 0
     assert len({event["event"]["id"] for event in events}) == len(events)
     assert {event["tidegate"]["work"] for event in events} == {"light", "medium", "heavy"}
 
@@ -124,30 +117,6 @@ def test_every_sampled_trace_has_one_request_event(
     spans = find(stack, "span.kind:server", stream="traces")
     assert spans, "no trace was kept"
     assert [span["trace"]["id"] for span in spans if lines[span["trace"]["id"]] != 1] == []
-
-
-def test_the_exemplar_of_each_bucket_is_its_last_sampled_trace(
-    after_load: tuple[Stack, dict[str, Any]],
-) -> None:
-    stack, _ = after_load
-    kept = {span["trace"]["id"] for span in find(stack, "span.kind:server", stream="traces")}
-    exemplars: dict[tuple[str, str, float], str] = {}
-    edges: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for node, sample in scrape(stack):
-        if sample.name == f"{DURATION}_bucket":
-            series = (node, sample.labels["http_route"])
-            edges[series].append(float(sample.labels["le"]))
-            if sample.exemplar:
-                exemplars[*series, float(sample.labels["le"])] = sample.exemplar.labels["trace_id"]
-    expected: dict[tuple[str, str, float], str] = {}
-    events = find(stack, "event.dataset:tidegate.request")
-    # Elasticsearch sorts only by millisecond.
-    for event in sorted(events, key=lambda event: event["@timestamp"]):
-        series = (event["service"]["node"]["name"], event["tidegate"]["route"])
-        if event["trace"]["id"] in kept:
-            edge = bisect.bisect_left(edges[series], event["event"]["duration"] / 1e9)
-            expected[*series, edges[series][edge]] = event["trace"]["id"]
-    assert exemplars == expected
 
 
 def test_the_exemplars_in_prometheus_are_traces_in_the_store(
@@ -193,16 +162,6 @@ def test_the_gateway_leaves_no_second_event_of_a_request(
         event["tidegate"]["gateway"]["queue_ns"] for event in find(stack, 'url.path:"/predict"')
     ]
     assert max(waits) > min(waits) > 0
-
-
-def test_every_recorded_series_that_the_autoscaler_reads_exists(
-    after_load: tuple[Stack, dict[str, Any]],
-) -> None:
-    stack, _ = after_load
-    for name in ("service:requests_in_system:now", "service:slots_per_replica:now"):
-        eventually(
-            partial(stack.query, name), name
-        )  # after a late scrape it is missing for a moment
 
 
 def test_the_stack_writes_files_only_in_its_data_folder(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,24 +51,6 @@ def answered_events(stack: Stack) -> int:
     return stack.search(f"{query} AND http.response.status_code:200").total
 
 
-def messages(stack: Stack) -> list[str]:
-    done = stack.run("tidegate", "explain", "--last", "1000", "--json")
-    return [json.loads(line)["message"] for line in done.stdout.splitlines()]
-
-
-def replayed(stack: Stack, decisions: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tidegate", "replay", "-", *options],
-        env=stack.environment,
-        cwd=ROOT,
-        input=decisions,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
 def test_it_starts_without_a_replica_and_accepts_requests(stack: Stack) -> None:
     assert at_zero(stack)
     assert stack.send("/ready").status == 200
@@ -111,19 +90,3 @@ def test_a_burst_at_zero_is_served_while_prometheus_is_stopped(stack: Stack) -> 
     finally:
         os.kill(prometheus["pid"], signal.SIGCONT)
     eventually(lambda: answered_events(stack) == 2 * BURST, "an event for each answer")
-
-
-def test_explain_shows_both_decisions_and_all_replay_byte_for_byte(stack: Stack) -> None:
-    done = stack.run("tidegate", "explain", "--last", "1000")
-    assert f" → 0: no request for {IDLE_SECONDS} s" in done.stdout
-    woken = [one for one in messages(stack) if one.startswith("0 → ")]
-    assert len(woken) == 2
-    # The number that had arrived by the tick.
-    assert all(re.match(r"0 → \d+: \d+ requests? waits? at the gateway", one) for one in woken)
-    lines = stack.run("tidegate", "explain", "--last", "1000", "--json").stdout
-    again = replayed(stack, lines)
-    assert again.returncode == 0, again.stdout
-    assert "each the same to the byte" in again.stdout
-    other = replayed(stack, lines, "--policy", "hpa")
-    assert other.returncode == 0, other.stderr
-    assert "replica-seconds" in other.stdout

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.components import AT_NIGHT, IN_CI
+from support.components import IN_CI
 from support.eventually import eventually
 from support.processes.load import constant
 from support.processes.running_stack import MAX_REPLICAS, Stack, running
@@ -20,9 +20,8 @@ from support.processes.running_stack import MAX_REPLICAS, Stack, running
 pytestmark = [pytest.mark.e2e, IN_CI]
 
 # Each request blocks the event loop for 30 ms before it takes its slot, where nearly none is spent. So
-# two replicas complete 60 requests/s. Four complete more than arrive, or 30 if only one works at a time.
+# two replicas complete 60 requests/s, and four more than arrive.
 APPLICATION = """
-import fcntl
 import time
 
 from fastapi import FastAPI
@@ -38,25 +37,18 @@ async def alone() -> dict[str, bool]:
     time.sleep(0.03)
     with await acquire_slot():
         return {"answered": True}
-
-
-@app.post("/in-turn")
-async def in_turn() -> dict[str, bool]:
-    with open(__file__) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return await alone()
 """
 FEW = 2
 WITHIN_SECONDS = 30
 
 
 @contextmanager
-def loaded(folder: Path, artefact: Path, path: str) -> Iterator[Stack]:
+def loaded(folder: Path, artefact: Path) -> Iterator[Stack]:
     """A stack of two replicas of that application, which get a hundred requests a second."""
     (folder / "blocked.py").write_text(APPLICATION)
     bodies = folder / "bodies.ndjson"
     bodies.write_text("{}\n")
-    sent = ("--path", path, "--body", str(bodies))
+    sent = ("--path", "/alone", "--body", str(bodies))
     with (
         running(
             folder,
@@ -79,7 +71,7 @@ def decisions(stack: Stack) -> list[dict[str, Any]]:
 def test_a_standing_queue_leads_to_the_maximum_although_the_slots_are_nearly_empty(
     tmp_path: Path, artefact: Path
 ) -> None:
-    with loaded(tmp_path, artefact, "/alone") as stack:
+    with loaded(tmp_path, artefact) as stack:
 
         def since_it_queues() -> list[dict[str, Any]]:
             """The decisions since a request waits for each replica, if one of them is for the maximum."""
@@ -100,19 +92,3 @@ def test_a_standing_queue_leads_to_the_maximum_although_the_slots_are_nearly_emp
     assert float(said[1]) == pytest.approx(
         slots / signals["completed_rate"] / signals["service_seconds"], rel=0.3
     )
-
-
-@AT_NIGHT  # tests/unit/autoscaler/live/test_tick.py has the event, sloq/test_capacity.py when it is due
-def test_an_event_says_that_more_replicas_do_not_complete_more_requests(
-    tmp_path: Path, artefact: Path
-) -> None:
-    with loaded(tmp_path, artefact, "/in-turn") as stack:
-
-        def said() -> str:
-            query = "service.node.name:autoscaler AND event.action:machine"
-            return stack.run("tidegate", "search", query).stdout
-
-        eventually(lambda: "more replicas do not complete more of them" in said(), "an event", 180)
-        # The gauge is scraped after the event.
-        most = "max_over_time(tidegate_autoscaler_machine_full[1m]) == 1"
-        eventually(lambda: stack.query(most), "the gauge is 1")

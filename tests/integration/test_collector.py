@@ -20,7 +20,6 @@ import pytest
 from support.eventually import eventually
 from support.ports import free_port
 from support.processes.collector_process import CollectorFolder, stop
-from support.processes.elasticsearch_server import ElasticsearchServer
 from support.store_refresh import refresh
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, Terms
@@ -34,15 +33,8 @@ class Workspace(CollectorFolder):
 
     def numbers(self) -> list[int]:
         """The numbers of the events in the store, sorted; each as often as it is there."""
-        found: list[int] = []
-        step = 10_000
-        while True:
-            low = len(found)
-            query = self.own(f"tidegate.rows:[{low} TO {low + step - 1}]")
-            hits = self.ask(SearchRequest(query, size=step)).hits
-            if not hits:
-                return found
-            found += sorted(hit["tidegate"]["rows"] for hit in hits)
+        found = self.ask(SearchRequest(self.own("tidegate.rows:*"), size=10_000))
+        return sorted(hit["tidegate"]["rows"] for hit in found.hits)
 
     def own(self, query: str) -> str:
         return f"({query}) AND data_stream.namespace:{self.namespace}"
@@ -59,12 +51,6 @@ class Workspace(CollectorFolder):
 
 def make_workspace(folder: Path, **sections: dict[str, Any]) -> Workspace:
     return Workspace(folder, sections, uuid.uuid4().hex)
-
-
-@pytest.fixture(scope="module")
-def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
-    """Of a server that only this module uses, because it stops it."""
-    return elasticsearch_server.url
 
 
 @pytest.fixture(params=["embedded", pytest.param("elasticsearch", marks=pytest.mark.integration)])
@@ -132,36 +118,6 @@ def test_a_stop_signal_delivers_the_remaining_events(workspace: Workspace) -> No
     assert {bucket.key for bucket in found.aggregations["actions"]} == {"start", "stop"}
 
 
-@pytest.mark.integration
-def test_elasticsearch_may_be_unavailable_temporarily(
-    tmp_path: Path, elasticsearch_server: ElasticsearchServer
-) -> None:
-    elasticsearch = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_server.url}}
-    workspace = make_workspace(tmp_path, store=elasticsearch)
-    writer = workspace.writer()
-    process = workspace.start()
-    workspace.write(writer, range(1000))
-    eventually(lambda: workspace.total() == 1000, "the first are delivered")
-    elasticsearch_server.stop()
-    try:
-        workspace.write(writer, range(1000, 2000))
-        eventually(lambda: workspace.metric("retried_total") >= 3, "it tries again")
-        assert workspace.metric("sink_up") == 0
-        assert workspace.metric("lag_bytes") > 0
-        eventually(lambda: workspace.metric("lag_seconds") > 1, "the lag grows")
-    finally:
-        elasticsearch_server.start()
-    workspace.write(writer, range(2000, 3000))
-    eventually(lambda: workspace.total() == 3000, "the rest is delivered")
-    eventually(lambda: workspace.metric("lag_bytes") == 0, "nothing is left")
-    assert workspace.metric("sink_up") == 1
-    assert stop(process) == 0
-    assert workspace.numbers() == list(range(3000))
-    output = workspace.output.read_text()
-    assert output.count("the sink is unavailable, retrying") == 1
-    assert output.count("the sink is available again") == 1
-
-
 def test_fast_rotation_with_deletion_loses_no_event(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, collector={"keep_seconds": 0, "keep_bytes": 0})
     writer = workspace.writer(file_bytes=5000)
@@ -215,21 +171,6 @@ def test_an_unavailable_store_at_the_end_is_exit_code_1_and_keeps_the_files(tmp_
     assert stop(process) == 0
 
 
-def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
-    first = make_workspace(tmp_path / "a")
-    process = first.start()
-    eventually(lambda: first.metric("sink_up") == 1, "the first runs")
-    port = first.settings.collector.metrics_port
-    second = make_workspace(tmp_path / "b", collector={"metrics_port": port})
-    refused = second.start()
-    assert refused.wait(timeout=60) == 2
-    said = second.output.read_text()
-    assert said.startswith(f"collector: collector.metrics_port: port {port} is taken")
-    assert stop(process) == 0
-
-
 def test_a_collector_waits_for_a_search_that_delivers(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     lock = workspace.settings.stack.data_dir / "collector" / "lock"
@@ -255,10 +196,3 @@ def test_a_second_collector_of_the_same_folder_is_refused(tmp_path: Path) -> Non
     assert refused.wait(timeout=60) == 2
     assert "another collector runs in" in second.output.read_text()
     assert stop(process) == 0
-
-
-def test_an_unusable_folder_is_reported_with_its_setting(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file")
-    workspace = make_workspace(tmp_path)
-    assert workspace.start().wait(timeout=60) == 2
-    assert workspace.output.read_text().startswith("collector: stack.data_dir: ")

@@ -1,26 +1,22 @@
 """Each search and panel of Kibana, sent to a real Elasticsearch as Kibana sends it.
 
-The real components create the events: an instrumented app, HAProxy, the autoscaler's event log and the
-exporter. The expected events of each query are selected in Python, independently of the query.
+What creates the events is real: an instrumented app, the gateway's access log, the autoscaler's event log and
+the exporter. The expected events of each query are selected in Python, independently of the query.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-import aiohttp
 import httpx
 import pytest
 from elasticsearch import Elasticsearch
@@ -29,14 +25,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from support.eventually import eventually
 from support.harnesses.event_files import events_in
-from support.ports import free_port, free_ports
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
-from tidegate.checks.running import kibana_panels
 from tidegate.checks.running.lens_search import has_data, rows, search_body
-from tidegate.checks.running.target import Target
 from tidegate.events.event import Event, Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, alert_event
@@ -48,10 +40,8 @@ from tidegate.observability_files.kibana import (
     trace_path,
 )
 from tidegate.observability_files.kibana_dashboards import Panel, dashboards
-from tidegate.runtime.check_results import Result
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.gateway.access_log import ACCESS, access_event, constant_fields
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
@@ -109,33 +99,33 @@ def decisions(settings: Settings, origin: Origin) -> None:
             record_decision(event_log, decision, policy="hpa", state={}, signals=signals, now=1.0)
 
 
-def access(settings: Settings, folder: Path) -> list[Event]:
-    """Access events of a gateway without replicas: two requests get a 503, one has too large a body."""
-    config = configuration.write_config(settings, folder / "gateway", [f"127.0.0.1:{free_port()}"])
-    output = folder / "access.ndjson"
-    url = f"http://127.0.0.1:{settings.gateway.port}"
-    with output.open("wb") as out:
-        process = subprocess.Popen(haproxy.argv(config), stdout=out, stderr=subprocess.DEVNULL)
-
-    def is_up() -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{url}/live").status_code == 503  # a probe has no access event
-        return False
-
-    try:
-        eventually(is_up, "the gateway answers")
-        trace = {"traceparent": f"00-{uuid.uuid4().hex}-00f067aa0ba902b7-01"}
-        for _ in range(2):
-            assert httpx.post(f"{url}/predict", headers=trace).status_code == 503
-        large = b"x" * (settings.gateway.request_bytes + 1)
-        assert httpx.post(f"{url}/predict", content=large).status_code == 413
-        eventually(lambda: output.read_bytes().count(b"\n") == 3, "three lines of the access log")
-    finally:
-        process.terminate()
-        process.wait()
+def access(settings: Settings) -> list[Event]:
+    """Access events of HAProxy's lines: two requests get a 503, one has too large a body."""
+    now = time.time_ns() // 1000
+    trace = f"00-{uuid.uuid4().hex}-00f067aa0ba902b7-01"
+    ends = [(503, trace, None, "sQ--"), (503, trace, None, "SC--"), (413, "-", "too large", "PR--")]
     constant = constant_fields(settings, ACCESS)
-    lines = output.read_bytes().splitlines()
-    return [json.loads(access_event(line, constant) or b"") for line in lines]
+    return [
+        json.loads(access_event(json.dumps(line).encode(), constant) or b"")
+        for status, sent, why, state in ends
+        for line in [
+            [
+                ACCESS,
+                now,
+                now - 200,
+                status,
+                "POST",
+                "/predict",
+                sent,
+                "-",
+                why,
+                0,
+                "none",
+                "0",
+                state,
+            ]
+        ]
+    ]
 
 
 def alerts(origin: Origin) -> list[Event]:
@@ -190,12 +180,10 @@ def scenario(
     elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scenario]:
     folder, namespace = tmp_path_factory.mktemp("kibana"), uuid.uuid4().hex
-    port = free_ports(2)
     settings = Settings.model_validate(
         {
             "service": {"namespace": namespace},
             "telemetry": {"sample_ratio": 1},
-            "gateway": {"port": port, "metrics_port": port + 1, "queue_seconds": 0.2},
             "stack": {"data_dir": folder},
             "store": {"elasticsearch": {"url": elasticsearch_url}},
         }
@@ -203,7 +191,7 @@ def scenario(
     origin = Origin("flights", "1.2.3", "local", "autoscaler", namespace)
     requests(settings)
     decisions(settings, origin)
-    events = [*access(settings, folder), *alerts(origin), *events_in(settings.log_dir)]
+    events = [*access(settings), *alerts(origin), *events_in(settings.log_dir)]
     with closing(ElasticsearchStore(settings.store.elasticsearch)) as store:
         assert store.append(events) == []
     with Elasticsearch(elasticsearch_url) as client:
@@ -328,71 +316,3 @@ def test_bars_and_tables_match_the_events(scenario: Scenario) -> None:
     assert list(counts(scenario, "Nodes").values()) == [6]
     found = {hit["_id"] for hit in drawn(scenario, "Errors and their traces")}
     assert found == scenario.expected(EXPECTED["tidegate-errors"])
-
-
-def test_every_field_is_aggregatable_and_searchable(scenario: Scenario) -> None:
-    grouped = {
-        (panel.view.pattern, column["sourceField"])
-        for panel in PANELS
-        for column in panel.columns.values()
-        if column["operationType"] != "count"
-    }
-    assert grouped
-    for pattern, name in grouped:
-        index = [each.replace("-*", f"-{scenario.namespace}") for each in pattern.split(",")]
-        known = scenario.client.field_caps(index=index, fields=name)["fields"][name]
-        assert all(kind["aggregatable"] and kind["searchable"] for kind in known.values())
-
-
-async def verified(
-    scenario: Scenario,
-    elasticsearch_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    **changes: Mapping[str, Any],
-) -> Result:
-    """What `tidegate verify` says of the panels' data, with changed panels by their id."""
-    (dashboard,) = dashboards(Settings())
-    own = f"data_stream.namespace:{scenario.namespace}"
-    panels = [
-        replace(panel, query=f"({panel.query or '*'}) AND {own}", **changes.get(panel.id, {}))
-        if "query" not in changes.get(panel.id, {})
-        else replace(panel, **changes[panel.id])
-        for panel in dashboard.panels
-    ]
-    changed = replace(dashboard, panels=tuple(panels))
-    monkeypatch.setattr(kibana_panels, "dashboards", lambda _: [changed])
-    store = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_url}}
-    stored = {(one["type"], one["id"]): one for one in saved_objects(Settings())}
-    async with aiohttp.ClientSession() as session:
-        target = Target(Settings.model_validate({"store": store}), session, "", "", None)
-        _, data = await kibana_panels.check(target, target.kibana(), (9, 2), stored)
-    return data
-
-
-async def test_verify_runs_the_query_of_each_panel(
-    scenario: Scenario, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = await verified(scenario, elasticsearch_url, monkeypatch)
-    assert (found.state, found.text) == ("ok", f"{len(PANELS)} panels, {len(PANELS)} with data")
-
-
-async def test_verify_names_a_panel_whose_query_fails_and_one_without_data(
-    scenario: Scenario, elasticsearch_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_text = {"sourceField": "message", "operationType": "max", "isBucketed": False, "params": {}}
-    found = await verified(
-        scenario,
-        elasticsearch_url,
-        monkeypatch,
-        p1={"query": "event.dataset:none"},
-        p2={"query": "event.dataset:none"},
-        p3={"query": "event.dataset:("},
-        p4={"columns": {"max": on_text}},
-    )
-    assert (found.state, found.text) == ("failed", f"3 of {len(PANELS)} panels fail")
-    empty, syntax, field = found.details
-    assert empty == "Requests: no data since now-24h"
-    assert syntax.startswith("Response time, p95: ")
-    assert "Failed to parse query [event.dataset:(]" in syntax
-    assert field.startswith("Maximum desired replicas: ")
-    assert "[message]" in field

@@ -1,4 +1,4 @@
-"""`tidegate loadgen` against a real server and a real Prometheus: exit codes and files."""
+"""`tidegate loadgen` against a real server: exit codes and files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,39 +16,21 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from support import prometheus_queries
 from support.doubles.tcp_server import speaking
-from support.eventually import eventually, eventually_async
+from support.eventually import eventually_async
 from support.ports import free_port
 
 pytestmark = pytest.mark.integration
 
 WAIT_SECONDS = 60.0
 ROWS = "".join(f'{{"row": {number}}}\n' for number in range(40))
-PROMETHEUS = """
-global: {{scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}}
-rule_files: [rules.yml]
-scrape_configs:
-  - job_name: autoscaler
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
-RULES = """
-groups:
-  - name: service
-    rules:
-      - {record: "service:queue:now", expr: "haproxy_backend_current_queue"}
-      - {record: "service:replicas_ready:now", expr: "haproxy_backend_active_servers"}
-"""
 
 
 @dataclass
 class Target:
-    """A service of a few milliseconds, with the metrics of an autoscaler and a gateway."""
+    """A service of a few milliseconds."""
 
     port: int = field(default_factory=free_port)
-    delay: float = 0.005
-    replicas: int = 1
-    queue: int = 3
     bodies: list[dict[str, Any]] = field(default_factory=list)
     paths: set[str] = field(default_factory=set)
 
@@ -60,7 +41,6 @@ class Target:
     async def start(self) -> None:
         app = web.Application(client_max_size=2**24)
         app.router.add_get("/ready", self._ready)
-        app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/predict", self._predict)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -73,18 +53,9 @@ class Target:
         self.paths.add(request.path)
         return web.Response(text="ready")
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            # What the autoscaler saw at its last tick is not what there is.
-            text='tidegate_replicas{state="ready"} 1\n'
-            f"haproxy_backend_active_servers {self.replicas}\n"
-            f'tidegate_replicas{{state="desired"}} {self.replicas}\n'
-            f"haproxy_backend_current_queue {self.queue}\n"
-        )
-
     async def _predict(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.json())
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(0.005)
         trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
         return web.json_response({}, headers={"traceresponse": trace})
 
@@ -214,18 +185,6 @@ async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
     assert "connection refused" in shown
 
 
-async def test_a_run_in_which_all_requests_fail_has_exit_code_1(
-    workspace: Workspace, target: Target
-) -> None:
-    target.delay = 5
-    code, shown = await workspace.run(
-        workspace.scenario(20, 1), "--url", target.url, "--timeout", "0.3"
-    )
-    assert code == 1
-    assert "failed   all requests" in shown
-    assert workspace.summary()["errors"] == {"timeout": 20}
-
-
 async def test_a_run_of_a_suspended_process_is_invalid_and_shows_the_lag(
     workspace: Workspace, target: Target
 ) -> None:
@@ -297,57 +256,3 @@ async def test_a_useless_prometheus_is_reported_once_and_gives_the_terminal_no_o
     assert summary["replicas_max"] is None
     assert r"\x1b]0;owned" in shown
     assert "\x1b" not in shown
-
-
-@asynccontextmanager
-async def prometheus_of(program: str, target: Target, folder: Path) -> AsyncIterator[str]:
-    """A real Prometheus that scrapes the target."""
-    (folder / "rules.yml").write_text(RULES)
-    (folder / "prometheus.yml").write_text(PROMETHEUS.format(port=target.port))
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        program,
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=error",
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await wait_for_series(url, "service:queue:now")
-        yield url
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def wait_for_series(url: str, name: str) -> None:
-    await asyncio.to_thread(
-        eventually, lambda: prometheus_queries.samples(url, name), f"Prometheus has {name}"
-    )
-
-
-async def test_replicas_and_queue_come_from_a_real_prometheus(
-    workspace: Workspace, target: Target, prometheus_program: str
-) -> None:
-    async with prometheus_of(prometheus_program, target, workspace.folder) as prometheus:
-        process = await workspace.start(
-            *(workspace.scenario(20, 5), "--url", target.url, "--prometheus", prometheus),
-            *("--threshold", "replicas_max>=3"),
-        )
-        await eventually_async(lambda: len(target.bodies) >= 20, "some were answered")
-        target.replicas = 3
-        target.queue = 0
-        code, shown = await ended(process)
-    summary = workspace.summary()
-    assert good_or_late(code, summary), shown
-    assert (summary["replicas_min"], summary["replicas_max"]) == (1, 3)
-    assert "ready 3  desired 3  queue 0" in shown
-    with (workspace.latest / "signals.csv").open() as file:
-        lines = list(csv.DictReader(file))
-    assert {line["signal"] for line in lines} == {"ready", "desired", "queue"}
-    assert next(line["value"] for line in lines if line["signal"] == "queue") == "3"
-    assert (
-        "The number of ready replicas rose from 1 to 3"
-        in (workspace.latest / "report.html").read_text()
-    )

@@ -1,9 +1,8 @@
-"""The committed Grafana dashboards: panels, queries, and the names in a PromQL expression."""
+"""The committed Grafana dashboards: panels and queries."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,14 +10,6 @@ from typing import Any, Final
 from support.checkout import ROOT
 
 FOLDER: Final = ROOT / "observability" / "grafana" / "dashboards"
-
-_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-_WINDOW: Final = re.compile(r"\[[^\]]*\]")
-_SELECTOR: Final = re.compile(r"([a-zA-Z_:][\w:]*)?\s*\{([^}]*)\}")
-_MATCHER: Final = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
-_GROUPING: Final = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
-_NAME: Final = re.compile(r"(?<![\w:.$])[a-zA-Z_:][\w:]*(?![\w:]*\s*\()")
-_WORDS: Final = frozenset({"and", "or", "unless", "bool", "offset", "by", "without", "on"})
 
 
 @dataclass(frozen=True)
@@ -72,33 +63,6 @@ def targets(kind: str) -> list[Target]:
         for query in panel.get("targets", ())
         if (target := Target(name, panel, query)).kind == kind
     ]
-
-
-@dataclass(frozen=True)
-class Names:
-    """The names in an expression.
-
-    Attributes:
-        selected: the labels in the selectors of each metric.
-        grouped: the labels by which results are grouped or joined.
-    """
-
-    selected: dict[str, set[str]]
-    grouped: set[str]
-
-
-def names(expression: str) -> Names:
-    """The metrics and labels in an expression of PromQL."""
-    rest = _WINDOW.sub(" ", _TEXT.sub('""', expression))
-    selected: dict[str, set[str]] = {}
-    for metric, matchers in _SELECTOR.findall(rest):
-        selected.setdefault(metric, set()).update(_MATCHER.findall(matchers))
-    rest = _SELECTOR.sub(" ", rest)
-    grouped = set(re.findall(r"\w+", " ".join(_GROUPING.findall(rest))))
-    rest = _GROUPING.sub(" ", rest)
-    for metric in set(_NAME.findall(rest)) - _WORDS:
-        selected.setdefault(metric, set())
-    return Names(selected, grouped)
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

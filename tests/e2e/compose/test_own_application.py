@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.compose_stack import Compose
-from support.processes.load import constant, load, served
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLE = ROOT / "examples" / "own-app"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -62,20 +58,3 @@ def test_a_request_and_its_own_spans_are_found_by_their_trace(own_application: C
         ),
         "the application's own span is in Elasticsearch",
     )
-
-
-def test_it_scales_under_load(own_application: Compose, tmp_path: Path) -> None:
-    sent = ("--path", "/replies", "--body", str(EXAMPLE / "tickets.ndjson"))
-    # A reply takes 0.15 s, so that a replica with two slots gives 13 a second.
-    with load(tmp_path, own_application.url("GATEWAY"), *sent, phases=constant(30, 25)) as replies:
-        answered = served(replies.summary(300))
-    assert own_application.value("max_over_time(sum(up{job='model'})[5m:2s])") >= 2
-    query = "url.path:\\/replies AND http.response.status_code:200"
-    client = own_application.elasticsearch()
-
-    def stored() -> int:
-        client.indices.refresh(index="logs-tidegate.request-*")
-        return int(client.count(index="logs-tidegate.request-*", q=query)["count"])
-
-    # One more: the first test sent it.
-    eventually(lambda: stored() == answered + 1, "each answered request has an event")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -40,11 +39,3 @@ def test_no_docker_socket(project: Compose, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "/var/run/docker.sock" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_taken_port(project: Compose) -> None:
-    with socket.create_server(("127.0.0.1", project.ports["PROMETHEUS"])):
-        done = project.call("up", "--detach", "--no-build", "prometheus")
-    assert done.returncode != 0
-    assert str(project.ports["PROMETHEUS"]) in done.stderr
-    assert "address already in use" in done.stderr or "already allocated" in done.stderr

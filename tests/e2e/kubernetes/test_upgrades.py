@@ -1,13 +1,9 @@
-"""What an upgrade promises, on a real cluster: the mode changes, and nothing waits or breaks halfway.
-
-And what outlives a release.
-"""
+"""What an upgrade promises, on a real cluster: the mode changes, and nothing waits or breaks halfway."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -24,39 +20,15 @@ pytestmark = pytest.mark.e2e
 WALK: Final = (("hpa", 3), ("none", 3), ("keda-metrics-api", 2), ("resizer", 3))
 SET_UP: Final = ("jobs", "-l", "app.kubernetes.io/component=setup-elasticsearch")
 AUTOSCALER: Final = f"{NAME}-tidegate-autoscaler"
-VALUES: Final[dict[str, Any]] = {
-    "scaling": {"mode": "resizer"},
-    "prometheus": {"storage": {"size": "1Gi"}},
-}
-# In each of its samples, also in those of the processes before.
-PROMETHEUS_START: Final = 'min(min_over_time(process_start_time_seconds{job="prometheus"}[1h]))'
 
 
 @pytest.fixture(scope="module")
-def release(
-    cluster: Cluster, store: Store, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Release]:
-    """The chart, scaled by its resizer, beside KEDA; its Prometheus has a volume."""
+def release(cluster: Cluster, store: Store) -> Iterator[Release]:
+    """The chart, scaled by its resizer, beside KEDA."""
     keda.start(cluster.kubectl())
-    cluster.kubectl().apply(volume(tmp_path_factory.mktemp("samples")))
-    with released(cluster, store, "upgrades", VALUES) as installed:
+    with released(cluster, store, "upgrades", {"scaling": {"mode": "resizer"}}) as installed:
         keda.wait_until_served(installed.kubectl)
         yield installed
-
-
-def volume(folder: Path) -> dict[str, Any]:
-    """A folder of this machine, for a claim that names no class."""
-    folder.chmod(0o777)
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": "samples"},
-        "spec": {
-            "capacity": {"storage": VALUES["prometheus"]["storage"]["size"]},
-            "accessModes": ["ReadWriteOnce"],
-            "hostPath": {"path": str(folder)},
-        },
-    }
 
 
 def sized(mode: str, number: int) -> dict[str, Any]:
@@ -67,43 +39,15 @@ def sized(mode: str, number: int) -> dict[str, Any]:
     }
 
 
-def scales_alone(release: Release, mode: str, number: int) -> None:
-    """The number follows, by the objects of this mode and of no other."""
-    release.wait_for_replicas(number, number, seconds=150)
-    where = ("-n", release.namespace)
-    keda_scales = 1 if mode == "hpa" or mode.startswith("keda") else 0
-
-    def scalers() -> list[int]:
-        kinds = ("horizontalpodautoscaler", "scaledobject")
-        return [len(release.kubectl.items(kind, *where)) for kind in kinds]
-
-    eventually(lambda: scalers() == [keda_scales] * 2, f"the objects of {mode} alone", seconds=60)
-    deployments = {
-        one["metadata"]["name"]: one for one in release.kubectl.items("deployment", *where)
-    }
-    decides = mode not in {"hpa", "none"}
-    assert (AUTOSCALER in deployments) is decides
-    if decides:
-        assert deployments[AUTOSCALER]["status"]["readyReplicas"] == 1
-
-
-def test_the_samples_of_prometheus_outlive_the_release(release: Release) -> None:
-    start = eventually(lambda: release.value(PROMETHEUS_START), "a sample", seconds=60)
-    release.uninstall()
-    claims = release.kubectl.items("persistentvolumeclaims", "-n", release.namespace)
-    assert [one["status"]["phase"] for one in claims] == ["Bound"]
-    release.install(VALUES)
-    eventually(lambda: release.value(PROMETHEUS_START) == start, "those samples", seconds=60)
-
-
 def test_from_one_mode_to_another_and_back(release: Release) -> None:
     for mode, number in WALK:
         # The number is the HPA's until then.
         flags = ("--force-conflicts",) if mode == "none" else ()
         release.install(sized(mode, number), *flags)
-        scales_alone(release, mode, number)
+        release.wait_for_replicas(number, number, seconds=150)
     release.kubectl.helm("rollback", NAME, "--namespace", release.namespace, "--wait")
-    scales_alone(release, *WALK[-2])
+    number = WALK[-2][1]
+    release.wait_for_replicas(number, number, seconds=150)
 
 
 def test_an_upgrade_with_settings_that_no_program_starts_with_changes_nothing(

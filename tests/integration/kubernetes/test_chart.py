@@ -18,14 +18,10 @@ from support.kubernetes.chart import (
     container,
     containers,
     environment,
-    helm,
     of_kind,
     pods,
     render,
-    require_helm,
-    with_url,
 )
-from support.kubernetes.model_deployment import GATEWAY_RULES
 from tidegate.settings import load
 
 EACH = pytest.mark.parametrize("name", TABLE)
@@ -37,25 +33,6 @@ ONCE = {"settings-check", "setup-elasticsearch-1", "setup-kibana-1"}
 def settings_of(objects: list[Object]) -> dict[str, Any]:
     text = of_kind(objects, "ConfigMap")["settings"]["data"]["tidegate.toml"]
     return tomllib.loads(text)
-
-
-@EACH
-def test_helm_lints_it(name: str) -> None:
-    require_helm()
-    done = helm("lint", "--strict", str(CHART), values=with_url(TABLE[name]))
-    if name in {
-        "keda-external",
-        "keda-metrics-api",
-        "hpa",
-        "zero",
-        "hpa-zero",
-        "everything",
-        "operator",
-    }:
-        # lint knows no cluster with KEDA or the Prometheus Operator.
-        assert "this cluster has no" in done.stdout + done.stderr
-    else:
-        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @EACH
@@ -263,30 +240,6 @@ def test_only_the_process_that_uses_the_api_has_a_token_of_it() -> None:
             if "serviceaccount" in mount["mountPath"]
         }
         assert with_token == {(component, component), ("gateway", "gateway")}
-
-
-def test_the_rights_are_about_one_deployment() -> None:
-    model = [f"{FULL}-model"]
-    for name, component, verbs in (
-        ("resizer", "resizer", {"deployments/scale": ["get", "patch"], "deployments": ["get"]}),
-        ("keda-external", "autoscaler", {"deployments": ["get"]}),
-    ):
-        objects = render(TABLE[name])
-        assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
-        roles = of_kind(objects, "Role")
-        role = roles.pop(component)
-        named = {
-            rule["resources"][0]: rule["verbs"]
-            for rule in role["rules"]
-            if rule.get("resourceNames") == model
-        }
-        assert named == verbs
-        others = [rule for rule in role["rules"] if "resourceNames" not in rule]
-        assert [(rule["resources"], rule["verbs"]) for rule in others] in (
-            [],
-            [(["pods"], ["list"])],
-        )
-        assert {each: one["rules"] for each, one in roles.items()} == {"gateway": GATEWAY_RULES}
 
 
 def test_requests_end_and_then_the_collector_delivers_within_the_grace_period() -> None:

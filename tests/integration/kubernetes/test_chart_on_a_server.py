@@ -17,7 +17,6 @@ from support.kubernetes.chart import (
     NAMESPACE,
     RELEASE,
     TABLE,
-    containers,
     of_kind,
     pods,
     render,
@@ -52,14 +51,6 @@ def test_the_server_takes_every_object_strictly(name: str, kubectl: Kubectl) -> 
         for service in of_kind(objects, "Service").values():
             assert service["spec"].pop("ipFamilies") == ["IPv6"]
     assert dry_run(kubectl, objects) == ""
-
-
-def test_the_server_would_refuse_a_wrong_field(kubectl: Kubectl) -> None:
-    objects = of_kind(render(TABLE["keda-external"]), "ScaledObject")
-    objects["model"]["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behaviour"] = {}
-    assert 'unknown field "spec.advanced.horizontalPodAutoscalerConfig.behaviour"' in dry_run(
-        kubectl, list(objects.values())
-    )
 
 
 @pytest.mark.parametrize(
@@ -225,15 +216,3 @@ def test_replaced_pods_are_those_that_read_a_changed_setting() -> None:
     changed = {name for name in before if before[name] != after[name]}
     # The job that checks the settings has them all.
     assert changed == {"autoscaler", "resizer", "prometheus", "settings-check"}
-
-
-def test_images_are_pulled_by_one_policy() -> None:
-    policies = {
-        one["imagePullPolicy"]
-        for pod in pods(
-            render({"image": {"pullPolicy": "Never"}, "model": {"image": {"pullPolicy": "Never"}}})
-        ).values()
-        for one in containers(pod)
-        if one["name"] != "prometheus"
-    }
-    assert policies == {"Never"}

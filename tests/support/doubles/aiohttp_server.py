@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -28,14 +29,14 @@ async def answering(handler: Handler, port: int | None = None) -> AsyncIterator[
 
 
 @contextmanager
-def serving(app: web.Application) -> Iterator[str]:
-    """Serve the application on a free port; yields its URL."""
+def serving(app: web.Application, port: int = 0, **options: Any) -> Iterator[str]:
+    """Serve the application on this port or a free one; yields its URL. Options are those of `AppRunner`."""
     loop = asyncio.new_event_loop()
 
     async def start() -> web.AppRunner:
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, **options)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         return runner
 
     runner = loop.run_until_complete(start())

@@ -6,6 +6,7 @@ There is no node, so pods stay pending. `cluster.Cluster` adds one.
 from __future__ import annotations
 
 import secrets
+import signal
 import ssl
 import urllib.error
 import urllib.request
@@ -104,6 +105,15 @@ class ControlPlane:
         self.wait_until_ready()
         self.processes.start("kube-controller-manager", self._controllers())
         self.wait_for_namespace("default")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """While the block runs, the API server accepts connections and answers nothing."""
+        self.processes.send("kube-apiserver", signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.processes.send("kube-apiserver", signal.SIGCONT)
 
     def wait_until_ready(self) -> None:
         """Wait until the API server answers that it is ready."""

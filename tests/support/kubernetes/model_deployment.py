@@ -11,7 +11,6 @@ from typing import Any
 from support.eventually import eventually
 from support.kubernetes.certificates import kubeconfig
 from support.kubernetes.control_plane import ControlPlane
-from tidegate.resizer.kubernetes.objects import Deployment
 
 WAIT_SECONDS = 60.0
 # The rights that the chart gives the resizer.
@@ -30,8 +29,6 @@ RESIZER_RULES: list[dict[str, Any]] = [
     },
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
 ]
-# Those that it gives the autoscaler where KEDA scales.
-READER_RULES = RESIZER_RULES[:1]
 # Those that it gives the gateway.
 GATEWAY_RULES: list[dict[str, Any]] = [
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]}
@@ -113,12 +110,6 @@ class ModelDeployment:
         return int(
             json.loads(self.kubectl("get", "deployment", "model", "-o", "json"))["spec"]["replicas"]
         )
-
-    @property
-    def replicas_managers(self) -> frozenset[str]:
-        """Who set `spec.replicas`, as far as the API server keeps it."""
-        text = self.kubectl("get", "deployment", "model", "--show-managed-fields", "-o", "json")
-        return Deployment.model_validate_json(text).replicas_managers
 
     def pods(self) -> list[str]:
         """The names of its pods, oldest first."""

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tidegate.loadgen.report.summary import Summary
+from support.samples.load_run import recorded, summary_of
 from tidegate.settings import Settings, load
 
 ROOT = "http://127.0.0.1:8080"
@@ -19,42 +19,8 @@ FIRST, SECOND, BROKEN = (f"2026-11-29T10-0{number}-00Z" for number in range(3))
 
 def summary(**values: Any) -> dict[str, Any]:
     """A summary as the load generator writes it."""
-    figures = ("response_{}", "service_{}", "first_byte_{}", "last_byte_{}", "lag_{}")
-    known = Summary.model_fields
-    times = {
-        name: number / 1000
-        for figure in figures
-        for number in (50, 95, 99)
-        if (name := f"{figure.format(f'p{number}')}_seconds") in known
-    }
-    counts = dict.fromkeys(("planned", "sent", "answered"), 100)
-    longest = ("response_max", "response_mean", "response_p95_last_third", "lag_max")
-    return {
-        **dict.fromkeys(("description", "plan_sha256", "rows_file", "version"), ""),
-        **dict.fromkeys(("replicas_min", "replicas_max", "prometheus"), None),
-        **dict.fromkeys((f"{name}_seconds" for name in longest), 0.1),
-        **dict.fromkeys(("started_at", "ended_at"), "2026-11-29T10:00:00Z"),
-        "by_kind": {},
-        "errors": {},
-        "slowest": [],
-        "invalid_reasons": [],
-        "valid": True,
-        "scenario": "seed",
-        "arrivals": "even",
-        "method": "POST",
-        "until": "last-byte",
-        "url": "http://127.0.0.1:8000",
-        "duration_seconds": 10.0,
-        "timeout_seconds": 60.0,
-        "interrupted": False,
-        "slo_seconds": 0.5,
-        "failed": 0,
-        "seed": 1,
-        "achieved_ratio": 1.0,
-        **counts,
-        **times,
-        **values,
-    }
+    known = summary_of(recorded(), scenario="seed").model_dump(mode="json")
+    return {**known, "slowest": [], **values}
 
 
 def write(folder: Path, name: str, **values: Any) -> None:
@@ -86,7 +52,7 @@ async def test_it_compares_the_last_run_with_the_one_before_of_its_scenario(
     client: httpx.AsyncClient, runs: Path
 ) -> None:
     write(runs, FIRST, response_p95_seconds=0.2)
-    write(runs, SECOND, response_p95_seconds=0.6, failed=2, duration_seconds=20.0)
+    write(runs, SECOND, response_p95_seconds=0.6, failed=2, duration_seconds=60.0)
     write(runs, BROKEN, scenario="steps")
     compared = (await client.get("/load", params={"run": SECOND})).text
     both = compared.split("Compare two runs")[1].split("<h2")[0]
@@ -102,11 +68,11 @@ async def test_it_compares_the_last_run_with_the_one_before_of_its_scenario(
 async def test_an_interrupted_run_has_the_requests_it_sent_and_no_rate(
     client: httpx.AsyncClient, runs: Path
 ) -> None:
-    write(runs, FIRST, planned=1500, sent=39, interrupted=True)
+    write(runs, FIRST, planned=1500, sent=117, interrupted=True)
     page = (await client.get("/load")).text
     assert "1,500" not in page
     assert "3.9" not in page
-    assert f'<time datetime="2026-11-29T10:00:00Z">{FIRST}</time>' in page
+    assert f'<time datetime="2026-01-02T03:04:05Z">{FIRST}</time>' in page
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import contextlib
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -144,18 +143,6 @@ class Arrangement:
         except httpx.HTTPError:  # the API server has just started and refuses some requests
             return False
 
-    def log_since(self, name: str, offset: int) -> list[str]:
-        """The lines of a program's log after an offset in bytes."""
-        path = self.processes.logs / f"{name}.log"
-        if not path.exists():
-            return []
-        return path.read_bytes()[offset:].decode(errors="replace").splitlines()
-
-    def log_size(self, name: str) -> int:
-        """The present size of a program's log."""
-        path = self.processes.logs / f"{name}.log"
-        return path.stat().st_size if path.exists() else 0
-
     @property
     def _shows(self) -> Path:
         return self.folder / "shows"
@@ -262,8 +249,3 @@ def _name_hosts(folder: Path, namespaces: Namespaces, columns: tuple[Column, ...
     lines = [f"{one.address} {name}" for one in columns for name in one.hosts]
     hosts.write_text("\n".join([f"{HERE} localhost", *lines]) + "\n")
     subprocess.run([*namespaces.entrance, "mount", "--bind", str(hosts), "/etc/hosts"], check=True)
-
-
-def utc_now() -> str:
-    """The present time as in Kubernetes' objects."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

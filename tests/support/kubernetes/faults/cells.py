@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from support.kubernetes.faults.arrangement import Arrangement, utc_now
+from support.kubernetes.faults.arrangement import Arrangement
 from support.kubernetes.faults.columns import COLUMNS, HPA, Column
 from support.kubernetes.faults.prometheus import ADAPTER
-from support.kubernetes.faults.trace import Sample, findings
+from support.kubernetes.faults.trace import Sample
 
 AFTER_SECONDS: Final = 10.0
 # A rate over a minute is wrong for a minute after a gap, which is not to count for the next fault.
@@ -62,7 +61,6 @@ class Cell:
         first_seconds: from the beginning of the fault until the first replica was taken; None if none was.
         lowest_seconds: until the lowest number was set; None if none was taken.
         after: the last number.
-        seen: what a person reads about it at its end.
     """
 
     fault: str
@@ -74,7 +72,6 @@ class Cell:
     first_seconds: float | None
     lowest_seconds: float | None
     after: int
-    seen: list[str] = field(default_factory=list)
 
     @property
     def held(self) -> bool:
@@ -194,35 +191,18 @@ def inject(
     arrangement.wait_until_steady()
     trace = arrangement.trace
     before = {one.key: trace.now(one.key) for one in arrangement.columns}
-    logs = {
-        name: arrangement.log_size(name)
-        for one in arrangement.columns
-        for name in (one.autoscaler, one.resizer)
-    }
-    begun, since = time.monotonic(), utc_now()
+    begun = time.monotonic()
     fault.begin(arrangement)
     _wait_until(begun + seconds)
-    seen = {
-        one.key: [
-            *findings(arrangement.api, one.key, since),
-            *_warnings(arrangement, one, logs),
-        ]
-        for one in arrangement.columns
-    }
     fault.end(arrangement)
     _wait_until(time.monotonic() + (fault.after_seconds if after is None else after))
     return [
-        _cell(
-            fault,
-            one,
-            [Sample(begun, before[one.key]), *trace.since(one.key, begun)],
-            seen[one.key],
-        )
+        _cell(fault, one, [Sample(begun, before[one.key]), *trace.since(one.key, begun)])
         for one in arrangement.columns
     ]
 
 
-def _cell(fault: Fault, column: Column, samples: list[Sample], seen: list[str]) -> Cell:
+def _cell(fault: Fault, column: Column, samples: list[Sample]) -> Cell:
     """The cell of these numbers, of which the first is the one at the beginning of the fault."""
     begun, before = samples[0].at, samples[0].replicas
     numbers = [one.replicas for one in samples]
@@ -239,29 +219,7 @@ def _cell(fault: Fault, column: Column, samples: list[Sample], seen: list[str]) 
         first_seconds=round(taken[0].at - begun, 1) if taken else None,
         lowest_seconds=round(deepest[0].at - begun, 1) if deepest else None,
         after=numbers[-1],
-        seen=seen,
     )
-
-
-def _warnings(arrangement: Arrangement, column: Column, logs: dict[str, int]) -> list[str]:
-    """What the column's own processes reported as warnings or errors."""
-    found = [
-        text
-        for name in (column.autoscaler, column.resizer)
-        for line in arrangement.log_since(name, logs[name])
-        if (text := _warning(line))
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _warning(line: str) -> str:
-    """The message of a log line, if it is a warning or an error."""
-    if line.startswith("{"):
-        event = json.loads(line)
-        level, message = event["log"]["level"], f"resizer: {event['message']}"
-    else:
-        level, _, message = line.partition(" ")[2].partition(" ")
-    return message if level in {"warn", "error"} else ""
 
 
 def _wait_until(at: float) -> None:

@@ -1,4 +1,4 @@
-"""The matrix for people: a table of what happened, and the sentences that were read."""
+"""The matrix for people: a table of what happened."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def markdown(
     seconds: float,
     machine: str,
 ) -> str:
-    """The table, and below it what a person reads in each cell."""
+    """The table."""
     found = {(one.fault, one.column): one for one in cells}
     lines = [
         f"{machine}; each fault {_durations(faults, seconds)}.",
@@ -45,13 +45,6 @@ def markdown(
     for fault in faults:
         row = [_entry(found.get((fault.key, column.key))) for column in columns]
         lines.append(f"| {fault.title} | " + " | ".join(row) + " |")
-    lines.append("")
-    for fault in faults:
-        lines += ["", f"**{fault.title}**", ""]
-        for column in columns:
-            cell = found.get((fault.key, column.key))
-            if cell is not None and cell.seen:
-                lines += [f"- {column.title}:", *(f"  - `{one}`" for one in cell.seen)]
     return "\n".join(lines) + "\n"
 
 

@@ -147,26 +147,6 @@ def make_pods_ready(api: Api) -> None:
         )
 
 
-def findings(api: Api, namespace: str, since: str) -> list[str]:
-    """What a person reads about the scaling in a namespace: conditions that are not as usual, and warnings.
-
-    Args:
-        api: the API server.
-        namespace: of the Deployment.
-        since: events before this time (RFC 3339, UTC) are left out.
-    """
-    try:
-        found = unusual_conditions(api, namespace)
-        events = api.items(f"/api/v1/namespaces/{namespace}/events")
-    except httpx.HTTPError as error:
-        return [f"the API server cannot be reached: {type(error).__name__}"]
-    for event in events:
-        at = event.get("lastTimestamp") or event.get("eventTime") or ""
-        if event["type"] == "Warning" and at >= since:
-            found.append(f"event {event['reason']}: {event['message']}")
-    return list(dict.fromkeys(found))
-
-
 # The status of a condition while all is well.
 USUAL: Final = {
     "Ready": "True",

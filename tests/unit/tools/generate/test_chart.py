@@ -11,10 +11,10 @@ import yaml
 
 from support.checkout import ROOT
 from tidegate.rules.rule_files import rule_files
-from tidegate.settings import Settings, SettingsError, load, setting_names
+from tidegate.settings import SettingsError, load, setting_names
 from tools.generate.chart.chart_files import RULE_SETTINGS
 from tools.generate.chart.values_file import read_values
-from tools.generate.chart.values_schema import CHOICES, OWNED, SPECIAL, values_schema
+from tools.generate.chart.values_schema import OWNED, values_schema
 
 CHART = ROOT / "deploy" / "helm" / "tidegate"
 
@@ -37,12 +37,6 @@ def test_the_schema_is_valid_and_accepts_the_defaults() -> None:
     jsonschema.validate(yaml.safe_load((CHART / "values.yaml").read_text()), found)
 
 
-def test_only_settings_whose_default_is_another_have_one() -> None:
-    ours = Settings().model_dump(mode="json")
-    for section, values in yaml.safe_load((CHART / "values.yaml").read_text())["settings"].items():
-        assert not [name for name, value in values.items() if value == ours[section][name]]
-
-
 def test_every_mapping_of_ours_refuses_unknown_names() -> None:
     def check(node: dict[str, Any], name: str) -> None:
         if "properties" in node:
@@ -63,12 +57,6 @@ def test_every_setting_is_a_value_or_the_charts_own() -> None:
         assert name in own or any(each.startswith(f"{name}.") for each in own), name
 
 
-def test_the_tables_of_the_schema_name_values_that_exist() -> None:
-    names = {leaf.name for one in read_values() for leaf in one.leaves()}
-    assert CHOICES.keys() <= names
-    assert SPECIAL.keys() <= names
-
-
 def test_every_value_that_the_guide_names_exists() -> None:
     page = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text(encoding="utf-8")
     leaves = {leaf.name for one in read_values() for leaf in one.leaves()}
@@ -84,15 +72,6 @@ def test_every_value_that_the_guide_names_exists() -> None:
         # The values of a mapping.
         and not any(leaf.startswith(f"{name}.") for leaf in leaves)
     ] == []
-
-
-def test_comments_are_the_meaning_of_values() -> None:
-    (one,) = read_values("# The first.\n# And more.\na:\n  # The second.\n  b: 1\n\n  c: {}\n")
-    assert (one.name, one.meaning) == ("a", "The first.\nAnd more.")
-    assert [(each.name, each.default, each.meaning) for each in one.leaves()] == [
-        ("a.b", 1, "The second."),
-        ("a.c", {}, ""),
-    ]
 
 
 def changes(default: Any) -> list[Any]:

@@ -14,8 +14,6 @@ from support.grafana_dashboards import panels, with_headings
 from tidegate.console.app import PAGES
 from tidegate.observability_files.kibana import data_views
 from tidegate.rules.alerts import alerts
-from tidegate.rules.rule_files import model_groups
-from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings, Slo, load
 from tools.generate.checkout import ROOT
 from tools.generate.grafana import FOLDER, data_sources, grafana_files, runbooks
@@ -24,25 +22,8 @@ from tools.generate.grafana.dashboard import CONSOLE, Encoder
 from tools.generate.grafana.runbook_text import runbook_names, runbook_text, runbook_url
 
 SETTINGS = load()
-RECORDED = [
-    recording
-    for group in (*service_groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
-    for recording in group.recordings
-]
 COMMITTED = grafana_dashboards.dashboards()
 NAMES = ("service", "scaling", "pipeline", "model", "host", "runbooks")
-
-
-def all_panels() -> list[Any]:
-    return [
-        pytest.param(name, panel, id=f"{name}-{panel['title']}")
-        for name, dashboard in COMMITTED.items()
-        for panel in panels(dashboard)
-    ]
-
-
-def expressions() -> list[str]:
-    return [target.query["expr"] for target in grafana_dashboards.targets("prometheus")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,18 +77,6 @@ def test_panels_have_unique_ids_and_do_not_overlap(name: str) -> None:
         taken |= cells
 
 
-@pytest.mark.parametrize(("name", "panel"), all_panels())
-def test_a_panel_has_a_description_and_a_unit(name: str, panel: dict[str, Any]) -> None:
-    from grafana_foundation_sdk.models import units
-
-    if name == "runbooks":
-        return
-    assert panel["description"].endswith((".", "`"))
-    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
-    if panel["type"] in {"timeseries", "stat"}:
-        assert panel["fieldConfig"]["defaults"]["unit"] in vars(units).values()
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_each_data_source_is_a_variable_with_a_provisioned_default(name: str) -> None:
     provisioned = {source["uid"]: source for source in provisioned_data_sources()}
@@ -124,18 +93,6 @@ def test_each_data_source_is_a_variable_with_a_provisioned_default(name: str) ->
     queries = json.dumps([panel.get("targets") for panel in panels(COMMITTED[name])])
     built_in = {"__rate_interval", "__range", "__range_s"}
     assert set(re.findall(r"\$([a-z_]\w*)", queries)) <= set(variables) | built_in
-
-
-def test_no_panel_computes_a_recorded_series() -> None:
-    recorded = {"".join(each.expression.split()): each.name for each in RECORDED}
-    derived = [
-        (name, expression)
-        for expression in expressions()
-        for text, name in recorded.items()
-        # A recorded series may be another one under its own name.
-        if text in "".join(expression.split()) and text not in recorded.values()
-    ]
-    assert not derived
 
 
 def test_every_alert_is_linked_from_a_panel_and_each_link_opens_its_runbook() -> None:
