@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
-from starlette.middleware import Middleware
 
-from tidegate.ray.arrivals import ArrivalMetrics, ArrivalMiddleware, Arrivals, middlewares
+from tidegate.ray.arrivals import ArrivalMetrics, ArrivalMiddleware, Arrivals
 from tidegate.telemetry.asgi import Receive, Scope, Send
 from tidegate.telemetry.propagation import parse_request_start
 
@@ -64,12 +63,6 @@ def test_a_request_gets_the_time_of_its_arrival_whatever_a_client_claims(
     assert parse_request_start(headers[1][1], NOW_NS) == NOW_NS // 1000 * 1000
 
 
-def test_the_request_of_the_caller_is_not_changed(application: Application) -> None:
-    request = scope(host="a")
-    call(application, request)
-    assert request["headers"] == [(b"host", b"a")]
-
-
 def test_a_request_is_present_until_it_has_its_response(application: Application) -> None:
     arrivals = application.arrivals
     call(application, scope())
@@ -94,9 +87,3 @@ def test_those_without_a_slot_wait(present: int, busy: int, waiting: float) -> N
     registry.register(ArrivalMetrics(lambda: busy, arrivals))
     assert registry.get_sample_value("tidegate_ray_waiting") == waiting
     assert registry.get_sample_value("tidegate_ray_arrivals_total") == 7
-
-
-def test_ray_gets_a_list_of_starlette_s_middlewares() -> None:
-    (made,) = middlewares()
-    assert isinstance(made, Middleware)
-    assert repr(made) == "Middleware(ArrivalMiddleware)"

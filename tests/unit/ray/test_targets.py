@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tidegate.ray.targets import TargetFile, remove_orphans
 
 HOLD = """
@@ -58,13 +56,3 @@ def test_what_is_no_target_file_stays(tmp_path: Path) -> None:
     (tmp_path / "elsewhere.json").symlink_to(tmp_path / "notes.txt")
     assert remove_orphans(tmp_path) == []
     assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_a_missing_folder_has_no_orphans(tmp_path: Path) -> None:
-    assert remove_orphans(tmp_path / "none") == []
-
-
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        TargetFile(tmp_path / "file", "shop-a", "127.0.0.1:1").open()

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from tidegate.autoscaler.audit import explain as explaining
 from tidegate.autoscaler.audit.explain import explain
-from tidegate.autoscaler.audit.intervals import Interval, merge_unchanged
-from tidegate.cli import app
+from tidegate.autoscaler.audit.intervals import merge_unchanged
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
@@ -169,14 +167,6 @@ def test_it_follows_until_it_is_stopped(
     assert (lines[0], lines[-1]) == ("5 to 5", "5 to 7")
 
 
-def test_the_command_accepts_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "none"))
-    result = CliRunner().invoke(app, ["explain", "--last", "0"])
-    assert result.exit_code == 2
-    result = CliRunner().invoke(app, ["explain", "--last", "3", "--inputs"])
-    assert (result.exit_code, result.stdout) in {(1, ""), (2, "")}
-
-
 def test_an_event_without_a_decision_is_an_interval_too() -> None:
     odd: list[Event] = [{"event": {"dataset": "tidegate.decision"}}, {"tidegate": {"decision": 7}}]
     assert [one.count for one in merge_unchanged(odd)] == [2]
@@ -223,11 +213,3 @@ def test_a_pause_is_shown_for_the_time_it_was_in_force(shown: Shown) -> None:
         "08:01:40 – 08:01:45  4 held: idle; by hand (2 ticks)",  # noqa: RUF001
         "08:01:50             4 held: idle",
     ]
-
-
-def test_an_explanation_is_shortened_outside_parentheses() -> None:
-    message = "4 held: bounds from 4 to 6; a; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
-    interval = Interval(record(0, 4, 4, message, "limited"), record(0, 4, 4, message, "limited"))
-    assert interval.sentence == (
-        "4 held: bounds from 4 to 6; …; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
-    )

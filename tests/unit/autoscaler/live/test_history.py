@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,13 +23,6 @@ from tidegate.autoscaler.live.history import (
 )
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.runtime.prometheus import parse
-
-
-def test_the_query_covers_the_minutes_before_and_ahead_on_each_day() -> None:
-    windows = re.findall(r"(avg|max)_over_time\([\w:]+\[(\d+)s\](?: offset (\d+)s)?\)", query())
-    assert windows[:3] == [("avg", "3600", ""), ("max", "300", ""), ("avg", "3600", "86400")]
-    assert ("max", "300", "86100") in windows
-    assert len(windows) == 2 + 7 * (2 + len(AHEAD))
 
 
 def response(series: dict[tuple[Any, str], str]) -> bytes:

@@ -58,11 +58,3 @@ async def test_it_is_live_while_ticks_end_with_or_without_a_decision() -> None:
         metrics.observe_tick()
         answer = await client.get("/live")
         assert (answer.status, await answer.json()) == (200, {"status": "live"})
-
-
-async def test_openmetrics_is_served_on_request() -> None:
-    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
-    async with TestClient(TestServer(Metrics(DecidedNumber()).make_app())) as client:
-        answer = await client.get("/metrics", headers=accept)
-        assert answer.content_type == "application/openmetrics-text"
-        assert (await answer.text()).endswith("# EOF\n")

@@ -62,11 +62,6 @@ def test_it_holds_or_bounds_the_number_and_explains_it(
     assert found.state == {"n": 1}
 
 
-def test_a_number_outside_the_bounds_is_not_held() -> None:
-    decision = apply_override(wants(7), Override(NOON), Bounds(1, 4))({}, SEEN, 1.0)
-    assert (decision.desired, decision.explanation[:8]) == (4, "5 → 4: p")
-
-
 COUNTS = st.none() | st.integers(1, 99)
 
 
@@ -112,11 +107,8 @@ def test_a_written_override_is_in_force_until_it_expires(file: OverrideFile) -> 
     [
         (None, "cannot be read (Is a directory)"),
         (b"", "Invalid JSON"),
-        (b"\xff\xfe", "Invalid JSON"),
-        (b"[]", "should be an object"),
         (b"{}", "until: Field required"),
         (b'{"until": "NaN"}', "until: "),
-        (b'{"until": 1e300}', "until: "),
         (b'{"until": 1, "min": -1}', "min: "),
         (b'{"until": 1, "luck": 0}', "luck: "),
         (b'{"until": 1' + b" " * 5000 + b"}", "Invalid JSON"),
@@ -134,16 +126,6 @@ def test_an_invalid_file_is_ignored_and_reported(
     assert override is None
     assert bad.startswith(str(file.path))
     assert says in bad
-
-
-@given(st.binary(max_size=60))
-def test_no_content_of_the_file_raises(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
-    file = OverrideFile(tmp_path_factory.getbasetemp() / "any-control.json")
-    file.path.write_bytes(content)
-    override, bad = file.read(0.0)
-    assert (override is None) == bool(bad)
 
 
 @pytest.fixture

@@ -147,12 +147,6 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
     assert read(idle) == expected
 
 
-def test_several_missing_series_are_all_named() -> None:
-    reading = read({})
-    assert reading.signals.problem.count("service:") == 7
-    assert reading.cause == "no sample within the last 15 s"
-
-
 def test_old_scrapes_leave_no_value_but_the_age() -> None:
     said = "the metrics behind the signals are older than 15 s"
     old = reading_of(age_seconds=15.5, problem=said)

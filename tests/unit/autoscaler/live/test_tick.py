@@ -1,11 +1,7 @@
 """A tick: the request to the resizer, the event and the metrics."""
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 
@@ -18,8 +14,6 @@ from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 from tidegate.lab.replay.replay import replay
-from tidegate.resizer.contract import ReplicaStatus
-from tidegate.runtime.event_log import Terminal
 
 
 async def test_a_new_number_is_requested_once(run: AutoscalerRun) -> None:
@@ -45,27 +39,6 @@ async def test_the_event_has_the_whole_decision_and_precedes_the_request(
     assert recorded["signals"]["in_system"] == 4.2
     assert recorded["inputs"]["recommendation"] == 3
     assert recorded["state"] == {}
-
-
-@pytest.fixture
-def full_disk() -> Iterator[TextIO]:
-    with suppress(OSError), Path("/dev/full").open("w") as full:
-        yield full
-
-
-async def test_a_failing_terminal_does_not_stop_a_decision(
-    run: AutoscalerRun, full_disk: TextIO
-) -> None:
-    run.recorded_events.event_log.listeners = [Terminal(full_disk)]
-    assert await run.tick(reading=THREE) == 3
-    assert run.resizer.asked == [3]
-
-
-async def test_every_tick_writes_an_event_even_without_a_change(run: AutoscalerRun) -> None:
-    for _ in range(3):
-        await run.tick()
-    assert [one["reason"] for one in run.decisions()] == ["tolerance"] * 3
-    assert run.recorded_events.terminal.getvalue() == ""
 
 
 async def test_a_number_set_by_another_client_is_corrected_within_a_tick(
@@ -213,23 +186,6 @@ async def test_a_dry_run_decides_from_the_actual_number_and_does_not_resize(
 async def test_the_policy_gets_the_time_of_day(run: AutoscalerRun) -> None:
     await run.tick()
     assert run.decisions()[0]["signals"]["unix_seconds"] == 1_700_000_005.0
-
-
-async def test_prometheus_and_the_resizer_are_read_concurrently(run: AutoscalerRun) -> None:
-    both = asyncio.Barrier(2)
-
-    async def read() -> Reading:
-        await both.wait()
-        return ONE
-
-    async def status() -> ReplicaStatus:
-        await both.wait()
-        return ReplicaStatus(desired=1, running=1, ready=1, replicas=[])
-
-    run.autoscaler.read = read
-    run.resizer.status = status  # type: ignore[method-assign]
-    async with asyncio.timeout(60):
-        assert await run.tick() == 1
 
 
 async def test_the_metrics_show_the_last_decision(run: AutoscalerRun) -> None:

@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 
 from support.harnesses.sloq_loop import CALM, SloqLoop
-from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 from tidegate.lab.simulator.comparison import TraceSpec, run_one
 from tidegate.lab.simulator.score import score
 from tidegate.lab.simulator.system import RequestKind, System
-from tidegate.settings import Settings
 
 FIRST_BYTE = SloqParameters(min=1, max=40, slo_seconds=0.5, until="first_byte")
 LAST_BYTE = replace(FIRST_BYTE, until="last_byte")
@@ -68,27 +66,11 @@ def test_the_same_streams_cannot_meet_an_objective_for_their_last_byte() -> None
     assert "the time in a slot alone is" in decision.explanation
 
 
-def test_the_explanation_names_the_first_byte() -> None:
-    decision = decide(FIRST_BYTE, replace(STREAMS, service_seconds_p95=0.7))
-    text = "the time in a slot to the first byte alone is 0.7 s, the objective 0.5 s"
-    assert text in decision.explanation
-
-
 def test_streams_that_last_settle_on_a_number_below_the_maximum() -> None:
     loop = SloqLoop(FIRST_BYTE, **{name: getattr(STREAMS, name) for name in STREAMS.__slots__})
     # Beside the 14 for the load, no replica is removed before 8 % more work fits.
     found = [loop.tick(latency_seconds=0.3 + number % 7 / 1000).desired for number in range(120)]
     assert all(14 <= number <= 18 for number in found[60:])
-
-
-@pytest.mark.parametrize("until", ["last_byte", "first_byte"])
-def test_the_setting_is_a_parameter_of_the_policy(until: str) -> None:
-    settings = Settings.model_validate(
-        {"slo": {"until": until}, "autoscaler": {"policy": "sloq"}, "replicas": {"max": 9}}
-    )
-    built = configured_policy(settings)
-    assert built.parameters["until"] == until
-    assert built.policy({}, CALM, 5.0).inputs["parameters"]["until"] == until
 
 
 def test_simulated_streams_meet_the_objective_with_the_replicas_that_their_work_needs() -> None:

@@ -18,7 +18,6 @@ from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy, Signals
 from tidegate.autoscaler.wrappers.daily_rise import AHEAD_SECONDS, DailyRise, daily_rise
-from tidegate.lab.simulator.named_traces import find_trace
 from tidegate.lab.simulator.run import simulate
 from tidegate.lab.simulator.score import score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
@@ -181,12 +180,6 @@ def test_a_job_that_starts_from_idle_is_sized_by_the_time_in_a_slot_of_before() 
     assert decide({}, replace(idle, daily_rates=rates), 15.0).desired == 1
 
 
-@pytest.mark.parametrize("state", [{"inner": 7}, {"service_seconds": "soon"}, {"now": 5}])
-def test_an_invalid_state_counts_as_none(state: dict[str, Any]) -> None:
-    seen = replace(CALM, daily_rates=with_rises())
-    assert prepared("sloq")(state, seen, 5.0) == prepared("sloq")({}, seen, 5.0)
-
-
 WITHOUT_RISE = st.sampled_from(
     [(), [[10, 10], *[RISE] * 2], [[10, 10], *[NONE] * 7], [[10], *[RISE] * 7]]
 )
@@ -275,10 +268,6 @@ def test_a_trace_has_the_rates_of_its_earlier_days() -> None:
     assert first == pytest.approx([10.0, 10.0, 17.5, 40.0, 40.0, 40.0, 40.0, 40.0], abs=1e-6)
     assert second == []
     assert Trace("none", 5.0, step).daily_rates(3500.0) == []
-
-
-def test_the_flights_trace_has_the_week_before() -> None:
-    assert [len(day) for day in find_trace("flights").earlier] == [1440] * 7
 
 
 def test_a_trace_of_several_days_has_its_own() -> None:

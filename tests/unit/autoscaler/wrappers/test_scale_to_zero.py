@@ -157,15 +157,6 @@ def test_at_zero_a_request_that_waits_starts_a_replica(
     assert decision.explanation.startswith(explanation)
 
 
-def test_one_slot_is_learned_too() -> None:
-    run = Run()
-    run.tick(replace(BUSY, slots_per_replica=1))
-    run.idle(60, replace(IDLE, slots_per_replica=1))
-    burst = replace(NONE, waiting=60.0, queued=60.0, arrival_rate=60.0, arrival_rate_60s=60.0)
-    # Without known slots it would be one replica; 60 requests/s of 0.1 s are six slots of work.
-    assert run.tick(burst).desired > 6
-
-
 def test_a_burst_is_sized_with_the_learned_values() -> None:
     run = Run().asleep()
     burst = replace(NONE, waiting=60.0, queued=60.0, arrival_rate=60.0, arrival_rate_60s=60.0)
@@ -229,13 +220,6 @@ def test_traffic_that_the_last_replica_still_serves_keeps_it() -> None:
     assert run.tick(replace(served, desired=decision.desired)).desired >= 1
 
 
-def test_a_replica_that_is_left_without_traffic_stays_undesired() -> None:
-    run = Run().asleep()
-    for _ in range(40):
-        decision = run.tick(replace(IDLE, desired=0, waiting=0.0))
-        assert (decision.desired, decision.reason) == (0, "hold")
-
-
 def test_learned_values_survive_zero_replicas() -> None:
     run = Run().asleep()
     before = run.state["inner"]
@@ -244,16 +228,6 @@ def test_learned_values_survive_zero_replicas() -> None:
     assert run.state["inner"] == before
     assert "blind_since" not in run.state  # what is not known is not recorded
     assert before["service_seconds"] == 0.1
-
-
-@pytest.mark.parametrize("state", [{"now": "x"}, {"idle_since": math.inf}, {"slots": 0}])
-def test_an_invalid_state_counts_as_none(state: dict[str, Any]) -> None:
-    assert Run(state=state).tick(IDLE) == Run().tick(IDLE)
-
-
-def test_only_replicas_that_were_started_from_zero_are_waited_for() -> None:
-    starting = replace(IDLE, ready=0, running=3, desired=3, slots_per_replica=None)
-    assert "start from zero" not in Run().tick(starting).explanation
 
 
 def test_a_clock_that_is_set_back_restarts_the_idle_time() -> None:

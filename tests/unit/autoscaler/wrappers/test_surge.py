@@ -7,12 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from support.harnesses.sloq_loop import CALM
 from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_builder import build_policy
-from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.wrappers.schedule import scheduled
@@ -26,7 +24,6 @@ CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
 # 50/s for 0.2 s are 10 slots of work, on 3 replicas of 4.
 THREE: dict[str, Any] = {"in_system": 12.0, "busy": 12.0, "ready": 3, "running": 3, "desired": 3}
 SEEN = replace(CALM, **THREE, completed_rate=None)
-LOST = replace(SEEN, slots_per_replica=None, arrival_rate=None, problem="Prometheus is away")
 
 
 def service(count: int, seconds: float, slots: int = 1) -> SimulatedService:
@@ -105,16 +102,6 @@ def test_slots_are_lent_up_to_the_maximum() -> None:
     assert decide({}, replace(SEEN, ready=0), 5.0).slots == 4
 
 
-def test_without_metrics_nothing_is_removed() -> None:
-    decide = build_policy("surge", CONTEXT).policy
-    blind = decide({}, LOST, 5.0)
-    assert (blind.desired, blind.reason, blind.slots) == (3, "no-signal", None)
-    first = decide({}, SEEN, 5.0)
-    after = decide(first.state, replace(LOST, desired=first.desired), 10.0)
-    assert after.desired == first.desired
-    assert after.slots in {None, first.slots}
-
-
 def test_lent_slots_bridge_a_surge_at_no_higher_cost() -> None:
     bridged, plain = judge("surge"), judge("sloq")
     assert bridged.violation_seconds < 0.5 * plain.violation_seconds
@@ -132,12 +119,6 @@ def test_it_runs_live_within_the_limits_of_the_settings() -> None:
     assert decide({}, busy, 5.0).slots == 6
 
 
-@pytest.mark.parametrize("option", ["base_slots", "most_slots"])
-def test_parameters_from_settings_are_no_options(option: str) -> None:
-    with pytest.raises(PolicyError, match=f"unknown option '{option}'"):
-        build_policy(f"surge:{option}=3", CONTEXT)
-
-
 def test_a_restarted_autoscaler_distinguishes_lent_slots_from_base_slots() -> None:
     decide = build_policy("surge", LIVE).policy
     lent = replace(ASKED, slots_per_replica=6, slots_asked=6, ready=4, running=4, desired=4)
@@ -145,17 +126,6 @@ def test_a_restarted_autoscaler_distinguishes_lent_slots_from_base_slots() -> No
     assert (first.desired, first.slots) == (4, 4)
     assert first.explanation.endswith("; 4 slots per replica again")
     assert first.inputs["parameters"]["base_slots"] == 4
-
-
-def test_metrics_that_do_not_show_the_lent_slots_yet_are_not_learned_from() -> None:
-    decide = build_policy("surge", LIVE).policy
-    # 6 slots were requested and 6 are busy, while the last scrape still shows 4: the base is not 6.
-    late = replace(ASKED, slots_asked=6, busy=18.0, queued=6.0)
-    state: dict[str, Any] = {}
-    for number in range(12):
-        found = decide(state, replace(late, latency_seconds=0.5 + 0.01 * number), 5.0 * number)
-        assert found.inputs["slots_per_replica"] == 4
-        state = found.state
 
 
 def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:

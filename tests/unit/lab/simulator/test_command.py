@@ -8,7 +8,6 @@ import pytest
 from tidegate.autoscaler.types import Bounds
 from tidegate.lab.simulator.command import Comparison, simulate
 from tidegate.lab.simulator.comparison import TraceSpec, compare_policies, run_one
-from tidegate.lab.simulator.plots import pareto_page
 from tidegate.lab.simulator.score import score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
 from tidegate.lab.simulator.system import System
@@ -55,14 +54,6 @@ def test_several_processes_give_the_same_results_as_one(short: str) -> None:
 def test_the_table_is_written(short: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(compare(["sloq", "ray-serve"], short), as_json=False, plot=None) == 0
     assert "ray-serve" in capsys.readouterr().out
-
-
-def test_the_pareto_plot_can_be_written_alone(short: str, tmp_path: Path) -> None:
-    results = compare_policies(
-        ["sloq", "sloq:late_share=0.1"], [TraceSpec(short)], SYSTEM, [0], workers=1
-    )
-    pareto_page(tmp_path / "pareto.svg", "all", results)
-    assert "sloq:late_share=0.1" in (tmp_path / "pareto.svg").read_text(encoding="utf-8")
 
 
 def test_a_policy_has_its_default_tick_unless_set() -> None:

@@ -28,12 +28,6 @@ def test_a_family_is_a_trace_with_a_known_service(name: str) -> None:
     assert TraceSpec(name).system(System()).bounds.min == 1
 
 
-def test_counts_are_poisson_unless_the_trace_says_otherwise() -> None:
-    found = counts(Arrivals())
-    assert found.mean() == pytest.approx(20, rel=0.05)
-    assert found.var() == pytest.approx(20, rel=0.15)
-
-
 def test_clumped_counts_have_the_dispersion_that_is_asked_for() -> None:
     found = counts(Arrivals("clumped", dispersion=10.0))
     assert found.mean() == pytest.approx(20, rel=0.1)

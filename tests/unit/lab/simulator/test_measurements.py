@@ -71,11 +71,6 @@ def test_before_the_first_request_means_are_missing() -> None:
     assert (seen.arrival_rate, seen.service_seconds, seen.in_system) == (0.0, None, 0.0)
 
 
-def test_metrics_can_report_wrong_slots() -> None:
-    recorded = System(reported_slots=8)
-    assert metrics(system=recorded).read(9.0, ready=1, running=1, desired=1).slots_per_replica == 8
-
-
 def test_the_busiest_replica_assumes_an_evenly_spreading_gateway() -> None:
     # Ten are worked on; three replicas have four of them at least, and the third of four that left too.
     assert read(61.0).busiest == 4.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,7 +15,6 @@ from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec
 from tidegate.lab.simulator.plots import ALL_TRACES, DECISION_MARKS, pareto
 from tidegate.lab.simulator.score import Score
 from tidegate.lab.simulator.system import System
-from tidegate.lab.tuning.choice import CANDIDATES
 
 SYSTEM = System(bounds=Bounds(1, 8), start=2)
 
@@ -54,25 +52,3 @@ def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path
     assert {"calm", "$x_{$", ALL_TRACES} <= set(texts)
     assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
     assert texts.count("violation-seconds, replica-seconds") == 3
-
-
-def test_policies_to_be_found_have_a_ring_and_the_floor_a_line() -> None:
-    axes = Figure().add_subplot()
-    results = [match("sloq", 300.0, 3000.0), match("hpa", 900.0, 9000.0)]
-    pareto(axes, results, ringed={"hpa": "present", "sloq": "chosen"}, floor=150.0)
-    hollow = (line for line in axes.lines if line.get_fillstyle() == "none")
-    rings = [np.array(line.get_xydata()).tolist() for line in hollow if np.size(line.get_xdata())]
-    assert rings == [[[9000, 900]], [[3000, 300]]]
-    labels = axes.get_legend_handles_labels()[1]
-    assert labels[-3:] == ["present", "chosen", "150 remain with the maximum of replicas"]
-    # Within a decade, the axis is linear, which has more labels.
-    assert axes.get_yscale() == "linear"
-
-
-def test_every_variant_of_a_policy_has_a_mark_of_its_own() -> None:
-    axes = Figure().add_subplot()
-    names = [name for name in CANDIDATES if name.startswith("sloq")]
-    pareto(axes, [match(name, 100.0, 1000.0) for name in names])
-    front = "no policy beats these in both"
-    marks = {line.get_marker() for line in axes.lines if line.get_label() != front}
-    assert len(marks) == len(names)

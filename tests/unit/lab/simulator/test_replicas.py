@@ -41,18 +41,6 @@ def by_hand(arrivals: list[float], services: list[float], slots: int) -> list[fl
     return starts
 
 
-def test_requests_wait_for_the_only_slot_in_order() -> None:
-    one = service((0, 5), (1, 1), (2, 1), (9, 1))
-    one.serve(FOREVER)
-    assert one.started == [0, 5, 6, 9]
-
-
-def test_a_request_that_cannot_start_before_a_change_stays_in_the_queue() -> None:
-    one = service((0, 5), (1, 1))
-    one.serve(5.0)
-    assert one.started == [0]
-
-
 @given(
     st.lists(st.tuples(st.floats(0, 5), st.floats(0.01, 20)), min_size=1, max_size=40),
     st.integers(1, 5),
@@ -98,12 +86,6 @@ def test_a_starting_replica_is_stopped_first() -> None:
     one.resize(1, now=5.0)
     assert (one.ready, one.running, one.next_ready()) == (1, 1, FOREVER)
     assert one.replica_seconds(60.0) == 60 + 4 + 5
-
-
-def test_nothing_starts_without_replicas() -> None:
-    one = service((0, 1), start=0)
-    one.serve(FOREVER)
-    assert one.started == []
 
 
 def test_the_fraction_of_long_waits_is_that_of_erlang_c() -> None:

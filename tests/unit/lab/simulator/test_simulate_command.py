@@ -1,11 +1,6 @@
 """The command line of `tidegate simulate`."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,21 +57,3 @@ def test_invalid_arguments_exit_with_2_and_the_reason(wrong: list[str], says: st
     result = CliRunner().invoke(app, [*FIXED.split(), *wrong])
     assert (result.exit_code, result.stdout) == (2, "")
     assert says in result.stderr
-
-
-def test_progress_is_shown_in_a_terminal_and_not_in_a_pipe() -> None:
-    command = [sys.executable, "-m", "tidegate", *FIXED.split(), "--json"]
-    piped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert piped.stderr == ""
-    master, terminal = pty.openpty()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, text=True) as process:
-        os.close(terminal)
-        said = b""
-        with suppress(OSError):  # the terminal's end
-            while chunk := os.read(master, 4096):
-                said += chunk
-        assert process.stdout is not None
-        assert process.stdout.read() == piped.stdout
-    os.close(master)
-    assert b"simulating" in said
-    assert b"100%" in said

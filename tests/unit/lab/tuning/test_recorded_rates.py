@@ -77,10 +77,3 @@ async def test_what_cannot_be_used_is_said(
     told.update(answer=lambda form: answer, status=status)
     with pytest.raises(error, match=words):
         await recorded_trace(url, 1000, 1300)
-
-
-async def test_a_prometheus_that_is_away_is_named() -> None:
-    with pytest.raises(
-        RatesError, match=r"http://127\.0\.0\.1:9/api/v1/query_range cannot be reached"
-    ):
-        await recorded_trace("http://127.0.0.1:9", 1000, 1300)

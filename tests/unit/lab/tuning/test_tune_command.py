@@ -11,9 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tidegate.cli import app
-from tidegate.lab.simulator.simulated_policy import simulated_policy
-from tidegate.lab.simulator.system import System
-from tidegate.lab.tuning.choice import CANDIDATES, DEFAULT
+from tidegate.lab.tuning.choice import DEFAULT
 
 
 @pytest.fixture
@@ -40,20 +38,12 @@ def test_it_prints_the_line_the_held_out_price_and_settings_to_paste(shop: str) 
     assert tomllib.loads(toml) == {"autoscaler": {"policy": DEFAULT}}
 
 
-def test_json_has_all_policies_and_the_best(shop: str) -> None:
-    code, out, _ = run(
-        *("--trace", shop, "--parts", "2", "--policy", "sloq:late_share=0.4", "--json")
-    )
-    found = json.loads(out)
-    assert code == 0
-    assert set(found["totals"]) == {DEFAULT, "sloq:late_share=0.4"}
-    assert found["best"] in found["totals"]
-    assert len(found["held_out"]) == 2
-
-
 def test_the_objective_is_shown_in_requests_and_what_a_million_of_them_cost(shop: str) -> None:
     words = ("--trace", shop, "--parts", "2", "--policy", "sloq:late_share=0.4")
-    total = json.loads(run(*words, "--json")[1])["totals"][DEFAULT]
+    found = json.loads(run(*words, "--json")[1])
+    assert found["best"] in found["totals"].keys() == {DEFAULT, "sloq:late_share=0.4"}
+    assert len(found["held_out"]) == 2
+    total = found["totals"][DEFAULT]
     assert 0 < total["over_slo_ratio"] < 0.5
     # 72,000 requests.
     within = 1e6 * total["replica_seconds"] / total["cost_per_million"]
@@ -80,20 +70,6 @@ def test_the_plot_shows_the_line_the_present_and_the_chosen_policy_and_the_floor
     assert f"Use the default ({DEFAULT}):" in out
 
 
-def test_a_format_that_cannot_be_written_is_refused_before_anything_runs(
-    shop: str, tmp_path: Path
-) -> None:
-    code, out, err = run("--trace", shop, "--plot", str(tmp_path / "line.gif"))
-    assert (code, out) == (2, "")
-    assert "expected one of .png, .svg, .pdf" in err
-
-
-def test_every_candidate_is_a_valid_policy() -> None:
-    for policy in CANDIDATES:
-        simulated_policy(policy, System())
-    assert len(set(CANDIDATES)) == len(CANDIDATES)
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -103,6 +79,7 @@ def test_every_candidate_is_a_valid_policy() -> None:
         (("--trace", "nosuch.csv"), "nosuch.csv"),
         (("--trace", "steady", "--parts", "7"), "shorter than 600 s each"),
         (("--trace", "steady", "--policy", "nonsense"), "nonsense"),
+        (("--trace", "steady", "--plot", "line.gif"), "expected one of .png, .svg, .pdf"),
         (("--trace", "steady", "--service-time", "0"), "the service time must be from"),
         (("--from-prometheus", "soon"), "soon"),
         (("--from-prometheus", "1h", "--prometheus", "http://127.0.0.1:9"), "cannot be reached"),
