@@ -39,7 +39,7 @@ class Endpoint:
         """Answer a request."""
         try:
             response = await self._answer(scope, receive)
-        except (RequestError, NoSlotError, HTTPException) as error:
+        except (RequestError, NoSlotError) as error:
             response = _error_response(scope, error)
         except Exception as error:
             await _error_response(scope, error)(scope, receive, send)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import time_ns
 from typing import Final
 
 import numpy as np
 import orjson
-from starlette.background import BackgroundTask
 from starlette.types import Receive, Scope, Send
 
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
@@ -36,7 +35,7 @@ class Answer:
     """
 
     content: bytes
-    after: BackgroundTask | None = None
+    after: Callable[[], None] | None = None
     headers: Sequence[tuple[bytes, bytes]] = (JSON,)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +44,7 @@ class Answer:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self.content})
         if self.after is not None:
-            await self.after()
+            self.after()
 
 
 def make_prediction_ids(

@@ -65,12 +65,8 @@ class InferenceV2:
             ("/repository/models/{name}/unload", self.fixed, "POST"),
         ]
         for kind in ("systemsharedmemory", "cudasharedmemory"):
-            for region in ("", "/region/{region}"):
-                paths.append((f"/{kind}{region}/status", self.no_shared_memory, "GET"))
-                paths += [
-                    (f"/{kind}{region}/{call}", self.no_shared_memory, "POST")
-                    for call in ("register", "unregister")
-                ]
+            path = f"/{kind}/{{call:path}}"
+            paths += [(path, self.no_shared_memory, method) for method in ("GET", "POST")]
         for model in ("/models/{name}", "/models/{name}/versions/{version}"):
             paths += [
                 (model, self.metadata, "GET"),

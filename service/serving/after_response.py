@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
-from starlette.background import BackgroundTask
 
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.service.artefacts.import_cache import find_model
@@ -70,7 +69,7 @@ class AfterResponse:
 
     def after(
         self, model: Model, batch: Sized, predicted: Any, prediction_ids: Sequence[str] = ()
-    ) -> BackgroundTask | None:
+    ) -> Callable[[], None] | None:
         """The work after the response to the current request is sent; None if there is none.
 
         Without prediction ids no row is retained, as no label could be joined. Nor is a row of tensors: only
@@ -89,7 +88,7 @@ class AfterResponse:
 
         retain = partial(self._retain, model, batch, trace_id, prediction_ids)
 
-        async def enqueue() -> None:  # a coroutine, as Starlette runs a function in a thread
+        def enqueue() -> None:
             if retained and not self._worker.offer(retain):
                 self._lost.inc(len(batch))
             if scored and shadow is not None:
@@ -97,7 +96,7 @@ class AfterResponse:
                 if not self._worker.offer(score):
                     shadow.full.inc(len(batch))
 
-        return BackgroundTask(enqueue)
+        return enqueue
 
     def close(self) -> None:
         """Finish the queued work, within a short time."""

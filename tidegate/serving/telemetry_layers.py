@@ -9,7 +9,7 @@ from tidegate.serving.slots import Slots
 from tidegate.serving.slots_middleware import SlotsMiddleware
 from tidegate.settings import Settings
 from tidegate.telemetry import Telemetry, TelemetryMiddleware, instrument, telemetry_of
-from tidegate.telemetry.asgi import ASGIApp
+from tidegate.telemetry.asgi import ASGIApp, is_starlette
 
 
 def telemetry_for(app: ASGIApp, settings: Settings) -> tuple[ASGIApp, Telemetry]:
@@ -21,7 +21,7 @@ def telemetry_for(app: ASGIApp, settings: Settings) -> tuple[ASGIApp, Telemetry]
     """
     if (found := telemetry_of(app)) is not None:
         return app, found
-    if _is_starlette(app):
+    if is_starlette(app):
         return app, instrument(app, settings)  # type: ignore[arg-type]
     wrapped = TelemetryMiddleware(app, settings)
     return wrapped, wrapped.telemetry
@@ -33,7 +33,7 @@ def add_slots(app: ASGIApp, slots: Slots, paths: SlotPaths) -> ASGIApp:
     Raises:
         RuntimeError: it has already served a request.
     """
-    if _is_starlette(app):
+    if is_starlette(app):
         _add_to_starlette(app, slots, paths)
         return app
     if isinstance(app, TelemetryMiddleware):
@@ -55,11 +55,3 @@ def _add_to_starlette(app: Any, slots: Slots, paths: SlotPaths) -> None:
     ]
     place = added[0] + 1 if added else 0
     app.user_middleware.insert(place, Middleware(SlotsMiddleware, slots=slots, paths=paths))
-
-
-def _is_starlette(app: object) -> bool:
-    try:
-        from starlette.applications import Starlette  # noqa: PLC0415  other frameworks do not need it
-    except ImportError:
-        return False
-    return isinstance(app, Starlette)

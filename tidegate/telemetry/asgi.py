@@ -23,6 +23,15 @@ def is_client_disconnect(error: BaseException) -> bool:
     return type(error).__name__ in _DISCONNECTS
 
 
+def is_starlette(app: object) -> bool:
+    """Whether an application is one of Starlette or FastAPI, neither of which has to be installed."""
+    try:
+        from starlette.applications import Starlette  # noqa: PLC0415
+    except ImportError:
+        return False
+    return isinstance(app, Starlette)
+
+
 def layers(app: object) -> Iterator[object]:
     """An application and what it wraps, from the outside to the inside.
 

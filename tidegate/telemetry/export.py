@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -103,8 +102,7 @@ def span_line(origin: Origin, span: ReadableSpan) -> bytes:
     """The line of the event of a finished span."""
     start_ns, end_ns = span.start_time or 0, span.end_time or 0
     context = span.get_span_context()
-    if context is None:  # possible by its type only
-        raise ValueError(f"the span {span.name} has no context")
+    assert context is not None  # noqa: S101 (possible by its type only)
     trace_id, span_id = context.trace_id.to_bytes(16).hex(), context.span_id.to_bytes(8).hex()
     failed = span.status.status_code is StatusCode.ERROR
     find = _template if len(span.name) <= _MAX_CACHED else _template.__wrapped__
@@ -163,27 +161,17 @@ def _error(span: ReadableSpan) -> dict[str, str]:
     return {}
 
 
-# The SDK logs each failed batch, each retry and each dropped span. During an export its log records of that
-# thread are dropped: `OtlpExporter` reports each change of state once instead.
-_exporting = threading.local()
+# The SDK logs each failed batch, each retry and each dropped span; `OtlpExporter` reports each change of
+# state once instead.
 _SDK_LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.sdk._shared_internal",
 )
 
 
-def _is_not_exporting(record: logging.LogRecord) -> bool:
+def _drop(record: logging.LogRecord) -> bool:
     del record
-    return not getattr(_exporting, "depth", 0)
-
-
-@contextmanager
-def _without_sdk_logs() -> Iterator[None]:
-    _exporting.depth = getattr(_exporting, "depth", 0) + 1
-    try:
-        yield
-    finally:
-        _exporting.depth -= 1
+    return False
 
 
 class OtlpExporter(SpanExporter):
@@ -199,15 +187,14 @@ class OtlpExporter(SpanExporter):
         )
 
         for name in _SDK_LOGGERS:
-            logging.getLogger(name).addFilter(_is_not_exporting)  # adding it again has no effect
+            logging.getLogger(name).addFilter(_drop)  # adding it again has no effect
         self._inner = OTLPSpanExporter()
         self._report = report
         self.down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export the spans, with retries; runs in the thread of the batch processor."""
-        with _without_sdk_logs():
-            result = self._inner.export(spans)
+        result = self._inner.export(spans)
         down = result is not SpanExportResult.SUCCESS
         if down != self.down:
             self.down = down
@@ -220,8 +207,7 @@ class OtlpExporter(SpanExporter):
 
     def shutdown(self) -> None:
         """Stop, also during a retry."""
-        with _without_sdk_logs():
-            self._inner.shutdown()
+        self._inner.shutdown()
 
 
 class OtlpProcessor(BatchSpanProcessor):
@@ -239,21 +225,12 @@ class OtlpProcessor(BatchSpanProcessor):
         if flush.is_alive():
             self._otlp.mark_down()
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Queue the span."""
-        with _without_sdk_logs():
-            super().on_end(span)
-
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Export the queued spans, unless the endpoint is unavailable."""
-        if self._otlp.down:
-            return False
-        with _without_sdk_logs():
-            return super().force_flush(timeout_millis)
+        return not self._otlp.down and super().force_flush(timeout_millis)
 
     def shutdown(self) -> None:
         """Export the queued spans and stop; stop immediately if the endpoint is unavailable."""
-        with _without_sdk_logs():
-            if self._otlp.down:
-                self._otlp.shutdown()
-            super().shutdown()
+        if self._otlp.down:
+            self._otlp.shutdown()
+        super().shutdown()

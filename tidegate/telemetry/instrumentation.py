@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from tidegate.events.event import Origin
 from tidegate.settings import Settings, load
 from tidegate.telemetry.app_routes import AppRoutes
-from tidegate.telemetry.asgi import ASGIApp, layers
+from tidegate.telemetry.asgi import ASGIApp, is_starlette, layers
 from tidegate.telemetry.identity import with_app_name
 from tidegate.telemetry.middleware import INSTRUMENTED, TWICE, WRAPPED, TelemetryMiddleware
 from tidegate.telemetry.request_middleware import RequestMiddleware
@@ -106,11 +106,7 @@ def _install(app: Starlette, telemetry: Telemetry) -> None:
 
 
 def _check(app: Any) -> None:
-    try:
-        from starlette.applications import Starlette  # noqa: PLC0415 - other frameworks do not need it
-    except ImportError:
-        Starlette = ()  # type: ignore[misc, assignment]  # noqa: N806
-    if not isinstance(app, Starlette):
+    if not is_starlette(app):
         raise TypeError(
             f"expected a FastAPI or Starlette application, got {type(app).__name__}; wrap an application of "
             "another framework in TelemetryMiddleware"

@@ -69,10 +69,6 @@ class TelemetryMiddleware:
         if isinstance(telemetry, Settings):
             version = str(getattr(app, "version", "") or "0")
             telemetry = Telemetry(telemetry, version=version)
-        if not isinstance(telemetry, Telemetry):
-            raise TypeError(
-                f"telemetry: expected a Telemetry or Settings, got {type(telemetry).__name__}"
-            )
         _mark(app)
         self.telemetry: Final = telemetry
         self.metrics_path: Final = metrics_path

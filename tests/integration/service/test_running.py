@@ -50,13 +50,11 @@ def running(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Iter
         assert found.stop() == 0
 
 
-def test_a_replica_starts_quickly_and_without_the_packages_of_training(
+def test_a_replica_starts_without_the_packages_of_training(
     running: Service,
 ) -> None:
     process = psutil.Process(running.process.pid)
-    times = process.cpu_times()
     mapped = {Path(mapping.path).name for mapping in process.memory_maps()}
-    assert times.user + times.system < 3.0  # about 1 s on a quiet machine
     assert any(name.startswith("onnxruntime_pybind11_state") for name in mapped)
     libraries = " ".join(str(mapping.path) for mapping in process.memory_maps())
     for package in ("sklearn", "pandas", "scipy", "joblib", "skl2onnx"):
@@ -132,31 +130,6 @@ def test_a_triton_client_that_sends_bf16_gets_the_datatypes_that_are_offered(
     with pytest.raises(triton.InferenceServerException, match=expected) as refused:
         client.infer("flights", inputs)
     assert refused.value.status() == "400"
-
-
-@pytest.mark.parametrize("binary_out", [False, True])
-def test_a_triton_client_that_requests_prediction_ids_can_send_labels(
-    running: Service,
-    client: triton.InferenceServerClient,
-    samples: list[dict[str, Any]],
-    binary_out: bool,
-) -> None:
-    rows = complete(samples, 3)
-    names = ("label", "prediction_id")
-    result = client.infer(
-        "flights",
-        inputs_for(client.get_model_metadata("flights"), rows, binary=True),
-        outputs=[triton.InferRequestedOutput(name, binary_data=binary_out) for name in names],
-    )
-    labels, ids = (
-        [getattr(x, "decode", lambda x=x: x)() for x in result.as_numpy(name)] for name in names
-    )
-    outcomes = [
-        {"prediction_id": prediction_id, "label": label}
-        for prediction_id, label in zip(ids, labels, strict=True)
-    ]
-    feedback = httpx.post(f"{running.url}/feedback", json={"outcomes": outcomes}, timeout=60).json()
-    assert feedback == {"accepted": 3, "refused": 0, "detail": []}
 
 
 def test_a_triton_client_gets_the_metadata_of_the_server_and_of_the_model(

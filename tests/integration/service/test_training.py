@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 
 import joblib
@@ -26,28 +25,15 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, str]:
-    """A new artefact, the CPU seconds of its training, and the output."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new artefact."""
     out = tmp_path_factory.mktemp("training") / "flights"
-    printed = io.StringIO()
-    # CPU time of all threads: the wall-clock time depends on the load of the machine.
-    start = time.process_time()
-    train_flights(out, force=True, console=Console(file=printed))
-    return out, time.process_time() - start, printed.getvalue()
+    train_flights(out, force=True, console=Console(file=io.StringIO()))
+    return out
 
 
-def test_training_takes_at_most_40_cpu_seconds_and_prints_its_progress(
-    trained: tuple[Path, float, str],
-) -> None:
-    _, seconds, printed = trained
-    assert seconds < 40
-    assert "fit 100 trees" in printed
-    assert "held out" in printed
-    assert "month 12" in printed
-
-
-def test_the_artefact_is_complete_and_has_its_scores(trained: tuple[Path, float, str]) -> None:
-    found = artefact.load(trained[0]).manifest
+def test_the_artefact_is_complete_and_has_its_scores(trained: Path) -> None:
+    found = artefact.load(trained).manifest
     files = {artefact.MODEL, artefact.ONNX, artefact.REFERENCE, artefact.SAMPLES}
     assert set(found.files) == files
     assert found.metrics["held_out"]["auc"] > 0.65
@@ -63,12 +49,12 @@ def test_the_artefact_is_complete_and_has_its_scores(trained: tuple[Path, float,
 
 
 def test_the_artefact_predicts_as_scikit_learn_does_on_later_months(
-    trained: tuple[Path, float, str],
+    trained: Path,
 ) -> None:
-    found = artefact.load(trained[0])
+    found = artefact.load(trained)
     flights = read_flights()
     rows = np.flatnonzero(split(flights).later)[::200]
-    model = joblib.load(trained[0] / artefact.MODEL)
+    model = joblib.load(trained / artefact.MODEL)
     prediction = open_predictor(found)[0].predict(flights.matrix[rows])
     expected = model.predict_proba(flights.matrix[rows])
     np.testing.assert_allclose(prediction.probabilities, expected, rtol=0, atol=1e-5)
@@ -77,17 +63,17 @@ def test_the_artefact_predicts_as_scikit_learn_does_on_later_months(
 
 
 def test_the_samples_are_500_valid_instances(
-    trained: tuple[Path, float, str],
+    trained: Path,
 ) -> None:
-    lines = (trained[0] / artefact.SAMPLES).read_bytes().splitlines()
-    schema = Schema(artefact.load(trained[0]).manifest.features)
+    lines = (trained / artefact.SAMPLES).read_bytes().splitlines()
+    schema = Schema(artefact.load(trained).manifest.features)
     assert schema.encode([orjson.loads(line) for line in lines]).shape == (500, 15)
 
 
 def test_the_reference_counts_each_row_of_the_window_for_each_feature(
-    trained: tuple[Path, float, str],
+    trained: Path,
 ) -> None:
-    reference = Reference.model_validate_json((trained[0] / artefact.REFERENCE).read_bytes())
+    reference = Reference.model_validate_json((trained / artefact.REFERENCE).read_bytes())
     assert reference.samples == 50_009
     for feature in reference.features:
         assert sum(feature.counts) == reference.samples
@@ -97,9 +83,9 @@ def test_the_reference_counts_each_row_of_the_window_for_each_feature(
 
 
 def test_training_is_skipped_unless_something_has_changed(
-    trained: tuple[Path, float, str],
+    trained: Path,
 ) -> None:
-    out = trained[0]
+    out = trained
     before = artefact.read_manifest(out)
     printed = io.StringIO()
     train_flights(out, console=Console(file=printed, width=200))

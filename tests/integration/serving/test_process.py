@@ -78,22 +78,6 @@ def work():
     time.sleep(0.02)
     return {"cakes": 3}
 """
-STARLETTE = """
-import asyncio
-from starlette.applications import Starlette
-from starlette.responses import StreamingResponse
-from starlette.routing import Route
-
-async def pieces():
-    for _ in range(4):
-        yield b"cake "
-        await asyncio.sleep(0.005)
-
-async def work(request):
-    return StreamingResponse(pieces())
-
-app = Starlette(routes=[Route("/work", work, methods=["POST"])])
-"""
 PLAIN = """
 import asyncio
 
@@ -174,7 +158,7 @@ async def check_health(found: Service, failed: asyncio.Event) -> None:
     failed.set()
 
 
-@pytest.mark.parametrize("text", [FASTAPI, STARLETTE, PLAIN], ids=["fastapi", "starlette", "plain"])
+@pytest.mark.parametrize("text", [FASTAPI, PLAIN], ids=["fastapi", "plain"])
 def test_no_request_fails_when_a_replica_shuts_down_under_load(tmp_path: Path, text: str) -> None:
     (tmp_path / "shop.py").write_text(text)
     statuses: list[int] = []

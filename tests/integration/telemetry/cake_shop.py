@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator
 
-from fastapi import FastAPI, HTTPException, WebSocket
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI, HTTPException
 
-from tidegate.telemetry import annotate, get_logger, instrument, outgoing_headers, span  # 1
+from tidegate.telemetry import annotate, get_logger, instrument, span  # 1
 
 app = FastAPI(title="Cake shop", version="4.2")
 telemetry = instrument(app)  # 2
@@ -35,25 +32,3 @@ def order(number: int, lines: list[str]) -> dict[str, int]:
 @app.get("/burnt")
 async def burnt() -> None:
     raise RuntimeError("the oven is too hot")
-
-
-@app.get("/endless")
-async def endless() -> StreamingResponse:
-    async def crumbs() -> AsyncIterator[bytes]:
-        while True:
-            yield b"crumb" * 100
-            await asyncio.sleep(0.01)
-
-    return StreamingResponse(crumbs())
-
-
-@app.get("/headers")
-async def headers() -> dict[str, str]:
-    return outgoing_headers()
-
-
-@app.websocket("/talk")
-async def talk(socket: WebSocket) -> None:
-    await socket.accept()
-    await socket.send_text((await socket.receive_text()).upper())
-    await socket.close()

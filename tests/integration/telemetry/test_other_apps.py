@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
-from websockets.sync.client import connect
 
 from support.eventually import eventually
 from support.harnesses.event_files import events_in
@@ -157,34 +155,6 @@ def test_a_starlette_app_in_three_lines(start: StartServer) -> None:
     assert {event["trace"]["id"] for event in house.events("span")} == {
         event["trace"]["id"] for event in requests
     }
-
-
-def test_a_trace_includes_two_services(start: StartServer) -> None:
-    shop, house = start("cake_shop"), start("tea_house")
-    headers = shop.client.get("/headers").json()
-    house.client.get("/menu/tea/green", headers=headers)
-    (first,), (second,) = shop.events("request"), house.events("request")
-    assert first["trace"] == second["trace"]
-    assert second["parent"] == {"id": first["span"]["id"]}
-
-
-def test_a_disconnected_client_is_not_a_failure_of_the_service(start: StartServer) -> None:
-    shop = start("cake_shop")
-    with socket.create_connection(("127.0.0.1", shop.port)) as caller:
-        caller.sendall(b"GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n")
-        assert caller.recv(10_000).startswith(b"HTTP/1.1 200")
-    (event,) = eventually(lambda: shop.events("request"))
-    assert event["error"]["type"] == "client_disconnect"
-    assert event["log"]["level"] == "warn"
-    assert event["http"]["response"]["status_code"] == 200
-
-
-def test_a_websocket_is_passed_through(start: StartServer) -> None:
-    shop = start("cake_shop")
-    with connect(f"ws://127.0.0.1:{shop.port}/talk") as talk:
-        talk.send("hello")
-        assert talk.recv() == "HELLO"
-    assert shop.events("request") == []
 
 
 def test_each_response_of_a_killed_server_has_its_event(start: StartServer) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
 
 from support.eventually import eventually_async
 from support.harnesses.slots_client import Client, Shop
-from tidegate.serving import NoSlotError, acquire_slot, manual_slots
+from tidegate.serving import NoSlotError, SlotMetrics, Slots, acquire_slot, manual_slots
 from tidegate.serving.slot_paths import SlotPaths
 from tidegate.serving.slots_middleware import SlotsMiddleware
-from tidegate.settings import Settings
+from tidegate.settings import Settings, Slo
 from tidegate.telemetry.asgi import ASGIApp, Message
 
 
@@ -168,6 +169,23 @@ async def test_the_last_message_of_each_kind_of_response_releases_the_slot(
 
     await Client(SlotsMiddleware(app, shop.slots, SlotPaths(Settings(), app))).start().end()
     assert (after, shop.slots.busy) == ([busy], 0)
+
+
+async def test_the_first_byte_of_a_stream_is_measured_while_it_holds_its_slot() -> None:
+    registry, counted = CollectorRegistry(), list[float | None]()
+    metrics = SlotMetrics(registry, Slo(until="first_byte"))
+    slots = Slots(1, wait_length=0, wait_seconds=1.0, metrics=metrics)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for body in (b"", b"piece", b"piece"):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            counted.append(registry.get_sample_value("tidegate_slot_first_byte_seconds_count"))
+        assert slots.busy == 1
+        await send({"type": "http.response.body"})
+
+    await Client(SlotsMiddleware(app, slots, SlotPaths(Settings(), app))).start().end()
+    assert counted == [0, 1, 1]
 
 
 def manual(shop: Shop, *paths: str) -> ASGIApp:

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,11 +16,9 @@ from support.doubles.otlp_collector import OtlpCollector, otlp_collector, spans_
 from support.eventually import eventually
 from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
-from tidegate.events.event import Origin
 from tidegate.settings import SettingsError
 from tidegate.telemetry import span
 from tidegate.telemetry import telemetry as telemetry_module
-from tidegate.telemetry.export import span_line
 
 
 @pytest.fixture
@@ -222,8 +219,3 @@ def test_an_unsupported_exporter_is_logged_at_the_start(
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
     harness.instrument(Starlette())
     assert "OTEL_TRACES_EXPORTER=zipkin" in harness.event("app")["message"]
-
-
-def test_a_span_without_a_context_is_refused() -> None:
-    with pytest.raises(ValueError, match="no context"):
-        span_line(Origin("a", "b", "c", "d", "e"), ReadableSpan(name="odd"))

@@ -96,19 +96,6 @@ async def test_an_app_that_was_closed_can_be_used_again(harness: Harness) -> Non
     assert len(list((harness.folder / "logs").iterdir())) == 2
 
 
-async def test_two_apps_in_one_process_and_folder_do_not_collide(harness: Harness) -> None:
-    apps = [FastAPI(), FastAPI()]
-    telemetries = [harness.instrument(app, sample_ratio=1) for app in apps]
-    assert telemetries[0].registry is not telemetries[1].registry
-    for app, times in zip(apps, (1, 2), strict=True):
-        async with harness.client(app) as client:
-            for _ in range(times):
-                await client.get("/")
-    assert [len(harness.events(name)) for name in ("request", "span")] == [3, 3]
-    assert len(list((harness.folder / "logs").iterdir())) == 2
-    assert sum(telemetry.writer.lost for telemetry in telemetries) == 0
-
-
 @pytest.mark.parametrize("tracing", ["native", "off"])
 async def test_an_unreferenced_app_is_garbage_collected(harness: Harness, tracing: str) -> None:
     app = Starlette()

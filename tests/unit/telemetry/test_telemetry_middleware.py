@@ -6,8 +6,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +54,6 @@ async def test_an_application_without_a_framework_has_events_spans_and_metrics(
     assert spans == (set() if tracing == "off" else expected)
     assert 'http_route="/items/{item:int}"' in scrape.text
     assert "/missing" not in scrape.text
-
-
-async def test_an_exception_is_recorded_and_passed_on(harness: Harness) -> None:
-    app = TelemetryMiddleware(plain_app, harness.telemetry())
-    async with harness.client(app) as client:
-        assert (await client.get("/broken")).status_code == 500
-    event = harness.event("request")
-    assert event["error"]["type"] == "ValueError"
-    assert event["http"]["response"] == {"status_code": 500}
 
 
 async def item(request: Request) -> Response:
@@ -164,13 +153,6 @@ async def test_after_a_failed_start_an_application_may_get_another(harness: Harn
         TelemetryMiddleware(app, harness.telemetry())
 
 
-async def test_a_route_of_the_application_itself_is_left_alone(harness: Harness) -> None:
-    app = Starlette(routes=[Route("/metrics", ok), Mount("/", closure(plain_app))])
-    wrapped = TelemetryMiddleware(app, harness.telemetry())
-    async with harness.client(wrapped) as client:
-        assert (await client.get("/metrics")).text == "ok"
-
-
 @pytest.mark.parametrize(
     ("routes", "status"),
     [
@@ -221,34 +203,6 @@ async def test_the_path_of_the_metrics_is_an_argument(
     assert response.headers.get("content-type", "").startswith("text/plain") is scraped
 
 
-async def test_the_lifespan_closes_the_telemetry_and_reopens_it(harness: Harness) -> None:
-    stopped: list[str] = []
-
-    @asynccontextmanager
-    async def stopping(app: Starlette) -> AsyncIterator[None]:
-        yield
-        annotate(ignored=True)
-        stopped.append("stopped")
-
-    app = TelemetryMiddleware(
-        Starlette(routes=[Route("/", ok)], lifespan=stopping), harness.telemetry()
-    )
-    for _ in range(2):
-        async with lifespan(app), harness.client(app) as client:
-            await client.get("/")
-    assert stopped == ["stopped"] * 2
-    assert len(list((harness.folder / "logs").iterdir())) == 2
-
-
-async def test_an_application_without_a_lifespan_refuses_it_as_before(harness: Harness) -> None:
-    async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
-        raise ValueError(f"cannot handle {scope['type']}")
-
-    app = TelemetryMiddleware(refuses, harness.telemetry())
-    with pytest.raises(ValueError, match="cannot handle lifespan"):
-        await app({"type": "lifespan"}, ignore, ignore)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
 async def test_a_websocket_is_passed_through(harness: Harness, tracing: str) -> None:
     seen: list[str] = []
@@ -278,11 +232,6 @@ def test_the_settings_the_title_or_the_module_name_the_service(
     telemetry = TelemetryMiddleware(app, settings).telemetry
     telemetry.close()
     assert (telemetry.origin.service, telemetry.origin.version) == named
-
-
-def test_something_else_than_a_telemetry_is_named() -> None:
-    with pytest.raises(TypeError, match="expected a Telemetry or Settings, got str"):
-        TelemetryMiddleware(plain_app, "shop")  # type: ignore[arg-type]
 
 
 def test_the_telemetry_of_an_application_is_found_through_wrappers(harness: Harness) -> None:

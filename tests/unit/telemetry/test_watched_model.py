@@ -13,7 +13,7 @@ from fastapi import FastAPI, HTTPException
 
 from support.harnesses.telemetry_harness import Harness
 from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
-from tidegate.monitoring.counting.reference import BadReferenceError, Reference
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.counting.residuals import calibrate_residuals
 from tidegate.runtime.metrics_text import sample_value, samples
 from tidegate.telemetry import OutcomeRefusedError
@@ -138,17 +138,6 @@ async def test_unknown_columns_are_logged_once(harness: Harness, reference: Path
     log = harness.event("app")
     assert log["message"].endswith("the reference: colour (unknown) is ignored")
     assert log["tidegate"]["model"] == {"name": "fares", "version": "2"}
-
-
-@pytest.mark.parametrize("text", [None, "{}", "nonsense"])
-def test_the_error_names_an_invalid_reference(
-    harness: Harness, tmp_path: Path, text: str | None
-) -> None:
-    file = tmp_path / "reference.json"
-    if text is not None:
-        file.write_text(text)
-    with pytest.raises(BadReferenceError, match=r"reference\.json cannot be read"):
-        harness.telemetry().model("fares", version="1", reference=file)
 
 
 def test_numpy_is_imported_only_for_a_model(tmp_path: Path) -> None:

@@ -11,15 +11,10 @@ import httpx
 import jsonschema
 import orjson
 import pytest
-from fastapi.openapi.models import OpenAPI
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve
 from support.samples.flight_requests import EXAMPLE
-from tidegate.service.http.errors import Endpoint
-from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.features import Feature
 from tidegate.service.model.inputs.feature_docs import instance_model
 
@@ -134,13 +129,6 @@ async def test_an_unsupported_method_is_a_405_that_names_the_supported_one(serve
     assert event["error"]["type"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_the_metrics_are_only_read(serve: Serve, method: str) -> None:
-    async with serve() as served:
-        response = await served.client.request(method, "/metrics")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
-
-
 async def test_predictions_are_below_the_root_path(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
@@ -152,17 +140,6 @@ async def test_predictions_are_below_the_root_path(
                 response = await client.post(path, json={"instances": samples[:1]})
             statuses.append(response.status_code)
     assert statuses == [404, 200]
-
-
-async def test_an_http_exception_in_an_endpoint_is_answered_as_such() -> None:
-    async def answer(*_: Any) -> ASGIApp:
-        raise HTTPException(499, "too busy", headers={"retry-after": "3"})
-
-    transport = httpx.ASGITransport(Endpoint(answer))
-    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
-        response = await client.post("/predict")
-    assert (response.status_code, response.headers["retry-after"]) == (499, "3")
-    assert response.json()["detail"][0]["msg"] == "POST /predict: too busy"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/ready/", "/v2/"])
@@ -191,24 +168,6 @@ async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
         served.may_load.set()
         await eventually_async(lambda: served.replica.lifecycle.phase == "ready", seconds=60)
         assert (await served.client.get("/ready")).json()["model"] == "flights"
-
-
-async def test_the_error_of_a_corrupt_model_names_its_file(
-    serve: Serve, flights: Artefact, tmp_path: Any
-) -> None:
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    for file in flights.path.iterdir():
-        (broken / file.name).write_bytes(file.read_bytes())
-    with (broken / "model.onnx").open("ab") as onnx:
-        onnx.write(b"more")
-    async with serve(model=broken) as served:
-        ready = await served.client.get("/ready")
-        response = await served.client.post("/predict", json={"instances": [EXAMPLE]})
-    assert ready.json()["status"] == "failed"
-    assert "model.onnx is not the file" in ready.json()["reason"]
-    assert response.status_code == 503
-    assert "model.onnx" in response.json()["detail"][0]["msg"]
 
 
 async def test_while_draining_it_serves_requests_and_closes_connections(serve: Serve) -> None:
@@ -249,24 +208,6 @@ async def test_the_document_shows_each_feature_with_its_type_and_range(serve: Se
     assert "IAH" in features["properties"]["dest"]["enum"]
 
 
-async def test_bodies_follow_the_documented_schemas(serve: Serve) -> None:
-    async with serve() as served:
-        document = (await served.client.get("/openapi.json")).json()
-        request = document["components"]["schemas"]["Request"]["examples"][0]
-        exchanges = [("/predict", request), ("/predict", {"instances": [{}]})]
-        response = await served.client.post("/predict", json=request)
-        outcome = {"prediction_id": response.json()["predictions"][0]["prediction_id"]}
-        exchanges += [("/feedback", {"outcomes": [outcome | {"label": "late"}]})] * 2
-        exchanges += [("/v2/models/flights/infer", {"inputs": []})]
-        for path, body in exchanges:
-            response = await served.client.post(path, json=body)
-            described = document["paths"][path]["post"]["responses"][str(response.status_code)]
-            check(response.json(), described["content"]["application/json"]["schema"], document)
-            if response.status_code == 200:
-                accepts = document["paths"][path]["post"]["requestBody"]["content"]
-                check(body, accepts["application/json"]["schema"], document)
-
-
 @pytest.mark.parametrize(
     "fault", [{"hour": 24}, {"hour": None}, {"dest": "XXX"}, {"temp": "warm"}, {"seats": 1}]
 )
@@ -300,16 +241,6 @@ def test_any_feature_name_can_be_documented() -> None:
 def check(body: Any, schema: dict[str, Any], document: dict[str, Any]) -> None:
     """Validate a body with a schema of the document; OpenAPI 3.1 has JSON Schema's own dialect."""
     jsonschema.validate(body, {**schema, "components": document["components"]})
-
-
-@pytest.mark.parametrize("loaded", [False, True])
-async def test_the_document_is_valid_openapi(serve: Serve, *, loaded: bool) -> None:
-    async with serve(loaded=loaded) as served:
-        document = (await served.client.get("/openapi.json")).json()
-    found = OpenAPI.model_validate(document)
-    assert found.openapi == "3.1.0"
-    assert found.paths is not None
-    assert ("/predict" in found.paths) == loaded
 
 
 async def test_the_documentation_page_loads_nothing_from_other_hosts(serve: Serve) -> None:

@@ -125,26 +125,12 @@ async def test_a_body_without_a_list_of_outcomes_is_refused(serve: Serve, body: 
     assert len(response.json()["detail"]) <= MAX_DETAILS
 
 
-async def test_no_label_is_accepted_before_the_model_is_loaded(serve: Serve) -> None:
-    async with serve(loaded=False) as served:
-        response = await send(served, {"prediction_id": "x", "label": "late"})
-    assert response.status_code == 503
-
-
 @pytest.mark.parametrize(
     ("accepted", "refusals", "status"),
     [(3, [], 200), (1, [410], 207), (0, [409, 409], 409), (0, [403, 410], 422)],
 )
 def test_the_status_of_a_batch_of_labels(accepted: int, refusals: list[int], status: int) -> None:
     assert status_of(accepted, refusals) == status
-
-
-async def test_feedback_is_documented(serve: Serve) -> None:
-    async with serve() as served:
-        document = (await served.client.get("/openapi.json")).json()
-    assert "post" in document["paths"]["/feedback"]
-    outcome = document["components"]["schemas"]["Outcome"]
-    assert outcome["properties"]["label"]["enum"] == ["late", "on_time"]
 
 
 async def test_other_requests_run_while_many_labels_are_processed(

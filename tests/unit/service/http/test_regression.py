@@ -14,9 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.harnesses.served_app import Serve, Served
-from support.samples.served_models import NAMES, TARGET, write_regressor
+from support.samples.served_models import NAMES, write_regressor
 from tidegate.monitoring.counting.reference import load_reference
-from tidegate.service.model.artefact import ONNX, REFERENCE, SAMPLES, load
+from tidegate.service.model.artefact import ONNX, REFERENCE, SAMPLES
 
 INFER = "/v2/models/progression/infer"
 
@@ -215,8 +215,3 @@ async def test_a_value_that_is_not_finite_is_null_and_takes_no_label(
     assert response.status_code == 422
     assert metrics["tidegate_predictions_total", "missing"] == 1
     assert request["tidegate"]["prediction"] == {"label": "missing"}
-
-
-def test_an_artefact_of_a_regressor_is_read_back(regressor: Path) -> None:
-    manifest = load(regressor).manifest
-    assert (manifest.task, manifest.target, manifest.classes) == ("regression", TARGET, ())

@@ -21,8 +21,6 @@ from support.samples.served_models import (
 )
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.provision.request_example import example_row
-from tidegate.service.http.v2_codec import HEADER_LENGTH
-from tidegate.service.http.v2_tensors import pack
 from tidegate.service.model.tensor_spec import TensorSpec
 
 INFER = "/v2/models/scene/infer"
@@ -121,37 +119,6 @@ async def test_the_protocol_takes_and_answers_the_tensors_of_the_graph(
     assert outputs["doubled"]["shape"] == [2, 3]
     assert outputs["same_name"]["data"] == ["Zürich", "Zürich"]
     assert outputs["not_flag"]["data"] == [False, False]
-
-
-async def test_raw_bytes_are_taken_and_answered(serve: Serve, scene: Path) -> None:
-    arrays = {"image": np.array([IMAGE], "<f4"), "tokens": np.array([[7, 8]], "<i8")}
-    raw = [array.tobytes() for array in arrays.values()]
-    raw += [pack(["x"], "BYTES"), pack([[True]], "BOOL")]
-    shapes = {"image": [1, 2, 3], "tokens": [1, 2], "name": [1], "flag": [1, 1]}
-    types = {"image": "FP32", "tokens": "INT64", "name": "BYTES", "flag": "BOOL"}
-    inputs = [
-        {
-            "name": name,
-            "datatype": types[name],
-            "shape": shapes[name],
-            "parameters": {"binary_data_size": len(blob)},
-        }
-        for name, blob in zip(shapes, raw, strict=True)
-    ]
-    head = orjson.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}})
-    async with serve(model=scene) as served:
-        response = await served.client.post(
-            INFER, content=head + b"".join(raw), headers={HEADER_LENGTH: str(len(head))}
-        )
-    assert response.status_code == 200, response.text
-    length = int(response.headers[HEADER_LENGTH])
-    described = orjson.loads(response.content[:length])["outputs"]
-    sizes = [output["parameters"]["binary_data_size"] for output in described]
-    assert sizes == [8, 16, 5, 1]
-    body = response.content[length:]
-    assert np.frombuffer(body[:8], "<f4").tolist() == [1, 4]
-    assert np.frombuffer(body[8:24], "<i8").tolist() == [14, 16]
-    assert body[24:] == b"\x01\x00\x00\x00x\x00"
 
 
 FP32 = "FP32 of shape [2, 3]"

@@ -15,6 +15,7 @@ import pytest
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served
 from support.samples.candidate_models import make_candidate
+from support.samples.flight_requests import INFER, tensors
 from support.samples.served_models import NAMES, write_regressor, write_tensor_model
 from tidegate.monitoring.feedback.prediction_ids import outcome_id
 from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS
@@ -77,22 +78,12 @@ def loaded(served: Served) -> bool:
 
 
 async def test_the_shadow_scores_requests_of_the_inference_protocol(
-    serve: Serve, samples: list[dict[str, Any]], candidate: Artefact, flights: Artefact
+    serve: Serve, samples: list[dict[str, Any]], candidate: Artefact
 ) -> None:
-    body = {
-        "inputs": [
-            {
-                "name": feature.name,
-                "shape": [1, 1],
-                "datatype": "BYTES" if feature.kind == "category" else "FP64",
-                "data": [samples[0][feature.name]],
-            }
-            for feature in flights.manifest.features
-        ]
-    }
+    body = {"inputs": tensors(samples[:1])}
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await eventually_async(lambda: loaded(served))
-        response = await served.client.post("/v2/models/flights/infer", json=body)
+        response = await served.client.post(INFER, json=body)
         assert response.status_code == 200, response.text
         await eventually_async(lambda: bool(served.events("shadow")))
 

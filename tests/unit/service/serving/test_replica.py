@@ -15,17 +15,10 @@ from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served
 from tidegate.service.model.inline_rows import INLINE_SECONDS
 from tidegate.service.model.onnx_predictor import OnnxPredictor
-from tidegate.service.model.work import Work, device_seconds, work_of
+from tidegate.service.model.work import Work, device_seconds
 from tidegate.service.request_errors import RequestError
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
 from tidegate.settings import Device
-
-
-@pytest.mark.parametrize(
-    ("rows", "work"), [(1, "light"), (2, "medium"), (32, "medium"), (33, "heavy"), (4096, "heavy")]
-)
-def test_the_kind_of_a_request_follows_its_rows(rows: int, work: Work) -> None:
-    assert work_of(rows) == work
 
 
 @pytest.mark.parametrize(("work", "seconds"), [("light", 0.03), ("medium", 0.08), ("heavy", 0.2)])
@@ -205,21 +198,6 @@ async def test_many_rows_run_in_a_thread_with_the_same_predictions(
     for one, other in zip(together.json()["predictions"], split, strict=True):
         assert one["label"] == other["label"]
         assert one["probability"] == pytest.approx(other["probability"], abs=2e-6)
-
-
-async def test_the_counter_of_each_label_starts_at_0(
-    serve: Serve, samples: list[dict[str, Any]]
-) -> None:
-    async with serve() as served:
-        before = (await served.client.get("/metrics")).text
-        response = await served.client.post("/predict", json={"instances": samples[:100]})
-        after = (await served.client.get("/metrics")).text
-    version = response.json()["model"]["version"]
-    labels = [prediction["label"] for prediction in response.json()["predictions"]]
-    series = 'tidegate_predictions_total{label="%s",model="flights",version="%s"} %.1f'
-    for label in ("late", "on_time"):
-        assert series % (label, version, 0) in before
-        assert series % (label, version, labels.count(label)) in after
 
 
 async def never_disconnects() -> Message:
