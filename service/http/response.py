@@ -68,16 +68,12 @@ def check_row_count(model: Model, rows: int, names: Sequence[str] | None, loc: L
     width = task.answer_width if names is None else task.width(names)
     if rows * width <= MAX_VALUES:
         return
-    large = task.large_output
-    remedy = [f"send at most {MAX_VALUES // width} rows"] if width <= MAX_VALUES else []
-    if names is not None and (large in names or len(names) > 1):
-        remedy.append(f"name outputs without {large}" if large in names else "name fewer outputs")
+    fitting = MAX_VALUES // width
+    remedy = f"send at most {fitting} rows" if fitting else "name fewer outputs"
     message = (
         f"{rows} rows of these outputs are {rows * width} values; at most {MAX_VALUES} are returned in "
-        f"one response"
+        f"one response: {remedy}"
     )
-    if remedy:
-        message += ": " + ", or ".join(remedy)
     raise RequestError(422, Detail(loc, message, "too_long"))
 
 

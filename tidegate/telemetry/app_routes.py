@@ -49,10 +49,6 @@ class AppRoutes:
         """Whether the application is known to have a route with exactly this path."""
         return self._own is not None and self._own.defines(path)
 
-    def may_take(self, scope: Mapping[str, Any]) -> bool:
-        """Whether a route of the application may take a request; True where its routes are not known."""
-        return self._own is None or self._own.takes(scope)
-
     def _find_routed(self, scope: Mapping[str, Any], root_path: str) -> RouteNames:
         if not _STARLETTE_INSTALLED:
             return NO_ROUTE

@@ -59,7 +59,7 @@ def instrument(
         settings = with_app_name(load(), app, caller.f_globals if caller else {})
     version = str(getattr(app, "version", "") or "0")
     telemetry = Telemetry(settings, origin, version=version, clock=clock, ids=ids)
-    telemetry.instrument_app(app)
+    telemetry.tracing.instrument(app)
     _install(app, telemetry)
     return telemetry
 

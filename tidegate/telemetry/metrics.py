@@ -152,10 +152,6 @@ def _by_route(name: str, text: str, slo: Slo, registry: CollectorRegistry) -> Hi
     )
 
 
-ALLOWED: Final = ("GET", "HEAD")
-"""The methods of the metrics."""
-
-
 class MetricsEndpoint:
     """`GET /metrics`, as an ASGI application."""
 
@@ -167,13 +163,8 @@ class MetricsEndpoint:
         return SharedMetrics(self._metrics.encode, self, app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond with the metrics; refuse another method than those of `ALLOWED`."""
+        """Respond with the metrics."""
         del receive
-        if scope["method"] not in ALLOWED:
-            headers = [(b"allow", ", ".join(ALLOWED).encode()), (b"content-length", b"0")]
-            await send({"type": "http.response.start", "status": 405, "headers": headers})
-            await send({"type": "http.response.body", "body": b""})
-            return
         accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
         body, content_type = self._metrics.encode(accept.decode("latin-1"))
         headers = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import weakref
@@ -15,8 +14,6 @@ from tidegate.settings import SettingsError
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
-
-SETTING = "telemetry.metrics_port"
 
 
 class MetricsServer:
@@ -51,7 +48,11 @@ class MetricsServer:
         try:
             self._running = start_http_server(self._port, self._host, self._registry)
         except OSError as error:
-            raise SettingsError(f"{SETTING}: {self._explain(error)}") from error
+            raise SettingsError(
+                f"telemetry.metrics_port: cannot listen on {self._host}:{self._port} "
+                f"({os_error_message(error)}); choose a free port, one of its own for each process "
+                "(TIDEGATE_TELEMETRY__METRICS_PORT), or unset it; the address is stack.metrics_host"
+            ) from error
 
     @property
     def port(self) -> int:
@@ -66,17 +67,6 @@ class MetricsServer:
             server.shutdown()
             server.server_close()
             thread.join()
-
-    def _explain(self, error: OSError) -> str:
-        if error.errno == errno.EADDRINUSE:
-            return (
-                f"port {self._port} on {self._host} is taken; choose a free one, one of its own for each "
-                "process (TIDEGATE_TELEMETRY__METRICS_PORT), or unset it"
-            )
-        return (
-            f"cannot listen on {self._host}:{self._port} ({os_error_message(error)}); change the port or "
-            "stack.metrics_host"
-        )
 
     def _after_fork(self) -> None:
         # The thread that serves exists in the parent only; its socket would keep the port taken.

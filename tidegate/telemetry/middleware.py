@@ -10,7 +10,6 @@ from tidegate.settings import Settings, load
 from tidegate.telemetry.app_routes import AppRoutes
 from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send, layers
 from tidegate.telemetry.identity import with_app_name
-from tidegate.telemetry.metrics import ALLOWED
 from tidegate.telemetry.request_middleware import RequestMiddleware
 from tidegate.telemetry.routes import route_path
 from tidegate.telemetry.telemetry import Telemetry
@@ -75,7 +74,7 @@ class TelemetryMiddleware:
         self._routes = AppRoutes(app)
         self._shared = telemetry.metrics_endpoint.beside(app)
         self._serve = RequestMiddleware(
-            telemetry.traced(app, self._routes), telemetry, self._routes
+            telemetry.tracing.wrap(app, self._routes), telemetry, self._routes
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,12 +93,7 @@ class TelemetryMiddleware:
             and scope["type"] == "http"
             and scope["path"].endswith(path)
             and route_path(scope) == path
-            # Another method is refused there, as by `instrument`, unless the application may answer it: its
-            # middleware may answer any OPTIONS.
-            and (
-                scope["method"] in ALLOWED
-                or (scope["method"] != "OPTIONS" and not self._routes.may_take(scope))
-            )
+            and scope["method"] in ("GET", "HEAD")
         )
 
 

@@ -37,16 +37,9 @@ class WatchedModels:
         registry: CollectorRegistry,
         write_event: Callable[..., None],
     ) -> None:
-        try:
-            # Here, because an application that watches no model does not need numpy.
-            from tidegate.monitoring.watching.merged_collector import (  # noqa: PLC0415
-                MergedCollector,
-            )
-            from tidegate.monitoring.watching.watched_model import WatchedModel  # noqa: F401, PLC0415
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"telemetry.model needs the package {error.name}: pip install {error.name}"
-            ) from error
+        # Here, because an application that watches no model does not need numpy.
+        from tidegate.monitoring.watching.merged_collector import MergedCollector  # noqa: PLC0415
+
         self._settings, self._write_event = settings, write_event
         self._collector = MergedCollector()
         registry.register(self._collector)

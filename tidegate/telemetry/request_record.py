@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
 
+from tidegate.telemetry.asgi import ASGIApp
 from tidegate.telemetry.propagation import Parent, format_traceparent
 from tidegate.telemetry.routes import NO_ROUTE, RouteNames
 
@@ -44,6 +45,13 @@ class Tracing:
     """A tracing mode. This one, `off`, records no spans; the ids of a request are generated in each."""
 
     __slots__ = ()
+
+    def instrument(self, app: Any) -> None:
+        """Change a FastAPI or Starlette application, before the telemetry wraps it."""
+
+    def wrap(self, app: ASGIApp, routes: Any) -> ASGIApp:
+        """Wrap an application of any framework."""
+        return app
 
     def span(
         self, record: RequestRecord, name: str, attributes: dict[str, Any]

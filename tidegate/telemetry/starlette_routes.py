@@ -53,15 +53,6 @@ class RouteFinder:
                 self._cache[key] = names
         return names
 
-    def takes(self, scope: Mapping[str, Any]) -> bool:
-        """Whether any route, or a mount at "/", takes a request."""
-        try:
-            return any(
-                route.matches(dict(scope))[0] != Match.NONE for route in _flatten(self.app.routes)
-            )
-        except Exception:  # noqa: BLE001 - a route of the application's own may raise anything
-            return True
-
     def defines(self, path: str) -> bool:
         """Whether the application itself has a route with exactly this path."""
         return any(getattr(route, "path", None) == path for route in _flatten(self.app.routes))

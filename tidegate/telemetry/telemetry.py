@@ -20,8 +20,7 @@ from tidegate.events.writer import EventWriter
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings, SettingsError, load
-from tidegate.telemetry.app_routes import AppRoutes
-from tidegate.telemetry.asgi import ASGIApp, Scope
+from tidegate.telemetry.asgi import Scope
 from tidegate.telemetry.export import OtlpProcessor
 from tidegate.telemetry.identity import Identity
 from tidegate.telemetry.logs import (
@@ -51,8 +50,6 @@ from tidegate.telemetry.semconv import known_method
 from tidegate.telemetry.tracer_provider import make_otlp, make_provider
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
     from tidegate.monitoring.watching.watched_model import WatchedModel
 
 FLUSH_SECONDS: Final = 3.0
@@ -74,6 +71,7 @@ class Telemetry:
     Attributes:
         settings: its settings.
         writer: writes its events.
+        tracing: its tracing mode.
 
     Raises:
         SettingsError: a setting is invalid, the folder of event files cannot be created, or
@@ -117,12 +115,12 @@ class Telemetry:
         self._sampler = Sampler(
             environment.head, CallerLimit(settings.telemetry.caller_traces_per_second)
         )
-        self._tracing: Tracing = Tracing()
+        self.tracing: Tracing = Tracing()
         self._provider: TracerProvider | None = None
         self._otlp: OtlpProcessor | None = None
         if not environment.disabled:
             self._set_up_tracing(otlp=environment.otlp)
-        self._samples = isinstance(self._tracing, NativeTracing)
+        self._samples = isinstance(self.tracing, NativeTracing)
         self.open()
         for problem in environment.problems:
             logging.getLogger(_LOGGER).warning("%s", problem)
@@ -198,21 +196,6 @@ class Telemetry:
         if self._server is not None:
             self._server.close()
 
-    def instrument_app(self, app: Starlette) -> None:
-        """Instrument an application by OpenTelemetry, if `telemetry.tracing` is `opentelemetry`.
-
-        Raises:
-            RuntimeError: FastAPI is not installed.
-        """
-        if isinstance(self._tracing, InstrumentedTracing):
-            self._tracing.instrument(app)
-
-    def traced(self, app: ASGIApp, routes: AppRoutes) -> ASGIApp:
-        """The application, in OpenTelemetry's middleware if `telemetry.tracing` is `opentelemetry`."""
-        if isinstance(self._tracing, InstrumentedTracing):
-            return self._tracing.wrap(app, routes)
-        return app
-
     def begin(self, scope: Scope, find_route: FindRoute | None = None) -> RequestRecord:
         """The record of a request that has just arrived; `find_route` finds its route when it ends."""
         clock = self._clock
@@ -227,7 +210,7 @@ class Telemetry:
         span_id = self._new_span_id()
         # By position: so many keywords take twice as long.
         return RequestRecord(
-            self._tracing,
+            self.tracing,
             self._write_log,
             clock,
             scope,
@@ -277,7 +260,7 @@ class Telemetry:
         """Whether the request's spans will be emitted, as far as is known now."""
         # The headers precede the first byte, so the time until now is a lower bound of both objectives.
         notable = record.failed or record.now_ns() - record.arrived_ns >= self._slow_ns
-        return not record.quiet and self._tracing.should_emit(record, notable=notable)
+        return not record.quiet and self.tracing.should_emit(record, notable=notable)
 
     def _write(self, record: RequestRecord) -> None:
         end_ns = record.now_ns()
@@ -285,7 +268,7 @@ class Telemetry:
         if self._until_first_byte:
             sent_ns = end_ns if record.first_byte_ns is None else record.first_byte_ns
             measured_ns = record.fields["first_byte_ns"] = sent_ns - record.arrived_ns
-        sampled = self._tracing.should_emit(
+        sampled = self.tracing.should_emit(
             record, notable=record.failed or measured_ns >= self._slow_ns
         )
         route = record.find_route()
@@ -295,7 +278,7 @@ class Telemetry:
             self._observe_first_byte(record, sampled=sampled)
         self.writer.write_encoded(request_line(self.origin, record, route.full, end_ns))
         if sampled:
-            self._tracing.emit(record, route.top, end_ns)
+            self.tracing.emit(record, route.top, end_ns)
 
     def _observe_first_byte(self, record: RequestRecord, *, sampled: bool) -> None:
         seconds = ((record.first_byte_ns or 0) - record.arrived_ns) / 1e9
@@ -348,9 +331,9 @@ class Telemetry:
         # At the end of the process or of this object.
         weakref.finalize(self, self._provider.shutdown)
         if mode == "native":
-            self._tracing = NativeTracing(self._provider, ended, self._new_span_id)
+            self.tracing = NativeTracing(self._provider, ended, self._new_span_id)
         else:
-            self._tracing = InstrumentedTracing.of(self._provider)
+            self.tracing = InstrumentedTracing.of(self._provider)
 
 
 def _open_writer(settings: Settings, node: str) -> EventWriter:

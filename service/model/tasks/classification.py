@@ -32,7 +32,6 @@ PAIR: Final = 2
 class ClassificationTask(Task[Classification]):
     """The predictions of a classifier."""
 
-    large_output: ClassVar[str] = PROBABILITIES
     summary: ClassVar[str] = "A label and its probability for each instance"
 
     def __init__(self, signature: Signature, reference: Reference | None = None) -> None:

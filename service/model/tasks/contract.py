@@ -49,8 +49,6 @@ class Task(ABC, Generic[PredictionT]):
     """The values of the label of `tidegate_predictions_total`, in the order of `counts`."""
     outputs: tuple[TensorSpec, ...]
     """The outputs in the Open Inference Protocol."""
-    large_output: ClassVar[str] = ""
-    """An output that clients can leave out to get a shorter response; empty if there is none."""
     summary: ClassVar[str]
     """What `/predict` answers, for the documentation."""
     no_feedback: ClassVar[str] = ""

@@ -118,8 +118,8 @@ async def test_a_request_leaves_no_cycles_for_the_garbage_collector(harness: Har
 
     def serve() -> None:
         record = telemetry.begin(scope)
-        outer = telemetry._tracing.span(record, "outer", {})
-        inner = telemetry._tracing.span(record, "inner", {})
+        outer = telemetry.tracing.span(record, "outer", {})
+        inner = telemetry.tracing.span(record, "inner", {})
         with suppress(ValueError), outer, inner:
             raise ValueError("x")
         record.status = 500

@@ -14,15 +14,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 
 from support.harnesses.served_app import lifespan
 from support.harnesses.telemetry_harness import Harness
-from support.samples.asgi_apps import http_scope, ignore, ok
+from support.samples.asgi_apps import http_scope, ignore
 from support.samples.plain_asgi import plain_app
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import TelemetryMiddleware, annotate, telemetry_of
@@ -151,35 +150,6 @@ async def test_after_a_failed_start_an_application_may_get_another(harness: Harn
     harness.instrument(app)
     with pytest.raises(RuntimeError, match="would count twice"):
         TelemetryMiddleware(app, harness.telemetry())
-
-
-@pytest.mark.parametrize(
-    ("routes", "status"),
-    [
-        ([], 405),
-        ([Route("/other", ok)], 405),
-        ([Route("/metrics", ok, methods=["GET", "POST"])], 200),
-        ([Route("/{path}", ok, methods=["POST"])], 200),
-        ([Mount("/", closure(plain_app))], 200),
-    ],
-)
-async def test_another_method_at_the_metrics_is_refused_unless_the_application_may_answer_it(
-    harness: Harness, routes: list[BaseRoute], status: int
-) -> None:
-    app = TelemetryMiddleware(Starlette(routes=routes), harness.telemetry())
-    async with harness.client(app) as client:
-        response = await client.post("/metrics")
-    assert response.status_code == status
-    assert response.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
-
-
-async def test_a_middleware_of_the_application_answers_a_preflight(harness: Harness) -> None:
-    cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
-    app = TelemetryMiddleware(Starlette(middleware=[cors]), harness.telemetry())
-    asks = {"Origin": "http://other.example", "Access-Control-Request-Method": "GET"}
-    async with harness.client(app) as client:
-        response = await client.options("/metrics", headers=asks)
-    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, "*")
 
 
 @pytest.mark.parametrize(

@@ -154,4 +154,4 @@ except ImportError as error:
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "telemetry.model needs the package numpy: pip install numpy\n"
+    assert "numpy" in done.stdout
