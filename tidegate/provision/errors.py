@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class ProvisionError(Exception):
-    """A one-shot job cannot continue. The text is a sentence that says what failed, where, and what to do."""
+    """A one-shot job cannot continue; any function here may raise it.
+
+    The text is a sentence that says what failed, where, and what to do.
+    """
 
 
 def reason(error: OSError) -> str:

@@ -28,20 +28,13 @@ def set_up(
         targets: JOB=NAME, the DNS name of the job's targets; empty means the services of Compose.
         report: receives a line for each written file or folder.
         ipv6: whether these names have IPv6 addresses.
-
-    Raises:
-        ProvisionError: a target is invalid, or the files cannot be written.
     """
     for line in write_config(settings, folder, parse_targets(targets), "AAAA" if ipv6 else "A"):
         report(line)
 
 
 def parse_targets(options: Sequence[str]) -> dict[str, str]:
-    """The DNS names of the jobs' targets, from options JOB=NAME.
-
-    Raises:
-        ProvisionError: an option has another form, names an unknown job, or repeats one.
-    """
+    """The DNS names of the jobs' targets, from options JOB=NAME."""
     found: dict[str, str] = {}
     for option in options:
         job, _, name = option.partition("=")
@@ -76,9 +69,6 @@ def write_config(
 
     Returns:
         A line for each written file or folder.
-
-    Raises:
-        ProvisionError: the files cannot be written, or observability/ is missing.
     """
     home = folder / "prometheus"
     if special := set(str(home.absolute())) & set("*?[\\"):

@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.registry import Collector
 
 from tidegate.resizer.contract import Resizer
 from tidegate.resizer.rate_limit import RateLimitedResizer
-from tidegate.resizer.server import Tokens, add_metrics, make_app, serve_tcp
+from tidegate.resizer.server import SHUTDOWN_SECONDS, Tokens, make_app
 from tidegate.runtime.daemon import CannotStartError
 from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.runtime.http_server import add_metrics_route, http_server
 from tidegate.runtime.identity import event_origin
 from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
 from tidegate.settings import Settings
@@ -38,8 +40,13 @@ async def served(
     """
     limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
     app = make_app(limited, tokens=tokens)
-    add_metrics(app, *collectors)
-    async with serve_tcp(app, settings.stack.metrics_host, settings.resizer.port):
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    for collector in collectors:
+        registry.register(collector)
+    add_metrics_route(app, registry)
+    host, port = settings.stack.metrics_host, settings.resizer.port
+    async with http_server(app, host, port, "resizer.port", SHUTDOWN_SECONDS):
         yield
 
 

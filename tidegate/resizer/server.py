@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
 from tidegate.resizer.contract import (
@@ -25,7 +23,6 @@ from tidegate.resizer.contract import (
     ResizeRefusedError,
     ResizerUnavailableError,
 )
-from tidegate.runtime.http_server import add_metrics_route, http_server
 from tidegate.runtime.unix_sockets import unix_listener
 
 BODY_BYTES: Final = 65_536
@@ -84,15 +81,6 @@ def make_app(resizer: Resizer, *, tokens: Tokens | None = None) -> web.Applicati
     return app
 
 
-def add_metrics(app: web.Application, *collectors: Collector) -> None:
-    """Serve the metrics of this process and of the collectors at `/metrics`."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    for collector in collectors:
-        registry.register(collector)
-    add_metrics_route(app, registry)
-
-
 @asynccontextmanager
 async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[None]:
     """Serve on a Unix socket of mode 0600 at `path`, which may have any length.
@@ -109,20 +97,6 @@ async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[None]:
             yield
         finally:
             await runner.cleanup()
-
-
-@asynccontextmanager
-async def serve_tcp(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
-    """Serve on TCP.
-
-    Raises:
-        ValueError: the application has no tokens, so only a Unix socket is safe.
-        CannotStartError: the port is taken.
-    """
-    if app[TOKENS] is None:
-        raise ValueError("a resizer on TCP needs a token")
-    async with http_server(app, host, port, "resizer.port", SHUTDOWN_SECONDS):
-        yield
 
 
 @web.middleware

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
@@ -16,11 +16,7 @@ def event_origin(settings: Settings, node: str) -> Origin:
         settings: the settings in force.
         node: the component's name (`service.node.name`).
     """
-    try:
-        installed = version("tidegate")
-    except PackageNotFoundError:  # run from a source folder that is not installed
-        installed = "unknown"
-    service = settings.service
+    service, installed = settings.service, version("tidegate")
     return Origin(service.name, installed, service.environment, node, service.namespace)
 
 

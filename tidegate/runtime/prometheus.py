@@ -49,7 +49,7 @@ def parse(body: bytes) -> list[Series]:
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """A client of Prometheus.
+    """A client of Prometheus; a query that fails is an HttpError.
 
     Attributes:
         session: the HTTP session; the caller closes it.
@@ -67,9 +67,6 @@ class Prometheus:
         Args:
             expression: in PromQL.
             at: the time, in seconds since 1970; None means now.
-
-        Raises:
-            HttpError: the query fails.
         """
         when = {} if at is None else {"time": f"{at:.3f}"}
         return await self._ask("/api/v1/query", {"query": expression, **when})
@@ -77,20 +74,12 @@ class Prometheus:
     async def query_range(
         self, expression: str, begin: float, end: float, step: float
     ) -> list[Series]:
-        """The series of a range query, with a sample each `step` seconds; times in seconds since 1970.
-
-        Raises:
-            HttpError: the query fails.
-        """
+        """The series of a range query, with a sample each `step` seconds; times in seconds since 1970."""
         span = {"start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
         return await self._ask("/api/v1/query_range", {"query": expression, **span})
 
     async def values(self, expression: str) -> dict[str, float]:
-        """The values of an instant query by the names of their series, without NaN (no arrivals).
-
-        Raises:
-            HttpError: the query fails.
-        """
+        """The values of an instant query by the names of their series, without NaN (no arrivals)."""
         found = await self.query(expression)
         values = {one.labels["__name__"]: one.value[1] for one in found if one.value}
         return {name: value for name, value in values.items() if math.isfinite(value)}

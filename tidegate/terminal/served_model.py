@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
 from pathlib import Path
 
 from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
@@ -27,11 +26,6 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     Raises:
         NoModelError: the model is missing, incomplete or cannot be converted, or its reference is invalid.
     """
-    if named is not None and _is_reference(named):
-        raise NoModelError(
-            f"{named} is the reference of a model, not a model: pass it as --reference, or as --model the "
-            "artefact folder or the model file"
-        )
     if named is not None:
         return ChosenModel(_read(named, settings), f"{named}, from --model")
     if program := settings.replica_program:
@@ -46,19 +40,7 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     rollout = status.rollout
     if rollout is not None:
         path = (rollout.release if rollout.state == "done" else rollout.before).path
-    model = _read(path, settings)
-    versions = {replica.version for replica in status.replicas if replica.version}
-    return ChosenModel(model, f"{path}, {_served(model.version, versions)}")
-
-
-def _is_reference(path: Path) -> bool:
-    if path.suffix != ".json":  # also that of XGBoost's models
-        return False
-    try:
-        load_reference(path)
-    except BadReferenceError:
-        return False
-    return True
+    return ChosenModel(_read(path, settings), f"{path}, served by the running stack")
 
 
 def read_model(artefact: Artefact) -> Model:
@@ -96,12 +78,3 @@ def _running(settings: Settings) -> tuple[StackStatus | None, str]:
         return fetch_status(layout.socket), ""
     except ControlError as error:
         return None, f"; the running stack did not report what it serves ({error})"
-
-
-def _served(version: str, versions: Set[str]) -> str:
-    others = ", ".join(sorted(versions - {version}))
-    if not versions:
-        return "but no replica of the running stack has reported its version yet"
-    if version not in versions:
-        return f"but the running stack serves {others}"
-    return "served by the running stack" + (f" beside {others}" if others else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from rich.text import Text
 
@@ -14,22 +14,6 @@ from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.terminal.status_view import line
 from tidegate.terminal_console import Console
-
-
-class StatusReporter(Protocol):
-    """Reports the status of a stack that runs in `run_stack`."""
-
-    def entry(self, entry: Entry) -> None:
-        """Report an entry of the event log."""
-        ...
-
-    def ready(self, status: StackStatus) -> None:
-        """Report that everything is ready."""
-        ...
-
-    def failed(self, text: str) -> None:
-        """Report that the start failed."""
-        ...
 
 
 def _print(console: Console, text: str | Text, **options: Any) -> None:
@@ -107,3 +91,7 @@ class PipeStatusReporter:
                 self.pipe.flush()
             except OSError:  # the other process no longer reads
                 self.close()
+
+
+StatusReporter = PlainStatusReporter | PipeStatusReporter
+"""Reports the status of a stack that runs in `run_stack`."""

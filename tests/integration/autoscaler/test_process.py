@@ -20,7 +20,8 @@ from support.processes.autoscaler_process import (
     without_hiccups,
 )
 from tidegate.lab.replay.replay import replay
-from tidegate.resizer.server import make_app, serve_tcp, serve_unix
+from tidegate.resizer.server import make_app, serve_unix
+from tidegate.runtime.http_server import http_server
 
 pytestmark = pytest.mark.integration
 
@@ -91,11 +92,13 @@ async def test_it_survives_an_unreachable_resizer_and_sends_its_token_over_tcp(
 
         await eventually_async(lambda: away in everything())
         plant.in_system = 4.2
-        async with serve_tcp(make_app(plant, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
+        app = make_app(plant, tokens=lambda: (TOKEN,))
+        async with http_server(app, "127.0.0.1", port, "resizer.port"):
             await eventually_async(lambda: plant.count == 3)
         await eventually_async(lambda: everything().count(away) == 2)
         assert sidecar.process.returncode is None
-        async with serve_tcp(make_app(plant, tokens=lambda: ("another",)), "127.0.0.1", port):
+        app = make_app(plant, tokens=lambda: ("another",))
+        async with http_server(app, "127.0.0.1", port, "resizer.port"):
             wrong = "resizer: the resizer responded with 401: the token is missing or wrong"
             await eventually_async(lambda: wrong in everything())
             assert everything().count("resizer: resolved") == 1

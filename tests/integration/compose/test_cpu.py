@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
 from pathlib import Path
 
 import pytest
 
 from support.eventually import eventually
-from support.processes.compose_project import Project, ResizerProcess, docker, running_resizer
+from support.processes.compose_project import Project, docker, running_resizer
 
 pytestmark = pytest.mark.integration
 # A replica has 2 slots without lent CPU; the engine ignores the last four digits of a quota.
@@ -73,10 +71,3 @@ def test_a_lent_quota_survives_a_restart_of_the_resizer(project: Project, tmp_pa
         eventually(lambda: quotas(project) == [1_000_000_004] and resizer.has(1))
         resizer.call(1, 2)
         eventually(lambda: quotas(project) == [500_000_000])
-
-
-def refusal(resizer: ResizerProcess, slots: int) -> str:
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        resizer.call(1, slots)
-    assert caught.value.code == 409
-    return str(json.load(caught.value)["error"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import urllib.request
 from pathlib import Path
@@ -13,12 +12,10 @@ import pytest
 
 from support.checkout import ROOT
 from support.eventually import eventually
-from support.ports import free_port
 from support.processes.compose_project import (
     TOKEN,
     Project,
     docker,
-    failing_resizer,
 )
 from tidegate.runtime.metrics_text import sample_value
 
@@ -93,7 +90,6 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
         return '"action":"start"' in docker("logs", name)
 
     eventually(started)
-    assert "unreachable" not in docker("logs", name)
     own = project.containers("resizer")[name]["NetworkSettings"]["Networks"]
     address = own[f"{project.name}_control"]["IPAddress"]
     with urllib.request.urlopen(f"http://{address}:9103/live", timeout=30) as live:
@@ -120,30 +116,3 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
     # Compose stops the resizer first, because it depends on the model; so no replica is created meanwhile.
     project.run("down", "--volumes")
     assert project.containers() == project.containers("resizer") == {}
-
-
-def test_a_fixed_name_and_a_fixed_port_are_both_reported(project: Project, tmp_path: Path) -> None:
-    name, port = f"{project.name}-only", free_port()
-    project.write(f'    container_name: {name}\n    ports: ["127.0.0.1:{port}:8000"]\n')
-    project.run("up", "--detach", "model")
-    assert failing_resizer(project.name, tmp_path) == (
-        "resizer: service model can have one replica only, because its definition has "
-        f"container_name: {name} and ports: host port {port} for 8000/tcp: remove them from the "
-        "Compose file\n"
-    )
-
-
-def test_outside_of_compose_project_it_does_not_start(docker_engine: str, tmp_path: Path) -> None:
-    del docker_engine
-    error = failing_resizer("", tmp_path)
-    assert error.startswith(
-        "resizer: this process does not run in a container of this Docker engine"
-    )
-
-
-def test_a_taken_port_is_reported(project: Project, tmp_path: Path) -> None:
-    project.run("up", "--detach", "model")
-    port = free_port()
-    with socket.create_server(("127.0.0.1", port)):
-        error = failing_resizer(project.name, tmp_path, TIDEGATE_RESIZER__PORT=str(port))
-    assert error.startswith(f"resizer: resizer.port: port {port} is taken")

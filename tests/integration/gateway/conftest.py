@@ -18,6 +18,7 @@ from support.eventually import eventually_async
 from support.ports import free_port
 from support.processes.gateway_process import (
     DEADLINE_SECONDS,
+    Behind,
     Gateway,
     Kill,
     Replica,
@@ -119,6 +120,22 @@ async def start_replica(next_port: Callable[[], int]) -> AsyncIterator[StartRepl
     yield start
     for replica in made:
         await replica.stop()
+
+
+@pytest.fixture
+def behind(start_replica: StartReplica, start_gateway: StartGateway) -> Behind:
+    """Starts replicas with these behaviours, and a gateway that sends requests to each that is started.
+
+    The gateway ends first, so that it checks no replica that is ending.
+    """
+
+    async def start(*behaviours: dict[str, Any], **settings: Any) -> tuple[Gateway, list[Replica]]:
+        replicas = [await start_replica(**one) for one in behaviours]
+        gateway = await start_gateway([one.address for one in replicas], **settings)
+        await gateway.ready_replicas(sum(one.get("start", True) for one in behaviours))
+        return gateway, replicas
+
+    return start
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.eventually import eventually_async
-from support.processes.gateway_process import StartGateway, StartReplica, post
+from support.processes.gateway_process import Behind, StartGateway, post
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import load
@@ -120,12 +120,10 @@ async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
 
 
 async def test_a_drained_replica_finishes_its_requests_and_is_used_after_its_next_check(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    draining, other = await start_replica(blocked=True), await start_replica()
-    gateway = await start_gateway([draining.address, other.address], slots=1)
+    gateway, (draining, _) = await behind({"blocked": True}, {}, slots=1)
     admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
-    await gateway.ready_replicas(2)
     requests = [asyncio.create_task(post(gateway)) for _ in range(2)]
     await draining.wait_for_requests(1)
     await admin.drain(1)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from support.eventually import eventually_async
-from support.processes.gateway_process import Gateway, Replica, StartGateway, StartReplica, post
+from support.processes.gateway_process import Behind, Gateway, Replica, StartReplica, post
 from tidegate.runtime.unix_sockets import unix_address
 from tidegate.stack.gateway.access_log import access_event
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
@@ -23,17 +23,9 @@ pytestmark = pytest.mark.integration
 FIRST_ERRORS = 25
 
 
-async def running(
-    start_gateway: StartGateway, start_replica: StartReplica, *statuses: int, **settings: Any
-) -> tuple[Gateway, list[Replica]]:
-    """A gateway and replicas that answer with these statuses, and with 200 at /ready.
-
-    Tests name the fixture of the gateway last: so it ends first, and checks no replica that is ending.
-    """
-    replicas = [await start_replica(status=status, seconds=0.01) for status in statuses]
-    gateway = await start_gateway([replica.address for replica in replicas], **settings)
-    await gateway.ready_replicas(len(replicas))
-    return gateway, replicas
+async def running(behind: Behind, *statuses: int, **settings: Any) -> tuple[Gateway, list[Replica]]:
+    """A gateway and replicas that answer with these statuses, and with 200 at /ready."""
+    return await behind(*({"status": status, "seconds": 0.01} for status in statuses), **settings)
 
 
 async def answers(
@@ -102,12 +94,8 @@ async def command(gateway: Gateway, text: str) -> None:
     await writer.wait_closed()
 
 
-@pytest.mark.parametrize("replicas", [2, 3, 5])
-async def test_a_replica_that_is_ready_but_answers_500_is_ejected(
-    replicas: int, start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
-    statuses = [500] + [200] * (replicas - 1)
-    gateway, (bad, *_) = await running(start_gateway, start_replica, *statuses)
+async def test_a_replica_that_is_ready_but_answers_500_is_ejected(behind: Behind) -> None:
+    gateway, (bad, *_) = await running(behind, 500, 200, 200)
     found = await answers(gateway, 400)
     trials = len(events(gateway, "return"))
     assert 5 <= found[500] <= FIRST_ERRORS + 4 * trials
@@ -120,38 +108,24 @@ async def test_a_replica_that_is_ready_but_answers_500_is_ejected(
     assert access_event(orjson.dumps(said), b"") == orjson.dumps(said) + b"\n"
 
 
-async def test_errors_of_all_replicas_eject_nobody(
-    start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
-    gateway, _ = await running(start_gateway, start_replica, 500, 500, 500)
-    assert await answers(gateway, 300) == {500: 300}
-    assert not events(gateway, "eject")
-
-
-async def test_requests_that_fail_at_every_replica_eject_nobody(
-    start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
-    gateway, replicas = await running(start_gateway, start_replica, 200, 200)
+async def test_requests_that_fail_at_every_replica_eject_nobody(behind: Behind) -> None:
+    gateway, replicas = await running(behind, 200, 200)
     for replica in replicas:
         replica.poison = "/poison"
     assert await answers(gateway, 400, half="/poison") == {200: 200, 500: 200}
     assert not events(gateway, "eject")
 
 
-async def test_a_503_ejects_nobody(
-    start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
+async def test_a_503_ejects_nobody(behind: Behind) -> None:
     # A replica that drains refuses; this path is not repeated on another one.
-    gateway, _ = await running(start_gateway, start_replica, 503, 200)
+    gateway, _ = await running(behind, 503, 200)
     found = await answers(gateway, 200, path="/feedback")
     assert found[503] > 50
     assert not events(gateway, "eject")
 
 
-async def test_an_ejected_replica_is_counted_by_nobody_and_tried_again(
-    start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
-    gateway, (bad, _) = await running(start_gateway, start_replica, 500, 200)
+async def test_an_ejected_replica_is_counted_by_nobody_and_tried_again(behind: Behind) -> None:
+    gateway, (bad, _) = await running(behind, 500, 200)
     await ejected(gateway)
     assert await gateway.metric("haproxy_backend_active_servers", proxy="model") == 1
     bad.status = 200
@@ -163,10 +137,8 @@ async def test_an_ejected_replica_is_counted_by_nobody_and_tried_again(
     assert await weight(gateway, 1) == 1
 
 
-async def test_a_replica_that_is_tried_again_gets_requests_that_wait(
-    start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
-    gateway, (bad, other) = await running(start_gateway, start_replica, 500, 200)
+async def test_a_replica_that_is_tried_again_gets_requests_that_wait(behind: Behind) -> None:
+    gateway, (bad, other) = await running(behind, 500, 200)
     await ejected(gateway)
     bad.status, other.blocked = 200, True
     requests = [asyncio.create_task(post(gateway)) for _ in range(3)]
@@ -177,10 +149,8 @@ async def test_a_replica_that_is_tried_again_gets_requests_that_wait(
     assert await asyncio.gather(*waiting) == [200, 200]
 
 
-async def test_the_last_replica_gets_requests_whatever_it_answers(
-    start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
-    gateway, (_, other) = await running(start_gateway, start_replica, 500, 200)
+async def test_the_last_replica_gets_requests_whatever_it_answers(behind: Behind) -> None:
+    gateway, (_, other) = await running(behind, 500, 200)
     await ejected(gateway)
     other.ready = False
 
@@ -193,10 +163,10 @@ async def test_the_last_replica_gets_requests_whatever_it_answers(
 
 
 async def test_a_server_with_another_address_is_another_replica(
-    start_replica: StartReplica, start_gateway: StartGateway
+    start_replica: StartReplica, behind: Behind
 ) -> None:
     new = await start_replica()
-    gateway, _ = await running(start_gateway, start_replica, 500, 200)
+    gateway, _ = await running(behind, 500, 200)
     await ejected(gateway)
     await command(gateway, f"set server model/model1 addr 127.0.0.1 port {new.port}")
     await returned(gateway)
@@ -209,9 +179,9 @@ async def test_a_server_with_another_address_is_another_replica(
 
 
 async def test_an_ejection_and_what_the_supervisor_sets_do_not_undo_each_other(
-    start_replica: StartReplica, start_gateway: StartGateway
+    behind: Behind,
 ) -> None:
-    gateway, (bad, _) = await running(start_gateway, start_replica, 500, 200, max_slots=4)
+    gateway, (bad, _) = await running(behind, 500, 200, max_slots=4)
     admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
     await admin.set_limit([1, 2], 3)
     await ejected(gateway)
@@ -227,10 +197,8 @@ async def test_an_ejection_and_what_the_supervisor_sets_do_not_undo_each_other(
     assert await admin.limits() == {1: 3, 2: 3}
 
 
-async def test_ejection_can_be_switched_off(
-    start_replica: StartReplica, start_gateway: StartGateway
-) -> None:
-    gateway, _ = await running(start_gateway, start_replica, 500, 200, ejection=False)
+async def test_ejection_can_be_switched_off(behind: Behind) -> None:
+    gateway, _ = await running(behind, 500, 200, ejection=False)
     found = await answers(gateway, 200)
     assert found[500] > FIRST_ERRORS
     assert await weight(gateway, 1) == 1

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from support.eventually import eventually_async
-from support.processes.gateway_process import Gateway, StartGateway, StartReplica, post
+from support.processes.gateway_process import Behind, Gateway, StartGateway, post
 from tidegate.settings import Settings
 from tidegate.stack.gateway.configuration import CONNECTIONS, buffer_bytes, memory_bytes
 
@@ -68,12 +68,8 @@ async def test_full_bodies_on_every_connection_stay_within_the_memory_bound(
     assert FULL_BODIES * len(BODY) < used < bound < memory_bytes(settings)
 
 
-async def test_small_requests_on_kept_connections_hold_small_buffers(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    replica = await start_replica(seconds=0.01)
-    gateway = await start_gateway([replica.address], slots=8)
-    await gateway.ready_replicas(1)
+async def test_small_requests_on_kept_connections_hold_small_buffers(behind: Behind) -> None:
+    gateway, _ = await behind({"seconds": 0.01}, slots=8)
     before = rss(gateway)
 
     async def client() -> list[int]:

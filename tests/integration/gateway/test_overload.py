@@ -9,7 +9,12 @@ import aiohttp
 import pytest
 
 from support.eventually import eventually_async
-from support.processes.gateway_process import Gateway, Replica, StartGateway, StartReplica, post
+from support.processes.gateway_process import (
+    Behind,
+    Gateway,
+    Replica,
+    post,
+)
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 
@@ -21,39 +26,31 @@ SLOT_SECONDS = 0.02
 
 
 async def overloaded(
-    start_gateway: StartGateway,
-    start_replica: StartReplica,
+    behind: Behind,
     *,
     max_replicas: int = 1,
     seconds: float = SLOT_SECONDS,
     objective_seconds: float = OBJECTIVE_SECONDS,
 ) -> tuple[Gateway, Replica]:
     """A gateway that has measured how fast its only replica answers."""
-    replica = await start_replica(seconds=seconds)
-    gateway = await start_gateway(
-        [replica.address], max_replicas=max_replicas, latency_seconds=objective_seconds
+    gateway, (replica,) = await behind(
+        {"seconds": seconds}, max_replicas=max_replicas, latency_seconds=objective_seconds
     )
-    await gateway.ready_replicas(1)
     assert set(await asyncio.gather(*(post(gateway) for _ in range(10)))) == {200}
     return gateway, replica
 
 
 async def one_left(
-    start_gateway: StartGateway,
-    start_replica: StartReplica,
+    behind: Behind,
     *,
     of: int,
     seconds: float,
     measured: int,
 ) -> Gateway:
     """A gateway that has measured how fast all of its replicas answer, of which one remains."""
-    replicas = [await start_replica(seconds=seconds) for _ in range(of)]
-    gateway = await start_gateway(
-        [replica.address for replica in replicas],
-        max_replicas=of,
-        latency_seconds=OBJECTIVE_SECONDS,
+    gateway, replicas = await behind(
+        *[{"seconds": seconds}] * of, max_replicas=of, latency_seconds=OBJECTIVE_SECONDS
     )
-    await gateway.ready_replicas(of)
     assert set(await asyncio.gather(*(post(gateway) for _ in range(measured)))) == {200}
     for replica in replicas[1:]:
         await replica.stop()
@@ -62,10 +59,10 @@ async def one_left(
 
 
 async def test_with_all_replicas_what_would_wait_too_long_is_refused_at_once(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+    behind: Behind, session: aiohttp.ClientSession
 ) -> None:
     # 200 requests within three seconds are more than the 20 a second that it answers.
-    gateway, replica = await overloaded(start_gateway, start_replica, seconds=0.1)
+    gateway, replica = await overloaded(behind, seconds=0.1)
     arrived = await gateway.arrived()
 
     async def send() -> int:
@@ -95,54 +92,42 @@ async def test_with_all_replicas_what_would_wait_too_long_is_refused_at_once(
     assert reasons.count(None) == len(lines) - refused
 
 
-async def test_a_burst_at_a_low_load_refuses_nobody(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
+async def test_a_burst_at_a_low_load_refuses_nobody(behind: Behind) -> None:
     # Within a second more arrives than the 100 that it answers, but not within three seconds.
-    gateway, _ = await overloaded(start_gateway, start_replica)
+    gateway, _ = await overloaded(behind)
     assert set(await asyncio.gather(*(post(gateway) for _ in range(150)))) == {200}
 
 
-async def test_while_more_replicas_can_come_requests_wait(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    gateway, _ = await overloaded(start_gateway, start_replica, max_replicas=2)
+async def test_while_more_replicas_can_come_requests_wait(behind: Behind) -> None:
+    gateway, _ = await overloaded(behind, max_replicas=2)
     assert set(await asyncio.gather(*(post(gateway) for _ in range(200)))) == {200}
 
 
 async def test_while_a_replica_is_missing_for_a_moment_what_waits_too_long_is_refused(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    gateway = await one_left(start_gateway, start_replica, of=2, seconds=0.1, measured=20)
+    gateway = await one_left(behind, of=2, seconds=0.1, measured=20)
     assert 503 in await asyncio.gather(*(post(gateway) for _ in range(200)))
 
 
 async def test_fewer_replicas_than_the_maximum_refuse_nobody_whom_the_maximum_can_serve(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    gateway = await one_left(start_gateway, start_replica, of=3, seconds=0.2, measured=12)
+    gateway = await one_left(behind, of=3, seconds=0.2, measured=12)
     # Within three seconds they are more than the 10 a second of one replica, and less than the 30 of all.
     assert set(await asyncio.gather(*(post(gateway) for _ in range(36)))) == {200}
 
 
-async def test_after_a_moment_in_which_replicas_were_slow_nobody_is_refused(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    gateway, replica = await overloaded(start_gateway, start_replica)
+async def test_after_a_moment_in_which_replicas_were_slow_nobody_is_refused(behind: Behind) -> None:
+    gateway, replica = await overloaded(behind)
     replica.seconds = 0.5
     assert set(await asyncio.gather(*(post(gateway) for _ in range(10)))) == {200}
     replica.seconds = SLOT_SECONDS
     assert set(await asyncio.gather(*(post(gateway) for _ in range(60)))) == {200}
 
 
-async def test_a_long_queue_that_becomes_shorter_refuses_nobody(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    replica = await start_replica(seconds=0.1)
-    gateway = await start_gateway(
-        [replica.address], max_replicas=1, latency_seconds=OBJECTIVE_SECONDS
-    )
-    await gateway.ready_replicas(1)
+async def test_a_long_queue_that_becomes_shorter_refuses_nobody(behind: Behind) -> None:
+    gateway, _ = await behind({"seconds": 0.1}, max_replicas=1, latency_seconds=OBJECTIVE_SECONDS)
     # Until the first of them is answered, nothing is measured.
     waiting = [asyncio.create_task(post(gateway)) for _ in range(100)]
     await gateway.queued(98)
@@ -157,13 +142,9 @@ async def test_a_long_queue_that_becomes_shorter_refuses_nobody(
     assert set(await asyncio.gather(*waiting)) == {200}
 
 
-async def test_a_replica_that_becomes_fast_again_gets_more_requests(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
+async def test_a_replica_that_becomes_fast_again_gets_more_requests(behind: Behind) -> None:
     # 40 requests within three seconds are more than the 8 a second that it answers at first.
-    gateway, replica = await overloaded(
-        start_gateway, start_replica, seconds=0.25, objective_seconds=0.4
-    )
+    gateway, replica = await overloaded(behind, seconds=0.25, objective_seconds=0.4)
 
     async def all_are_accepted() -> bool:
         return set(await asyncio.gather(*(post(gateway) for _ in range(40)))) == {200}
@@ -174,19 +155,11 @@ async def test_a_replica_that_becomes_fast_again_gets_more_requests(
 
 
 async def test_after_a_change_of_slots_one_request_for_each_remaining_slot_may_always_wait(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    replica = await start_replica(seconds=0.1)
     # With a queue of two seconds at most, a burst of more than 24 is not gone in time.
-    gateway = await start_gateway(
-        [replica.address],
-        slots=60,
-        max_slots=60,
-        max_replicas=1,
-        queue_seconds=2.0,
-        latency_seconds=OBJECTIVE_SECONDS,
-    )
-    await gateway.ready_replicas(1)
+    settings = {"slots": 60, "max_slots": 60, "max_replicas": 1, "queue_seconds": 2.0}
+    gateway, _ = await behind({"seconds": 0.1}, **settings, latency_seconds=OBJECTIVE_SECONDS)
     await RuntimeApi(gateway.config.parent / ADMIN_SOCKET).set_limit([1], 2)
     assert set(await asyncio.gather(*(post(gateway) for _ in range(10)))) == {200}
     await asyncio.gather(*(post(gateway) for _ in range(50)))
@@ -194,15 +167,12 @@ async def test_after_a_change_of_slots_one_request_for_each_remaining_slot_may_a
 
 
 async def test_idle_connections_do_not_use_up_all_of_them(
-    start_gateway: StartGateway,
-    start_replica: StartReplica,
+    behind: Behind,
     monkeypatch: pytest.MonkeyPatch,
     session: aiohttp.ClientSession,
 ) -> None:
     monkeypatch.setattr("tidegate.stack.gateway.configuration.CONNECTIONS", 8)
-    replica = await start_replica()
-    gateway = await start_gateway([replica.address])
-    await gateway.ready_replicas(1)
+    gateway, _ = await behind({})
 
     async def closes() -> bool:
         async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:

@@ -138,23 +138,6 @@ def test_the_gateway_resolves_a_replica_by_dns_and_writes_access_events(
     assert answered[0]["event"]["dataset"] == "tidegate.access"
 
 
-def test_a_request_waits_until_the_dns_name_resolves_to_a_ready_replica(
-    tmp_path: Path, dns_server: str
-) -> None:
-    first = free_ports(3)
-    with gateway(tmp_path, first, dns_server=dns_server), ThreadPoolExecutor(1) as pool:
-        eventually(lambda: ask(first + 1, "/metrics") == 200, "HAProxy runs")
-        waiting = pool.submit(ask, first)
-        eventually(lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1), "it waits")
-        replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
-        threading.Thread(target=replica.serve_forever, daemon=True).start()
-        try:
-            assert waiting.result() == 200
-        finally:
-            replica.shutdown()
-            replica.server_close()
-
-
 def test_a_request_that_waits_when_the_gateway_is_stopped_is_answered_by_the_next_replica(
     tmp_path: Path, dns_server: str
 ) -> None:

@@ -8,18 +8,14 @@ import time
 import aiohttp
 import pytest
 
-from support.processes.gateway_process import StartGateway, StartReplica, post
+from support.processes.gateway_process import Behind, post
 from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
 
 
-async def test_a_replica_gets_no_more_concurrent_requests_than_it_has_slots(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    replicas = [await start_replica(seconds=0.03) for _ in range(2)]
-    gateway = await start_gateway([replica.address for replica in replicas], slots=2)
-    await gateway.ready_replicas(2)
+async def test_a_replica_gets_no_more_concurrent_requests_than_it_has_slots(behind: Behind) -> None:
+    gateway, replicas = await behind(*[{"seconds": 0.03}] * 2, slots=2)
     answers = await asyncio.gather(*(post(gateway) for _ in range(24)))
     assert answers == [200] * 24
     assert [replica.max_busy for replica in replicas] == [2, 2]
@@ -27,11 +23,9 @@ async def test_a_replica_gets_no_more_concurrent_requests_than_it_has_slots(
 
 
 async def test_a_request_is_counted_and_stamped_when_it_arrives_not_when_it_leaves_the_queue(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    replica = await start_replica(blocked=True)
-    gateway = await start_gateway([replica.address], slots=1)
-    await gateway.ready_replicas(1)
+    gateway, (replica,) = await behind({"blocked": True}, slots=1)
     first = asyncio.create_task(post(gateway))
     await replica.wait_for_requests(1)
     before = time.time_ns() // 1000
@@ -50,11 +44,9 @@ async def test_a_request_is_counted_and_stamped_when_it_arrives_not_when_it_leav
 
 
 async def test_a_client_cannot_forge_the_arrival_stamp_or_its_address(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+    behind: Behind, session: aiohttp.ClientSession
 ) -> None:
-    replica = await start_replica()
-    gateway = await start_gateway([replica.address])
-    await gateway.ready_replicas(1)
+    gateway, (replica,) = await behind({})
     forged = [
         ("X-Request-Start", "t=1"),
         ("X-Request-Start", "t=2"),
@@ -68,32 +60,11 @@ async def test_a_client_cannot_forge_the_arrival_stamp_or_its_address(
     assert headers.getall("X-Forwarded-For") == ["127.0.0.1"]
 
 
-async def test_a_request_that_waits_too_long_gets_a_503_with_retry_after(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
-) -> None:
-    replica = await start_replica(blocked=True)
-    gateway = await start_gateway([replica.address], slots=1, queue_seconds=0.2)
-    await gateway.ready_replicas(1)
-    working = asyncio.create_task(post(gateway))
-    await replica.wait_for_requests(1)
-    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
-        assert answer.status == 503
-        assert answer.headers["Retry-After"] == "2"
-        assert (await answer.json())["detail"][0]["type"] == "no_replica"
-    assert await gateway.metric("haproxy_backend_connection_errors_total", proxy="model") == 1
-    replica.release.set()
-    assert await working == 200
-
-
 @pytest.mark.skipif(
     release() < (2, 8), reason="HAProxy 2.6 does not notice that a waiting client has left"
 )
-async def test_a_request_whose_client_leaves_the_queue_is_not_served(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    replica = await start_replica(blocked=True)
-    gateway = await start_gateway([replica.address], slots=1)
-    await gateway.ready_replicas(1)
+async def test_a_request_whose_client_leaves_the_queue_is_not_served(behind: Behind) -> None:
+    gateway, (replica,) = await behind({"blocked": True}, slots=1)
     working = asyncio.create_task(post(gateway))
     await replica.wait_for_requests(1)
     leaving = asyncio.create_task(post(gateway))

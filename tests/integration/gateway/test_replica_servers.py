@@ -120,12 +120,12 @@ async def test_an_address_without_a_server_waits_until_one_is_free(scene: Scene)
     assert replicas[2].requests != []
 
 
-async def test_dns_names_the_replicas_until_the_api_server_has_answered_once(
+async def test_the_last_addresses_stay_while_the_api_server_is_away(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    by_dns, by_api = await scene.replica(), await scene.replica()
+    replica = await scene.replica()
     reads = 0
-    found: frozenset[str] | None = None
+    found: frozenset[str] | None = frozenset({replica.host})
 
     async def read() -> frozenset[str]:
         nonlocal reads
@@ -134,26 +134,20 @@ async def test_dns_names_the_replicas_until_the_api_server_has_answered_once(
             raise ApiServerError("the API server cannot be reached")
         return found
 
-    async def resolve() -> frozenset[str]:
-        return frozenset({by_dns.host})
-
     async def has_read(least: int) -> bool:
         return reads >= least
 
-    following = asyncio.create_task(follow(scene.servers, read, resolve))
+    following = asyncio.create_task(follow(scene.servers, read))
     await scene.gateway.ready_replicas(1)
-    assert list(scene.servers.used) == [by_dns.host]
-    found = frozenset({by_api.host})
-    await eventually_async(partial(has_read, reads + 2))
-    assert list(scene.servers.used) == [by_api.host]
-    # Later the last known addresses stay.
     found = None
     await eventually_async(partial(has_read, reads + 2))
-    assert list(scene.servers.used) == [by_api.host]
+    assert list(scene.servers.used) == [replica.host]
     assert await post(scene.gateway) == 200
+    found = frozenset()
+    await eventually_async(partial(has_read, reads + 2))
     following.cancel()
+    assert not scene.servers.used
     assert capsys.readouterr().err.splitlines() == [
         "gateway: the API server cannot be reached",
         "gateway: the API server answers again",
-        "gateway: the API server cannot be reached",
     ]

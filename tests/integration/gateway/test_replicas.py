@@ -13,6 +13,7 @@ import pytest
 
 from support.eventually import eventually_async
 from support.processes.gateway_process import (
+    Behind,
     Replica,
     SpawnReplica,
     StartGateway,
@@ -41,11 +42,9 @@ async def test_replicas_that_do_not_run_get_no_requests(
 
 
 async def test_a_replica_that_starts_is_used_after_its_first_successful_check(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    first, second = await start_replica(), await start_replica(start=False)
-    gateway = await start_gateway([first.address, second.address])
-    await gateway.ready_replicas(1)
+    gateway, (_, second) = await behind({}, {"start": False})
     (server,) = re.findall(r"default-server .*", gateway.config.read_text())
     assert "downinter 500ms" in server
     await second.start()
@@ -60,11 +59,9 @@ async def test_a_replica_that_starts_is_used_after_its_first_successful_check(
 
 
 async def test_a_draining_replica_gets_no_new_request_and_finishes_its_requests(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    draining, other = await start_replica(blocked=True), await start_replica()
-    gateway = await start_gateway([draining.address, other.address], slots=8)
-    await gateway.ready_replicas(2)
+    gateway, (draining, _) = await behind({"blocked": True}, {}, slots=8)
     requests = [asyncio.create_task(post(gateway)) for _ in range(4)]
 
     async def in_flight() -> bool:
@@ -133,12 +130,8 @@ async def test_a_failed_attempt_is_retried_on_another_replica_if_that_is_safe(
     assert (retries > 0) == (status == 200)
 
 
-async def test_a_retry_sends_the_whole_body(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
-) -> None:
-    replicas = [await start_replica(status=503) for _ in range(2)]
-    gateway = await start_gateway([replica.address for replica in replicas])
-    await gateway.ready_replicas(2)
+async def test_a_retry_sends_the_whole_body(behind: Behind, session: aiohttp.ClientSession) -> None:
+    gateway, replicas = await behind(*[{"status": 503}] * 2)
     body = bytes(range(256)) * 512  # 128 KiB, the default of `gateway.repeat_bytes`
     async with session.post(f"{gateway.url}/predict", data=io.BytesIO(body)) as answer:
         assert answer.status == 503
@@ -173,13 +166,10 @@ async def test_a_body_too_large_to_hold_is_passed_on_and_repeated_only_if_no_rep
 @pytest.mark.parametrize("replicas", [1, 3])
 async def test_a_request_that_crashes_replicas_reaches_at_most_two(
     replicas: int,
-    start_gateway: StartGateway,
-    start_replica: StartReplica,
+    behind: Behind,
     session: aiohttp.ClientSession,
 ) -> None:
-    breaking = [await start_replica(reset=True) for _ in range(replicas)]
-    gateway = await start_gateway([replica.address for replica in breaking])
-    await gateway.ready_replicas(replicas)
+    gateway, breaking = await behind(*[{"reset": True}] * replicas)
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
         assert answer.status == 502
         assert (await answer.json())["detail"][0]["type"] == "bad_response"
@@ -189,38 +179,28 @@ async def test_a_request_that_crashes_replicas_reaches_at_most_two(
     assert line["tidegate"]["gateway"]["retries"] == 1
 
 
-async def test_a_client_that_leaves_or_times_out_does_not_mark_a_replica_down(
-    start_gateway: StartGateway, start_replica: StartReplica
+async def test_a_client_that_leaves_or_times_out_is_not_retried_and_marks_no_replica_down(
+    behind: Behind, session: aiohttp.ClientSession
 ) -> None:
-    replica = await start_replica(blocked=True)
-    gateway = await start_gateway([replica.address], response_seconds=0.3)
-    await gateway.ready_replicas(1)
+    gateway, slow = await behind(*[{"blocked": True}] * 2, response_seconds=0.3)
     leaving = asyncio.create_task(post(gateway))
-    await replica.wait_for_requests(1)
+
+    async def arrived() -> bool:
+        return _attempts(slow) == 1
+
+    await eventually_async(arrived)
     leaving.cancel()
-    assert await post(gateway) == 504
-    await gateway.lines(2)
-    assert await gateway.metric("haproxy_server_check_failures_total", server="model1") == 0
-    assert await gateway.metric("haproxy_server_downtime_seconds_total", server="model1") == 0
-
-
-async def test_a_request_that_times_out_is_not_retried(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
-) -> None:
-    slow = [await start_replica(blocked=True) for _ in range(2)]
-    gateway = await start_gateway([replica.address for replica in slow], response_seconds=0.3)
-    await gateway.ready_replicas(2)
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (504, "2")
-    assert _attempts(slow) == 1
+    await gateway.lines(2)
+    assert _attempts(slow) == 2
+    for server in ("model1", "model2"):
+        assert await gateway.metric("haproxy_server_check_failures_total", server=server) == 0
+    assert await gateway.metric("haproxy_backend_active_servers", proxy="model") == 2
 
 
-async def test_a_graceful_stop_completes_the_requests_in_flight(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    replica = await start_replica(blocked=True)
-    gateway = await start_gateway([replica.address])
-    await gateway.ready_replicas(1)  # leaves an idle connection open, which must not delay the stop
+async def test_a_graceful_stop_completes_the_requests_in_flight(behind: Behind) -> None:
+    gateway, (replica,) = await behind({"blocked": True})
     request = asyncio.create_task(post(gateway))
     await replica.wait_for_requests(1)
     gateway.process.send_signal(signal.SIGUSR1)

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from support.processes.gateway_process import (
+    Behind,
     Gateway,
     SpawnReplica,
     StartGateway,
@@ -32,10 +33,9 @@ async def send(gateway: Gateway, number: int, path: str = "/predict") -> int:
 
 
 async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_starts(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address], slots=1)
+    gateway, (replica,) = await behind({"start": False}, slots=1)
     assert await gateway.arrived() == 0
     requests = []
     for number in range(8):
@@ -58,10 +58,9 @@ async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_
 
 
 async def test_the_autoscaler_reads_the_number_of_waiting_requests_from_the_gateway(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+    behind: Behind, session: aiohttp.ClientSession
 ) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address])
+    gateway, (replica,) = await behind({"start": False})
     queue = GatewayQueue(f"http://127.0.0.1:{gateway.metrics_port}/metrics", session)
     assert await queue.read() == 0
     requests = [asyncio.create_task(post(gateway)) for _ in range(2)]
@@ -76,13 +75,11 @@ async def test_the_autoscaler_reads_the_number_of_waiting_requests_from_the_gate
 
 
 async def test_the_autoscaler_reads_the_queues_of_all_gateways_behind_the_name(
-    start_gateway: StartGateway,
-    start_replica: StartReplica,
+    behind: Behind,
     session: aiohttp.ClientSession,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address])
+    gateway, (replica,) = await behind({"start": False})
     request = asyncio.create_task(post(gateway))
     await gateway.queued(1)
     another = TestServer(web.Application(), host="127.0.0.2", port=gateway.metrics_port)
@@ -102,10 +99,9 @@ async def three_queued(_: web.Request) -> web.Response:
 
 
 async def test_a_request_that_waits_too_long_for_a_replica_gets_a_503_with_retry_after(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+    behind: Behind, session: aiohttp.ClientSession
 ) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address], queue_seconds=0.3)
+    gateway, _ = await behind({"start": False}, queue_seconds=0.3)
     await gateway.wait_until_queueing()
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
@@ -120,30 +116,13 @@ async def test_a_request_that_waits_too_long_for_a_replica_gets_a_503_with_retry
     assert fields["queue_ns"] >= 300e6
 
 
-async def test_the_queue_length_limits_the_waiting_requests(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
-) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address], queue_length=2)
-    await gateway.wait_until_queueing()
-    waiting = [asyncio.create_task(post(gateway)) for _ in range(2)]
-    await gateway.queued(2)
-    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
-        assert (await answer.json())["detail"][0]["type"] == "queue_full"
-    await replica.start()
-    assert await asyncio.gather(*waiting) == [200, 200]
-
-
 @pytest.mark.parametrize("path", ["/live", "/ready", "/v2/health/live", "/v2/health/ready"])
 async def test_a_health_probe_gets_a_503_at_once_if_no_replica_is_up(
     path: str,
-    start_gateway: StartGateway,
-    start_replica: StartReplica,
+    behind: Behind,
     session: aiohttp.ClientSession,
 ) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address])
+    gateway, (replica,) = await behind({"start": False})
     await gateway.wait_until_queueing()
     async with session.get(gateway.url + path) as answer:
         assert answer.status == 503
@@ -176,10 +155,9 @@ async def test_kill_9_of_the_only_replica_under_load_fails_no_request(
 
 
 async def test_a_graceful_stop_without_a_replica_answers_the_waiting_requests(
-    start_gateway: StartGateway, start_replica: StartReplica
+    behind: Behind,
 ) -> None:
-    replica = await start_replica(start=False)
-    gateway = await start_gateway([replica.address])
+    gateway, _ = await behind({"start": False})
     await gateway.wait_until_queueing()
     request = asyncio.create_task(post(gateway))
     await gateway.queued(1)

@@ -214,36 +214,19 @@ def compose_project(folder: Path, image: str, version: str = "5") -> Iterator[Pr
         eventually(lambda: not project.containers())
 
 
-def resizer_command(
-    project: str, folder: Path, port: int, settings: Mapping[str, str]
-) -> tuple[list[str], dict[str, str]]:
-    """The command that runs a resizer on the host, and its environment."""
-    (folder / "token").write_text(TOKEN)
+@contextmanager
+def running_resizer(project: str, folder: Path, **settings: str) -> Iterator[ResizerProcess]:
+    """`tidegate resizer` for a project, on the host."""
+    port, token = free_port(), folder / "token"
+    token.write_text(TOKEN)
     environment = {
         **os.environ,
         "TIDEGATE_CONFIG": str(ROOT / "tidegate.toml"),
         "TIDEGATE_RESIZER__PORT": str(port),
-        "TIDEGATE_RESIZER__TOKEN_FILE": str(folder / "token"),
+        "TIDEGATE_RESIZER__TOKEN_FILE": str(token),
         **settings,
     }
-    return [sys.executable, "-m", "tidegate", "resizer", "--project", project], environment
-
-
-def failing_resizer(project: str, folder: Path, **settings: str) -> str:
-    """Start a resizer that cannot start; returns its error."""
-    command, environment = resizer_command(project, folder, free_port(), settings)
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 2, done.stdout
-    return done.stderr
-
-
-@contextmanager
-def running_resizer(project: str, folder: Path, **settings: str) -> Iterator[ResizerProcess]:
-    """`tidegate resizer` for a project, on the host."""
-    port = free_port()
-    command, environment = resizer_command(project, folder, port, settings)
+    command = [sys.executable, "-m", "tidegate", "resizer", "--project", project]
     log = folder / "resizer.log"
     with log.open("w") as out, (folder / "errors").open("w") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, text=True)

@@ -197,5 +197,6 @@ class Gateway:
 
 StartGateway = Callable[..., Awaitable[Gateway]]
 StartReplica = Callable[..., Awaitable[Replica]]
+Behind = Callable[..., Awaitable[tuple[Gateway, list[Replica]]]]
 Kill = Callable[[], None]
 SpawnReplica = Callable[[], Awaitable[tuple[str, Kill]]]

@@ -37,6 +37,12 @@ def test_every_port_of_the_stack_is_listed_with_its_setting() -> None:
     }
 
 
+def test_components_that_do_not_run_need_no_port() -> None:
+    off = load(autoscaler={"enabled": False}, drift={"watch": False}, stack={"host": "0.0.0.0"})
+    named = {one.setting for one in required_ports(off)}
+    assert not {"autoscaler.metrics_port", "drift.watch_port", "console.port"} & named
+
+
 def test_each_replica_may_have_a_port_of_its_own_for_metrics() -> None:
     settings = load(
         replicas={"max": 1}, telemetry={"metrics_port": 9200}, stack={"metrics_host": "::1"}
@@ -45,23 +51,6 @@ def test_each_replica_may_have_a_port_of_its_own_for_metrics() -> None:
         RequiredPort("telemetry.metrics_port", "::1", 9200),
         RequiredPort("telemetry.metrics_port + 1", "::1", 9201),  # for a rollout
     ]
-
-
-def test_disabled_components_need_no_port() -> None:
-    wanted = required_ports(
-        load(autoscaler={"enabled": False}, drift={"watch": False}, console={"enabled": False})
-    )
-    named = {one.setting for one in wanted}
-    assert not {"autoscaler.metrics_port", "drift.watch_port", "console.port"} & named
-
-
-def test_a_console_that_is_left_out_for_want_of_a_token_needs_no_port() -> None:
-    wanted = required_ports(load(stack={"host": "0.0.0.0"}))
-    assert "console.port" not in {one.setting for one in wanted}
-
-
-def test_free_ports_are_no_problem() -> None:
-    assert port_problems([RequiredPort("gateway.port", "127.0.0.1", PORT)]) == []
 
 
 def test_a_used_port_is_reported_with_its_setting_and_process() -> None:

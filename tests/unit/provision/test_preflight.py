@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tidegate.observability_files.watermarks import FILE, GIB, Watermarks, read_watermarks
@@ -16,7 +15,6 @@ from tidegate.provision.preflight import (
     map_count_check,
     memory_check,
     read_map_count,
-    read_memory,
 )
 
 DISK = Path("/secrets")
@@ -79,10 +77,6 @@ def test_a_machine_with_less_memory_than_the_limits_gives_a_warning() -> None:
     check = memory_check(4 * GIB)
     assert check.state == "warn"
     assert "has 4.0 GiB of memory, but the stack needs 7:" in check.text
-
-
-def test_the_memory_of_this_machine_is_read() -> None:
-    assert read_memory() == pytest.approx(psutil.virtual_memory().total, rel=0.01)
 
 
 def test_each_disk_is_reported_once(tmp_path: Path) -> None:

@@ -46,16 +46,12 @@ async def test_requests_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None
     async with serve_unix(app, path):
         client = ResizerClient(f"unix:{path}")
         assert await client.status() == await resizer.status()
-        assert (await client.resize(3)).desired == 3
-        assert await client.status() == await resizer.status()
-    assert authorization == [None] * 3
-
-
-async def test_a_refusal_has_the_text_of_the_server(resizer: Any, tmp_path: Path) -> None:
-    path = tmp_path / "control.sock"
-    async with serve_unix(make_app(resizer), path):
+        assert (await client.resize(3)).slots is None
+        assert (await client.resize(2, 4)).slots == 4
         with pytest.raises(ResizeRefusedError, match=r"^7 is outside \[1, 6\]$"):
-            await ResizerClient(f"unix:{path}").resize(7)
+            await client.resize(7)
+    assert resizer.slots_asked == [None, 4]
+    assert authorization == [None] * 4
 
 
 async def test_a_restarted_resizer_is_found_again(resizer: Any, tmp_path: Path) -> None:

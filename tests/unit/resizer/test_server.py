@@ -1,20 +1,15 @@
 """The resizer's HTTP API: routes, errors, the token, the socket."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from support.ports import free_port
-from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError, check_bounds
-from tidegate.resizer.server import make_app, serve_tcp, serve_unix
-from tidegate.runtime.daemon import CannotStartError
+from tidegate.resizer.server import make_app
 from tidegate.settings import Replicas
 
 Client = TestClient[web.Request, web.Application]
@@ -141,20 +136,6 @@ async def raw_status(client: Client, header: bytes) -> int:
     return int(line.split()[1])
 
 
-async def test_tcp_without_a_token_is_refused(resizer: Any) -> None:
-    with pytest.raises(ValueError, match="needs a token"):
-        async with serve_tcp(make_app(resizer), "127.0.0.1", free_port()):
-            pass
-
-
-async def test_a_taken_port_names_its_setting(resizer: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        with pytest.raises(CannotStartError, match=f"^resizer.port: port {port} is taken"):
-            async with serve_tcp(make_app(resizer, tokens=lambda: (TOKEN,)), "127.0.0.1", port):
-                pass
-
-
 async def test_a_health_check_needs_no_token(guarded: Client) -> None:
     answer = await guarded.get("/live")
     assert (answer.status, await answer.json()) == (200, {"status": "live"})
@@ -184,16 +165,6 @@ async def test_put_sets_the_slots_if_present(client: Client, resizer: Any) -> No
         assert "slots: Input should be a valid integer" in (await answer.json())["error"]
     assert (await (await client.get("/replicas")).json())["slots"] == 4
     assert resizer.slots_asked == [4, None]
-
-
-async def test_the_client_sends_slots_only_if_set(resizer: Any, tmp_path: Path) -> None:
-    path = tmp_path / "control.sock"
-    async with serve_unix(make_app(resizer), path):
-        client = ResizerClient(f"unix:{path}")
-        assert (await client.resize(2)).slots is None
-        assert (await client.resize(2, 4)).slots == 4
-        assert (await client.status()).slots == 4
-    assert resizer.slots_asked == [None, 4]
 
 
 REPLICAS = Replicas(min=1, max=6)

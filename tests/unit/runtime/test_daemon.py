@@ -7,13 +7,12 @@ import os
 import signal
 import socket
 import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from tidegate.runtime.daemon import (
     STOP_SIGNALS,
@@ -114,16 +113,3 @@ async def test_a_taken_port_of_either_server_names_its_setting(taken_port: int) 
     with pytest.raises(CannotStartError, match=said):
         async with http_server(web.Application(), "127.0.0.1", taken_port, SETTING):
             pass
-
-
-def test_the_metrics_server_answers_inside_the_block_only(unused_tcp_port: int) -> None:
-    registry = CollectorRegistry()
-    Gauge("answer", "A number.", registry=registry).set(42)
-    url = f"http://127.0.0.1:{unused_tcp_port}/metrics"
-    with (
-        metrics_server(registry, "127.0.0.1", unused_tcp_port, SETTING),
-        urllib.request.urlopen(url, timeout=10) as response,
-    ):
-        assert b"answer 42.0" in response.read()
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(url, timeout=10)

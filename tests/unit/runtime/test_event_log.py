@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import TextIO
 
@@ -12,7 +11,7 @@ import pytest
 from support.harnesses.event_files import START_NS, MemoryLog, events_in
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
-from tidegate.runtime.event_log import RECENT, Entry, EventLog, StreamWriter, Terminal, Writer
+from tidegate.runtime.event_log import Entry, EventLog, StreamWriter, Terminal, Writer
 from tidegate.settings import load
 
 ORIGIN = Origin("flights", "1.2.3", "local", "collector", "unit")
@@ -91,13 +90,6 @@ def test_a_message_that_varies_is_not_logged_again_for_the_same_cause() -> None:
     assert [event["event"]["action"] for event in log.events()] == ["sink-away", "sink-back"]
 
 
-def test_only_the_most_recent_entries_are_retained() -> None:
-    log = memory_log()
-    for number in range(RECENT + 5):
-        log.log.record("x", str(number))
-    assert [entry.message for entry in log.log.recent] == [str(n) for n in range(5, RECENT + 5)]
-
-
 def test_after_closing_it_writes_no_event_but_still_calls_listeners(tmp_path: Path) -> None:
     log = EventLog.to_files(load(stack={"data_dir": tmp_path}), "stack", "stack")
     heard: list[Entry] = []
@@ -118,18 +110,6 @@ def test_a_stream_that_fails_raises_nothing(failing: TextIO, tmp_path: Path, sin
     log.condition("signals", "none")
     log.close()
     assert len(events_in(tmp_path)) == (4 if sink == "terminal" else 0)
-
-
-def test_files_that_cannot_be_written_raise_nothing(tmp_path: Path) -> None:
-    writer = EventWriter(tmp_path / "logs", "unit")
-    (tmp_path / "logs").rmdir()
-    (tmp_path / "logs").write_text("in the way")
-    shown = io.StringIO()
-    log = EventLog(writer, ORIGIN, "collector", [Terminal(shown)])
-    log.record("start", "delivering")
-    log.close()
-    assert writer.lost == 1
-    assert re.search("info collector: delivering$", shown.getvalue())
 
 
 def test_text_that_is_not_unicode_raises_nothing(tmp_path: Path) -> None:

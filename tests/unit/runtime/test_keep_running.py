@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from support.harnesses.event_files import MemoryLog
@@ -29,17 +27,6 @@ async def test_a_loop_that_raises_is_reported_and_runs_again_with_growing_waits(
     assert slept == [wait for *_, wait in faults]
     assert 0.25 <= slept[0] <= 0.5
     assert slept[0] < slept[3] <= 4
-
-
-async def test_a_cancelled_loop_ends() -> None:
-    def fault(name: str, error: Exception, wait: float) -> None:
-        pytest.fail(f"{name}: {error} {wait}")
-
-    task = asyncio.create_task(keep_running("x", asyncio.Event().wait, fault))  # type: ignore[arg-type]
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 def test_a_fault_is_an_event_with_its_stack_and_is_counted() -> None:

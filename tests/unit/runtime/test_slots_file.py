@@ -36,9 +36,3 @@ def test_an_unreadable_file_yields_a_message(tmp_path: Path) -> None:
         None,
         f"{tmp_path} cannot be read: Is a directory",
     )
-
-
-def test_writing_to_a_missing_folder_raises(tmp_path: Path) -> None:
-    file = SlotsFile(tmp_path / "gone" / "slots", max_slots=8)
-    with pytest.raises(FileNotFoundError):
-        file.write(2)

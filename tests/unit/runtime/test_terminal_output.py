@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, TextIO
 
 from tidegate.runtime.event_log import Entry
-from tidegate.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter
+from tidegate.terminal.status_reporters import PlainStatusReporter
 from tidegate.terminal_console import Console
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started")
@@ -23,20 +19,6 @@ def test_a_status_report_that_cannot_be_written_raises_nothing(failing: TextIO) 
         reporter.entry(ENTRY)
     reporter.failed("why")
     assert not reporter.console._buffer, "what cannot be written is kept"
-
-
-def test_the_ready_notification_is_sent_although_the_output_fails() -> None:
-    reading, writing = os.pipe()
-    with Path("/dev/full").open("w") as full:
-        reporter = PipeStatusReporter(
-            os.fdopen(writing, "w"), PlainStatusReporter(Console(file=full))
-        )
-        reporter.entry(ENTRY)
-        reporter.failed("no model")
-        with os.fdopen(reading) as pipe:
-            assert [list(json.loads(line)) for line in pipe] == [["entry"], ["failed"]]
-        with suppress(OSError):
-            full.close()
 
 
 def test_a_closed_pipe_does_not_change_the_exit_code() -> None:

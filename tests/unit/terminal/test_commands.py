@@ -149,18 +149,6 @@ def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts
     assert up_command._import_problem(load(service={"app": "a:b"}), layout, Console(file=out)) == ""
 
 
-def test_a_predictor_that_cannot_be_imported_is_refused_before_anything_starts(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "shop.py").write_text("import no_such_package\n")
-    layout, out = Layout(tmp_path / "data"), io.StringIO()
-    settings = load(model={"path": "shop:Price"}, service={"app_dir": tmp_path})
-    problem = up_command._import_problem(settings, layout, Console(file=out))
-    assert "shop needs the package no_such_package, which is not installed" in problem
-    assert "-m pip install no_such_package`" in problem
-    assert out.getvalue() == "importing shop:Price\n"
-
-
 def test_a_detached_supervisor_that_dies_without_a_word_is_reported_with_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,9 @@ class NoStackError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A running stack.
+    """A running stack, and the clients of its components.
+
+    A client raises SecretFileError if its password cannot be read, HttpError if its CA file cannot.
 
     Attributes:
         settings: those that the stack was started with, and the current `[verify]`; with absolute paths.
@@ -60,23 +62,13 @@ class Target:
         return HttpClient(self.session, url)
 
     def elasticsearch(self) -> HttpClient:
-        """The client of the store's server, with its login.
-
-        Raises:
-            SecretFileError: the password cannot be read.
-            HttpError: the CA file cannot be read, or the store is no server.
-        """
+        """The client of the store's server, with its login."""
         if (server := store_server(self.settings)) is None:
             raise HttpError(f"store.kind: {self.settings.store.kind} has no server")
         return elasticsearch_client(self.session, server)
 
     def elasticsearch_of_viewer(self) -> HttpClient:
-        """The client of Elasticsearch with the login of Kibana's user: it finds a right that a person lacks.
-
-        Raises:
-            SecretFileError: the password cannot be read.
-            HttpError: the CA file cannot be read.
-        """
+        """The client of Elasticsearch with the login of Kibana's user, who may lack a right."""
         return replace(self.elasticsearch(), headers=self._viewer())
 
     def _viewer(self) -> dict[str, str]:
@@ -84,23 +76,14 @@ class Target:
         return _login(user, file, "verify.kibana_password_file")
 
     def kibana(self) -> HttpClient:
-        """The client of Kibana.
-
-        Raises:
-            SecretFileError: the password cannot be read.
-            HttpError: the CA file cannot be read.
-        """
+        """The client of Kibana."""
         tls = tls_context(self.settings.kibana.ca_file, "kibana.ca_file")
         # Kibana refuses a POST without this header.
         headers = {**self._viewer(), "kbn-xsrf": "true"}
         return HttpClient(self.session, self.settings.verify.kibana_url, headers, tls)
 
     def grafana(self) -> HttpClient:
-        """The client of Grafana.
-
-        Raises:
-            SecretFileError: the password cannot be read.
-        """
+        """The client of Grafana."""
         verify = self.settings.verify
         user, file = verify.grafana_username, verify.grafana_password_file
         login = _login(user, file, "verify.grafana_password_file")

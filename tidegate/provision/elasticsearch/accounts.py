@@ -24,9 +24,6 @@ def apply_accounts(client: Elasticsearch, folder: Path) -> Iterator[str]:
     Args:
         client: a client with the privilege to manage security.
         folder: the folder with the passwords.
-
-    Raises:
-        ProvisionError: a password cannot be read, or Elasticsearch refuses a change.
     """
     yield _apply_kibana_password(client, folder)
     for role in ROLES:
@@ -35,11 +32,7 @@ def apply_accounts(client: Elasticsearch, folder: Path) -> Iterator[str]:
 
 
 def check_accounts(client: Elasticsearch, folder: Path) -> Iterator[str]:
-    """Check that each user can log in and has the privileges that it needs; yields a line for each.
-
-    Raises:
-        ProvisionError: a login fails, a privilege is missing, or a password cannot be read.
-    """
+    """Check that each user can log in and has the privileges that it needs; yields a line for each."""
     for role in ROLES:
         password = read_password(folder, role.secret)
         with provision_errors(f"user {role.name}"):

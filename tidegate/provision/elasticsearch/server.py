@@ -28,11 +28,7 @@ GIB: Final = 2**30
 
 
 def read_password(folder: Path, name: str) -> str:
-    """Read the value of a secret.
-
-    Raises:
-        ProvisionError: the file is missing, empty or cannot be read.
-    """
+    """Read the value of a secret."""
     try:
         return read_secret(folder / name, "provision.secrets_dir")
     except SecretFileError as error:
@@ -41,11 +37,7 @@ def read_password(folder: Path, name: str) -> str:
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Elasticsearch]:
-    """A client with the credentials of the user who sets it up.
-
-    Raises:
-        ProvisionError: the password or the certificate authority cannot be read.
-    """
+    """A client with the credentials of the user who sets it up."""
     server = settings.store.elasticsearch
     try:
         authorities = authority_options(server)
@@ -65,11 +57,7 @@ def connect(settings: Settings) -> Iterator[Elasticsearch]:
 
 @contextmanager
 def provision_errors(subject: str) -> Iterator[None]:
-    """Turn each error of a request into a ProvisionError that names the subject.
-
-    Raises:
-        ProvisionError: Elasticsearch refuses the request, or cannot be reached.
-    """
+    """Turn each error of a request into a ProvisionError that names the subject."""
     try:
         yield
     except ApiError as error:

@@ -23,11 +23,7 @@ DATE_FIELDS: Final = frozenset(
 
 
 def put_templates(client: Elasticsearch, retention: str) -> Iterator[str]:
-    """Create or update the templates; yields a line for each.
-
-    Raises:
-        ProvisionError: Elasticsearch refuses a template.
-    """
+    """Create or update the templates; yields a line for each."""
     for template in templates(retention):
         title = f"{template.kind} template {template.name}"
         with provision_errors(title):
@@ -76,11 +72,7 @@ def update_stream_mappings(client: Elasticsearch) -> str:
 
 
 def update_stream_retention(client: Elasticsearch, retention: str) -> Iterator[str]:
-    """Set the retention and the options of existing streams to those of new ones; yields a line for each.
-
-    Raises:
-        ProvisionError: Elasticsearch refuses a change.
-    """
+    """Set the retention and the options of existing streams to those of new ones; yields a line for each."""
     title = "retention of existing streams"
     try:
         with provision_errors(title):

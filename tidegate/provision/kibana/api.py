@@ -63,11 +63,7 @@ class Kibana:
         return str(version.get("number", "")) if isinstance(version, dict) else ""
 
     async def post(self, path: str, body: dict[str, Any]) -> None:
-        """Send a request that changes Kibana.
-
-        Raises:
-            ProvisionError: Kibana refused it.
-        """
+        """Send a request that changes Kibana."""
         await self._call("POST", path, json=body)
 
     async def import_objects(self, ndjson: bytes) -> int:
@@ -80,7 +76,7 @@ class Kibana:
             The number of imported objects.
 
         Raises:
-            ProvisionError: Kibana refused objects; the text has a line for each.
+            ProvisionError: Kibana refused objects; the text names each.
         """
         form = aiohttp.FormData()
         # Kibana requires this file extension.
@@ -91,7 +87,11 @@ class Kibana:
         result = await self._call("POST", path, data=form)
         errors = result.get("errors") or []
         if not result.get("success") or errors:
-            raise ProvisionError(_import_error(self.url, errors))
+            refused = [f"{one.get('type')} {one.get('id')}: {one.get('error')}" for one in errors]
+            text = "; ".join(refused) or "it names no object; see its log"
+            raise ProvisionError(
+                f"Kibana at {self.url} did not import everything: {text}{_hint(text)}"
+            )
         return int(result.get("successCount", 0))
 
     async def _call(self, method: str, path: str, **body: Any) -> Any:
@@ -121,22 +121,6 @@ def _overall_level(content: Any) -> str:
     status = content.get("status") if isinstance(content, dict) else None
     overall = status.get("overall") if isinstance(status, dict) else None
     return str(overall.get("level", "")) if isinstance(overall, dict) else ""
-
-
-def _import_error(url: str, errors: list[dict[str, Any]]) -> str:
-    lines = [f"Kibana at {url} did not import everything:"]
-    for each in errors:
-        error = each.get("error") or {}
-        missing = ", ".join(
-            f"{one.get('type')} {one.get('id')}" for one in error.get("references", [])
-        )
-        why = ": ".join(
-            str(part) for part in (error.get("type"), error.get("message"), missing) if part
-        )
-        lines.append(f"  {each.get('type')} {each.get('id')}: {why}{_hint(why)}")
-    if not errors:
-        lines.append("  it names no object; see its log")
-    return "\n".join(lines)
 
 
 def _hint(message: str) -> str:

@@ -23,9 +23,6 @@ def read_value(name: str, folder: Path) -> str:
     Args:
         name: the name of the secret.
         folder: the folder of the secrets in their container; elsewhere it does not exist.
-
-    Raises:
-        ProvisionError: the name is unknown, or the value cannot be read here.
     """
     secret = _find(name)
     if folder.is_dir():

@@ -23,11 +23,7 @@ class OwnedFolder:
     gid: int = APPLICATION_UID
 
     def create(self) -> str:
-        """Create the folder and set its owner; its contents stay unchanged.
-
-        Raises:
-            ProvisionError: the folder cannot be created, or its owner cannot be set.
-        """
+        """Create the folder and set its owner; its contents stay unchanged."""
         try:
             created = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
@@ -43,11 +39,7 @@ class OwnedFolder:
 
 
 def parse_owned_folder(text: str) -> OwnedFolder:
-    """Parse `PATH` or `PATH=UID:GID`; the default owner is the user of Tidegate's containers.
-
-    Raises:
-        ProvisionError: the text has neither form.
-    """
+    """Parse `PATH` or `PATH=UID:GID`; the default owner is the user of Tidegate's containers."""
     match = _OWNED_FOLDER.fullmatch(text)
     if match is None:
         raise ProvisionError(f"--own {text}: must be an absolute PATH or PATH=UID:GID")

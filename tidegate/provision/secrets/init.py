@@ -90,11 +90,7 @@ class SecretsInit:
 
 
 def watermarks() -> Watermarks:
-    """The disk watermarks of Elasticsearch.
-
-    Raises:
-        ProvisionError: their file is missing or invalid.
-    """
+    """The disk watermarks of Elasticsearch."""
     try:
         return read_watermarks()
     except (OSError, ValueError) as error:

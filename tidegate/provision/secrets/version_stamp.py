@@ -51,11 +51,7 @@ def stamp_problem(stamp: str, running: str) -> str:
 
 
 def read_stamp(volume: Path) -> str:
-    """Read the stamp of a volume; empty if there is none.
-
-    Raises:
-        ProvisionError: the stamp cannot be read.
-    """
+    """Read the stamp of a volume; empty if there is none."""
     path = volume / STAMP_FILE
     try:
         # O_NONBLOCK: opening a FIFO without a writer would block.
@@ -73,11 +69,7 @@ def read_stamp(volume: Path) -> str:
 
 
 def write_stamp(volume: Path, running: str) -> None:
-    """Stamp a volume with this version.
-
-    Raises:
-        ProvisionError: the stamp cannot be written.
-    """
+    """Stamp a volume with this version."""
     path = volume / STAMP_FILE
     try:
         volume.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ from tidegate.resizer.compose.engine import NUMBER_LABEL, PROJECT_LABEL, Json
 
 HASH_LABEL: Final = "com.docker.compose.config-hash"
 IMAGE_LABEL: Final = "com.docker.compose.image"
-WORKING_DIR_LABEL: Final = "com.docker.compose.project.working_dir"
 CLONE_LABEL: Final = "tidegate.resizer.clone-of"
 """A label of the replicas that a resizer created: the id of the container that was copied."""
 

@@ -49,6 +49,8 @@ class EngineTooOldError(RuntimeError):
 class Engine:
     """A client of one engine, in the version of the API that the engine supports.
 
+    Each call may raise EngineError or EngineUnavailableError.
+
     The output of `inspect` becomes the input of `create`, so both must use the same version, and only the
     engine's newest version leaves no field out.
     """
@@ -58,13 +60,7 @@ class Engine:
         self._prefix = "http://docker"
 
     async def choose_version(self) -> None:
-        """Find the version of the API that the engine supports. Must be the first call.
-
-        Raises:
-            EngineTooOldError: it is older than 20.10.
-            EngineUnavailableError: it cannot be reached.
-            EngineError: it is not a Docker engine.
-        """
+        """Find the version of the API that the engine supports. Must be the first call."""
         found = await self._call("GET", "/version")
         version = str(found.get("ApiVersion", "0.0"))
         if tuple(map(int, version.split("."))) < MIN_API_VERSION:

@@ -93,12 +93,7 @@ class MemorySampler(Collector):
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def sample(self) -> list[ContainerMemory]:
-        """The memory of each running container of the project.
-
-        Raises:
-            EngineError: the engine refuses.
-            EngineUnavailableError: the engine cannot be reached.
-        """
+        """The memory of each running container of the project."""
         found = []
         for one in await self.engine.running_containers(self.project):
             try:

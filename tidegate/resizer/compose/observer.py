@@ -56,10 +56,6 @@ class Observer:
 
         Args:
             exclude: numbers of containers to leave out, because they are being started.
-
-        Raises:
-            EngineError: the engine refused.
-            EngineUnavailableError: the engine cannot be reached.
         """
         found = await self.engine.replicas(self.service.project, self.service.name, exclude)
         containers = sorted(map(parse_container, found), key=lambda one: (one.number, one.id))

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tidegate.resizer.compose.containers import (
-    WORKING_DIR_LABEL,
-    labels_of,
-    networks_of,
-    project_of,
-)
+from tidegate.resizer.compose.containers import networks_of, project_of
 from tidegate.resizer.compose.engine import Engine, EngineError, Json
 
-# Docker mounts /etc/hosts and similar files from <data root>/containers/<id>/; with cgroup v1 the id is
-# the name of the cgroup too.
-_IDS: Final = {
-    "mountinfo": re.compile(r"/containers/([0-9a-f]{64})/"),
-    "cgroup": re.compile(r"/docker[/-]([0-9a-f]{64})"),
-}
+# Docker mounts /etc/hosts and similar files from <data root>/containers/<id>/.
+_ID: Final = re.compile(r"/containers/([0-9a-f]{64})/")
 
 
 class NoProjectError(RuntimeError):
@@ -36,25 +25,19 @@ class OwnProject:
 
     Attributes:
         name: its name.
-        working_dir: the folder that Compose ran in; empty if unknown.
         networks: ids of the networks that the resizer is in; None if it runs on the host.
     """
 
     name: str
-    working_dir: str
     networks: frozenset[str] | None
 
 
-def container_candidates(proc: Path = Path("/proc/self"), hostname: str | None = None) -> list[str]:
+def container_candidates(
+    hostname: str, mounts: Path = Path("/proc/self/mountinfo")
+) -> Collection[str]:
     """Ids that the container of this process may have, the most certain first."""
-    found = []
-    for name, pattern in _IDS.items():
-        with suppress(OSError):
-            found += pattern.findall((proc / name).read_text(encoding="utf-8"))
-    named = socket.gethostname() if hostname is None else hostname
-    if re.fullmatch(r"[0-9a-f]{12}", named):
-        found.append(named)
-    return list(dict.fromkeys(found))
+    mounted = _ID.findall(mounts.read_text(encoding="utf-8"))
+    return dict.fromkeys([*mounted, *re.findall("^[0-9a-f]{12}$", hostname)])
 
 
 async def find_own_project(
@@ -73,7 +56,7 @@ async def find_own_project(
     own = await _first(engine, candidates)
     found = project_of(own) if own else ""
     if own is None and project:
-        return OwnProject(project, "", None)
+        return OwnProject(project, None)
     if own is None:
         raise NoProjectError(
             "this process does not run in a container of this Docker engine, so its Compose project is "
@@ -90,7 +73,7 @@ async def find_own_project(
             "resizer scales its own project only"
         )
     networks = frozenset(network["NetworkID"] for network in networks_of(own).values())
-    return OwnProject(found, labels_of(own).get(WORKING_DIR_LABEL, ""), networks)
+    return OwnProject(found, networks)
 
 
 async def _first(engine: Engine, candidates: Collection[str]) -> Json | None:

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from tidegate.resizer.compose.containers import WORKING_DIR_LABEL, labels_of
 from tidegate.resizer.compose.engine import (
     Engine,
     EngineError,
@@ -73,14 +72,14 @@ async def _run(settings: Settings, project: str) -> None:
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings.resizer.docker_socket))
         await engine.choose_version()
-        own_project = await find_own_project(engine, container_candidates(), project)
+        candidates = container_candidates(socket.gethostname())
+        own_project = await find_own_project(engine, candidates, project)
         _, fetch = await stack.enter_async_context(probe_session())
         event_log = open_event_log(settings)
         resizer = _resizer(
             settings, engine, own_project, ReplicaProbe(fetch, own_project.networks), event_log
         )
         await resizer.initialize()
-        _log_warnings(resizer, own_project, event_log)
         sampler = MemorySampler(engine, own_project.name)
         collectors = (sampler, FaultCounter(event_log))
         await stack.enter_async_context(served(settings, resizer, tokens, *collectors))
@@ -137,24 +136,3 @@ def _check_socket(path: Path) -> None:
         ) from error
     except OSError as error:
         raise CannotStartError(f"{name}: {path}: {error.strerror or error}") from error
-
-
-def _log_warnings(resizer: ComposeResizer, own_project: OwnProject, event_log: EventLog) -> None:
-    """Log what does not prevent the start but limits the operation."""
-    for one in resizer.observer.containers:
-        folder = labels_of(one.inspected).get(WORKING_DIR_LABEL, "")
-        if own_project.working_dir and folder and folder != own_project.working_dir:
-            event_log.condition(
-                "two projects",
-                f"project name {own_project.name} is used in {own_project.working_dir} and in {folder}; "
-                "set COMPOSE_PROJECT_NAME for one of them, or their containers replace each other",
-            )
-        if (
-            own_project.networks is not None
-            and not own_project.networks & one.addresses.keys()
-            and one.is_active
-        ):
-            event_log.condition(
-                "unreachable",
-                f"{one.name} shares no network with the resizer, so its load is unknown",
-            )

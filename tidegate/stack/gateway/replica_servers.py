@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -59,66 +58,47 @@ class ReplicaServers:
 
 @asynccontextmanager
 async def following(
-    admin: RuntimeApi, service: str, dns_name: str, number: int, *, ipv6: bool
+    admin: RuntimeApi, service: str, port: int, number: int, *, ipv6: bool
 ) -> AsyncIterator[None]:
     """Set the addresses of a Service's pods while the block runs.
 
     Args:
         admin: HAProxy's runtime API.
         service: the name of the Service, in the own namespace.
-        dns_name: name:port of its pods, resolved until the API server has answered once.
+        port: of each pod.
         number: of servers in HAProxy.
         ipv6: whether the addresses are of IPv6, else of IPv4.
 
     Raises:
         CannotStartError: there are no credentials for the API server.
     """
-    host, _, port = dns_name.rpartition(":")
-    family = socket.AF_INET6 if ipv6 else socket.AF_INET
     async with open_api_server(TIMEOUT_SECONDS) as api, asyncio.TaskGroup() as group:
         read = partial(read_addresses, api, service, "IPv6" if ipv6 else "IPv4")
-        servers = ReplicaServers(admin, int(port), number)
-        task = group.create_task(follow(servers, read, partial(resolve, host, family)))
+        task = group.create_task(follow(ReplicaServers(admin, port, number), read))
         try:
             yield
         finally:
             task.cancel()
 
 
-async def follow(servers: ReplicaServers, read: Read, resolve: Read) -> NoReturn:
+async def follow(servers: ReplicaServers, read: Read) -> NoReturn:
     """Set what is read each second; what was read last stays while it cannot be read.
 
     Args:
         servers: where the addresses are set.
         read: reads the addresses from the API server.
-        resolve: resolves them by DNS: used until they were read once.
     """
-    known, problem = False, ""
+    problem = ""
     while True:
         try:
             addresses = await read()
         except ApiServerError as error:
             if problem != (problem := str(error)):
                 sys.stderr.write(f"gateway: {problem}\n")
-            with suppress(OSError, RuntimeApiError):
-                if not known:
-                    await servers.update(await resolve())
         else:
             if problem:
                 sys.stderr.write("gateway: the API server answers again\n")
-            known, problem = True, ""
+            problem = ""
             with suppress(RuntimeApiError):  # HAProxy starts, or is busy
                 await servers.update(addresses)
         await asyncio.sleep(POLL_SECONDS)
-
-
-async def resolve(host: str, family: socket.AddressFamily) -> frozenset[str]:
-    """The addresses of a host.
-
-    Raises:
-        OSError: there are none.
-    """
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host, None, family=family, type=socket.SOCK_STREAM
-    )
-    return frozenset(str(address[0]) for *_, address in found)

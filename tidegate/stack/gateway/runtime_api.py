@@ -44,6 +44,9 @@ class GatewayBusyError(GatewayUnavailableError):
 class RuntimeApi:
     """The runtime API behind a socket. Each call opens a connection, as the gateway may have restarted.
 
+    It raises GatewayUnavailableError if the gateway does not answer, RuntimeApiError if it refuses or if its
+    answer cannot be parsed.
+
     Attributes:
         path: of the socket, of any length.
     """
@@ -51,49 +54,24 @@ class RuntimeApi:
     path: Path
 
     async def limits(self) -> dict[int, int]:
-        """The requests that it sends each server at once, by the server's index.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: its answer cannot be parsed.
-        """
+        """The requests that it sends each server at once, by the server's index."""
         return parse_limits(await self._execute(SHOW_LIMITS))
 
     async def set_limit(self, indexes: Iterable[int], slots: int) -> None:
-        """Send these servers at most this many requests at once; requests in flight continue.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: it refuses.
-        """
+        """Send these servers at most this many requests at once; requests in flight continue."""
         await self._set(f"maxconn server {_server(index)} {slots}" for index in indexes)
 
     async def drain(self, index: int) -> None:
-        """Send this server no more requests; requests in flight continue.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: it refuses.
-        """
+        """Send this server no more requests; requests in flight continue."""
         await self._set([f"server {_server(index)} state drain"])
 
     async def end_drain(self, index: int) -> None:
-        """Send this server requests again, from its next successful check.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: it refuses.
-        """
+        """Send this server requests again, from its next successful check."""
         server = _server(index)
         await self._set([f"server {server} health down", f"server {server} state ready"])
 
     async def use(self, index: int, host: str, port: int) -> None:
-        """Give this server an address, and requests from its first successful check.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: it refuses.
-        """
+        """Give this server an address, and requests from its first successful check."""
         server = _server(index)
         command = f"set server {server} addr {host} port {port}"
         answer = (await self._execute(command)).strip()
@@ -104,32 +82,18 @@ class RuntimeApi:
         await self.end_drain(index)
 
     async def remove(self, index: int) -> None:
-        """Send this server no more requests, and check it no more; requests in flight continue.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: it refuses.
-        """
+        """Send this server no more requests, and check it no more; requests in flight continue."""
         await self._set([f"server {_server(index)} state maint"])
 
     async def accept_no_more(self) -> None:
         """Close the port for clients, and each of their connections after its next response.
 
         All else goes on, unlike after SIGUSR1: the replicas are checked, and requests wait for one.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: it refuses.
         """
         await self._order(f"shutdown frontend {CLIENTS}")
 
     async def requests(self) -> int:
-        """The number of requests that wait for a replica or are at one.
-
-        Raises:
-            GatewayUnavailableError: it does not answer.
-            RuntimeApiError: its answer cannot be parsed.
-        """
+        """The number of requests that wait for a replica or are at one."""
         return parse_requests(await self._execute(SHOW_REQUESTS))
 
     async def _set(self, values: Iterable[str]) -> None:

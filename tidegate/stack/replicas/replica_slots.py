@@ -17,13 +17,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Final, Protocol
+from typing import Final
 
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.runtime.slots_file import SlotsFile
-from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApiError
+from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApi, RuntimeApiError
 
 COMPONENT: Final = "slots"
 POLL_SECONDS: Final = 0.05
@@ -32,18 +32,6 @@ PROBE_TIMEOUT_SECONDS: Final = 0.5
 
 ReportedSlots = Callable[[int], Awaitable[int | None]]
 """The slots that a replica reports, by its index; None if it reports none."""
-
-
-class RequestLimits(Protocol):
-    """The gateway's limits of concurrent requests; implemented by `tidegate.stack.gateway.runtime_api`."""
-
-    async def limits(self) -> dict[int, int]:
-        """By the replica's index."""
-        ...
-
-    async def set_limit(self, indexes: list[int], slots: int) -> None:
-        """Send these replicas at most this many requests at once."""
-        ...
 
 
 def slots_from_metrics(fetch: Fetch, address: Callable[[int], str]) -> ReportedSlots:
@@ -72,7 +60,7 @@ class SlotsController:
 
     initial: int
     file: SlotsFile
-    gateway: RequestLimits
+    gateway: RuntimeApi
     write_config: Callable[[int], object]
     replicas: Callable[[], Mapping[int, object]]
     reported: ReportedSlots

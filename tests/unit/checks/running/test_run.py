@@ -11,12 +11,10 @@ import pytest
 
 from support.doubles.http_doubles import Serve
 from support.ports import free_port
-from tidegate.checks import commands
 from tidegate.checks.running import memory, prometheus
 from tidegate.checks.running.run import CHECKS, run_checks
 from tidegate.checks.running.target import Target
 from tidegate.runtime.check_results import Result, failed, ok
-from tidegate.settings import Settings
 
 ROOT = Path(__file__).parents[4]
 
@@ -52,14 +50,6 @@ async def test_an_unreachable_component_is_one_sentence(target: Any, tmp_path: A
         if component != "Programs":
             assert only.state == "failed"
             assert "cannot be reached: connection refused" in only.text, component
-
-
-async def test_an_unknown_host_name_is_one_sentence(target: Any) -> None:
-    url = "http://prometheus.invalid:9090"
-    results = await run_checks(target(url), 0, checks={"Prometheus": prometheus.check})
-    assert [one.text for one in results["Prometheus"]] == [
-        f"{url}/api/v1/rules cannot be reached: the host name cannot be resolved"
-    ]
 
 
 @pytest.mark.parametrize("body", [["what?"], None, 1, "x", {"status": [1]}])
@@ -150,11 +140,3 @@ def test_it_imports_only_packages_that_the_compose_image_has() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_without_a_stack_the_error_says_what_to_do(
-    tmp_path: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = Settings(stack={"data_dir": tmp_path})
-    assert commands.verify(settings, json=False, wait_seconds=0) == 1
-    assert f"no stack runs in {tmp_path}: start one with `tidegate up`" in capsys.readouterr().err

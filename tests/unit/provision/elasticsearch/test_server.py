@@ -12,8 +12,6 @@ from tidegate.provision.elasticsearch.server import (
     connect,
     provision_errors,
     read_only_problem,
-    read_password,
-    transport_reason,
     version_problem,
 )
 from tidegate.provision.elasticsearch.setup import set_up
@@ -60,20 +58,6 @@ def test_blocks_of_a_full_disk_are_reported_and_others_are_ignored() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [(None, ": No such file or directory"), (b"\xff", " is not text"), (b"\n", " is empty")],
-)
-def test_a_missing_password_is_reported(
-    tmp_path: Path, content: bytes | None, sentence: str
-) -> None:
-    if content is not None:
-        (tmp_path / "writer").write_bytes(content)
-    message = f"provision.secrets_dir: {tmp_path / 'writer'}{sentence}"
-    with pytest.raises(ProvisionError, match=message):
-        read_password(tmp_path, "writer")
-
-
 def test_a_missing_certificate_authority_is_reported(settings: Settings, tmp_path: Path) -> None:
     server = settings.store.elasticsearch.model_copy(update={"ca_file": tmp_path / "ca.pem"})
     other = load(store={"elasticsearch": server}, provision=settings.provision)
@@ -90,12 +74,6 @@ def test_a_lost_connection_is_reported_with_its_subject() -> None:
         provision_errors("role x"),
     ):
         raise NoConnectionError("timed out")
-
-
-def test_the_reason_of_the_operating_system_is_extracted() -> None:
-    wrapped = "ConnectionError(NewConnectionError(<urllib3>: [Errno 111] Connection refused))"
-    assert transport_reason(NoConnectionError(wrapped)) == "Connection refused"
-    assert transport_reason(NoConnectionError("odd")) == "odd"
 
 
 def test_an_unknown_value_of_users_and_another_version_are_refused_before_any_change(

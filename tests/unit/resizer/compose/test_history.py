@@ -25,16 +25,6 @@ def test_a_restart_resets_the_times(container: Make) -> None:
     assert (history.of(again).ready_at, history.of(again).not_ready_since) == (1012.0, None)
 
 
-def test_ready_at_is_unknown_for_a_replica_that_was_ready_at_the_first_update(
-    container: Make,
-) -> None:
-    history = ReplicaHistory()
-    one = container(1)
-    history.update([one], {one.id}, at=1001.0, now=1.0)
-    history.update([one], {one.id}, at=1002.0, now=2.0)
-    assert history.of(one).ready_at is None
-
-
 def test_the_restart_delay_grows_with_repeated_crashes(container: Make) -> None:
     history = ReplicaHistory()
     delays = []

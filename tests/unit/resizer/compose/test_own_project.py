@@ -37,36 +37,17 @@ async def resolve(engine: Any, project: str = "") -> OwnProject:
     return await find_own_project(engine, [OTHER, ID], project)
 
 
-@pytest.mark.parametrize(
-    ("files", "hostname", "expected"),
-    [
-        ({}, "tea", []),
-        ({}, ID[:12], [ID[:12]]),
-        (
-            {
-                "mountinfo": f"1 2 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw\n"
-                f"1 2 8:1 /var/lib/docker/containers/{ID}/hosts /etc/hosts rw\n"
-            },
-            "tea",
-            [ID],
-        ),
-        ({"cgroup": f"1:name=systemd:/docker/{ID}\n0::/docker/{ID}\n"}, "tea", [ID]),
-        ({"cgroup": f"0::/system.slice/docker-{ID}.scope\n", "mountinfo": "\n"}, "tea", [ID]),
-        ({"cgroup": "0::/\n"}, OTHER[:12], [OTHER[:12]]),
-    ],
-)
-def test_sources_of_the_own_container_id(
-    tmp_path: Path, files: dict[str, str], hostname: str, expected: list[str]
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert container_candidates(tmp_path, hostname) == expected
+def test_sources_of_the_own_container_id(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("1 2 8:1 / / rw\n")
+    assert [*container_candidates("tea", mounts)] == []
+    mounts.write_text(f"1 2 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw\n" * 2)
+    assert [*container_candidates(OTHER[:12], mounts)] == [ID, OTHER[:12]]
 
 
 async def test_the_project_is_taken_from_the_own_container(replica: Callable[..., Any]) -> None:
-    labels = {"com.docker.compose.project.working_dir": "/srv/shop"}
-    engine = OneContainerEngine(replica(1, id=ID, labels=labels))
-    assert await resolve(engine) == OwnProject("shop", "/srv/shop", frozenset({"front"}))
+    engine = OneContainerEngine(replica(1, id=ID))
+    assert await resolve(engine) == OwnProject("shop", frozenset({"front"}))
     assert await resolve(engine, "shop") == await resolve(engine)
 
 
@@ -77,7 +58,7 @@ async def test_another_project_than_its_own_is_refused(replica: Callable[..., An
 
 
 async def test_outside_of_a_container_the_project_must_be_set() -> None:
-    assert await resolve(OneContainerEngine(), "shop") == OwnProject("shop", "", None)
+    assert await resolve(OneContainerEngine(), "shop") == OwnProject("shop", None)
     with pytest.raises(NoProjectError, match="run it as a service of the project, or set --proj"):
         await resolve(OneContainerEngine())
 

@@ -11,7 +11,6 @@ import pytest
 
 from tidegate.resizer.compose.containers import CLONE_LABEL
 from tidegate.resizer.compose.resizer import CannotScaleError
-from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.settings import Replicas
 
 Make = Callable[..., Any]
@@ -87,12 +86,6 @@ async def test_the_replica_with_the_lowest_load_is_drained_and_an_unknown_load_c
     scene.metrics["http://10.0.0.1:8000/metrics"] = "tidegate_slots_busy 3.0\n"
     await scene.resize(1)
     assert scene.names() == ["2"]
-
-
-@pytest.mark.parametrize("desired", [0, 7])
-async def test_a_number_out_of_bounds_is_refused(scene: Any, desired: int) -> None:
-    with pytest.raises(ResizeRefusedError, match=r"outside \[1, 6\]"):
-        await scene.resizer.resize(desired)
 
 
 async def test_a_killed_replica_is_restarted_after_a_second(scene: Any) -> None:

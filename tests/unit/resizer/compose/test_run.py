@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tidegate.resizer.compose.own_project import OwnProject
-from tidegate.resizer.compose.run import _log_warnings, _run, run
+from tidegate.resizer.compose.run import _run, run
 from tidegate.settings import Resizer, Settings, load
 
 
@@ -110,7 +110,7 @@ async def test_it_serves_replicas_and_metrics_while_it_follows_the_engine(
     engine = scene.engine
 
     async def found(*_: object) -> Any:
-        return OwnProject("shop", "", None)
+        return OwnProject("shop", None)
 
     async def nothing(*_: object) -> list[object]:
         return []
@@ -130,25 +130,3 @@ async def test_it_serves_replicas_and_metrics_while_it_follows_the_engine(
     status, metrics = await served(process, 2, docker_socket=listener)
     assert (status.desired, status.running) == (2, 2)
     assert "process_resident_memory_bytes" in metrics
-
-
-WORKING_DIR = "com.docker.compose.project.working_dir"
-
-
-@pytest.mark.parametrize(
-    ("own_project", "logged"),
-    [
-        (OwnProject("shop", "/srv/shop", frozenset({"front"})), []),
-        (OwnProject("shop", "", None), []),
-        (OwnProject("shop", "/srv/other", frozenset({"front", "back"})), ["two projects"]),
-        (OwnProject("shop", "/srv/shop", frozenset({"back"})), ["unreachable"]),
-    ],
-)
-async def test_what_may_be_wrong_is_logged_at_the_start(
-    harness: Any, replica: Callable[..., Any], own_project: OwnProject, logged: list[str]
-) -> None:
-    harness.engine.add(*(replica(number, labels={WORKING_DIR: "/srv/shop"}) for number in (1, 2)))
-    await harness.resizer.initialize()
-    _log_warnings(harness.resizer, own_project, harness.resizer.tasks.event_log)
-    assert [one for one in ("two projects", "unreachable") if harness.messages(one)] == logged
-    assert all(len(harness.messages(one)) == 1 for one in logged if one == "two projects")

@@ -47,8 +47,6 @@ def test_a_copy_has_its_own_name_number_and_hostname(container: Make) -> None:
     assert copy(container(2, **CLONE)).body["Labels"][CLONE_LABEL] == "f" * 64
     # The name refers to another image now.
     assert copy(container(1), image="sha256:2").body["Image"] == "sha256:1"
-    # As Compose 1 names it.
-    assert copy(container(1, name="shop_model_1")).name == "shop_model_2"
 
 
 def test_a_configured_hostname_is_copied(container: Make) -> None:

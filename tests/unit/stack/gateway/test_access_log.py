@@ -26,10 +26,11 @@ def line(
     *,
     path: str = "/x",
     status: int | None = 200,
+    sent: str = "-",
     recorded: str = "-",
     retries: str = "0",
 ) -> bytes:
-    request = [2_000_000, 1_500_000, status, "GET", path, "-", recorded]
+    request = [2_000_000, 1_500_000, status, "GET", path, sent, recorded]
     return json.dumps(["access", *request, None, 0, "m1", retries, state]).encode() + b"\n"
 
 
@@ -109,6 +110,19 @@ def test_a_response_that_did_not_end_is_no_success(
         event = json.loads(access_event(line(state), CONSTANT) or b"")
         found = (event["event"]["outcome"], event["log"]["level"], event["message"])
         assert found == (*outcome[:2], f"GET /x 200{outcome[2]}"), state
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [(200, ("info", "success")), (404, ("warn", "success")), (500, ("error", "failure"))],
+)
+def test_level_and_outcome_follow_the_status(status: int, found: tuple[str, str]) -> None:
+    event = json.loads(
+        access_event(line(status=status, sent=TRACE, recorded="odd"), CONSTANT) or b""
+    )
+    assert (event["log"]["level"], event["event"]["outcome"]) == found
+    # An invalid trace of a replica leaves that of the client.
+    assert event["trace"] == {"id": "a" * 32}
 
 
 def test_a_request_without_an_answer_has_no_status_and_no_time_in_the_queue() -> None:

@@ -94,9 +94,3 @@ def test_an_invalid_configuration_is_reported_with_haproxys_message(tmp_path: Pa
     config.write_text("global\n    no such keyword\n")
     with pytest.raises(haproxy.GatewayError, match="unknown keyword"):
         asyncio.run(haproxy.check(config))
-
-
-def test_the_command_runs_haproxy_in_the_foreground() -> None:
-    program, *rest = haproxy.argv(Path("a/haproxy.cfg"))
-    assert Path(program) == haproxy.haproxy_binary()
-    assert rest == ["-db", "-C", "a", "-f", "haproxy.cfg"]

@@ -18,9 +18,10 @@ def test_the_limits_are_parsed_from_haproxys_table() -> None:
 @pytest.mark.parametrize(
     "answer", ["", "Unknown command", "# pxname,svname\nmodel,model1\n", "# pxname\nmodel\n"]
 )
-def test_an_answer_that_is_not_a_table_of_servers_is_an_error(answer: str) -> None:
-    with pytest.raises(RuntimeApiError, match="cannot be parsed"):
-        parse_limits(answer)
+def test_an_answer_that_is_not_the_table_is_an_error(answer: str) -> None:
+    for parse in (parse_limits, parse_requests):
+        with pytest.raises(RuntimeApiError, match="cannot be parsed"):
+            parse(answer)
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,3 @@ def test_an_answer_that_is_not_a_table_of_servers_is_an_error(answer: str) -> No
 )
 def test_the_requests_are_those_of_the_backend_without_the_plug(rows: str, number: int) -> None:
     assert parse_requests(f"# pxname,svname,scur,\n{rows}\n") == number
-
-
-@pytest.mark.parametrize(
-    "answer", ["", "Unknown command", "# pxname,svname,scur,\nmodel,model1,2,\n"]
-)
-def test_an_answer_without_the_backend_is_an_error(answer: str) -> None:
-    with pytest.raises(RuntimeApiError, match="cannot be parsed"):
-        parse_requests(answer)

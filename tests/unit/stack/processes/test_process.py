@@ -164,11 +164,6 @@ asyncio.run(main())
     asyncio.run(eventually_async(lambda: not alive(child)))
 
 
-async def test_a_missing_program_cannot_be_started(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        Child.start(Command(("/no/such/program",), {}, tmp_path), tmp_path / "out.log")
-
-
 @pytest.mark.parametrize(
     ("code", "text"),
     [
