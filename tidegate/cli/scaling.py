@@ -22,17 +22,12 @@ commands = typer.Typer()
 def explain(
     last: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of decisions.")] = 20,
     inputs: Annotated[bool, typer.Option(help="Show the measured inputs in a table.")] = False,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Continue with new decisions.")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the last decisions of the autoscaler and their reasons."""
     from tidegate.autoscaler.audit.explain import explain as run
 
-    raise typer.Exit(
-        run(searched_settings(), last=last, inputs=inputs, follow=follow, as_json=as_json)
-    )
+    raise typer.Exit(run(searched_settings(), last=last, inputs=inputs, as_json=as_json))
 
 
 @commands.command(

@@ -6,10 +6,8 @@ Exit codes as grep's: 0 found, 1 nothing found, 2 the store failed.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -24,38 +22,31 @@ from tidegate.store.kinds import open_store
 from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search.event_lines import text_of
-from tidegate.store.search.follower import Follower
 from tidegate.terminal_console import Console
 
 FOUND, NOTHING, TROUBLE = 0, 1, 2
 Group = Callable[[Iterable[Event]], Iterable[Interval]]
-FOLLOW_SECONDS: Final = 0.5
 TIME_WIDTH: Final = 21
 # How many events are read to find enough intervals: a few first, then up to the maximum.
 PAGES: Final = (200, 2000, MAX_HITS)
 
 
-def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_json: bool) -> int:
+def explain(settings: Settings, *, last: int, inputs: bool, as_json: bool) -> int:
     """Show the last decisions, oldest first.
 
     Args:
         settings: which store.
         last: the number of lines: changes, and intervals without one.
         inputs: show the signals in a table.
-        follow: keep printing new decisions until Ctrl-C.
         as_json: print the events of every tick, one per line.
 
     Returns:
         The exit code.
     """
     show = _show_json if as_json else _show_table if inputs else _show_lines
-    group = _every_tick if as_json else merge_unchanged
     try:
         with closing(open_store(settings, read_only=True)) as store:
-            if follow:
-                _follow(store, group, show)
-                return FOUND
-            found = _last(store, group, last)
+            found = _last(store, _every_tick if as_json else merge_unchanged, last)
             show(found)
     except BrokenPipeError:
         return FOUND
@@ -82,22 +73,6 @@ def _last(store: EventStore, group: Group, count: int) -> list[Interval]:
         if len(found) > count or len(hits) < size:
             break
     return found[-count:]
-
-
-def _follow(store: EventStore, group: Group, show: Callable[[Sequence[Interval]], None]) -> None:
-    """Print each change, and the beginning of each interval without one."""
-    follower = Follower(store, QUERY, datetime.now(UTC))
-    before: Event | None = None
-    try:
-        while True:
-            fresh = list(follower.events())
-            known = [before] if before else []
-            found = list(group([*known, *fresh]))
-            show(found[len(known) :])
-            before = fresh[-1] if fresh else before
-            time.sleep(FOLLOW_SECONDS)
-    except KeyboardInterrupt:
-        return
 
 
 def _show_lines(found: Iterable[Interval]) -> None:

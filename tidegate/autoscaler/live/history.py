@@ -24,8 +24,6 @@ from tidegate.runtime.prometheus import Prometheus, Series
 
 DailyRates = tuple[tuple[float, ...], ...]
 
-# What was read is used for this long if nothing new can be read.
-KEPT_SECONDS: Final = 300.0
 # The rates of a day, in the order of `daily_rise.Rates`, by their label.
 LEVEL, RECENT = "level", "recent"
 _DAYS: Final = frozenset(map(str, range(DAYS + 1)))
@@ -95,8 +93,7 @@ def _day(
 class HistoryReader:
     """Adds the rates of earlier days to a reading.
 
-    A missing history is no problem of the signals. The last rates are kept until the minutes that they cover
-    are over; after that there are none. `Reading.history_problem` says which.
+    A missing history is no problem of the signals: no rise is expected. `Reading.history_problem` says why.
 
     Attributes:
         url: where Prometheus is, as http://HOST:PORT.
@@ -129,10 +126,7 @@ class HistoryReader:
         try:
             self._rates, self._fetched_at, self._problem = await self._fetch(), now, ""
         except (HistoryError, HttpError) as error:
-            if now - self._fetched_at >= KEPT_SECONDS:
-                self._rates = ()
-            follows = "the last rates are kept" if self._rates else "no rise is expected"
-            self._problem = f"{error}; {follows}"
+            self._rates, self._problem = (), f"{error}; no rise is expected"
 
     async def _fetch(self) -> DailyRates:
         prometheus = Prometheus(self.session, self.url, self.timeout_seconds)

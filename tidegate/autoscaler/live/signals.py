@@ -14,7 +14,7 @@ import aiohttp
 from tidegate.autoscaler.types import Signals
 from tidegate.resizer.contract import ReplicaStatus
 from tidegate.runtime.http_client import HttpError
-from tidegate.runtime.prometheus import Prometheus, Series
+from tidegate.runtime.prometheus import Prometheus, Sample, Series
 
 # Signals and their recorded series. Nothing here is derived from raw metrics.
 SERIES: Final = {
@@ -61,7 +61,7 @@ class Reading:
         ejected: ready replicas that the gateway sends no requests, because their responses are errors.
         problems: by cause, the series that it concerns: the causes stay the same while an outage spreads from
             one series to the next.
-        history_problem: why there are no new rates of earlier days, and whether the last ones are kept.
+        history_problem: why there are no rates of earlier days.
     """
 
     signals: Signals = field(default_factory=Signals)
@@ -173,14 +173,14 @@ def reading_from(series: Sequence[Series], now: float, stale_seconds: float) -> 
     for signal, name in SERIES.items():
         newest = _newest(series, name)
         problem = _problem_with(signal, newest, now, stale_seconds)
-        values[signal] = None if problem else newest[0].value
+        values[signal] = None if problem else newest[0][1]
         if signal not in OPTIONAL_SERIES:
-            ages += [now - sample.time for sample in newest]
+            ages += [now - at for at, _ in newest]
             if problem:
                 problems.setdefault(problem, []).append(name)
         elif signal == "gateway_age_seconds" and not problem:
             # As below: add the time since it was recorded.
-            values[signal] += now - newest[0].time
+            values[signal] += now - newest[0][0]
     scrape_age = values.pop("scrape_age")
     # The series holds the age of the scrapes when it was recorded; add the time since then.
     age = None if scrape_age is None else max(ages) + scrape_age
@@ -204,34 +204,26 @@ def _format_problems(problems: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    time: float
-    value: float
-
-
-def _newest(series: Iterable[Series], name: str) -> list[_Sample]:
+def _newest(series: Iterable[Series], name: str) -> list[Sample]:
     """The newest sample of that name; several if several series have one at that time."""
     found = [
-        _Sample(*one.samples[-1])
-        for one in series
-        if one.samples and one.labels.get("__name__") == name
+        one.samples[-1] for one in series if one.samples and one.labels.get("__name__") == name
     ]
-    last = max((sample.time for sample in found), default=0.0)
-    return [sample for sample in found if sample.time == last]
+    last = max((at for at, _ in found), default=0.0)
+    return [sample for sample in found if sample[0] == last]
 
 
-def _problem_with(signal: str, newest: list[_Sample], now: float, stale_seconds: float) -> str:
+def _problem_with(signal: str, newest: list[Sample], now: float, stale_seconds: float) -> str:
     """Why the sample cannot be used, the same text for the same cause; empty if it can."""
     if len(newest) > 1:
         return "several series"
-    if not newest or not now - newest[0].time <= stale_seconds:
+    at, value = newest[0] if newest else (math.nan, math.nan)
+    if not now - at <= stale_seconds:
         return f"no sample within the last {stale_seconds:g} s"
-    value = newest[0].value
     if not math.isfinite(value):
         return "not a number"
     if value < 0 or (signal == "slots_per_replica" and not 1 <= value <= MAX_SLOTS):
         return "impossible value"
-    if newest[0].time > now + CLOCK_SLACK_SECONDS:
+    if at > now + CLOCK_SLACK_SECONDS:
         return "sample from the future: the clocks differ"
     return ""

@@ -11,12 +11,12 @@ scale-up limit are its defaults (horizontal.go). Three differences, each of whic
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from tidegate.autoscaler.sloq.signal_checks import valid_or_none
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 # Kubernetes' default scaleUp behaviour: 100 % or 4 pods every 15 s, whichever is more.
 UP_PERIOD_SECONDS: Final = 15.0
@@ -88,11 +88,11 @@ def hpa(parameters: HpaParameters) -> Policy:
         window = [[at, n] for at, n in window if n > advice.number]
         if desired != current:
             changes.append([now, desired - current])
-        outcome = _Outcome(desired, current, advice, stabilized, limit, parameters)
+        notes = _notes(desired, advice.number, stabilized, limit, parameters)
         return Decision(
             desired=desired,
-            reason=outcome.reason(),
-            explanation=outcome.explanation(),
+            reason=_reason(desired, current, advice, parameters.min),
+            explanation="; ".join([f"{format_change(current, desired)}: {advice.because}", *notes]),
             inputs={
                 "in_system": valid_or_none(signals.in_system),
                 "slots_per_replica": signals.slots_per_replica,
@@ -171,8 +171,7 @@ def _recommend(signals: Signals, parameters: HpaParameters) -> _Recommendation:
     number = math.ceil(filled - EPSILON)
     if (refilled > 1 and number < current) or (refilled < 1 and number > current):
         return hold("hold", f": {number} would be enough, but that is the opposite direction")
-    direction = "up" if number > current else "down" if number < current else "hold"
-    return _Recommendation(number, direction, because, usage)
+    return _Recommendation(number, direction(current, number), because, usage)
 
 
 def _why_blind(signals: Signals, stale_seconds: float) -> str:
@@ -193,47 +192,34 @@ def _why_blind(signals: Signals, stale_seconds: float) -> str:
     return f"{problem} ({signals.problem})" if signals.problem else problem
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """A decided number and the values behind it, for reason and explanation."""
+def _reason(desired: int, current: int, advice: _Recommendation, least: int) -> str:
+    """The label of the decision counter."""
+    if advice.reason == "no-signal":
+        return "no-signal"
+    if desired != current:
+        return direction(current, desired)
+    if desired < advice.number:
+        return "limited"
+    if desired > max(advice.number, least):
+        return "stabilized"
+    # At the minimum, a recommendation of fewer changes nothing.
+    return "hold" if advice.reason == "down" else advice.reason
 
-    desired: int
-    current: int
-    advice: _Recommendation
-    stabilized: int
-    limit: int
-    parameters: HpaParameters
 
-    def reason(self) -> str:
-        """The label of the decision counter."""
-        if self.advice.reason == "no-signal":
-            return "no-signal"
-        if self.desired != self.current:
-            return "up" if self.desired > self.current else "down"
-        if self.desired < self.advice.number:
-            return "limited"
-        if self.desired > max(self.advice.number, self.parameters.min):
-            return "stabilized"
-        # At the minimum, a recommendation of fewer changes nothing.
-        return "hold" if self.advice.reason == "down" else self.advice.reason
-
-    def explanation(self) -> str:
-        """The sentence for people."""
-        begin = format_change(self.current, self.desired)
-        return "; ".join([f"{begin}: {self.advice.because}", *self._notes()])
-
-    def _notes(self) -> list[str]:
-        wanted, notes, least = self.advice.number, list[str](), self.parameters.min
-        enough = max(wanted, least)
-        if self.stabilized > enough:
-            notes.append(
-                f"{enough} would be enough, but {self.stabilized} is the largest recommendation"
-                f" of the last {self.parameters.down_stabilization_seconds:g} s"
-            )
-        if self.stabilized > self.limit:
-            notes.append(f"{wanted} wanted, {self.limit} allowed within {UP_PERIOD_SECONDS:g} s")
-        if min(self.stabilized, self.limit) > self.parameters.max:
-            notes.append(f"the maximum is {self.parameters.max}")
-        if wanted < least == self.desired:
-            notes.append(f"the minimum is {least}")
-        return notes
+def _notes(
+    desired: int, wanted: int, stabilized: int, limit: int, parameters: HpaParameters
+) -> Iterator[str]:
+    """Why the number differs from the one wanted."""
+    least = parameters.min
+    enough = max(wanted, least)
+    if stabilized > enough:
+        yield (
+            f"{enough} would be enough, but {stabilized} is the largest recommendation"
+            f" of the last {parameters.down_stabilization_seconds:g} s"
+        )
+    if stabilized > limit:
+        yield f"{wanted} wanted, {limit} allowed within {UP_PERIOD_SECONDS:g} s"
+    if min(stabilized, limit) > parameters.max:
+        yield f"the maximum is {parameters.max}"
+    if wanted < least == desired:
+        yield f"the minimum is {least}"

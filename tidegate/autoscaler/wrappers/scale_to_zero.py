@@ -84,14 +84,11 @@ class _ScaleToZero:
     def decide(self, saved: dict[str, Any], signals: Signals, now: float) -> Decision:
         """Decide; see `Policy`."""
         state = _ZeroState.from_json(saved, now)
-        reported_slots = signals.slots_per_replica
-        if reported_slots is not None and reported_slots >= 1:
-            state = state.model_copy(update={"slots": reported_slots})
-        state = state.model_copy(update={"now": now})
-        if signals.desired <= 0:
-            decision, state = self._at_zero(state, signals, now)
-        else:
-            decision, state = self._above_zero(state, signals, now)
+        reported = signals.slots_per_replica or 0
+        slots = reported if reported >= 1 else state.slots
+        state = state.model_copy(update={"slots": slots, "now": now})
+        decide = self._at_zero if signals.desired <= 0 else self._above_zero
+        decision, state = decide(state, signals, now)
         return replace(
             decision,
             inputs={**decision.inputs, "zero": asdict(self.zero)},
@@ -109,9 +106,9 @@ class _ScaleToZero:
             if now - since < self.zero.stale_seconds:
                 text = f"it is not known {unknown}{why}"
                 state = state.model_copy(update={"blind_since": since})
-                return self._decision((current, 0), "no-signal", text, None), state
+                return self._decision(current, 0, text, None, "no-signal"), state
             text = f"it has not been known for {now - since:.0f} s {unknown}{why}"
-            return self._decision((current, 1), "up", text, None), _start_from_zero(state)
+            return self._decision(current, 1, text, None), _start_from_zero(state)
         state = state.model_copy(update={"blind_since": None})
         if queued > 0:
             requests = "1 request waits" if queued == 1 else f"{queued:g} requests wait"
@@ -121,11 +118,10 @@ class _ScaleToZero:
             text = f"{rate:.3g} requests/s arrive"
             inner = self.policy(state.inner, signals, now)
         else:
-            return self._decision(
-                (current, 0), "hold", "no request waits at the gateway", queued
-            ), state
+            text = "no request waits at the gateway"
+            return self._decision(current, 0, text, queued, "hold"), state
         if inner is None:
-            return self._decision((current, 1), "up", text, queued), _start_from_zero(state)
+            return self._decision(current, 1, text, queued), _start_from_zero(state)
         number = self._within(inner.desired)
         if number > 1:
             text = f"{text} ({inner.explanation})"
@@ -147,9 +143,8 @@ class _ScaleToZero:
         if waking and inner is None:
             # Without a ready replica and known slots, the inner policy cannot decide.
             text = f"no replica is ready yet after the start from zero to {current}"
-            decision = self._decision(
-                (current, self._within(current)), "hold", text, self._queued(signals)
-            )
+            queued, number = self._queued(signals), self._within(current)
+            decision = self._decision(current, number, text, queued, "hold")
             return decision, state.model_copy(update={"idle_since": None})
         inner = inner or self.policy(state.inner, signals, now)
         idle = self._is_idle(signals)
@@ -189,17 +184,15 @@ class _ScaleToZero:
         )
         return self.policy(state.inner, seen, now)
 
+    def _fresh(self, age: float | None, value: float | None) -> float | None:
+        """A value of this age; None if it is missing or invalid, or its age unknown or too high."""
+        age = valid_or_none(age)
+        return valid_or_none(value) if age is not None and age <= self.zero.stale_seconds else None
+
     def _queued(self, signals: Signals) -> float | None:
         """The number of requests that wait at the gateway; None if unknown."""
-        text = valid_or_none(signals.waiting)
-        if text is not None:
-            return text
-        age = valid_or_none(_gateway_age(signals))
-        return (
-            valid_or_none(signals.queued)
-            if age is not None and age <= self.zero.stale_seconds
-            else None
-        )
+        waiting = valid_or_none(signals.waiting)
+        return self._fresh(_gateway_age(signals), signals.queued) if waiting is None else waiting
 
     def _arrivals(self, signals: Signals) -> float | None:
         """Requests a second that arrive although no replica is desired; None if it matters and is unknown.
@@ -208,24 +201,18 @@ class _ScaleToZero:
         a ready replica every request waits there. The rate is then not used: it counts the gateway's restart
         and clients that gave up.
         """
-        if signals.ready <= 0:
-            return 0.0
-        age = valid_or_none(_gateway_age(signals))
-        fresh = age is not None and age <= self.zero.stale_seconds
-        return valid_or_none(signals.arrival_rate) if fresh else None
+        return (
+            0.0 if signals.ready <= 0 else self._fresh(_gateway_age(signals), signals.arrival_rate)
+        )
 
     def _is_idle(self, signals: Signals) -> bool:
         """Whether fresh signals show no arrivals and an empty system."""
-        age = valid_or_none(signals.age_seconds)
         return (
-            age is not None
-            and age <= self.zero.stale_seconds
+            self._fresh(signals.age_seconds, signals.arrival_rate_60s) is not None
             and not signals.problem
-            and valid_or_none(signals.arrival_rate_60s) is not None
             and signals.ready > 0
             and signals.slots_per_replica is not None
-            and signals.arrival_rate == 0
-            and signals.in_system == 0
+            and signals.arrival_rate == signals.in_system == 0
             and signals.queued in {0, None}
         )
 
@@ -233,16 +220,12 @@ class _ScaleToZero:
         return Bounds(1, max(1, self.zero.max)).clamp(number)
 
     def _decision(
-        self, change_to: tuple[int, int], reason: str, text: str, queued: float | None
+        self, current: int, desired: int, text: str, queued: float | None, reason: str = "up"
     ) -> Decision:
         """A decision made without the inner policy."""
-        return Decision(
-            desired=change_to[1],
-            reason=reason,
-            explanation=f"{format_change(*change_to)}: {text}",
-            inputs={"parameters": self.parameters, "waiting": queued},
-            state={},
-        )
+        explanation = f"{format_change(current, desired)}: {text}"
+        inputs = {"parameters": self.parameters, "waiting": queued}
+        return Decision(desired, reason, explanation, inputs, {})
 
 
 def _start_from_zero(state: _ZeroState, inner: dict[str, Any] | None = None) -> _ZeroState:

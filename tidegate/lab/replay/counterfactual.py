@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import Any, Final
@@ -26,65 +26,50 @@ from tidegate.settings import Settings
 CONTEXT_PARAMETERS: Final = ("slo_seconds", "slo_quantile", "stale_seconds", "until")
 
 
-@dataclass(frozen=True, slots=True)
-class Counterfactual:
-    """Another policy, built as it would have been where the decisions were recorded.
+def other_policy(
+    decisions: Sequence[RecordedDecision], expression: str, settings: Settings
+) -> tuple[Callable[[RecordedDecision], Policy], float]:
+    """A policy as it would have been where these decisions were recorded, and its tick in seconds.
 
-    Attributes:
-        expression: the policy expression.
+    At each tick it is within the schedule and the pause or manual bounds of that time.
+
+    Args:
+        decisions: the recorded ones.
+        expression: of the policy.
         settings: for what is not recorded.
-        recorded_seconds: the time between recorded ticks.
-        tick_seconds: the time between decisions of this policy.
+
+    Raises:
+        PolicyError: the expression is invalid, or its tick is shorter than the recorded one.
     """
+    recorded_tick = recorded_tick_seconds(decisions) or settings.autoscaler.tick_seconds
+    context = policy_context(settings)
+    tick = build_policy(expression, context, tick_seconds=recorded_tick).tick_seconds
+    if tick < recorded_tick and not math.isclose(tick, recorded_tick, rel_tol=0.01):
+        raise PolicyError(
+            f"policy {expression!r}: tick must be at least {recorded_tick:g}: the recording has one tick"
+            f" every {recorded_tick:g} s"
+        )
+    policies: dict[tuple[bytes, PolicyContext], Policy] = {}
 
-    expression: str
-    settings: Settings
-    recorded_seconds: float
-    tick_seconds: float
-    _policies: dict[tuple[bytes, PolicyContext], Policy] = field(default_factory=dict, init=False)
-
-    @classmethod
-    def for_decisions(
-        cls, decisions: Sequence[RecordedDecision], expression: str, settings: Settings
-    ) -> Counterfactual:
-        """The policy for these decisions.
-
-        Raises:
-            PolicyError: the expression is invalid, or its tick is shorter than the recorded one.
-        """
-        recorded = recorded_tick_seconds(decisions) or settings.autoscaler.tick_seconds
-        tick = build_policy(
-            expression, policy_context(settings), tick_seconds=recorded
-        ).tick_seconds
-        if tick < recorded and not math.isclose(tick, recorded, rel_tol=0.01):
-            raise PolicyError(
-                f"policy {expression!r}: tick must be at least {recorded:g}: the recording has one tick every"
-                f" {recorded:g} s"
-            )
-        return cls(expression, settings, recorded, tick)
-
-    def policy_at(self, recorded: RecordedDecision) -> Policy:
-        """The policy at a recorded tick, within the schedule and the pause or manual bounds of that time."""
+    def policy_at(recorded: RecordedDecision) -> Policy:
         inputs = recorded.fields["inputs"]
         wrapper_inputs = {name: inputs[name] for name in WRAPPERS if inputs.get(name)}
-        context = _recorded_context(policy_context(self.settings), recorded, inputs["parameters"])
+        own = _recorded_context(context, recorded, inputs["parameters"])
+        prepares = "predictive" in inputs["parameters"]
         # Parsing a schedule is slow, and it is mostly the same from tick to tick.
-        key = (orjson.dumps([wrapper_inputs, "predictive" in inputs["parameters"]]), context)
-        if key not in self._policies:
+        key = (orjson.dumps([wrapper_inputs, prepares]), own)
+        if key not in policies:
             built = build_policy(
-                self.expression,
-                context,
-                tick_seconds=self.recorded_seconds,
-                defaults={"hpa": self.settings.autoscaler.hpa.model_dump()},
-                prepares="predictive" in inputs["parameters"],
+                expression,
+                own,
+                tick_seconds=recorded_tick,
+                defaults={"hpa": settings.autoscaler.hpa.model_dump()},
+                prepares=prepares,
             )
-            try:
-                self._policies[key] = wrap_as_recorded(
-                    built.policy, built.parameters, wrapper_inputs
-                )
-            except (KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"line {recorded.line}: not a decision: {error!r}") from error
-        return self._policies[key]
+            policies[key] = wrap_as_recorded(built.policy, built.parameters, wrapper_inputs)
+        return policies[key]
+
+    return policy_at, tick
 
 
 def replay_other(
@@ -96,10 +81,10 @@ def replay_other(
         PolicyError: the expression is invalid, or its tick is shorter than the recorded one.
         ValueError: a recorded parameter has no valid value.
     """
-    other = Counterfactual.for_decisions(decisions, expression, settings)
+    policy_at, tick = other_policy(decisions, expression, settings)
     state = initial_state(decisions, expression)
     try:
-        return what_if(decisions, other.policy_at, other.tick_seconds, state)
+        return what_if(decisions, policy_at, tick, state)
     except (TypeError, AttributeError, KeyError, OverflowError) as error:
         raise ValueError(f"a recorded parameter has no valid value: {error!r}") from error
 

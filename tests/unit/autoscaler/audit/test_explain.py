@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import re
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,7 +17,6 @@ from tidegate.autoscaler.audit.intervals import merge_unchanged
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
-from tidegate.store.search.follower import TOLERANCE
 
 ORIGIN = Origin("flights", "1.2.3", "test", "autoscaler", "default")
 SIGNALS = {"arrival_rate": 212.0, "service_seconds": 0.081, "in_system": 18.0, "ready": 5}
@@ -77,7 +70,7 @@ def shown(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Shown:
     ) -> list[str]:
         with closing(open_store(settings)) as store:
             store.append(events)
-        assert explain(settings, last=last, inputs=inputs, follow=False, as_json=json) == 0
+        assert explain(settings, last=last, inputs=inputs, as_json=json) == 0
         return capsys.readouterr().out.splitlines()
 
     return show
@@ -118,53 +111,11 @@ def test_an_empty_or_unreadable_store_is_reported(
 ) -> None:
     empty = load(stack={"data_dir": tmp_path / "empty"})
     open_store(empty).close()
-    assert explain(empty, last=1, inputs=False, follow=False, as_json=False) == 1
+    assert explain(empty, last=1, inputs=False, as_json=False) == 1
     assert capsys.readouterr().err == "no decision in the store\n"
     away = load(store={"kind": "elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:9"}})
-    assert explain(away, last=1, inputs=False, follow=False, as_json=False) == 2
+    assert explain(away, last=1, inputs=False, as_json=False) == 2
     assert capsys.readouterr().err.startswith("explain: ")
-
-
-def test_it_follows_until_it_is_stopped(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(explaining, "FOLLOW_SECONDS", 0.05)
-    # Read while it is written: capsys, which empties its buffer, would lose output in between.
-    said = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", said)
-    # Events before the start of `explain` are not shown; one slightly in the future is, at once.
-    start_ns = time.time_ns() + int(TOLERANCE.total_seconds() * 0.8e9)
-
-    def event(after: int, previous: int, desired: int) -> Event:
-        reported = record(0, previous, desired, f"{previous} to {desired}", "hold")
-        fields, at_ns = {"tidegate": reported["tidegate"]}, start_ns + after * 10**6
-        return make_event(ORIGIN, "decision", reported["message"], unix_ns=at_ns, fields=fields)
-
-    with closing(open_store(settings)) as store:
-        over = threading.Event()
-
-        def feed() -> None:
-            deadline = time.monotonic() + 30
-            for batch in ([event(0, 5, 5), event(1, 5, 5)], [event(2, 5, 5)], [event(3, 5, 7)]):
-                store.append(batch)
-            while "5 to 7" not in said.getvalue() and time.monotonic() < deadline:
-                if over.wait(0.01):
-                    return
-            os.kill(os.getpid(), signal.SIGINT)
-
-        # Started in the background, a process ignores the key.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        feeder = threading.Thread(target=feed)
-        feeder.start()
-        try:
-            assert explain(settings, last=1, inputs=False, follow=True, as_json=False) == 0
-        finally:
-            over.set()
-            feeder.join()
-            signal.signal(signal.SIGINT, before)
-    lines = re.findall(r"\d to \d", said.getvalue())
-    # Unchanged ticks from several deliveries are one interval, shown when it begins.
-    assert (lines[0], lines[-1]) == ("5 to 5", "5 to 7")
 
 
 def test_an_event_without_a_decision_is_an_interval_too() -> None:

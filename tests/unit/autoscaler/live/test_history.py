@@ -15,7 +15,6 @@ from support.doubles.aiohttp_server import answering
 from support.harnesses.autoscaler_run import reading_of
 from tidegate.autoscaler.live.history import (
     AHEAD,
-    KEPT_SECONDS,
     HistoryError,
     HistoryReader,
     query,
@@ -121,27 +120,19 @@ async def test_without_a_history_there_are_no_rates_and_no_signal_problem() -> N
     assert reading.history_problem.endswith("; no rise is expected")
 
 
-async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
+async def test_after_a_failed_query_no_rise_is_expected_until_one_is_answered(
     served: Prometheus,
 ) -> None:
     now = 0.0
     async with aiohttp.ClientSession() as session:
         history = reader(served.url, session, lambda: now)
-
-        async def read_history(at: float) -> tuple[Any, str]:
-            nonlocal now
-            now = at
-            reading = await history.read()
-            return reading.signals.daily_rates, reading.history_problem
-
-        assert await read_history(0) == (RATES, "")
-        served.status = 503
-        failed = f"Prometheus at {served.url}api/v1/query responded with status 503"
-        kept = (RATES, f"{failed}; the last rates are kept")
-        assert await read_history(14) == (RATES, "")
-        assert await read_history(15) == kept
-        assert await read_history(KEPT_SECONDS - 1) == kept
-        assert await read_history(KEPT_SECONDS) == ((), f"{failed}; no rise is expected")
+        found = []
         # It is asked again at each tick.
-        served.status = 200
-        assert await read_history(KEPT_SECONDS + 5) == (RATES, "")
+        for at, status in ((0.0, 200), (14.0, 503), (15.0, 503), (20.0, 200)):
+            now, served.status = at, status
+            reading = await history.read()
+            found.append((reading.signals.daily_rates, reading.history_problem))
+    failed = (
+        f"Prometheus at {served.url}api/v1/query responded with status 503; no rise is expected"
+    )
+    assert found == [(RATES, ""), (RATES, ""), ((), failed), (RATES, "")]

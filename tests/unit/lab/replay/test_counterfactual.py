@@ -14,7 +14,7 @@ from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.schedule import scheduled
-from tidegate.lab.replay.counterfactual import Counterfactual, recorded_tick_seconds
+from tidegate.lab.replay.counterfactual import other_policy, recorded_tick_seconds
 from tidegate.lab.replay.decisions import shortened
 from tidegate.lab.replay.what_if import TickComparison, totals, what_if
 from tidegate.settings import Settings
@@ -36,8 +36,7 @@ ELSEWHERE = Settings.model_validate(
 
 def over(events: list[dict[str, Any]], words: str) -> list[TickComparison]:
     decisions = read(events)
-    counterfactual = Counterfactual.for_decisions(decisions, words, ELSEWHERE)
-    return what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
+    return what_if(decisions, *other_policy(decisions, words, ELSEWHERE))
 
 
 def in_schedule(policy: Policy) -> Policy:
@@ -84,7 +83,7 @@ def test_a_pause_or_manual_bounds_apply_to_the_other_policy_too(recorded: Record
 
 def test_it_uses_the_objective_and_the_bounds_of_the_recording(recorded: Recorded) -> None:
     decisions = read(recorded(ticks=3))
-    policy = Counterfactual.for_decisions(decisions, "surge", ELSEWHERE).policy_at(decisions[0])
+    policy = other_policy(decisions, "surge", ELSEWHERE)[0](decisions[0])
     reported = policy({}, decisions[0].signals, 0.0).inputs["parameters"]
     assert (reported["slo_seconds"], reported["min"], reported["max"]) == (0.6, 1, 30)
 
@@ -107,9 +106,9 @@ def test_without_a_tick_option_it_decides_at_each_recorded_tick(
 ) -> None:
     decisions = read(recorded(recorded_words, every=every))
     assert recorded_tick_seconds(decisions) == every
-    counterfactual = Counterfactual.for_decisions(decisions, "ray-serve", ELSEWHERE)
-    assert counterfactual.tick_seconds == every
-    rows = what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
+    policy_at, tick = other_policy(decisions, "ray-serve", ELSEWHERE)
+    assert tick == every
+    rows = what_if(decisions, policy_at, tick)
     assert {row.other.inputs["parameters"]["tick_seconds"] for row in rows} == {every}
 
 
@@ -147,7 +146,7 @@ def test_a_shorter_tick_than_recorded_is_refused(recorded: Recorded) -> None:
 def test_for_a_single_decision_the_tick_is_that_of_the_settings(recorded: Recorded) -> None:
     decisions = read(recorded("hpa", ticks=1))
     assert recorded_tick_seconds(decisions) is None
-    assert Counterfactual.for_decisions(decisions, "step", ELSEWHERE).tick_seconds == 60.0
+    assert other_policy(decisions, "step", ELSEWHERE)[1] == 60.0
 
 
 @pytest.mark.parametrize("words", ["kpa", "sloq"])

@@ -13,7 +13,7 @@ from tidegate.autoscaler.policy_builder import build_policy
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
-from tidegate.lab.replay.counterfactual import Counterfactual
+from tidegate.lab.replay.counterfactual import other_policy
 from tidegate.lab.replay.decisions import RecordedDecision
 from tidegate.lab.replay.known_service import initial_state, measured_startups
 from tidegate.lab.replay.what_if import startup_seconds, totals, what_if
@@ -38,10 +38,10 @@ def horizon(decisions: list[RecordedDecision], expression: str) -> float | None:
 
 def test_the_same_policy_costs_as_much_as_it_did(recorded: Recorded) -> None:
     decisions = read(recorded("sloq", startup=5.0))
-    other = Counterfactual.for_decisions(decisions, "sloq", SETTINGS)
+    other = other_policy(decisions, "sloq", SETTINGS)
 
     def ratio(state: dict[str, Any]) -> float:
-        actual, again = totals(what_if(decisions, other.policy_at, other.tick_seconds, state))
+        actual, again = totals(what_if(decisions, *other, state))
         return again.replica_seconds / actual.replica_seconds
 
     assert ratio(initial_state(decisions, "sloq")) == pytest.approx(1.0, abs=0.02)
