@@ -21,9 +21,8 @@ from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, load, locked, staged
-from tidegate.service.model.inputs.registry import make_inputs
 from tidegate.service.model.loaded_model import make_monitor, open_predictor
-from tidegate.service.model.tasks.registry import make_task
+from tidegate.service.model.predictor import make_inputs, make_task
 from tidegate.settings import Settings, SettingsError
 from tidegate.settings import load as load_settings
 

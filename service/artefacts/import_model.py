@@ -5,7 +5,6 @@ A joblib file is a pickle: loading one runs the code in it. Import only files th
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import sys
@@ -188,24 +187,21 @@ def _with_example(feature: Feature, column: npt.NDArray[np.float32]) -> Feature:
     return feature.model_copy(update={"example": example})
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Import a file; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="tidegate import-model", description=__doc__)
-    parser.add_argument("file", type=Path, help="the model file")
-    parser.add_argument("out", type=Path, help="the artefact folder to write")
-    options = parser.parse_args(arguments)
+def main(arguments: Sequence[str]) -> int:
+    """Import a file into a folder, the two arguments; returns the exit code."""
+    file, out = map(Path, arguments)
     try:
-        manifest = import_model(options.file, options.out)
+        manifest = import_model(file, out)
     except (ArtefactError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "its conversion needs more memory than there is"
-        sys.stderr.write(f"{options.file} cannot be served: {reason}\n")
+        sys.stderr.write(f"{file} cannot be served: {reason}\n")
         return 1
     except OSError as error:
         sys.stderr.write(f"{os_error_message(error)}\n")
         return 1
-    sys.stdout.write(report(manifest, options.out, rows_file(options.file)))
+    sys.stdout.write(report(manifest, out, rows_file(file)))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -30,8 +30,8 @@ from tidegate.service.model.artefact import (
     write_manifest,
 )
 from tidegate.service.model.features import Feature
+from tidegate.service.model.predictor import TASKS
 from tidegate.service.model.predictor_code import find_predictor, import_from, own_modules
-from tidegate.service.model.tasks.registry import TASKS
 
 DIGITS: Final = 12
 """Of the digest of the sources, which is the version unless the class has one."""

@@ -89,31 +89,25 @@ class ModelSchema(BaseModel):
         Raises:
             ArtefactError: the file, named `source`, has a feature that the model does not have.
         """
-        if not self.features:
-            return tuple(features)
         by_name = {feature.name: feature for feature in self.features}
         known = [feature.name for feature in features]
-        unknown = [name for name in by_name if name not in known]
-        if unknown and not named:
+        if unknown := [name for name in by_name if name not in known]:
+            if named:
+                raise ArtefactError(
+                    f"{source}: `features` has {unknown[0]}, which the model does not have; "
+                    f"it has {', '.join(known[:20])}"
+                )
             if len(by_name) != len(known):
                 raise ArtefactError(
                     f"{source}: `features` names {len(by_name)} features; the model has {len(known)} "
                     "without names: list all of them, in the model's order"
                 )
-            return tuple(
-                feature.model_copy(update={"name": own.name, **own.changes()})
-                for feature, own in zip(features, self.features, strict=True)
-            )
-        if unknown:
-            raise ArtefactError(
-                f"{source}: `features` has {unknown[0]}, which the model does not have; "
-                f"it has {', '.join(known[:20])}"
-            )
+            known = list(by_name)
         return tuple(
-            feature.model_copy(update=by_name[feature.name].changes())
-            if feature.name in by_name
+            feature.model_copy(update={"name": name, **by_name[name].changes()})
+            if name in by_name
             else feature
-            for feature in features
+            for name, feature in zip(known, features, strict=True)
         )
 
 

@@ -22,9 +22,8 @@ from tidegate.service.model.artefact import (
 )
 from tidegate.service.model.inline_rows import inline_rows
 from tidegate.service.model.inputs.contract import Inputs
-from tidegate.service.model.inputs.registry import make_inputs
 from tidegate.service.model.onnx_predictor import OnnxPredictor
-from tidegate.service.model.predictor import Predictor
+from tidegate.service.model.predictor import Predictor, make_inputs
 from tidegate.service.model.python_predictor import PythonPredictor
 from tidegate.service.model.tasks.contract import Task
 from tidegate.service.request_errors import RequestError, full_message

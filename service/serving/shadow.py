@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, open_predictor
+from tidegate.service.model.predictor import make_task
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Agreement
-from tidegate.service.model.tasks.registry import make_task
 
 _LABELS: Final = ("model", "version", "shadow")
 WriteEvent = Callable[[str, str, Mapping[str, Any]], None]

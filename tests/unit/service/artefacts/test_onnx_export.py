@@ -7,11 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.datasets import load_wine
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
-from sklearn.linear_model import LogisticRegression, Perceptron
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from tidegate.service.artefacts.formats.sklearn_joblib import describe
@@ -24,26 +20,6 @@ from tidegate.service.model.onnx_predictor import OnnxPredictor
 WINE = load_wine()
 DATA = WINE.data.astype(np.float32)
 FEATURES = tuple(Feature(name=f"f{i}") for i in range(DATA.shape[1]))
-
-
-@pytest.mark.parametrize(
-    "classifier",
-    [
-        LogisticRegression(max_iter=5000),
-        DecisionTreeClassifier(random_state=0),
-        RandomForestClassifier(20, random_state=0),
-        HistGradientBoostingClassifier(max_iter=5, random_state=0),
-    ],
-    ids=lambda classifier: type(classifier).__name__,
-)
-def test_both_models_predict_the_same(classifier: Any) -> None:
-    classifier.fit(DATA, WINE.target_names[WINE.target])
-    signature, graph, parity = convert(describe(classifier), FEATURES, DATA)
-    assert (parity.rows, parity.labels_equal, parity.rows_apart) == (len(DATA), 1, 0)
-    found = OnnxPredictor(graph, signature).predict(DATA)
-    expected = classifier.predict_proba(DATA)
-    np.testing.assert_allclose(found.probabilities, expected, rtol=0, atol=1e-4)
-    assert found.confidence.tolist() == found.probabilities.max(axis=1).tolist()
 
 
 def test_a_different_handling_of_missing_values_is_detected() -> None:
@@ -72,11 +48,6 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
     labels = OnnxPredictor(graph, signature).predict(probe).labels
     assert ties.sum() > 20
     assert set(labels[ties]) == {0}
-
-
-def test_a_classifier_without_probabilities_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ArtefactError, match="wrapped in CalibratedClassifierCV"):
-        describe(Perceptron(random_state=0).fit(DATA, WINE.target))
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS
 from tidegate.monitoring.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.model.artefact import Artefact, ArtefactError
+from tidegate.service.model.predictor import make_task
 from tidegate.service.model.signature import Target
-from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import refuse_incompatible
 
