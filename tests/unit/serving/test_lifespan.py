@@ -201,11 +201,11 @@ async def test_a_failed_shut_down_is_logged(tmp_path: Path) -> None:
 async def test_a_function_of_the_application_says_whether_it_is_ready(tmp_path: Path) -> None:
     answers: list[Any] = [False, ValueError("no index"), ValueError("no index"), True]
 
-    def is_ready() -> bool:
+    def is_ready() -> Any:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return bool(answer)
+        return asyncio.sleep(0, answer) if answer else answer  # it may be a coroutine function
 
     app = Starlette(routes=[Route("/", hello)])
     check = ReadyCheck(is_ready, "shop:is_ready")
@@ -215,16 +215,6 @@ async def test_a_function_of_the_application_says_whether_it_is_ready(tmp_path: 
     assert responses[0].json() == {"status": "loading", "reason": "shop:is_ready returned False"}
     assert "shop:is_ready failed: ValueError: no index (" in responses[1].json()["reason"]
     assert len(logged(tmp_path, "the check of readiness failed")) == 1
-
-
-async def test_a_check_may_be_a_coroutine_function(tmp_path: Path) -> None:
-    async def is_ready() -> bool:
-        await asyncio.sleep(0)
-        return True
-
-    check = ReadyCheck(is_ready, "shop:is_ready")
-    async with replica_of(Starlette(), tmp_path, check=check) as (_, client):
-        assert (await client.get("/ready")).status_code == 200
 
 
 @pytest.mark.parametrize(

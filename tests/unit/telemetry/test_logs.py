@@ -150,14 +150,15 @@ def test_log_records_of_uvicorn_are_events_from_info_on(shop: Harness) -> None:
 
 
 async def test_the_startup_attaches_the_handlers_again(harness: Harness) -> None:
-    app = Starlette()
+    app, logger = Starlette(), logging.getLogger("uvicorn.error")
     harness.instrument(app)
     # As uvicorn's dictConfig does after the application was created.
-    logging.getLogger("uvicorn.error").handlers.clear()
+    logger.handlers.clear()
+    logger.setLevel(logging.INFO)
     async with lifespan(app):
-        logging.getLogger("uvicorn.error").warning("while running")
+        logger.info("while running")
     assert [e["message"] for e in harness.events("app")] == ["while running"]
-    logging.getLogger("uvicorn.error").warning("after the shutdown")
+    logger.warning("after the shutdown")
     assert len(harness.events("app")) == 1
 
 

@@ -112,15 +112,6 @@ async def test_a_shadow_of_a_regressor_agrees_within_the_calibrated_interval(
     assert event["tidegate"]["prediction"]["value"] == pytest.approx(values.mean(), rel=1e-4)
 
 
-async def test_a_fraction_of_zero_loads_and_scores_nothing(
-    serve: Serve, samples: list[dict[str, Any]], candidate: Artefact
-) -> None:
-    shadow = {"shadow_path": candidate.path, "shadow_share": 0}
-    async with serve(model_settings=shadow) as served:
-        await predict(served, samples[:1])
-        assert not loaded(served)
-
-
 @pytest.mark.parametrize("wrong", ["missing", "itself"])
 async def test_a_shadow_that_cannot_be_loaded_is_logged_and_fails_no_request(
     wrong: str, serve: Serve, samples: list[dict[str, Any]], flights: Artefact, tmp_path: Path
@@ -257,10 +248,6 @@ def test_a_full_queue_refuses_work_and_closing_drops_the_oldest() -> None:
     release.set()
     assert finished.wait(10)
     assert done == ["last"]
-
-
-def test_closing_a_worker_without_work_returns_at_once() -> None:
-    BackgroundWorker().close()
 
 
 def test_a_model_with_other_features_or_classes_is_refused_as_a_shadow(flights: Artefact) -> None:

@@ -41,19 +41,6 @@ async def test_the_simulated_device_uses_the_slot_for_its_time_and_is_in_the_res
     assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
 
 
-async def test_a_full_queue_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
-    async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
-        body = {"instances": samples[:1]}
-        with await served.replica.slots.acquire():
-            refused = await served.client.post("/predict", json=body)
-        assert (await served.client.post("/predict", json=body)).status_code == 200
-    assert refused.status_code == 503
-    assert refused.headers["retry-after"] == "2"
-    assert refused.json()["detail"][0]["type"] == "no_slot"
-    event = next(e for e in served.events() if e["event"]["outcome"] == "failure")
-    assert event["error"]["type"] == "no_slot"
-
-
 async def post(served: Served, body: bytes, disconnect: asyncio.Event) -> list[Message]:
     """Send a request of a client that disconnects when the event is set."""
     sent: list[Message] = []
@@ -157,7 +144,7 @@ async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
         model.unblock.set()
         await asyncio.wait_for(working, 30)
         assert served.replica.slots.busy == 0
-    assert refused.status_code == 503
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
     found = {event["error"]["type"]: event for event in served.events()}
     assert found.keys() == {"client_gone", "no_slot"}
     assert served.service.recorder.statistics.batches == 0
@@ -183,21 +170,6 @@ async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged
     assert (ready.status_code, ready.json()["status"]) == (503, "failed")
     assert ready.json()["reason"].endswith("cannot be loaded: ZeroDivisionError: a bug")
     assert "in broken" in logged["error"]["stack_trace"]
-
-
-async def test_many_rows_run_in_a_thread_with_the_same_predictions(
-    serve: Serve, samples: list[dict[str, Any]]
-) -> None:
-    async with serve() as served:
-        together = await served.client.post("/predict", json={"instances": samples[:64]})
-        halves = [
-            (await served.client.post("/predict", json={"instances": samples[start : start + 32]}))
-            for start in (0, 32)
-        ]
-    split = [row for half in halves for row in half.json()["predictions"]]
-    for one, other in zip(together.json()["predictions"], split, strict=True):
-        assert one["label"] == other["label"]
-        assert one["probability"] == pytest.approx(other["probability"], abs=2e-6)
 
 
 async def never_disconnects() -> Message:
