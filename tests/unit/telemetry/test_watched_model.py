@@ -15,7 +15,7 @@ from support.harnesses.telemetry_harness import Harness
 from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.monitoring.counting.residuals import calibrate_residuals
-from tidegate.runtime.metrics_text import sample_value, samples
+from tidegate.runtime.metrics_text import sample_value
 from tidegate.telemetry import OutcomeRefusedError
 
 VALUES = np.arange(100.0)
@@ -34,7 +34,7 @@ def reference(tmp_path: Path) -> Path:
     return file
 
 
-def taxi(harness: Harness, reference: Path | None) -> FastAPI:
+def taxi(harness: Harness, reference: Path) -> FastAPI:
     """An application whose model doubles a distance, in a synchronous and an asynchronous endpoint."""
     app = FastAPI()
     watch = harness.instrument(app).model("fares", version="2", reference=reference)
@@ -100,36 +100,6 @@ async def test_a_request_its_label_and_their_metrics(
     assert outside["tidegate"]["outcome"]["residual"] == 15.0
 
 
-async def test_without_a_reference_predictions_and_labels_are_counted(harness: Harness) -> None:
-    app = taxi(harness, None)
-    async with harness.client(app) as client:
-        answered = await client.post("/sync", json=[{"distance": 10.0}])
-        (only,) = answered.json()["ids"]
-        await client.post(f"/paid/{only}", params={"fare": 21})
-        text = (await client.get("/metrics")).text
-    assert 'tidegate_predictions_total{label="any",model="fares",version="2"} 1.0' in text
-    assert 'ml_absolute_error_total{model="fares",version="2"} 1.0' in text
-    assert "ml_feature_observations_total" not in text
-    assert "inside" not in harness.event("outcome")["tidegate"]["outcome"]
-
-
-async def test_two_models_of_one_application(harness: Harness, reference: Path) -> None:
-    app = FastAPI()
-    telemetry = harness.instrument(app)
-    first = telemetry.model("fares", version="1", reference=reference)
-    second = telemetry.model("fares", version="2", reference=reference)
-    first.observe([{"distance": 1.0}], [2.0])
-    second.observe([{"distance": 1.0}], [2.0])
-    async with harness.client(app) as client:
-        text = (await client.get("/metrics")).text
-    assert text.count("# TYPE tidegate_predictions_total counter") == 1
-    for version in ("1", "2"):
-        counted = samples(text, "tidegate_predictions_total", version=version)
-        assert sum(value for _, value in counted) == 1
-    with pytest.raises(ValueError, match="fares 2 is already watched"):
-        telemetry.model("fares", version="2")
-
-
 async def test_unknown_columns_are_logged_once(harness: Harness, reference: Path) -> None:
     app = taxi(harness, reference)
     async with harness.client(app) as client:
@@ -155,3 +125,11 @@ except ImportError as error:
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "numpy" in done.stdout
+
+
+def test_a_version_of_a_model_is_watched_once(harness: Harness) -> None:
+    telemetry = harness.telemetry()
+    for version in ("1", "2"):
+        telemetry.model("fares", version=version)
+    with pytest.raises(ValueError, match="fares 2 is already watched"):
+        telemetry.model("fares", version="2")
