@@ -3,11 +3,10 @@
 from tidegate.serving.app_loader import LoadError, load_app, load_attribute, required_arguments
 from tidegate.serving.failures import LoadingError, code_location, describe
 from tidegate.serving.lifecycle import Lifecycle, Phase
-from tidegate.serving.listener import PortInUseError
 from tidegate.serving.loading import Loading
 from tidegate.serving.ready_check import ReadyCheck, load_ready_check
 from tidegate.serving.replica import Replica, make_replica
-from tidegate.serving.run_server import ReplicaFailedError, serve
+from tidegate.serving.run_server import PortInUseError, ReplicaFailedError, serve
 from tidegate.serving.slot_paths import manual_slots
 from tidegate.serving.slots import NoSlotError, Slot, SlotMetrics, Slots
 from tidegate.serving.slots_middleware import acquire_slot

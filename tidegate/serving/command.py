@@ -8,10 +8,9 @@ from pathlib import Path
 
 from tidegate.runtime.optional_packages import exit_if_package_missing
 from tidegate.serving.app_loader import LoadError, load_app
-from tidegate.serving.listener import PortInUseError
 from tidegate.serving.ready_check import load_ready_check
 from tidegate.serving.replica import make_replica
-from tidegate.serving.run_server import ReplicaFailedError, serve
+from tidegate.serving.run_server import PortInUseError, ReplicaFailedError, serve
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import Telemetry, get_logger
 from tidegate.telemetry.identity import with_app_name

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Final
 
-from tidegate.serving.listener import listen
 from tidegate.serving.replica import Replica
 
 GRACE_SECONDS: Final = 1.2
 """From SIGTERM until the listener closes. The gateway checks `/ready` every 0.5 s, so at least two
 checks fail before."""
+
+
+BACKLOG: Final = 2048
+"""Connections that the kernel queues for the server."""
+
+
+class PortInUseError(Exception):
+    """The port is in use or cannot be opened."""
 
 
 class ReplicaFailedError(Exception):
@@ -54,3 +62,16 @@ def serve(
         server.run(sockets=[listener])
     if replica.lifecycle.phase == "failed":
         raise ReplicaFailedError(replica.lifecycle.reason)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on an address.
+
+    Raises:
+        PortInUseError: the address is in use or cannot be opened.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortInUseError(f"{host} port {port}: {error.strerror or error}") from error

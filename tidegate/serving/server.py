@@ -14,7 +14,6 @@ import uvicorn
 
 from tidegate.serving.graceful_close import SETTLE_SECONDS, drop_new_connections
 from tidegate.serving.http_protocol import HttpProtocol
-from tidegate.serving.listener import BACKLOG
 from tidegate.serving.replica import Replica
 from tidegate.telemetry import get_logger
 
@@ -79,7 +78,6 @@ class Server(uvicorn.Server):
                 log_config=None,
                 log_level="warning",
                 server_header=False,
-                backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(in_flight_seconds),
             )
