@@ -25,14 +25,7 @@ def record_decision(
 ) -> None:
     """Write a decision with everything needed to replay it; only changes are listed in the terminal.
 
-    Args:
-        event_log: the event log of the autoscaler.
-        decision: the policy's output.
-        policy: its expression, as in the settings.
-        state: the policy's state before the decision.
-        signals: the policy's input.
-        now: the time of the decision, on the clock of the ticks.
-        dry_run: whether the decision has no effect.
+    `state` is the policy's before the decision; with `dry_run` the decision has no effect.
     """
     recorded = {
         "desired": decision.desired,

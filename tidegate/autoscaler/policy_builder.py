@@ -156,9 +156,7 @@ def _part(expression: str) -> Part:
 def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Policy:
     """Build a policy from recorded parameters.
 
-    Args:
-        expression: the policy expression; its options are ignored, as they are in the parameters.
-        parameters: as recorded in the inputs of its decisions.
+    Options in the expression are ignored: they are in the parameters.
 
     Raises:
         ValueError: the policy is unknown, or these are not its parameters.

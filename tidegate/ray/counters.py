@@ -63,12 +63,7 @@ class CumulativeCounters:
 
 
 def edges(counters: Iterable[str], name: str) -> dict[float, str]:
-    """The names of a histogram's buckets by their upper edge, in ascending order.
-
-    Args:
-        counters: names of counters, of any histogram.
-        name: that of the histogram.
-    """
+    """The names of a histogram's buckets by their upper edge, in ascending order."""
     prefix = f"{name}_le_"
     found = {float(one.removeprefix(prefix)): one for one in counters if one.startswith(prefix)}
     return dict(sorted(found.items()))

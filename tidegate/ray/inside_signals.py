@@ -44,9 +44,7 @@ class InsideSignals:
     def read(self, context: Any, now: float) -> Signals:
         """The signals now.
 
-        Args:
-            context: Ray's `ray.serve.config.AutoscalingContext`.
-            now: the time in seconds, on a clock that does not go back.
+        The context is Ray's `ray.serve.config.AutoscalingContext`; `now` is on a clock that does not go back.
         """
         running = [str(one) for one in context.running_replicas]
         self._seen_since = {one: self._seen_since.get(one, now) for one in running}

@@ -115,11 +115,7 @@ def build_replica(
 ) -> ServedReplica:
     """The application of the settings, or the model service, as a replica with the name of Ray's.
 
-    Args:
-        settings: the settings.
-        target: the application, `module:attribute`; empty for `service.app`, or the model service without it.
-        replica_id: the unique id of Ray's replica.
-        node_address: the address of this machine for others.
+    The target is `module:attribute`; empty for `service.app`, or the model service without it.
 
     Raises:
         LoadError: the application cannot be loaded.

@@ -34,11 +34,8 @@ PAGES: Final = (200, 2000, MAX_HITS)
 def explain(settings: Settings, *, last: int, inputs: bool, as_json: bool) -> int:
     """Show the last decisions, oldest first.
 
-    Args:
-        settings: which store.
-        last: the number of lines: changes, and intervals without one.
-        inputs: show the signals in a table.
-        as_json: print the events of every tick, one per line.
+    At most `last` lines: changes, and intervals without one; as JSON the event of each tick. With `inputs`, a
+    table of the signals.
 
     Returns:
         The exit code.

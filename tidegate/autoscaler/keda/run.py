@@ -22,12 +22,6 @@ async def keda_scaler(
 ) -> AsyncIterator[DeploymentView]:
     """Answer KEDA inside the block; yields what the control loop takes for its resizer.
 
-    Args:
-        settings: those in force.
-        decided: the number that KEDA gets.
-        event_log: the autoscaler's.
-        timeout_seconds: of a request to the API server.
-
     Raises:
         CannotStartError: there are no credentials for the cluster, the files of TLS are invalid, or the port
             is taken.

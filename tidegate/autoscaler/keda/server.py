@@ -38,11 +38,7 @@ async def external_scaler_server(
 ) -> AsyncIterator[None]:
     """Serve inside the block.
 
-    Args:
-        scaler: answers the requests.
-        host: the address to listen on.
-        port: the port to listen on.
-        credentials: of TLS; None: the port has neither encryption nor login.
+    Without credentials of TLS, the port has neither encryption nor login.
 
     Raises:
         CannotStartError: the port is taken.

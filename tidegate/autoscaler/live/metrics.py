@@ -118,11 +118,8 @@ class Metrics:
     ) -> None:
         """Count a decision and export its values.
 
-        Args:
-            decision: the decision.
-            status: of the resizer; None if it cannot be reached, and then the last values stay.
-            age_seconds: age of the oldest series behind it; None if unknown.
-            dry_run: the decision is not in force; the resizer's number is.
+        Without a status of the resizer the last values stay. In a dry run its number is in force, not the
+        decision.
         """
         if not dry_run:
             self._replicas.labels("desired").set(decision.desired)

@@ -16,11 +16,8 @@ DONE, NOTHING, BAD_USE = 0, 1, 2
 def pause(settings: Settings, *, minimum: int | None, maximum: int | None, length: str) -> int:
     """Hold the number of replicas for a time, or keep it within bounds.
 
-    Args:
-        settings: where the file is.
-        minimum: the minimum number of replicas; None leaves it to the policy.
-        maximum: the maximum, likewise. With neither, the number is held.
-        length: the duration, such as `30m`.
+    None leaves the minimum or the maximum to the policy; with neither, the number is held. The length is one
+    such as `30m`.
 
     Returns:
         The exit code: 2 if an argument is invalid; the reason is on stderr.

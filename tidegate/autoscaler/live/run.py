@@ -38,11 +38,8 @@ MISSED_TICKS: Final = 4
 def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool = False) -> int:
     """Run until SIGTERM or SIGINT.
 
-    Args:
-        settings: all of them.
-        resizer: address of the resizer: `unix:PATH` or `http://HOST:PORT`; empty with KEDA.
-        prometheus: URL of Prometheus; empty: the stack's own.
-        dry_run: only record decisions, whatever the settings say.
+    The resizer is `unix:PATH` or `http://HOST:PORT`, with KEDA empty; without a URL of Prometheus it is the
+    stack's own.
 
     Returns:
         The exit code: 0 after a signal, 2 if it cannot start; the reason is on stderr.

@@ -100,13 +100,7 @@ def combine(
 ) -> Signals:
     """The signals of a tick. An ejected replica runs, but gives no capacity: it does not count as ready.
 
-    Args:
-        reading: the values from Prometheus.
-        status: of the resizer; None if it cannot be reached: then no replica is known to be running.
-        desired: the number last requested.
-        resizer_problem: why the resizer cannot be reached; empty if it can.
-        unix_seconds: the time in seconds since 1970.
-        waiting: requests that wait at the gateway.
+    Without a status of the resizer, no replica is known to be running.
     """
     return replace(
         reading.signals,

@@ -120,11 +120,8 @@ def scale_up_limit(
 ) -> tuple[list[list[float]], int]:
     """The changes within the period of the scale-up limit, and the most replicas that it allows.
 
-    Args:
-        made: times and changes of the number of replicas.
-        asked: the number decided last; None before the first decision.
-        current: the number of replicas.
-        now: the time in seconds.
+    `made` has times and changes of the number; `asked` is the number decided last, None before the first
+    decision.
     """
     # A decision that was not applied (paused, bounded) is no change.
     made = made if asked in {None, current} else []

@@ -62,11 +62,7 @@ def check_signals(
 ) -> CheckedSignals:
     """Check the signals of a tick.
 
-    Args:
-        signals: of this tick.
-        state: after the last tick.
-        parameters: of the policy.
-        now: the time of this tick in seconds.
+    The state is that after the last tick.
     """
     valid: dict[str, Any] = {name: valid_or_none(getattr(signals, name)) for name in NUMBERS}
     for name in NUMBERS:

@@ -74,14 +74,7 @@ class Demand:
 def size_for(
     parameters: SloqParameters, state: SloqState, checked: CheckedSignals, demand: Demand
 ) -> Size:
-    """The size for a demand. It never decreases when arrival rates increase.
-
-    Args:
-        parameters: of the policy.
-        state: of the policy, updated at this tick.
-        checked: the signals.
-        demand: what arrives.
-    """
+    """The size for a demand. It never decreases when arrival rates increase."""
     service = demand.service
     mean = state.service_seconds or parameters.service_seconds
     first_byte = parameters.until == "first_byte"

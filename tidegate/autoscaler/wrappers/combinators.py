@@ -45,10 +45,7 @@ def clamped(decision: Decision, bounds: Bounds, current: int, by: str) -> Decisi
 def combined(by: str, parts: Parts, parameters: Mapping[str, Any]) -> Policy:
     """The policy in which one of the parts decides at each tick.
 
-    Args:
-        by: which one, of `COMBINATORS`.
-        parts: the policies.
-        parameters: recorded in the inputs, so that a replay can build the parts again.
+    The parameters are recorded in the inputs, so that a replay can build the parts again.
     """
     pick = COMBINATORS[by]
     recorded_parameters = dict(parameters)

@@ -25,9 +25,7 @@ def predictive(policy: Policy, start_seconds: float) -> Policy:
     Its state: `inner`, that of the policy, and `service_seconds`, the time in a slot as last measured, which
     sizes a job that starts from idle.
 
-    Args:
-        policy: decides, and is asked what it would do after the rise.
-        start_seconds: until a new replica is ready, at most.
+    A new replica is ready after `start_seconds`, at most.
     """
     parameters = {"predictive": {"start_seconds": start_seconds}}
 

@@ -67,10 +67,7 @@ def scale_to_zero(
 ) -> Policy:
     """The policy, extended to scale to zero and back.
 
-    Args:
-        policy: decides while there is a replica; its minimum is at least 1.
-        parameters: of that policy; recorded in the inputs even when it does not decide.
-        zero: when to scale to zero, and back.
+    The policy's minimum is at least 1; its parameters are recorded even when it does not decide.
     """
     return _ScaleToZero(policy, dict(parameters), zero).decide
 

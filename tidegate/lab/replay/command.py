@@ -29,11 +29,7 @@ STDIN = "-"
 def replay_command(settings: Settings, source: str, *, policy: str, as_json: bool) -> int:
     """Replay the decisions in a file.
 
-    Args:
-        settings: for what another policy needs and is not recorded.
-        source: a file of events, one per line; `-` is stdin.
-        policy: the expression of another policy; empty: the recorded one.
-        as_json: print one JSON object instead of text.
+    The source `-` is stdin; without a policy the recorded one decides again.
 
     Returns:
         The exit code: 1 if a decision differs, 2 on bad input or if there is no decision.

@@ -33,11 +33,6 @@ def other_policy(
 
     At each tick it is within the schedule and the pause or manual bounds of that time.
 
-    Args:
-        decisions: the recorded ones.
-        expression: of the policy.
-        settings: for what is not recorded.
-
     Raises:
         PolicyError: the expression is invalid, or its tick is shorter than the recorded one.
     """

@@ -37,11 +37,6 @@ def wrap_as_recorded(
 ) -> Policy:
     """The policy in the recorded wrappers: scale to zero, schedule, and pause or manual bounds.
 
-    Args:
-        policy: the inner policy.
-        parameters: of that policy.
-        inputs: of the decision whose wrappers are used.
-
     Raises:
         KeyError, TypeError, AttributeError, ValueError: these are not inputs of a decision.
     """

@@ -51,11 +51,7 @@ def plot_problem(plot: Path | None) -> str:
 def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int:
     """Run the comparison and print it.
 
-    Args:
-        comparison: what to compare.
-        as_json: print a list of objects instead of a table.
-        plot: the file for plots: the first trace and seed over time, and the cost of each policy on each
-            trace; None: no plots.
+    The plots show the first trace and seed over time, and the cost of each policy on each trace.
 
     Returns:
         The exit code: 2 if a policy, trace or plot format is invalid; the reason is on stderr.

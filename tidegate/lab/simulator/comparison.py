@@ -75,13 +75,7 @@ def compare_policies(
 ) -> list[PolicyResult]:
     """Run every policy on every trace with every seed; all policies get the same requests.
 
-    Args:
-        policies: policy expressions.
-        traces: the traces.
-        system: the simulated service.
-        seeds: of the requests.
-        workers: the number of processes; None: one per core; 1: in this process.
-        title: beside the bar of the progress.
+    In one process per core, unless `workers` says otherwise; 1: in this process.
 
     Raises:
         ValueError: a policy or trace is invalid; raised before anything runs.

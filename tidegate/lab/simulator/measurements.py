@@ -80,10 +80,7 @@ class SimulatedMetrics:
     ) -> None:
         """Record the requests that have started since the last call.
 
-        Args:
-            started: the start time of each request, in order, from the first.
-            services: the time in a slot of each request.
-            concurrency: the requests in the replica of each, itself included; empty if unknown.
+        All from the first one on; the concurrency of a request includes it, and is empty if unknown.
         """
         first, last = self._seen, len(started)
         if first == last:

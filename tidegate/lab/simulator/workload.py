@@ -75,11 +75,7 @@ def _noise(
 def workload_from_plan(arrivals: Floats, means: Floats, service_cv: float, seed: int) -> Workload:
     """The requests of a load generator's plan, whose arrivals and kinds are known.
 
-    Args:
-        arrivals: in seconds, ascending.
-        means: for each, the mean time in a slot of its kind, in seconds.
-        service_cv: coefficient of variation of that time, as in `generate_workload`.
-        seed: of that variation.
+    Times are in seconds; the means are those of the kind of each request, varied as in `generate_workload`.
     """
     return Workload(arrivals, _services(means, service_cv, np.random.default_rng(seed)))
 

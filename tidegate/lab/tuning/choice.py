@@ -130,12 +130,7 @@ def scores_of(
 ) -> dict[str, list[list[Score]]]:
     """The scores by policy, part and seed. All policies get the same requests.
 
-    Args:
-        policies: policy expressions.
-        parts: of the trace; each begins with the replicas that its first minutes need.
-        system: the simulated service.
-        seeds: how many.
-        workers: the number of processes; None: one per core; 1: this one.
+    Each part begins with the replicas that its first minutes need. Workers as for `compare_policies`.
 
     Raises:
         ValueError: a policy is invalid; raised before anything runs.

@@ -67,11 +67,7 @@ def read_trace(
 ) -> tuple[Trace, int]:
     """The traffic to tune for, and the minutes of it that are not known.
 
-    Args:
-        csv: a CSV file or the name of a trace.
-        peak: what to rescale it to, in requests a second; None: as it is.
-        recorded: instead of a file, how much of what Prometheus has recorded, such as `14d`.
-        prometheus: its URL.
+    From a CSV file or by the name of a trace, or what Prometheus has `recorded` in a time such as `14d`.
 
     Raises:
         ValueError: neither or both are given, or the trace or the duration is invalid.
@@ -90,11 +86,6 @@ def read_trace(
 
 def tune(tuning: Tuning, *, as_json: bool, plot: Path | None = None) -> int:
     """Try the policies and print what is best.
-
-    Args:
-        tuning: what to try.
-        as_json: print one object instead of a table and sentences.
-        plot: the file for the plot of violations against cost; None: no plot.
 
     Returns:
         The exit code: 2 if a policy, the trace or the plot format is invalid; the reason is on stderr.

@@ -49,13 +49,7 @@ def present_policy(settings: Settings, system: System) -> str:
 
 
 def settings_of(policy: str, system: System, present_tick: float) -> str:
-    """The lines of tidegate.toml, with which the policy decides live as it did in the simulation.
-
-    Args:
-        policy: its expression.
-        system: the simulated service.
-        present_tick: `autoscaler.tick_seconds` of the settings.
-    """
+    """The lines of tidegate.toml, with which the policy decides live as it did in the simulation."""
     lines = ["[autoscaler]", f'policy = "{policy}"']
     tick = simulated_policy(policy, system).tick_seconds
     if "tick" not in options_of(policy) and tick != present_tick:

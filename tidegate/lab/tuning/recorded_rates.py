@@ -28,10 +28,7 @@ async def recorded_trace(prometheus: str, begin: float, end: float) -> tuple[Tra
 
     What was not recorded counts as no requests, before the first recorded minute it is left out.
 
-    Args:
-        prometheus: its URL.
-        begin: seconds since 1970.
-        end: the same.
+    The times are in seconds since 1970.
 
     Raises:
         RatesError: Prometheus does not answer, or has none of these rates.
