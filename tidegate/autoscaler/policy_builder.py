@@ -35,13 +35,8 @@ OPTIONS_OF_ALL: Final = ("tick", "predictive")
 class BuiltPolicy:
     """A policy, built from its expression.
 
-    Attributes:
-        expression: the policy expression.
-        parameters: all of them; with the name, they suffice to build it again.
-        policy: the decision function.
-        tick_seconds: the time between decisions.
-        uses_history: whether it prepares for rises that earlier days had.
-        sets_slots: whether it sets the slots of replicas.
+    Expression and parameters suffice to build it again. It `uses_history` if it prepares for rises that
+    earlier days had.
     """
 
     expression: str

@@ -27,13 +27,7 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Several policies, of which one decides at each tick.
-
-    Attributes:
-        by: how that one is picked: `max` or `min`.
-        parts: their expressions.
-        options: of the composition.
-    """
+    """Several policies, of which one decides at each tick."""
 
     by: str
     parts: tuple[str, ...]

@@ -26,9 +26,7 @@ OWN_PATHS: Final = "/-/"
 class Arrivals:
     """The requests of this process.
 
-    Attributes:
-        total: how many have arrived since its start.
-        present: how many have no complete response yet.
+    `present` are those without a complete response yet.
     """
 
     def __init__(self) -> None:
@@ -41,13 +39,7 @@ ARRIVALS: Final = Arrivals()
 
 
 class ArrivalMiddleware:
-    """Counts a request, and sets `X-Request-Start` to the microseconds since 1970; a client's is replaced.
-
-    Args:
-        app: the application.
-        arrivals: where to count.
-        clock_ns: nanoseconds since 1970.
-    """
+    """Counts a request, and sets `X-Request-Start` to the microseconds since 1970; a client's is replaced."""
 
     def __init__(
         self,
@@ -75,12 +67,7 @@ class ArrivalMiddleware:
 
 
 class ArrivalMetrics(Collector):
-    """The arrivals in a replica behind Ray's HAProxy, as metrics.
-
-    Args:
-        busy: the number of busy slots of the replica.
-        arrivals: the requests of the process.
-    """
+    """The arrivals in a replica behind Ray's HAProxy, as metrics."""
 
     def __init__(self, busy: Callable[[], int], arrivals: Arrivals = ARRIVALS) -> None:
         self._busy = busy

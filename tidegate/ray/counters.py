@@ -31,12 +31,7 @@ _SERVER_ERROR: Final = re.compile("5..")
 
 
 class CumulativeCounters:
-    """Reads the counters from the metrics of a replica.
-
-    Args:
-        registry: the metrics.
-        slo: the objective; `until` says which histograms are about it.
-    """
+    """Reads the counters from the metrics of a replica."""
 
     def __init__(self, registry: CollectorRegistry, slo: Slo) -> None:
         self._registry = registry

@@ -29,11 +29,7 @@ NEW_SECONDS: Final = 10.0
 
 
 class InsideSignals:
-    """Builds the signals of each tick.
-
-    Args:
-        slo_quantile: the quantile of the objective.
-    """
+    """Builds the signals of each tick."""
 
     def __init__(self, slo_quantile: float) -> None:
         self._slo_quantile = slo_quantile

@@ -23,13 +23,7 @@ _FILE: Final = re.compile(r"[A-Za-z0-9._-]+\.json")
 
 
 class TargetFile:
-    """The file of one replica, from `open` to `close`.
-
-    Args:
-        folder: the folder that Prometheus reads; created if it is missing.
-        node: the name of the replica.
-        address: HOST:PORT of its metrics.
-    """
+    """The file of one replica, from `open` to `close`."""
 
     def __init__(self, folder: Path, node: str, address: str) -> None:
         self.path: Final = folder / f"{node}{SUFFIX}"

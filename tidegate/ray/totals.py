@@ -16,12 +16,7 @@ Counters = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What the counters have grown by.
-
-    Attributes:
-        seconds: in what time; above 0.
-        by: by counter.
-    """
+    """What the counters have grown by."""
 
     seconds: float
     by: Counters

@@ -20,7 +20,7 @@ from support.processes.autoscaler_process import (
     without_hiccups,
 )
 from tidegate.lab.replay.replay import replay
-from tidegate.resizer.server import make_app, serve_unix
+from tidegate.resizer.server import make_app
 from tidegate.runtime.http_server import http_server
 
 pytestmark = pytest.mark.integration
@@ -136,26 +136,6 @@ async def test_a_failed_start_reports_its_reason(
     assert sidecar.process.returncode == 2
     assert said in stderr.decode()
     assert "Traceback" not in stderr.decode()
-
-
-async def test_a_policy_that_sets_slots_needs_a_resizer_that_can(
-    tmp_path: Path, unused_tcp_port: int
-) -> None:
-    policy, plant, path = "surge", Plant(), tmp_path / "control.sock"
-    words = {"TIDEGATE_AUTOSCALER__POLICY": policy}
-    addresses = (f"unix:{path}", "http://127.0.0.1:1")
-    async with serve_unix(make_app(plant), path):
-        async with started(tmp_path, *addresses, unused_tcp_port, **words) as sidecar:
-            _, stderr = await sidecar.process.communicate()
-        assert sidecar.process.returncode == 2
-        assert (
-            f"autoscaler.policy: {policy!r} sets the slots of replicas, but the resizer at"
-            f" unix:{path} cannot: set slots.max"
-        ) in stderr.decode()
-        plant.slots = 2
-        async with started(tmp_path, *addresses, unused_tcp_port, **words) as sidecar:
-            await sidecar.is_blind()
-            assert await sidecar.stop() == 0
 
 
 async def test_a_metrics_port_in_use_is_reported(tmp_path: Path, unused_tcp_port: int) -> None:

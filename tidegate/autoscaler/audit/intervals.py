@@ -29,13 +29,7 @@ Size = tuple[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Consecutive decisions with the same result.
-
-    Attributes:
-        first: the earliest.
-        last: the latest.
-        count: the number of decisions.
-    """
+    """Consecutive decisions with the same result."""
 
     first: Event
     last: Event

@@ -20,14 +20,6 @@ class DeploymentView:
 
     A Deployment reports how many pods are ready, not which: the ids are numbers, and a replica is ready since
     its number was first seen.
-
-    Attributes:
-        source: the Deployment.
-        bounds: of the number of replicas.
-        decided: the number that KEDA gets.
-        event_log: gets what keeps the Deployment from following.
-        clock: seconds on a monotonic clock.
-        unix: seconds since 1970.
     """
 
     source: ClusterDeployment

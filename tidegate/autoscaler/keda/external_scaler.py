@@ -42,16 +42,7 @@ Context = grpc.aio.ServicerContext
 
 @dataclass(slots=True)
 class ExternalScaler:
-    """Answers KEDA.
-
-    Attributes:
-        decided: the number.
-        deployment: the name of the Deployment that it is for.
-        namespace: its namespace.
-        event_log: gets a wrong ScaledObject.
-        is_at_zero: whether the Deployment has no replica.
-        clock: seconds on a monotonic clock.
-    """
+    """Answers KEDA."""
 
     decided: DecidedNumber
     deployment: str

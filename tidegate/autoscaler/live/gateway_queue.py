@@ -24,10 +24,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 class GatewayQueue:
     """Reads the gateway's exporter: while one gateway replaces another, both have a queue.
 
-    Attributes:
-        url: of its metrics, as http://HOST:PORT/metrics. Each address of the host is a gateway.
-        session: the HTTP session; the caller closes it.
-        timeout_seconds: of a request.
+    Each address of the URL's host is a gateway. The caller closes the session.
     """
 
     url: str

@@ -95,12 +95,7 @@ class HistoryReader:
 
     A missing history is no problem of the signals: no rise is expected. `Reading.history_problem` says why.
 
-    Attributes:
-        url: where Prometheus is, as http://HOST:PORT.
-        session: the HTTP session; the caller closes it.
-        inner: reads the other signals.
-        clock: a monotonic clock, in seconds.
-        timeout_seconds: how long the query may take.
+    `inner` reads the other signals. The caller closes the session.
     """
 
     url: str

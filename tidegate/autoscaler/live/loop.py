@@ -40,19 +40,8 @@ UNSCRAPED_SECONDS: Final = 15.0
 class Autoscaler:
     """The state between ticks, and what a tick does.
 
-    Attributes:
-        policy_name: the policy expression, for decision events.
-        policy: the decision function.
-        read: queries Prometheus; never raises, but returns a problem.
-        resizer: reports and sets the number of replicas.
-        event_log: receives the decisions and the conditions.
-        metrics: the autoscaler's own metrics.
-        read_override: reads the pause or manual bounds in force.
-        bounds: limits of manual bounds.
-        read_queue: reads the number of requests that wait at the gateway; only at zero replicas.
-        decided: gets the number of each decision, for those that ask for it.
-        dry_run: whether decisions are only recorded.
-        unix: seconds since 1970, for schedules and pauses.
+    `read` never raises, but returns a problem; `read_queue` is asked at zero replicas only. `bounds` limit
+    manual bounds. In a dry run decisions are only recorded.
     """
 
     policy_name: str

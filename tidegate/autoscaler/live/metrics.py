@@ -41,10 +41,7 @@ class _DesiredReplicas(Collector):
 class Metrics:
     """The metrics that the autoscaler exposes.
 
-    Args:
-        decided: the number last decided.
-        show_dry_run: whether a number that is not in force is shown, which nothing must follow then.
-        clock: seconds on a monotonic clock.
+    With `show_dry_run` a number that is not in force is shown, which nothing must follow then.
     """
 
     def __init__(

@@ -93,11 +93,7 @@ def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy
 
 @dataclass(frozen=True, slots=True)
 class OverrideFile:
-    """The file of a pause or manual bounds.
-
-    Attributes:
-        path: of the file.
-    """
+    """The file of a pause or manual bounds."""
 
     path: Path
 

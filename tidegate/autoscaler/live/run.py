@@ -20,7 +20,7 @@ from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.signals import PrometheusReader
 from tidegate.autoscaler.policy_builder import BuiltPolicy
 from tidegate.resizer.client import ResizerClient, no_tokens
-from tidegate.resizer.contract import Resizer, ResizerUnavailableError
+from tidegate.resizer.contract import Resizer
 from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
 from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server
@@ -60,9 +60,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
         metrics = Metrics(decided, show_dry_run=not by_keda)
         scaler: Resizer
         if not by_keda:
-            scaler = client = _client(settings, resizer, timeout)
-            if built.sets_slots:
-                await _check_resizer_sets_slots(client, built)
+            scaler = _client(settings, resizer, timeout)
         await stack.enter_async_context(
             http_server(
                 metrics.make_app(),
@@ -134,19 +132,6 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         return ResizerClient(address, tokens=tokens, timeout_seconds=timeout)
     except ValueError as error:
         raise CannotStartError(str(error)) from error
-
-
-async def _check_resizer_sets_slots(client: ResizerClient, built: BuiltPolicy) -> None:
-    try:
-        status = await client.status()
-    except ResizerUnavailableError:
-        return  # the first tick that reaches it checks the policy and logs
-    if status.slots is None:
-        raise CannotStartError(
-            f"autoscaler.policy: {built.expression!r} sets the slots of replicas, but the resizer at"
-            f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
-            " cpus limit of the service (docs/how-to/scaling.md), or use another policy"
-        )
 
 
 def _reader(

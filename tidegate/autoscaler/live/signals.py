@@ -118,12 +118,7 @@ def combine(
 class PrometheusReader:
     """Reads every series with one query.
 
-    Attributes:
-        url: of Prometheus, as http://HOST:PORT.
-        session: the HTTP session; the caller closes it.
-        stale_seconds: older values are not used.
-        timeout_seconds: of the query.
-        clock: seconds since 1970.
+    Values older than `stale_seconds` are not used. The caller closes the session.
 
     Raises:
         ValueError: the URL is not one of HTTP.

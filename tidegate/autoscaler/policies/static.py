@@ -14,10 +14,7 @@ TICK_SECONDS: Final = 5.0
 class StaticParameters:
     """The bounds, and the number.
 
-    Attributes:
-        min: the minimum number of replicas.
-        max: the maximum.
-        replicas: the number; 0: the maximum.
+    0 replicas are the maximum.
     """
 
     min: int

@@ -58,11 +58,8 @@ class Size:
 class Demand:
     """What arrives at a tick, and how soon another replica helps.
 
-    Attributes:
-        now: the time in seconds.
-        rate: the current arrival rate, in requests a second.
-        service: how long a request occupies a slot, in seconds.
-        horizon: seconds until a replica started now is ready.
+    At `now`, in requests a second; one occupies a slot for the service time, and a replica started now is
+    ready at the horizon, in seconds.
     """
 
     now: float

@@ -52,11 +52,7 @@ class _Event(BaseModel):
 class RecordedDecision:
     """A recorded decision.
 
-    Attributes:
-        line: its line number, from 1.
-        event: the whole event.
-        fields: the event's `tidegate.decision`.
-        signals: its signals.
+    `fields` are the event's `tidegate.decision`.
     """
 
     line: int

@@ -26,14 +26,7 @@ PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What to compare.
-
-    Attributes:
-        policies: policy expressions.
-        traces: names or paths, with peaks.
-        system: the simulated service, before what the traces change of it.
-        seeds: the number of seeds.
-    """
+    """What to compare."""
 
     policies: Sequence[str]
     traces: Sequence[TraceSpec]

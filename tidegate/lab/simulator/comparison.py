@@ -47,11 +47,7 @@ class TraceSpec:
 class PolicyResult:
     """The scores of a policy on a trace.
 
-    Attributes:
-        policy: the expression.
-        trace: the trace's name.
-        score: the mean over the seeds.
-        scores: of each seed.
+    `score` is the mean over the seeds.
     """
 
     policy: str

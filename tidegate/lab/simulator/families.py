@@ -42,12 +42,7 @@ OPERATING_POINTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A kind of traffic.
-
-    Attributes:
-        build: makes its trace, without its name.
-        operating_point: the name of the service that it meets.
-    """
+    """A kind of traffic."""
 
     build: Callable[[str], Trace]
     operating_point: str = field(default="default")

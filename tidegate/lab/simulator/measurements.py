@@ -38,14 +38,7 @@ LONG_WINDOW_SECONDS: Final = 60.0
 
 @dataclass(slots=True)
 class SimulatedMetrics:
-    """Counters and histograms of the service, scrape by scrape.
-
-    Attributes:
-        system: the simulated service.
-        seconds: the duration.
-        arrivals: arrival times of requests.
-        blackouts: when metrics are lost or wrong.
-    """
+    """Counters and histograms of the service, scrape by scrape."""
 
     system: System
     seconds: float

@@ -31,12 +31,7 @@ class Tick:
 class Run:
     """The result of a policy on a trace.
 
-    Attributes:
-        seconds: the trace's length.
-        arrivals: the arrival time of each request.
-        responses: its response time: the wait plus the time in a slot until the byte of the objective.
-        ticks: every decision.
-        replica_seconds: the cost, within the trace's length.
+    A response time is the wait plus the time in a slot until the byte of the objective.
     """
 
     seconds: float

@@ -21,9 +21,7 @@ MAX_VARIATION: Final = 100.0
 class RequestKind:
     """A kind of request.
 
-    Attributes:
-        share: its weight among the kinds.
-        service_seconds: its mean time in a slot.
+    Its share is a weight among the kinds, its service time a mean.
     """
 
     share: float

@@ -40,11 +40,8 @@ class Slowness:
 class Blackout:
     """From `start` to `end` (seconds), metrics are missing or wrong.
 
-    Attributes:
-        start: begin, in seconds.
-        end: end, in seconds.
-        kind: `missing` series; `nan` for each value; `frozen` at the last value, with a current time;
-            `reset`: the counters restart at `start`, so that rates begin at 0.
+    `missing` series; `nan` for each value; `frozen` at the last value, with a current time; `reset`: the
+    counters restart at `start`, so that rates begin at 0.
     """
 
     start: float
@@ -76,14 +73,7 @@ class Arrivals:
 class Trace:
     """Requests a second, in intervals of equal length.
 
-    Attributes:
-        name: shown in tables.
-        interval_seconds: length of an interval.
-        rates: requests a second in each interval.
-        slownesses: when the service is slower.
-        blackouts: when its metrics are missing or wrong.
-        earlier: the rates of earlier days, each from the same time of day.
-        arrivals: how requests arrive at these rates.
+    Earlier days have rates from the same time of day on.
     """
 
     name: str

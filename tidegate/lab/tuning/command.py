@@ -41,15 +41,8 @@ POLICY_WIDTH = 22
 class Tuning:
     """What to try.
 
-    Attributes:
-        trace: the traffic.
-        system: the simulated service.
-        policies: the ones to try beside the default; empty: those of `CANDIDATES`.
-        parts: of the trace.
-        seeds: runs of each policy on each part.
-        worth: the replica-seconds that a violation-second is worth.
-        present: the policy that decides now.
-        tick_seconds: the present setting of the time between decisions.
+    Without policies, those of `CANDIDATES` are tried beside the default and the present one. A violation-
+    second is worth so many replica-seconds. The tick is the present setting.
     """
 
     trace: Trace
