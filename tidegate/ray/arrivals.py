@@ -73,16 +73,9 @@ class ArrivalMetrics(Collector):
         self._busy = busy
         self._arrivals = arrivals
 
-    def describe(self) -> Iterator[Metric]:
-        """The names, for the registry."""
-        return self._metrics(0, 0)
-
     def collect(self) -> Iterator[Metric]:
         """The values now."""
-        waiting = max(0, self._arrivals.present - self._busy())
-        return self._metrics(self._arrivals.total, waiting)
-
-    def _metrics(self, total: int, waiting: int) -> Iterator[Metric]:
+        total, waiting = self._arrivals.total, max(0, self._arrivals.present - self._busy())
         yield CounterMetricFamily(
             "tidegate_ray_arrivals", "Requests that Ray's HAProxy sent to this replica.", total
         )

@@ -49,16 +49,13 @@ def application(args: Mapping[str, Any]) -> Any:
         A `ray.serve.Application`.
 
     Raises:
-        ValueError: an argument is unknown.
-        TypeError: one is no text.
+        ValueError: an argument is unknown, or no text.
         SettingsError: a setting is invalid.
     """
     unknown = sorted(set(args) - {"app"})
-    if unknown:
-        raise ValueError(f"args: unknown argument {unknown[0]!r}; there is only `app`")
     app = args.get("app", "")
-    if not isinstance(app, str):
-        raise TypeError(f'args: app must be text such as "shop.main:app" (got {app!r})')
+    if unknown or not isinstance(app, str):
+        raise ValueError(f'args: only `app` is known, as "shop.main:app" (got {dict(args)!r})')
     return deployment(app).bind()
 
 

@@ -178,13 +178,7 @@ def test_a_wrong_name_is_one_sentence(tmp_path: Path) -> None:
         build_replica(settings, "no_such_shop:app", "k3x9")
 
 
-@pytest.mark.parametrize(
-    ("args", "error", "text"),
-    [
-        ({"application": "shop.main:app"}, ValueError, "unknown argument 'application'"),
-        ({"app": 3}, TypeError, "app must be text"),
-    ],
-)
-def test_wrong_arguments_are_named(args: Any, error: type[Exception], text: str) -> None:
-    with pytest.raises(error, match=text):
+@pytest.mark.parametrize("args", [{"application": "shop.main:app"}, {"app": 3}])
+def test_wrong_arguments_are_named(args: Any) -> None:
+    with pytest.raises(ValueError, match="only `app` is known"):
         application(args)

@@ -5,15 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
+
+import grpc
 
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.deployment_view import DeploymentView
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
-from tidegate.autoscaler.keda.server import external_scaler_server
 from tidegate.autoscaler.keda.tls import server_credentials
 from tidegate.resizer.kubernetes.api import open_deployment
+from tidegate.runtime.daemon import CannotStartError
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
+
+SETTING: Final = "autoscaler.external_scaler_port"
+# Of open requests at the end.
+GRACE_SECONDS: Final = 1.0
+# A request has the metadata of one trigger.
+MAX_REQUEST_BYTES: Final = 16_384
+# KEDA has one stream per ScaledObject, and asks in turn.
+MAX_REQUESTS: Final = 64
+# A peer that vanished without a word is found within this, so that its stream ends.
+KEEPALIVE_SECONDS: Final = 60.0
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # Otherwise two servers share a port silently, and each gets a part of the requests.
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", round(1000 * KEEPALIVE_SECONDS)),
+    ("grpc.max_connection_idle_ms", round(1000 * 5 * KEEPALIVE_SECONDS)),
+)
 
 
 @asynccontextmanager
@@ -45,3 +65,38 @@ async def keda_scaler(
                 f"KEDA gets the number for Deployment {namespace}/{name} on port {port}",
             )
             yield view
+
+
+@asynccontextmanager
+async def external_scaler_server(
+    scaler: ExternalScaler,
+    host: str,
+    port: int,
+    credentials: grpc.ServerCredentials | None = None,
+) -> AsyncIterator[None]:
+    """Serve inside the block.
+
+    Without credentials of TLS, the port has neither encryption nor login.
+
+    Raises:
+        CannotStartError: the port is taken.
+    """
+    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_REQUESTS)
+    server.add_generic_rpc_handlers((scaler.handlers(),))
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        if credentials is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise CannotStartError(
+            f"{SETTING}: port {port} on {host} cannot be opened, probably because it is taken: set"
+            f" {SETTING} to a free port"
+        ) from error
+    await server.start()
+    try:
+        yield
+    finally:
+        scaler.close()
+        await server.stop(GRACE_SECONDS)

@@ -108,12 +108,8 @@ class OverrideFile:
             override = _JSON.validate_json(content)
         except FileNotFoundError:
             return None, ""
-        except OSError as error:
-            return None, f"{self.path} cannot be read ({error.strerror}), so nothing is paused"
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            detail = f"{where}: {first['msg']}" if where else first["msg"]
+        except (OSError, ValidationError) as error:
+            detail = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
             return None, f"{self.path} is not a valid pause ({detail}), so nothing is paused"
         return (override if unix_seconds < override.until else None), ""
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.policies.samples import add_sample, mean, missing_signal, samples_of
+from tidegate.autoscaler.policies.samples import add_sample, held, mean, missing_signal, samples_of
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 TICK_SECONDS: Final = 2.0
@@ -57,13 +57,7 @@ def kpa(parameters: KpaParameters) -> Policy:
         why = missing_signal(signals)
         if why:
             after = {**state, "samples": samples}
-            return Decision(
-                bounds.clamp(current),
-                "no-signal",
-                f"{current} held: {why}",
-                {"parameters": recorded_parameters},
-                after,
-            )
+            return held(bounds, current, why, recorded_parameters, after)
         samples = add_sample(
             samples, (now, signals.in_system or 0.0), now - parameters.stable_seconds
         )

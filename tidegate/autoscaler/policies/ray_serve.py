@@ -11,7 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.policies.samples import add_sample, mean, missing_signal, samples_of
+from tidegate.autoscaler.policies.samples import add_sample, held, mean, missing_signal, samples_of
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
 
 TICK_SECONDS: Final = 5.0
@@ -59,13 +59,8 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
         why = missing_signal(signals) or ("no replica is ready" if ready < 1 else "")
         if why:
             # Ray leaves out replicas without metrics; without any metric it decides nothing.
-            return Decision(
-                bounds.clamp(current),
-                "no-signal",
-                f"{current} held: {why}",
-                {"parameters": recorded_parameters},
-                {"samples": samples, "count": count},
-            )
+            after = {"samples": samples, "count": count}
+            return held(bounds, current, why, recorded_parameters, after)
         samples = add_sample(
             samples, (now, signals.in_system or 0.0), now - parameters.look_back_seconds
         )

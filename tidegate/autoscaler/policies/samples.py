@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
-from tidegate.autoscaler.types import Signals
+from tidegate.autoscaler.types import Bounds, Decision, Signals
 
 Sample = list[float]
 """A time in seconds, and a value."""
@@ -37,3 +37,12 @@ def missing_signal(signals: Signals) -> str:
     if slots is None or slots < 1:
         return signals.problem or "the slots of a replica are not known"
     return ""
+
+
+def held(
+    bounds: Bounds, current: int, why: str, parameters: dict[str, Any], state: dict[str, Any]
+) -> Decision:
+    """The decision without signals: the number stays, within the bounds."""
+    explanation = f"{current} held: {why}"
+    inputs = {"parameters": parameters}
+    return Decision(bounds.clamp(current), "no-signal", explanation, inputs, state)

@@ -108,26 +108,22 @@ def _between(previous: int, tick_seconds: float, state: dict[str, Any]) -> Decis
 
 def totals(rows: Iterable[TickComparison]) -> tuple[Totals, Totals]:
     """The totals of the recorded decisions and of the other policy."""
-    rows = list(rows)
-    return (
-        Totals(
-            sum(
-                row.actual.fields["desired"]
-                * _slot_factor(row.actual, actual_slots(row))
-                * row.seconds
-                for row in rows
-            ),
-            sum(row.actual.fields["desired"] != row.actual.fields["previous"] for row in rows),
-        ),
-        Totals(
-            sum(
-                row.other.desired
-                * _slot_factor(row.actual, row.other.slots or row.slots)
-                * row.seconds
-                for row in rows
-            ),
-            sum(row.other.desired != row.previous for row in rows),
-        ),
+    recorded, other = Totals(0.0, 0), Totals(0.0, 0)
+    for row in rows:
+        fields = row.actual.fields
+        recorded = _with(recorded, row, fields["desired"], fields["previous"], actual_slots(row))
+        slots = row.other.slots or row.slots
+        other = _with(other, row, row.other.desired, row.previous, slots)
+    return recorded, other
+
+
+def _with(
+    sums: Totals, row: TickComparison, desired: int, previous: int, slots: int | None
+) -> Totals:
+    own = row.actual.own_slots or row.actual.signals.slots_per_replica
+    factor = slots / own if slots and own else 1.0
+    return Totals(
+        sums.replica_seconds + desired * factor * row.seconds, sums.changes + (desired != previous)
     )
 
 
@@ -135,12 +131,6 @@ def actual_slots(row: TickComparison) -> int | None:
     """The slots per replica from that tick on; None if they could not be set."""
     decided: int | None = row.actual.fields.get("slots")
     return row.actual.signals.slots_asked if decided is None else decided
-
-
-def _slot_factor(actual: RecordedDecision, slots: int | None) -> float:
-    """The slots of a replica as a multiple of its base slots."""
-    own = actual.own_slots or actual.signals.slots_per_replica
-    return slots / own if slots and own else 1.0
 
 
 def starts_new_run(before: RecordedDecision, after: RecordedDecision) -> bool:

@@ -11,8 +11,7 @@ import numpy as np
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.daily_rise import READ_SECONDS
 from tidegate.lab.simulator.measurements import SimulatedMetrics
-from tidegate.lab.simulator.per_replica import simulated_service
-from tidegate.lab.simulator.replicas import SimulatedService
+from tidegate.lab.simulator.replicas import SimulatedService, simulated_service
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Floats, Trace
 from tidegate.lab.simulator.workload import Workload, generate_workload

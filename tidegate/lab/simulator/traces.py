@@ -11,9 +11,16 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.autoscaler.wrappers.daily_rise import DAY_SECONDS, DAYS
-from tidegate.lab.simulator.earlier_days import rates_around
+from tidegate.autoscaler.wrappers.daily_rise import (
+    AHEAD_SECONDS,
+    DAY_SECONDS,
+    DAYS,
+    LEVEL_SECONDS,
+    READ_SECONDS,
+    RECENT_SECONDS,
+)
 
+MINUTE: Final = 60.0
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
 MAX_INTERVALS: Final = 1_000_000
 # A simulated request takes some 130 bytes, and each core runs a simulation of its own: 2.6 GB each.
@@ -127,8 +134,36 @@ class Trace:
         if not days:
             return []
         interval = self.interval_seconds
-        earlier = (rates_around(rates, interval, begin) for rates, begin in days[:DAYS])
-        return [rates_around(self.rates, interval, at, ahead=False), *earlier]
+        earlier = (_rates_around(rates, interval, begin) for rates, begin in days[:DAYS])
+        return [_rates_around(self.rates, interval, at, ahead=False), *earlier]
+
+
+def _rates_around(
+    rates: Floats, interval_seconds: float, at: float, *, ahead: bool = True
+) -> list[float]:
+    """Of a day, the rates before that time and, if wanted, `ahead` of it; empty if it has none."""
+    ahead_seconds = float(max(AHEAD_SECONDS)) if ahead else 0.0
+    first = max(0, int((at - LEVEL_SECONDS - MINUTE) // interval_seconds))
+    part = rates[first : math.ceil((at + ahead_seconds) / interval_seconds)]
+    edges = (first + np.arange(len(part) + 1)) * interval_seconds
+    if at <= edges[0] or at > edges[-1]:
+        return []
+    requests = np.append(0.0, np.cumsum(part) * interval_seconds)
+
+    def mean(begin: Floats, end: Floats) -> Floats:
+        begin = np.maximum(begin, edges[0])
+        counts = np.interp(end, edges, requests) - np.interp(begin, edges, requests)
+        return np.asarray(counts / (end - begin), np.float64)
+
+    ends = at + np.arange(-RECENT_SECONDS, ahead_seconds + 1, READ_SECONDS)
+    ends = ends[(ends > edges[0]) & (ends <= edges[-1])]
+    minutes = mean(ends - MINUTE, ends)
+    level = mean(np.array([at - LEVEL_SECONDS]), np.array([at]))[0]
+    found = [float(level), float(minutes[ends <= at].max())]
+    if ahead:
+        within = (minutes[(ends >= at) & (ends <= at + end)] for end in AHEAD_SECONDS)
+        found += [float(one.max()) for one in within]
+    return found
 
 
 def read_csv(path: Path, max_requests: float = MAX_REQUESTS) -> Trace:

@@ -18,7 +18,7 @@ from support.ports import free_port
 from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
 from tidegate.autoscaler.keda import external_scaler
 from tidegate.autoscaler.keda.external_scaler import METRIC, SERVICE, ExternalScaler
-from tidegate.autoscaler.keda.server import MAX_REQUESTS, external_scaler_server
+from tidegate.autoscaler.keda.run import MAX_REQUESTS, external_scaler_server
 from tidegate.autoscaler.types import Bounds
 from tidegate.runtime.daemon import CannotStartError
 

@@ -17,7 +17,7 @@ from support.kubernetes.certificates import Authority
 from support.ports import free_port
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
-from tidegate.autoscaler.keda.server import external_scaler_server
+from tidegate.autoscaler.keda.run import external_scaler_server
 from tidegate.autoscaler.keda.tls import server_credentials
 from tidegate.runtime.daemon import CannotStartError
 from tidegate.settings import Autoscaler, SettingsError, load

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tidegate.lab.simulator.comparison import TraceSpec, run_one
-from tidegate.lab.simulator.per_replica import PerReplicaService, simulated_service
+from tidegate.lab.simulator.replicas import PerReplicaService, simulated_service
 from tidegate.lab.simulator.score import score
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.workload import Workload
