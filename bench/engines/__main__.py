@@ -39,7 +39,7 @@ from bench.engines.measures import (
     send,
 )
 from bench.engines.overload import DEVICE_SECONDS, REPLICAS, seconds_until_kept
-from bench.engines.report import OURS, compared, picture, save, table
+from bench.engines.report import OURS, compared, picture, table
 
 SLOTS: Final = 2
 WARM_UP: Final = 300
@@ -68,7 +68,6 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("docs/img/engines.png"), help="the picture"
     )
-    parser.add_argument("--raw", type=Path, help="a file for the value of each round")
     options = parser.parse_args()
     # So that the engines end, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -85,15 +84,11 @@ def main() -> int:
         if options.rounds:
             effort = effort._replace(rounds=options.rounds)
         found = side_by_side(engines, folder, bodies, effort)
-        if options.raw:
-            save(options.raw, found)
         picture(options.out, found)
         if not options.quick:
             print(table(found, SLOTS), flush=True)  # the overloads take minutes
             overloads(engines, folder, bodies, found)
     print(table(found, SLOTS))
-    if options.raw:
-        save(options.raw, found)
     if OURS in found and not options.only:
         results.save(f"engines_{options.rows}", compared(found, options.rows))
     return 0

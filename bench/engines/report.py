@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -123,9 +121,3 @@ def picture(path: Path, found: dict[str, Measured]) -> None:
     axes.set(xlabel="µs of CPU per request, all processes", xlim=(0, 1.14 * longest))
     axes.legend(fontsize="small", loc="upper right")
     figure.savefig(path, dpi=100)
-
-
-def save(path: Path, found: dict[str, Measured]) -> None:
-    """Keep the raw rounds, so that the table can be printed again."""
-    raw = {name: asdict(each) for name, each in found.items()}
-    path.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")

@@ -31,7 +31,7 @@ from bench.engines.bodies import Bodies, write_bodies
 from bench.engines.catalogue import FLIGHTS
 from bench.engines.engine import Running, Task, free_ports, running
 from bench.engines.measures import MIB, answers, send
-from bench.results import Result, result, save, table
+from bench.results import Result, result, save
 from bench.stack.sides import (
     BARE,
     OURS,
@@ -49,6 +49,7 @@ from bench.stack.sides import (
 CONNECTIONS: Final = 8
 REQUESTS: Final = {1: 2000, 64: 400}
 WARM_UP: Final = 400
+FIRST_PORT: Final = 26_000
 Rounds = dict[str, list[dict[str, float]]]
 """By side, for each round the µs of a request by part."""
 
@@ -58,9 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rows", type=int, action="append", choices=[*REQUESTS])
-    parser.add_argument("--first-port", type=int, default=26_000)
     parser.add_argument("--out", type=Path, default=Path("docs/img/stack-cost.png"))
-    parser.add_argument("--no-save", action="store_true", help="only print")
     options = parser.parse_args()
     # So that the sides end, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -71,7 +70,7 @@ def main() -> None:
         folder = Path(name)
         bodies = {count: write_bodies(folder / str(count), count) for count in rows}
         started: list[Running] = []
-        port = options.first_port
+        port = FIRST_PORT
         for number, side in enumerate(SIDES):
             port = free_ports(port)
             task = Task(port, folder / f"side{number}", CONNECTIONS)
@@ -86,11 +85,8 @@ def main() -> None:
         print(parts_table(count, rounds), end="\n\n", flush=True)
     results = [each for count in rows for each in compared(count, found[count])]
     results.append(result("replica: private memory after it", memory, unit="MiB", target=110))
-    if options.no_save:
-        print(table(results))
-    else:
-        picture(options.out, found)
-        save("stack", results)
+    picture(options.out, found)
+    save("stack", results)
 
 
 def measure(sides: list[Running], bodies: Bodies, rows: int, rounds: int) -> Rounds:

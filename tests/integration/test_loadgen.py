@@ -185,27 +185,6 @@ async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
     assert "connection refused" in shown
 
 
-async def test_a_run_of_a_suspended_process_is_invalid_and_shows_the_lag(
-    workspace: Workspace, target: Target
-) -> None:
-    scenario = workspace.scenario(40, 3)
-    scenario.write_text(scenario.read_text() + "weights = { light = 1 }\n")
-    process = await workspace.start(scenario, "--url", target.url)
-    await eventually_async(lambda: len(target.bodies) >= 30, "some were answered")
-    process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(1)
-    process.send_signal(signal.SIGCONT)
-    code, shown = await ended(process)
-    summary = workspace.summary()
-    assert code == 98
-    assert not summary["valid"]
-    assert "invalid  requests were sent late: the p99 of the send lag is" in shown
-    # About forty requests were planned in that second; counted from the plan, they waited for it.
-    assert summary["response_p95_seconds"] > 0.5
-    assert summary["service_p95_seconds"] < summary["response_p95_seconds"] / 2
-    assert summary["sent"] == 120
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interrupted_run_is_reported(
     workspace: Workspace, target: Target, number: signal.Signals

@@ -17,7 +17,7 @@ from support.eventually import eventually
 from support.kubernetes.client import Kubectl
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import NAME, QUEUE_SECONDS, Release, Store, released
-from tidegate.runtime.metrics_text import sample_value
+from support.scrape import scrape
 
 # The requests have rows of the model.
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("artefact")]
@@ -48,9 +48,7 @@ def status(release: Release) -> int:
 
 def queued(address: str) -> float:
     """The number of requests that wait in a gateway's pod."""
-    with urllib.request.urlopen(f"http://{address}:8405/metrics", timeout=10) as response:
-        text = response.read().decode()
-    return sample_value(text, "haproxy_backend_current_queue", proxy="model") or 0
+    return scrape(8405, "haproxy_backend_current_queue", host=address, proxy="model") or 0
 
 
 def accepts(address: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,7 @@ from support.eventually import eventually
 from support.kubernetes import keda
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.release import NAME, Release, Store, released
-from tidegate.runtime.metrics_text import sample_value
+from support.scrape import scrape
 
 # The load has rows of the model.
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("artefact")]
@@ -133,13 +132,9 @@ def test_a_replaced_token_is_used_by_both_ends(release: Release) -> None:
     chosen = ("--selector", "app.kubernetes.io/component=resizer")
     kubectl.run("annotate", "pods", *chosen, *where, "tests/changed=yes")
     (address,) = release.pods("autoscaler").values()
-    eventually(lambda: resizer_up(address) == 1, "an answer of the resizer", seconds=120)
-
-
-def resizer_up(address: str) -> float | None:
-    """Whether the resizer answered the autoscaler in its last tick."""
-    with urllib.request.urlopen(f"http://{address}:9102/metrics", timeout=10) as response:
-        return sample_value(response.read().decode(), "tidegate_autoscaler_resizer_up")
+    # Whether the resizer answered in the last tick.
+    name = "tidegate_autoscaler_resizer_up"
+    eventually(lambda: scrape(9102, name, host=address) == 1, "its answer", seconds=120)
 
 
 def scale(release: Release, deployment: str, namespace: str, replicas: int) -> None:

@@ -130,39 +130,6 @@ TABLE: Final[dict[str, Values]] = {
             "slots": {"paths": ["/predict", "/v2/"]},
         },
     },
-    # Names that YAML takes for numbers.
-    "numbers": {
-        "elasticsearch": {
-            "ca": {"secret": "1", "key": "2"},
-            "credentials": {"secret": "3", "writer": "4", "reader": "5"},
-            "setup": {"secret": "6", "key": "7", "username": "8"},
-        },
-        "kibana": {
-            "url": "https://kibana.logging:5601",
-            "username": "9",
-            "secret": "1e3",
-            "key": "0x1",
-            "ca": {"secret": "12", "key": "13"},
-        },
-        "logstash": {
-            "url": "http://logstash.logging:8080",
-            "username": "14",
-            "secret": "15",
-            "key": "16",
-        },
-        "secrets": {"existing": "17"},
-        "imagePullSecrets": [{"name": "18"}],
-        "model": {
-            "image": {"tag": "19"},
-            "serviceAccountName": "20",
-            "priorityClassName": "21",
-            "nodeSelector": {"pool": "22"},
-            "podLabels": {"team": "23"},
-        },
-        "grafana": {"dashboards": True, "folder": "24", "labelValue": "25"},
-        "prometheus": {"storage": {"size": "1", "className": "26"}},
-        "scaling": {"mode": "resizer"},
-    },
     "examples/own-app": yaml.safe_load((ROOT / "examples" / "own-app" / "values.yaml").read_text()),
     "bare": {
         "scaling": {"mode": "none"},

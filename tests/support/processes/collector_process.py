@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from support.ports import free_port
+from support.scrape import scrape
 from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter
-from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import load
 
 
@@ -63,11 +62,8 @@ class CollectorFolder:
             )
 
     def metric(self, name: str) -> float:
-        url = f"http://127.0.0.1:{self.settings.collector.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            text = answer.read().decode()
-        found = sample_value(text, f"tidegate_collector_{name}")
-        assert found is not None, text
+        found = scrape(self.settings.collector.metrics_port, f"tidegate_collector_{name}")
+        assert found is not None
         return found
 
 

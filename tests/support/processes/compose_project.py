@@ -71,6 +71,15 @@ def docker(*arguments: str, check: bool = True) -> str:
     return done.stdout.strip()
 
 
+def containers(project: str, service: str = "", *, every: bool = True) -> list[dict[str, Any]]:
+    """The output of `docker inspect` for the containers of a project or of one service."""
+    labels = [f"project={project}", *([f"service={service}"] if service else [])]
+    filters = [part for one in labels for part in ("--filter", f"label=com.docker.compose.{one}")]
+    ids = docker("ps", "--quiet", *(["--all"] if every else []), *filters).split()
+    # A container may be removed between the two calls; then inspect shows the others, and fails.
+    return list(json.loads(docker("inspect", *ids, check=False) or "[]")) if ids else []
+
+
 @dataclass
 class Project:
     """A Compose project in its own folder."""
@@ -113,14 +122,7 @@ class Project:
 
     def containers(self, service: str = SERVICE) -> dict[str, dict[str, Any]]:
         """The output of `inspect` for every container of a service, by name."""
-        labels = [f"project={self.name}", f"service={service}"]
-        filters = [
-            part for one in labels for part in ("--filter", f"label=com.docker.compose.{one}")
-        ]
-        ids = docker("ps", "--all", "--quiet", *filters).split()
-        # A container may be removed between the two calls; then inspect shows the others, and fails.
-        found = json.loads(docker("inspect", *ids, check=False) or "[]") if ids else []
-        return {one["Name"].removeprefix("/"): one for one in found}
+        return {one["Name"].removeprefix("/"): one for one in containers(self.name, service)}
 
     def ids(self) -> dict[str, str]:
         """The ids of the running replicas, by name."""

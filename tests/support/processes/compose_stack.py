@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from support import prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
 from support.eventually import eventually
-from support.processes.compose_project import docker
+from support.processes.compose_project import containers, docker
 from support.processes.load import Load, load
 
 PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS", "CONSOLE")
@@ -71,14 +70,7 @@ class Compose:
         self.run("up", "--detach", "--wait", "--no-build", "--quiet-pull")
 
     def containers(self, service: str = "", *, every: bool = False) -> list[dict[str, Any]]:
-        """The output of `docker inspect` for the containers of the project or of one service."""
-        labels = [f"com.docker.compose.project={self.project}"]
-        labels += [f"com.docker.compose.service={service}"] if service else []
-        filters = [part for label in labels for part in ("--filter", f"label={label}")]
-        ids = docker("ps", "-q", *(["-a"] if every else []), *filters).split()
-        # A container may be removed between the two calls.
-        found = subprocess.run(["docker", "inspect", *ids], capture_output=True, check=False)
-        return list(json.loads(found.stdout or b"[]"))
+        return containers(self.project, service, every=every)
 
     def replicas(self) -> list[dict[str, Any]]:
         return self.containers("model")

@@ -21,10 +21,11 @@ from support.checkout import ROOT
 from support.eventually import eventually, eventually_async
 from support.ports import free_ports
 from support.processes import load
-from support.processes.stack_status import stack_status
 from tidegate.resizer.client import ResizerClient
 from tidegate.settings import Settings
 from tidegate.settings import load as load_settings
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest, SearchResult
 
@@ -104,7 +105,14 @@ class Stack:
             assert stopped.returncode == 0, stopped.stdout + stopped.stderr
 
     def status(self) -> dict[str, Any]:
-        return stack_status(self.data)
+        """As `tidegate status --json` prints it, without a process; its state alone if it does not answer."""
+        layout = Layout(self.data)
+        if layout.holder() is None:
+            return {"state": "stopped"}
+        try:
+            return fetch_status(layout.socket).model_dump(mode="json")
+        except ControlError:
+            return {"state": "silent"}
 
     def program(self, name: str) -> dict[str, Any]:
         status = self.status()

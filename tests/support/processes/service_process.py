@@ -17,7 +17,7 @@ import httpx
 from support.checkout import ROOT
 from support.harnesses.event_files import events_in
 from support.ports import free_port
-from tidegate.runtime.metrics_text import sample_value
+from support.scrape import scrape
 
 
 @dataclass
@@ -41,9 +41,8 @@ class Service:
 
     def metric(self, name: str) -> float:
         """The value of a metric without labels."""
-        text = httpx.get(f"{self.url}/metrics", timeout=60).text
-        found = sample_value(text, name)
-        assert found is not None, text
+        found = scrape(self.port, name)
+        assert found is not None
         return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
