@@ -17,7 +17,7 @@ from support.checkout import ROOT
 from tidegate.cli import app
 from tidegate.collector import run
 from tidegate.events.event import make_event
-from tidegate.os_errors import naming_path, os_error_message, port_error_message
+from tidegate.os_errors import os_error_message, port_error_message
 from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.settings import Settings
 from tidegate.store import open_store
@@ -151,12 +151,6 @@ def test_the_message_of_an_os_error_names_its_path(
     number: int, filename: str | None, says: str
 ) -> None:
     assert os_error_message(OSError(number, os.strerror(number), filename)).startswith(says)
-
-
-def test_an_os_error_without_a_path_gets_the_path_of_the_block() -> None:
-    with pytest.raises(OSError, match="/data/x") as found, naming_path(Path("/data/x")):
-        raise OSError(errno.ENOSPC, "No space left on device")
-    assert os_error_message(found.value) == "/data/x: no space left on the disk: free some space"
 
 
 def test_the_message_about_a_taken_port_says_how_to_free_it() -> None:

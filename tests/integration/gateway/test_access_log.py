@@ -20,7 +20,6 @@ from support.processes.gateway_process import TRACE_ID, Behind, StartGateway, se
 from tidegate.events.event import Origin, make_event
 from tidegate.settings import Settings
 from tidegate.stack.gateway import access_log
-from tidegate.stack.gateway.haproxy import release
 from tidegate.stack.processes.process import PIPE_BYTES
 
 pytestmark = pytest.mark.integration
@@ -111,12 +110,7 @@ async def test_an_access_event_covers_the_request_from_arrival_to_response(
     assert b"secret" not in gateway.output.read_bytes()
 
 
-UNSEEN = pytest.mark.skipif(
-    release() < (2, 8), reason="HAProxy 2.6 does not see that a client has left"
-)
-
-
-@pytest.mark.parametrize("cut_by", ["replica", pytest.param("client", marks=UNSEEN)])
+@pytest.mark.parametrize("cut_by", ["replica", "client"])
 async def test_a_response_that_does_not_end_is_no_success(
     cut_by: str, start_gateway: StartGateway
 ) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from support.doubles.tcp_server import speaking
 from support.processes.gateway_process import StartGateway
-from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
 
@@ -64,7 +63,6 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes = b"{}") ->
 @pytest.mark.parametrize(
     ("path", "body"), [("/orders", b"{}"), ("/predict", bytes(200_000))], ids=["unsafe", "large"]
 )
-@pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 closes the client's connection")
 async def test_a_request_whose_kept_connection_the_replica_closes_gets_a_502_and_an_event(
     path: str,
     body: bytes,

@@ -20,7 +20,6 @@ from support.processes.gateway_process import (
     post,
     send,
 )
-from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
 
@@ -160,7 +159,6 @@ async def test_a_refusal_is_an_error_in_json(
     assert line["http"]["response"]["status_code"] == status
 
 
-@pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 does not see that a client has left")
 async def test_a_client_that_closes_its_side_before_the_response_is_told_so(
     gateway: Gateway,
 ) -> None:

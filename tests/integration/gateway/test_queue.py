@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 
 from support.processes.gateway_process import Behind, post
-from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
 
@@ -60,9 +59,6 @@ async def test_a_client_cannot_forge_the_arrival_stamp_or_its_address(
     assert headers.getall("X-Forwarded-For") == ["127.0.0.1"]
 
 
-@pytest.mark.skipif(
-    release() < (2, 8), reason="HAProxy 2.6 does not notice that a waiting client has left"
-)
 async def test_a_request_whose_client_leaves_the_queue_is_not_served(behind: Behind) -> None:
     gateway, (replica,) = await behind({"blocked": True}, slots=1)
     working = asyncio.create_task(post(gateway))

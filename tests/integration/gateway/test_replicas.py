@@ -20,7 +20,6 @@ from support.processes.gateway_process import (
     StartReplica,
     post,
 )
-from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
 IDLE_SECONDS = 60  # HAProxy closes an idle client connection after this
@@ -162,7 +161,6 @@ async def test_a_body_too_large_to_hold_is_passed_on_and_repeated_only_if_no_rep
     assert sorted(statuses) == [200, 502]
 
 
-@pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 repeats it five times")
 @pytest.mark.parametrize("replicas", [1, 3])
 async def test_a_request_that_crashes_replicas_reaches_at_most_two(
     replicas: int,

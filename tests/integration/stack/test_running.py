@@ -75,9 +75,9 @@ def test_doctor_passes_while_the_stack_runs(running: Stack) -> None:
 def test_verify_passes_for_every_component(running: Stack) -> None:
     done = running.tidegate("verify")
     assert done.returncode == 0, done.stdout
-    for text in ("spans", "autoscaler decisions", "targets", "rules", "flights-1"):
+    for text in ("spans", "autoscaler decisions", "targets", "rules"):
         assert text in done.stdout
-    assert re.search(r"All \d+ checks passed \(5 skipped\)\.", done.stdout)
+    assert re.search(r"All \d+ checks passed \(6 skipped\)\.", done.stdout)
 
 
 def test_verify_names_the_component_that_does_not_answer(running: Stack) -> None:

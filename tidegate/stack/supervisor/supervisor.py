@@ -39,7 +39,6 @@ from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_me
 from tidegate.stack.replicas.served_versions import ServedVersions
 from tidegate.stack.rollout.rollout_controller import RolloutController
 from tidegate.stack.supervisor import prometheus_monitor
-from tidegate.stack.supervisor.external_elasticsearch import ElasticsearchMonitor
 from tidegate.stack.supervisor.processors import ProcessorMonitor
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
@@ -57,7 +56,7 @@ from tidegate.stack.supervisor.status import (
     stack_state,
 )
 from tidegate.store.embedded.repair import problem as store_damage
-from tidegate.store.kinds import store_folder, store_server
+from tidegate.store.kinds import store_folder
 
 NODE: Final = "stack"
 TRUNCATE_SECONDS: Final = 5.0
@@ -108,7 +107,6 @@ class Supervisor:
         self._state: StackState = "starting"
         self._components: dict[str, ProcessSupervisor] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._elasticsearch: ElasticsearchMonitor | None = None
         self._prometheus: PrometheusMonitor | None = None
         self._processors = ProcessorMonitor(event_log)
         self._fetch = fetch
@@ -163,9 +161,6 @@ class Supervisor:
             if output != self._layout.output("supervisor"):
                 truncate_output(output, 0)  # so that after a failure it contains only this start
         self.event_log.record("start", f"starting in {self._layout.data}", component=NODE)
-        if server := store_server(self.settings):
-            self._elasticsearch = ElasticsearchMonitor(server, self.event_log)
-            self._background("elasticsearch", self._elasticsearch.run)
         self._background("outputs", self._truncate_outputs)
         self._background("processors", self._processors.run)
         if self._slots:
@@ -240,8 +235,6 @@ class Supervisor:
             else program_status(process)
             for name, process in self._components.items()
         ]
-        if self._elasticsearch:
-            components.append(self._elasticsearch.status())
         replicas = [
             program_status(process, self._served_versions.of(process))
             for _, process in sorted(self._pool.processes.items())

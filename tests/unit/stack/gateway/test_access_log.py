@@ -123,6 +123,8 @@ def test_level_and_outcome_follow_the_status(status: int, found: tuple[str, str]
     assert (event["log"]["level"], event["event"]["outcome"]) == found
     # An invalid trace of a replica leaves that of the client.
     assert event["trace"] == {"id": "a" * 32}
+    both = line(sent=TRACE, recorded=TRACE.replace("a", "c"))
+    assert json.loads(access_event(both, CONSTANT) or b"")["trace"] == {"id": "c" * 32}
 
 
 def test_a_request_without_an_answer_has_no_status_and_no_time_in_the_queue() -> None:

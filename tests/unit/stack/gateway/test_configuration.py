@@ -149,27 +149,6 @@ def test_in_compose_the_replicas_are_resolved_by_dns(tmp_path: Path) -> None:
     assert "server-state-file" not in text
 
 
-@pytest.mark.parametrize(
-    ("host", "addresses", "server", "size"),
-    [
-        # 75 records of 16 bytes, or 42 of 28, are 1,200 bytes.
-        ("0.0.0.0", 75, "10.0.0.10:53", 8192),
-        ("0.0.0.0", 76, "tcp@10.0.0.10:53", 65535),
-        ("::", 42, "10.0.0.10:53", 8192),
-        ("::", 43, "tcp@10.0.0.10:53", 65535),
-        ("::", 500, "tcp@10.0.0.10:53", 65535),
-    ],
-)
-def test_a_name_with_many_addresses_is_resolved_by_tcp(
-    host: str, addresses: int, server: str, size: int, tmp_path: Path
-) -> None:
-    name = "shop-replicas.models.svc.cluster.local:8000"
-    servers = ["10.0.0.10:53"]
-    text = with_dns(tmp_path, name, host, dns_servers=servers, max_replicas=addresses)
-    assert f'nameserver dns1 "{server}"\n' in text
-    assert f"accepted_payload_size {size}\n" in text
-
-
 def test_with_ipv6_the_gateway_listens_there_and_prefers_such_addresses(tmp_path: Path) -> None:
     text = with_dns(tmp_path, host="::")
     for line in ('bind "[::]:8000"', 'bind "[::]:8405"', "resolve-prefer ipv6"):

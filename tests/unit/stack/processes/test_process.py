@@ -106,19 +106,14 @@ asyncio.run(main())
         process.wait()
 
 
-async def test_the_child_leads_its_own_session(tmp_path: Path, python: Python) -> None:
+async def test_a_stop_signal_ends_the_child_which_leads_its_own_session(
+    tmp_path: Path, python: Python
+) -> None:
     child = Child.start(python("import time; time.sleep(60)"), tmp_path / "out.log")
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
-    child.kill()
-    assert await child.wait() == -signal.SIGKILL
-
-
-async def test_a_stop_signal_ends_the_child(tmp_path: Path, python: Python) -> None:
-    child = Child.start(python("import time; time.sleep(60)"), tmp_path / "out.log")
     assert await child.stop(signal.SIGTERM, 20)
     assert await child.wait() == -signal.SIGTERM
-    child.send(signal.SIGTERM)  # after the exit nothing happens
-    child.kill()
+    child.kill()  # after the exit nothing happens
 
 
 async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path, python: Python) -> None:

@@ -208,6 +208,17 @@ async def test_a_deleted_slots_file_is_written_again(
     assert fake.file.read() == (4, "")
 
 
+async def test_the_last_request_is_met_as_soon_as_the_gateway_is_back(
+    fake: FakeStack, controller: SlotsController
+) -> None:
+    fake.away = True
+    for slots in (4, 1, 8, 3):
+        controller.resize(slots)
+        await asyncio.sleep(0.01)
+    fake.away = False
+    await eventually_async(lambda: fake.agrees(3))
+
+
 EVENTS = st.one_of(
     st.tuples(st.just("ask"), st.integers(1, 8)),
     st.tuples(st.sampled_from(["start", "die", "slow", "quick"]), st.integers(1, 3)),

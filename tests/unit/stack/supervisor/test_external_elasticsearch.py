@@ -1,4 +1,4 @@
-"""The monitor of an external Elasticsearch."""
+"""The probe of an external Elasticsearch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from aiohttp import web
 
 from support.doubles.aiohttp_server import Handler, answering
 from support.ports import free_port
-from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Elasticsearch
-from tidegate.stack.supervisor.external_elasticsearch import (
-    ElasticsearchMonitor,
-    elasticsearch_problem,
-)
+from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_problem
 
 PORT = free_port()
 # Not in the ids of tests, which must be the same in each worker.
@@ -75,17 +71,3 @@ async def test_an_unreachable_server_or_file_is_reported(
     settings: Elasticsearch, text: str
 ) -> None:
     assert text.replace("URL", URL) in await elasticsearch_problem(settings)
-
-
-async def test_each_change_of_state_is_logged_once(event_log: EventLog) -> None:
-    monitor = ElasticsearchMonitor(Elasticsearch(url=URL), event_log)
-    assert monitor.status().state == "ready"
-    await monitor.check()
-    await monitor.check()
-    status = monitor.status()
-    assert (status.state, status.ready_at) == ("failed", None)
-    assert "cannot be reached" in status.problem
-    async with answering(with_status(200), PORT):
-        await monitor.check()
-    assert (monitor.status().state, monitor.status().problem) == ("ready", "")
-    assert [entry.action for entry in event_log.recent] == ["silent", "ready"]
