@@ -9,11 +9,12 @@ from typing import Any
 
 import joblib
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from sklearn.base import is_classifier
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.datasets import make_regression
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import load_wine, make_regression
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -25,12 +26,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeClassifier
 
 from support.samples.onnx_graphs import values_of
 from tidegate.monitoring.counting.reference import load_reference
-from tidegate.service.model.artefact import REFERENCE, ArtefactError
+from tidegate.service.model.artefact import REFERENCE, SAMPLES, ArtefactError
+from tidegate.service.model.features import Schema
 
 ROWS, VALUES = make_regression(200, 4, noise=5, random_state=0)
 COUNTS = np.abs(VALUES) / 50
@@ -87,6 +90,73 @@ def test_rows_give_the_quality_by_the_column_that_the_schema_names(imported: Any
     assert reference.residuals.samples == 200
 
 
+def test_names_classes_and_samples_are_those_of_a_table(imported: Any) -> None:
+    data = load_wine(as_frame=True)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    model.fit(data.data, data.target_names[data.target])
+    found = imported("wine.joblib", model)
+    assert (found.manifest.name, found.manifest.features[0].name) == ("wine", "alcohol")
+    assert found.manifest.classes == ("class_0", "class_1", "class_2")
+    rows = data.data[::20].astype(np.float32)
+    np.testing.assert_allclose(values_of(found, rows), model.predict_proba(rows), rtol=0, atol=1e-4)
+    schema = Schema(found.manifest.features)
+    lines = (found.path / SAMPLES).read_bytes().splitlines()
+    matrix = schema.encode([orjson.loads(line) for line in lines])
+    assert matrix.shape == (500, 13)
+    # Synthetic rows are around the scaler's means; alcohol is 11 to 15 in the data.
+    assert 12.5 < matrix[:, 0].mean() < 13.5
+    example = {feature.name: feature.example for feature in found.manifest.features}
+    assert schema.encode([example]).shape == (1, 13)
+
+
+def test_strings_of_a_table_become_categories_and_its_rows_a_reference(imported: Any) -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "city": random.choice(["Lima", "Oslo", "Rome"], 300),
+            "size": random.normal(50, 10, 300),
+            "rooms": random.integers(1, 6, 300),
+        }
+    )
+    price = np.where((table["size"] > 50) ^ (table["city"] == "Oslo"), "dear", "cheap")
+    encode = ColumnTransformer(
+        [
+            ("texts", OneHotEncoder(handle_unknown="ignore"), ["city"]),
+            ("numbers", StandardScaler(), ["size", "rooms"]),
+        ]
+    )
+    model = make_pipeline(encode, LogisticRegression()).fit(table, price)
+    found = imported("houses.joblib", model, rows=table.assign(price=1).to_csv(index=False))
+    city, _, rooms = found.manifest.features
+    assert found.manifest.input == "columns"
+    assert (city.kind, city.categories) == ("category", ("Lima", "Oslo", "Rome"))
+    assert rooms.observed == (1.0, 5.0)
+    assert found.manifest.parity["real_rows"]
+    matrix = Schema(found.manifest.features).encode(table.head(20).to_dict("records"))
+    expected = model.predict_proba(table.head(20))
+    np.testing.assert_allclose(values_of(found, matrix), expected, rtol=0, atol=1e-5)
+    reference = load_reference(found.path / REFERENCE)
+    assert [sum(feature.counts) for feature in reference.features] == [300] * 3
+
+
+def test_synthetic_rows_of_a_tree_are_around_its_thresholds(imported: Any) -> None:
+    data = load_wine()
+    found = imported("tree.joblib", DecisionTreeClassifier().fit(data.data, data.target))
+    lines = (found.path / SAMPLES).read_bytes().splitlines()
+    proline = [orjson.loads(line)["f12"] for line in lines]
+    assert 300 < min(proline) < max(proline) < 1500
+
+
+def test_a_model_of_another_scikit_learn_is_refused_with_a_remedy(
+    imported: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("sklearn.base.__version__", "1.5.0")
+        joblib.dump(DecisionTreeClassifier().fit([[0], [1]], [0, 1]), tmp_path / "saved")
+    with pytest.raises(ArtefactError, match=r"saved by scikit-learn 1\.5\.0, here is"):
+        imported("old.joblib", (tmp_path / "saved").read_bytes())
+
+
 def test_a_model_that_imputes_accepts_missing_values(imported: Any) -> None:
     holes = ROWS.copy()
     holes[::7, 1] = np.nan
@@ -122,6 +192,7 @@ def test_the_schema_forbids_missing_values(imported: Any) -> None:
             "`task` is classification; the model's is regression",
         ),
         (Perceptron(), "", "wrapped in CalibratedClassifierCV"),
+        (DecisionTreeClassifier().fit([[1], [2]], [0, 0]), "", "was fitted on rows of one class"),
         (Ridge(), 'classes = ["low", "high"]\n', "`classes` has 2 names; the model has 0 classes"),
     ],
 )
