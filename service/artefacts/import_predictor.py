@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from platform import python_version
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tidegate.monitoring.counting.reference import BadReferenceError, load_reference
 from tidegate.os_errors import os_error_message
@@ -88,28 +88,25 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
     }
 
 
+class _Feature(FeatureSchema):
+    example: float | int | str | None = None
+
+
+class _Declared(BaseModel):
+    features: list[_Feature]
+
+
 def _features(predictor: Any, target: str) -> tuple[Feature, ...]:
-    declared = getattr(predictor, "features", ())
-    if not isinstance(declared, list | tuple) or not all(isinstance(f, Mapping) for f in declared):
-        raise ArtefactError(
-            f"model.path: `features` of {target} should be a list of dicts, such as "
-            '[{"name": "distance", "minimum": 0}]'
-        )
     found = []
-    for number, fields in enumerate(declared):
-        where = f"model.path: features[{number}] of {target}"
-        described = dict(fields)
-        example = {"example": described.pop("example")} if "example" in fields else {}
-        try:
-            schema = FeatureSchema.model_validate(described)
-            feature = Feature.model_validate({"name": schema.name, **schema.changes(), **example})
-        except ValidationError as error:
-            raise ArtefactError(f"{where}: {first_fault(error)}") from error
+    for declared in _Declared(features=getattr(predictor, "features", ())).features:
+        feature = Feature(name=declared.name, **declared.changes())
         if feature.kind == "category" and not feature.categories:
-            raise ArtefactError(f"{where}: the kind category needs `categories`")
-        found.append(
-            feature if example else feature.model_copy(update={"example": _value(feature)})
-        )
+            raise ArtefactError(
+                f"model.path: feature {feature.name} of {target}: the kind category needs `categories`"
+            )
+        if feature.example is None:
+            feature = feature.model_copy(update={"example": _value(feature)})
+        found.append(feature)
     return tuple(found)
 
 

@@ -109,13 +109,9 @@ def output_specs(model: Any, outputs: Sequence[Any], rows: int) -> tuple[TensorS
     found: list[TensorSpec] = []
     for value, output in zip(model.graph.output, outputs, strict=True):
         if not isinstance(output, np.ndarray) or not output.ndim or len(output) != rows:
-            shape = (
-                f"the shape {list(np.shape(output))}"
-                if isinstance(output, np.ndarray)
-                else "no shape"
-            )
+            shape = list(np.shape(output)) if isinstance(output, np.ndarray) else "of no tensor"
             raise ArtefactError(
-                f"the output {value.name} has {shape} for {rows} rows; its first axis should be the rows"
+                f"the output {value.name} has the shape {shape} for {rows} rows, not first the rows"
             )
         kind = value.type.tensor_type.elem_type
         declared = [axis.dim_value or DYNAMIC for axis in value.type.tensor_type.shape.dim]
@@ -129,20 +125,11 @@ def output_specs(model: Any, outputs: Sequence[Any], rows: int) -> tuple[TensorS
 
 
 def _spec(value: Any) -> TensorSpec:
-    if value.type.WhichOneof("value") != "tensor_type":
-        raise ArtefactError(
-            f"the input {value.name} is a "
-            f"{value.type.WhichOneof('value').removesuffix('_type')}, not a tensor: export it with tensors"
-        )
-    tensor = value.type.tensor_type
-    if not tensor.HasField("shape"):
-        raise ArtefactError(
-            f"the input {value.name} has no shape: export it with the number of its axes, the rows first"
-        )
+    tensor = value.type.tensor_type  # empty for a sequence
     shape = [axis.dim_value if axis.dim_value > 0 else DYNAMIC for axis in tensor.shape.dim]
     if not shape:
         raise ArtefactError(
-            f"the input {value.name} is a single value without an axis for the rows: export it as a constant"
+            f"the input {value.name} is no tensor with a known number of axes, the rows first: export one"
         )
     datatype = _datatype(value.name, tensor.elem_type)
     if shape[0] not in {DYNAMIC, 1}:

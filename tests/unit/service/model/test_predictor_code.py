@@ -83,8 +83,11 @@ DECLARED = {
     "classes": ("task = 'classification'", "needs `classes`: set it to a list of at least two"),
     "one class": ("task, classes = 'classification', ['a']", "list of at least two labels"),
     "name": ("name = 'a b'", "`name`: "),
-    "features": ("features = ['x']", "`features` of .* should be a list of dicts"),
-    "feature": ("features = [{'name': 'x', 'minimun': 0}]", r"features\[0\] of .*`minimun`"),
+    "features": ("features = ['x']", "`features.0`: Input should be a valid dict"),
+    "feature": (
+        "features = [{'name': 'x', 'minimun': 0}]",
+        "unknown key `features.0.minimun`; expected name, kind",
+    ),
     "category": ("features = [{'name': 'x', 'kind': 'category'}]", "needs `categories`"),
     "reference": ("reference = 'r.json'", "`reference`: there is no file .*r.json"),
 }

@@ -249,10 +249,10 @@ FIXED = make_model(
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (SEQUENCE, "the input x is a sequence, not a tensor"),
+        (SEQUENCE, "the input x is no tensor with"),
         (FIXED, "the first axis of the input x has the fixed size 8; it is the rows"),
-        (one_node("Relu", []), "the input x is a single value without an axis for the rows"),
-        (one_node("Relu", None), "the input x has no shape"),
+        (one_node("Relu", []), "the input x is no tensor with"),
+        (one_node("Relu", None), "the input x is no tensor with"),
         (one_node("Identity", [None, 10**10]), "x has 10,000,000,000 values; at most"),
         (one_node("Identity", [None, 10**5, 10**5]), "x has 10,000,000,000 values; at most"),
         (one_node("Identity", [1, 10**10, 1]), "x has 10,000,000,000 values; at most"),
@@ -265,7 +265,7 @@ FIXED = make_model(
         (linear(ir_version=99), r"ONNX Runtime .* cannot run it: Unsupported model IR version: 99"),
         (
             one_node("ReduceMean", ["rows", 4], keepdims=0),
-            "the output y has the shape .* for 2 rows; its first axis should be the rows",
+            "the output y has the shape .* for 2 rows, not first the rows",
         ),
     ],
 )
