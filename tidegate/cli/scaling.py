@@ -127,7 +127,6 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     ] = None,
 ) -> None:
     """Compare scaling policies in a simulation of a trace."""
-    from tidegate.lab.simulator.command import Comparison
     from tidegate.lab.simulator.command import simulate as run
     from tidegate.lab.simulator.comparison import TraceSpec
     from tidegate.lab.simulator.system import System
@@ -147,7 +146,7 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     }
     given = tuple((name, value) for name, value in options.items() if value is not None)
     traces = [TraceSpec(name, peak, exact, operating_point, given) for name in trace]
-    raise typer.Exit(run(Comparison(policy, traces, System(), seeds), as_json=as_json, plot=plot))
+    raise typer.Exit(run(policy, traces, System(), seeds, as_json=as_json, plot=plot))
 
 
 @commands.command(

@@ -62,24 +62,15 @@ def make_override(
         ValueError: one is invalid.
         OverflowError: the duration is too long for a date.
     """
-    override = Override(time.time() + _seconds(length), minimum, maximum)
-    _check(settings, override)
-    return override
-
-
-def _seconds(length: str) -> float:
     seconds = time_ranges.age(length).total_seconds()
     if not 0 < seconds <= MAX_OVERRIDE_SECONDS:
         raise ValueError(f"--for {length}: must be from 1s to 7d")
-    return seconds
-
-
-def _check(settings: Settings, override: Override) -> None:
     own = bounds(settings)
-    for name, number in (("--min", override.min), ("--max", override.max)):
+    for name, number in (("--min", minimum), ("--max", maximum)):
         if number is not None and own.clamp(number) != number:
             raise ValueError(
                 f"{name} {number}: replicas.min and replicas.max allow {own.min} to {own.max}"
             )
-    if override.min is not None and override.max is not None and override.min > override.max:
-        raise ValueError(f"--min ({override.min}) must not be greater than --max ({override.max})")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise ValueError(f"--min ({minimum}) must not be greater than --max ({maximum})")
+    return Override(time.time() + seconds, minimum, maximum)

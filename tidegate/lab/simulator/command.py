@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,6 @@ BAD_USE = 2
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What to compare."""
-
-    policies: Sequence[str]
-    traces: Sequence[TraceSpec]
-    system: System
-    seeds: int
-
-
 def plot_problem(plot: Path | None) -> str:
     """Why plots cannot be written to this file, by its suffix; empty if they can, or are not wanted."""
     if plot is None or plot.suffix.lower() in PLOT_SUFFIXES:
@@ -41,8 +31,16 @@ def plot_problem(plot: Path | None) -> str:
     return f"--plot {plot}: unknown format; expected one of {', '.join(PLOT_SUFFIXES)}"
 
 
-def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int:
-    """Run the comparison and print it.
+def simulate(
+    policies: Sequence[str],
+    traces: Sequence[TraceSpec],
+    system: System,
+    seeds: int,
+    *,
+    as_json: bool,
+    plot: Path | None,
+) -> int:
+    """Compare policies on traces, and print it.
 
     The plots show the first trace and seed over time, and the cost of each policy on each trace.
 
@@ -56,21 +54,18 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
         sys.stderr.write(f"simulate: {problem}\n")
         return BAD_USE
     try:
-        results = compare_policies(
-            comparison.policies,
-            comparison.traces,
-            comparison.system,
-            range(comparison.seeds),
-        )
+        results = compare_policies(policies, traces, system, range(seeds))
         if plot:
-            _plot(plot, comparison, results)
+            runs = {policy: run_one(policy, traces[0], system, 0) for policy in policies}
+            title = f"{results[0].trace}: one of {seeds} runs over time, then the means of all"
+            _plot(plot, title, runs, results, traces[0].system(system))
     except ValueError as error:
         sys.stderr.write(f"simulate: {error}\n")
         return BAD_USE
     if as_json:
         sys.stdout.write(json.dumps([as_object(result) for result in results], indent=2) + "\n")
     else:
-        Console().print(as_table(results, comparison))
+        Console().print(as_table(results, {spec.system(system) for spec in traces}, seeds))
     return 0
 
 
@@ -79,17 +74,16 @@ def as_object(result: PolicyResult) -> dict[str, Any]:
     return {"policy": result.policy, "trace": result.trace, **asdict(result.score)}
 
 
-def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
+def as_table(results: Sequence[PolicyResult], systems: set[System], seeds: int) -> Table:
     """The results as a table, one line per policy and trace."""
-    systems = {spec.system(comparison.system) for spec in comparison.traces}
     system = next(iter(systems))
     table = Table(
         title=(
-            f"{comparison.seeds} seeds; {system.slots} slots per replica, {system.service_seconds:g} s"
+            f"{seeds} seeds; {system.slots} slots per replica, {system.service_seconds:g} s"
             f" per request, p{100 * system.slo_quantile:g} ≤ {system.slo_seconds:g} s"
             f"{' to the first byte' if system.until == 'first_byte' else ''}"
             if len(systems) == 1
-            else f"{comparison.seeds} seeds; each trace with the service of its family"
+            else f"{seeds} seeds; each trace with the service of its family"
         )
     )
     for name in ("trace", "policy"):
@@ -113,13 +107,7 @@ def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
     return table
 
 
-def _plot(path: Path, comparison: Comparison, results: Sequence[PolicyResult]) -> None:
+def _plot(path: Path, *page: Any) -> None:
     from tidegate.lab.simulator.plots import write_page  # noqa: PLC0415 - slow to load
 
-    first = comparison.traces[0]
-    runs = {
-        expression: run_one(expression, first, comparison.system, 0)
-        for expression in comparison.policies
-    }
-    title = f"{results[0].trace}: one of {comparison.seeds} runs over time, then the means of all"
-    write_page(path, title, runs, results, first.system(comparison.system))
+    write_page(path, *page)

@@ -74,10 +74,3 @@ def test_ray_serve_gives_the_hand_derived_number(case: Case) -> None:
     state = {"samples": case.before, "count": case.count}
     decision = ray_serve(RayServeParameters(**own))(state, seen, NOW)
     assert (decision.desired, decision.state["count"]) == (case.desired, case.count_after)
-
-
-def test_it_starts_from_an_empty_state() -> None:
-    seen = Signals(None, None, 9.0, 4, 2, 2, 2, None, 1.0)
-    decision = ray_serve(RayServeParameters(1, 30))({}, seen, NOW)
-    assert (decision.desired, decision.reason) == (2, "hold")
-    assert decision.state == {"samples": [[NOW, 9.0]], "count": 1}

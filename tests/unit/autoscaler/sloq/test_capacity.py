@@ -39,22 +39,6 @@ def test_the_rate_at_which_requests_leave_is_the_capacity(
     assert words in seen.explanation
 
 
-def test_time_spent_outside_of_the_slots_adds_replicas_while_the_model_sees_no_work() -> None:
-    loop = SloqLoop(replace(PARAMETERS, min=2, max=6), desired=2, ready=2, running=2)
-    # 0.13 slots of work; but two replicas complete 40 of 84 requests a second.
-    busy = {"arrival_rate": 84.0, "arrival_rate_60s": 84.0, "service_seconds": 0.0015}
-    busy |= {"service_seconds_p95": 0.003, "completed_rate": 40.0}
-    loop.ticks(6, **{**busy, "in_system": 1.0})
-    decisions = [
-        loop.tick(**busy, queued=40.0 * n, in_system=40.0 * n + 2, latency_seconds=float(n))
-        for n in range(1, 6)
-    ]
-    assert decisions[-1].desired == 6
-    # 2 · 4 slots complete 40 a second, each in 0.2 s instead of 0.0015.
-    assert decisions[-1].inputs["occupancy"] == pytest.approx(0.2 / 0.0015, rel=0.2)
-    assert "time is spent outside the slots" in decisions[-1].explanation
-
-
 @pytest.mark.parametrize(
     "changed", [{"queued": 2.0}, {"completed_rate": None}, {"running": 5}], ids=str
 )

@@ -180,27 +180,6 @@ def test_a_job_that_starts_from_idle_is_sized_by_the_time_in_a_slot_of_before() 
     assert decide({}, replace(idle, daily_rates=rates), 15.0).desired == 1
 
 
-WITHOUT_RISE = st.sampled_from(
-    [(), [[10, 10], *[RISE] * 2], [[10, 10], *[NONE] * 7], [[10], *[RISE] * 7]]
-)
-BAD = st.lists(st.lists(st.sampled_from([math.nan, math.inf, -1.0, 1e10]), max_size=9), max_size=9)
-
-
-# Each example is tried on all policies: to draw it costs more than their decisions.
-@given(seen=ANY_SIGNALS | VALID_SIGNALS, rates=WITHOUT_RISE | BAD, now=st.floats(0, 1e6))
-@settings(max_examples=examples(60))
-def test_without_a_proven_rise_it_decides_as_the_policy_alone(
-    seen: Signals, rates: Any, now: float
-) -> None:
-    for name in POLICIES:
-        alone = build_policy(name, CONTEXT).policy({}, seen, now)
-        found = prepared(name)({}, replace(seen, daily_rates=rates), now)
-        assert (found.desired, found.slots, found.reason, found.explanation) == (
-            *(alone.desired, alone.slots, alone.reason, alone.explanation),
-        ), name
-        assert found.state["inner"] == alone.state, name
-
-
 @given(
     history=st.lists(ANY_SIGNALS | VALID_SIGNALS, min_size=1, max_size=5),
     rates=ANY_RATES | RATES | st.just(with_rises()),

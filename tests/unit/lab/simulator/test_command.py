@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.autoscaler.types import Bounds
-from tidegate.lab.simulator.command import Comparison, simulate
+from tidegate.lab.simulator.command import simulate
 from tidegate.lab.simulator.comparison import TraceSpec, compare_policies, run_one
 from tidegate.lab.simulator.score import score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
@@ -29,15 +29,11 @@ def short(tmp_path: Path) -> str:
     return str(path)
 
 
-def compare(policies: list[str], trace: str, *, seeds: int = 1) -> Comparison:
-    return Comparison(policies, [TraceSpec(trace)], SYSTEM, seeds)
-
-
 def test_json_is_a_list_with_the_means_of_each_policy(
     short: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policies = ["sloq", "hpa:inflight=0.7"]
-    assert simulate(compare(policies, short, seeds=2), as_json=True, plot=None) == 0
+    assert simulate(policies, [TraceSpec(short)], SYSTEM, 2, as_json=True, plot=None) == 0
     found = json.loads(capsys.readouterr().out)
     assert [list(one) for one in found] == [KEYS, KEYS]
     assert [(one["policy"], one["trace"]) for one in found] == [(p, "short") for p in policies]
@@ -52,7 +48,8 @@ def test_several_processes_give_the_same_results_as_one(short: str) -> None:
 
 
 def test_the_table_is_written(short: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulate(compare(["sloq", "ray-serve"], short), as_json=False, plot=None) == 0
+    traces = [TraceSpec(short)]
+    assert simulate(["sloq", "ray-serve"], traces, SYSTEM, 1, as_json=False, plot=None) == 0
     assert "ray-serve" in capsys.readouterr().out
 
 

@@ -66,11 +66,6 @@ def test_rates_fall_to_zero_after_the_last_request() -> None:
     assert (gone.service_seconds, gone.service_seconds_p95, gone.latency_seconds) == (None,) * 3
 
 
-def test_before_the_first_request_means_are_missing() -> None:
-    seen = read(0.5)
-    assert (seen.arrival_rate, seen.service_seconds, seen.in_system) == (0.0, None, 0.0)
-
-
 def test_the_busiest_replica_assumes_an_evenly_spreading_gateway() -> None:
     # Ten are worked on; three replicas have four of them at least, and the third of four that left too.
     assert read(61.0).busiest == 4.0

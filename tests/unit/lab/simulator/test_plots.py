@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tidegate.autoscaler.types import Bounds
-from tidegate.lab.simulator.command import Comparison, simulate
+from tidegate.lab.simulator.command import simulate
 from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec
 from tidegate.lab.simulator.plots import ALL_TRACES, DECISION_MARKS, pareto
 from tidegate.lab.simulator.score import Score
@@ -45,8 +45,8 @@ def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path
         file.write_text("minute,requests\n" + "".join(f"{n},{300 + 900 * n}\n" for n in range(4)))
         traces.append(TraceSpec(str(file)))
     plots = tmp_path / "page.svg"
-    comparison = Comparison(["sloq", "max(sloq,step)"], traces, SYSTEM, 1)
-    assert simulate(comparison, as_json=True, plot=plots) == 0
+    policies = ["sloq", "max(sloq,step)"]
+    assert simulate(policies, traces, SYSTEM, 1, as_json=True, plot=plots) == 0
     # matplotlib writes each text beside its outlines as a comment.
     texts = re.findall(r"<!-- (.*?) -->", plots.read_text(encoding="utf-8"))
     assert {"calm", "$x_{$", ALL_TRACES} <= set(texts)

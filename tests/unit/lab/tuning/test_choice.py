@@ -62,16 +62,6 @@ def test_the_line_has_what_no_other_policy_beats() -> None:
     assert found.totals["bad"].price == 170
 
 
-def test_what_is_best_on_every_part_is_chosen() -> None:
-    found = choose(
-        {DEFAULT: [part(10, 100)] * 3, "better": [part(10, 80)] * 3},
-        worth=20.0,
-    )
-    assert found.held_out == ("better", "better", "better")
-    assert (found.held_out_price, found.default_price) == (840, 900)
-    assert found.best == "better"
-
-
 def test_what_was_good_on_one_part_only_is_no_reason_to_leave_the_default() -> None:
     found = choose(
         {
