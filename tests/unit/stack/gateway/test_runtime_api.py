@@ -28,7 +28,7 @@ def test_an_answer_that_is_not_the_table_is_an_error(answer: str) -> None:
     ("rows", "number"),
     [
         ("model,waiting,1,\nmodel,model1,2,\nmodel,BACKEND,5,\n", 4),  # without the plug
-        ("model,model1,2,\nmodel,BACKEND,5,\nplug,FRONTEND,1,\n", 5),  # a HAProxy without Lua
+        ("model,model1,2,\nmodel,BACKEND,5,\nplug,FRONTEND,1,\n", 5),  # before the plug connects
     ],
 )
 def test_the_requests_are_those_of_the_backend_without_the_plug(rows: str, number: int) -> None:
