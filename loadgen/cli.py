@@ -194,19 +194,6 @@ def list_scenarios() -> None:
     Console().print(table, highlight=False)
 
 
-@app.command(epilog="Example: `tidegate loadgen report runs/latest`")
-def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.")] = Path("runs/latest"),
-) -> None:
-    """Write the plots and the report of a run again."""
-    from tidegate.loadgen.report.page import write_report  # noqa: PLC0415 - matplotlib loads slowly
-    from tidegate.loadgen.report.results import read_run  # noqa: PLC0415
-
-    with _usage_errors():
-        path = write_report(folder, *read_run(folder))
-    typer.echo(path)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; None means the arguments of the process."""
     # A closed pipe (`plan seed --csv | head`) ends the process without an error.

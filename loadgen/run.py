@@ -30,15 +30,16 @@ from tidegate.loadgen.plan.bodies import (
 from tidegate.loadgen.plan.plan import digest, make_plan
 from tidegate.loadgen.plan.request_kinds import RequestKind, Until
 from tidegate.loadgen.plan.scenario import load_schedule
+from tidegate.loadgen.report import replica_signals
 from tidegate.loadgen.report.figures import summarize
 from tidegate.loadgen.report.live_view import LiveView
 from tidegate.loadgen.report.page import write_report
 from tidegate.loadgen.report.replica_signals import Prometheus, PrometheusError, Signals
-from tidegate.loadgen.report.results import write_run
-from tidegate.loadgen.report.runs import new_folder
-from tidegate.loadgen.report.summary import Setup
+from tidegate.loadgen.report.runs import LATEST, SUMMARY, new_folder
+from tidegate.loadgen.report.summary import Setup, Summary
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.report.verdict import exit_code, print_summary
+from tidegate.loadgen.send import record
 from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.sender import JSON, Limits, OpenLoop, RequestForm
 from tidegate.loadgen.send.target import http_url, preflight, request_method, target_url
@@ -145,9 +146,26 @@ def run(options: Options, console: Console) -> int:
         }
     )
     write_run(folder, summary, recording, series)
-    write_report(folder, summary, recording, series)
     print_summary(console, summary, folder)
     return exit_code(summary)
+
+
+def write_run(folder: Path, summary: Summary, recording: Recording, series: Signals) -> None:
+    """Write the files of a run, and let the link `latest` point to its folder."""
+    text = summary.model_dump_json(indent=2) + "\n"
+    (folder / SUMMARY).write_text(text, encoding="utf-8")
+    for name, lines in (
+        ("requests.csv", record.to_csv(recording)),
+        ("signals.csv", replica_signals.to_csv(series)),
+    ):
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+    write_report(folder, summary, recording, series)
+    # Atomic: a concurrent reader finds the old link or the new one.
+    temporary = folder.with_name(f".{LATEST}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.name)
+    temporary.replace(folder.with_name(LATEST))
 
 
 def _bodies(

@@ -15,7 +15,7 @@ import numpy as np
 from bench.engines.bodies import Bodies
 from bench.engines.engine import Running
 from bench.engines.measures import sent_load
-from tidegate.loadgen.report.results import read_run
+from bench.requests_csv import read_requests
 
 DEVICE_SECONDS: Final = 0.1
 REPLICAS: Final = 6
@@ -31,9 +31,8 @@ def seconds_until_kept(running: Running, bodies: Bodies) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sent_load(running, bodies, [(LOW_SECONDS, LOW_RATE), (HIGH_SECONDS, HIGH_RATE)], folder)
-        _, recording, _ = read_run(next(folder.glob("20*")))
-    planned = recording.planned
-    responses = np.where(recording.failed, np.inf, recording.response)
+        sent = read_requests(next(folder.glob("20*")))
+    planned, responses = sent.planned, sent.responses
     kept = float("inf")
     last = LOW_SECONDS + HIGH_SECONDS - WINDOW_SECONDS
     for start in np.arange(last, LOW_SECONDS - 1, -WINDOW_SECONDS):

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from bench.requests_csv import read_requests
 from bench.running.stack import ROWS, own_stack
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
-from tidegate.loadgen.report.results import read_run
+from tidegate.loadgen.report.runs import read_summary
 from tidegate.stack.supervisor.supervisor import Supervisor
 
 SAMPLE_SECONDS: Final = 0.2
@@ -96,20 +96,21 @@ async def measure(
         sampling = asyncio.create_task(_sample(supervisor, seen, startups))
         await _send(supervisor, folder, seed)
         sampling.cancel()
-        summary, recording, _ = read_run(folder / "runs" / "latest")
+        latest = folder / "runs" / "latest"
+        summary, sent = read_summary(latest), read_requests(latest)
         start = summary.started_at.timestamp()
         events = list(_events(folder / "logs"))
     return LiveRun(
         scenario=name,
         policy=policy,
-        arrivals=recording.planned.tolist(),
-        kinds=[REQUEST_KINDS[number] for number in recording.kind],
-        responses=np.where(recording.failed, 60.0, recording.response).tolist(),
+        arrivals=sent.planned.tolist(),
+        kinds=sent.kinds,
+        responses=np.minimum(sent.responses, 60.0).tolist(),
         services=_services(events),
         replicas=[(at - start, count, ready) for at, count, ready in seen],
         decisions=[(at - start, change, age) for at, change, age in _decisions(events)],
         startups=[took for (_, began), took in startups.items() if began > start],
-        failed=int(recording.failed.sum()),
+        failed=int(np.isinf(sent.responses).sum()),
         lag_p99=summary.lag_p99_seconds or 0.0,
         seed=seed,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import urllib.error
@@ -10,10 +9,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, TypeAlias
-
-from tidegate.loadgen.errors import UsageError
 
 Sample: TypeAlias = tuple[float, float]
 """Seconds since the start of the run, and the value."""
@@ -112,22 +108,3 @@ def to_csv(signals: Signals) -> Iterator[str]:
     for name in EXPRESSIONS:
         for at, value in getattr(signals, name):
             yield f"{name},{at:.3f},{value:g}\n"
-
-
-def read_csv(path: Path) -> Signals:
-    """Read a `signals.csv`.
-
-    Raises:
-        UsageError: the file is missing or invalid.
-    """
-    signals = Signals()
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["signal"] in EXPRESSIONS:
-                    getattr(signals, row["signal"]).append(
-                        (float(row["at_s"]), float(row["value"]))
-                    )
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UsageError(f"{path}: invalid signals: {error}") from error
-    return signals

@@ -5,18 +5,14 @@ Nothing is allocated while requests are sent, and other threads can read without
 
 from __future__ import annotations
 
-import csv
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, RequestKind, Until
 
@@ -29,7 +25,6 @@ COLUMNS: Final = (
     *("planned_s", "sent_s", "finished_s", "kind", "rows", "status", "error"),
     *("response_s", "service_s", "lag_s", "trace_id", "first_byte_s"),
 )
-HTTP_ERROR: Final = re.compile(r"HTTP \d+")
 
 
 class Recording:
@@ -175,66 +170,6 @@ def to_csv(recording: Recording) -> Iterator[str]:
     )
     for fields in zip(*columns, strict=True):
         yield ",".join(fields) + "\n"
-
-
-def read_csv(path: Path) -> Recording:
-    """Read a `requests.csv`.
-
-    Raises:
-        UsageError: the file is missing or invalid; the message names the line.
-    """
-    number = 1
-    planned: list[float] = []
-    kinds: list[RequestKind] = []
-    try:
-        # The file is read twice, so that it need not be in memory.
-        for at, row in _lines(path):
-            number = at
-            planned.append(float(row["planned_s"]))
-            kinds.append(_kind(row["kind"]))
-        recording = Recording(planned, kinds)
-        for at, row in _lines(path):
-            number = at
-            _fill(recording, at - 2, row)
-    except (OSError, ValueError, OverflowError, csv.Error) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{path}:{number}: invalid recording: {error}") from error
-    return recording
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = csv.DictReader(file)
-        if tuple(lines.fieldnames or ()) != COLUMNS:
-            raise UsageError(f"{path}:1: not the columns of a requests.csv")
-        for number, row in enumerate(lines, 2):
-            found = sum(row.get(name) is not None for name in COLUMNS)
-            if found < len(COLUMNS):  # written until the disk was full
-                text = f"invalid recording: {found} of {len(COLUMNS)} columns"
-                raise UsageError(f"{path}:{number}: {text}")
-            yield number, row
-
-
-def _fill(recording: Recording, index: int, row: dict[str, str]) -> None:
-    if row["sent_s"]:
-        recording.sent[index] = float(row["sent_s"])
-    if row["first_byte_s"]:
-        recording.first_byte[index] = float(row["first_byte_s"])
-    finished = float(row["finished_s"]) if row["finished_s"] else float("nan")
-    if row["status"]:
-        recording.answer(index, finished, int(row["status"]), row["trace_id"])
-    if row["error"] == INTERRUPTED:
-        recording.interrupt(index)
-    elif row["error"] and not HTTP_ERROR.fullmatch(row["error"]):
-        recording.fail(index, finished, row["error"])
-
-
-def _kind(text: str) -> RequestKind:
-    for kind in REQUEST_KINDS:
-        if kind == text:
-            return kind
-    raise ValueError(f"unknown kind {text!r}")
 
 
 def _decimals(values: Floats) -> Iterator[str]:

@@ -185,7 +185,7 @@ class OpenLoop:
             self._changed.set()
 
     def _now(self) -> float:
-        # Rounded to microseconds, as in the files, so that a report written again is identical.
+        # Rounded to microseconds, as in the files.
         return round(time.monotonic() - self.start, 6)
 
 

@@ -157,14 +157,6 @@ async def test_a_run_writes_figures_plots_and_a_report_which_can_be_written_agai
     assert "planned 120/120  sent 120  answered 120  failed 0" in shown
     assert str(workspace.folder / "runs") in shown
 
-    report = workspace.latest / "report.html"
-    before = report.read_bytes()
-    report.unlink()
-    again = ("-m", "tidegate.loadgen", "report", str(workspace.latest))
-    code, shown = await ended(await started(*again))
-    assert (code, shown.strip()) == (0, str(report))
-    assert report.read_bytes() == before
-
 
 async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
     workspace: Workspace, target: Target

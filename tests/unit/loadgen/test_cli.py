@@ -19,7 +19,7 @@ def invoke(*arguments: str) -> Result:
 
 
 def test_the_help_has_an_example_of_each_command() -> None:
-    for command in ("run", "plan", "report"):
+    for command in ("run", "plan"):
         shown = invoke(command, "--help").output
         assert f"tidegate loadgen {command}" in shown
     assert "Exit codes" in invoke("run", "--help").output
@@ -55,7 +55,6 @@ def test_the_plan_is_printed_as_csv_or_summarized_with_its_digest() -> None:
         (["run", "seed", "--url", "http://example.com"], "is not this machine"),
         (["run", "seed", "--prometheus", "\x1b]0;\x07"], r"\x1b]0;\x07: expected a URL"),
         (["run", "seed", "--rows", "no/rows.ndjson"], "no/rows.ndjson: cannot be read"),
-        (["report", "no/run"], "no/run is not the folder of a run"),
     ],
 )
 def test_a_usage_error_is_one_sentence_and_exit_code_2(arguments: list[str], message: str) -> None:

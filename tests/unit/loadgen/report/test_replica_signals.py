@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from support.samples.load_run import SIGNALS
-from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.report.replica_signals import (
     EXPRESSIONS,
     Prometheus,
     PrometheusError,
     Signals,
-    read_csv,
     to_csv,
 )
 
@@ -64,15 +60,6 @@ def test_without_samples_the_number_of_replicas_is_none() -> None:
     assert Signals().replicas_max is None
 
 
-def test_a_written_file_is_read_back(tmp_path: Path) -> None:
-    path = tmp_path / "signals.csv"
-    path.write_text("".join(to_csv(SIGNALS)))
-    assert read_csv(path) == SIGNALS
-
-
-@pytest.mark.parametrize("text", ["signal,at_s,value\nready,x,1\n", "a,b\n1,2\n"])
-def test_invalid_signals_are_an_error(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "signals.csv"
-    path.write_text(text)
-    with pytest.raises(UsageError, match=r"signals\.csv: invalid signals"):
-        read_csv(path)
+def test_the_file_has_a_line_for_each_sample() -> None:
+    lines = list(to_csv(Signals(ready=[(0.5, 1.0)], queue=[(1.0, 2.5)])))
+    assert lines == ["signal,at_s,value\n", "ready,0.500,1\n", "queue,1.000,2.5\n"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,7 +14,6 @@ from support.samples.load_run import recorded, summary_of
 from tidegate.loadgen.plan.bodies import bodies_as_they_are
 from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.results import read_run, write_run
 from tidegate.loadgen.report.series import run_series
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.send.record import Recording
@@ -50,7 +48,7 @@ def test_the_first_byte_of_a_stream_is_recorded_when_it_arrives() -> None:
 
 @pytest.mark.parametrize(("until", "p95"), [("first-byte", 0.05), ("last-byte", 2.0)])
 def test_thresholds_and_plots_use_the_byte_that_is_asked_for_and_both_are_reported(
-    until: str, p95: float, tmp_path: Path
+    until: str, p95: float
 ) -> None:
     recording = recorded()
     recording.first_byte[:] = recording.planned + 0.05
@@ -59,9 +57,6 @@ def test_thresholds_and_plots_use_the_byte_that_is_asked_for_and_both_are_report
     assert summary.response_p95_seconds == p95
     assert (summary.first_byte_p95_seconds, summary.last_byte_p95_seconds) == (0.05, 2.0)
     assert parse_threshold("p95<500ms").evaluate(summary).passed is (until == "first-byte")
-    folder = tmp_path / "run"
-    folder.mkdir()
-    write_run(folder, summary, recording, Signals())
-    series = run_series(*read_run(folder))
+    series = run_series(summary, recording, Signals())
     assert series.until == until
     assert bool(series.breaches) is (until == "last-byte")
