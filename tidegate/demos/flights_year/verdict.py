@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from rich.table import Table
 
-from tidegate.demos.flights_year.expected_alerts import ExpectedAlert, missing
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.monitoring.report.alerts import FiredAlert
 from tidegate.monitoring.report.counter_increases import Floats
@@ -17,6 +16,10 @@ from tidegate.monitoring.report.findings import Findings
 
 PSI_TOLERANCE: Final = 0.02
 """Relative difference of a PSI between Prometheus and numpy; a PSI below 0.1 is compared relative to 0.1."""
+CERTAIN: Final = 2.0
+"""A PSI above its threshold by this factor stays above it while the window of the rules moves on."""
+ALERT_SECONDS: Final = 60.0
+"""Within this time the alert about such drift fires, also on a busy machine: 15 s of it drift must last."""
 ACCURACY_TOLERANCE: Final = 0.02
 """Expected and realised accuracy may differ by this much where nothing has drifted."""
 
@@ -93,13 +96,22 @@ def period_results(found: Findings, expected: Floats, truth: GroundTruth) -> lis
 def checks(
     results: Sequence[PeriodResult],
     alerts: Sequence[FiredAlert],
-    expected: Sequence[ExpectedAlert],
+    drifted: Collection[str],
     *,
     sent: int,
     stored: int,
     control: str,
 ) -> Iterator[tuple[bool, str]]:
-    """Each check: whether it holds, and a sentence for the terminal."""
+    """Each check: whether it holds, and a sentence for the terminal.
+
+    Args:
+        results: the result of each period.
+        alerts: those that fired.
+        drifted: the features about which an alert must have fired.
+        sent: the number of labels that were sent.
+        stored: the number of labels in the store.
+        control: the name of the period without drift.
+    """
     yield stored == sent, f"{stored:,} labels in the store, {sent:,} sent"
     psi_error = max((result.psi_error for result in results), default=np.inf)
     yield (
@@ -109,7 +121,13 @@ def checks(
     # NaN, the accuracy without a label, is never near.
     same = all(abs(result.realised - result.true) < 1e-9 for result in results)
     yield same, "each period's accuracy equals numpy's on the same rows"
-    yield check_expected_alerts(expected, alerts)
+    fired = {alert.subject for alert in alerts if alert.name == "DriftFeatureCritical"}
+    missing = ", ".join(sorted(set(drifted) - fired))
+    yield (
+        not missing,
+        f"{len(fired)} features have a critical alert of drift"
+        + (f", but these have drifted as far: {missing}" if missing else ""),
+    )
     stable = [result for result in results if result.stable]
     gap = max((abs(result.gap) for result in stable), default=0.0)
     names = ", ".join(result.name for result in stable) or "no period"
@@ -125,20 +143,6 @@ def checks(
             True,
             "in every real month a feature has drifted, so do not trust expected accuracy there",
         )
-
-
-def check_expected_alerts(
-    expected: Sequence[ExpectedAlert], alerts: Iterable[FiredAlert]
-) -> tuple[bool, str]:
-    """Whether every expected alert fired, and a sentence that names those that did not."""
-    absent = missing(expected, alerts)
-    count = len({each.subject for each in expected})
-    if not count:
-        return True, "no alert was expected: no drift was critical for long enough"
-    text = f"{count - len(absent)} of {count} expected alerts fired"
-    if absent:
-        text += f"; missing: {', '.join(str(each) for each in absent)}"
-    return not absent, text
 
 
 def period_table(results: Sequence[PeriodResult]) -> Table:

@@ -11,7 +11,6 @@ from tidegate.demos.flights_year.replay_record import Batch, ReplayRecord
 from tidegate.monitoring.counting.reference import Calibration
 from tidegate.monitoring.tasks.model import Model
 from tidegate.service.artefacts.reference import build_reference
-from tidegate.settings import Drift
 
 
 @pytest.fixture(scope="session")
@@ -51,4 +50,4 @@ def record() -> ReplayRecord:
 
 @pytest.fixture
 def truth(model: Model, sent: list[ReplayPeriod], record: ReplayRecord) -> GroundTruth:
-    return GroundTruth(model, CATEGORIES, sent, record, Drift())
+    return GroundTruth(model.reference, CATEGORIES, sent, record)
