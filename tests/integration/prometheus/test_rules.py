@@ -13,7 +13,6 @@ import yaml
 from support.components import AT_NIGHT
 from support.processes.prometheus_release import Release
 from tidegate.observability_files.paths import observability_folder, project_folder
-from tidegate.provision import prometheus_config as provision
 from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings
@@ -130,16 +129,6 @@ def test_the_configuration_is_valid_on_one_machine_and_in_compose(
     compose = folder / "compose.yml"
     compose.write_text(render_config(Settings(), dns_name="model"))
     release.check("check", "config", str(compose), cwd=folder)
-
-
-@pytest.mark.parametrize("release", ["3.x"], indirect=True)
-def test_the_configuration_for_compose_contains_the_retention(
-    release: Release, folder: Path
-) -> None:
-    provision.write_config(Settings(), folder)
-    config = folder / "prometheus" / "prometheus.yml"
-    assert "retention" in config.read_text()
-    release.check("check", "config", str(config), cwd=folder)
 
 
 def test_the_queries_in_the_runbooks_are_valid(release: Release, tmp_path: Path) -> None:

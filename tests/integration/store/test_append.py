@@ -41,21 +41,3 @@ def test_a_reader_appends_nothing(scene: Scene) -> None:
         assert reader.append([]) == []
         with pytest.raises(StoreUnavailableError, match="for reading only"):
             reader.append([scene.event()])
-
-
-def test_ten_thousand_events_are_found(scene: Scene) -> None:
-    events = [scene.event(f"number {n}", seconds=n, tidegate={"rows": n}) for n in range(10_000)]
-    # In batches of the size that the collector sends: a request may take 20 s, also on a busy machine.
-    size = scene.settings.collector.batch_events
-    for start in range(0, len(events), size):
-        assert scene.store.append(events[start : start + size]) == []
-    found = scene.search(size=10_000, order="asc")
-    assert found.total == 10_000
-    assert [hit["tidegate"]["rows"] for hit in found.hits] == list(range(10_000))
-    assert scene.search("tidegate.rows:[5000 TO 5999]", size=0).total == 1000
-
-
-def test_a_large_event_is_stored(scene: Scene) -> None:
-    event = scene.event("word " * 200_000)
-    assert scene.store.append([event]) == []
-    assert scene.search("message:word").hits == [event]

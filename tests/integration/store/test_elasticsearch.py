@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elasticsearch import BadRequestError, Elasticsearch
+from elasticsearch import Elasticsearch
 
 from support.components import IN_CI
 from support.eventually import eventually
@@ -72,26 +72,6 @@ def test_events_are_stored_in_the_data_stream_of_their_dataset_and_namespace(
     (hit,) = client.search(index=f"logs-tidegate.app-{namespace}")["hits"]["hits"]
     assert hit["_id"] == one["event"]["id"]
     assert hit["_index"].startswith(f".ds-logs-tidegate.app-{namespace}-")
-
-
-def test_an_id_of_more_than_512_bytes_fails_the_whole_bulk_request(
-    store: ElasticsearchStore, client: Elasticsearch, namespace: str
-) -> None:
-    # So Logstash's pipeline believes only ids of 1 to 512 bytes (observability/logstash/pipeline/main.conf).
-    store.append([event(namespace)])
-    stream = f"logs-tidegate.app-{namespace}"
-
-    def send(*names: str) -> list[int]:
-        operations = [
-            part for name in names for part in ({"create": {"_id": name}}, event(namespace))
-        ]
-        answer = client.bulk(index=stream, operations=operations)
-        return [item["create"]["status"] for item in answer["items"]]
-
-    assert send("x" * 512, "!~") == [201, 201]
-    with pytest.raises(BadRequestError, match=r"id .* is too long"):
-        send("good", "x" * 513)
-    assert found(store, namespace) == ["hello"] * 3
 
 
 def test_a_search_does_not_refresh(
@@ -225,12 +205,6 @@ def owner(guarded_elasticsearch: Any) -> ElasticsearchSettings:
         username="elastic",
         password_file=guarded_elasticsearch.folder / "password",
     )
-
-
-def test_a_password_is_used(owner: ElasticsearchSettings, namespace: str) -> None:
-    with closing(ElasticsearchStore(owner)) as store:
-        store.append([event(namespace)])
-        assert found(store, namespace) == ["hello"]
 
 
 def test_a_replaced_password_is_used_without_a_restart(

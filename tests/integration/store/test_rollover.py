@@ -66,24 +66,6 @@ def label_event(
     )
 
 
-def test_an_event_can_be_created_in_the_newest_backing_index_only(
-    store: ElasticsearchStore, elasticsearch_url: str, name: str
-) -> None:
-    # So nothing that delivers can choose the index in which an event may be already
-    # (docs/adr/acknowledged-delivery.md).
-    event = make_event(Origin("flights", "1", "test", "x", name), "app", "x", unix_ns=10**18)
-    assert store.append([event]) == []
-    stream = f"logs-tidegate.app-{name}"
-    with Elasticsearch(elasticsearch_url) as client:
-        (first,) = client.indices.get(index=stream)
-        client.indices.rollover(alias=stream)
-        for action in ("create", "index"):
-            operations = [{action: {"_index": first, "_id": event["event"]["id"]}}, event]
-            (item,) = client.bulk(operations=operations)["items"]
-            assert item[action]["status"] == 400
-            assert "targeting backing indices is disallowed" in item[action]["error"]["reason"]
-
-
 def test_a_label_in_two_backing_indices_is_counted_once_with_its_first_value(
     store: ElasticsearchStore, elasticsearch_url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,7 @@ from support.harnesses.collector_harness import Harness, event, until_done
 from tidegate.collector.delivery import Step
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
-from tidegate.store import own_fields
 from tidegate.store.base import StoreUnavailableError
-from tidegate.store.embedded import index
 
 
 def test_written_events_are_delivered_once(harness: Harness) -> None:
@@ -154,23 +152,6 @@ def test_more_own_fields_than_are_searchable_are_logged_once(harness: Harness) -
     (message,) = harness.messages("event.action:fields-not-searchable AND log.level:warn")
     assert message.startswith("an event of flights has 6 values of its own fields beyond what is")
     assert harness.messages("tidegate.field63:1") == ["many"] * 3
-
-
-def test_the_own_fields_of_an_event_are_computed_once(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    computed: list[own_fields.OwnFields] = []
-
-    class Counted(own_fields.OwnFields):
-        def __init__(self) -> None:
-            super().__init__()
-            computed.append(self)
-
-    monkeypatch.setattr(index, "OwnFields", Counted)
-    for _ in range(3):
-        harness.writer.write(event("a", tidegate={"city": "Kyiv"}))
-    harness.deliver()
-    assert len(computed) == 3
 
 
 def test_lines_without_an_id_that_replace_others_at_the_same_offset_are_delivered(

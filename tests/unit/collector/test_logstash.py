@@ -53,11 +53,6 @@ def test_events_arrive_unchanged(sink: LogstashSink, double: LogstashDouble) -> 
     assert double.requests == 1
 
 
-def test_no_request_is_sent_without_events(sink: LogstashSink, double: LogstashDouble) -> None:
-    assert sink.append([]) == []
-    assert double.requests == 0
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -181,16 +176,6 @@ def test_too_large_a_body_is_halved_and_one_event_too_large_is_refused(
     assert {one["message"] for one in double.stored.values()} == set("012356")
 
 
-def test_a_batch_is_split_into_bodies_within_the_limit(
-    sink: LogstashSink, double: LogstashDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logstash, "LOGSTASH_BYTES", 1000)
-    assert sink.append([event(str(number)) for number in range(9)] + [event("y" * 1500)]) == []
-    assert len(double.stored) == 10
-    assert max(double.sizes[:-1]) <= 1000
-    assert double.sizes[-1] > 1500
-
-
 def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
     sink: LogstashSink, password_file: Path, double: LogstashDouble
 ) -> None:
@@ -217,12 +202,6 @@ def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
 def test_a_bad_setting_is_named(settings: Logstash, change: dict[str, Any], message: str) -> None:
     with pytest.raises(StoreUnavailableError, match=message):
         LogstashSink(settings.model_copy(update=change)).append([event("hello")])
-
-
-def test_without_a_username_no_authorization_is_sent(settings: Logstash) -> None:
-    sink = LogstashSink(settings.model_copy(update={"username": "", "password_file": None}))
-    with closing(sink), pytest.raises(StoreUnavailableError, match="401"):
-        sink.append([event("hello")])
 
 
 def test_the_setting_chooses_the_sink(tmp_path: Path, settings: Logstash) -> None:

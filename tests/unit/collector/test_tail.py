@@ -72,14 +72,6 @@ def test_a_file_name_contains_its_writer_and_its_number(
     assert parse(text) == expected
 
 
-def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
-    tail = tail_of(tmp_path / "logs")
-    assert drain(tail) == []
-    (tmp_path / "logs").mkdir()
-    put(tmp_path / "logs", name(), line("a"))
-    assert texts(drain(tail)) == ["a"]
-
-
 def test_lines_are_read_once_as_files_grow_and_rotate(tmp_path: Path) -> None:
     tail = tail_of(tmp_path)
     put(tmp_path, name(0), line("a"))
@@ -91,11 +83,6 @@ def test_lines_are_read_once_as_files_grow_and_rotate(tmp_path: Path) -> None:
     (tmp_path / "folder.ndjson").mkdir()
     assert sorted(texts(drain(tail))) == ["b", "c", "d"]
     assert drain(tail) == []
-
-
-def test_reading_begins_where_the_last_delivery_ended(tmp_path: Path) -> None:
-    put(tmp_path, name(), line("a") + line("b"))
-    assert texts(drain(tail_of(tmp_path, offsets={name(): len(line("a"))}))) == ["b"]
 
 
 def test_a_line_waits_for_its_end(tmp_path: Path) -> None:
@@ -268,13 +255,6 @@ def test_the_long_texts_of_a_long_line_are_cut(tmp_path: Path) -> None:
     assert cut["n"].startswith("xxx")
     assert "characters cut" in cut["n"]
     assert len(encode(cut)) <= 16_384
-    assert [found for batch in batches for found in batch.quarantined] == []
-
-
-def test_empty_lines_are_ignored(tmp_path: Path) -> None:
-    put(tmp_path, name(), "\n  \n" + line("a") + "\n")
-    batches = drain(tail_of(tmp_path))
-    assert texts(batches) == ["a"]
     assert [found for batch in batches for found in batch.quarantined] == []
 
 

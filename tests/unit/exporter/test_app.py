@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.harnesses.event_files import events_in
-from support.samples.alertmanager import alert, notification, resolved
+from support.samples.alertmanager import alert, notification
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.app import Exporter
@@ -117,16 +117,6 @@ async def test_without_backends_there_are_only_its_own_metrics(exporter: Exporte
         assert found["tidegate_exporter_alerts_totalfiring"] == 0
         assert not [name for name in found if "logstash" in name or "elasticsearch" in name]
         assert await (await client.get("/live")).text() == "ok\n"
-
-
-async def test_each_alert_becomes_an_event_and_is_counted(exporter: ExporterFixture) -> None:
-    async with exporter.serving() as client:
-        answer = await client.post("/alerts", json=notification(alert(), resolved()))
-        assert (answer.status, await answer.json()) == (200, {"events": 2})
-        found = await scrape(client)
-    assert [event["event"]["action"] for event in exporter.events()] == ["firing", "resolved"]
-    assert found["tidegate_exporter_alerts_totalfiring"] == 1
-    assert found["tidegate_exporter_alerts_totalresolved"] == 1
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,6 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments), terminal_width=200)
 
 
-def test_the_help_has_an_example_of_each_command() -> None:
-    for command in ("run", "plan"):
-        shown = invoke(command, "--help").output
-        assert f"tidegate loadgen {command}" in shown
-    assert "Exit codes" in invoke("run", "--help").output
-
-
 def test_the_list_shows_each_scenario_with_its_size() -> None:
     shown = invoke("list").output
     assert "seed" in shown

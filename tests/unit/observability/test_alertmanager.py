@@ -75,7 +75,3 @@ def test_an_inhibition_rule_names_existing_alerts(rule: dict[str, Any]) -> None:
 )
 def test_an_alert_inhibits_redundant_ones(source: str, target: str, inhibited: bool) -> None:
     assert inhibits(source, target) is inhibited
-
-
-def test_no_alert_inhibits_itself() -> None:
-    assert [name for name in ALERTS if inhibits(name, name)] == []

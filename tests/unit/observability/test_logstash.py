@@ -18,7 +18,6 @@ import yaml
 
 from support.checkout import ROOT
 from support.logstash_files import FOLDER, IN_IMAGE, SCRIPT, TEXTS, dead_letters
-from tidegate.rules.alerts import alerts
 from tidegate.settings import Settings
 from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store import fields
@@ -156,12 +155,3 @@ def test_the_route_of_an_event_follows_the_rules_for_names_of_data_streams() -> 
     assert f"[data_stream][dataset] !~ /\\A{fields._DATASET.pattern}\\z/" in MAIN
     assert f"[data_stream][namespace] !~ /\\A{fields._NAMESPACE.pattern}\\z/" in MAIN
     assert '[data_stream][type] not in ["logs", "traces"]' in MAIN
-
-
-def test_dead_letters_have_their_own_stream_for_any_content() -> None:
-    stream = {"type": "logs", "dataset": "tidegate.dead_letter", "namespace": "default"}
-    address = fields.document_address({"event": {"id": "x"}, "data_stream": stream})
-    assert address.stream == "logs-tidegate.dead_letter-default"
-    assert '"dataset" => "tidegate.dead_letter"' in SCRIPT.read_text()
-    (alert,) = (one for one in alerts(Settings()) if one.name == "LogstashDeadLetters")
-    assert 'output="dead_letters"' in alert.expression

@@ -23,8 +23,6 @@ from tidegate.store.own_fields import (
     decoded,
     own_fields,
     rewrite,
-    with_own_fields,
-    without_own_fields,
 )
 from tidegate.store.query.tree import Range, Word
 
@@ -131,12 +129,3 @@ json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
     max_leaves=12,
 )
-
-
-@given(st.dictionaries(st.sampled_from(["tidegate", "log", "dns", "message"]), json, min_size=1))
-def test_an_event_comes_back_as_it_was(event: dict[str, object]) -> None:
-    before = repr(event)
-    stored = with_own_fields(event)
-    assert repr(event) == before
-    if event.get("tidegate", True):  # an empty object is not told from none
-        assert repr(without_own_fields(dict(stored))) == before

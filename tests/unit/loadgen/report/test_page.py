@@ -13,9 +13,9 @@ from support.harnesses.html_page import HtmlPage
 from support.samples.load_run import SIGNALS, recorded, series_of, summary_of
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.page import to_html, write_report
-from tidegate.loadgen.report.plots import PANELS, as_bytes, draw, seconds_label
+from tidegate.loadgen.report.plots import draw
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.theme import DARK, LIGHT
+from tidegate.loadgen.report.theme import LIGHT
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.send.record import Recording
 
@@ -101,13 +101,6 @@ def test_a_panel_draws_each_line_of_its_legend(panel: str, lines: list[str]) -> 
             assert np.array_equal(np.asarray(line.get_ydata()), [*values, values[-1]])
 
 
-@pytest.mark.parametrize("form", ["png", "svg"])
-def test_plots_are_reproducible(form: str) -> None:
-    run = series_of(recorded())
-    pictures = {as_bytes(draw(tuple(PANELS), run, DARK, "A run"), form, dpi=40) for _ in range(2)}
-    assert len(pictures) == 1
-
-
 def test_a_long_run_shows_a_sample_of_the_requests() -> None:
     planned = np.linspace(0, 30, 20_000)
     many = Recording(planned.tolist(), ["light"] * len(planned))
@@ -116,10 +109,3 @@ def test_a_long_run_shows_a_sample_of_the_requests() -> None:
     many.status[:] = 200
     dots = draw(("latency",), series_of(many), LIGHT).axes[0].lines[0]
     assert len(np.asarray(dots.get_xdata())) == 4000
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (0.25, "250 ms"), (1.0, "1 s"), (2.5, "2.5 s")]
-)
-def test_an_axis_formats_times_with_their_unit(value: float, text: str) -> None:
-    assert seconds_label(value) == text

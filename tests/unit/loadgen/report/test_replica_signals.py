@@ -55,11 +55,6 @@ def test_a_missing_response_is_an_error() -> None:
         Prometheus("http://127.0.0.1:1").now("ready")
 
 
-def test_without_samples_the_number_of_replicas_is_none() -> None:
-    assert Signals().replicas_min is None
-    assert Signals().replicas_max is None
-
-
 def test_the_file_has_a_line_for_each_sample() -> None:
     lines = list(to_csv(Signals(ready=[(0.5, 1.0)], queue=[(1.0, 2.5)])))
     assert lines == ["signal,at_s,value\n", "ready,0.500,1\n", "queue,1.000,2.5\n"]

@@ -8,13 +8,12 @@ import pytest
 from support.samples.load_run import (
     SIGNALS,
     recorded,
-    refused_from,
     series_of,
     summary_of,
     unanswered,
 )
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.series import bin_width, narrative, rises, spans_over
+from tidegate.loadgen.report.series import bin_width, narrative, spans_over
 
 
 @pytest.mark.parametrize(
@@ -52,10 +51,6 @@ def test_a_gap_of_one_bin_does_not_end_a_span(
 ) -> None:
     times = np.arange(len(values), dtype=np.float64) + 0.5
     assert list(spans_over(times, np.array(values, dtype=np.float64), 2.0, 1.0)) == spans
-
-
-def test_rises_are_the_increases_of_a_series() -> None:
-    assert list(rises([(0, 1), (1, 1), (2, 3), (3, 2), (4, 3)])) == [(2, 3), (4, 3)]
 
 
 def test_the_series_count_requests_by_planned_send_and_end_time() -> None:
@@ -109,14 +104,6 @@ def test_the_narrative_says_when_p95_exceeded_the_objective_and_when_replicas_ca
 ) -> None:
     summary = summary_of(recorded(), slo_seconds=slo)
     assert narrative(series_of(recorded(), Signals(ready=ready), summary)) == sentences
-
-
-def test_a_target_that_went_down_did_not_recover() -> None:
-    run = series_of(refused_from(150))
-    assert np.isinf(run.quantiles["p95"][15:30]).all()
-    assert run.breaches == ((5.0, 30.0),)
-    assert len(run.good[0]) == len(run.bad[0]) == 150
-    assert narrative(run)[-1] == "At the end p95 was still above the objective."
 
 
 def test_a_run_without_responses_has_series() -> None:

@@ -216,18 +216,6 @@ def test_reading_continues_after_the_store_was_unavailable(
     assert others == ["the store is unavailable: not ready", "the store is available again"]
 
 
-def test_the_event_of_a_change_has_the_time_of_its_label_and_a_stable_id() -> None:
-    found = next(watcher().feed(outcomes()))
-    written = MemoryLog("watch")
-    for _ in range(2):
-        run.record_change(written.log, found)
-    first, second = written.events()
-    assert first == second
-    assert datetime.fromisoformat(first["@timestamp"]) < NOW
-    assert first["event"]["id"] == found.event_id
-    assert first["log"]["level"] == "warn"
-
-
 def test_a_label_from_the_future_does_not_stop_the_watcher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

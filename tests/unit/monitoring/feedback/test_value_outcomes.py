@@ -38,10 +38,6 @@ def id_of(value: float, half_width: float | None = None, ids: PredictionIds = ID
     return text
 
 
-def test_every_series_starts_at_zero() -> None:
-    assert RegressorFeedback().errors() == (0, 0, 0, 0, 0)
-
-
 def test_residuals_are_counted_by_the_interval_that_was_answered() -> None:
     feedback = RegressorFeedback()
     inside = feedback.accept(id_of(10.0, 2.0), 12)

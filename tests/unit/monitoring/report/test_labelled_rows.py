@@ -119,12 +119,6 @@ def test_an_event_without_a_number_is_skipped(broken: object) -> None:
     assert VALUES.detail(rows).tolist() == []
 
 
-def test_some_of_the_rows_have_all_their_columns() -> None:
-    rows = join_outcomes(LABELS, [outcome(at, row=at) for at in range(3)], [], ["carrier"])
-    some = rows.where(rows.row != 1)
-    assert (some.row.tolist(), len(some.segments["carrier"])) == ([0, 2], 2)
-
-
 def test_the_number_of_labels_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LABELS", 2)
     assert len(join_outcomes(LABELS, [outcome(at, 0) for at in range(3)], [], [])) == 2

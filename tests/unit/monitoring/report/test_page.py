@@ -20,13 +20,10 @@ from support.samples.drift_report import (
     values,
     values_of,
 )
-from tidegate.loadgen.report.plots import as_bytes
 from tidegate.loadgen.report.theme import DARK, LIGHT
-from tidegate.monitoring.counting.distributions import prediction_distribution
 from tidegate.monitoring.report.findings import Counters, Findings, NewerVersion
 from tidegate.monitoring.report.page import to_html
 from tidegate.monitoring.report.plots import PLOTS
-from tidegate.monitoring.tasks.periods import Period
 from tidegate.monitoring.tasks.registry import make_task
 
 FINDINGS = {
@@ -180,64 +177,3 @@ def test_every_plot_is_drawn_in_both_themes(name: str, kind: str) -> None:
     for theme in (LIGHT, DARK):
         assert PLOTS[name](found, theme).axes
         assert PLOTS[name](plain, theme).axes
-
-
-@pytest.mark.parametrize(
-    ("kind", "titles"),
-    [
-        (
-            "classifier",
-            ["Accuracy, by the time of the response", "Fraction of rows predicted as late (dotted"],
-        ),
-        (
-            "regressor",
-            [
-                "Mean absolute error (min), by the time of the response",
-                "Fraction of actual values inside the predicted interval",
-            ],
-        ),
-    ],
-)
-def test_below_the_measure_are_predicted_labels_or_coverage(kind: str, titles: list[str]) -> None:
-    axes = PLOTS["quality"](FINDINGS[kind], LIGHT).axes
-    for each, title in zip(axes, titles, strict=True):
-        assert each.get_title(loc="left").startswith(title)
-
-
-@pytest.mark.parametrize("name", ["drift", "features", "quality"])
-def test_names_are_text_and_no_formulas_in_a_plot(name: str) -> None:
-    formula = "$x_{$"
-    counted = counters(CLASSIFIER)
-    assert counted.predictions
-    predictions = replace(counted.predictions, bins=(formula, "on_time"))
-    features = [replace(each, name=formula) for each in counted.features]
-    changed = replace(counted, features=features, predictions=predictions)
-    # matplotlib writes each text beside its outlines as a comment.
-    shown = findings(CLASSIFIER, labels(), changed)
-    drawn = as_bytes(PLOTS[name](shown, LIGHT), "svg").decode("utf-8")
-    assert formula in "".join(re.findall(r"<!-- (.*?) -->", drawn))
-
-
-def test_times_have_a_date_if_the_report_spans_a_day() -> None:
-    assert "<td>00:00:12</td>" in to_html(FOUND)
-    long = replace(FOUND, span=Period("all", 0, 86_400))
-    assert "<td>1970-01-01 00:00:12</td>" in to_html(long)
-
-
-def test_each_of_three_labels_has_a_line() -> None:
-    reference = CLASSIFIER.reference.model_copy(update={"predictions": (1, 2, 3)})
-    three = prediction_distribution(
-        reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01
-    )
-    found = findings(CLASSIFIER, labels(), replace(counters(CLASSIFIER), predictions=three))
-    shares = PLOTS["quality"](found, LIGHT).axes[1]
-    assert shares.get_title(loc="left").startswith("Fraction of rows predicted as each label")
-
-
-def test_close_ticks_have_different_labels() -> None:
-    many = rows_of([15.0] * 4000, [True] * 3200 + [False] * 800, [0.8] * 4000)
-    figure = PLOTS["quality"](findings(CLASSIFIER, many), LIGHT)
-    figure.canvas.draw()
-    for axes in figure.axes:
-        shown = [each.get_text() for each in axes.get_yticklabels()]
-        assert len(set(shown)) == len(shown) > 2, shown

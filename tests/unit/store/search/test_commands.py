@@ -207,12 +207,6 @@ def test_a_trace_without_spans_shows_a_note_and_its_other_events(shell: Shell) -
     assert "third" in shown[1]
 
 
-def test_trace_writes_json_lines(shell: Shell) -> None:
-    code, shown, _ = shell.trace(KEPT, as_json=True)
-    assert (code, len(shown)) == (0, 3)
-    assert {json.loads(text)["trace"]["id"] for text in shown} == {KEPT}
-
-
 def test_a_trace_whose_events_are_on_their_way_is_waited_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,12 +227,6 @@ def test_an_unknown_or_invalid_trace_id_is_reported(
     assert shell.trace("c" * 32) == (1, [], unknown)
     invalid = "'xyz' is not a valid trace id: it must have 32 hexadecimal digits\n"
     assert shell.trace("xyz") == (2, [], invalid)
-
-
-def test_logs_shows_every_event_oldest_first(shell: Shell) -> None:
-    code, shown, _ = shell.logs("first second third")
-    assert (code, [text.split()[3] for text in shown]) == (0, ["first", "second", "third"])
-    assert shell.logs("nowhere")[0] == 1
 
 
 def test_fields_of_an_application_are_found_shown_and_completed(shell: Shell) -> None:

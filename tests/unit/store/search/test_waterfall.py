@@ -32,14 +32,6 @@ def test_spans_are_nested_by_parent_and_drawn_to_scale() -> None:
     assert "red" in str(lines[2].spans)
 
 
-def test_a_span_without_its_parent_is_a_root() -> None:
-    assert [(depth, one.name) for depth, one in nested([span("a", "elsewhere")])] == [(0, "a")]
-
-
-def test_no_spans_give_no_lines() -> None:
-    assert draw([], 80) == []
-
-
 @given(
     st.lists(
         st.builds(
