@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +32,19 @@ class AlertCase:
     fires: bool
     labels: Mapping[str, str] = field(default_factory=dict)
     interval: str = "15s"
+
+
+def cases(
+    alert: str,
+    eval_time: str,
+    *scenarios: tuple[str, Mapping[str, str], bool],
+    labels: Mapping[str, str] | None = None,
+    interval: str = "15s",
+) -> Iterator[AlertCase]:
+    """Tests of one alert: of each, its scenario, its series, and whether the alert must fire."""
+    for scenario, series, fires in scenarios:
+        found = (labels or {}) if fires else {}
+        yield AlertCase(alert, scenario, series, eval_time, fires, found, interval)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidegate.settings import Drift
-from tools.generate.promtool.case_types import AlertCase
+from tools.generate.promtool.case_types import AlertCase, cases
 
 MODEL: Final = {"model": "r", "version": "1"}
 STEPS: Final = 80  # of 15 s: twenty minutes
@@ -40,15 +40,17 @@ def error_alert_cases(drift: Drift) -> Iterator[AlertCase]:
     yield from _coverage(drift)
 
 
-def _eval_time(drift: Drift) -> str:
+def eval_time(drift: Drift) -> str:
+    """When an alert that holds for `drift.hold_seconds` is evaluated."""
     return f"{10 + math.ceil(drift.hold_seconds / 60)}m"
 
 
-def _grow(per_step: float) -> str:
+def grow(per_step: float) -> str:
+    """A counter that grows by this per 15 s."""
     return f"0+{per_step:.9g}x{STEPS}"
 
 
-def _few(drift: Drift) -> float:
+def too_few(drift: Drift) -> float:
     """Labels per 15 s that are too few for every window."""
     return drift.outcomes / (2 * STEPS)
 
@@ -60,71 +62,70 @@ def _labels(
     of = f'ml_residuals_total{{{_OF},inside="'
     return {
         **_HELD_OUT,
-        f'{of}true"}}': _grow(per_step * coverage),
-        f'{of}false"}}': _grow(per_step * (1 - coverage)),
-        f"ml_absolute_error_total{{{_OF}}}": _grow(per_step * error),
-        f"ml_squared_error_total{{{_OF}}}": _grow(per_step * (error**2 + deviation**2)),
+        f'{of}true"}}': grow(per_step * coverage),
+        f'{of}false"}}': grow(per_step * (1 - coverage)),
+        f"ml_absolute_error_total{{{_OF}}}": grow(per_step * error),
+        f"ml_squared_error_total{{{_OF}}}": grow(per_step * (error**2 + deviation**2)),
     }
 
 
 def _realised(drift: Drift) -> Iterator[AlertCase]:
-    at, many = _eval_time(drift), 1000.0 * drift.outcomes
+    at, many = eval_time(drift), 1000.0 * drift.outcomes
     for tier, rise in (
         ("Warning", drift.error_rise_warning),
         ("Critical", drift.error_rise_critical),
     ):
-        alert, above = f"ModelError{tier}", ERROR * (1 + rise * 1.1)
+        above, slight = ERROR * (1 + rise * 1.1), ERROR * (1 + rise * 0.9)
         # A rise of this fraction is significant up to this deviation, and far from significant at the other.
         root = math.sqrt(ROWS)
         narrow = min(DEVIATION, ERROR * rise * root / (2 * drift.error_z))
         wide = 2 * ERROR * rise * root / drift.error_z
         quiet = {f"ml_reference_absolute_error_deviation{{{_OF}}}": f"{narrow:.9g}x{STEPS}"}
-        risen = {**_labels(many, above, narrow), **quiet}
-        yield AlertCase(
-            alert, "the error has risen, beside a classifier", {**risen, **_BESIDE}, at, True, MODEL
+        risen = {**_labels(many, above, narrow), **quiet, **_BESIDE}
+        few = {**_labels(too_few(drift), above, narrow), **quiet}
+        yield from cases(
+            f"ModelError{tier}",
+            at,
+            ("the error has risen, beside a classifier", risen, True),
+            ("the error has risen slightly", {**_labels(many, slight, narrow), **quiet}, False),
+            ("there are too few labels", few, False),
+            ("a few extreme errors made the rise", _labels(many, above, wide), False),
+            labels=MODEL,
         )
-        slight = {**_labels(many, ERROR * (1 + rise * 0.9), narrow), **quiet}
-        yield AlertCase(alert, "the error has risen slightly", slight, at, fires=False)
-        few = {**_labels(_few(drift), above, narrow), **quiet}
-        yield AlertCase(alert, "there are too few labels", few, at, fires=False)
-        heavy = _labels(many, above, wide)
-        yield AlertCase(alert, "a few extreme errors made the rise", heavy, at, fires=False)
 
 
 def _recent(drift: Drift) -> Iterator[AlertCase]:
-    alert = "ModelErrorRisen"
     # Twenty steps make 5 minutes, in which there are twice the labels needed.
     some = drift.outcomes / 10
     spread = DEVIATION * math.sqrt(1 / (2 * drift.outcomes) + 1 / ROWS)
-    for z, scenario, fires in (
-        (drift.error_z * 1.2, "the error has risen significantly", True),
-        (drift.error_z * 0.6, "the error has risen, but not significantly", False),
-    ):
-        labels = MODEL if fires else {}
-        yield AlertCase(alert, scenario, _labels(some, ERROR + z * spread), "8m", fires, labels)
-    few = _labels(_few(drift), ERROR * 10)
-    yield AlertCase(alert, "there are too few labels", few, "8m", fires=False)
-    rise = drift.error_z * 1.2 * spread
-    heavy = _labels(some, ERROR + rise, DEVIATION * 4)
-    yield AlertCase(alert, "a few extreme errors made the rise", heavy, "8m", fires=False)
+    above, less = (ERROR + z * drift.error_z * spread for z in (1.2, 0.6))
+    yield from cases(
+        "ModelErrorRisen",
+        "8m",
+        ("the error has risen significantly", _labels(some, above), True),
+        ("the error has risen, but not significantly", _labels(some, less), False),
+        ("there are too few labels", _labels(too_few(drift), ERROR * 10), False),
+        ("a few extreme errors made the rise", _labels(some, above, DEVIATION * 4), False),
+        labels=MODEL,
+    )
 
 
 def _expected(drift: Drift) -> Iterator[AlertCase]:
-    alert, at, rows = "ModelExpectedErrorHigh", _eval_time(drift), 10.0 * drift.samples
+    alert, at, rows = "ModelExpectedErrorHigh", eval_time(drift), 10.0 * drift.samples
     above = ERROR * (1 + drift.error_rise_warning * 1.5)
 
     def series(error: float) -> dict[str, str]:
         return {
             **_HELD_OUT,
-            f"ml_expected_absolute_error_total{{{_OF}}}": _grow(rows * error),
-            f'tidegate_predictions_total{{{_OF},label="0"}}': _grow(rows),
+            f"ml_expected_absolute_error_total{{{_OF}}}": grow(rows * error),
+            f'tidegate_predictions_total{{{_OF},label="0"}}': grow(rows),
         }
 
     yield AlertCase(alert, "larger errors are expected", series(above), at, True, MODEL)
     yield AlertCase(alert, "the usual errors are expected", series(ERROR), at, fires=False)
     feature = f'{_OF},feature="x"'
     drifted = {
-        f'ml_feature_observations_total{{{feature},bin="{name}"}}': _grow(rows * share)
+        f'ml_feature_observations_total{{{feature},bin="{name}"}}': grow(rows * share)
         for name, share in (("a", 0.99), ("b", 0.01))
     }
     drifted |= {
@@ -136,7 +137,7 @@ def _expected(drift: Drift) -> Iterator[AlertCase]:
 
 
 def _coverage(drift: Drift) -> Iterator[AlertCase]:
-    alert, at, many = "ModelCoverageLow", _eval_time(drift), 1000.0 * drift.outcomes
+    alert, at, many = "ModelCoverageLow", eval_time(drift), 1000.0 * drift.outcomes
     drop = drift.accuracy_drop_warning
     # Enough held-out rows that the drop is significant.
     rows = {f"ml_prediction_reference_samples{{{_OF}}}": f"{1e7:.0f}x{STEPS}"}
@@ -146,7 +147,7 @@ def _coverage(drift: Drift) -> Iterator[AlertCase]:
     ):
         series = {**_labels(many, ERROR, coverage=max(0.01, below)), **rows}
         yield AlertCase(alert, scenario, series, at, fires, MODEL if fires else {})
-    few = {**_labels(_few(drift), ERROR, coverage=0.1), **rows}
+    few = {**_labels(too_few(drift), ERROR, coverage=0.1), **rows}
     yield AlertCase(alert, "there are too few labels", few, at, fires=False)
     chance = {
         **_labels(many, ERROR, coverage=max(0.01, COVERAGE - drop * 1.2)),

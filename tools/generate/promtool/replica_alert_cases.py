@@ -30,27 +30,13 @@ def failing_replica_cases() -> Iterator[AlertCase]:
 
     # Twelve errors before the next scrape; then trials after 5, 15, 35, 75, 155 and 315 s.
     ejected = "12 14 14 16 16 18 18 18 18 20x5 22x10 24x20"
-    labels = {
-        "job": "model",
-        "instance": "10.1.0.1:8000",
-        "replica": "10.1.0.1:8000",
-        "node": "model-a",
-    }
-    yield AlertCase(
-        alert,
-        "one replica answers errors, and is ejected",
-        answers(ejected, "0 40 80x50", "0x60", "0+100x60"),
-        "9m",
-        True,
-        labels,
-    )
-    yield AlertCase(
-        alert,
-        "it works again",
-        answers(ejected, "0 40 80x20 90+100x30", "0x60", "0+100x60"),
-        "10m",
-        fires=False,
-    )
+    first = "10.1.0.1:8000"
+    labels = {"job": "model", "instance": first, "replica": first, "node": "model-a"}
+    failing = answers(ejected, "0 40 80x50", "0x60", "0+100x60")
+    scenario = "one replica answers errors, and is ejected"
+    yield AlertCase(alert, scenario, failing, "9m", True, labels)
+    well = answers(ejected, "0 40 80x20 90+100x30", "0x60", "0+100x60")
+    yield AlertCase(alert, "it works again", well, "10m", fires=False)
     errors = {
         "all replicas answer errors alike": ("0+60x60", "0+40x60", "0+60x60", "0+40x60"),
         "one fails one request in a hundred": ("0+1x60", "0+99x60", "0x60", "0+100x60"),

@@ -20,7 +20,7 @@ from tidegate.rules.service_rules import (
     objective_histogram,
 )
 from tidegate.settings import Settings, Slo
-from tools.generate.promtool.case_types import AlertCase
+from tools.generate.promtool.case_types import AlertCase, cases
 from tools.generate.promtool.model_alert_cases import model_alert_cases
 from tools.generate.promtool.pipeline_alert_cases import pipeline_alert_cases
 from tools.generate.promtool.replica_alert_cases import failing_replica_cases
@@ -82,28 +82,20 @@ def _burn(
     above = math.ceil(PER_MINUTE * min(1.0, threshold * 1.1))
     below = math.floor(PER_MINUTE * threshold * 0.9)
     bad_minutes, good_minutes = long + 10, short + 5
+    over = "the long window is bad, but the incident is over"
     scenarios: tuple[tuple[str, Phases, bool], ...] = (
         ("the budget burns too fast", ((bad_minutes, above),), True),
         ("the budget burns, but slower than the threshold", ((bad_minutes, below),), False),
-        (
-            "the long window is bad, but the incident is over",
-            ((bad_minutes, above), (good_minutes, 0)),
-            False,
-        ),
+        (over, ((bad_minutes, above), (good_minutes, 0)), False),
     )
     for scenario, bad, fires in scenarios:
         minutes = sum(length for length, _ in bad)
         good = tuple((length, PER_MINUTE - rate) for length, rate in bad)
-        yield AlertCase(alert, scenario, series(bad, good), f"{minutes}m", fires, interval="1m")
+        at = f"{minutes}m"
+        yield from cases(alert, at, (scenario, series(bad, good), fires), interval="1m")
     idle = ((bad_minutes, 0),)
-    yield AlertCase(
-        alert,
-        "there are no requests",
-        series(idle, idle),
-        f"{bad_minutes}m",
-        fires=False,
-        interval="1m",
-    )
+    none = ("there are no requests", series(idle, idle), False)
+    yield from cases(alert, f"{bad_minutes}m", none, interval="1m")
 
 
 def counter(phases: Phases) -> str:
@@ -147,11 +139,12 @@ def _targets() -> Iterator[AlertCase]:
     ):
         labels = {"job": job, "instance": "127.0.0.1:1", **extra}
         up = f"up{_selector(labels)}"
-        yield AlertCase(
-            alert, "the target has been down for two minutes", {up: "1 0x8"}, "2m", True, labels
-        )
-        yield AlertCase(
-            alert, "a single scrape failed", {up: "1 1 1 1 1 1 0 1 1"}, "2m", fires=False
+        yield from cases(
+            alert,
+            "2m",
+            ("the target has been down for two minutes", {up: "1 0x8"}, True),
+            ("a single scrape failed", {up: "1 1 1 1 1 1 0 1 1"}, False),
+            labels=labels,
         )
         if job != "model":  # a service may be scaled to zero
             yield from _vanishing(alert, job)
@@ -162,132 +155,96 @@ def _vanishing(alert: str, job: str) -> Iterator[AlertCase]:
     up = f'up{{job="{job}",instance="10.0.0.1:1"}}'
     own = f'job="prometheus",instance="127.0.0.1:9090",scrape_job="{job}"'
     found = f"prometheus_target_scrape_pool_targets{{{own}}}"
-    gone = {up: "1 _x9", found: "1 0x9"}
-    yield AlertCase(alert, "its last target has vanished", gone, "2m", fires=True)
-    replaced = {up: "1 _x9", found: "1 1 0 1x9"}
-    yield AlertCase(alert, "its target is replaced", replaced, "2m", fires=False)
-    yield AlertCase(alert, "this deployment has no such job", {up: "1 _x9"}, "2m", fires=False)
+    yield from cases(
+        alert,
+        "2m",
+        ("its last target has vanished", {up: "1 _x9", found: "1 0x9"}, True),
+        ("its target is replaced", {up: "1 _x9", found: "1 1 0 1x9"}, False),
+        ("this deployment has no such job", {up: "1 _x9"}, False),
+    )
 
 
 def _gateway() -> Iterator[AlertCase]:
-    alert = "GatewayNoReadyReplica"
-    yield AlertCase(alert, "the last replica is gone", {READY: "1 0x8"}, "2m", fires=True)
-    yield AlertCase(alert, "one of two replicas is gone", {READY: "2 1x8"}, "2m", fires=False)
-    yield AlertCase(
-        alert, "no replica is desired", {READY: "1 0x20", DESIRED: "1 0x20"}, "5m", fires=False
+    yield from cases(
+        "GatewayNoReadyReplica",
+        "2m",
+        ("the last replica is gone", {READY: "1 0x8"}, True),
+        ("one of two replicas is gone", {READY: "2 1x8"}, False),
     )
-    yield AlertCase(
-        alert,
-        "without the autoscaler, nothing waits",
-        {READY: "0x20", QUEUE: "0x20"},
+    waited = "without the autoscaler, requests have waited for minutes"
+    yield from cases(
+        "GatewayNoReadyReplica",
         "5m",
-        fires=False,
+        ("no replica is desired", {READY: "1 0x20", DESIRED: "1 0x20"}, False),
+        ("without the autoscaler, nothing waits", {READY: "0x20", QUEUE: "0x20"}, False),
+        (waited, {READY: "0x20", QUEUE: "0x4 1x16"}, True),
+        ("a replica has been desired for minutes", {READY: "0x20", DESIRED: "0x4 1x16"}, True),
     )
-    yield AlertCase(
-        alert,
-        "without the autoscaler, requests have waited for minutes",
-        {READY: "0x20", QUEUE: "0x4 1x16"},
-        "5m",
-        fires=True,
-    )
-    yield AlertCase(
-        alert,
-        "a replica has been desired for minutes",
-        {READY: "0x20", DESIRED: "0x4 1x16"},
-        "5m",
-        fires=True,
-    )
-
-    alert = "GatewayQueueGrowing"
     slots = {SLOTS: "2x40"}
-    yield AlertCase(
-        alert,
-        "the queue grows by ten requests per sample",
-        {QUEUE: "0+10x40", **slots},
+    yield from cases(
+        "GatewayQueueGrowing",
         "5m",
-        fires=True,
+        ("the queue grows by ten requests per sample", {QUEUE: "0+10x40", **slots}, True),
+        ("a long queue shrinks", {QUEUE: "400-10x40", **slots}, False),
+        ("the queue is short", {QUEUE: "0 1 2 3 4x36", **slots}, False),
     )
-    yield AlertCase(alert, "a long queue shrinks", {QUEUE: "400-10x40", **slots}, "5m", fires=False)
-    yield AlertCase(
-        alert, "the queue is short", {QUEUE: "0 1 2 3 4x36", **slots}, "5m", fires=False
-    )
-
-    alert = "GatewayQueueTimeouts"
-    yield AlertCase(
-        alert,
-        "requests time out in the queue",
-        {QUEUE_TIMEOUTS: "0x16 0+1x4", READY: "1x20"},
+    late, ready = "0x16 0+1x4", {READY: "1x20"}
+    none = {QUEUE_TIMEOUTS: "0x20"}
+    long_ago = {QUEUE_TIMEOUTS: "0 5x20", QUEUE_REFUSALS: "0 5x20", **ready}
+    large = {**none, REFUSALS_OF_LARGE_BODIES: late, **ready}
+    yield from cases(
+        "GatewayQueueTimeouts",
         "5m",
-        fires=True,
+        ("requests time out in the queue", {QUEUE_TIMEOUTS: late, **ready}, True),
+        ("requests are refused at once", {**none, QUEUE_REFUSALS: late, **ready}, True),
+        ("requests with large bodies are refused", large, True),
+        ("requests timed out long ago", long_ago, False),
+        # Then GatewayNoReadyReplica fires.
+        ("no replica is ready", {QUEUE_TIMEOUTS: "0+1x20", READY: "0x20"}, False),
     )
-    yield AlertCase(
-        alert,
-        "requests are refused at once",
-        {QUEUE_TIMEOUTS: "0x20", QUEUE_REFUSALS: "0x16 0+1x4", READY: "1x20"},
-        "5m",
-        fires=True,
-    )
-    yield AlertCase(
-        alert,
-        "requests with large bodies are refused",
-        {QUEUE_TIMEOUTS: "0x20", REFUSALS_OF_LARGE_BODIES: "0x16 0+1x4", READY: "1x20"},
-        "5m",
-        fires=True,
-    )
-    yield AlertCase(
-        alert,
-        "requests timed out long ago",
-        {QUEUE_TIMEOUTS: "0 5x20", QUEUE_REFUSALS: "0 5x20", READY: "1x20"},
-        "5m",
-        fires=False,
-    )
-    # Then GatewayNoReadyReplica fires.
-    yield AlertCase(
-        alert, "no replica is ready", {QUEUE_TIMEOUTS: "0+1x20", READY: "0x20"}, "5m", fires=False
-    )
-
     alert = "GatewayEventsLost"
-    yield AlertCase(alert, "events are dropped", {DROPPED: "0x16 7x4"}, "5m", fires=True)
-    yield AlertCase(alert, "events were dropped long ago", {DROPPED: "0 7x40"}, "10m", fires=False)
-    yield AlertCase(alert, "no event is dropped", {DROPPED: "0x20"}, "5m", fires=False)
+    yield from cases(alert, "5m", ("events are dropped", {DROPPED: "0x16 7x4"}, True))
+    yield from cases(alert, "10m", ("events were dropped long ago", {DROPPED: "0 7x40"}, False))
+    yield from cases(alert, "5m", ("no event is dropped", {DROPPED: "0x20"}, False))
 
 
 def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
     stale = settings.autoscaler.stale_seconds
-    alert = "AutoscalerSignalsStale"
     fresh = {AGE: f"{stale / 2:g}x20", NO_SIGNAL: "3x20", RESIZER_UP: "1x20"}
-    yield AlertCase(
-        alert, "its signals are too old", {**fresh, AGE: f"{stale * 2:g}x20"}, "5m", fires=True
-    )
     none = {**fresh, AGE: NAN, NO_SIGNAL: "0+3x20"}
-    yield AlertCase(alert, "it has no signals", none, "5m", fires=True)
-    yield AlertCase(alert, "the resizer is away", {**none, RESIZER_UP: "0x20"}, "5m", fires=False)
-    yield AlertCase(alert, "its signals are fresh", fresh, "5m", fires=False)
-    yield AlertCase(alert, "it has just started", {AGE: NAN, NO_SIGNAL: "0x20"}, "5m", fires=False)
-
-    alert = "AutoscalerResizerUnavailable"
-    yield AlertCase(alert, "the token is refused", {RESIZER_UP: "1 0x20"}, "5m", fires=True)
-    restarted = {RESIZER_UP: "1 0 0 0 1x17"}
-    yield AlertCase(alert, "a restarted one answers again", restarted, "5m", fires=False)
-
+    yield from cases(
+        "AutoscalerSignalsStale",
+        "5m",
+        ("its signals are too old", {**fresh, AGE: f"{stale * 2:g}x20"}, True),
+        ("it has no signals", none, True),
+        ("the resizer is away", {**none, RESIZER_UP: "0x20"}, False),
+        ("its signals are fresh", fresh, False),
+        ("it has just started", {AGE: NAN, NO_SIGNAL: "0x20"}, False),
+    )
+    yield from cases(
+        "AutoscalerResizerUnavailable",
+        "5m",
+        ("the token is refused", {RESIZER_UP: "1 0x20"}, True),
+        ("a restarted one answers again", {RESIZER_UP: "1 0 0 0 1x17"}, False),
+    )
     yield from _followed(settings)
-
-    alert = "AutoscalerMachineFull"
     full = 'tidegate_autoscaler_machine_full{job="autoscaler"}'
-    yield AlertCase(alert, "more replicas do not help", {full: "0 1x20"}, "5m", fires=True)
-    yield AlertCase(alert, "more replicas help again", {full: "0 1 1 0x17"}, "5m", fires=False)
-
-    alert = "AutoscalerAtMax"
-    max_replicas, slo = settings.replicas.max, settings.slo
-    slow, quick = _all_slower(slo), _all_within(slo)
+    yield from cases(
+        "AutoscalerMachineFull",
+        "5m",
+        ("more replicas do not help", {full: "0 1x20"}, True),
+        ("more replicas help again", {full: "0 1 1 0x17"}, False),
+    )
+    most, slo = settings.replicas.max, settings.slo
+    slow, quick = _buckets(slo, 0), _buckets(slo, 100)
     for scenario, desired, ready, latency, fires in (
-        ("all replicas run and the latency is too high", max_replicas, max_replicas, slow, True),
-        ("all replicas run and the latency is low", max_replicas, max_replicas, quick, False),
-        ("it can still add replicas", max_replicas - 1, max_replicas - 1, slow, False),
-        ("the replicas do not exist", max_replicas, 1, slow, False),
+        ("all replicas run and the latency is too high", most, most, slow, True),
+        ("all replicas run and the latency is low", most, most, quick, False),
+        ("it can still add replicas", most - 1, most - 1, slow, False),
+        ("the replicas do not exist", most, 1, slow, False),
     ):
         series = _replicas(f"{desired}x20", f"{ready}x20")
-        yield AlertCase(alert, scenario, {**series, **latency}, "5m", fires)
+        yield AlertCase("AutoscalerAtMax", scenario, {**series, **latency}, "5m", fires)
 
 
 def _replicas(desired: str, ready: str) -> dict[str, str]:
@@ -301,31 +258,18 @@ def _followed(settings: Settings) -> Iterator[AlertCase]:
     # Samples of the window; replicas become ready half a window after they are wanted.
     window = math.ceil(follow_seconds(settings) / 15)
     late = window // 2
-    at = f"{2 * window * 15}s"
+    at, absent = f"{2 * window * 15}s", f"_x{window + 1}"
     rising = " ".join(f"{number}x{late - 1}" for number in range(1, 9))
     for scenario, desired, ready, fires in (
         ("KEDA is away, and more are wanted", f"1 4x{2 * window}", f"1x{2 * window}", True),
         ("KEDA is away, and fewer are wanted", f"4 2x{2 * window}", f"4x{2 * window}", True),
         ("one of the pods has no node", f"2 4x{2 * window}", f"2x3 3x{2 * window}", True),
         ("a rising load is followed late", rising, f"1x{late - 1} {rising}", False),
-        (
-            "the stack has just started",
-            f"_x{window + 1} 2x{window}",
-            f"_x{window + 1} 0x{window}",
-            False,
-        ),
+        ("the stack has just started", f"{absent} 2x{window}", f"{absent} 0x{window}", False),
         ("KEDA waits before it removes the last", f"1 0x{2 * window}", f"1x{2 * window}", False),
         ("the number is followed", f"3x{2 * window}", f"3x{2 * window}", False),
     ):
         yield AlertCase(alert, scenario, _replicas(desired, ready), at, fires)
-
-
-def _all_slower(slo: Slo) -> dict[str, str]:
-    return _buckets(slo, 0)
-
-
-def _all_within(slo: Slo) -> dict[str, str]:
-    return _buckets(slo, 100)
 
 
 def _buckets(slo: Slo, within: int) -> dict[str, str]:
@@ -339,28 +283,26 @@ def _buckets(slo: Slo, within: int) -> dict[str, str]:
 
 
 def _collector() -> Iterator[AlertCase]:
-    alert, up = "CollectorSinkDown", 'tidegate_collector_sink_up{job="collector"}'
-    yield AlertCase(
-        alert, "the store has been unavailable for two minutes", {up: "1 0x8"}, "2m", fires=True
+    def metric(name: str) -> str:
+        return f'tidegate_collector_{name}{{job="collector"}}'
+
+    up, lag, damages = metric("sink_up"), metric("lag_seconds"), metric("store_damages_total")
+    lines, lost = metric("quarantined_total"), metric("lost_bytes_total")
+    no_line, no_loss = "no further line is quarantined", "nothing more is lost"
+    yield from cases(
+        "CollectorSinkDown",
+        "2m",
+        ("the store has been unavailable for two minutes", {up: "1 0x8"}, True),
+        ("the store is available", {up: "1x8"}, False),
     )
-    yield AlertCase(alert, "the store is available", {up: "1x8"}, "2m", fires=False)
-
-    alert, lag = "CollectorLag", 'tidegate_collector_lag_seconds{job="collector"}'
-    yield AlertCase(alert, "it falls behind", {lag: f"{LAG_SECONDS}+15x20"}, "5m", fires=True)
-    yield AlertCase(alert, "it keeps up", {lag: f"{LAG_SECONDS}x20"}, "5m", fires=False)
-
-    alert, lines = "CollectorQuarantine", 'tidegate_collector_quarantined_total{job="collector"}'
-    yield AlertCase(alert, "a line is quarantined", {lines: "0x10 1x10"}, "5m", fires=True)
-    yield AlertCase(alert, "no further line is quarantined", {lines: "7x20"}, "5m", fires=False)
-
-    alert, lost = "CollectorEventsLost", 'tidegate_collector_lost_bytes_total{job="collector"}'
-    yield AlertCase(alert, "a file is deleted undelivered", {lost: "0x10 9x10"}, "5m", fires=True)
-    yield AlertCase(alert, "nothing more is lost", {lost: "9x20"}, "5m", fires=False)
-
-    damages = 'tidegate_collector_store_damages_total{job="collector"}'
-    alert = "CollectorStoreDamaged"
-    yield AlertCase(alert, "a segment is damaged", {damages: "0x10 1x10"}, "5m", fires=True)
-    yield AlertCase(alert, "it was repaired", {damages: "1x20"}, "5m", fires=False)
+    for alert, name, fault, samples, none, steady in (
+        ("Lag", lag, "it falls behind", f"{LAG_SECONDS}+15x20", "it keeps up", f"{LAG_SECONDS}x20"),
+        ("Quarantine", lines, "a line is quarantined", "0x10 1x10", no_line, "7x20"),
+        ("EventsLost", lost, "a file is deleted undelivered", "0x10 9x10", no_loss, "9x20"),
+        ("StoreDamaged", damages, "a segment is damaged", "0x10 1x10", "it was repaired", "1x20"),
+    ):
+        scenarios = ((fault, {name: samples}, True), (none, {name: steady}, False))
+        yield from cases(f"Collector{alert}", "5m", *scenarios)
 
 
 def _selector(labels: Mapping[str, str]) -> str:
