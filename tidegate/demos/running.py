@@ -1,4 +1,4 @@
-"""What each demo does with a running stack: it runs the public commands, and waits for events."""
+"""What both demos do: they run the public commands, wait for events, and print what was checked."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 
+from rich.text import Text
+
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
+from tidegate.terminal_console import Console
 
 
 def run_module(environment: Mapping[str, str], *command: str) -> int:
@@ -31,3 +34,14 @@ def wait_for_events(
         while (found := store.search(request).total) < count and time.monotonic() < deadline:
             time.sleep(settings.collector.poll_seconds)
     return found
+
+
+def heading(console: Console, text: str) -> None:
+    """Print the heading of a step."""
+    console.rule(Text(text, style="bold"))
+
+
+def result(console: Console, text: str, *, passed: bool) -> None:
+    """Print what was checked, and whether it holds."""
+    mark = ("✓", "green") if passed else ("✗", "red")
+    console.print(Text.assemble(mark, f" {text}"), highlight=False)

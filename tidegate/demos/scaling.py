@@ -18,8 +18,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from tidegate.demos.output import heading, result
-from tidegate.demos.running import run_module, wait_for_events
+from tidegate.demos.running import heading, result, run_module, wait_for_events
 from tidegate.settings import Settings
 from tidegate.stack.load import ROWS, load_arguments
 from tidegate.stack.supervisor.programs import console_url

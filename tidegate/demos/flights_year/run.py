@@ -35,8 +35,7 @@ from tidegate.demos.flights_year.verdict import (
     period_results,
     period_table,
 )
-from tidegate.demos.output import heading, result
-from tidegate.demos.running import run_module, wait_for_events
+from tidegate.demos.running import heading, result, run_module, wait_for_events
 from tidegate.monitoring.report.counter_increases import (
     TIMEOUT_SECONDS,
     Floats,

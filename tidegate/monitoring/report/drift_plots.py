@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,11 +18,21 @@ from tidegate.loadgen.report.theme import STYLE, Theme
 from tidegate.monitoring.counting.distributions import Distribution
 from tidegate.monitoring.counting.drift_test import smoothed_ratios
 from tidegate.monitoring.report.findings import Findings
-from tidegate.monitoring.report.plot_style import name_periods
+from tidegate.monitoring.tasks.periods import Period
 
 COLUMNS: Final = 3
 # The colour scale of the heat map ends at this multiple of the critical PSI.
 MAX_COLOUR: Final = 4.0
+MAX_CHARACTERS: Final = 110
+"""Characters that fit below the axis of a plot."""
+
+
+def name_periods(axes: Axes, periods: Sequence[Period]) -> None:
+    """Name the periods below the axis; only some of them if their names would overlap."""
+    characters = sum(len(each.name) + 1 for each in periods)
+    every = max(1, math.ceil(characters / MAX_CHARACTERS))
+    shown = range(0, len(periods), every)
+    axes.set_xticks(shown, [periods[number].name for number in shown])
 
 
 def drift(found: Findings, theme: Theme) -> Figure:

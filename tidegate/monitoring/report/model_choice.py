@@ -12,6 +12,7 @@ from tidegate.monitoring.report.findings import NewerVersion
 from tidegate.monitoring.tasks.model import Model
 from tidegate.store.base import EventStore, SearchRequest, Terms
 from tidegate.store.query import time_ranges
+from tidegate.store.query.literals import quoted
 from tidegate.store.search.event_lines import text_of
 
 ANSWERED: Final = "event.dataset:tidegate.request AND _exists_:tidegate.prediction.label"
@@ -86,11 +87,6 @@ def _only_name(store: EventStore, since: datetime) -> str:
     )
 
 
-def _quoted(text: str) -> str:
-    """The text inside a quoted phrase of a query."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
 def newer_version(store: EventStore, model: Model, since: datetime) -> NewerVersion | None:
     """The version of the model that answered last, if it is another one.
 
@@ -103,7 +99,7 @@ def newer_version(store: EventStore, model: Model, since: datetime) -> NewerVers
 
 def _last_version(store: EventStore, name: str, since: datetime) -> tuple[str, float]:
     """The version of a model that answered last, and when; an empty one if none did."""
-    query = f'{ANSWERED} AND tidegate.model.name:"{_quoted(name)}"'
+    query = f"{ANSWERED} AND tidegate.model.name:{quoted(name)}"
     for event in store.search(SearchRequest(query=query, since=since, size=1)).hits:
         at = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
         return text_of(event, "tidegate.model.version"), at / 1e6
@@ -116,8 +112,8 @@ def first_answer(store: EventStore, model: Model, since: datetime) -> float:
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
-    name, version = _quoted(model.name), _quoted(model.version)
-    query = f'tidegate.model.name:"{name}" AND tidegate.model.version:"{version}"'
+    name, version = quoted(model.name), quoted(model.version)
+    query = f"tidegate.model.name:{name} AND tidegate.model.version:{version}"
     request = SearchRequest(query=query, since=since, order="asc", size=1)
     for event in store.search(request).hits:
         if at := time_ranges.microseconds(text_of(event, "@timestamp")):

@@ -14,9 +14,8 @@ from matplotlib.ticker import FuncFormatter
 
 from tidegate.loadgen.report.plots import WIDTH_INCHES, bare, figure, percent_label, title
 from tidegate.loadgen.report.theme import STYLE, Theme
-from tidegate.monitoring.report.drift_plots import drift, features
+from tidegate.monitoring.report.drift_plots import drift, features, name_periods
 from tidegate.monitoring.report.findings import Findings
-from tidegate.monitoring.report.plot_style import legend, name_periods
 from tidegate.monitoring.report.quality import Bin
 from tidegate.monitoring.tasks.panel import Panel
 
@@ -82,7 +81,7 @@ def _realised(axes: Axes, found: Findings, theme: Theme) -> None:
     else:
         axes.set_ylim(bottom=0)
     title(axes, f"{found.task.title()}, by the time of the response", theme)
-    legend(axes, theme)
+    _legend(axes, theme)
 
 
 def _draw(axes: Axes, panel: Panel, theme: Theme, bins: Sequence[Bin] = ()) -> None:
@@ -118,8 +117,21 @@ def _draw(axes: Axes, panel: Panel, theme: Theme, bins: Sequence[Bin] = ()) -> N
             axes.xaxis.set_major_formatter(FuncFormatter(percent_label))
     title(axes, panel.title, theme)
     if axes.get_legend_handles_labels()[1]:
-        legend(axes, theme)
+        _legend(axes, theme)
 
 
 def _values(values: Iterable[float | None]) -> list[float]:
     return [math.nan if value is None else value for value in values]
+
+
+def _legend(axes: Axes, theme: Theme) -> None:
+    """Show the legend above the plot, to the right of its title."""
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=3,
+        frameon=False,
+        labelcolor=theme.ink,
+        handlelength=1.4,
+        borderaxespad=0.1,
+    )

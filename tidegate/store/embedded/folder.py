@@ -22,8 +22,6 @@ from tidegate.runtime.atomic_files import write_atomically
 from tidegate.store.base import Damage, StoreUnavailableError
 
 FORMAT: Final = 2
-# An index of format 1, where an event is stored as bytes and not as text, is rebuilt.
-READABLE: Final = (1, FORMAT)
 # Damaged parts that are kept for a person to examine.
 KEPT_ASIDE: Final = 3
 _ASIDE: Final = re.compile(r"damaged-[0-9]+")
@@ -66,7 +64,7 @@ def read(root: Path) -> Layout | None:
         raise DamagedLayoutError(
             f"{path} cannot be read ({error}): a running collector repairs it"
         ) from error
-    if number not in READABLE:
+    if number != FORMAT:
         raise StoreUnavailableError(
             f"{root} is in format {number}, and this version of Tidegate supports format {FORMAT}: "
             "use the version that wrote it, or remove the folder to create a new store"

@@ -16,7 +16,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from tools.generate.grafana import data_sources, runbooks
     from tools.generate.grafana.definitions import dashboard_json
-    from tools.generate.grafana.model_variables import model_variables
 
 FOLDER: Final = Path("observability/grafana/dashboards")
 NAMES: Final = ("service", "scaling", "pipeline", "model", "host")
@@ -25,8 +24,7 @@ NAMES: Final = ("service", "scaling", "pipeline", "model", "host")
 
 def grafana_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of each dashboard and of the data sources."""
-    variables = {"model": model_variables()}
-    dashboards = {name: dashboard_json(name, settings, variables.get(name, ())) for name in NAMES}
+    dashboards = {name: dashboard_json(name, settings) for name in NAMES}
     dashboards["runbooks"] = runbooks.dashboard_json()
     return {
         data_sources.FILE: data_sources.data_sources_yaml(settings),

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from grafana_foundation_sdk.models.dashboard import Panel
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models.dashboard import Panel, VariableOption, VariableRefresh
 
+from tidegate.rules.quality_rules import WINDOWS
 from tidegate.settings import Settings
 from tools.generate.grafana import panels, queries
 from tools.generate.grafana.dashboard import PanelRow, Section, Variable, dashboard
@@ -36,7 +38,7 @@ KINDS: Final[Mapping[str, Callable[..., Panel]]] = {
 _VALUE: Final = re.compile(r"<(\w+)>")
 
 
-def dashboard_json(name: str, settings: Settings, variables: tuple[Variable, ...] = ()) -> str:
+def dashboard_json(name: str, settings: Settings) -> str:
     """The JSON of a dashboard.
 
     Raises:
@@ -52,7 +54,27 @@ def dashboard_json(name: str, settings: Settings, variables: tuple[Variable, ...
         Section(title, _rows(rows, settings), collapsed=title in collapsed)
         for title, rows in content.pop("sections").items()
     ]
+    variables = _model_variables() if name == "model" else ()
     return dashboard(name, sections=sections, variables=variables, **content)
+
+
+def _model_variables() -> tuple[Variable, ...]:
+    """The window over which rows are counted, and the feature to show."""
+    window = (
+        builders.CustomVariable("window")
+        .label("Window")
+        .description("The time over which rows and labels are counted.")
+        .values(",".join(WINDOWS))
+        .current(VariableOption(selected=True, text=WINDOWS[0], value=WINDOWS[0]))
+    )
+    feature = (
+        builders.QueryVariable("feature")
+        .label("Feature")
+        .datasource(queries.PROMETHEUS)
+        .query("label_values(ml_feature_reference_samples, feature)")
+        .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
+    )
+    return window, feature
 
 
 def _rows(rows: Any, settings: Settings) -> list[PanelRow]:

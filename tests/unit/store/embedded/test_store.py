@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from support.components import examples
 from support.doubles.raising import no_space_left, raising
 from support.samples.numbered_events import START, event, messages
-from tidegate.events.event import encode
 from tidegate.store import fields
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
 from tidegate.store.embedded import compiler
@@ -145,23 +144,6 @@ def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
         assert messages(new, "log.level:info") == ["number 0", "number 1", "number 2"]
         assert messages(reader) == ["number 0", "number 1", "number 2"]
         assert not (root / before.folder).exists()
-
-
-def test_an_index_of_format_1_is_rebuilt_and_older_versions_refuse_the_new_one(root: Path) -> None:
-    (root / "index-old-0").mkdir(parents=True)
-    builder = tantivy.SchemaBuilder()
-    builder.add_bytes_field("_source", stored=True)
-    writer = tantivy.Index(builder.build(), str(root / "index-old-0")).writer()
-    for number in range(3):
-        document = tantivy.Document()
-        document.add_bytes("_source", encode(event(number)))
-        writer.add_document(document)
-    writer.commit()
-    writer.wait_merging_threads()
-    (root / "format.json").write_text('{"format": 1, "fields": "old", "folder": "index-old-0"}')
-    with closing(EmbeddedStore(root)) as store:
-        assert messages(store) == ["number 0", "number 1", "number 2"]
-    assert json.loads((root / "format.json").read_text())["format"] == 2
 
 
 def test_a_rebuild_that_fails_again_and_again_leaves_one_torso(
