@@ -146,12 +146,6 @@ def test_a_rejected_event_is_stored_after_its_values_are_moved(scene: Scene) -> 
     assert scene.search().hits == [moved]
 
 
-def test_an_event_without_a_time_is_rejected(scene: Scene) -> None:
-    event = scene.event()
-    del event["@timestamp"]
-    assert [one.index for one in scene.store.append([event])] == [0]
-
-
 def test_an_event_nested_deeper_than_json_goes_is_stored_or_rejected(scene: Scene) -> None:
     deep: dict[str, Any] = {}
     innermost = deep

@@ -11,7 +11,6 @@ from support.harnesses.store_scene import Scene
 from tidegate.console.event_view import written
 from tidegate.console.search_request import Wanted
 from tidegate.store.base import Terms
-from tidegate.store.own_fields import NAMES
 from tidegate.store.query.literals import condition
 from tidegate.store.search.browse import browse
 
@@ -114,12 +113,6 @@ def test_the_console_shows_them_as_facets_whose_addresses_find_the_same(quotes: 
         address = wanted.with_condition(condition("tidegate.vip", written(one.key)))
         narrowed = Wanted.of(URL(address).params).request(datetime.now(UTC), size=10)
         assert browse(quotes.store, narrowed).total == 1
-
-
-def test_the_names_of_own_fields_can_be_listed(quotes: Scene) -> None:
-    found = quotes.search("", size=0, aggregations={"names": Terms(NAMES, size=100)})
-    names = {bucket.key for bucket in found.aggregations["names"]}
-    assert {"tidegate.city", "tidegate.price", "tidegate.quote.city", "dns.question.name"} <= names
 
 
 def test_many_own_fields_are_bounded_and_the_event_is_stored(scene: Scene) -> None:

@@ -242,20 +242,6 @@ def test_events_whose_files_are_gone_are_said_to_be_lost(harness: Harness) -> No
     assert harness.metric("lost_events_total") == 2
 
 
-def test_files_that_a_restoration_needs_are_not_deleted_before_it(harness: Harness) -> None:
-    with closing(harness.collector()) as delivery:
-        harness.write("a", "b")
-        until_done(delivery)
-        end_an_hour_ago(harness)
-        shutil.rmtree(harness.root / "store")
-        delivery.retention = A_MINUTE
-        harness.now += CHECK_SECONDS
-        until_done(delivery)
-        assert harness.files == []
-    assert harness.messages() == ["a", "b"]
-    assert harness.metric("lost_events_total") == 0
-
-
 def test_files_that_expired_while_the_stack_was_stopped_are_there_for_a_damaged_store(
     harness: Harness,
 ) -> None:

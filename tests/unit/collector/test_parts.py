@@ -12,21 +12,10 @@ from hypothesis import strategies as st
 from support.doubles.raising import no_space_left, raising
 from tidegate.collector import quarantine as quarantine_module
 from tidegate.collector.checkpoint import Checkpoint, Progress
-from tidegate.collector.delivery import sink_backoff
 from tidegate.collector.lines import LinePosition, QuarantinedLine
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.retention import expired
 from tidegate.collector.tail import LogFile
-
-
-def test_a_checkpoint_round_trip(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "checkpoint.json")
-    assert checkpoint.load() == Progress()
-    for progress in (Progress({"a": 5, "b": 0}), Progress({})):
-        checkpoint.save(progress)
-        assert checkpoint.load() == progress
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.json"]
-    assert checkpoint.problem == ""
 
 
 @pytest.mark.parametrize(
@@ -51,23 +40,6 @@ def quarantined_line(offset: int = 0) -> QuarantinedLine:
 
 def entries(folder: Path) -> list[dict[str, object]]:
     return [json.loads(text) for text in (folder / "quarantine.ndjson").read_text().splitlines()]
-
-
-def test_a_quarantined_line_is_stored_with_its_position_and_reason(tmp_path: Path) -> None:
-    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
-    assert quarantine.add([]) == []
-    assert list(tmp_path.iterdir()) == []
-    quarantine.add([quarantined_line(7)])
-    assert entries(tmp_path) == [
-        {
-            "@timestamp": "1970-01-01T00:00:00.000000Z",
-            "file": "file.ndjson",
-            "offset": 7,
-            "bytes": 3,
-            "reason": "invalid JSON",
-            "line": "a\ufffdb",
-        }
-    ]
 
 
 @pytest.mark.parametrize("name", ["checkpoint.json", "quarantine.ndjson"])
@@ -162,16 +134,6 @@ def test_a_rotation_and_a_kill_quarantine_no_line_twice(tmp_path: Path) -> None:
     repeated = Quarantine(tmp_path, clock_ns=lambda: 0, file_bytes=100)
     assert repeated.add([quarantined_line(1), quarantined_line(2)]) == []
     assert [entry["offset"] for entry in entries(tmp_path)] == [2]
-
-
-def test_back_off_doubles_to_five_seconds_and_takes_a_random_part() -> None:
-    longest, shortest = sink_backoff(lambda: 0.0), sink_backoff(lambda: 1.0)
-    waits = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    assert [longest.failed() for _ in range(7)] == pytest.approx(waits)
-    assert [shortest.failed() for _ in range(7)] == pytest.approx([wait / 2 for wait in waits])
-    assert longest.succeeded()
-    assert not longest.succeeded()
-    assert longest.failed() == pytest.approx(0.2)
 
 
 def log(name: str, size: int, modified: float, *, closed: bool = True) -> LogFile:

@@ -175,17 +175,6 @@ def test_a_truncated_file_is_read_from_its_start_and_reported(tmp_path: Path) ->
     assert tail.notices() == []
 
 
-def test_a_deleted_file_is_forgotten(tmp_path: Path) -> None:
-    tail = tail_of(tmp_path)
-    path = put(tmp_path, name(), line("a"))
-    drain(tail)
-    path.unlink()
-    assert drain(tail) == []
-    assert tail.offsets == {}
-    put(tmp_path, name(), line("b"))
-    assert texts(drain(tail)) == ["b"]
-
-
 def test_a_file_deleted_between_scan_and_read_is_ignored(tmp_path: Path) -> None:
     tail = tail_of(tmp_path)
     put(tmp_path, name(0), line("a")).rename(tmp_path / "kept")

@@ -111,14 +111,6 @@ async def test_a_backend_that_fails_or_hangs_does_not_delay_the_others(
     )
 
 
-async def test_without_backends_there_are_only_its_own_metrics(exporter: ExporterFixture) -> None:
-    async with exporter.serving() as client:
-        found = await scrape(client)
-        assert found["tidegate_exporter_alerts_totalfiring"] == 0
-        assert not [name for name in found if "logstash" in name or "elasticsearch" in name]
-        assert await (await client.get("/live")).text() == "ok\n"
-
-
 @pytest.mark.parametrize(
     ("sent", "error"),
     [

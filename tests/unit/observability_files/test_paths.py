@@ -29,14 +29,6 @@ def test_a_link_that_git_checked_out_as_a_file_is_followed(
     assert observability_folder() == tmp_path / "observability"
 
 
-def test_a_package_without_the_folder_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path)
-    with pytest.raises(FileNotFoundError, match="does not exist: install the package again"):
-        observability_folder()
-
-
 def test_a_wheel_contains_the_files_but_not_the_generator(tmp_path: Path) -> None:
     build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
     subprocess.run(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import utils
 
-from tidegate.rules.promql import duration, edge_pattern, number, quoted, without_nan
+from tidegate.rules.promql import duration, edge_pattern
 
 
 def as_written(edge: float) -> str:
@@ -50,15 +50,3 @@ def test_the_pattern_matches_the_spelling_of_the_client_and_no_other_edge(
 )
 def test_a_duration_has_its_largest_whole_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def test_numbers_are_short() -> None:
-    assert [number(value) for value in (1 - 0.999, 0.1 + 0.2, 72.0)] == ["0.001", "0.3", "72"]
-
-
-def test_a_literal_is_escaped_once() -> None:
-    assert quoted(edge_pattern(0.5)) == r'"0\\.5"'
-
-
-def test_nan_is_filtered() -> None:
-    assert without_nan("a\n/\nb") == "(\n  a\n  /\n  b\n) >= 0"

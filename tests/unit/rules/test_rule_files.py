@@ -8,29 +8,11 @@ import sys
 import pytest
 import yaml
 
-from tidegate.rules.alerts import alerts
 from tidegate.rules.burn_rates import BURN_RATE_ALERTS
-from tidegate.rules.rule_files import model_groups, rule_files
-from tidegate.rules.service_rules import service_groups
+from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings, Slo
 
 SETTINGS = Settings()
-GROUPS = (*service_groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
-RECORDED = {recording.name for group in GROUPS for recording in group.recordings}
-
-
-def test_the_yaml_contains_the_definitions() -> None:
-    files = rule_files(SETTINGS)
-    recorded = [
-        rule["record"]
-        for name in ("service.yml", "model.yml")
-        for group in yaml.safe_load(files[name])["groups"]
-        for rule in group["rules"]
-    ]
-    assert len(recorded) == len(set(recorded))
-    assert set(recorded) == RECORDED
-    (group,) = yaml.safe_load(files["alerts.yml"])["groups"]
-    assert [rule["alert"] for rule in group["rules"]] == [alert.name for alert in alerts(SETTINGS)]
 
 
 def service_rules(settings: Settings) -> dict[str, str]:

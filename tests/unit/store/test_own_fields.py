@@ -122,10 +122,3 @@ def test_each_sink_reports_values_that_cannot_be_searched(
 
 def test_a_field_exists_between_open_ends() -> None:
     assert rewrite(Range("tidegate.city", None, None, True, True)) == Word(NAMES, "tidegate.city")
-
-
-json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
-    max_leaves=12,
-)

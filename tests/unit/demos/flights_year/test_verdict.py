@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,11 +14,8 @@ from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import (
     PeriodResult,
-    alert_table,
     checks,
-    period_of,
     period_results,
-    period_table,
 )
 from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.monitoring.counting.distributions import feature_distributions
@@ -31,7 +27,6 @@ from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.periods import Period
 from tidegate.monitoring.tasks.registry import make_task
 from tidegate.settings import Drift
-from tidegate.terminal_console import Console
 
 ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", START + 70, START + 90)
 WARNING = replace(ALERT, name="DriftFeatureWarning", subject="temp")
@@ -123,19 +118,3 @@ def test_a_note_is_printed_if_a_feature_drifted_in_every_real_month() -> None:
     assert texts[-1].startswith("in every real month a feature has drifted")
     stable = sentences(result("Mar", 0.01, 0.8))
     assert not any(text.startswith("in every real month") for text in stable)
-
-
-def test_the_tables_show_drifted_features_and_alerts(found: Findings, truth: GroundTruth) -> None:
-    console = Console(file=io.StringIO(), width=200)
-    console.print(period_table(period_results(found, np.array([1350.0, 1350.0]), truth)))
-    late = replace(ALERT, subject="", begin=START + 500)
-    counters = replace(found.counters, alerts=[ALERT, late])
-    console.print(alert_table(replace(found, counters=counters)))
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
-    rows = [" ".join(row.split()) for row in text.splitlines()]
-    assert "control 1,500 90.0% 90.0% +0.0 none" in rows
-    assert any(row.startswith("Mar 1,500 90.0% 60.0% +30.0 x ") for row in rows)
-    assert "Mar DriftFeatureCritical x" in rows
-    assert "after DriftFeatureCritical the model" in rows
-    assert period_of(found, replace(ALERT, begin=START)) == "control"

@@ -40,8 +40,3 @@ def options() -> list[str]:
 )
 def test_it_is_documented(name: str) -> None:
     assert f"`{name}`" in DOC or f"\n{name} = " in DOC
-
-
-@pytest.mark.parametrize("code", [0, 2, 98, 99, 130])
-def test_each_exit_code_is_documented(code: int) -> None:
-    assert f"| {code} |" in DOC

@@ -56,12 +56,6 @@ def test_names_are_escaped() -> None:
     assert "<img src=x" not in html
 
 
-@pytest.mark.parametrize("signals", [SIGNALS, Signals()])
-def test_a_run_without_prometheus_has_no_panel_of_replicas(signals: Signals) -> None:
-    html = to_html(summary_of(recorded(), signals), series_of(recorded(), signals))
-    assert ("<span>replicas</span>" in html) is bool(signals.ready)
-
-
 def test_a_run_without_a_response_has_a_report(tmp_path: Path) -> None:
     failed = Recording([0.0, 1.0, 2.0], ["light", "heavy", "light"])
     html = write_report(tmp_path, summary_of(failed), failed, Signals()).read_text()
@@ -99,13 +93,3 @@ def test_a_panel_draws_each_line_of_its_legend(panel: str, lines: list[str]) -> 
         ):
             values = [value for _, value in samples]
             assert np.array_equal(np.asarray(line.get_ydata()), [*values, values[-1]])
-
-
-def test_a_long_run_shows_a_sample_of_the_requests() -> None:
-    planned = np.linspace(0, 30, 20_000)
-    many = Recording(planned.tolist(), ["light"] * len(planned))
-    many.sent[:] = planned
-    many.finished[:] = planned + 0.1
-    many.status[:] = 200
-    dots = draw(("latency",), series_of(many), LIGHT).axes[0].lines[0]
-    assert len(np.asarray(dots.get_xdata())) == 4000

@@ -115,7 +115,3 @@ def test_no_two_bins_have_the_same_label() -> None:
     duplicates = CITY.model_copy(update={"bins": ("missing", "other", "Rome", "other", "missing")})
     assert duplicates.labels == ("=missing", "=other", "Rome", "other", "missing")
     assert NUMBER.labels == NUMBER.bins
-
-
-def test_a_model_without_features_counts_nothing() -> None:
-    assert BinCounter([], []).counts() == []

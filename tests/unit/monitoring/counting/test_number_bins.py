@@ -30,13 +30,6 @@ def test_a_bin_is_named_by_its_range_or_by_the_value_that_many_rows_share(
     assert found.bins == ("under", *bins, "over", "missing")
 
 
-def test_deciles_are_named_with_as_few_digits_as_tell_them_apart() -> None:
-    found = predicted_value_bins(np.arange(101.0))
-    assert found.bins[1:3] == ("0 to 10", "10 to 20")
-    close = predicted_value_bins(1000 + np.arange(101.0) / 100)
-    assert close.bins[1] == "1000 to 1000.1"
-
-
 @example([sys.float_info.max])
 @example([-sys.float_info.max, sys.float_info.max] * 5)
 @given(st.lists(st.floats(width=64), min_size=1, max_size=60))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.harnesses.feedback import AT_US, KEY, REQUEST, SPAN, TRACE, Feedback
-from tidegate.monitoring.feedback.outcomes import REASONS, Label
+from tidegate.monitoring.feedback.outcomes import Label
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds, model_digest
 from tidegate.monitoring.tasks.classification import LabelTruth
 
@@ -27,15 +27,6 @@ def id_of(label: int = 0, confidence: float = 0.75, ids: PredictionIds = IDS) ->
 def of_another(model: str, classes: tuple[Label, ...]) -> PredictionIds:
     """Ids with the same key, for another model or other classes."""
     return PredictionIds(KEY, "0", model_digest([model, *classes]))
-
-
-def test_every_series_starts_at_zero() -> None:
-    feedback = classifier()
-    for correct in ("true", "false"):
-        assert feedback.value("ml_outcomes_total", correct=correct) == 0
-    assert feedback.value("ml_outcome_labels_total", predicted="late", actual="on_time") == 0
-    for reason in REASONS:
-        assert feedback.value("ml_feedback_refused_total", reason=reason) == 0
 
 
 def test_correct_and_wrong_predictions_are_counted_with_confidence_and_lag() -> None:

@@ -85,14 +85,6 @@ def test_a_watched_model_has_its_reference_and_the_version_that_answered_last(
     assert watched_model(models, reference, "fraud", "1", START).model.version == "1"
 
 
-def test_a_watched_classifier_has_the_accuracy_of_its_reference(
-    models: EmbeddedStore, reference: Path
-) -> None:
-    measured = REFERENCE.model_copy(update={"residuals": None, "accuracy": 0.9})
-    reference.write_text(measured.model_dump_json())
-    assert watched_model(models, reference, "fraud", "", START).model.accuracy == 0.9
-
-
 def test_the_only_model_in_the_events_needs_no_name(models: EmbeddedStore, reference: Path) -> None:
     late = START + timedelta(seconds=20)
     assert watched_model(models, reference, "", "", late).model.name == "wine"
@@ -112,8 +104,3 @@ def test_the_error_says_which_option_is_missing(
 ) -> None:
     with pytest.raises(NoModelError, match=message):
         watched_model(models, reference, name, "", START + timedelta(seconds=seconds))
-
-
-def test_an_unreadable_reference_is_an_error(models: EmbeddedStore, tmp_path: Path) -> None:
-    with pytest.raises(NoModelError, match=r"--reference: .*missing\.json cannot be read"):
-        watched_model(models, tmp_path / "missing.json", "fraud", "1", START)

@@ -20,7 +20,7 @@ from support.samples.drift_report import (
 )
 from support.samples.model_artefacts import write_artefact
 from tidegate.events.event import Event
-from tidegate.monitoring.report.run import choose_watched_model, kibana_trace_url, truncation_note
+from tidegate.monitoring.report.run import choose_watched_model, kibana_trace_url
 from tidegate.monitoring.report.run import report as write_report
 from tidegate.settings import Settings
 from tidegate.store.embedded.store import EmbeddedStore
@@ -144,11 +144,6 @@ def test_the_error_names_what_is_missing_or_cannot_be_written(
     assert "reference.json cannot be read" in error()
     (settings.model.path / "manifest.json").unlink()
     assert "there is no model at" in error()
-
-
-def test_a_report_without_all_labels_says_so() -> None:
-    assert truncation_note(10) == ""
-    assert "500,000 labels" in truncation_note(500_000)
 
 
 def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:

@@ -97,6 +97,7 @@ def test_the_sentences_compare_errors_bias_coverage_and_predictions(
     said = " ".join(findings(REGRESSOR, rows, counted).summary)
     for text in texts:
         assert text in said
+    assert ("On average" in said) is any("On average" in text for text in texts)
 
 
 @pytest.mark.parametrize(

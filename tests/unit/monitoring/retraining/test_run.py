@@ -120,14 +120,6 @@ def test_an_imported_model_of_numbers_can_be_retrained(tmp_path: Path, quick: No
     assert {each.measure: each.verdict for each in made.differences}["auc"] == "better"
 
 
-def test_an_error_names_the_file_of_a_current_model_that_cannot_be_loaded(
-    flights: Artefact, march: TrainingRows, tmp_path: Path
-) -> None:
-    elsewhere = dataclasses.replace(flights, path=tmp_path)
-    with pytest.raises(ArtefactError, match=r"model\.joblib cannot be loaded"):
-        train_candidate(elsewhere, march, tmp_path, lambda _: None)
-
-
 def test_a_model_that_is_not_from_a_joblib_file_is_refused(flights: Artefact) -> None:
     refuse_other_tasks(flights)
     manifest = flights.manifest.model_copy(update={"files": {"model.onnx": "sha256:0"}})

@@ -157,11 +157,6 @@ def test_what_is_no_table_is_an_error(rows: object, message: str) -> None:
         encode(rows)
 
 
-@pytest.mark.parametrize("rows", [[], {}, {"amount": [], "country": []}, np.empty((0, 2))])
-def test_no_rows_are_a_table(rows: object) -> None:
-    assert encode(rows) == ([], [])
-
-
 values = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
 )

@@ -262,12 +262,6 @@ def test_names_are_those_of_metrics_and_ids(name: str, version: str) -> None:
         Application(name=name, version=version)
 
 
-def test_the_reference_of_an_artefact_counts_its_features() -> None:
-    app = Application(CLASSIFIER.model_copy(update={"prediction": None, "predictions": (10, 90)}))
-    app.watch.observe(ROWS, ["ok", "ok"])
-    assert app.value("ml_feature_observations_total", feature="country", bin="DE") == 1
-
-
 def test_segments_are_in_the_event() -> None:
     app = Application(CLASSIFIER, drift=Drift(segments=("country", "amount", "colour")))
     app.watch.observe(ROWS, ["ok", "ok"])

@@ -56,13 +56,6 @@ def test_a_second_writer_is_refused_until_the_first_is_closed(
     EmbeddedStore(root).close()
 
 
-def test_a_closed_store_stores_nothing_and_can_be_closed_again(store: EmbeddedStore) -> None:
-    store.close()
-    store.close()
-    with pytest.raises(StoreUnavailableError, match="is closed"):
-        store.append([event(1)])
-
-
 def test_a_kill_keeps_committed_events_and_releases_the_lock(root: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; import orjson;"
@@ -103,12 +96,6 @@ def test_a_newer_format_is_refused_with_a_message(root: Path) -> None:
         with pytest.raises(StoreUnavailableError, match=message):
             open_it(root)
     assert "format 99" in problem(root, content=True)
-
-
-def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnavailableError, match="cannot be written"):
-        EmbeddedStore(tmp_path / "file" / "store")
 
 
 def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
@@ -224,11 +211,6 @@ def test_a_fuzzy_search_or_a_range_of_ids_is_an_error(store: EmbeddedStore, quer
         messages(store, query)
 
 
-def test_an_invalid_pattern_of_ids_is_an_error_in_an_empty_store(store: EmbeddedStore) -> None:
-    with pytest.raises(QueryError, match="cannot parse the query"):
-        messages(store, "trace.id:/(/")
-
-
 def test_a_damaged_column_is_no_error_of_the_pattern(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,11 +223,6 @@ def test_a_damaged_column_is_no_error_of_the_pattern(
     monkeypatch.setattr(embedded, "Compiler", compiler_of)
     with pytest.raises(StoreUnavailableError, match="is damaged"):
         messages(store, "trace.id:a*")
-
-
-def test_a_count_needs_no_index_of_ids(store: EmbeddedStore) -> None:
-    store.append([event(number, trace={"id": f"a{number}"}) for number in range(3)])
-    assert store.search(SearchRequest("NOT trace.id:a1", size=0)).total == 2
 
 
 def test_the_time_to_compile_a_query_is_part_of_its_limit(
@@ -261,22 +238,6 @@ def test_the_time_to_compile_a_query_is_part_of_its_limit(
     monkeypatch.setattr(compiler.Compiler, "compile", compiled)
     messages(store, "log.level:info")
     assert set(threads) == {"search"}
-
-
-def test_a_reader_needs_no_write_permission(root: Path) -> None:
-    with closing(EmbeddedStore(root)) as store:
-        store.append([event(1)])
-    current = layout.read(root)
-    assert current is not None
-    folder = root / current.folder
-    for path in (folder, root):
-        path.chmod(0o555)
-    try:
-        # As root the test cannot take rights from itself; what it shows then is only that it works.
-        assert messages(EmbeddedReader(root)) == ["number 1"]
-    finally:
-        for path in (root, folder):
-            path.chmod(0o755)
 
 
 ANY_QUERY = st.text(alphabet=st.sampled_from('ab1:*?"/[]{}()<>=+-~\\ .TOANDRx@é_'), max_size=25)

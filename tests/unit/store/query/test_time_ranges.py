@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -55,11 +55,6 @@ def test_an_invalid_time_has_no_range(text: str) -> None:
     assert time_ranges.time_range(text, NOW) is None
 
 
-@pytest.mark.parametrize("text", ["2026-03-01T99:00:00Z", "junk", "2026-03-01 10:00", "T", ""])
-def test_an_invalid_time_has_no_microseconds(text: str) -> None:
-    assert time_ranges.microseconds(text) is None
-
-
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
@@ -92,8 +87,3 @@ def test_a_duration_is_a_number_with_a_unit() -> None:
         time_ranges.age("soon")
     with pytest.raises(ValueError, match="too long"):
         time_ranges.age("999999999w")
-
-
-def test_a_time_in_another_time_zone_is_the_same_time() -> None:
-    zone = timezone(timedelta(hours=5))
-    assert time_ranges.to_microseconds(datetime(2026, 3, 1, 5, tzinfo=zone)) == at(2026, 3, 1)

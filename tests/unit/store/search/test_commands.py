@@ -177,14 +177,6 @@ def test_an_invalid_request_is_a_message_and_exit_code_2(
     assert message in err
 
 
-def test_a_missing_store_is_a_message_and_exit_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, _, err = Shell(load(stack={"data_dir": tmp_path}), capsys).search()
-    assert code == 2
-    assert "has the stack been started?" in err
-
-
 def test_trace_draws_the_spans_and_lists_the_events(shell: Shell) -> None:
     code, shown, _ = shell.trace(f" {KEPT.upper()} ")
     assert (code, shown[0]) == (0, f"trace {KEPT}  1 s  2 spans")
