@@ -212,6 +212,11 @@ def test_reading_continues_after_the_store_was_unavailable(
     changes = [one for one in events if one["event"]["dataset"] == "tidegate.drift"]
     assert {one["tidegate"]["drift"]["detector"] for one in changes} == {"adwin", "z"}
     assert {one["event"]["action"] for one in changes} == {"change"}
+    assert {one["event"]["id"] for one in changes} == {
+        each.event_id for each in watcher().feed(outcomes())
+    }
+    assert {one["log"]["level"] for one in changes} == {"warn"}
+    assert all(datetime.fromisoformat(one["@timestamp"]) < NOW for one in changes)
     others = [one["message"] for one in events if one not in changes]
     assert others == ["the store is unavailable: not ready", "the store is available again"]
 
