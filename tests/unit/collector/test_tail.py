@@ -72,6 +72,14 @@ def test_a_file_name_contains_its_writer_and_its_number(
     assert parse(text) == expected
 
 
+def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
+    tail = tail_of(tmp_path / "logs")
+    assert drain(tail) == []
+    (tmp_path / "logs").mkdir()
+    put(tmp_path / "logs", name(), line("a"))
+    assert texts(drain(tail)) == ["a"]
+
+
 def test_lines_are_read_once_as_files_grow_and_rotate(tmp_path: Path) -> None:
     tail = tail_of(tmp_path)
     put(tmp_path, name(0), line("a"))

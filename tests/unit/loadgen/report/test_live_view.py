@@ -13,7 +13,9 @@ from support.samples.load_run import recorded, unanswered
 from tidegate.loadgen.report.live_view import (
     LiveView,
     snapshot,
+    sparkline,
     status_line,
+    status_panel,
 )
 from tidegate.loadgen.report.replica_signals import Prometheus
 
@@ -36,6 +38,31 @@ def test_a_snapshot_before_the_start_has_no_data() -> None:
     now = snapshot(unanswered(), -0.2)
     assert (now.due, now.sent, now.p95, now.p95_history) == (0, 0, None, ())
     assert "p95 -" in status_line(now, {})
+
+
+def test_a_sparkline_is_scaled_to_its_maximum() -> None:
+    assert sparkline((0.0, 0.5, 1.0, None)) == "▁▅█ "
+    assert sparkline((0.0, 0.0)) == "▁▁"
+    assert sparkline(()) == ""
+
+
+def test_a_status_line_contains_all_values() -> None:
+    line = status_line(snapshot(recorded(), 29.0), {"ready": 2.0, "queue": 7.0})
+    assert line.startswith("   29 s  planned 291/300  sent 300  answered 300  failed 0  p50 100 ms")
+    assert line.endswith("lag p99 1.0 ms  ready 2  queue 7")
+
+
+def test_a_status_panel_fits_80_columns() -> None:
+    recording, out = recorded(), io.StringIO()
+    recording.fail(0, 1.0, "timeout")
+    now = snapshot(recording, 15.0)
+    frame = status_panel(now, {"ready": 2.0, "queue": 7.0}, title="t", seconds=30, slo=0.5)
+    Console(file=out, width=80).print(frame)
+    for text in (
+        *("15 of 30 s", "planned 151/300", "failed 1", "sent 300  answered"),
+        *("p95 2.00 s  p99", "queue 7", "█"),
+    ):
+        assert text in out.getvalue()
 
 
 def test_the_view_on_a_terminal_ends_with_the_final_state() -> None:
