@@ -104,3 +104,16 @@ def test_the_error_says_which_option_is_missing(
 ) -> None:
     with pytest.raises(NoModelError, match=message):
         watched_model(models, reference, name, "", START + timedelta(seconds=seconds))
+
+
+def test_a_watched_classifier_has_the_accuracy_of_its_reference(
+    models: EmbeddedStore, reference: Path
+) -> None:
+    measured = REFERENCE.model_copy(update={"residuals": None, "accuracy": 0.9})
+    reference.write_text(measured.model_dump_json())
+    assert watched_model(models, reference, "fraud", "", START).model.accuracy == 0.9
+
+
+def test_an_unreadable_reference_is_an_error(models: EmbeddedStore, tmp_path: Path) -> None:
+    with pytest.raises(NoModelError, match=r"--reference: .*missing\.json cannot be read"):
+        watched_model(models, tmp_path / "missing.json", "fraud", "1", START)

@@ -88,14 +88,15 @@ def test_pruning_deletes_older_events_only(store: EmbeddedStore) -> None:
     assert messages(store) == ["number 2", "number 3", "number 4"]
 
 
-def test_a_newer_format_is_refused_with_a_message(root: Path) -> None:
+@pytest.mark.parametrize("number", [1, 99])
+def test_another_format_is_refused_with_a_message(root: Path, number: int) -> None:
     EmbeddedStore(root).close()
-    (root / "format.json").write_text('{"format": 99, "fields": "x", "folder": "y"}')
+    (root / "format.json").write_text(f'{{"format": {number}, "fields": "x", "folder": "y"}}')
     for open_it in (EmbeddedStore, lambda path: EmbeddedReader(path).search(SearchRequest())):
-        message = r"format 99, and this version .* supports format 2"
+        message = rf"format {number}, and this version .* supports format 2"
         with pytest.raises(StoreUnavailableError, match=message):
             open_it(root)
-    assert "format 99" in problem(root, content=True)
+    assert f"format {number}" in problem(root, content=True)
 
 
 def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(

@@ -87,3 +87,8 @@ def test_a_duration_is_a_number_with_a_unit() -> None:
         time_ranges.age("soon")
     with pytest.raises(ValueError, match="too long"):
         time_ranges.age("999999999w")
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T99:00:00Z", "junk", "2026-03-01 10:00", "T", ""])
+def test_an_invalid_time_has_no_microseconds(text: str) -> None:
+    assert time_ranges.microseconds(text) is None

@@ -71,3 +71,11 @@ def test_a_span_event_without_a_start_ends_at_its_timestamp() -> None:
     assert found.end_ns - found.start_ns == 250_000_000
     assert found.end_ns % 10**9 == 0
     assert found.name == "m"
+
+
+def test_a_span_event_with_invalid_values_is_an_empty_span() -> None:
+    assert span_of({"event": {"duration": "long"}, "span": 5}) == Span("", "", "", "", 0, 0, False)
+
+
+def test_a_span_without_its_parent_is_a_root() -> None:
+    assert [(depth, one.name) for depth, one in nested([span("a", "elsewhere")])] == [(0, "a")]
