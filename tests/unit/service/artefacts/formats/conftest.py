@@ -1,10 +1,10 @@
-"""Models of each library, trained once per worker on the same rows."""
+"""The rows that models of each library are trained on, and the import of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -16,39 +16,20 @@ from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model.artefact import Artefact, load
 
 
-def _rows() -> Any:
+@pytest.fixture(scope="session")
+def data() -> SimpleNamespace:
+    """Rows with missing values, and what models predict for them."""
     random = np.random.default_rng(7)
     rows = random.normal(size=(300, 5))
     rows[random.random(rows.shape) < 0.1] = np.nan
-    return rows
-
-
-@dataclass(frozen=True)
-class Data:
-    """Rows with missing values, and what models predict for them."""
-
-    rows: Any = field(default_factory=_rows)
-
-    @property
-    def value(self) -> Any:
-        return np.nan_to_num(self.rows).sum(axis=1) * 3
-
-    @property
-    def is_high(self) -> Any:
-        return (self.value > 0).astype(int)
-
-    @property
-    def level(self) -> Any:
-        return np.digitize(self.value, [-3, 3])
-
-    @property
-    def table(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows, columns=list("abcde"))
-
-
-@pytest.fixture(scope="session")
-def data() -> Data:
-    return Data()
+    value = np.nan_to_num(rows).sum(axis=1) * 3
+    return SimpleNamespace(
+        rows=rows,
+        value=value,
+        is_high=(value > 0).astype(int),
+        level=np.digitize(value, [-3, 3]),
+        table=pd.DataFrame(rows, columns=list("abcde")),
+    )
 
 
 Import = Callable[..., Artefact]
