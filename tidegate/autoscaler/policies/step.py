@@ -18,8 +18,12 @@ TICK_SECONDS: Final = 5.0
 class StepParameters:
     """The options of `step`.
 
-    A replica is added above, and one removed below, these requests in the system per slot; steps are at least
-    `every_seconds` apart.
+    Attributes:
+        min: the minimum number of replicas.
+        max: the maximum.
+        above: requests in the system per slot above which a replica is added.
+        below: requests in the system per slot below which one is removed.
+        every_seconds: the minimum time between steps.
     """
 
     min: int

@@ -58,8 +58,11 @@ class Size:
 class Demand:
     """What arrives at a tick, and how soon another replica helps.
 
-    At `now`, in requests a second; one occupies a slot for the service time, and a replica started now is
-    ready at the horizon, in seconds.
+    Attributes:
+        now: the time in seconds.
+        rate: the current arrival rate, in requests a second.
+        service: how long a request occupies a slot, in seconds.
+        horizon: seconds until a replica started now is ready.
     """
 
     now: float

@@ -47,8 +47,11 @@ the last five minutes, and then, if it is an earlier day, the largest within eac
 class DailyRise:
     """A rise that most earlier days had at this time.
 
-    To this rate (0: none), within these seconds; of the known days, so many had at least as much at today's
-    level.
+    Attributes:
+        rate: what to expect today, in requests a second; 0: nothing.
+        seconds: within how long.
+        days: the number of earlier days that are known.
+        with_it: of these, those that had at least as much at today's level.
     """
 
     rate: float = 0.0

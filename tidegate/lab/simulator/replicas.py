@@ -32,9 +32,14 @@ class SimulatedReplica:
 class SimulatedService:
     """The replicas and the queue of the simulated service.
 
-    `started` has the start time of each request that has got a slot, `services` its time in it.
-    `concurrency`, how many requests its replica worked on with it, is empty with one queue, where it is not
-    recorded.
+    Attributes:
+        slots: the current slots per replica.
+        startup_seconds: from the start of a replica until it accepts requests.
+        started: the start time of each request that has got a slot.
+        services: the time in a slot of each request.
+        replicas: all replicas, including stopped ones.
+        concurrency: how many requests the replica of each started one worked on with it; empty with one
+            queue, where it is not recorded.
     """
 
     slots: int

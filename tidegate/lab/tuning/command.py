@@ -41,8 +41,8 @@ POLICY_WIDTH = 22
 class Tuning:
     """What to try.
 
-    Without policies, those of `CANDIDATES` are tried beside the default and the present one. A violation-
-    second is worth so many replica-seconds. The tick is the present setting.
+    Without policies, those of `CANDIDATES` are tried beside the default and the present one. A second in
+    violation of the objective is `worth` so many replica-seconds. `tick_seconds` is the present setting.
     """
 
     trace: Trace
