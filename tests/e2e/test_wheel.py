@@ -85,7 +85,5 @@ def test_without_prometheus_a_sentence_says_how_to_get_it(
     }
     code, output = run(wheel, folder, "up", "--detach", **variables)
     assert code == 1
-    assert output == (
-        f"no prometheus on PATH or in {folder}/cache: install Prometheus 2.42 or later and put it on PATH "
-        "(`tidegate setup` installs it)\n"
-    )
+    assert output.startswith(f"no prometheus on PATH or in {folder}/cache: ")
+    assert "`tidegate setup`" in output

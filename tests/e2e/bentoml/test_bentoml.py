@@ -127,24 +127,6 @@ def test_the_server_of_a_killed_replica_ends_and_no_request_fails(reader: PageRe
     )
 
 
-def test_what_is_missing_is_said_in_one_sentence(reader: PageReader) -> None:
-    command = ["no-bentoml", "serve", "service:Summaries", "--port", "{port}"]
-    reader.environment["TIDEGATE_REPLICAS__COMMAND"] = json.dumps(command)
-    done = subprocess.run(
-        [reader.tidegate, "up", "--detach"],
-        cwd=reader.folder,
-        env=reader.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode != 0
-    said = done.stdout + done.stderr
-    assert "no-bentoml" in said
-    assert "Traceback" not in said
-
-
 @contextmanager
 def loading(reader: PageReader, scenario: str) -> Iterator[None]:
     """Send a load during the block, and wait for its end."""

@@ -66,6 +66,7 @@ class LogstashDouble:
         self.silent = False
 
     async def _answer(self, request: web.Request) -> web.Response:
+        assert request.headers["Content-Encoding"] == "gzip"
         status = self._take(await request.read(), request.headers.get("Authorization", ""))
         if status == 200 and self.silent:
             await eventually_async(lambda: not self.silent)
