@@ -151,9 +151,6 @@ class Sidecar:
     async def sees(self) -> None:
         await eventually_async(lambda: self.last()["reason"] in GOOD)
 
-    async def is_blind(self) -> None:
-        await eventually_async(lambda: self.last()["reason"] == "no-signal")
-
     async def ticks(self, count: int) -> None:
         wanted = len(self.events("decision")) + count
         await eventually_async(lambda: len(self.events("decision")) >= wanted)
