@@ -244,3 +244,19 @@ def test_the_collector_counts_deliveries_repairs_quarantined_lines_and_retries(
     assert harness.metric("quarantined_total") == 1
     assert harness.metric("delivered_total") == len(double.stored)
     assert (harness.metric("sink_up"), harness.metric("lag_bytes")) == (1, 0)
+
+
+def test_without_a_username_no_authorization_is_sent(settings: Logstash) -> None:
+    sink = LogstashSink(settings.model_copy(update={"username": "", "password_file": None}))
+    with closing(sink), pytest.raises(StoreUnavailableError, match="401"):
+        sink.append([event("hello")])
+
+
+def test_a_batch_is_split_into_bodies_within_the_limit(
+    sink: LogstashSink, double: LogstashDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logstash, "LOGSTASH_BYTES", 1000)
+    assert sink.append([event(str(number)) for number in range(9)] + [event("y" * 1500)]) == []
+    assert len(double.stored) == 10
+    assert max(double.sizes[:-1]) <= 1000
+    assert double.sizes[-1] > 1500

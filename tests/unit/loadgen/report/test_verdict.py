@@ -71,15 +71,3 @@ def test_all_reasons_are_printed() -> None:
         "report   runs/x/report.html",
     ):
         assert text in shown
-
-
-def test_the_figures_fit_80_columns_with_each_value_apart() -> None:
-    run = recorded()
-    run.finished += 300.0  # "301.20 s" is as wide as a value becomes
-    above, names, row = printed(summary_of(run), width=80).splitlines()[:3]
-    assert above.split() == ["first", "byte"]
-    assert names.split() == [
-        *("planned", "sent", "answered", "failed"),
-        *("p50", "p95", "p99", "max", "p95"),
-    ]
-    assert row.count(" s") == 5

@@ -171,3 +171,8 @@ def test_any_values_are_counted_once_per_row_and_feature(rows: list[dict[str, An
     if rows:
         counter.add(encoder.encode(read_table(rows)))
     assert [counts.sum() for counts in counter.counts()] == [len(rows), len(rows)]
+
+
+@pytest.mark.parametrize("rows", [[], {}, {"amount": [], "country": []}, np.empty((0, 2))])
+def test_no_rows_are_a_table(rows: object) -> None:
+    assert encode(rows) == ([], [])
