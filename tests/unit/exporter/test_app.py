@@ -160,3 +160,11 @@ async def test_a_full_disk_makes_alertmanager_repeat_the_notification(
             assert (await client.post("/alerts", json=notification())).status == 503
         assert (await client.post("/alerts", json=notification())).status == 200
     assert len(exporter.events()) == 1
+
+
+async def test_without_backends_there_are_only_its_own_metrics(exporter: ExporterFixture) -> None:
+    async with exporter.serving() as client:
+        found = await scrape(client)
+        assert found["tidegate_exporter_alerts_totalfiring"] == 0
+        assert not [name for name in found if "logstash" in name or "elasticsearch" in name]
+        assert await (await client.get("/live")).text() == "ok\n"
