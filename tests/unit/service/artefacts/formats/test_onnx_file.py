@@ -251,8 +251,10 @@ FIXED = make_model(
     [
         (SEQUENCE, "the input x is no tensor with"),
         (FIXED, "the first axis of the input x has the fixed size 8; it is the rows"),
+        (one_node("Softmax", [8, 4], axis=0), "the input x has the fixed size 8"),
         (one_node("Relu", []), "the input x is no tensor with"),
         (one_node("Relu", None), "the input x is no tensor with"),
+        (one_node("Identity", [None, 2**18]), "x has 262,144 values; at most 131,072"),
         (one_node("Identity", [None, 10**10]), "x has 10,000,000,000 values; at most"),
         (one_node("Identity", [None, 10**5, 10**5]), "x has 10,000,000,000 values; at most"),
         (one_node("Identity", [1, 10**10, 1]), "x has 10,000,000,000 values; at most"),
