@@ -20,7 +20,7 @@ from support.samples.drift_report import (
 )
 from support.samples.model_artefacts import write_artefact
 from tidegate.events.event import Event
-from tidegate.monitoring.report.run import choose_watched_model, kibana_trace_url
+from tidegate.monitoring.report.run import choose_watched_model, kibana_trace_url, truncation_note
 from tidegate.monitoring.report.run import report as write_report
 from tidegate.settings import Settings
 from tidegate.store.embedded.store import EmbeddedStore
@@ -153,3 +153,8 @@ def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:
     )
     page = (ROOT / "docs/reference/kibana.md").read_text(encoding="utf-8")
     assert f"\n{kibana_trace_url(with_kibana, 'ID')}\n" in page
+
+
+def test_a_report_without_all_labels_says_so() -> None:
+    assert truncation_note(10) == ""
+    assert "500,000 labels" in truncation_note(500_000)
