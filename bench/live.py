@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import platform
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -98,8 +96,8 @@ def main() -> int:
         for live, found in pairs
     ]
     verdicts = check(sums(scored))
-    print(report(scored, verdicts, arguments.seeds))
-    save("live", results_of(sums(scored)))
+    print("\n".join([*runs_measured(scored), "", *(f"- {each}" for each in verdicts), ""]))
+    save("live", results_of(scored))
     for name in dict.fromkeys(one.scenario for one in runs):
         own = [pair for pair in pairs if pair[0].scenario == name]
         plot(arguments.out / f"live-{name}.png", name, own)
@@ -167,18 +165,18 @@ def sums(scored: list[Scored]) -> Sums:
     return found
 
 
-def results_of(found: Sums) -> list[Result]:
-    """The predicted sums beside the live ones."""
-    return [
-        result(
-            f"{measure.replace('_', '-')} of {name}, in sum: predicted against live",
-            [predicted],
-            [live],
-            unit="" if measure == "reversals" else "s",
-        )
-        for name, measures in found.items()
-        for measure, (live, predicted) in measures.items()
-    ]
+def results_of(scored: list[Scored]) -> list[Result]:
+    """The predicted sums beside the live ones; the spread is what 9 in 10 sums of simulated runs are in."""
+    found = []
+    for name, measures in sums(scored).items():
+        own = [one for live, _, one in scored if name in (live.scenario, ALL)]
+        for field, (live, predicted) in measures.items():
+            title = f"{field.replace('_', '-')} of {name}, in sum: predicted against live"
+            unit = "" if field == "reversals" else "s"
+            one = result(title, [predicted], [live], unit=unit)
+            low, high = (edge / (live or 1.0) for edge in spread(own, field))
+            found.append(replace(one, spread=(round(low, 3), round(high, 3))))
+    return found
 
 
 def check(found: Sums) -> list[str]:
@@ -202,41 +200,25 @@ def check(found: Sums) -> list[str]:
     return verdicts
 
 
-def report(scored: list[Scored], verdicts: list[str], seeds: int) -> str:
-    """The report, in Markdown."""
-    lines = [
-        (
-            f"Compared on {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores; live :"
-            f" the mean of {seeds} simulated runs = their ratio (minimum to maximum of the simulated;"
-            " of a sum, what 9 in 10 sums of simulated runs are in)"
-        ),
-        "",
-        "| scenario, policy | violation-seconds | replica-seconds | reversals | late requests |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+def runs_measured(scored: list[Scored]) -> Iterator[str]:
+    """What was measured in each live run, and predicted of it."""
     loads = len({live.seed for live, _, _ in scored})
-    for live, measured, found in scored:
-        cells = [cell(name, measured, found) for name in MEASURES]
-        late = f"{measured.over_slo_ratio:.1%} : {found.mean.over_slo_ratio:.1%}"
-        lines.append(f"| {named(live, loads)} | {' | '.join([*cells, late])} |")
-    for name, measures in sums(scored).items():
-        own = [found for live, _, found in scored if name in (live.scenario, ALL)]
-        cells = [
-            f"{total(*measures[one])} ({' to '.join(f'{edge:.0f}' for edge in spread(own, one))})"
-            for one in MEASURES
-        ]
-        lines.append(f"| **{name}, in sum** | {' | '.join(cells)} | |")
-    lines += ["", *(f"- {policy}" for policy in verdicts), ""]
-    for live, _, prediction in scored:
+    for live, measured, prediction in scored:
         system = prediction.system
-        lines.append(
-            f"- {named(live, loads)}: in a slot {mean_times(live.services)} (cv"
-            f" {system.service_cv:.2f}); start-up {system.startup_seconds:.1f} s (from"
-            f" {min(live.startups):.1f} to {max(live.startups):.1f}, {len(live.startups)} of them);"
-            f" signals {live.signal_age_seconds:.1f} s old; {len(live.arrivals)} requests,"
-            f" {live.failed} failed; sent late by {1000 * live.lag_p99:.0f} ms (p99)"
+        load = f", load {live.seed}" if loads > 1 else ""
+        outcomes = ", ".join(
+            f"{one.replace('_', '-')} {getattr(measured, one):.0f} : {getattr(prediction.mean, one):.0f}"
+            for one in MEASURES
         )
-    return "\n".join(lines)
+        yield (
+            f"- {live.scenario}, {live.policy}{load}: {outcomes}, late requests"
+            f" {measured.over_slo_ratio:.1%} : {prediction.mean.over_slo_ratio:.1%} (live : predicted);"
+            f" in a slot {mean_times(live.services)} (cv {system.service_cv:.2f}); start-up"
+            f" {system.startup_seconds:.1f} s (from {min(live.startups):.1f} to {max(live.startups):.1f},"
+            f" {len(live.startups)} of them); signals {live.signal_age_seconds:.1f} s old;"
+            f" {len(live.arrivals)} requests, {live.failed} failed; sent late by"
+            f" {1000 * live.lag_p99:.0f} ms (p99)"
+        )
 
 
 def spread(found: Sequence[Prediction], measure: str) -> tuple[float, float]:
@@ -248,28 +230,6 @@ def spread(found: Sequence[Prediction], measure: str) -> tuple[float, float]:
     )
     low, high = np.quantile(totals, (0.05, 0.95))
     return float(low), float(high)
-
-
-def named(live: LiveRun, loads: int) -> str:
-    """The label of a run: scenario, policy, and the seed of its load if there are several."""
-    load = f", load {live.seed}" if loads > 1 else ""
-    return f"{live.scenario}, {live.policy}{load}"
-
-
-def cell(name: str, live: Outcome, prediction: Prediction) -> str:
-    """Live, predicted and their ratio."""
-    values = [getattr(one, name) for one in prediction.outcomes]
-    own, mean = getattr(live, name), getattr(prediction.mean, name)
-    return f"{total(own, mean)} ({min(values):.0f} to {max(values):.0f})"
-
-
-def total(live: float, predicted: float) -> str:
-    """Live, predicted and their ratio, in bold if out of tolerance."""
-    if not live:
-        return f"{live:.0f} : {predicted:.0f}"
-    ratio = predicted / live
-    shown = f"{ratio:.2f}" if abs(ratio - 1) <= TOLERANCE else f"**{ratio:.2f}**"
-    return f"{live:.0f} : {predicted:.0f} = {shown}"
 
 
 def plot(path: Path, name: str, pairs: list[Pair]) -> None:

@@ -16,7 +16,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 
 from rich.console import Console
@@ -37,6 +36,7 @@ BUSY_SHARE: Final = 0.7
 LOGSTASH_US: Final = 206.0
 LATE_SHARE: Final = 0.005  # SLOQ's
 DAY: Final = 86_400
+PROPORTIONAL_RATE: Final = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,62 +167,40 @@ def need(load: Load, costs: dict[str, float]) -> Need:
 
 
 def limits(load: Load, costs: dict[str, float], machine: Machine) -> list[tuple[float, str, str]]:
-    """The rate at which each component reaches its limit, lowest first: rate, component, limit."""
-    node = f"a machine of {machine.cores:g} cores"
-    most = {
-        "gateway": (1.0, "one thread (nbthread 1)"),
-        "access log": (1.0, "one Python process"),
-        "collector": (1.0, "one Python process"),
-        "Logstash": (machine.cores, node),
-        "Elasticsearch": (machine.cores, node),
-        "Prometheus": (machine.cores, node),
-        "replicas": (machine.cores, node),
-    }
-    found = []
-    for name, (cores, words) in most.items():
-        used = partial(share_of_cpu, name=name, cores=cores)
-        found.append(
-            (first_above(BUSY_SHARE, load, costs, used), name, f"{BUSY_SHARE:.0%} of {words}")
+    """The rate at which each component reaches its limit, lowest first: rate, component, limit.
+
+    What is needed is taken to be in proportion to the rate, as it is at `PROPORTIONAL_RATE`.
+    """
+    got = need(replace(load, rate=PROPORTIONAL_RATE), costs)
+    alone = {"gateway": "one thread (nbthread 1)", "collector": "one Python process"}
+    alone["access log"] = alone["collector"]
+    needs = [
+        (
+            used / (1.0 if name in alone else machine.cores),
+            BUSY_SHARE,
+            name,
+            f"{BUSY_SHARE:.0%} of {alone.get(name, f'a machine of {machine.cores:g} cores')}",
         )
-    others: dict[str, tuple[float, Callable[[Need], float], str]] = {
-        "replicas.max": (
-            MAX_REPLICAS,
-            lambda got: got.replicas,
-            f"{MAX_REPLICAS} replicas a stack",
-        ),
-        "Elasticsearch, disk": (
+        for name, used in got.cores.items()
+    ]
+    needs += [
+        (got.replicas, MAX_REPLICAS, "replicas.max", f"{MAX_REPLICAS} replicas a stack"),
+        (
+            got.stored_bytes,
             BUSY_SHARE * machine.disk_bytes,
-            lambda got: got.stored_bytes,
+            "Elasticsearch, disk",
             f"{BUSY_SHARE:.0%} of a disk of {size(machine.disk_bytes)}",
         ),
-        "Prometheus, memory": (
+        (
+            got.prometheus_bytes,
             BUSY_SHARE * machine.memory_bytes,
-            lambda got: got.prometheus_bytes,
+            "Prometheus, memory",
             f"{BUSY_SHARE:.0%} of a memory of {size(machine.memory_bytes)}",
         ),
-    }
-    for name, (limit, value, words) in others.items():
-        found.append((first_above(limit, load, costs, value), name, words))
-    return sorted(found)
-
-
-def share_of_cpu(got: Need, *, name: str, cores: float) -> float:
-    """The fraction of its cores that a component uses."""
-    return got.cores[name] / cores
-
-
-def first_above(
-    limit: float, load: Load, costs: dict[str, float], value: Callable[[Need], float]
-) -> float:
-    """The rate, to 1 %, from which on a value is above the limit; values grow with the rate."""
-    low, high = 0.01, 1e9
-    while high / low > 1.01:
-        middle = math.sqrt(low * high)
-        if value(need(replace(load, rate=middle), costs)) > limit:
-            high = middle
-        else:
-            low = middle
-    return low
+    ]
+    return sorted(
+        (PROPORTIONAL_RATE * most / value, name, limit) for value, most, name, limit in needs
+    )
 
 
 def main() -> None:
