@@ -131,7 +131,7 @@ FP32 = "FP32 of shape [2, 3]"
         ({"image": []}, f"image: Input should be {FP32}, got shape [0]"),
         ({"image": [[1, 2, 3]]}, f"image: Input should be {FP32}, got shape [1, 3]"),
         ({"image": [[1, 2, 3], [4, 5]]}, "got lists of different lengths"),
-        ({"image": [[1, 2, 3], 4]}, "or values among lists"),
+        ({"image": [[1, 2, 3], 4]}, "got values among lists"),
         ({"image": [[1, 2, "3"], [4, 5, 6]]}, f"image: Input should be {FP32}, got '3'"),
         ({"image": [[1, 2, True], [4, 5, 6]]}, f"image: Input should be {FP32}, got true"),
         ({"image": [[1, 2, 1e39], [4, 5, 6]]}, "got 1e+39, beyond ±3.4028e+38"),

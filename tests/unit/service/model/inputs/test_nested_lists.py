@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -72,3 +73,14 @@ def test_any_json_is_an_array_of_the_spec_or_refused(
     assert found.dtype == DTYPES[spec.datatype]
     assert found.ndim == len(spec.shape)
     assert found.tolist() == pytest.approx(values, rel=1e-3) or found.ndim > 1
+
+
+def test_a_long_text_among_many_is_refused_without_room_for_as_many_long_ones() -> None:
+    spec = TensorSpec(name="x", datatype="BYTES", shape=(DYNAMIC, 3))
+    value = ["a" * 4000, *["b"] * 4000]
+    tracemalloc.start()
+    with pytest.raises(NotATensorError, match=r"shape \[4001\]"):
+        nested_array([value], spec)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
