@@ -57,7 +57,7 @@ async def _run(module: str, *arguments: str) -> str:
     """Run a module of this package in a process; returns the last line of its output.
 
     Raises:
-        ArtefactError: the last line of its errors, or how it ended.
+        ArtefactError: the last line of its errors, or how it ended; it names the model, the first argument.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", f"{__package__}.{module}", *arguments),
@@ -72,8 +72,9 @@ async def _run(module: str, *arguments: str) -> str:
         await process.wait()
         raise
     if code := process.returncode:
-        ending = f"{arguments[0]} cannot be served: {_exit_reason(code)}"
-        raise ArtefactError(_last_line(errors) or ending)
+        start = f"{arguments[0]} cannot be served: "
+        reason = _last_line(errors) or _exit_reason(code)
+        raise ArtefactError(reason if reason.startswith(("model.path:", start)) else start + reason)
     return _last_line(output)
 
 

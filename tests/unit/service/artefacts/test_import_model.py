@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,20 @@ class OutOfMemory:
         return signal.raise_signal, (signal.SIGKILL,)
 
 
+class Crash:
+    """Crashes the process that loads it, as a library does that says why in a line of its own."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("echo bad tree >&2; kill -ABRT $PPID",)
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
-    [([1, 2, 3], "list is not a fitted classifier"), (OutOfMemory(), "was killed.* memory")],
+    [
+        ([1, 2, 3], "list is not a fitted classifier"),
+        (OutOfMemory(), "was killed.* memory"),
+        (Crash(), "bad tree"),
+    ],
 )
 async def test_a_conversion_that_fails_or_is_killed_names_the_file_and_the_reason(
     tmp_path: Path, model: object, reason: str
