@@ -108,10 +108,14 @@ class OverrideFile:
             override = _JSON.validate_json(content)
         except FileNotFoundError:
             return None, ""
-        except (OSError, ValidationError) as error:
-            detail = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
-            return None, f"{self.path} is not a valid pause ({detail}), so nothing is paused"
-        return (override if unix_seconds < override.until else None), ""
+        except OSError as error:
+            detail = str(error.strerror)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            detail = ": ".join(map(str, (*fault["loc"], fault["msg"])))
+        else:
+            return (override if unix_seconds < override.until else None), ""
+        return None, f"{self.path} is not a valid pause ({detail}), so nothing is paused"
 
     def write(self, override: Override) -> None:
         """Write the file atomically.

@@ -107,10 +107,10 @@ def test_a_written_override_is_in_force_until_it_expires(file: OverrideFile) -> 
     [
         (None, "Is a directory"),
         (b"", "Invalid JSON"),
-        (b"{}", "Field required"),
-        (b'{"until": "NaN"}', "number"),
-        (b'{"until": 1, "min": -1}', "greater than or equal to 0"),
-        (b'{"until": 1, "luck": 0}', "Unexpected keyword"),
+        (b"{}", "(until: Field required)"),
+        (b'{"until": "NaN"}', "(until: "),
+        (b'{"until": 1, "min": -1}', "(min: "),
+        (b'{"until": 1, "luck": 0}', "(luck: "),
         (b'{"until": 1' + b" " * 5000 + b"}", "Invalid JSON"),
     ],
 )
