@@ -85,6 +85,9 @@ class ArrivalMetrics(Collector):
             waiting,
         )
 
+    # The registry asks for the names, by which a scrape may select metrics.
+    describe = collect
+
 
 def middlewares() -> list[Any]:
     """What Ray's callback has to return: a list of Starlette's `Middleware`."""

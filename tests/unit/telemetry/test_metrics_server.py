@@ -31,6 +31,13 @@ async def test_the_metrics_are_also_on_a_port_of_their_own(harness: Harness) -> 
     assert harness.event("request")["trace"]["id"] in response.text  # the exemplar
 
 
+def test_a_scrape_can_select_metrics_by_name(harness: Harness) -> None:
+    port = free_port()
+    node = harness.telemetry(metrics_port=port).origin.node
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics?name[]=tidegate_replica_info").text
+    assert text.splitlines()[2:] == [f'tidegate_replica_info{{node="{node}"}} 1.0']
+
+
 def test_closing_frees_the_port_and_opening_uses_it_again(harness: Harness) -> None:
     port = free_port()
     telemetry = harness.telemetry(metrics_port=port)
