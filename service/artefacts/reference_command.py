@@ -46,8 +46,9 @@ def read_rows(file: Path) -> pd.DataFrame:
     Raises:
         BadReferenceError: it is neither, or cannot be read.
     """
+    is_parquet = file.suffix.lower() in _PARQUET
     try:
-        if file.name.lower().endswith(_PARQUET):
+        if is_parquet:
             return pd.read_parquet(file, engine="pyarrow")
         return pd.read_csv(file)
     except OSError:
@@ -60,7 +61,7 @@ def read_rows(file: Path) -> pd.DataFrame:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise BadReferenceError(
-            f"{file} cannot be read as {'Parquet' if file.suffix in _PARQUET else 'CSV'}: {reason}"
+            f"{file} cannot be read as {'Parquet' if is_parquet else 'CSV'}: {reason}"
         ) from error
 
 

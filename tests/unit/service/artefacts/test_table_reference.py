@@ -174,7 +174,7 @@ def test_a_parquet_file_is_the_same_as_the_table(tmp_path: Path) -> None:
         ("rows.csv", b"", "cannot be read as CSV"),
         ("rows.csv", b"x,y\n", "there are no rows"),
         ("rows.csv", b"x,z\n1,2\n", "there is no column y"),
-        ("rows.parquet", b"PAR1 is not all", "cannot be read as Parquet"),
+        ("ROWS.PARQUET", b"PAR1 is not all", "cannot be read as Parquet"),
         ("none.csv", None, "does not exist"),
         ("rows.csv", b"x,y\n1,0.5\n", "no/reference.json"),
     ],
