@@ -70,7 +70,8 @@ class ServedReplica:
     async def check_health(self) -> None:
         """Return when the application has been ready once; Ray calls it at the start and every few seconds.
 
-        A replica whose predictor starts again repairs itself: Ray would replace one that does not return.
+        One that `Lifecycle.watch` calls unable to serve later on repairs itself: Ray would replace it if this
+        did not return.
 
         Raises:
             UnhealthyError: the application has failed.

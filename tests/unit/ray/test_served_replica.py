@@ -125,7 +125,7 @@ async def test_it_is_healthy_when_it_has_loaded(settings: Settings) -> None:
         loaded.set()
         await health
         # It repairs itself: Ray replaces a replica whose check does not return.
-        replica.replica.lifecycle.watch(lambda: "no process of the predictor runs")
+        replica.replica.lifecycle.watch(lambda: "the index is read again")
         assert replica.replica.lifecycle.phase == "loading"
         await replica.check_health()
 
