@@ -9,7 +9,6 @@ local POLL_MS = 100
 local NO_LIMIT_SECONDS = 24 * 86400
 local PLUG = "plug" -- the Host of the plug; no client's request reaches this service
 local MODEL = "model"
-local WAITING = "waiting" -- the server
 
 local function stopping()
     return core.get_info().Stopping ~= 0
@@ -44,18 +43,7 @@ end)
 -- The number of replicas that are up and not ejected, also for queue.lua and ejection.lua. HAProxy's own `nbsrv` counts
 -- the backup if there is none.
 function replicas_up()
-    local model = core.proxies[MODEL]
-    if model.get_srv_act then
-        return model:get_srv_act()
-    end
-    local up = 0 -- HAProxy 2.6 has no get_srv_act
-    for name, server in pairs(model.servers) do
-        local stats = server:get_stats()
-        if name ~= WAITING and stats.status:find("^UP") and stats.weight > 0 then -- ejection.lua sets the weight
-            up = up + 1
-        end
-    end
-    return up
+    return core.proxies[MODEL]:get_srv_act()
 end
 
 core.register_fetches("replicas_up", replicas_up)
