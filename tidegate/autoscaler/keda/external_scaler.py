@@ -152,7 +152,8 @@ class ExternalScaler:
         if (asked, request.namespace) != (self.deployment, self.namespace):
             return (
                 f"this autoscaler decides about Deployment {self.deployment} in namespace {self.namespace},"
-                f" not about {_shown(asked)}; correct metadata deployment or scalerAddress"
+                f" not about {_shown(asked)} in {_shown(request.namespace)}; correct metadata deployment or"
+                " scalerAddress"
             )
         unknown = sorted(set(request.scalerMetadata) - set(KNOWN_KEYS))
         if unknown:

@@ -98,8 +98,8 @@ async def test_without_a_current_decision_it_answers_an_error(
 @pytest.mark.parametrize(
     ("namespace", "metadata", "words"),
     [
-        ("other", {}, "Deployment model in namespace shop"),
-        ("shop", {"deployment": "models"}, "not about models; correct metadata deployment"),
+        ("other", {}, "Deployment model in namespace shop, not about model in other; correct"),
+        ("shop", {"deployment": "models"}, "not about models in shop; correct metadata deployment"),
         ("shop", {"treshold": "2"}, "unknown metadata treshold; expected"),
     ],
 )
