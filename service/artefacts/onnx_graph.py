@@ -111,7 +111,8 @@ def output_specs(model: Any, outputs: Sequence[Any], rows: int) -> tuple[TensorS
         if not isinstance(output, np.ndarray) or not output.ndim or len(output) != rows:
             shape = list(np.shape(output)) if isinstance(output, np.ndarray) else "of no tensor"
             raise ArtefactError(
-                f"the output {value.name} has the shape {shape} for {rows} rows; they should come first"
+                f"the output {value.name} has the shape {shape} for {rows} rows; its first axis should be "
+                "the rows"
             )
         kind = value.type.tensor_type.elem_type
         declared = [axis.dim_value or DYNAMIC for axis in value.type.tensor_type.shape.dim]

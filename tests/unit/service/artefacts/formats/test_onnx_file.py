@@ -267,7 +267,7 @@ FIXED = make_model(
         (linear(ir_version=99), r"ONNX Runtime .* cannot run it: Unsupported model IR version: 99"),
         (
             one_node("ReduceMean", ["rows", 4], keepdims=0),
-            "the output y has the shape .* for 2 rows; they should come first",
+            "the output y has the shape .* for 2 rows; its first axis should be the rows",
         ),
     ],
 )
