@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from rich.text import Text
@@ -23,7 +24,7 @@ def _print(console: Console, text: str | Text, **options: Any) -> None:
     """
     with suppress(OSError, ValueError):  # the end of a capture flushes earlier output
         with console.capture() as captured:
-            console.print(text, **{"soft_wrap": True, **options})
+            console.print(text, soft_wrap=True, **options)
         write_or_discard(console.file, captured.get())
 
 
@@ -41,19 +42,24 @@ class PlainStatusReporter:
     """Prints a line for each entry."""
 
     console: Console
+    # A thread, as a terminal that Ctrl-S has stopped must not stop the supervisor. One keeps the order, and
+    # the end of the process waits for it.
+    printer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False)
 
     def entry(self, entry: Entry) -> None:
         """Print it."""
-        _print(self.console, line(entry))
+        self._print(line(entry))
 
     def ready(self, status: StackStatus) -> None:
         """Print the addresses."""
-        text = f"{addresses(status)}; Ctrl-C stops everything"
-        _print(self.console, text, highlight=False)
+        self._print(f"{addresses(status)}; Ctrl-C stops everything", highlight=False)
 
     def failed(self, text: str) -> None:
         """Print the reason."""
-        _print(self.console, text, style="red", highlight=False)
+        self._print(text, style="red", highlight=False)
+
+    def _print(self, text: str | Text, **options: Any) -> None:
+        self.printer.submit(_print, self.console, text, **options)
 
 
 @dataclass(slots=True)
