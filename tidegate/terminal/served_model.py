@@ -26,6 +26,11 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     Raises:
         NoModelError: the model is missing, incomplete or cannot be converted, or its reference is invalid.
     """
+    if named is not None and named.name == REFERENCE:
+        raise NoModelError(
+            f"{named} is the reference of a model, not a model: pass it as --reference, or as --model the "
+            "artefact folder or the model file"
+        )
     if named is not None:
         return ChosenModel(_read(named, settings), f"{named}, from --model")
     if program := settings.replica_program:
@@ -40,7 +45,7 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     rollout = status.rollout
     if rollout is not None:
         path = (rollout.release if rollout.state == "done" else rollout.before).path
-    return ChosenModel(_read(path, settings), f"{path}, served by the running stack")
+    return ChosenModel(_read(path, settings), f"{path}, of the running stack")
 
 
 def read_model(artefact: Artefact) -> Model:

@@ -66,7 +66,7 @@ def test_the_report_is_about_the_version_that_the_running_stack_serves(
     with running(settings, monkeypatch, state):
         found = choose_model(settings)
     assert found.model.version == expected
-    assert found.source == f"{settings.model.path.parent / expected}, served by the running stack"
+    assert found.source == f"{settings.model.path.parent / expected}, of the running stack"
 
 
 def test_without_a_running_stack_the_report_is_about_the_model_of_the_settings(
@@ -89,3 +89,9 @@ def test_an_option_names_another_model(settings: Settings, monkeypatch: pytest.M
         found = choose_model(settings, settings.model.path.parent / "v2")
     assert found.model.version == "v2"
     assert found.source.endswith("v2, from --model")
+
+
+def test_a_reference_is_not_taken_for_a_model(settings: Settings) -> None:
+    reference = settings.model.path / "reference.json"
+    with pytest.raises(NoModelError, match=r"is the reference of a model.* pass it as --reference"):
+        choose_model(settings, reference)
