@@ -8,7 +8,8 @@ Elasticsearch it is that of the collector only.
     python -m bench.collector --elasticsearch http://127.0.0.1:9200
 
 With a running Elasticsearch also into that, in turns with `parallel_bulk` of the same events from
-memory. Last, events are written at a constant rate beside a collector of its own, and searched for.
+memory; without it the results are not saved. Last, events are written at a constant rate beside a collector
+of its own, and searched for.
 """
 
 from __future__ import annotations
@@ -313,7 +314,8 @@ def main() -> None:
     title = f"searchable after, of 99 in 100 events, at {SEARCHABLE_RATE:,} a second"
     waits = [searchable_ms(SEARCHABLE_RATE, seconds=15) for _ in range(arguments.rounds)]
     found.append(result(title, waits, unit="ms", target=TARGET_SEARCHABLE_MS))
-    save("collector", found)
+    whole = bool(url) and arguments.batches == options.get_default("batches")
+    save("collector", found, whole=whole)
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ def main() -> None:
             cost = fmean(one.replica_seconds for one in scores) / 1000
             cells.append(f"{violations:,.0f} · {cost:.1f}")
         print(f"| {name} | {startup:g} s | {' | '.join(cells)} |", flush=True)
-    save("daily_rises", results_of(table))
+    save("daily_rises", results_of(table), whole=arguments == parser.parse_args([]))
 
 
 def results_of(table: Mapping[tuple[str, str], list[list[Score]]]) -> list[Result]:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.engines.bodies import Bodies
 from bench.engines.engine import Running
 from bench.engines.measures import sent_load
-from bench.requests_csv import read_requests
+from bench.running.requests_csv import read_requests
 
 DEVICE_SECONDS: Final = 0.1
 REPLICAS: Final = 6

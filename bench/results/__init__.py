@@ -76,9 +76,15 @@ def result(
     )
 
 
-def save(name: str, results: Sequence[Result]) -> None:
-    """Print the results, and write them to `bench/results/NAME.json` and between its marks in the page."""
-    print(table(results))
+def save(name: str, results: Sequence[Result], *, whole: bool = True) -> None:
+    """Print the results, and write them to `bench/results/NAME.json` and between its marks in the page.
+
+    A run that is not the whole bench prints only: it would remove what it did not measure.
+    """
+    if results:
+        print(table(results))
+    if not whole:
+        return
     text = json.dumps([asdict(each) for each in results], indent=1, ensure_ascii=False)
     (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     begin, end = f"<!-- {name}.json -->", f"<!-- end of {name}.json -->"

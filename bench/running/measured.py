@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from bench.requests_csv import read_requests
+from bench.running.requests_csv import read_requests
 from bench.running.stack import ROWS, own_stack
 from tidegate.loadgen.report.runs import read_summary
 from tidegate.stack.supervisor.supervisor import Supervisor

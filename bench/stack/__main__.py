@@ -85,8 +85,10 @@ def main() -> None:
         print(parts_table(count, rounds), end="\n\n", flush=True)
     results = [each for count in rows for each in compared(count, found[count])]
     results.append(result("replica: private memory after it", memory, unit="MiB", target=110))
-    picture(options.out, found)
-    save("stack", results)
+    whole = set(rows) == {*REQUESTS}
+    if whole:
+        picture(options.out, found)
+    save("stack", results, whole=whole)
 
 
 def measure(sides: list[Running], bodies: Bodies, rows: int, rounds: int) -> Rounds:
