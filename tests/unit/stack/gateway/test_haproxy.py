@@ -33,7 +33,7 @@ def fake_haproxy(folder: Path, output: str) -> Path:
         ("", "does not report its version"),
     ],
 )
-def test_haproxy_is_usable_from_2_8_if_it_has_the_exporter(build_options: str, reason: str) -> None:
+def test_haproxy_is_usable_from_2_8_if_it_has_lua_and_the_exporter(build_options: str, reason: str) -> None:
     assert haproxy.unusable_reason(build_options) == reason
 
 
