@@ -46,9 +46,10 @@ class ServeApplication(BaseModel):
     deployments: dict[str, ServeDeployment]
 
     @property
-    def reason(self) -> str:
-        """The last line of the message, which says why it is not deployed."""
-        return self.message.strip().rpartition("\n")[2][:ERROR_CHARACTERS]
+    def state(self) -> str:
+        """Its status, and the last line of the message, which says why it is not deployed."""
+        reason = self.message.strip().rpartition("\n")[2][:ERROR_CHARACTERS]
+        return ": ".join(filter(None, (self.status, reason)))
 
 
 class _Details(BaseModel):
@@ -102,7 +103,7 @@ class ServeApi:
         application = applications.get(self.application)
         deployment = application and application.deployments.get(self.deployment)
         if not application or not deployment:
-            state = f" (it is {application.status}: {application.reason})" if application else ""
+            state = f" (it is {application.state})" if application else ""
             raise ResizerUnavailableError(
                 f"Ray at {self.address} has no deployment {self.deployment!r} in application"
                 f" {self.application!r}{state}: deploy it, or set ray.application and ray.deployment"

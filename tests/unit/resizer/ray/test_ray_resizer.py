@@ -138,6 +138,7 @@ FAILED: dict[str, Any] = {
             "has no deployment 'model' in application 'default': deploy it, or set ray.application",
         ),
         (details(**FAILED, deployments={}), "DEPLOY_FAILED: ModuleNotFoundError: shop): deploy it"),
+        (details(deployments={}), "'default' (it is RUNNING): deploy it"),
         (details(external_scaler_enabled=False), "external_scaler_enabled: true"),
         (details(external_scaler_enabled=None), "with Ray 2.60 or later"),
         ([], "cannot be read"),
