@@ -127,7 +127,7 @@ def good_or_late(code: int, summary: dict[str, Any], good: int = 0) -> bool:
     return code == (good if summary["valid"] else 98)
 
 
-async def test_a_run_writes_figures_plots_and_a_report_which_can_be_written_again(
+async def test_a_run_writes_figures_plots_and_a_report(
     workspace: Workspace, target: Target
 ) -> None:
     code, shown = await workspace.run(

@@ -104,6 +104,13 @@ def test_the_links_to_the_console_lead_to_its_published_port(
     assert services["console"]["environment"]["TIDEGATE_CONSOLE__PORT"] == str(port["target"])
 
 
+def test_each_service_mounts_only_its_own_secrets(services: dict[str, dict[str, Any]]) -> None:
+    for name, one in services.items():
+        mounted = {str(volume.get("source")) for volume in one.get("volumes", [])}
+        if name != "secrets":  # which makes them
+            assert len([each for each in mounted if each.startswith("secrets-")]) <= 1, name
+
+
 def test_verify_shares_a_network_with_each_component_and_has_its_secrets(
     services: dict[str, dict[str, Any]],
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import yaml
 
 from support.checkout import ROOT
 from support.components import unavailable
+from support.kubernetes.chart import CHART, FULL
+from support.kubernetes.chart import render as rendered
 from support.kubernetes.programs import missing, program
+from tidegate.settings import setting_names
 from tools.kustomize.__main__ import MODES, render
-from tools.kustomize.objects import HELMS, SETTINGS
+from tools.kustomize.objects import HELMS, REPEATED, SETTINGS
 
 NAMESPACE = "tidegate"
 
@@ -93,6 +98,56 @@ def test_settings_that_no_program_starts_with_are_refused(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("settings: replicas: expected min ≤ start ≤ max, got min = 9")
     assert not (tmp_path / "out").exists()
+
+
+def other_numbers(node: dict[str, Any], name: str = "") -> Iterator[tuple[str, float | bool]]:
+    """Each number and each switch of the chart's settings, with a value that is not its default."""
+    for key, part in node.get("properties", {}).items():
+        yield from other_numbers(part, f"{name}.{key}" if name else key)
+    kind = node.get("type")
+    if kind == "boolean":
+        yield name, not setting_names()[name]
+    if kind in {"integer", "number"}:
+        least = node.get("minimum", node.get("exclusiveMinimum", 0))
+        most = node.get("maximum", node.get("exclusiveMaximum", 10**6))
+        middle = (least + most) / 2
+        yield name, int(middle) if kind == "integer" else middle
+
+
+def test_the_note_in_the_settings_names_those_that_are_in_other_objects() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["settings"]
+    repeated: dict[str, float | bool] = {}
+    others: dict[str, float | bool] = {}
+    for name, value in other_numbers(schema):
+        within = any(f"{name}.".startswith(f"{one}.") for one in REPEATED)
+        (repeated if within else others)[name] = value
+    assert len(others) > 40
+
+    def objects(mode: str, values: dict[str, float | bool]) -> list[Any]:
+        settings: dict[str, Any] = {}
+        for name, value in values.items():
+            section = settings
+            *parents, last = name.split(".")
+            for each in parents:
+                section = section.setdefault(each, {})
+            section[last] = value
+        chosen = {
+            "scaling": {"mode": mode},
+            "secrets": {"existing": "shop"},
+            "settings": settings,
+        }
+        # But for the settings themselves, and the job that checks them.
+        mine = {f"{FULL}-settings", f"{FULL}-settings-check"}
+        return [
+            one for one in without_helm(rendered(chosen)) if one["metadata"]["name"] not in mine
+        ]
+
+    for mode in MODES:
+        assert objects(mode, others) == objects(mode, {}), mode
+    to_zero: dict[str, float | bool] = {"replicas.min": 0}  # which some settings matter for alone
+    for one in REPEATED:
+        mine = {name: value for name, value in repeated.items() if f"{name}.".startswith(f"{one}.")}
+        assert any(objects(mode, to_zero | mine) != objects(mode, to_zero) for mode in MODES), one
 
 
 @pytest.mark.parametrize("mode", MODES)
