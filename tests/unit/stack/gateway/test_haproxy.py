@@ -33,7 +33,9 @@ def fake_haproxy(folder: Path, output: str) -> Path:
         ("", "does not report its version"),
     ],
 )
-def test_haproxy_is_usable_from_2_8_if_it_has_lua_and_the_exporter(build_options: str, reason: str) -> None:
+def test_haproxy_is_usable_from_2_8_if_it_has_lua_and_the_exporter(
+    build_options: str, reason: str
+) -> None:
     assert haproxy.unusable_reason(build_options) == reason
 
 
@@ -68,6 +70,16 @@ def test_the_error_says_why_no_haproxy_is_usable_and_what_to_do(
     assert str(program) in str(error.value)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(haproxy.GatewayError, match="there is none on PATH"):
+        haproxy.haproxy_binary()
+
+
+def test_the_haproxy_that_ray_is_told_to_use_must_be_usable_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, USABLE.replace("2.8", "2.6"))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_BINARY_PATH", str(program))
+    with pytest.raises(haproxy.GatewayError, match=rf"\({program} is 2\.6, older than 2\.8\)"):
         haproxy.haproxy_binary()
 
 
