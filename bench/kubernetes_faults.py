@@ -80,9 +80,9 @@ def results_of(
 
     return [
         result(
-            f"{column.title}: faults in which it took a replica, against the plain HPA",
+            f"{column.title}: faults in which it took a replica",
             losses(column),
-            losses(HPA) if HPA in columns else None,
+            losses(HPA) if HPA in columns and column is not HPA else None,
             unit=f"of {len(harmful)}",
             target=0.0 if column.ours else None,
         )
