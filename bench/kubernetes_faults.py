@@ -57,7 +57,8 @@ def main() -> int:
     print(text)
     if chosen.out:
         chosen.out.write_text(text)
-    save("kubernetes_faults", results_of(cells, faults, columns))
+    whole = not chosen.faults and not chosen.columns
+    save("kubernetes_faults", results_of(cells, faults, columns), whole=whole)
     return 1 if report.lost(cells, faults, columns) else 0
 
 

@@ -97,7 +97,7 @@ def main() -> int:
     ]
     verdicts = check(sums(scored))
     print("\n".join([*runs_measured(scored), "", *(f"- {each}" for each in verdicts), ""]))
-    save("live", results_of(scored))
+    save("live", results_of(scored), whole=not arguments.only and not arguments.policy)
     for name in dict.fromkeys(one.scenario for one in runs):
         own = [pair for pair in pairs if pair[0].scenario == name]
         plot(arguments.out / f"live-{name}.png", name, own)

@@ -107,10 +107,8 @@ def report(
     print(text)
     write_section(out / "bench" / "RESULTS.md", text)
     parts = sums(traces).items()
-    save(
-        "autoscaler",
-        [one for title, names in parts for one in results_of(table, names, title.strip("*"))],
-    )
+    found = [one for title, names in parts for one in results_of(table, names, title.strip("*"))]
+    save("autoscaler", found, whole=out == ROOT)
     images = out / "docs" / "img"
     images.mkdir(parents=True, exist_ok=True)
     shown = [

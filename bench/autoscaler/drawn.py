@@ -38,6 +38,7 @@ from tidegate.lab.simulator.traces import Floats
 from tidegate.lab.simulator.workload import generate_workload
 
 ROOT: Final = Path(__file__).parents[2]
+DRAWS: Final = 200
 PEAK_SECONDS: Final = 5.0
 MOST_OF_HPA: Final = 1.1
 OFF: Final = MappingProxyType(
@@ -135,7 +136,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--part", choices=PARTS, default="odd", help="default: odd")
     parser.add_argument("--policy", action="append", help="another one; repeatable", default=[])
     parser.add_argument("--ablation", action="store_true")
@@ -160,7 +161,8 @@ def main() -> int:
     print(f"{len(numbers)} draws ({arguments.part})\n")
     shown = [str(number) for number in numbers]
     print("\n".join(summary(table, shown, off)))
-    save(f"drawn_{arguments.part}", list(results_of(table, shown, off)))
+    whole = arguments.draws == DRAWS and not arguments.policy
+    save(f"drawn_{arguments.part}", list(results_of(table, shown, off)), whole=whole)
     return 0
 
 
@@ -172,7 +174,8 @@ def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> It
         numbers: the draws.
         off: what is off, by policy.
     """
-    late_hpa, cost_hpa = _of_better_hpa(table, numbers)
+    hpa = _better_hpa(table, numbers)
+    late_hpa, cost_hpa = _spent(table, hpa)
     floor = sum(_late(table, FLOOR, number) for number in numbers)
     yield f"{floor:,.0f} violation-seconds are unavoidable. In parentheses: 95 % intervals over the draws.\n"
     yield (
@@ -181,7 +184,6 @@ def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> It
     )
     yield "| --- | --- | --- | --- | --- | --- |"
     yield f"| the better HPA | {sum(late_hpa):,.0f} · {sum(cost_hpa) / 1000:,.0f} | 1 | 1 | | |"
-    hpa = {number: better_hpa(table, number) for number in numbers}
     for policy in _compared(table):
         late, cost = _spent(table, dict.fromkeys(numbers, policy))
         dominated = sum(_dominated(table, policy, number) for number in numbers)
@@ -199,7 +201,7 @@ def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> It
 
 def results_of(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> Iterator[Result]:
     """The ratios of the same summary, to be saved."""
-    late_hpa, cost_hpa = _of_better_hpa(table, numbers)
+    late_hpa, cost_hpa = _spent(table, _better_hpa(table, numbers))
     for policy in _compared(table):
         late, cost = _spent(table, dict.fromkeys(numbers, policy))
         title = f"{_title(policy, off)}, against the better HPA"
@@ -222,8 +224,8 @@ def _spent(table: Scores, policies: Mapping[str, str]) -> tuple[list[float], lis
     return late, [_cost(table, policy, number) for number, policy in policies.items()]
 
 
-def _of_better_hpa(table: Scores, numbers: Sequence[str]) -> tuple[list[float], list[float]]:
-    return _spent(table, {number: better_hpa(table, number) for number in numbers})
+def _better_hpa(table: Scores, numbers: Sequence[str]) -> dict[str, str]:
+    return {number: better_hpa(table, number) for number in numbers}
 
 
 def _late(table: Scores, policy: str, number: str) -> float:
