@@ -60,9 +60,6 @@ class DailyRise:
     with_it: int = 0
 
 
-NO_RISE: Final = DailyRise()
-
-
 def daily_rise(rates: Sequence[Rates], horizon_seconds: float) -> DailyRise:
     """The rise to expect until the horizon, from the rates of today and of earlier days.
 
