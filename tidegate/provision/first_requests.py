@@ -7,6 +7,7 @@ once: at later starts they would mix with the requests of users.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ TIMEOUT_SECONDS: Final = 30.0
 MARKER: Final = Path("setup", "first-requests")
 """A file in the data folder that records that the requests were sent."""
 HEAVY_EVERY, MEDIUM_EVERY, INVALID_EVERY = 25, 8, 20
+TRACED_EVERY: Final = 20
+"""These requests ask for a trace: `telemetry.sample_ratio` may choose none of so few."""
 ROWS: Final = {"light": 1, "medium": 4, "heavy": 16}
 """Rows per request. Their sum is below the minimum for a drift alert (`drift.fast_samples`)."""
 MAX_BYTES: Final = 262_144
@@ -141,12 +144,10 @@ async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, s
             return 0, f"{url} is an application of your own; verify.path can name a request of it"
         example = example_row(document, url)
         rows, source = _rows(rows_file, example)
-        sent = 0
-        for request in requests(rows):
-            await _send_one(client, request)
-            sent += 1
+        for number, request in enumerate(requests(rows)):
+            await _send_one(client, request, _trace_headers(number))
             await asyncio.sleep(pause_seconds)
-    return sent, source
+    return REQUEST_COUNT, source
 
 
 async def _send_own(url: str, verify: Verify, pause_seconds: float) -> tuple[int, str]:
@@ -154,18 +155,25 @@ async def _send_own(url: str, verify: Verify, pause_seconds: float) -> tuple[int
     method, body = ("POST", verify.body.encode()) if verify.body else ("GET", None)
     headers = {"Content-Type": "application/json"} if verify.body else {}
     async with _client(url) as client:
-        for _ in range(REQUEST_COUNT):
-            await client.status(method, verify.path, data=body, headers=headers)
+        for number in range(REQUEST_COUNT):
+            every = headers | _trace_headers(number)
+            await client.status(method, verify.path, data=body, headers=every)
             await asyncio.sleep(pause_seconds)
     return REQUEST_COUNT, f"{method} {verify.path} of verify.path"
 
 
-async def _send_one(client: HttpClient, request: Request) -> None:
-    headers = {"Content-Type": request.content_type}
+async def _send_one(client: HttpClient, request: Request, headers: dict[str, str]) -> None:
+    headers = {"Content-Type": request.content_type} | headers
     if request.valid:
         await client.call("POST", request.path, data=request.body, headers=headers)
     elif await client.status("POST", request.path, data=request.body, headers=headers) == 200:
         raise ProvisionError(f"{client.shown(request.path)} accepted an invalid request")
+
+
+def _trace_headers(number: int) -> dict[str, str]:
+    if number % TRACED_EVERY:
+        return {}
+    return {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
 
 
 def _rows(file: Path, example: Row) -> tuple[list[Row], str]:

@@ -19,6 +19,7 @@ from tidegate.provision.errors import ProvisionError
 from tidegate.provision.first_requests import MARKER, MAX_BYTES, requests, send
 from tidegate.provision.request_example import Row, example_row
 from tidegate.settings import Settings
+from tidegate.telemetry.propagation import parse_traceparent
 
 ROW = {"hour": 5, "dest": "IAH"}
 WORKS = {"light": 80, "medium": 11, "heavy": 4}
@@ -33,6 +34,7 @@ class FakeService:
     path: str = "/predict"
     broken: int = 0
     statuses: list[int] = field(default_factory=list)
+    traced: int = 0
     rows: list[Row] = field(default_factory=list)
 
     def app(self) -> web.Application:
@@ -47,6 +49,8 @@ class FakeService:
         return web.json_response({"paths": paths, "components": {"schemas": {"Request": request}}})
 
     async def _post(self, request: web.Request) -> web.Response:
+        parent = parse_traceparent(request.headers.get("traceparent", "").encode())
+        self.traced += parent is not None and parent.sampled
         self.statuses.append(self.broken or await self._status(request))
         return web.Response(status=self.statuses[-1])
 
@@ -107,6 +111,7 @@ def test_a_new_installation_receives_the_requests_once(stack: Installation) -> N
     (second,) = stack.send(ROW)
     assert Counter(stack.service.statuses) == {200: 95, 400: 1, 404: 1, 415: 1, 422: 2}
     assert {row["hour"] for row in stack.service.rows} == {5, 6}
+    assert stack.service.traced == 5
     assert first == f"100 requests sent to {stack.service.url}, with rows of {stack.rows_file}"
     assert "the requests were sent at " in second
 
@@ -151,6 +156,7 @@ def test_an_application_of_ones_own_gets_the_request_of_the_settings(stack: Inst
     sent = f"100 requests sent to {stack.service.url}, with POST /predict of verify.path"
     assert stack.send(verify=verify) == [sent]
     assert stack.service.statuses == [200] * 100
+    assert stack.service.traced == 5
     stack.service.broken = 500
     (stack.folder / MARKER).unlink()
     with pytest.raises(ProvisionError, match="/predict responded with status 500"):
