@@ -10,13 +10,18 @@ import pytest
 from support.harnesses.store_scene import WINDOW, Scene
 from support.store_refresh import refresh
 from tidegate.store.base import SearchRequest
-from tidegate.store.search.completion import completions
+from tidegate.store.search.completion import completions as completions_between
 from tidegate.store.search.pages import Cursor, cursor, events, page
 
 
 def request(scene: Scene, size: int = 2) -> SearchRequest:
     refresh(scene.store)
     return SearchRequest(since=scene.start, until=scene.start + WINDOW, size=size)
+
+
+def completions(scene: Scene, typed: str) -> list[str]:
+    """Of the scene's events only: other tests write into the same Elasticsearch."""
+    return completions_between(scene.store, typed, **scene.day())
 
 
 # Many events of one microsecond, of one millisecond, and at the ends of a page.
@@ -85,34 +90,30 @@ def test_hits_can_be_sorted_by_a_number(sample: Scene) -> None:
     ],
 )
 def test_names_and_values_are_completed(sample: Scene, typed: str, expected: list[str]) -> None:
-    refresh(sample.store)
-    assert sorted(completions(sample.store, typed, sample.start))[:2] == expected
+    assert sorted(completions(sample, typed))[:2] == expected
 
 
 def test_an_id_is_completed_however_many_begin_as_it_does(scene: Scene) -> None:
     ids = [f"f00d{number:028x}" for number in range(101)]
     scene.store.append([scene.event(trace={"id": one}) for one in ids])
-    refresh(scene.store)
-    offered = completions(scene.store, "trace.id:f00d", scene.start)
+    offered = completions(scene, "trace.id:f00d")
     assert len(offered) == 20
     assert {f"trace.id:{one}" for one in ids}.issuperset(offered)
 
 
 def test_the_end_of_a_long_query_is_completed(sample: Scene) -> None:
     """The time to complete a word of 64,000 characters was minutes."""
-    refresh(sample.store)
     long = "a" * 64_000
-    assert completions(sample.store, long, sample.start) == []
-    assert completions(sample.store, f"{long} log.leve", sample.start) == [f"{long} log.level:"]
+    assert completions(sample, long) == []
+    assert completions(sample, f"{long} log.leve") == [f"{long} log.level:"]
 
 
 def test_the_names_and_values_of_own_fields_are_completed(scene: Scene) -> None:
     bought = {"shop city": "São Tomé", "price": 12.5, "gift": True}
     scene.store.append([scene.event(tidegate=bought)])
-    refresh(scene.store)
 
     def offered(typed: str) -> list[str]:
-        return completions(scene.store, typed, scene.start)
+        return completions(scene, typed)
 
     assert offered("tidegate.sho") == ["tidegate.shop\\ city:"]
     assert offered("tidegate.pri") == ["tidegate.price:"]

@@ -260,12 +260,14 @@ async def test_exports_have_every_matching_event_and_no_formula(
 async def test_names_and_values_are_completed(store: EventStore, client: httpx.AsyncClient) -> None:
     store.append([failed(tidegate={"city": "Kyiv"})])
 
-    async def offered(typed: str) -> Any:
-        return (await client.get("/search/complete", params={"q": typed, "since": "1h"})).json()
+    async def offered(typed: str, until: str = "") -> Any:
+        asked = {"q": typed, "since": "1h", "until": until}
+        return (await client.get("/search/complete", params=asked)).json()
 
     assert await offered("tidegate.cit") == ["tidegate.city:"]
     assert await offered("a AND tidegate.city:") == ["a AND tidegate.city:Kyiv"]
     assert await offered("log.level:e") == ["log.level:error"]
+    assert await offered("log.level:e", until="30m") == []
 
 
 @pytest.mark.parametrize(

@@ -87,11 +87,12 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         }
 
     async def complete(request: Request) -> Response:
-        typed, since = (request.query_params.get(name, "") for name in ("q", "since"))
-        start = None
-        with suppress(ValueError):
-            start = time_ranges.when(since, datetime.now(UTC))
-        found = await sources.in_thread(lambda: completions(store, typed, start))
+        asked, now = request.query_params, datetime.now(UTC)
+        bounds: dict[str, datetime] = {}
+        for name in ("since", "until"):
+            with suppress(ValueError):
+                bounds[name] = time_ranges.when(asked.get(name, ""), now)
+        found = await sources.in_thread(lambda: completions(store, asked.get("q", ""), **bounds))
         return JSONResponse(found[:COMPLETIONS])
 
     async def event(request: Request) -> Response:

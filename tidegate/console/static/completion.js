@@ -6,9 +6,9 @@ const WAIT_MILLISECONDS = 120;
 /**
  * Offer completions of what is typed before the caret.
  * @param {HTMLElement | null} input
- * @param {() => string} since earliest time of events whose values are offered
+ * @param {URLSearchParams} page of these, `since` and `until` bound the events whose values are offered
  */
-export function completed(input, since) {
+export function completed(input, page) {
   const list = document.getElementById("offers");
   if (!(input instanceof HTMLInputElement) || !list) return;
   let chosen = -1, timer = 0, asked = 0;
@@ -41,7 +41,9 @@ export function completed(input, since) {
   };
   const ask = async () => {
     const typed = input.value.slice(0, input.selectionStart ?? undefined), number = ++asked;
-    const query = new URLSearchParams({ q: typed, since: since() });
+    const query = new URLSearchParams({
+      q: typed, since: page.get("since") ?? "", until: page.get("until") ?? "",
+    });
     const answer = await fetch(`/search/complete?${query}`).catch(() => null);
     if (!answer?.ok || number !== asked || document.activeElement !== input) return;
     /** @type {string[]} */

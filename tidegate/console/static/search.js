@@ -38,7 +38,7 @@ function drawer() {
 }
 
 drawer();
-completed(document.getElementById("q"), () => parameters.get("since") ?? "");
+completed(document.getElementById("q"), parameters);
 const charts = new Charts(document);
 const lines = document.getElementById("histogram")?.dataset.lines;
 if (lines) charts.show(JSON.parse(lines));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -30,13 +31,16 @@ _QUOTED: Final = re.compile(
 _NO_VALUES: Final = (Kind.TEXT, Kind.DATE)
 
 
-def completions(store: EventStore, query: str, since: datetime | None = None) -> list[str]:
+def completions(
+    store: EventStore, query: str, since: datetime | None = None, until: datetime | None = None
+) -> list[str]:
     """Return queries that complete one: by the name of a field, or by one of its values after a colon.
 
     Args:
         store: Where the fields of applications, and the values, are looked up.
         query: The query up to where it is being typed.
         since: Earliest `@timestamp` of events whose values are offered.
+        until: Latest one.
     """
     in_quotes = query.replace('\\"', "").count('"') % 2
     found = (_QUOTED if in_quotes else _BARE).fullmatch(query[-_READ:])
@@ -44,14 +48,15 @@ def completions(store: EventStore, query: str, since: datetime | None = None) ->
         return []
     before, name, last = query[:-_READ] + found["before"], found["field"], found["last"]
     if name:
-        return [before + condition(name, value) for value in _values(store, name, last, since)]
+        newest = SearchRequest(since=since, until=until, size=SAMPLE)
+        return [before + condition(name, value) for value in _values(store, newest, name, last)]
     prefix = last.lstrip("+!-")
     before += last[: len(last) - len(prefix)]
     names = dict.fromkeys([*mapped_names(), *own_names(store)])
     return [f"{before}{escaped(one)}:" for one in names if one.startswith(prefix)]
 
 
-def _values(store: EventStore, name: str, typed: str, since: datetime | None) -> list[str]:
+def _values(store: EventStore, newest: SearchRequest, name: str, typed: str) -> list[str]:
     """Return the most frequent values of the newest events that begin with what is typed."""
     leaf = catalogue().get(name)
     if leaf is not None and leaf.kind in _NO_VALUES:
@@ -63,7 +68,7 @@ def _values(store: EventStore, name: str, typed: str, since: datetime | None) ->
     with suppress(StoreUnavailableError):
         for query in queries:
             try:
-                hits = store.search(SearchRequest(query, since=since, size=SAMPLE)).hits
+                hits = store.search(replace(newest, query=query)).hits
             except QueryError:  # too many ids begin so, but those of the newest events are known
                 continue
             counts = Counter(value for event in hits for value in _texts(event, name))
