@@ -20,6 +20,8 @@ FAILING_ERRORS: Final = 5
 WORKING_RATIO: Final = 0.1
 # An HPA syncs each 15 s, KEDA polls each 5 s, and a resizer corrects within seconds.
 FOLLOW_SECONDS: Final = 30
+# KEDA removes the last replica after its cooldownPeriod: 300 s by default, 120 s in the chart.
+LAST_SECONDS: Final = 600
 
 
 def alerts(settings: Settings) -> tuple[Alert, ...]:
@@ -155,22 +157,24 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
     desired, ready = (
         f'tidegate_replicas{{job="autoscaler",state="{state}"}}' for state in ("desired", "ready")
     )
-    window = duration(follow_seconds(settings))
+    window, last = duration(follow_seconds(settings)), duration(LAST_SECONDS)
     yield Alert(
         "AutoscalerNotFollowed",
-        # Over the whole window, so that replicas that follow a rising load late are no fault. The last line
-        # is empty if the autoscaler has started since. KEDA removes the last replica minutes later.
+        # Over the whole window, so that replicas that follow a rising load late are no fault. Without a
+        # desired number at its begin the autoscaler has started since.
         "(\n"
         f"  max(min_over_time({desired}[{window}])) > max(max_over_time({ready}[{window}]))\n"
         f"  or (max(max_over_time({desired}[{window}])) > 0) < max(min_over_time({ready}[{window}]))\n"
         ")\n"
-        f"and on() max({desired} offset {window})",
+        f"and on() max({desired} offset {window})\n"
+        f"or (max(max_over_time({desired}[{last}])) == 0) < max(min_over_time({ready}[{last}]))\n"
+        f"and on() max({desired} offset {last})",
         0,
         "warning",
         "The number of replicas does not follow the decision",
-        f"For {window} other numbers of replicas were ready than the autoscaler wanted. In Kubernetes, see "
-        "whether pods can start, and whether KEDA's operator or the resizer runs; elsewhere, see "
-        "`tidegate status` or the resizer's log.",
+        f"For {window} other numbers of replicas were ready than the autoscaler wanted, or for {last} one "
+        "and it wanted none. In Kubernetes, see whether pods can start, and whether KEDA's operator or the "
+        "resizer runs; elsewhere, see `tidegate status` or the resizer's log.",
     )
     yield Alert(
         "AutoscalerMachineFull",

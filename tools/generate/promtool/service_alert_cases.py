@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from tidegate.rules.alerts import LAG_SECONDS, follow_seconds
+from tidegate.rules.alerts import LAG_SECONDS, LAST_SECONDS, follow_seconds
 from tidegate.rules.burn_rates import BURN_RATE_ALERTS, BurnRateAlert
 from tidegate.rules.service_rules import (
     QUEUE,
@@ -270,6 +270,13 @@ def _followed(settings: Settings) -> Iterator[AlertCase]:
         ("the number is followed", f"3x{2 * window}", f"3x{2 * window}", False),
     ):
         yield AlertCase(alert, scenario, _replicas(desired, ready), at, fires)
+    samples = math.ceil(LAST_SECONDS / 15) + 20
+    for scenario, ready, fires in (
+        ("KEDA is away, and none is wanted", f"1x{samples}", True),
+        ("KEDA removes the last after its cooldown", f"1x20 0x{samples - 20}", False),
+    ):
+        series = _replicas(f"1 0x{samples}", ready)
+        yield AlertCase(alert, scenario, series, f"{15 * samples}s", fires)
 
 
 def _buckets(slo: Slo, within: int) -> dict[str, str]:
