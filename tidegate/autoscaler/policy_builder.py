@@ -157,8 +157,8 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
         ValueError: the policy is unknown, or these are not its parameters.
     """
     name = policy_name_of(expression)
-    own = {key: value for key, value in parameters.items() if key != "predictive"}
     try:
+        own = {key: value for key, value in parameters.items() if key != "predictive"}
         if name in COMBINATORS:
             parts = {
                 part["policy"]: policy_from_parameters(part["policy"], part["parameters"])
@@ -169,7 +169,7 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
             policy = _policy_type(name).build(own)
         prepared = parameters.get("predictive")
         return predictive(policy, **prepared) if prepared else policy
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not the parameters of policy {name!r}: {error}") from error
 
 

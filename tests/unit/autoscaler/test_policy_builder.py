@@ -1,5 +1,7 @@
 """Policies by their words: from the settings, and again from a decision's inputs."""
 
+from typing import Any
+
 import pytest
 from typer.testing import CliRunner
 
@@ -124,11 +126,10 @@ def test_an_expression_is_a_name_and_numeric_options() -> None:
         ("hpa:inflight=1", {"min": 1, "max": 3, "luck": 7}, "luck"),
         ("max(sloq,hpa)", {"min": 1, "max": 3}, "not the parameters of policy 'max': 'parts'"),
         ("max(sloq,hpa)", {"parts": [7]}, "not the parameters of policy 'max'"),
+        ("hpa", [7], "not the parameters of policy 'hpa'"),
     ],
 )
-def test_an_unknown_policy_or_parameter_is_named(
-    name: str, parameters: dict[str, float], message: str
-) -> None:
+def test_an_unknown_policy_or_parameter_is_named(name: str, parameters: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         policy_from_parameters(name, parameters)
 

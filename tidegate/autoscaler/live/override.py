@@ -83,7 +83,7 @@ def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy
             low = bounds.clamp(bounds.min if override.min is None else override.min)
             high = bounds.clamp(bounds.max if override.max is None else override.max)
             own = decision
-            decision = clamped(own, Bounds(low, max(low, high)), current, override.description)
+            decision = clamped(own, Bounds(low, high), current, override.description)
             if decision is own:
                 decision = replace(own, explanation=f"{own.explanation}; {override.description}")
         return replace(decision, inputs={**decision.inputs, "control": recorded_override})

@@ -21,6 +21,7 @@ async def test_a_new_number_is_requested_once(run: AutoscalerRun) -> None:
     assert run.resizer.asked == []
     assert [await run.tick(reading=THREE), await run.tick()] == [3, 3]
     assert (run.resizer.asked, run.resizer.count) == ([3], 3)
+    assert run.decisions()[2]["state"]["asked"] == 3  # what the policy returned before
 
 
 async def test_the_event_has_the_whole_decision_and_precedes_the_request(
