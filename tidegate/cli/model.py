@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -168,8 +169,9 @@ def monitor_report(
     ] = "",
 ) -> None:
     """Write a report on the model: drift, accuracy or errors, and its worst predictions."""
-    from tidegate.monitoring.report.run import choose_watched_model
+    from tidegate.monitoring.report.model_choice import ChosenModel, watched_model
     from tidegate.monitoring.report.run import report as run
+    from tidegate.store.base import EventStore
     from tidegate.terminal.served_model import choose_model
 
     if reference is not None and model is not None:
@@ -177,17 +179,13 @@ def monitor_report(
     if reference is None and (name or version):
         raise typer.BadParameter("--name and --version need --reference")
     found = settings()
-    if reference is None:
-        code = run(found, since=since, out=out, choose_model=lambda _: choose_model(found, model))
-    else:
-        file = reference
-        code = run(
-            found,
-            since=since,
-            out=out,
-            choose_model=lambda begin: choose_watched_model(found, file, name, version, begin),
-        )
-    raise typer.Exit(code)
+
+    def choose(store: EventStore, begin: datetime) -> ChosenModel:
+        if reference is None:
+            return choose_model(found, model)
+        return watched_model(store, reference, name, version, begin)
+
+    raise typer.Exit(run(found, since=since, out=out, choose_model=choose))
 
 
 @monitor.command("watch", epilog="Example: `tidegate monitor watch`")

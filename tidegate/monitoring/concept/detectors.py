@@ -20,12 +20,7 @@ DELTA: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change that a detector found.
-
-    Attributes:
-        before: the error rate before the change.
-        after: the error rate now.
-    """
+    """The error rates before and after a change that a detector found."""
 
     before: float
     after: float
@@ -47,15 +42,11 @@ class Detector(Protocol):
 
 
 class ZTest:
-    """Compares the error rate e of the newest labels with a known one: z = (e - e₀) / √(e₀(1 - e₀) / n).
+    """Compares the error rate e of the n newest labels (`window`) with one that is expected, e₀.
 
-    A rise is found once, and the next one only after z has fallen below half the limit. With n = 300 and z >
-    4.5, a rise from 10 to 20 % is found once 18 % of the labels are wrong: after 230 labels in the median.
-
-    Args:
-        expected: e₀, the error rate on held-out rows.
-        limit: z above this is a finding.
-        window: n, the number of newest labels.
+    z = (e - e₀) / √(e₀(1 - e₀) / n) above the limit is a finding. A rise is found once, and the next one only
+    after z has fallen below half the limit. With n = 300 and z > 4.5, a rise from 10 to 20 % is found once
+    18 % of the labels are wrong: after 230 labels in the median.
     """
 
     name = "z"
@@ -100,10 +91,8 @@ class Adwin:
     """ADWIN (Bifet and Gavaldà, 2007): a window that drops its older part once the newer part differs.
 
     It needs no reference, and also finds slow changes and improvements. Of river's detectors it was the best
-    without being tuned to the error rates: one that doubles from 10 % is found after 272 labels (median).
-
-    Args:
-        delta: the confidence; a smaller value gives fewer false findings and later true ones.
+    without being tuned to the error rates: one that doubles from 10 % is found after 272 labels (median). A
+    smaller `delta`, its confidence, gives fewer false findings and later true ones.
     """
 
     name = "adwin"

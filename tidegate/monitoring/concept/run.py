@@ -78,5 +78,5 @@ def record_change(event_log: EventLog, change: ErrorRateChange) -> None:
         dataset="drift",
         fields=change.fields(),
         event_id=change.event_id,
-        at_ns=change.at_us * 1000,
+        at_ns=change.shown_by.at_us * 1000,
     )

@@ -6,7 +6,6 @@ An error is a wrong label; for a regressor it is a true value outside the predic
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,13 +14,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 
 from tidegate.events.event import Event
 from tidegate.monitoring.concept.detectors import Adwin, Change, Detector, ZTest
+from tidegate.monitoring.feedback.recent_ids import RecentIds
 from tidegate.monitoring.tasks.registry import TASKS
 from tidegate.settings import Drift
 from tidegate.store.query import time_ranges
 
 QUERY: Final = "event.dataset:tidegate.outcome"
 MAX_RECENT_IDS: Final = 100_000
-"""Ids of recent labels, to skip repetitions; they need 8 MiB."""
+"""Ids of recent labels, to skip repetitions: ids of Elasticsearch are unique only within one backing index,
+and a label may be sent again after a rollover."""
 _MODEL: Final = ("model", "version")
 
 Version = tuple[str, str]
@@ -66,40 +67,49 @@ class WatcherMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorRateChange:
-    """A change of the error rate of a version.
-
-    Attributes:
-        model: name and version.
-        detector: the name of the detector.
-        change: the error rates before and after.
-        labels: the number of labels of this version so far.
-        at_us: the arrival time of the label that showed the change, in microseconds since 1970.
-        event_id: the same for the same outcomes, so that a restarted watcher does not report a change twice.
-        error: what the rate is of, as text.
-    """
+class Outcome:
+    """An outcome event."""
 
     model: Version
+    wrong: bool
+    held_out: float | None
+    """The rate without errors on held-out rows; None if unknown."""
+    at_us: int
+    """The time at which the label arrived, in microseconds since 1970."""
+    event_id: str
+    error: str
+    """What the rate of errors is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRateChange:
+    """A change of the error rate of a version, and the label that showed it."""
+
+    shown_by: Outcome
     detector: str
     change: Change
     labels: int
-    at_us: int
-    event_id: str
-    error: str
+    """The number of labels of this version so far."""
+
+    @property
+    def event_id(self) -> str:
+        """The same for the same outcomes, so that a restarted watcher does not report a change twice."""
+        key = f"{self.detector}:{self.shown_by.event_id}".encode()
+        return hashlib.sha256(key).hexdigest()[:32]
 
     @property
     def message(self) -> str:
         """The message of the event."""
         before, after = (f"{100 * rate:.1f} %" for rate in (self.change.before, self.change.after))
-        name, version = self.model
+        name, version = self.shown_by.model
         return (
-            f"{self.error} of {name} {version} changed from {before} to {after} "
+            f"{self.shown_by.error} of {name} {version} changed from {before} to {after} "
             f"(detector {self.detector})"
         )
 
     def fields(self) -> dict[str, Any]:
         """The fields of its event."""
-        name, version = self.model
+        name, version = self.shown_by.model
         return {
             "event": {"action": "change"},
             "tidegate": {
@@ -114,48 +124,11 @@ class ErrorRateChange:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """An outcome event; `held_out`, the rate without errors on held-out rows, is None if unknown."""
-
-    model: Version
-    wrong: bool
-    held_out: float | None
-    at_us: int
-    event_id: str
-    error: str
-
-
 @dataclass(slots=True)
 class _VersionState:
     detectors: list[Detector]
     has_z_test: bool = False
     labels: int = 0
-
-
-class RecentIds:
-    """The most recent ids, to skip repetitions.
-
-    A store may have an event twice: Elasticsearch ids are unique only within one backing index, and a label
-    may be sent again after a rollover. The ids are stored as hashes of 64 bits, which need half the memory.
-    The probability that a new id has the hash of one of 100,000 others is 5·10⁻¹⁵.
-    """
-
-    def __init__(self, max_ids: int = MAX_RECENT_IDS) -> None:
-        self._max_ids = max_ids
-        self._order: deque[int] = deque()
-        self._known: set[int] = set()
-
-    def add(self, event_id: str) -> bool:
-        """Add an id; False if it is already there."""
-        key = hash(event_id)
-        if key in self._known:
-            return False
-        self._known.add(key)
-        self._order.append(key)
-        if len(self._order) > self._max_ids:
-            self._known.remove(self._order.popleft())
-        return True
 
 
 @dataclass(slots=True)
@@ -164,16 +137,12 @@ class Watcher:
 
     ADWIN reads a version's labels from the first one on, and the z-test from the first one that has the
     version's accuracy, or the coverage of its interval, on held-out rows.
-
-    Attributes:
-        drift: the thresholds.
-        metrics: the metrics.
     """
 
     drift: Drift
     metrics: WatcherMetrics
     _versions: dict[Version, _VersionState] = field(default_factory=dict)
-    _recent_ids: RecentIds = field(default_factory=RecentIds)
+    _recent_ids: RecentIds = field(default_factory=lambda: RecentIds(MAX_RECENT_IDS))
 
     def feed(self, events: Iterable[Event]) -> Iterator[ErrorRateChange]:
         """The changes that these outcomes show, oldest first; other events are skipped."""
@@ -192,19 +161,9 @@ class Watcher:
                     of = (*model, detector.name)
                     self.metrics.changes.labels(*of).inc()
                     self.metrics.changed_at.labels(*of).set(outcome.at_us / 1e6)
-                    key = f"{detector.name}:{outcome.event_id}".encode()
-                    event_id = hashlib.sha256(key).hexdigest()[:32]
-                    yield ErrorRateChange(
-                        model,
-                        detector.name,
-                        change,
-                        state.labels,
-                        outcome.at_us,
-                        event_id,
-                        outcome.error,
-                    )
+                    yield ErrorRateChange(outcome, detector.name, change, state.labels)
 
-    def _state(self, outcome: _Outcome) -> _VersionState:
+    def _state(self, outcome: Outcome) -> _VersionState:
         state = self._versions.get(outcome.model)
         if state is None:
             state = self._versions[outcome.model] = _VersionState([])
@@ -226,7 +185,7 @@ class Watcher:
             self.metrics.z.labels(*model).set(detector.z)
 
 
-def _read(event: Mapping[str, Any]) -> _Outcome | None:
+def _read(event: Mapping[str, Any]) -> Outcome | None:
     try:
         fields = event["tidegate"]
         outcome = fields["outcome"]
@@ -237,7 +196,7 @@ def _read(event: Mapping[str, Any]) -> _Outcome | None:
         if task is None:  # a regressor without an interval
             return None
         held_out = outcome.get(task.right_held_out)
-        return _Outcome(
+        return Outcome(
             (str(fields["model"]["name"]), str(fields["model"]["version"])),
             outcome[task.right] is False,
             held_out if isinstance(held_out, float) and 0 <= held_out <= 1 else None,

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from math import inf, nextafter
+from math import inf
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.monitoring.counting.reference import Counts, FeatureReference
+from tidegate.monitoring.counting.reference import Counts, FeatureReference, bin_starts
 
 MAX_BISECT_ROWS: Final = 1
 """Batches with more rows are counted by numpy."""
@@ -29,10 +29,8 @@ Matrix = npt.NDArray[np.floating[Any]]
 class BinCounter:
     """Counts the bins of every feature since the start. Not thread-safe.
 
-    Args:
-        references: the bins of each feature, in the order of the matrix's columns.
-        categories: the categories of each feature, which the matrix encodes by their index; empty for
-            numbers.
+    The matrix has a column for each reference, in which a category is its index in `categories`; these are
+    empty for a number.
     """
 
     def __init__(
@@ -94,11 +92,7 @@ def _edges(reference: FeatureReference, categories: Sequence[str]) -> list[float
     """The edges: the number of edges at or below a value is its interval; the last interval is for NaN."""
     if reference.kind == "category":
         return [*(float(code) for code in range(1, len(categories))), inf]
-    if not reference.edges:
-        return [-inf, inf]  # training had missing values only: any value is over
-    *lower, last = reference.edges
-    # The last bin includes its upper edge, so `over` begins at the next float.
-    return [*lower, nextafter(last, inf), inf]
+    return [*bin_starts(reference.edges), inf]
 
 
 def _bins(reference: FeatureReference, categories: Sequence[str]) -> list[int]:

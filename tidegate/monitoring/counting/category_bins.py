@@ -14,12 +14,9 @@ MOST_FREQUENT: Final = 20
 def category_bins(
     name: str, texts: Sequence[str | None], also: Sequence[str | None] = ()
 ) -> FeatureReference:
-    """The bins of a category, and the values in each.
+    """The bins of a category, and the values in each, of which None is missing.
 
-    Args:
-        name: the name of the category.
-        texts: its values, of shape [rows]; None if missing.
-        also: further values that get a bin where there is room, without being counted.
+    The values in `also` get a bin where there is room, without being counted.
     """
     counts = Counter(texts)
     missing = counts.pop(None, 0)

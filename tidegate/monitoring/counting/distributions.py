@@ -16,19 +16,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """The rows of one feature, or of the predicted labels, in the bins of its reference.
-
-    Attributes:
-        name: the feature's, or `predictions`.
-        bins: the bins' names.
-        test: its test, with the rows in each bin at training.
-        counts: rows in each bin since; [periods, bins].
-    """
+    """The rows of one feature, or of the predicted labels, in the bins of its reference."""
 
     name: str
+    """The feature's, or `predictions`."""
     bins: tuple[str, ...]
     test: DriftTest
+    """It has the rows in each bin at training."""
     counts: Floats
+    """Rows in each bin since; [periods, bins]."""
 
     @property
     def reference(self) -> Counts:
@@ -64,13 +60,9 @@ def feature_distributions(
     periods: int,
     significance: float,
 ) -> list[Distribution]:
-    """The distribution of each feature.
+    """The distribution of each feature, from the rows of each period by (feature, bin).
 
-    Args:
-        reference: the distributions at training.
-        observed: rows of each period, by (feature, bin).
-        periods: the number of periods.
-        significance: the accepted probability of a false finding, over all features together.
+    `significance` is the accepted probability of a false finding, over all features together.
     """
     return [
         _distribution(
@@ -95,12 +87,8 @@ def prediction_distribution(
 ) -> Distribution | None:
     """The distribution of the predicted labels, or values by bin; None if the reference has none.
 
-    Args:
-        reference: the distributions at training.
-        labels: the classes of a classifier, in order; else the bins' names are in the reference.
-        observed: rows of each period, by (label,).
-        periods: the number of periods.
-        significance: the accepted probability of a false finding.
+    `observed` has the rows of each period by (label,). The names of the bins are those of the reference, or
+    else `labels`, the classes in their order.
     """
     counts = reference.predictions
     if reference.prediction is not None:

@@ -14,17 +14,14 @@ from statistics import NormalDist
 
 @dataclass(frozen=True, slots=True)
 class DriftTest:
-    """The test of one distribution.
-
-    Attributes:
-        reference: rows in each bin at training.
-        comparisons: the number of distributions that are compared at the same time.
-        significance: the accepted probability of a false finding in any of them, in (0, 1).
-    """
+    """The test of one distribution."""
 
     reference: tuple[int, ...]
+    """Rows in each bin at training."""
     comparisons: int
+    """The number of distributions that are compared at the same time."""
     significance: float
+    """The accepted probability of a false finding in any of them, in (0, 1)."""
 
     @property
     def critical_value(self) -> float:
@@ -38,13 +35,9 @@ class DriftTest:
     def drifted(
         self, counts: Iterable[float], threshold: float, rows: float = 0, factor: float = 1
     ) -> bool:
-        """Whether the PSI is above the threshold, on enough rows, and significant.
+        """Whether the PSI is above the threshold, on at least `rows` rows, and significant.
 
-        Args:
-            counts: rows in each bin now.
-            threshold: the PSI that is exceeded.
-            rows: the least number of rows.
-            factor: by how much the PSI and the statistic exceed their limits.
+        With a factor both the PSI and the statistic exceed that multiple of their limits.
         """
         now = list(counts)
         n, index = sum(now), self.index(now)
@@ -60,25 +53,16 @@ def smoothed_ratios(counts: Iterable[float]) -> list[float]:
 
 
 def psi(counts: Iterable[float], reference: Iterable[float]) -> float:
-    """Population stability index Σ (p - q)·ln(p / q) over smoothed shares; 0 for equal shares.
-
-    Args:
-        counts: rows in each bin now.
-        reference: rows in each bin at training.
-    """
+    """Population stability index Σ (p - q)·ln(p / q) over smoothed shares now and at training."""
     shares = zip(smoothed_ratios(counts), smoothed_ratios(reference), strict=True)
     return sum((p - q) * log(p / q) for p, q in shares)
 
 
 def statistic(index: float, samples: float, reference_samples: float) -> float:
-    """X² = PSI · n·m / (n + m): without a change, approximately χ² with B - 1 degrees of freedom.
+    """X² = PSI · n·m / (n + m), of n rows now and m at training.
 
-    Yurdakul, B. (2018): Statistical Properties of Population Stability Index, Western Michigan University.
-
-    Args:
-        index: the PSI.
-        samples: n, the rows now.
-        reference_samples: m, the rows at training.
+    Without a change it is approximately χ² with B - 1 degrees of freedom (Yurdakul, B., 2018: Statistical
+    Properties of Population Stability Index, Western Michigan University).
     """
     total = samples + reference_samples
     return index * samples * reference_samples / total if total else 0.0
@@ -90,11 +74,6 @@ def critical_value(bins: int, comparisons: int, significance: float) -> float:
     The quantile of χ² by the approximation of Wilson and Hilferty (Proceedings of the National Academy of
     Sciences 17, 1931), with Bonferroni's correction. It is too high by 1 % for 12 bins and by 4 % for 3 bins,
     so false findings are rarer than `significance`.
-
-    Args:
-        bins: the number of bins of one distribution; at least 2.
-        comparisons: the number of distributions that are compared at the same time.
-        significance: the accepted probability of a false finding, in (0, 1).
     """
     degrees = max(1, bins - 1)
     z = -NormalDist().inv_cdf(significance / max(1, comparisons))
@@ -103,13 +82,7 @@ def critical_value(bins: int, comparisons: int, significance: float) -> float:
 
 
 def ratio_expression(observed: str, samples: str, by: str) -> str:
-    """`smoothed_ratios` in PromQL.
-
-    Args:
-        observed: the series of the rows in each bin.
-        samples: the series of their sums.
-        by: the labels of a distribution.
-    """
+    """`smoothed_ratios` in PromQL, of series of the rows in each bin and of their sums by these labels."""
     return (
         f"({observed} + 0.5)\n"
         f"/ on ({by}) group_left ()\n"
@@ -118,13 +91,7 @@ def ratio_expression(observed: str, samples: str, by: str) -> str:
 
 
 def index_expression(ratio: str, expected: str, by: str) -> str:
-    """`psi` in PromQL.
-
-    Args:
-        ratio: the series of the shares now.
-        expected: those at training.
-        by: the labels of a distribution.
-    """
+    """`psi` in PromQL, of series of the shares now and at training."""
     return f"sum by ({by}) (\n  ({ratio} - {expected})\n  * ln({ratio} / {expected})\n)"
 
 

@@ -19,23 +19,14 @@ _MAX_SINGLE: Final = 2
 
 
 class Expectation:
-    """A curve, linear between its points and constant beyond them.
-
-    Args:
-        points: ascending scores: confidence or predicted values.
-        expected: what is expected at each of them.
-    """
+    """A curve over ascending scores, linear between its points and constant beyond them."""
 
     def __init__(self, points: Sequence[float], expected: Sequence[float]) -> None:
         self._points = list(points)
         self._expected = list(expected)
 
     def sum(self, scores: npt.NDArray[np.floating[Any]]) -> float:
-        """The sum of what is expected at each score; a score that is NaN adds nothing.
-
-        Args:
-            scores: of shape [rows].
-        """
+        """The sum of what is expected at each score; a score that is NaN adds nothing."""
         if len(scores) > _MAX_SINGLE:
             expected = np.interp(scores, self._points, self._expected)
             total = float(expected.sum())

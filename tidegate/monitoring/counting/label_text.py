@@ -13,10 +13,9 @@ _MISSING_TYPES: Final = frozenset({"NAType", "NaTType"})
 
 
 def label_text(value: object) -> str | None:
-    """A label as text: 1, 1.0 and "1" are the same label; None if it is missing.
+    """A string, number, boolean or scalar of numpy as text: 1, 1.0 and "1" are the same label.
 
-    Args:
-        value: a string, a number, a boolean, or a scalar of numpy; None and NaN are missing.
+    None if it is missing, as None and NaN are.
     """
     if isinstance(value, np.generic):
         value = value.item()

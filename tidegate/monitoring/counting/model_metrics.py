@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,7 @@ from prometheus_client.registry import Collector
 
 from tidegate.monitoring.counting.bin_counter import BinCounter, Matrix
 from tidegate.monitoring.counting.drift_test import DriftTest, smoothed_ratios
-from tidegate.monitoring.counting.expectation import Expectation
-from tidegate.monitoring.counting.reference import (
-    BadReferenceError,
-    Reference,
-    Residuals,
-)
+from tidegate.monitoring.counting.reference import BadReferenceError, Reference, Residuals
 
 _MODEL = ("model", "version")
 _FEATURE = (*_MODEL, "feature")
@@ -27,14 +22,15 @@ _FEATURE = (*_MODEL, "feature")
 class ModelMonitor(Collector):
     """Counts each answered batch, and exports the counts and the reference.
 
-    Register it once the model is loaded: every series starts at 0.
+    Register it once the model is loaded: every series starts at 0. Without rows in the reference features are
+    not counted.
 
     Args:
         model: the model's name.
         version: its version.
-        reference: the distributions at training. If it has no rows, features are not counted.
-        categories: the categories of each feature, in the order of the matrix's columns; empty for numbers.
-        labels: the classes of a classifier, in order; those of a regressor are the bins of the reference.
+        reference: the distributions at training.
+        categories: as for `BinCounter`.
+        labels: the classes of a classifier, in order, whose names are not in the reference.
         significance: the accepted probability of a false finding, over all features together.
         accuracy: the accuracy on held-out rows, if it was measured.
 
@@ -61,17 +57,12 @@ class ModelMonitor(Collector):
         self._names = [feature.name for feature in reference.features] if reference.samples else []
         self._labels = [feature.labels for feature in reference.features]
         self._counter = BinCounter(reference.features, categories) if self._names else None
-        self._expectation, self._expected_family = _expectation(reference)
+        self._expectation, self._of_values = reference.expectation, reference.residuals is not None
         self._expected = 0.0
         self._constant = [*self._constants(reference, labels, significance, accuracy)]
 
     def observe(self, matrix: Matrix, scores: npt.NDArray[np.floating[Any]]) -> None:
-        """Count an answered batch.
-
-        Args:
-            matrix: its rows.
-            scores: the probability of each row's predicted label; the predicted values of a regressor.
-        """
+        """Count the rows of an answered batch, by the confidence or the predicted value of each."""
         if self._counter is not None:
             self._counter.add(matrix)
         if self._expectation is not None:
@@ -97,7 +88,17 @@ class ModelMonitor(Collector):
                     observed.add_metric((*self._model, name, label), count)
         yield observed
         if self._expectation is not None:
-            expected = self._expected_family()
+            expected = CounterMetricFamily(
+                "ml_expected_correct",
+                "Expected number of correct predictions: the sum of calibrated confidence.",
+                labels=_MODEL,
+            )
+            if self._of_values:
+                expected = CounterMetricFamily(
+                    "ml_expected_absolute_error",
+                    "Expected sum of absolute errors, by the predicted values.",
+                    labels=_MODEL,
+                )
             expected.add_metric(self._model, self._expected)
             yield expected
         yield from self._constant
@@ -186,23 +187,3 @@ class ModelMonitor(Collector):
             "As ml_feature_critical_value, for the predicted labels.",
             DriftTest(tuple(counts), 1, significance).critical_value,
         )
-
-
-def _expectation(
-    reference: Reference,
-) -> tuple[Expectation | None, Callable[[], CounterMetricFamily]]:
-    """What is expected of the predictions, and its counter."""
-    if reference.residuals is not None:
-        errors = reference.residuals
-        return Expectation(errors.predicted, errors.expected), lambda: CounterMetricFamily(
-            "ml_expected_absolute_error",
-            "Expected sum of absolute errors, by the predicted values.",
-            labels=_MODEL,
-        )
-    curve = reference.calibration
-    expectation = None if curve is None else Expectation(curve.confidence, curve.correct)
-    return expectation, lambda: CounterMetricFamily(
-        "ml_expected_correct",
-        "Expected number of correct predictions: the sum of calibrated confidence.",
-        labels=_MODEL,
-    )

@@ -41,13 +41,7 @@ def edges_of(values: Values) -> tuple[float, ...]:
 
 
 def number_bins(name: str, values: Values, *, kind: str = "number") -> FeatureReference:
-    """The bins of a number, and the values in each.
-
-    Args:
-        name: the name of the number.
-        values: its values, of shape [rows]; NaN if missing.
-        kind: its kind, number or integer.
-    """
+    """The bins of a number or integer, and the values in each, of which NaN is missing."""
     edges = edges_of(values[~np.isnan(values)])
     names = (UNDER, *(str(i) for i in range(max(0, len(edges) - 1))), OVER, MISSING)
     counts = count_numbers(edges, values)
@@ -61,9 +55,6 @@ def predicted_value_bins(values: Values) -> FeatureReference:
 
     The name of a bin is the label of `tidegate_predictions_total`, which a person reads; that of a value that
     many rows share is the value. A value that is not finite counts as missing.
-
-    Args:
-        values: the predicted values, of shape [rows].
     """
     bins = number_bins(PREDICTION, np.where(np.isfinite(values), values, np.nan))
     if not bins.edges:

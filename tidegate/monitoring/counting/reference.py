@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tidegate.monitoring.counting.drift_test import DriftTest
+from tidegate.monitoring.counting.expectation import Expectation
 
 UNDER: Final = "under"
 OVER: Final = "over"
@@ -117,6 +119,14 @@ class Reference(BaseModel):
     accuracy: float | None = Field(default=None, ge=0, le=1)
     """The accuracy of such a model on held-out rows. An artefact has it in its manifest."""
 
+    @property
+    def expectation(self) -> Expectation | None:
+        """The expected error by predicted value, or correctness by confidence; None if not measured."""
+        if (errors := self.residuals) is not None:
+            return Expectation(errors.predicted, errors.expected)
+        curve = self.calibration
+        return None if curve is None else Expectation(curve.confidence, curve.correct)
+
     def feature_tests(self, significance: float) -> tuple[DriftTest, ...]:
         """The test of each feature; `significance` is over all of them together."""
         return tuple(
@@ -136,13 +146,19 @@ def load_reference(file: Path) -> Reference:
         raise BadReferenceError(f"{file} cannot be read: {error}") from error
 
 
+def bin_starts(edges: Sequence[float]) -> list[float]:
+    """Where each bin of a number begins, but for `under`: how many are not above a value is its bin.
+
+    Without edges, as training had missing values only, any value is over.
+    """
+    if not edges:
+        return [-inf]
+    *lower, last = edges
+    return [*lower, nextafter(last, inf)]  # the last bin includes its upper edge
+
+
 def count_numbers(edges: Sequence[float], values: npt.NDArray[np.floating[Any]]) -> Counts:
     """The number of values under the edges, in each bin, over the edges, and missing."""
-    missing = np.isnan(values)
-    if not edges:
-        return np.array([0, (~missing).sum(), missing.sum()])
-    bounds = np.array(edges)
-    present = values[~missing].astype(np.float64)
-    bins = np.searchsorted(bounds, present, side="right")
-    bins[present == bounds[-1]] = len(bounds) - 1
-    return np.append(np.bincount(bins, minlength=len(bounds) + 1), missing.sum())
+    missing, starts = np.isnan(values), bin_starts(edges)
+    bins = np.searchsorted(starts, values[~missing].astype(np.float64), side="right")
+    return np.append(np.bincount(bins, minlength=len(starts) + 1), missing.sum())

@@ -34,11 +34,7 @@ _Floats = npt.NDArray[np.float64]
 
 
 def calibrate_residuals(predicted: Numbers, truth: Numbers) -> Residuals:
-    """The residuals of held-out rows.
-
-    Args:
-        predicted: the predicted values, of shape [rows].
-        truth: the true values, of shape [rows].
+    """The residuals of held-out rows, from their predicted and true values.
 
     Raises:
         BadReferenceError: there are fewer than `MIN_ROWS` rows, or a value is not finite or is beyond

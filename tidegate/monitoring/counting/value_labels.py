@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import inf, isfinite, nextafter
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.monitoring.counting.reference import MISSING, FeatureReference
+from tidegate.monitoring.counting.reference import MISSING, FeatureReference, bin_starts
 
 ANY: Final = "any"
 """The label of every finite number if the reference has no bins."""
@@ -18,27 +18,15 @@ _MAX_BISECT: Final = 8
 
 
 class ValueLabels:
-    """The label of each predicted value, for `tidegate_predictions_total`. Thread-safe.
-
-    Args:
-        reference: the bins of the predicted values; None if the reference has none.
-    """
+    """The label of each predicted value, for `tidegate_predictions_total`. Thread-safe."""
 
     def __init__(self, reference: FeatureReference | None) -> None:
         self.names: Final = (ANY, MISSING) if reference is None else reference.labels
         """The labels, in the order of `counts`; the last one is of values that are not finite."""
-        self._edges: list[float] = []
-        if reference is not None:
-            # The last bin includes its upper edge, so `over` begins at the next float.
-            *lower, last = reference.edges or (-inf,)
-            self._edges = [*lower, nextafter(last, inf) if lower else last]
+        self._starts = [] if reference is None else bin_starts(reference.edges)
 
     def counts(self, values: npt.NDArray[np.floating[Any]]) -> list[int]:
-        """The number of values of each label.
-
-        Args:
-            values: the predicted values, of shape [rows].
-        """
+        """The number of values of each label."""
         size = len(self.names)
         if len(values) <= _MAX_BISECT:
             counts = [0] * size
@@ -46,10 +34,10 @@ class ValueLabels:
                 counts[self._index(value)] += 1
             return counts
         finite = values[np.isfinite(values)].astype(np.float64)
-        indices = np.searchsorted(self._edges, finite, side="right")
+        indices = np.searchsorted(self._starts, finite, side="right")
         counted: list[int] = np.bincount(indices, minlength=size).tolist()
         counted[-1] += len(values) - len(finite)
         return counted
 
     def _index(self, value: float) -> int:
-        return bisect_right(self._edges, value) if isfinite(value) else len(self.names) - 1
+        return bisect_right(self._starts, value) if isfinite(value) else len(self.names) - 1

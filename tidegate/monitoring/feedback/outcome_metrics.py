@@ -25,12 +25,6 @@ class OutcomeMetrics(Collector):
     The first scrape of a version's series must return 0: for Prometheus a series that starts at 1000 has not
     increased, and labels often arrive a thousand at a time. Outcomes of a version without a scrape yet are
     buffered until the next scrape.
-
-    Args:
-        registry: the registry of the metrics.
-        model: the model's name.
-        version: the served version.
-        truth: what its labels are.
     """
 
     def __init__(self, registry: CollectorRegistry, model: str, version: str, truth: Truth) -> None:

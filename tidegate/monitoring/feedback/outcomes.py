@@ -25,18 +25,13 @@ class OutcomeRefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A prediction with its true label.
-
-    Attributes:
-        prediction: the content of the prediction id.
-        lag_seconds: time from the response to the label.
-        values: `tidegate.outcome` of its event: what was predicted, what is true, and how they compare.
-        counted: what is counted of it.
-    """
+    """A prediction with its true label."""
 
     prediction: Prediction
     lag_seconds: float
+    """Time from the response to the label."""
     values: Mapping[str, Any]
+    """`tidegate.outcome` of its event: what was predicted, what is true, and how they compare."""
     counted: Counted
 
     def fields(self, model: str) -> dict[str, Any]:
@@ -59,19 +54,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounter:
-    """A counter of outcomes, by model, version, and further labels.
-
-    Attributes:
-        name: its name.
-        text: its help text.
-        labels: the further labels.
-        known: the values of these labels whose series are created at 0.
-    """
+    """A counter of outcomes, by model, version, and further labels."""
 
     name: str
     text: str
     labels: tuple[str, ...]
     known: Sequence[tuple[str, ...]]
+    """The values of these labels whose series are created at 0."""
 
 
 class Truth(Protocol):
@@ -85,14 +74,9 @@ class Truth(Protocol):
     def outcome(
         self, prediction: Prediction, label: object, lag_seconds: float, *, served: bool
     ) -> Outcome:
-        """The outcome of a prediction with this digest.
+        """The outcome of a prediction with this digest, for the label as it was received.
 
-        Args:
-            prediction: the content of the prediction id.
-            label: the true label, as received.
-            lag_seconds: time from the response to the label.
-            served: whether the served version made the prediction. What was measured on held-out rows is not
-                known here of other versions.
+        What was measured on held-out rows is known here only of the version that is `served`.
 
         Raises:
             OutcomeRefusedError: it is not a label of this model.

@@ -33,7 +33,6 @@ from typing import Any, Final
 VALUE_FORMAT: Final = 4
 LABEL_FORMAT: Final = 5
 MAX_LENGTH: Final = 350
-MAX_LABEL_BYTES: Final = 100
 _HEAD: Final = struct.Struct(">BQ16s8s4sB")
 _ROWS: Final = {
     VALUE_FORMAT: struct.Struct(">Hdd"),
@@ -52,29 +51,24 @@ class ForgedIdError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The content of the id of one row.
-
-    Attributes:
-        at_us: the time of the response, in microseconds since 1970.
-        trace_id: of the request; 32 hexadecimal digits.
-        span_id: of the request, unique within its trace; 16 hexadecimal digits.
-        digest: the digest of the model's name and its classes or target.
-        version: of the model.
-        row: the row's index in the request.
-        signature: unique to the prediction.
-        value: the predicted label or number.
-        certainty: the probability of the label, or half the width of the number's interval; None without one.
-    """
+    """The content of the id of one row."""
 
     at_us: int
+    """The time of the response, in microseconds since 1970."""
     trace_id: str
+    """Of the request; 32 hexadecimal digits."""
     span_id: str
+    """Of the request, unique within its trace; 16 hexadecimal digits."""
     digest: bytes
+    """That of the model's name and its classes or target."""
     version: str
     row: int
+    """The row's index in the request."""
     signature: bytes
+    """Unique to the prediction."""
     value: str | float
     certainty: float | None
+    """The probability of the label, or half the width of the number's interval; None without one."""
 
     @property
     def outcome_id(self) -> str:
@@ -88,13 +82,7 @@ def model_digest(described: Mapping[str, Any] | Sequence[Any]) -> bytes:
 
 
 class PredictionIds:
-    """Creates and reads ids.
-
-    Args:
-        key: the secret that all replicas share.
-        version: of the model; at most 100 characters.
-        digest: the `model_digest` of the model.
-    """
+    """Creates and reads ids of a model's version, of at most 100 characters, with the key of all replicas."""
 
     def __init__(self, key: bytes, version: str, digest: bytes) -> None:
         self._mac = hmac.new(key, digestmod=hashlib.sha256)
@@ -113,7 +101,7 @@ class PredictionIds:
         Args:
             at_us: the time of the response, in microseconds since 1970.
             request: its trace id and its span id, 32 and 16 hexadecimal digits.
-            labels: the predicted labels, of at most `MAX_LABEL_BYTES` bytes.
+            labels: the predicted labels, of at most 100 bytes.
             confidences: the probability of each label; None if they are not known.
         """
         pack = _ROWS[LABEL_FORMAT].pack
@@ -132,14 +120,7 @@ class PredictionIds:
         values: Sequence[float],
         half_width: float | None = None,
     ) -> list[str]:
-        """Create an id for each row of a request to a regressor.
-
-        Args:
-            at_us: the time of the response, in microseconds since 1970.
-            request: its trace id and its span id, 32 and 16 hexadecimal digits.
-            values: the predicted values.
-            half_width: half the width of their interval; None without one.
-        """
+        """As `make`, for a regressor whose interval has this half width."""
         pack = _ROWS[VALUE_FORMAT].pack
         width = math.nan if half_width is None else half_width
         rows = (pack(row, value, width) for row, value in enumerate(values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +14,7 @@ from tidegate.monitoring.feedback.prediction_ids import (
     Prediction,
     PredictionIds,
 )
+from tidegate.monitoring.feedback.recent_ids import RecentIds
 from tidegate.settings import Drift
 
 
@@ -26,18 +26,7 @@ class FeedbackProcessor:
 
     This process counts each prediction once while its id is among the last `drift.label_memory` ones. Another
     replica does not know these ids, so its counter would count the label again. The events have the same id,
-    so the store has each outcome once.
-
-    Args:
-        model: the model's name.
-        version: the served version.
-        truth: what its labels are.
-        key: the key that signs prediction ids.
-        drift: the maximum age of a prediction, and the number of ids to remember.
-        registry: the registry of its counters.
-
-    Attributes:
-        ids: signs and reads the prediction ids of the served version.
+    so the store has each outcome once. `ids` signs and reads the prediction ids of the served version.
     """
 
     def __init__(
@@ -54,17 +43,11 @@ class FeedbackProcessor:
         self._model, self._version = model, version
         self._truth = truth
         self._accept_seconds = drift.label_accept_seconds
-        self._memory = drift.label_memory
         self._metrics = OutcomeMetrics(registry, model, version, truth)
-        self._accepted: OrderedDict[bytes, None] = OrderedDict()
+        self._accepted = RecentIds(drift.label_memory)
 
     def accept(self, prediction_id: object, label: object, now_us: int) -> Outcome:
-        """Accept and count a label.
-
-        Args:
-            prediction_id: the id of the prediction.
-            label: one of the model's classes, or the true value of a regressor.
-            now_us: the time in microseconds since 1970.
+        """Accept and count a label, at a time in microseconds since 1970.
 
         Raises:
             OutcomeRefusedError: the label is not accepted.
@@ -74,9 +57,6 @@ class FeedbackProcessor:
         except OutcomeRefusedError as refusal:
             self._metrics.refuse(refusal.reason)
             raise
-        self._accepted[outcome.prediction.signature] = None
-        if len(self._accepted) > self._memory:
-            self._accepted.popitem(last=False)
         self._metrics.count(outcome)
         return outcome
 
@@ -92,7 +72,7 @@ class FeedbackProcessor:
             )
         served = prediction.version == self._version
         outcome = self._truth.outcome(prediction, label, lag, served=served)
-        if prediction.signature in self._accepted:
+        if not self._accepted.add(prediction.signature):
             raise OutcomeRefusedError(
                 "replayed", "The label of this prediction has already been counted"
             )

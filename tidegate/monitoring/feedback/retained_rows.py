@@ -26,16 +26,7 @@ def row_events(
     model: str,
     version: str,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The message and the fields of each event.
-
-    Args:
-        names: the names of the features.
-        values: for each row, the value of each feature.
-        prediction_ids: the prediction id of each row.
-        trace_id: the trace id of the request.
-        model: the model's name.
-        version: its version.
-    """
+    """The message and the fields of each event, of rows with a value for each of the named features."""
     for first in range(0, len(values), EVENT_ROWS):
         part = values[first : first + EVENT_ROWS]
         ids = [outcome_id(each) for each in prediction_ids[first : first + EVENT_ROWS]]

@@ -17,18 +17,11 @@ GAP_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class FiredAlert:
-    """One episode of a firing alert; times are in seconds since 1970.
-
-    Attributes:
-        name: the alert's.
-        subject: the feature or the detector that it is about; empty if it is about the whole model.
-        severity: warning or critical.
-        begin: the first sample in which it fired.
-        end: the last one.
-    """
+    """One episode of a firing alert, from its first sample to its last one, in seconds since 1970."""
 
     name: str
     subject: str
+    """The feature or the detector that it is about; empty if it is about the whole model."""
     severity: str
     begin: float
     end: float

@@ -39,13 +39,8 @@ class Series:
 def increase(series: Series, periods: Sequence[Period], first_sample: float) -> Floats:
     """The increase of a counter in each period.
 
-    A counter that falls was reset to 0. One whose first sample is later than `first_sample` also started at
-    0, so its first value is an increase: what a replica counts before its first scrape is included.
-
-    Args:
-        series: the counter's samples, in order of time.
-        periods: the periods.
-        first_sample: the time of the first sample of the range.
+    A counter that falls was reset to 0. One whose first sample is later than `first_sample`, the first one of
+    the range, also started at 0: what a replica counts before its first scrape is included.
     """
     if not len(series.values):
         return np.zeros(len(periods))

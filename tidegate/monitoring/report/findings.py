@@ -44,20 +44,15 @@ SEGMENTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What Prometheus has counted.
-
-    Attributes:
-        features: in the reference's order; empty if nothing was counted.
-        predictions: the predicted labels.
-        alerts: the alerts that fired.
-        error: why the counters are unknown; empty if they are known. With an error, empty features and
-            alerts do not mean that nothing has drifted or fired.
-    """
+    """What Prometheus has counted."""
 
     features: Sequence[Distribution] = ()
+    """In the reference's order; empty if nothing was counted."""
     predictions: Distribution | None = None
     alerts: Sequence[FiredAlert] = ()
     error: str = ""
+    """Why the counters are unknown; empty if they are known. With an error, empty features and alerts do not
+    mean that nothing has drifted or fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +65,27 @@ class NewerVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Everything a report shows.
-
-    Attributes:
-        task: the task of the model.
-        span: the time of the report.
-        periods: its parts.
-        counters: what Prometheus has counted.
-        rows: the labelled rows.
-        quality: the quality of each period.
-        overall: the quality of all rows.
-        bins: the rows by score.
-        segments: those that have become worse.
-        examples: the worst predictions.
-        newer: the version that answers now, if it is not the model's.
-    """
+    """Everything a report shows."""
 
     task: Task
     span: Period
+    """The time of the report."""
     periods: Sequence[Period]
+    """Its parts."""
     counters: Counters
     rows: LabelledRows
     quality: Sequence[Quality]
+    """That of each period."""
     overall: Quality
+    """That of all rows."""
     bins: Sequence[Bin]
+    """The rows by score."""
     segments: Sequence[Segment]
+    """Those that have become worse."""
     examples: Sequence[Example]
+    """The worst predictions."""
     newer: NewerVersion | None = None
+    """The version that answers now, if it is not the model's."""
 
     @property
     def model(self) -> Model:

@@ -24,13 +24,9 @@ MAX_LABELS: Final = 500_000
 def read_labelled_rows(
     store: EventStore, task: Task, since: datetime, segments: Sequence[str]
 ) -> LabelledRows:
-    """The labelled rows that a version of a model has answered since a time.
+    """The labelled rows that a version of a model has answered since a time, whenever their labels arrived.
 
-    Args:
-        store: the store of the events.
-        task: the task of the model.
-        since: labels of earlier responses are omitted, whenever the label arrived.
-        segments: features whose values are read from the request events.
+    The values of the features in `segments` are read from the request events.
 
     Raises:
         StoreUnavailableError: the store cannot be queried now.

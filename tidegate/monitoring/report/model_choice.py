@@ -33,20 +33,12 @@ class ChosenModel:
 
 
 def watched_model(
-    store: EventStore,
-    reference: Path,
-    name: str,
-    version: str,
-    since: datetime,
+    store: EventStore, reference: Path, name: str, version: str, since: datetime
 ) -> ChosenModel:
     """The model that an application watches, which has no artefact: its reference is given.
 
-    Args:
-        store: the store of the application's events.
-        reference: its reference.json.
-        name: its name; empty for the only model in the events.
-        version: its version; empty for the one that answered last.
-        since: the time from which events are searched.
+    Without a name it is the only model in the events since that time, and without a version the one that
+    answered last.
 
     Raises:
         NoModelError: the reference cannot be read, or the events do not say which model is meant.

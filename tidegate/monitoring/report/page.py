@@ -37,7 +37,7 @@ def to_html(
     Args:
         found: the findings.
         trace_url: the address of a page about a request, by its trace id; empty if there is none.
-        model_source: where the model comes from.
+        model_source: where the model comes from, in words.
         note: a sentence at the top.
         command_prefix: environment variables to set for a command that shows a request.
         option: the option that names another version.

@@ -25,44 +25,37 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows of a similar score: confidence, or predicted value.
-
-    Attributes:
-        score: the mean score.
-        low: the 5th percentile of what is drawn of each row: of 1 if it is correct, or of its residual.
-        mean: its mean.
-        high: its 95th percentile.
-        margin: two standard errors of the mean.
-        labels: the number of rows.
-    """
+    """Rows of a similar score (confidence, or predicted value), and what is drawn of each by the task."""
 
     score: float
+    """The mean score."""
     low: float
+    """The 5th percentile of what is drawn."""
     mean: float
     high: float
+    """Its 95th percentile."""
     margin: float
+    """Two standard errors of the mean."""
     labels: int
+    """The number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A value of a feature for which the predictions are worse than before.
-
-    Attributes:
-        before: the mean measure before the newest period.
-        now: that in the newest period.
-        labels: the number of labels in the newest period.
-        z: the difference in standard deviations.
-        significant: whether it is significant, corrected for all compared segments.
-    """
+    """A value of a feature for which the predictions are worse than before."""
 
     feature: str
     value: str
     before: float
+    """The mean measure before the newest period."""
     now: float
+    """That in the newest period."""
     labels: int
+    """The number of labels in the newest period."""
     z: float
+    """The difference in standard deviations."""
     significant: bool
+    """Whether it is significant, corrected for all compared segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +86,7 @@ def overall_quality(task: Task, rows: LabelledRows, period: Period) -> Quality:
     if not labels:
         return Quality(period, 0, further=dict.fromkeys(task.further))
     measure, score = task.measure(rows), task.score(rows)
-    expectation = task.expectation() if np.isfinite(score).all() else None
+    expectation = task.model.reference.expectation if np.isfinite(score).all() else None
     further = zip(task.further, task.further_measures(rows), strict=True)
     return Quality(
         period,

@@ -14,19 +14,14 @@ from urllib.parse import quote
 
 from tidegate.monitoring.report.findings import Findings, build_findings, query_counters
 from tidegate.monitoring.report.labelled_rows import MAX_LABELS, read_labelled_rows
-from tidegate.monitoring.report.model_choice import (
-    ChosenModel,
-    first_answer,
-    newer_version,
-    watched_model,
-)
+from tidegate.monitoring.report.model_choice import ChosenModel, first_answer, newer_version
 from tidegate.monitoring.report.page import to_html
 from tidegate.monitoring.tasks.model import Model
 from tidegate.monitoring.tasks.periods import Period, even_periods
 from tidegate.monitoring.tasks.registry import make_task
 from tidegate.observability_files.kibana import trace_path
 from tidegate.settings import Settings
-from tidegate.store.base import StoreUnavailableError
+from tidegate.store.base import EventStore, StoreUnavailableError
 from tidegate.store.kinds import open_store, store_server
 from tidegate.store.query import time_ranges
 
@@ -35,16 +30,20 @@ PERIODS: Final = 12
 
 
 def report(
-    settings: Settings, *, since: str, out: Path, choose_model: Callable[[datetime], ChosenModel]
+    settings: Settings,
+    *,
+    since: str,
+    out: Path,
+    choose_model: Callable[[EventStore, datetime], ChosenModel],
 ) -> int:
-    """Write the report on a model.
+    """Write the report on a model, beginning with a duration such as `1d` or a time.
 
     Args:
         settings: the store, Prometheus and the thresholds.
-        since: the begin of the report, a duration such as `1d` or a time.
+        since: the begin of the report.
         out: the file to write.
-        choose_model: returns the model, whose events are those since a time; raises `NoModelError` if there
-            is none.
+        choose_model: the model, by the store and the begin of its events; raises `NoModelError` if there is
+            none.
 
     Returns:
         The exit code: 0, or 2 with an error on stderr if the model, the store or the file is unavailable.
@@ -53,9 +52,9 @@ def report(
     try:
         begin = _begin(since, now)
         span = Period("all", begin.timestamp(), now.timestamp())
-        chosen = choose_model(begin)
         # The periods divide the time of this model: with a day before the first answer, all would be in one.
         with closing(open_store(settings, read_only=True)) as store:
+            chosen = choose_model(store, begin)
             first = first_answer(store, chosen.model, begin)
         # From two scrapes before it, so that its counters begin in the first period.
         first = max(span.begin, first - 2 * settings.prometheus.scrape_seconds)
@@ -64,7 +63,9 @@ def report(
     except (ValueError, StoreUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_ERROR
-    note = truncation_note(found.overall.labels)
+    note = ""
+    if found.overall.labels >= MAX_LABELS:
+        note = f"This report contains only the first {MAX_LABELS:,} labels: choose a later --since."
     page = to_html(
         found,
         trace_url=partial(kibana_trace_url, settings),
@@ -107,19 +108,6 @@ async def collect_findings(
     return build_findings(task, rows, counters, span=span, periods=periods, newer=newer)
 
 
-def choose_watched_model(
-    settings: Settings, reference: Path, name: str, version: str, since: datetime
-) -> ChosenModel:
-    """The model that an application watches; see `watched_model`.
-
-    Raises:
-        NoModelError: the reference cannot be read, or the events do not say which model is meant.
-        StoreUnavailableError: the store cannot be queried now.
-    """
-    with closing(open_store(settings, read_only=True)) as store:
-        return watched_model(store, reference, name, version, since)
-
-
 def prometheus_url(settings: Settings) -> str:
     """The URL of the stack's Prometheus."""
     return f"http://{settings.stack.host}:{settings.prometheus.port}"
@@ -130,13 +118,6 @@ def _begin(since: str, now: datetime) -> datetime:
     if begin >= now:
         raise ValueError(f"--since: {since} is not in the past")
     return begin
-
-
-def truncation_note(labels: int) -> str:
-    """A note for a report that does not contain all labels; else empty."""
-    if labels < MAX_LABELS:
-        return ""
-    return f"This report contains only the first {MAX_LABELS:,} labels: choose a later --since."
 
 
 def kibana_trace_url(settings: Settings, trace: str) -> str:

@@ -37,12 +37,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A candidate, and its comparison with the current model.
-
-    Attributes:
-        manifest: the manifest of its artefact.
-        differences: the comparison, per measure.
-    """
+    """The manifest of a candidate's artefact, and its comparison with the current model by measure."""
 
     manifest: Manifest
     differences: list[Difference]
@@ -51,16 +46,10 @@ class Candidate:
 def train_candidate(
     current: Artefact, rows: TrainingRows, folder: Path, report: Report
 ) -> Candidate:
-    """Fit, convert and compare a candidate, and write the files of its artefact.
+    """Fit, convert and compare a candidate, and write the files of its artefact into an empty folder.
 
     It is compared on rows that are newer than those it is fitted on, as in production. A block of time is
-    not split.
-
-    Args:
-        current: the artefact of the current model.
-        rows: rows with labels.
-        folder: an empty folder.
-        report: called with a line of progress after each step.
+    not split. `report` is called with a line of progress after each step.
 
     Raises:
         NoRowsError: there are too few rows of a class.

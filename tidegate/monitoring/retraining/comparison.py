@@ -28,15 +28,7 @@ Weights = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A measure of both models.
-
-    Attributes:
-        measure: its name, one of `MEASURES`.
-        current: its value for the current model.
-        candidate: its value for the candidate.
-        low: lower end of the 95 % confidence interval of candidate minus current.
-        high: upper end of it.
-    """
+    """One of `MEASURES` of both models, and the 95 % confidence interval of candidate minus current."""
 
     measure: str
     current: float
@@ -97,13 +89,7 @@ def compare(
     It resamples whole blocks, because the rows of one day share weather and congestion: resampling single
     rows would make the intervals too narrow (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
     chapter 8). Both models are measured on the same resample, so rows that are hard for both cancel out.
-
-    Args:
-        current: the predictions of the current model.
-        candidate: the predictions of the candidate.
-        truth: the index of each row's true class.
-        block: the block of each row.
-        resamples: the number of resamples.
+    `truth` has the index of each row's true class.
     """
     current_values, candidate_values = measure(current, truth), measure(candidate, truth)
     random = np.random.default_rng(SEED)

@@ -45,21 +45,18 @@ NOT_COMPARED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class RetrainOptions:
-    """The options of the command.
-
-    Attributes:
-        out: the artefact folder to write.
-        since: start of the events to read, as a duration (`7d`) or a time.
-        months: months of the flight data set, such as `3-6`; empty to use events.
-        min_rows: the smallest number of rows with labels to train on.
-        keep: write the artefact even if it is not better.
-    """
+    """The options of the command."""
 
     out: Path
+    """The artefact folder to write."""
     since: str = "7d"
+    """Start of the events to read, as a duration or a time."""
     months: str = ""
+    """Months of the flight data set, such as `3-6`; empty to use events."""
     min_rows: int = 1000
+    """The smallest number of rows with labels to train on."""
     keep: bool = False
+    """Whether to write the artefact even if it is not better."""
 
 
 def retrain(settings: Settings, options: RetrainOptions) -> int:
@@ -78,13 +75,7 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
         refuse_other_tasks(current)
         rows = _rows(settings, options, current, console)
         return _train_and_compare(current, rows, options, console)
-    except (
-        ArtefactError,
-        NoRowsError,
-        QueryError,
-        StoreUnavailableError,
-        ValueError,
-    ) as error:
+    except (ArtefactError, NoRowsError, QueryError, StoreUnavailableError, ValueError) as error:
         errors.print(f"retrain: {' '.join(str(error).split())}", soft_wrap=True)
         return NOT_COMPARED
 

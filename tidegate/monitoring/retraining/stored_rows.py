@@ -24,16 +24,12 @@ class StoredRow:
 
 @dataclass(frozen=True, slots=True)
 class JoinedRows:
-    """The rows of a model in the events, joined with their labels.
-
-    Attributes:
-        labelled: the rows with a label.
-        row_count: the number of rows, with and without a label.
-        label_count: the number of labels.
-    """
+    """The rows of a model in the events, joined with their labels."""
 
     labelled: list[StoredRow]
+    """The rows with a label."""
     row_count: int
+    """The number of rows, with and without a label."""
     label_count: int
 
 

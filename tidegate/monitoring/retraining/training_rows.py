@@ -26,22 +26,18 @@ class NoRowsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
-    """Rows with their true labels, in the order of time.
-
-    Attributes:
-        matrix: float32, encoded by the features of the current model.
-        truth: the index of each row's true label in the classes of the current model.
-        block: the block of each row: rows of one block are from one day or one short interval, so they are
-            not independent.
-        window: the first and the last day or time, in ISO 8601.
-        source: `events` or `dataset`.
-    """
+    """Rows with their true labels, in the order of time."""
 
     matrix: Matrix
+    """float32, encoded by the features of the current model."""
     truth: npt.NDArray[np.intp]
+    """The index of each row's true label in the classes of the current model."""
     block: npt.NDArray[np.int64]
+    """Rows of one block are from one day or one short interval, so they are not independent."""
     window: tuple[str, str]
+    """The first and the last day or time, in ISO 8601."""
     source: str
+    """`events` or `dataset`."""
 
     def __len__(self) -> int:
         return len(self.truth)

@@ -22,32 +22,25 @@ _TEXTS: Final = (str, bytes, bytearray)
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The predictions of one call.
-
-    Attributes:
-        counts: the number of predictions by the label of `tidegate_predictions_total`.
-        scores: what the expected accuracy or error is a function of: confidences or predicted values; empty
-            without confidences.
-        fields: `tidegate.prediction` of the request's event.
-        sign: creates the prediction ids, from the time in microseconds since 1970 and the request's trace and
-            span id.
-    """
+    """The predictions of one call."""
 
     counts: Mapping[str, int]
+    """The number of predictions by the label of `tidegate_predictions_total`."""
     scores: npt.NDArray[np.floating[Any]]
+    """What the expected accuracy or error is a function of: confidences or predicted values; empty without
+    confidences."""
     fields: dict[str, Any]
+    """`tidegate.prediction` of the request's event."""
     sign: Callable[[PredictionIds, int, tuple[str, str]], list[str]]
+    """Creates the prediction ids, from the time in microseconds since 1970 and the request's trace and span
+    id."""
 
     def __len__(self) -> int:
         return sum(self.counts.values())
 
 
 def listed(values: object, what: str) -> list[Any]:
-    """The values of a list, a tuple, an array or a column of pandas.
-
-    Args:
-        values: the values, of shape [rows] or [rows, 1].
-        what: their name in errors.
+    """The values of a list, a tuple, an array or a column of pandas, of shape [rows] or [rows, 1].
 
     Raises:
         ValueError: they are not a list or array of one dimension.
@@ -71,11 +64,7 @@ def listed(values: object, what: str) -> list[Any]:
 
 
 def numbers(column: Any) -> Floats:
-    """The numbers of a column; NaN for a value that is none, or that is infinite.
-
-    Args:
-        column: a sequence, an array or a column of pandas.
-    """
+    """The numbers of a sequence, an array or a column of pandas; NaN for what is none, or is infinite."""
     if isinstance(column, list) and len(column) <= _FEW:
         return np.array([finite(value) for value in column], np.float64)
     values = column if isinstance(column, list | tuple) else np.asarray(column)

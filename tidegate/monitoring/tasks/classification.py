@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from tidegate.monitoring.counting.distributions import Distribution
 from tidegate.monitoring.counting.drift_test import smoothed_ratios
-from tidegate.monitoring.counting.expectation import Expectation
 from tidegate.monitoring.counting.label_text import label_text
 from tidegate.monitoring.counting.reference import MISSING, OTHER, FeatureReference
 from tidegate.monitoring.feedback.outcomes import (
@@ -48,9 +47,6 @@ class LabelNames:
 
     A label costs series, so an unlimited number of them would exhaust the memory. With a reference its label
     `other` counts all that it does not have.
-
-    Args:
-        bins: the labels of the reference; None without one.
     """
 
     def __init__(self, bins: FeatureReference | None = None) -> None:
@@ -82,7 +78,7 @@ class LabelTruth:
 
     Args:
         model: the model's name.
-        classes: its classes, in order, if a label is one of them; else it is any text, number or boolean.
+        classes: its classes, in order; without them a label is any text, number or boolean.
         names: the names of the labels in metrics, without classes.
         accuracy: the served version's accuracy on held-out rows, if it was measured.
         confident: whether its predictions have a confidence; else a Brier score begins with the first one.
@@ -237,11 +233,6 @@ class ClassificationTask(Task):
         if not ((scores >= 0) & (scores <= 1)).all():
             raise ValueError("a confidence should be a number between 0 and 1")
         return scores
-
-    def expectation(self) -> Expectation | None:
-        """The calibrated confidence."""
-        curve = self.model.reference.calibration
-        return None if curve is None else Expectation(curve.confidence, curve.correct)
 
     def row(self, outcome: Mapping[str, Any]) -> tuple[Any, Any, tuple[float, ...]]:
         """Two labels and the confidence, which an application's own model may not have."""

@@ -17,25 +17,21 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    """Columns of one length, one element for each labelled row, ordered by the time of the response.
-
-    Attributes:
-        answered: the time of the response, in seconds since 1970.
-        predicted: the predicted labels, or the predicted values of a regressor.
-        actual: the true labels or values.
-        trace: the trace id of the request.
-        row: the row's index in the request.
-        known: what else the task reads of an outcome, by name; NaN where unknown.
-        segments: values of features, by the feature; `NO_SEGMENT` where unknown.
-    """
+    """Columns of one length, one element for each labelled row, ordered by the time of the response."""
 
     answered: Floats
+    """The time of the response, in seconds since 1970."""
     predicted: npt.NDArray[Any]
+    """Labels, or the values of a regressor."""
     actual: npt.NDArray[Any]
     trace: Texts
+    """The trace id of the request."""
     row: npt.NDArray[np.intp]
+    """The row's index in the request."""
     known: Mapping[str, Floats]
+    """What else the task reads of an outcome, by name; NaN where unknown."""
     segments: Mapping[str, Texts]
+    """Values of features, by the feature; `NO_SEGMENT` where unknown."""
 
     def __len__(self) -> int:
         return len(self.answered)

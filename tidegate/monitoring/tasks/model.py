@@ -9,20 +9,14 @@ from tidegate.monitoring.counting.reference import Reference
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A version of a model.
-
-    Attributes:
-        name: its name.
-        version: its version.
-        labels: its classes, in order.
-        accuracy: on held-out rows; None if it was not measured.
-        reference: the distributions at training.
-        unit: the unit of a regressor's values; empty if unknown.
-    """
+    """A version of a model."""
 
     name: str
     version: str
     labels: tuple[str, ...]
+    """Its classes, in order."""
     accuracy: float | None
+    """On held-out rows; None if it was not measured."""
     reference: Reference
     unit: str = ""
+    """That of a regressor's values; empty if unknown."""

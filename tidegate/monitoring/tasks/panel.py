@@ -10,47 +10,38 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line, or with a single `y` a horizontal one.
-
-    Attributes:
-        y: the values.
-        x: where they are; None for one in each period.
-        name: in the legend; empty for a line without an entry.
-        colour: one of the theme's.
-        style: as matplotlib names it.
-        marked: whether each value has a marker.
-    """
+    """A line, or with a single `y` a horizontal one."""
 
     y: Sequence[float] | float
     x: Sequence[float] | None = None
+    """None for a value in each period."""
     name: str = ""
+    """In the legend; empty for a line without an entry."""
     colour: str = "p95"
+    """One of the theme's."""
     style: str = "solid"
+    """As matplotlib names it."""
     marked: bool = False
+    """Whether each value has a marker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A plot.
-
-    Attributes:
-        title: its title.
-        lines: its lines.
-        x_label: what its horizontal axis shows; empty for periods.
-        fractions: whether the numbers of its axes are fractions, shown as percentages.
-        limits: the ends of its vertical axis; None for those of the values.
-        points: x and y of single rows.
-        means: the name of the means of the rows by score, which are drawn; empty to draw none.
-        band: whether the 5th to 95th percentile of the rows by score is drawn.
-        note: how it is to be read; empty if it needs no words.
-    """
+    """A plot."""
 
     title: str
     lines: Sequence[Line]
     x_label: str = ""
+    """What its horizontal axis shows; empty for periods."""
     fractions: bool = False
+    """Whether the numbers of its axes are fractions, shown as percentages."""
     limits: tuple[float | None, float | None] = (None, None)
+    """The ends of its vertical axis; None for those of the values."""
     points: tuple[npt.ArrayLike, npt.ArrayLike] | None = None
+    """x and y of single rows."""
     means: str = ""
+    """The name of the means of the rows by score, which are drawn; empty to draw none."""
     band: bool = False
+    """Whether the 5th to 95th percentile of the rows by score is drawn."""
     note: str = ""
+    """How it is to be read; empty if it needs no words."""

@@ -25,23 +25,19 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The measures of the predictions of a period; see `Task`.
-
-    Attributes:
-        period: in which the rows were answered.
-        labels: the number of known labels.
-        realised: the mean measure: the accuracy, or the mean absolute error; None without labels.
-        deviation: its standard deviation over the rows; None without labels.
-        expected: what was expected of the same rows; None without labels, or if it is unknown.
-        further: further measures by name; None where unknown.
-    """
+    """The measures of the predictions of a period; see `Task`. Those without labels are None."""
 
     period: Period
     labels: int
+    """The number of known labels."""
     realised: float | None = None
+    """The mean measure: the accuracy, or the mean absolute error."""
     deviation: float | None = None
+    """Its standard deviation over the rows."""
     expected: float | None = None
+    """What was expected of the same rows; None also if it is unknown."""
     further: Mapping[str, float | None] = field(default_factory=dict)
+    """Further measures by name; None also where unknown."""
 
     @property
     def gap(self) -> float | None:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.monitoring.counting.distributions import Distribution
-from tidegate.monitoring.counting.expectation import Expectation
 from tidegate.monitoring.counting.reference import MAX_VALUE
 from tidegate.monitoring.counting.value_labels import ValueLabels
 from tidegate.monitoring.feedback.outcomes import (
@@ -42,13 +41,9 @@ _INSIDE: Final = {True: "true", False: "false", None: "unknown"}
 
 
 class ValueTruth:
-    """The labels of a regressor.
+    """The labels of a regressor, which predicts `target`.
 
-    Args:
-        model: the model's name.
-        target: the name of the number that it predicts.
-        unit: its unit.
-        coverage: the fraction of held-out rows inside the served version's interval, if it was measured.
+    `coverage` is the fraction of held-out rows inside the served version's interval, if it was measured.
     """
 
     def __init__(
@@ -178,11 +173,6 @@ class RegressionTask(Task):
                 at_us, request, listed_values, self._half_width
             ),
         )
-
-    def expectation(self) -> Expectation | None:
-        """The error of held-out rows with similar predicted values."""
-        residuals = self.model.reference.residuals
-        return None if residuals is None else Expectation(residuals.predicted, residuals.expected)
 
     def row(self, outcome: Mapping[str, Any]) -> tuple[Any, Any, tuple[float, ...]]:
         """Two finite numbers, and 1 if the true one is inside the interval, else 0."""

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.monitoring.counting.distributions import Distribution
-from tidegate.monitoring.counting.expectation import Expectation
 from tidegate.monitoring.feedback.outcomes import Truth
 from tidegate.monitoring.tasks.answers import Answers
 from tidegate.monitoring.tasks.labelled_rows import Floats, LabelledRows
@@ -32,46 +31,35 @@ class Column:
 
 
 class Task(ABC):
-    """What a model predicts. A row's measure is whether it is correct, or how large its error is.
-
-    Args:
-        model: the model.
-        drift: the thresholds.
-
-    Attributes:
-        truth: what a true label is.
-        known: what is read of an outcome beside the prediction and the truth.
-        further: the names of further measures of some rows.
-        dtype: the type of a prediction.
-        larger_is_worse: whether a larger measure is a worse one.
-        compares_predictions: whether the predictions' distribution is compared with that at training as those
-            of the features are.
-        fractions: whether the measure is a fraction.
-        labels_name: what true labels are called.
-        quality_title: the heading of the section about the quality by period.
-        detail_title: the heading of the section about the rows by score.
-        segments_title: the heading of the section about segments.
-        examples_title: the heading of the section about the worst predictions.
-        right: the field of an outcome's event that says whether the prediction was right.
-        right_held_out: the field with the fraction of held-out rows for which it was.
-        wrong_name: what the fraction of the others is called.
-    """
+    """What a model predicts. A row's measure is whether it is correct, or how large its error is."""
 
     truth: Truth
+    """What a true label is."""
     known: ClassVar[tuple[str, ...]]
+    """What is read of an outcome beside the prediction and the truth."""
     further: ClassVar[tuple[str, ...]]
+    """The names of further measures of some rows."""
     dtype: ClassVar[type[np.generic]]
+    """The type of a prediction."""
     larger_is_worse: ClassVar[bool] = False
+    """Whether a larger measure is a worse one."""
     compares_predictions: ClassVar[bool] = False
+    """Whether the distribution of the predictions is compared with that at training, too."""
     fractions: ClassVar[bool] = False
+    """Whether the measure is a fraction."""
     labels_name: ClassVar[str]
+    """What true labels are called."""
     quality_title: ClassVar[str]
+    """The heading of the section about the quality by period; those of the other sections follow."""
     detail_title: ClassVar[str]
     segments_title: ClassVar[str]
     examples_title: ClassVar[str]
     right: ClassVar[str]
+    """The field of an outcome's event that says whether the prediction was right."""
     right_held_out: ClassVar[str]
+    """The field with the fraction of held-out rows for which it was."""
     wrong_name: ClassVar[str]
+    """What the fraction of the others is called."""
 
     def __init__(self, model: Model, drift: Drift) -> None:
         self.model, self.drift = model, drift
@@ -93,10 +81,6 @@ class Task(ABC):
         Raises:
             ValueError: they are not of this task, or there is another number of confidences.
         """
-
-    @abstractmethod
-    def expectation(self) -> Expectation | None:
-        """The expected measure of a row as a function of its score; None if it is unknown."""
 
     @abstractmethod
     def row(self, outcome: Mapping[str, Any]) -> tuple[Any, Any, tuple[float, ...]]:
@@ -162,12 +146,7 @@ class Task(ABC):
         """The figures at the top of a report, with what they are."""
 
     def summary(self, overall: Quality, newest: Quality | None) -> Iterator[str]:
-        """What a report says about the errors, one sentence each.
-
-        Args:
-            overall: the quality of all rows.
-            newest: that of the last period with labels.
-        """
+        """Sentences of a report about the errors of all rows, and of the last period with labels."""
         return iter(())
 
     @abstractmethod

@@ -24,17 +24,11 @@ _SCALARS: Final = (str, int, float, np.generic)
 
 
 class RowEncoder:
-    """Encodes rows for the features of a reference.
-
-    Args:
-        features: the features, in the order of the matrix's columns.
-        warn: logs a text; called once for unknown and once for missing columns.
-    """
+    """Encodes rows for the features of a reference; warns once of unknown and once of missing columns."""
 
     def __init__(self, features: Sequence[FeatureReference], warn: Callable[[str], None]) -> None:
         self._names = tuple(feature.name for feature in features)
-        self._codes = [_codes(feature) for feature in features]
-        self._features = [*zip(self._names, self._codes, strict=True)]
+        self._features = [(feature.name, _codes(feature)) for feature in features]
         self._warn = warn
         self._warned: set[str] = set()
         # The last code is of other categories: no bin has this name.
@@ -44,10 +38,7 @@ class RowEncoder:
         ]
 
     def encode(self, table: Table) -> Floats:
-        """The matrix of a table.
-
-        Returns:
-            A row per row and a column per feature: the number, or the index of the category; NaN if missing.
+        """A row per row and a column per feature: the number, or the index of the category; NaN if missing.
 
         Raises:
             ValueError: it has no names, and another number of columns than the reference.
@@ -64,7 +55,7 @@ class RowEncoder:
         if table.rows is not None and len(table) <= FEW_ROWS:
             return self._encode_few(table.rows)
         matrix = np.empty((len(table), len(self._names)))
-        for position, (name, codes) in enumerate(zip(self._names, self._codes, strict=True)):
+        for position, (name, codes) in enumerate(self._features):
             column = table.column(name, position)
             if column is None:
                 matrix[:, position] = np.nan
@@ -89,14 +80,9 @@ class RowEncoder:
         return np.array(values, np.float64).reshape(len(rows), -1)
 
     def segments(self, table: Table, names: Sequence[str]) -> dict[str, list[str | None]]:
-        """The values of the named categorical features, one per row; None if missing.
-
-        Args:
-            table: the rows of one request.
-            names: the names to include; those of other features are ignored.
-        """
+        """The values of the named categorical features, one per row; None if missing."""
         found: dict[str, list[str | None]] = {}
-        for position, (name, codes) in enumerate(zip(self._names, self._codes, strict=True)):
+        for position, (name, codes) in enumerate(self._features):
             if codes is None or name not in names:
                 continue
             column = table.column(name, position)

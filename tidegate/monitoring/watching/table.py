@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,41 +13,26 @@ FEW_ROWS: Final = 8
 Column = Sequence[Any]
 
 
+@dataclass(slots=True)
 class Table:
-    """A table of rows.
+    """A table of rows."""
 
-    Args:
-        length: the number of rows.
-        names: the names of the columns; None if they have none.
-        width: the number of columns, if they have no names.
-        column: returns the column of a name and a position; None if there is none.
-        rows: the rows as mappings, if there are few of them or they are given so.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        *,
-        names: frozenset[str] | None,
-        column: Callable[[str, int], Any],
-        width: int = 0,
-        rows: Sequence[Mapping[str, Any]] | None = None,
-    ) -> None:
-        self._length = length
-        self.names: Final = names
-        self.width: Final = width
-        self.column: Final = column
-        self.rows: Final = rows
+    length: int
+    names: frozenset[str] | None
+    """The names of the columns; None if they have none."""
+    column: Callable[[str, int], Any]
+    """The column of a name and a position; None if there is none."""
+    width: int = 0
+    """The number of columns, if they have no names."""
+    rows: Sequence[Mapping[str, Any]] | None = None
+    """The rows as mappings, if there are few of them or they are given so."""
 
     def __len__(self) -> int:
-        return self._length
+        return self.length
 
 
 def read_table(rows: object) -> Table:
-    """The table of rows.
-
-    Args:
-        rows: a list of dicts, a dict of columns, a DataFrame, or an array of two dimensions.
+    """The table of a list of dicts, a dict of columns, a DataFrame, or an array of two dimensions.
 
     Raises:
         ValueError: they are none of these, or the columns have different lengths.

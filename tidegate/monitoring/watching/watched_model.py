@@ -34,31 +34,22 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the model needs of its application.
-
-    Attributes:
-        request_ids: the trace id and the span id of the current request; None outside a request.
-        annotate: adds fields to the current request's event.
-        write_outcome: writes the event of an outcome: its id and its fields.
-        warn: logs a text.
-    """
+    """What the model needs of its application."""
 
     request_ids: Callable[[], tuple[str, str] | None]
+    """The trace id and the span id of the current request; None outside a request."""
     annotate: Callable[..., None]
+    """Adds fields to the current request's event."""
     write_outcome: Callable[[str, dict[str, Any]], None]
+    """Writes the event of an outcome: its id and its fields."""
     warn: Callable[[str], None]
+    """Logs a text."""
 
 
 class WatchedModel:
     """Records a model's rows, predictions and true labels. Thread-safe.
 
-    Args:
-        name: the model's name.
-        version: its version.
-        reference: its reference; without one predictions and labels are counted, and there is no drift.
-        key: the key that signs prediction ids.
-        drift: the settings.
-        host: its application.
+    Without a reference predictions and labels are counted, and there is no drift. `key` signs prediction ids.
 
     Raises:
         ValueError: the name or the version is invalid.

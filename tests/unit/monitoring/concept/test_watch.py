@@ -15,7 +15,8 @@ import pytest
 from support.harnesses.event_files import MemoryLog
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.monitoring.concept import run
-from tidegate.monitoring.concept.watch import RecentIds, Watcher, WatcherMetrics
+from tidegate.monitoring.concept.watch import Watcher, WatcherMetrics
+from tidegate.monitoring.feedback.recent_ids import RecentIds
 from tidegate.settings import Drift, load
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
 from tidegate.store.embedded.store import EmbeddedStore
@@ -61,7 +62,7 @@ def test_a_change_is_found_by_both_detectors() -> None:
         rate = value("tidegate_watch_error_ratio", {**OF, "detector": detector})
         assert rate == pytest.approx(1 / 3, abs=0.05)
     assert (value("tidegate_watch_error_z", OF) or 0) > 10
-    newest = max(each.at_us for each in found if each.detector == "z")
+    newest = max(each.shown_by.at_us for each in found if each.detector == "z")
     changed_at = value("tidegate_watch_change_timestamp_seconds", {**OF, "detector": "z"})
     assert changed_at == newest / 1e6
     first = next(each for each in found if each.detector == "z")
@@ -74,9 +75,7 @@ def test_a_change_is_found_by_both_detectors() -> None:
 
 def test_the_same_outcomes_give_the_same_event_ids() -> None:
     first, again = (list(watcher().feed(outcomes())) for _ in range(2))
-    assert [(each.event_id, each.at_us) for each in first] == [
-        (each.event_id, each.at_us) for each in again
-    ]
+    assert first == again
     assert len({each.event_id for each in first}) == len(first)
 
 
@@ -157,7 +156,7 @@ def test_versions_have_separate_detectors() -> None:
     )
     found = list(watched.feed(mixed))
     # Version 1 is wrong from its first label on.
-    assert {each.model for each in found} == {("m", "1")}
+    assert {each.shown_by.model for each in found} == {("m", "1")}
 
 
 @pytest.mark.parametrize(

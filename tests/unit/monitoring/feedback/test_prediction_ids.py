@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tidegate.monitoring.counting.label_text import MAX_BYTES
 from tidegate.monitoring.feedback.prediction_ids import (
-    MAX_LABEL_BYTES,
     ForgedIdError,
     MalformedIdError,
     PredictionIds,
@@ -66,7 +66,7 @@ def test_an_id_contains_the_predicted_value_exactly(
 
 
 def test_the_longest_id_is_read() -> None:
-    label = "é" * (MAX_LABEL_BYTES // 2)
+    label = "é" * (MAX_BYTES // 2)
     (text,) = PredictionIds(KEY, "v" * 100, DIGEST).make(AT_US, REQUEST, [label], [0.5])
     found = IDS.read(text)
     assert found.value == label

@@ -20,7 +20,9 @@ from support.samples.drift_report import (
 )
 from support.samples.model_artefacts import write_artefact
 from tidegate.events.event import Event
-from tidegate.monitoring.report.run import choose_watched_model, kibana_trace_url, truncation_note
+from tidegate.monitoring.report import run
+from tidegate.monitoring.report.model_choice import watched_model
+from tidegate.monitoring.report.run import kibana_trace_url
 from tidegate.monitoring.report.run import report as write_report
 from tidegate.settings import Settings
 from tidegate.store.embedded.store import EmbeddedStore
@@ -41,7 +43,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def report(settings: Settings, since: str, out: Path, named: Path | None = None) -> int:
     return write_report(
-        settings, since=since, out=out, choose_model=lambda _: choose_model(settings, named)
+        settings, since=since, out=out, choose_model=lambda *_: choose_model(settings, named)
     )
 
 
@@ -64,6 +66,7 @@ def test_a_report_is_written_without_prometheus(
     page = out.read_text(encoding="utf-8")
     assert "known labels" in page
     assert f"Model: {settings.model.path}, from model.path." in page
+    assert "contains only the first" not in page
 
 
 def test_the_periods_begin_with_the_first_answer(settings: Settings, tmp_path: Path) -> None:
@@ -97,8 +100,9 @@ def test_a_report_on_an_older_version_names_the_newer_one(
 
 
 def test_a_report_on_a_watched_regressor_needs_no_artefact(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run, "MAX_LABELS", 1)
     reference = tmp_path / "reference.json"
     reference.write_text(REGRESSOR.reference.model_dump_json())
     settings = Settings(stack={"data_dir": tmp_path}, prometheus={"port": 9})
@@ -108,12 +112,13 @@ def test_a_report_on_a_watched_regressor_needs_no_artefact(
         settings,
         since="5m",
         out=out,
-        choose_model=lambda begin: choose_watched_model(settings, reference, "flights", "3", begin),
+        choose_model=lambda store, begin: watched_model(store, reference, "flights", "3", begin),
     )
     assert (code, capsys.readouterr().out) == (0, f"{out}: drift unknown; 1 labels\n")
     page = out.read_text(encoding="utf-8")
     assert f"Model: flights 3, with {reference}, from --reference." in page
     assert "+11.00" in page
+    assert "This report contains only the first 1 labels: choose a later --since." in page
 
 
 @pytest.mark.parametrize(
@@ -153,8 +158,3 @@ def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:
     )
     page = (ROOT / "docs/reference/kibana.md").read_text(encoding="utf-8")
     assert f"\n{kibana_trace_url(with_kibana, 'ID')}\n" in page
-
-
-def test_a_report_without_all_labels_says_so() -> None:
-    assert truncation_note(10) == ""
-    assert "500,000 labels" in truncation_note(500_000)
