@@ -71,9 +71,6 @@ async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
     gateway = await start_gateway([f"127.0.0.1:{port}" for port in ports], keep_alive=False)
     event_log = EventLog.to_files(load(stack={"data_dir": tmp_path}), "stack", "stack")
 
-    async def no_load() -> dict[int, int]:
-        return {}
-
     async with probe_session() as (probe, _):
 
         def replica(index: int, _: Release) -> ProcessSupervisor:
@@ -91,7 +88,7 @@ async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
             return ProcessSupervisor(program, event_log, probe)
 
         admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
-        pool = ReplicaPool(replica, event_log, no_load, admin, 2, 2, Release(path=Path()))
+        pool = ReplicaPool(replica, event_log, admin, 2, 2, Release(path=Path()))
         pool.start()
         following = asyncio.create_task(pool.run())
         try:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,7 +18,7 @@ from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe, probe_session
 from tidegate.runtime.keep_running import keep_running
 from tidegate.settings import load
-from tidegate.stack.gateway.runtime_api import RuntimeApi
+from tidegate.stack.gateway.runtime_api import RuntimeApi, Server
 from tidegate.stack.processes.process import Command, tail
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program
 from tidegate.stack.replicas.release import Release
@@ -111,6 +112,16 @@ async def probe() -> AsyncIterator[Probe]:
         yield found
 
 
+@dataclass(frozen=True)
+class KnownServers(RuntimeApi):
+    """A gateway that does not run, and about whose servers a test knows this."""
+
+    known: Mapping[int, Server]
+
+    async def servers(self) -> dict[int, Server]:
+        return dict(self.known)
+
+
 @pytest.fixture
 def running_pool(
     server: Callable[..., Program], event_log: EventLog, probe: Probe
@@ -122,12 +133,12 @@ def running_pool(
         desired: int = 1,
         max_replicas: int = 4,
         load: Mapping[int, int] = MappingProxyType({}),
+        *,
+        is_up: bool = True,
         before: Callable[[Release], str] = lambda _: "",
     ) -> AsyncIterator[ReplicaPool]:
         first_port = free_ports(max_replicas + 1)
-
-        async def known_load() -> Mapping[int, int]:
-            return load
+        servers = {n: Server(2, load.get(n, 0), is_up) for n in range(1, max_replicas + 2)}
 
         def create(index: int, release: Release) -> ProcessSupervisor:
             port = first_port + index - 1
@@ -137,8 +148,7 @@ def running_pool(
         pool = ReplicaPool(
             create=create,
             event_log=event_log,
-            load=known_load,
-            gateway=RuntimeApi(Path("/no/gateway")),
+            gateway=KnownServers(Path("/no/gateway"), servers),
             max_replicas=max_replicas,
             desired=desired,
             release=Release(path=Path("old")),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidegate.runtime.unix_sockets import unix_address
 
@@ -23,9 +23,17 @@ _SERVER: Final = re.compile(rf"{PROXY}(\d+)")
 # How HAProxy confirms an address.
 ADDRESS_IS_SET: Final = re.compile("changed from|no need to change")
 # Type 4 is servers, id -1 all of them (HAProxy's management guide, "show stat").
-SHOW_LIMITS: Final = f"show stat {PROXY} 4 -1"
+SHOW_SERVERS: Final = f"show stat {PROXY} 4 -1"
 # Type 2 is the backend itself.
 SHOW_REQUESTS: Final = f"show stat {PROXY} 6 -1"
+
+
+class Server(NamedTuple):
+    """A replica's server: the requests that it gets at once, those that it has, whether it gets more."""
+
+    limit: int
+    requests: int
+    is_up: bool
 
 
 class RuntimeApiError(RuntimeError):
@@ -53,9 +61,13 @@ class RuntimeApi:
 
     path: Path
 
+    async def servers(self) -> dict[int, Server]:
+        """The server of each replica that may run, by its index."""
+        return parse_servers(await self._execute(SHOW_SERVERS))
+
     async def limits(self) -> dict[int, int]:
         """The requests that it sends each server at once, by the server's index."""
-        return parse_limits(await self._execute(SHOW_LIMITS))
+        return {index: server.limit for index, server in (await self.servers()).items()}
 
     async def set_limit(self, indexes: Iterable[int], slots: int) -> None:
         """Send these servers at most this many requests at once; requests in flight continue."""
@@ -127,8 +139,8 @@ def _server(index: int) -> str:
     return f"{PROXY}/{PROXY}{index}"
 
 
-def parse_limits(answer: str) -> dict[int, int]:
-    """The limit of each replica's server, by its index, from HAProxy's answer to `SHOW_LIMITS`.
+def parse_servers(answer: str) -> dict[int, Server]:
+    """Each replica's server, by its index, from HAProxy's answer to `SHOW_SERVERS`.
 
     Servers with other names are no replicas and are left out.
 
@@ -137,7 +149,10 @@ def parse_limits(answer: str) -> dict[int, int]:
     """
     try:
         found = {
-            int(server[1]): int(row["slim"])
+            # `UP 1/3`: a check has failed, and the server still gets requests.
+            int(server[1]): Server(
+                int(row["slim"]), int(row["scur"]), row["status"].startswith("UP")
+            )
             for row in _rows(answer)
             if (server := _SERVER.fullmatch(row["svname"]))
         }

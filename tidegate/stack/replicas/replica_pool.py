@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tidegate.runtime.event_log import EventLog
-from tidegate.runtime.http_probe import Fetch
 from tidegate.runtime.keep_running import keep_running
-from tidegate.runtime.metrics_text import sample_value, samples
-from tidegate.stack.gateway.runtime_api import PROXY, GatewayBusyError, RuntimeApi, RuntimeApiError
+from tidegate.stack.gateway.runtime_api import GatewayBusyError, RuntimeApi, RuntimeApiError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
 from tidegate.stack.replicas.release import Release
 
-Load = Callable[[], Awaitable[Mapping[int, int]]]
-"""The requests in flight of each replica, by its index; empty if they are not known now."""
-
-LOAD_SECONDS: Final = 0.5
 # A request that the gateway sent just before it drained the replica has then reached its program.
 IN_TRANSIT_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0
@@ -73,35 +67,6 @@ def plan(
     return [], sorted(active, key=drain_order)[:surplus]
 
 
-def gateway_load(fetch: Fetch, metrics_port: int) -> Load:
-    """The load, from the gateway's exporter."""
-    url = f"http://127.0.0.1:{metrics_port}/metrics?scope=server"
-
-    async def load() -> Mapping[int, int]:
-        text = await fetch(url, LOAD_SECONDS)
-        found = samples(text or "", "haproxy_server_current_sessions", proxy=PROXY)
-        servers = ((labels["server"].removeprefix(PROXY), sessions) for labels, sessions in found)
-        return {
-            int(index): int(sessions)
-            for index, sessions in servers
-            if index.isdecimal() and sessions.is_integer()
-        }
-
-    return load
-
-
-def gateway_traffic_check(fetch: Fetch, metrics_port: int) -> Callable[[int], Awaitable[bool]]:
-    """Whether the gateway sends requests to a replica, from the gateway's exporter."""
-    url = f"http://127.0.0.1:{metrics_port}/metrics?scope=server"
-
-    async def receives_traffic(index: int) -> bool:
-        text = await fetch(url, LOAD_SECONDS)
-        labels = {"proxy": PROXY, "server": f"{PROXY}{index}", "state": "UP"}
-        return sample_value(text or "", "haproxy_server_status", **labels) == 1
-
-    return receives_traffic
-
-
 @dataclass(slots=True)
 class ReplicaPool:
     """Replicas with the indexes 1 to `max_replicas`, and one more during a rollout.
@@ -112,7 +77,6 @@ class ReplicaPool:
 
     create: Callable[[int, Release], ProcessSupervisor]
     event_log: EventLog
-    load: Load
     gateway: RuntimeApi
     max_replicas: int
     desired: int
@@ -182,7 +146,7 @@ class ReplicaPool:
             await self._wake.wait()
             self._wake.clear()
             surplus = len(self.processes) - len(self._drains) > self.desired + self._surge
-            load = await self.load() if surplus else {}
+            load = await self._load() if surplus else {}
             replicas = {
                 index: ReplicaSnapshot(
                     "draining" if index in self._drains else process.state,
@@ -198,6 +162,13 @@ class ReplicaPool:
                 self._start(index)
             for index in drain:
                 self._begin_drain(index)
+
+    async def _load(self) -> Mapping[int, int]:
+        """The requests in flight of each replica, by its index; empty if they are not known now."""
+        try:
+            return {index: one.requests for index, one in (await self.gateway.servers()).items()}
+        except RuntimeApiError:
+            return {}
 
     async def drain_all(self) -> None:
         """Stop every replica after its requests have finished. `run` must have been cancelled."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.stack.gateway.runtime_api import RuntimeApiError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import ReplicaPool
@@ -19,8 +19,6 @@ POLL_SECONDS: Final = 0.05
 TRAFFIC_SECONDS: Final = 15.0
 """The gateway probes each replica twice a second; after this long it cannot reach the replica."""
 
-TrafficCheck = Callable[[int], Awaitable[bool]]
-"""Whether the gateway sends requests to a replica, by its index."""
 RolloutState = Literal["rolling", "done", "rolled back", "failed"]
 
 
@@ -45,7 +43,6 @@ class Rollout:
 
     pool: ReplicaPool
     event_log: EventLog
-    receives_traffic: TrafficCheck
     before: Release
     release: Release
     state: RolloutState = field(default="rolling", init=False)
@@ -116,13 +113,19 @@ class Rollout:
     async def _wait_for_traffic(self, index: int, process: ProcessSupervisor) -> str:
         try:
             async with asyncio.timeout(TRAFFIC_SECONDS):
-                while not await self.receives_traffic(index):
+                while not await self._receives_traffic(index):
                     if self._was_stopped(index, process):
                         return ""
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             return f"the gateway does not reach {process.program.name}"
         return ""
+
+    async def _receives_traffic(self, index: int) -> bool:
+        try:
+            return (await self.pool.gateway.servers())[index].is_up
+        except (RuntimeApiError, KeyError):
+            return False
 
     async def _wait_until_drained(self) -> None:
         """Wait until the surplus replicas are gone and their indexes are free."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tidegate.runtime.event_log import EventLog
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit
 from tidegate.stack.replicas.replica_pool import ReplicaPool
-from tidegate.stack.rollout.rolling_replacement import COMPONENT, Rollout, TrafficCheck
+from tidegate.stack.rollout.rolling_replacement import COMPONENT, Rollout
 
 
 class DeployRequest(BaseModel):
@@ -32,7 +32,6 @@ class RolloutController:
     Attributes:
         pool: the replicas.
         event_log: records the rollouts.
-        receives_traffic: whether the gateway sends requests to a replica.
         copies: the folder for copies of artefacts.
         env: the environment of the replicas.
         cwd: their working directory.
@@ -42,7 +41,6 @@ class RolloutController:
 
     pool: ReplicaPool
     event_log: EventLog
-    receives_traffic: TrafficCheck
     copies: Path
     env: Mapping[str, str]
     cwd: Path
@@ -81,7 +79,7 @@ class RolloutController:
             raise
         finally:
             self._checking = False
-        self.rollout = Rollout(self.pool, self.event_log, self.receives_traffic, before, release)
+        self.rollout = Rollout(self.pool, self.event_log, before, release)
         self._task = asyncio.create_task(self._run(self.rollout))
         return release
 

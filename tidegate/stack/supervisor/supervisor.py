@@ -34,7 +34,7 @@ from tidegate.stack.processes.process_supervisor import (
 from tidegate.stack.replicas.addresses import metrics_targets, replica_address
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import first_release
-from tidegate.stack.replicas.replica_pool import ReplicaPool, gateway_load, gateway_traffic_check
+from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 from tidegate.stack.replicas.served_versions import ServedVersions
 from tidegate.stack.rollout.rollout_controller import RolloutController
@@ -118,7 +118,6 @@ class Supervisor:
                 self._programs.replica(index, release), self._replicas_changed
             ),
             event_log=event_log,
-            load=gateway_load(fetch, settings.gateway.metrics_port),
             gateway=self._gateway,
             max_replicas=settings.replicas.max,
             desired=settings.replicas.start,
@@ -129,7 +128,6 @@ class Supervisor:
         self._rollouts = RolloutController(
             self._pool,
             event_log,
-            gateway_traffic_check(fetch, settings.gateway.metrics_port),
             layout.data / "models",
             env,
             Path.cwd(),

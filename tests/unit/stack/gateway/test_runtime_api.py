@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.stack.gateway.runtime_api import RuntimeApiError, parse_limits, parse_requests
+from tidegate.stack.gateway.runtime_api import (
+    RuntimeApiError,
+    Server,
+    parse_requests,
+    parse_servers,
+)
 
 
-def test_the_limits_are_parsed_from_haproxys_table() -> None:
+def test_the_servers_are_parsed_from_haproxys_table() -> None:
     answer = (
-        "# pxname,svname,qcur,slim,\n"
-        "model,model1,0,4,\nmodel,model12,0,2,\nmodel,another,0,1,\nother,model2,0,9,\n\n"
+        "# pxname,svname,qcur,scur,slim,status,\n"
+        "model,model1,0,3,4,UP 1/3,\nmodel,model12,0,0,2,DOWN,\nmodel,model3,0,1,2,DRAIN,\n"
+        "model,another,0,1,1,UP,\nother,model2,0,9,9,UP,\n\n"
     )
-    assert parse_limits(answer) == {1: 4, 12: 2}
+    assert parse_servers(answer) == {
+        1: Server(limit=4, requests=3, is_up=True),
+        12: Server(limit=2, requests=0, is_up=False),
+        3: Server(limit=2, requests=1, is_up=False),
+    }
 
 
 @pytest.mark.parametrize(
     "answer", ["", "Unknown command", "# pxname,svname\nmodel,model1\n", "# pxname\nmodel\n"]
 )
 def test_an_answer_that_is_not_the_table_is_an_error(answer: str) -> None:
-    for parse in (parse_limits, parse_requests):
+    for parse in (parse_servers, parse_requests):
         with pytest.raises(RuntimeApiError, match="cannot be parsed"):
             parse(answer)
 

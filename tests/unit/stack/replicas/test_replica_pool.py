@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from support.eventually import eventually_async
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
+from tidegate.stack.gateway.runtime_api import RuntimeApi, Server
 from tidegate.stack.processes.process_supervisor import State
 from tidegate.stack.replicas.local_resizer import LocalResizer
-from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, gateway_load, plan
+from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, plan
 
 MAX_REPLICAS = 4
 RunningPool = Callable[..., AbstractAsyncContextManager[ReplicaPool]]
@@ -90,23 +91,23 @@ def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("where", ["load", "drain"])
 async def test_after_an_unexpected_error_the_pool_still_reaches_the_desired_number(
-    running_pool: RunningPool, event_log: EventLog, where: str
+    running_pool: RunningPool, event_log: EventLog, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_pool() as pool:
         pool.resize(2)
         await eventually_async(ready(pool, 1, 2))
-        known_load, failures = pool.load, ["once"]
+        failures = ["once"]
 
         def fail_once() -> None:
             if failures:
                 raise ValueError(failures.pop())
 
-        async def load() -> Mapping[int, int]:
+        async def servers(_: RuntimeApi) -> dict[int, Server]:
             fail_once()
-            return await known_load()
+            return {}
 
         if where == "load":
-            pool.load = load
+            monkeypatch.setattr(type(pool.gateway), "servers", servers)
         else:
             pool.processes[2].on_change = fail_once
         pool.resize(1)
@@ -157,20 +158,3 @@ async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
                 and pool.processes[MAX_REPLICAS].pid != first
             )
         )
-
-
-METRICS = """# TYPE haproxy_server_current_sessions gauge
-haproxy_server_current_sessions{proxy="model",server="model1"} 2
-haproxy_server_current_sessions{proxy="model",server="model12"} 0
-haproxy_server_current_sessions{proxy="other",server="model3"} 7
-haproxy_server_max_sessions{proxy="model",server="model1"} 9
-"""
-
-
-async def test_the_load_is_read_from_the_gateways_exporter() -> None:
-    async def fetch(url: str, seconds: float) -> str | None:
-        del seconds
-        return METRICS if url == "http://127.0.0.1:8405/metrics?scope=server" else None
-
-    assert await gateway_load(fetch, 8405)() == {1: 2, 12: 0}
-    assert await gateway_load(fetch, 8406)() == {}

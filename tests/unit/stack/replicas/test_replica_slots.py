@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -306,14 +306,11 @@ async def test_a_full_disk_is_logged_and_retried(fake: FakeStack, event_log: Eve
 async def test_the_resizer_sets_both_numbers_or_neither(
     fake: FakeStack, event_log: EventLog
 ) -> None:
-    async def load() -> Mapping[int, int]:
-        return {}
-
     def create(index: int, release: Release) -> ProcessSupervisor:
         raise AssertionError("nothing is started here")
 
     replicas = ReplicaPool(
-        create, event_log, load, NO_GATEWAY, max_replicas=6, desired=1, release=Release(path=Path())
+        create, event_log, NO_GATEWAY, max_replicas=6, desired=1, release=Release(path=Path())
     )
     slots = fake.controller(event_log)
     bounds = Replicas(min=1, max=6)

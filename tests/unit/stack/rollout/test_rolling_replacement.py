@@ -12,10 +12,7 @@ import pytest
 from support.eventually import eventually_async
 from tidegate.runtime.event_log import EventLog
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.replicas.replica_pool import (
-    ReplicaPool,
-    gateway_traffic_check,
-)
+from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.rollout.rolling_replacement import Rollout
 
 MAX_REPLICAS = 3
@@ -41,10 +38,6 @@ def later_bad() -> Callable[[Release], str]:
     return before_any
 
 
-async def always(index: int) -> bool:
-    return index > 0
-
-
 def ready(pool: ReplicaPool) -> int:
     return sum(process.state == "ready" for process in pool.processes.values())
 
@@ -62,7 +55,7 @@ async def test_at_zero_replicas_the_next_replica_serves_the_new_release(
     running_pool: RunningPool, event_log: EventLog
 ) -> None:
     async with running_pool(0, MAX_REPLICAS) as pool:
-        rollout = Rollout(pool, event_log, always, OLD, NEW)
+        rollout = Rollout(pool, event_log, OLD, NEW)
         await rollout.run()
         assert (rollout.status.state, pool.processes) == ("done", {})
         pool.resize(1)
@@ -78,7 +71,7 @@ async def test_every_replica_is_replaced_with_no_loss_of_capacity(
 ) -> None:
     async with running_pool(desired, MAX_REPLICAS) as pool:
         before = {process.pid for process in pool.processes.values()}
-        rollout = Rollout(pool, event_log, always, OLD, NEW)
+        rollout = Rollout(pool, event_log, OLD, NEW)
         await run_checked(rollout, desired)
         assert (rollout.status.state, rollout.problem) == ("done", "")
         assert ready(pool) == len(pool.processes) == desired
@@ -96,7 +89,7 @@ async def test_a_new_replica_that_does_not_become_ready_is_stopped_and_the_old_o
 ) -> None:
     async with running_pool(2, MAX_REPLICAS, before=before) as pool:
         pids = {index: process.pid for index, process in pool.processes.items()}
-        rollout = Rollout(pool, event_log, always, OLD, BAD)
+        rollout = Rollout(pool, event_log, OLD, BAD)
         await run_checked(rollout, 2)
         assert rollout.state == "rolled back"
         assert "no model" in rollout.problem
@@ -108,7 +101,7 @@ async def test_replaced_replicas_are_rolled_back_when_a_later_one_fails(
     running_pool: RunningPool, event_log: EventLog
 ) -> None:
     async with running_pool(2, MAX_REPLICAS, before=later_bad()) as pool:
-        rollout = Rollout(pool, event_log, always, OLD, LATER_BAD)
+        rollout = Rollout(pool, event_log, OLD, LATER_BAD)
         await run_checked(rollout, 2)
         assert rollout.state == "rolled back"
         assert len(pool.up_to_date()) == 2
@@ -118,7 +111,7 @@ async def test_if_the_rollback_fails_the_running_replicas_are_not_stopped(
     running_pool: RunningPool, event_log: EventLog
 ) -> None:
     async with running_pool(2, MAX_REPLICAS, before=later_bad()) as pool:
-        rollout = Rollout(pool, event_log, always, BAD, LATER_BAD)
+        rollout = Rollout(pool, event_log, BAD, LATER_BAD)
         await run_checked(rollout, 2)
         assert rollout.state == "failed"
         assert "; the rollback failed: " in rollout.problem
@@ -135,13 +128,9 @@ async def test_a_replica_without_traffic_replaces_no_other(
     running_pool: RunningPool, event_log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.stack.rollout.rolling_replacement.TRAFFIC_SECONDS", 0.2)
-
-    async def never(index: int) -> bool:
-        return index < 0
-
-    async with running_pool(1, MAX_REPLICAS) as pool:
+    async with running_pool(1, MAX_REPLICAS, is_up=False) as pool:
         pid = pool.processes[1].pid
-        rollout = Rollout(pool, event_log, never, OLD, NEW)
+        rollout = Rollout(pool, event_log, OLD, NEW)
         await run_checked(rollout, 1)
         assert (rollout.state, pool.processes[1].pid) == ("rolled back", pid)
         assert rollout.problem == "the gateway does not reach flights-2"
@@ -151,7 +140,7 @@ async def test_the_desired_number_may_change_during_a_rollout(
     running_pool: RunningPool, event_log: EventLog
 ) -> None:
     async with running_pool(MAX_REPLICAS, MAX_REPLICAS) as pool:
-        rollout = Rollout(pool, event_log, always, OLD, NEW)
+        rollout = Rollout(pool, event_log, OLD, NEW)
         task = asyncio.create_task(rollout.run())
         await eventually_async(lambda: len(pool.processes) == MAX_REPLICAS + 1)
         pool.resize(1)
@@ -167,25 +156,10 @@ async def test_scaling_down_before_the_first_new_replica_does_not_stop_the_rollo
     running_pool: RunningPool, event_log: EventLog
 ) -> None:
     async with running_pool(MAX_REPLICAS, MAX_REPLICAS) as pool:
-        rollout = Rollout(pool, event_log, always, OLD, NEW)
+        rollout = Rollout(pool, event_log, OLD, NEW)
         task = asyncio.create_task(rollout.run())
         await asyncio.sleep(0)
         pool.resize(MAX_REPLICAS - 1)
         async with asyncio.timeout(30):
             await task
         assert len(pool.up_to_date()) == len(pool.processes) == MAX_REPLICAS - 1
-
-
-METRICS = """haproxy_server_status{proxy="model",server="model1",state="UP"} 1
-haproxy_server_status{proxy="model",server="model2",state="UP"} 0
-haproxy_server_status{proxy="other",server="model3",state="UP"} 1
-"""
-
-
-@pytest.mark.parametrize(("index", "up"), [(1, True), (2, False), (3, False)])
-async def test_the_traffic_check_reads_the_gateways_exporter(index: int, up: bool) -> None:
-    async def fetch(url: str, seconds: float) -> str | None:
-        del url, seconds
-        return METRICS
-
-    assert await gateway_traffic_check(fetch, 8405)(index) is up

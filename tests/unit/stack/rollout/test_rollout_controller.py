@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,6 @@ OLD, NEW = Release(path=Path("old")), Release(path=Path("/new"), name="flights",
 ENV = dict(os.environ)
 
 
-async def no_load() -> Mapping[int, int]:
-    return {}
-
-
-async def receives_traffic(index: int) -> bool:
-    return index > 0
-
-
 def no_process(index: int, release: Release) -> ProcessSupervisor:
     raise AssertionError(index, release)
 
@@ -45,12 +36,8 @@ def no_process(index: int, release: Release) -> ProcessSupervisor:
 @pytest.fixture
 def rollouts(event_log: EventLog, tmp_path: Path) -> RolloutController:
     """The controller of a pool without replicas, where a rollout is done at once."""
-    pool = ReplicaPool(
-        no_process, event_log, no_load, NO_GATEWAY, max_replicas=2, desired=0, release=OLD
-    )
-    return RolloutController(
-        pool, event_log, receives_traffic, tmp_path / "models", ENV, Path.cwd()
-    )
+    pool = ReplicaPool(no_process, event_log, NO_GATEWAY, max_replicas=2, desired=0, release=OLD)
+    return RolloutController(pool, event_log, tmp_path / "models", ENV, Path.cwd())
 
 
 def admission(answer: Release | str) -> Any:
