@@ -41,6 +41,21 @@ class ReplicaStatus(BaseModel):
     slots: int | None = None
     lends: Lends = "slots"
 
+    @classmethod
+    def of(
+        cls, desired: int, replicas: list[Replica], slots: int | None = None, lends: Lends = "slots"
+    ) -> ReplicaStatus:
+        """The status with the numbers of these replicas."""
+        ready = sum(one.state == "ready" for one in replicas)
+        return cls(
+            desired=desired,
+            running=ready + sum(one.state == "starting" for one in replicas),
+            ready=ready,
+            replicas=replicas,
+            slots=slots,
+            lends=lends,
+        )
+
 
 class ResizeRefusedError(ValueError):
     """A number is out of bounds, or slots cannot be set. The text says which and why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from tidegate.rules.prometheus_config import JOBS, REPLICA_JOB
 from tidegate.runtime.http_client import HttpClient
@@ -13,12 +13,7 @@ from tidegate.settings import Settings
 from tidegate.stack.processes.process_supervisor import State
 from tidegate.stack.supervisor.programs import url
 from tidegate.stack.supervisor.prometheus_monitor import firing_alerts
-from tidegate.stack.supervisor.status import (
-    ProgramStatus,
-    StackStatus,
-    pause_status,
-    stack_state,
-)
+from tidegate.stack.supervisor.status import ProgramStatus, StackStatus, stack_status
 
 STARTED: Final = "process_start_time_seconds"
 NODE: Final = "tidegate_replica_info"
@@ -63,32 +58,17 @@ async def read_status(prometheus: Prometheus, settings: Settings) -> StackStatus
     for name, program in BACKENDS.items():
         components += [_program(program, "ready" if up else "failed") for _, up in found[name]]
     sizes = {labels.get("state"): int(value) for labels, value in found[REPLICAS]}
-    ready = sum(one.state == "ready" for one in replicas)
+    numbers: dict[str, Any] = {key: sizes[key] for key in ("desired", "running") if key in sizes}
     client = HttpClient(prometheus.session, prometheus.url, seconds=prometheus.seconds)
     alerts = firing_alerts((await client.call("GET", "/api/v1/alerts")).decode())
-    return StackStatus(
-        state=stack_state(components, replicas, settings.replicas.min),
-        pid=0,
-        started_at=0.0,
-        data_dir="",
-        service=settings.service.name,
+    return stack_status(
+        settings,
+        components,
+        replicas,
         gateway=url(settings.stack.host, settings.gateway.port),
         prometheus=prometheus.url,
-        store=settings.store.kind,
-        simulated_device=settings.device.simulated,
-        objective_seconds=settings.slo.latency_seconds,
-        components=components,
-        min=settings.replicas.min,
-        max=settings.replicas.max,
-        desired=sizes.get("desired", ready),
-        running=sizes.get("running", len(replicas)),
-        ready=ready,
-        slots=settings.slots.per_replica,
-        own_slots=settings.slots.per_replica,
-        replicas=replicas,
-        recent=[],
-        pause=pause_status(settings),
         alerts=alerts or [],
+        **numbers,
     )
 
 

@@ -92,8 +92,6 @@ class ComposeResizer:
             for one in self.observer.containers
             if one.number not in starting_since and (state := self._state(one))
         ]
-        ready = sum(state == "ready" for _, state in known)
-        starting = sum(state == "starting" for _, state in known) + len(starting_since)
         replicas = [
             Replica(
                 id=one.name,
@@ -107,14 +105,8 @@ class ComposeResizer:
             Replica(id=self.observer.service.replica_name(number), state="starting", started_at=at)
             for number, at in starting_since.items()
         ]
-        return ReplicaStatus(
-            desired=self.desired,
-            running=ready + starting,
-            ready=ready,
-            replicas=replicas,
-            slots=None if self.lender.refusal_reason(self._template) else self.slots,
-            lends="cpu",
-        )
+        slots = None if self.lender.refusal_reason(self._template) else self.slots
+        return ReplicaStatus.of(self.desired, replicas, slots, "cpu")
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Request a number of replicas, and of slots in each; returns before the change is complete.

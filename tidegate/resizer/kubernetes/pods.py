@@ -42,14 +42,7 @@ class Snapshot:
 
     def status(self, desired: int) -> ReplicaStatus:
         """The response of a resizer whose desired number is `desired`."""
-        replicas = [replica for pod in self.pods if (replica := as_replica(pod))]
-        ready = sum(one.state == "ready" for one in replicas)
-        return ReplicaStatus(
-            desired=desired,
-            running=ready + sum(one.state == "starting" for one in replicas),
-            ready=ready,
-            replicas=replicas,
-        )
+        return ReplicaStatus.of(desired, [one for pod in self.pods if (one := as_replica(pod))])
 
 
 def owned(pods: Iterable[Pod]) -> tuple[Pod, ...]:

@@ -64,12 +64,7 @@ class RayResizer:
             )
         present = {one.id for one in found}
         self._ready_at = {name: at for name, at in self._ready_at.items() if name in present}
-        self._last = ReplicaStatus(
-            desired=deployment.target_num_replicas,
-            running=sum(one.state in ("starting", "ready") for one in found),
-            ready=sum(one.state == "ready" for one in found),
-            replicas=found,
-        )
+        self._last = ReplicaStatus.of(deployment.target_num_replicas, found)
         return self._last
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:

@@ -35,15 +35,8 @@ class LocalResizer:
             )
             for _, process in sorted(self._pool.processes.items())
         ]
-        ready = sum(one.state == "ready" for one in replicas)
-        starting = sum(one.state == "starting" for one in replicas)
-        return ReplicaStatus(
-            desired=self._pool.desired,
-            running=ready + starting,
-            ready=ready,
-            replicas=replicas,
-            slots=self._slots.desired if self._slots else None,
-        )
+        slots = self._slots.desired if self._slots else None
+        return ReplicaStatus.of(self._pool.desired, replicas, slots)
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Set the desired number of replicas, and of slots in each; returns before the change is complete.

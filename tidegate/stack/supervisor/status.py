@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,9 +67,9 @@ class StackStatus(StatusModel):
     """
 
     state: StackState
-    pid: int
-    started_at: float
-    data_dir: str
+    pid: int = 0
+    started_at: float = 0.0
+    data_dir: str = ""
     service: str
     gateway: str
     prometheus: str
@@ -85,7 +85,7 @@ class StackStatus(StatusModel):
     slots: int
     own_slots: int
     replicas: list[ProgramStatus]
-    recent: list[Entry]
+    recent: list[Entry] = []
     rollout: RolloutStatus | None = None
     pause: PauseStatus | None = None
     problem: str = ""
@@ -109,6 +109,41 @@ def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStat
         problem=process.problem,
         version=version,
     )
+
+
+def stack_status(
+    settings: Settings,
+    components: list[ProgramStatus],
+    replicas: list[ProgramStatus],
+    *,
+    state: StackState | None = None,
+    problem: str = "",
+    **own: Any,
+) -> StackStatus:
+    """The status of a stack with these settings, programs and `own` fields.
+
+    Without a state, of a stack that neither starts nor stops, its programs decide on it.
+    """
+    ready = sum(one.state == "ready" for one in replicas)
+    found = {
+        "state": state or stack_state(components, replicas, settings.replicas.min, problem=problem),
+        "service": settings.service.name,
+        "store": settings.store.kind,
+        "simulated_device": settings.device.simulated,
+        "objective_seconds": settings.slo.latency_seconds,
+        "components": components,
+        "min": settings.replicas.min,
+        "max": settings.replicas.max,
+        "desired": ready,
+        "running": ready + sum(one.state == "starting" for one in replicas),
+        "ready": ready,
+        "slots": settings.slots.per_replica,
+        "own_slots": settings.slots.per_replica,
+        "replicas": replicas,
+        "pause": pause_status(settings),
+        "problem": problem,
+    }
+    return StackStatus.model_validate({**found, **own})
 
 
 def pause_status(settings: Settings) -> PauseStatus | None:

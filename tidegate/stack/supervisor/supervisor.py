@@ -51,9 +51,8 @@ from tidegate.stack.supervisor.prometheus_monitor import PrometheusMonitor
 from tidegate.stack.supervisor.status import (
     StackState,
     StackStatus,
-    pause_status,
     program_status,
-    stack_state,
+    stack_status,
 )
 from tidegate.store.embedded.repair import problem as store_damage
 from tidegate.store.kinds import store_folder
@@ -237,39 +236,27 @@ class Supervisor:
             program_status(process, self._served_versions.of(process))
             for _, process in sorted(self._pool.processes.items())
         ]
-        ready = sum(one.state == "ready" for one in replicas)
         settings = self.settings
         problem = folder_problem(self._layout.data)
         if not problem and (folder := store_folder(settings)):
             problem = store_damage(folder, content=False)
-        return StackStatus(
-            state=stack_state(components, replicas, settings.replicas.min, problem=problem)
-            if self._state == "ready"
-            else self._state,
+        return stack_status(
+            settings,
+            components,
+            replicas,
+            state=None if self._state == "ready" else self._state,
+            problem=problem,
             pid=os.getpid(),
             started_at=self.started_at,
             data_dir=str(self._layout.data),
-            service=settings.service.name,
             program=settings.replica_program,
             gateway=url(settings.stack.host, settings.gateway.port),
             prometheus=url(settings.stack.host, settings.prometheus.port),
             console=console_url(settings),
-            store=settings.store.kind,
-            simulated_device=settings.device.simulated,
-            objective_seconds=settings.slo.latency_seconds,
-            components=components,
-            min=settings.replicas.min,
-            max=settings.replicas.max,
             desired=self._pool.desired,
-            running=ready + sum(one.state == "starting" for one in replicas),
-            ready=ready,
             slots=self._slots.desired if self._slots else settings.slots.per_replica,
-            own_slots=settings.slots.per_replica,
-            replicas=replicas,
             recent=list(self.event_log.recent),
             rollout=self._rollouts.rollout.status if self._rollouts.rollout else None,
-            pause=pause_status(settings),
-            problem=problem,
             alerts=self._prometheus.alerts if self._prometheus else [],
             faults=self.event_log.faults,
             machine=self._processors.problem,
