@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
@@ -16,8 +16,16 @@ def event_origin(settings: Settings, node: str) -> Origin:
         settings: the settings in force.
         node: the component's name (`service.node.name`).
     """
-    service, installed = settings.service, version("tidegate")
-    return Origin(service.name, installed, service.environment, node, service.namespace)
+    service = settings.service
+    return Origin(service.name, own_version(), service.environment, node, service.namespace)
+
+
+def own_version() -> str:
+    """The version of Tidegate; `unknown` in a checkout that is not installed."""
+    try:
+        return version("tidegate")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def event_writer(settings: Settings, node: str) -> EventWriter:

@@ -73,13 +73,10 @@ def argv(settings: Settings) -> tuple[str, ...]:
 def constant_fields(settings: Settings, dataset: str) -> bytes:
     """The fields that are the same in every event of a dataset, as JSON without its braces."""
     # Only the program that starts this one needs them.
-    from importlib.metadata import version  # noqa: PLC0415
+    from tidegate.events.event import make_event  # noqa: PLC0415
+    from tidegate.runtime.identity import event_origin  # noqa: PLC0415
 
-    from tidegate.events.event import Origin, make_event  # noqa: PLC0415
-
-    service = settings.service
-    origin = Origin(service.name, version("tidegate"), service.environment, NODE, service.namespace)
-    template = make_event(origin, dataset, "", unix_ns=0)
+    template = make_event(event_origin(settings, NODE), dataset, "", unix_ns=0)
     return orjson.dumps({name: template[name] for name in ("ecs", "service", "data_stream")})[1:-1]
 
 
@@ -88,15 +85,8 @@ def copy_events(
 ) -> None:
     """Write events to event files, and other lines (HAProxy's warnings) to the output, until the input ends.
 
-    A request that ended well leaves no event here if its replica has recorded it: that event is written
-    before the end of the response, so a kill loses none.
-
-    Args:
-        lines: HAProxy's output.
-        writer: of the event files.
-        output: where other lines go.
-        constant: the constant fields.
-        every: whether also requests that a replica has recorded leave an event here.
+    Unless `every` request leaves an event here, one that ended well leaves none if its replica has recorded
+    it: that event is written before the end of the response, so a kill loses none.
     """
     for chunk in _chunks(lines):
         events: list[bytes] = []
