@@ -48,12 +48,7 @@ def _show(results: list[Result]) -> int:
 
 
 def verify(settings: Settings, *, json: bool, wait_seconds: float) -> int:
-    """Check each component of the running stack, and print the results.
-
-    Args:
-        settings: the current settings.
-        json: print one JSON object instead of the table.
-        wait_seconds: how long to repeat failed checks.
+    """Check each component of the running stack until all pass or the time is over, and print the results.
 
     Returns:
         The exit code: 0 if all checks pass, 1 if a check fails or no stack runs.

@@ -30,11 +30,7 @@ _PUBLISHED: Final = re.compile(r":(\d+)->")
 
 
 def compose_checks(project: Path) -> list[Result]:
-    """Every check; without a Docker engine, only those that do not need it.
-
-    Args:
-        project: the folder of docker-compose.yml.
-    """
+    """Every check of a folder of docker-compose.yml; without a Docker engine, those that do not need it."""
     found = [problem_or_ok("files", unreadable_problem(project), str(project))]
     try:
         found.append(

@@ -58,11 +58,8 @@ METRICS: Final = (
 async def replica_checks(settings: Settings, cwd: Path) -> list[Result]:
     """The checks of a replica; none for the model service.
 
-    It gets a free port and a data folder of its own, and is stopped at the end.
-
-    Args:
-        settings: with absolute paths.
-        cwd: the working directory of the replica.
+    It gets a free port and a data folder of its own, and is stopped at the end. The paths of the settings
+    are absolute.
     """
     if not settings.replica_program or program_check(settings).state == "failed":
         return []

@@ -63,11 +63,9 @@ def invalid_requests(row: Row) -> tuple[Request, ...]:
 
 
 def requests(rows: Sequence[Row], count: int = REQUEST_COUNT) -> Iterator[Request]:
-    """Light, medium and heavy requests and some invalid ones; the same rows give the same requests.
+    """Light, medium and heavy requests with the rows in turn, and some invalid ones.
 
-    Args:
-        rows: instances that the model accepts, one or more; they are sent in turn.
-        count: the number of requests.
+    The same rows, one or more, give the same requests.
     """
     supply, invalid = cycle(rows), cycle(invalid_requests(rows[0]))
     most = max(1, MAX_BYTES // len(orjson.dumps(rows[0])))
@@ -88,15 +86,10 @@ def send(
     report: Report,
     pause_seconds: float = PAUSE_SECONDS,
 ) -> None:
-    """Send the requests, unless this installation has received them.
+    """Send the requests, unless this installation has received them: then its data folder has the marker.
 
-    Args:
-        settings: the settings; the marker file is in their data folder.
-        url: the address of the gateway.
-        rows_file: instances, one JSON object per line. If the file is missing or the model has other
-            features, the example of the model is sent.
-        report: receives a line with the outcome.
-        pause_seconds: between a response and the next request.
+    The file has a row as a JSON object on each line. If it is missing or the model has other features, the
+    example of the model is sent.
 
     Raises:
         ProvisionError: a response was not the expected one. The next start sends the requests again.

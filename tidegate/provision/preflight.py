@@ -54,13 +54,7 @@ def memory_check(total: int) -> Result:
 
 
 def disk_check(path: Path, free: int, marks: Watermarks) -> Result:
-    """Whether a disk has the free space that Elasticsearch requires.
-
-    Args:
-        path: a folder on the disk.
-        free: its free bytes.
-        marks: the watermarks of Elasticsearch.
-    """
+    """Whether the disk of a folder has the free space, in bytes, that Elasticsearch requires."""
     text = f"the disk of {path} has {free / GIB:.1f} GiB free"
     no_index = f"below {marks.high // GIB} GiB Elasticsearch creates no index"
     if free < marks.high:

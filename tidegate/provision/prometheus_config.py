@@ -20,14 +20,9 @@ RETENTION_SIZE: Final = "2GB"
 def set_up(
     settings: Settings, folder: Path, targets: Sequence[str], report: Report, *, ipv6: bool = False
 ) -> None:
-    """Write the configuration, and report what is written.
+    """Write the configuration for targets JOB=NAME, the DNS name of a job's targets, and report each file.
 
-    Args:
-        settings: the settings in force.
-        folder: created if it is missing.
-        targets: JOB=NAME, the DNS name of the job's targets; empty means the services of Compose.
-        report: receives a line for each written file or folder.
-        ipv6: whether these names have IPv6 addresses.
+    Without targets it is for the services of Compose.
     """
     for line in write_config(settings, folder, parse_targets(targets), "AAAA" if ipv6 else "A"):
         report(line)

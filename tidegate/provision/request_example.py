@@ -46,10 +46,6 @@ def get_path(document: bytes, without: Collection[str]) -> str | None:
 def example_row(document: bytes, url: str) -> Row:
     """The example of a row; zeros in the documented shape if it is too long to be in the document.
 
-    Args:
-        document: the content of `/openapi.json`.
-        url: the address of the service, for the message.
-
     Raises:
         ProvisionError: the document describes no request to `/predict`.
     """

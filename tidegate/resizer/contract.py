@@ -85,11 +85,9 @@ class Resizer(Protocol):
         ...
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
-        """Request a number of replicas, and of slots in each; returns before the change is complete.
+        """Request a number of replicas, and of slots in each; without a number of slots they stay.
 
-        Args:
-            desired: the number of replicas.
-            slots: the slots of each; None leaves them unchanged.
+        It returns before the change is complete.
 
         Raises:
             ResizeRefusedError: a number is out of bounds, or slots cannot be set; nothing is changed.
@@ -101,13 +99,7 @@ class Resizer(Protocol):
 def check_bounds(
     desired: int, replicas: Replicas, slots: int | None, max_slots: int | None
 ) -> None:
-    """Check a request against the bounds in the settings.
-
-    Args:
-        desired: the requested number of replicas.
-        replicas: its bounds.
-        slots: the requested slots of each, if any.
-        max_slots: the maximum of slots; None if slots cannot be set.
+    """Check a request against the bounds in the settings; without a maximum slots cannot be set.
 
     Raises:
         ResizeRefusedError: a number is out of bounds. The text says which.

@@ -51,10 +51,7 @@ async def served(
 
 
 def open_token(path: Path | None) -> ReplaceableSecret:
-    """The tokens that clients may send.
-
-    Args:
-        path: `resizer.token_file`.
+    """The tokens that clients may send, from `resizer.token_file`.
 
     Raises:
         CannotStartError: it is not set, or the file cannot be read or is empty.

@@ -30,9 +30,7 @@ def load_arguments(settings: Settings, scenario: str, out: Path) -> list[str]:
 def request_arguments(settings: Settings, body: Path) -> list[str]:
     """What is sent: the rows that came with the model, or the request of `verify.path` and `verify.body`.
 
-    Args:
-        settings: of the stack; an application of one's own gets `GET /` if they name no other request.
-        body: the file with the body, which the caller writes.
+    The caller writes the file with the body. Without a request an application of one's own gets `GET /`.
     """
     verify, rows = settings.verify, settings.model.path / ROWS
     if not settings.replica_program and rows.is_file():

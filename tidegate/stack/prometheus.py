@@ -71,10 +71,6 @@ def _program(name: str) -> Path:
 def write_config(settings: Settings, folder: Path) -> Path:
     """Write prometheus.yml and its rules into the folder, and an empty list of targets if there is none.
 
-    Args:
-        settings: those in force.
-        folder: created if missing.
-
     Returns:
         The configuration's path.
 
@@ -132,11 +128,7 @@ def _lookback_seconds(settings: Settings) -> float:
 
 
 def write_targets(folder: Path, replicas: Mapping[str, str]) -> None:
-    """Write the replicas as scrape targets; Prometheus reloads the file within a second.
-
-    Args:
-        folder: as in `write_config`.
-        replicas: host:port of each replica's metrics, by its name.
+    """Write host:port of each replica's metrics, by its name; Prometheus reloads the file within a second.
 
     Raises:
         OSError: the folder cannot be written.

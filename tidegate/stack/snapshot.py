@@ -41,13 +41,7 @@ class Snapshot:
 async def take_snapshot(
     status: StackStatus, session: aiohttp.ClientSession, logs: Path | None = None
 ) -> Snapshot:
-    """The snapshot of a stack with this status.
-
-    Args:
-        status: what its supervisor said now.
-        session: for the queries to its Prometheus.
-        logs: the folder of its event files; without it the log has no decisions.
-    """
+    """The snapshot of a stack with this status; without the folder of its event files it has no decisions."""
     headline = await fetch_headline(session, status.prometheus)
     decisions = last_decisions(logs, LOG_LINES) if logs else ()
     return Snapshot(status, headline, recent_log(status, decisions))

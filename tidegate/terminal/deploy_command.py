@@ -28,11 +28,6 @@ POLL_SECONDS: Final = 0.3
 def deploy(settings: Settings, artefact: Path | None) -> int:
     """Replace the model of the running stack, or the code of its application.
 
-    Args:
-        settings: the settings.
-        artefact: what the model service has to serve; None for the code of an application that is on disk
-            now.
-
     Returns:
         The exit code: 0 if every replica serves it, 1 if the rollout failed, 2 if it was refused and
         nothing changed, 3 if no stack runs.

@@ -35,12 +35,9 @@ BAD_ARGUMENT: Final = 2
 
 
 def up(settings: Settings, *, detach: bool, store: str | None) -> int:
-    """Start the stack and run it in the foreground, or with `detach` return when it is ready.
+    """Start the stack, with this kind of store if one is named, and run it in the foreground.
 
-    Args:
-        settings: the settings.
-        detach: run in the background.
-        store: the kind of store, instead of that of the settings.
+    With `detach` it runs in the background, and this returns when it is ready.
 
     Returns:
         The exit code: 0, 1 if it could not start, 2 if the kind of store is unknown.

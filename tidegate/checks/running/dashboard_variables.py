@@ -63,13 +63,6 @@ async def offered_terms(
     See `getTerms` in src/datasource.ts and `getTermsQuery` in src/QueryBuilder.ts of
     grafana/grafana-elasticsearch-datasource.
 
-    Args:
-        grafana: the client.
-        variable: of a dashboard.
-        source: the uid of its data source.
-        index: of this data source.
-        time: the time range of the dashboard.
-
     Raises:
         HttpError: Grafana or Elasticsearch refuses the search.
     """

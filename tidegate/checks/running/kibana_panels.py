@@ -52,11 +52,7 @@ async def check(
 ) -> list[Result]:
     """Compare the panels of each dashboard with the imported ones, and run the query of each.
 
-    Args:
-        target: the stack.
-        kibana: the client with the login of the person.
-        version: of Kibana.
-        stored: the exported saved objects by type and id.
+    `stored` are the exported saved objects by type and id.
     """
     results = []
     for dashboard in dashboards(target.settings):

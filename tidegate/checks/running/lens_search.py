@@ -19,12 +19,7 @@ HITS: Final = 10
 
 
 def search_body(panel: Panel, since: str) -> dict[str, Any]:
-    """The body of `_search` for a panel.
-
-    Args:
-        panel: the panel.
-        since: start of the time range, which ends now.
-    """
+    """The body of `_search` for a panel, from this time until now."""
     # As Kibana does: it sends a Lucene query unchanged, and omits an empty one.
     filters: list[dict[str, Any]] = [{"range": {TIMESTAMP: {"gte": since, "lte": "now"}}}]
     if panel.query:

@@ -49,13 +49,8 @@ async def run_checks(
 ) -> dict[str, list[Result]]:
     """Run each check once, then repeat failed ones until all pass or the time is over.
 
-    After a start it takes some scrapes until rules have values and events are in the store.
-
-    Args:
-        target: the stack.
-        wait_seconds: how long to repeat failed checks.
-        started: called with the name of a component before its check.
-        checks: the checks, by component.
+    After a start it takes some scrapes until rules have values and events are in the store. `started` gets
+    the name of each component before its check.
 
     Returns:
         The results by component, in the order of `checks`.

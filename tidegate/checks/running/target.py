@@ -100,11 +100,7 @@ Check = Callable[[Target], Awaitable[list[Result]]]
 
 
 def find_stack(settings: Settings, session: aiohttp.ClientSession) -> Target:
-    """The stack named in `[verify]`, else the one that runs in the data folder.
-
-    Args:
-        settings: the current settings, with absolute paths.
-        session: the HTTP session.
+    """The stack named in `[verify]`, else the one that runs in the data folder, whose path is absolute.
 
     Raises:
         NoStackError: there is none, or its supervisor does not respond.

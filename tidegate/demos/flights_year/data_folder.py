@@ -37,11 +37,9 @@ def environment_variables(settings: Settings) -> dict[str, str]:
 
 
 def command_prefix(settings: Settings, defaults: Settings) -> str:
-    """The variables to type before a command so that it uses this folder; ends with a space if not empty.
+    """The variables to type before a command so that it uses this folder, without those of the defaults.
 
-    Args:
-        settings: the replay's settings.
-        defaults: the settings of a command without the prefix; variables with the same value are omitted.
+    It ends with a space if it is not empty.
     """
     unchanged = environment_variables(defaults)
     return "".join(

@@ -51,16 +51,10 @@ def replay_periods(
 ) -> list[ReplayPeriod]:
     """The control and a number of months from March on, sampled with a seed.
 
-    A month's rows are a sample of its flights, in their order. The control's rows are held-out flights of the
-    training window, which the model has not learned from. They are drawn with weights that give each feature
-    its distribution at training, as the few held-out days have weather of their own.
-
-    Args:
-        flights: all flights.
-        reference: the distributions at training.
-        months: the number of months.
-        rows: the number of rows of a period; a month with fewer flights has fewer rows.
-        seed: of the sampling.
+    A month's rows are a sample of its flights, in their order; a month with fewer flights has fewer rows. The
+    control's rows are held-out flights of the training window, which the model has not learned from. They are
+    drawn with weights that give each feature its distribution at training, as the few held-out days have
+    weather of their own.
     """
     random = np.random.default_rng(seed)
     held_out = np.flatnonzero(forest.split(flights).held_out)

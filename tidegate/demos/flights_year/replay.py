@@ -63,14 +63,7 @@ async def replay(
     pace: Pace,
     report: Callable[[str], None],
 ) -> ReplayRecord:
-    """Send every period, then the labels of the last one.
-
-    Args:
-        target: where to send.
-        schema: of the rows.
-        periods: what to send.
-        pace: how fast.
-        report: called with a line of progress after each period.
+    """Send every period, then the labels of the last one; report a line of progress after each.
 
     Raises:
         ReplayError: a request failed, or Prometheus did not count what was answered.

@@ -77,14 +77,7 @@ NOTE: Final = (
 
 
 def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, out: Path) -> int:
-    """Run the replay.
-
-    Args:
-        settings: of the stack to start.
-        months: number of months, from March on.
-        rows: rows of each period.
-        seconds: duration of each period.
-        out: the report's file.
+    """Send so many months from March on, each with so many rows and in so many seconds, and write the report.
 
     Returns:
         The exit code: 0 if every request was answered, every label stored, and each feature that has drifted

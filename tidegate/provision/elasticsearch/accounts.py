@@ -19,12 +19,7 @@ ADDED_FIELDS: Final = frozenset({"run_as", "metadata", "transient_metadata"})
 
 
 def apply_accounts(client: Elasticsearch, folder: Path) -> Iterator[str]:
-    """Bring roles, users and passwords into the desired state; yields a line for each.
-
-    Args:
-        client: a client with the privilege to manage security.
-        folder: the folder with the passwords.
-    """
+    """Bring roles, users and passwords into the desired state; yields a line for each."""
     yield _apply_kibana_password(client, folder)
     for role in ROLES:
         yield _apply_role(client, role)

@@ -22,12 +22,9 @@ USERS: Final[dict[str, Callable[[Elasticsearch, Path], Iterator[str]]]] = {
 
 
 def set_up(settings: Settings, users: str, report: Report) -> None:
-    """Wait for Elasticsearch, then bring it into the desired state. The operation is idempotent.
+    """Wait for Elasticsearch, then bring it into the desired state; `users` is a name in `USERS`.
 
-    Args:
-        settings: the address and the retention of events.
-        users: a name in `USERS`.
-        report: receives a line for each step.
+    The operation is idempotent.
 
     Raises:
         ProvisionError: a step failed; the steps reported before are complete.

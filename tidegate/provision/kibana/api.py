@@ -67,10 +67,7 @@ class Kibana:
         await self._call("POST", path, json=body)
 
     async def import_objects(self, ndjson: bytes) -> int:
-        """Import saved objects; existing ones are replaced.
-
-        Args:
-            ndjson: one object per line.
+        """Import saved objects, one on each line; existing ones are replaced.
 
         Returns:
             The number of imported objects.

@@ -32,10 +32,6 @@ POLL_SECONDS: Final = 1.0
 def set_up(settings: Settings, report: Report) -> None:
     """Wait until Kibana is ready, then set it up. The operation is idempotent.
 
-    Args:
-        settings: the settings; the searches depend on `slo.latency_seconds`.
-        report: receives a line for each step.
-
     Raises:
         ProvisionError: a step failed; the steps reported before are complete.
     """

@@ -18,12 +18,7 @@ def listing() -> str:
 
 
 def read_value(name: str, folder: Path) -> str:
-    """Read the value of a secret.
-
-    Args:
-        name: the name of the secret.
-        folder: the folder of the secrets in their container; elsewhere it does not exist.
-    """
+    """Read the value of a secret from the folder, or in the container of the secrets, which alone has it."""
     secret = _find(name)
     if folder.is_dir():
         return _from_storage(secret, SecretStorage(folder, CONSUMERS))

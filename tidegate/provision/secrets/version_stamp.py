@@ -29,12 +29,7 @@ def parse_version(text: str) -> Version | None:
 
 
 def stamp_problem(stamp: str, running: str) -> str:
-    """Why this version cannot use a volume with this stamp; empty if it can.
-
-    Args:
-        stamp: the stamp in the volume; empty if there is none.
-        running: the version that the stack would start.
-    """
+    """Why the version to run cannot use a volume with this stamp, which may be empty; empty if it can."""
     current, written = parse_version(running), parse_version(stamp)
     if current is None:
         return f"--stack-version {running} (ELASTIC_VERSION in Compose): must look like {ELASTIC_VERSION}"

@@ -37,13 +37,7 @@ class ExternalStopTracker:
     _last_exit_at: float | None = field(default=None, init=False)
 
     def record_event(self, event: Json, draining: ContainerOf[str], now: float) -> None:
-        """Record an event of the engine.
-
-        Args:
-            event: the event.
-            draining: the ids of the containers that this resizer is stopping.
-            now: seconds on a monotonic clock.
-        """
+        """Record an event of the engine; `draining` are the containers that this resizer is stopping."""
         actor = event.get("Actor") or {}
         container, action = str(actor.get("ID", "")), event.get("Action")
         signal = (actor.get("Attributes") or {}).get("signal")

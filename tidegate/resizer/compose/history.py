@@ -47,13 +47,9 @@ class ReplicaHistory:
     def update(
         self, containers: Collection[Container], ready: Collection[str], *, at: float, now: float
     ) -> None:
-        """Record the present state of all containers.
+        """Record the present state of all containers, and which are ready.
 
-        Args:
-            containers: all containers of the service.
-            ready: the ids of those that are ready.
-            at: seconds since 1970.
-            now: seconds on a monotonic clock.
+        `at` is in seconds since 1970, `now` on a monotonic clock.
         """
         present = {one.id for one in containers}
         self._replicas = {key: health for key, health in self._replicas.items() if key in present}

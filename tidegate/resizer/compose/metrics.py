@@ -65,11 +65,7 @@ class ContainerMemory:
 
 
 def used_bytes(stats: Json) -> int:
-    """The memory that the kernel cannot reclaim, which decides an out-of-memory kill.
-
-    Args:
-        stats: `memory_stats` of the engine's response.
-    """
+    """The memory that the kernel cannot reclaim, which decides an out-of-memory kill, of `memory_stats`."""
     details = stats.get("stats") or {}
     names = RECLAIMABLE_FIELDS[1] if RECLAIMABLE_FIELDS[1][0] in details else RECLAIMABLE_FIELDS[0]
     return max(0, int(stats["usage"]) - sum(int(details.get(name, 0)) for name in names))

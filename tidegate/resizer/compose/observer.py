@@ -52,11 +52,7 @@ class Observer:
     _ready: Collection[str] = field(default=(), init=False)
 
     async def refresh(self, exclude: Collection[int] = ()) -> None:
-        """Read the present state of all containers.
-
-        Args:
-            exclude: numbers of containers to leave out, because they are being started.
-        """
+        """Read the present state of all containers but those of these numbers, which are being started."""
         found = await self.engine.replicas(self.service.project, self.service.name, exclude)
         containers = sorted(map(parse_container, found), key=lambda one: (one.number, one.id))
         self._ready = await self.probe.ready(containers)
@@ -74,12 +70,7 @@ class Observer:
         )
 
     def replicas(self, draining: Collection[str], template: Container) -> list[ManagedReplica]:
-        """The replicas that count towards the desired number.
-
-        Args:
-            draining: the ids of those that this resizer is stopping.
-            template: the container that a current replica is a copy of.
-        """
+        """The replicas that count towards the desired number; a copy of another template is stale."""
         now = self.monotonic()
         return [
             self._replica(one, template, now)

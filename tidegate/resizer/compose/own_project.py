@@ -43,12 +43,7 @@ def container_candidates(
 async def find_own_project(
     engine: Engine, candidates: Collection[str], project: str = ""
 ) -> OwnProject:
-    """The project that this process belongs to.
-
-    Args:
-        engine: the engine that runs its container.
-        candidates: ids that its container may have.
-        project: the name of the project, if the process runs outside of it.
+    """The project that this process belongs to; outside of any container, the one that is named.
 
     Raises:
         NoProjectError: it runs in no project and none is given, or it runs in another project.

@@ -47,14 +47,10 @@ def plan(replicas: Sequence[ManagedReplica], desired: int, taken: Collection[int
     """The operations that lead to `desired` replicas, all of the current definition.
 
     Surplus replicas are drained in this order: those that serve no requests, those that are starting, then
-    the ready ones with the lowest load, and at equal load the newest. New ones get the lowest free numbers.
+    the ready ones with the lowest load, and at equal load the newest. New ones get the lowest
+    numbers that no container has, also none that is being stopped.
 
     A stale replica keeps serving until another is ready in its place; meanwhile one more than desired runs.
-
-    Args:
-        replicas: the replicas that count.
-        desired: the desired number.
-        taken: the numbers of all containers, including those that are being stopped.
     """
     overdue = [one.id for one in replicas if one.overdue]
     counted = [one for one in replicas if not one.overdue]

@@ -37,12 +37,7 @@ class Quota:
 
 
 def read_quota(inspected: Json, base_slots: int) -> Quota | None:
-    """The quota of a container; None if it has none.
-
-    Args:
-        inspected: the container as `inspect` returns it.
-        base_slots: the slots of a replica without lent CPU.
-    """
+    """The quota of a container as `inspect` returns it; None if it has none."""
     present = int(inspected["HostConfig"].get("NanoCpus") or 0)
     if present <= 0:
         return None

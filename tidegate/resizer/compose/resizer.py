@@ -109,11 +109,9 @@ class ComposeResizer:
         return ReplicaStatus.of(self.desired, replicas, slots, "cpu")
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
-        """Request a number of replicas, and of slots in each; returns before the change is complete.
+        """Request a number of replicas, and of slots, to which the CPU quota of each is proportional.
 
-        Args:
-            desired: the number of replicas.
-            slots: the slots to which the CPU quota of each is proportional; None leaves it unchanged.
+        It returns before the change is complete.
 
         Raises:
             ResizeRefusedError: a number is out of bounds, or slots cannot be set; nothing is changed.

@@ -49,11 +49,7 @@ EXIT_SECONDS: Final = 5.0
 
 
 def run(settings: Settings, *, project: str = "") -> int:
-    """Run until SIGTERM or SIGINT.
-
-    Args:
-        settings: the settings.
-        project: the Compose project, if this process does not run in one of its containers.
+    """Run until SIGTERM or SIGINT. Outside of the project's containers, the project has to be named.
 
     Returns:
         The exit code: 0 after a signal, 2 if it cannot start, with the reason on stderr.

@@ -36,9 +36,7 @@ def choose_template(
 ) -> Container | None:
     """The container to copy: the newest that Compose created; a copy only if there is no other.
 
-    Args:
-        containers: the present containers.
-        previous: the template up to now; it may have been removed.
+    The previous template counts as well, also if it has been removed.
     """
     candidates = [*containers, *([previous] if previous else [])]
     return max(candidates, key=lambda one: (not one.is_clone, one.created_at), default=None)
@@ -68,15 +66,10 @@ def scaling_obstacles(template: Container, project: str, service: str) -> list[s
 def replica_spec(
     template: Container, project: str, service: str, number: int, image: str | None
 ) -> ReplicaSpec:
-    """The specification of one more replica like the template.
+    """The specification of one more replica like the template, with the next `container-number`.
 
-    Args:
-        template: the container to copy.
-        project: its Compose project.
-        service: its Compose service.
-        number: its `container-number`.
-        image: the id of the image that the template's image name refers to now. While that is the image of
-            the template, the copy refers to it by name, so that `docker ps` shows the name.
+    `image` is the id that the template's image name refers to now. While that is the image of the template,
+    the copy refers to it by name, so that `docker ps` shows the name.
     """
     inspected = copy.deepcopy(template.inspected)
     config, host = inspected["Config"], inspected["HostConfig"]

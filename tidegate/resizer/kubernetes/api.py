@@ -122,11 +122,7 @@ async def open_deployment(
 ) -> AsyncIterator[ClusterDeployment]:
     """Connect with the pod's service account, or outside of a cluster with the kubeconfig file.
 
-    Args:
-        name: of the Deployment.
-        namespace: its namespace; empty: the pod's own, or that of the kubeconfig file's context.
-        clock: seconds on a monotonic clock.
-        timeout_seconds: of one request.
+    An empty namespace means the pod's own, or that of the kubeconfig file's context.
 
     Raises:
         CannotStartError: there are no credentials, or they cannot be read.

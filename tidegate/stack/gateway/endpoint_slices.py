@@ -54,12 +54,7 @@ class EndpointSliceList(_Object):
 
 
 async def read_addresses(api: ApiServer, service: str, address_type: str) -> frozenset[str]:
-    """The addresses of a Service's pods, also of those that are not ready.
-
-    Args:
-        api: the API server.
-        service: the name of the Service, in the own namespace.
-        address_type: IPv4 or IPv6.
+    """The addresses (IPv4 or IPv6) of the pods of a Service in the own namespace, ready or not.
 
     Raises:
         ApiServerError: the API server cannot be reached, or refuses.

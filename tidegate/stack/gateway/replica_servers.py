@@ -60,14 +60,7 @@ class ReplicaServers:
 async def following(
     admin: RuntimeApi, service: str, port: int, number: int, *, ipv6: bool
 ) -> AsyncIterator[None]:
-    """Set the addresses of a Service's pods while the block runs.
-
-    Args:
-        admin: HAProxy's runtime API.
-        service: the name of the Service, in the own namespace.
-        port: of each pod.
-        number: of servers in HAProxy.
-        ipv6: whether the addresses are of IPv6, else of IPv4.
+    """Set the addresses of the pods of a Service in the own namespace, in so many servers, inside the block.
 
     Raises:
         CannotStartError: there are no credentials for the API server.
@@ -82,12 +75,7 @@ async def following(
 
 
 async def follow(servers: ReplicaServers, read: Read) -> NoReturn:
-    """Set what is read each second; what was read last stays while it cannot be read.
-
-    Args:
-        servers: where the addresses are set.
-        read: reads the addresses from the API server.
-    """
+    """Set what is read each second; what was read last stays while it cannot be read."""
     problem = ""
     while True:
         try:

@@ -48,12 +48,9 @@ def with_program_name(settings: Settings) -> Settings:
 
 
 def environment(settings: Settings, base: Mapping[str, str], empty_file: Path) -> dict[str, str]:
-    """The environment of the stack's programs.
+    """The environment of the stack's programs: this process's without settings, and all settings.
 
-    Args:
-        settings: with absolute paths.
-        base: the environment of this process; settings in it are left out.
-        empty_file: where to write the empty settings file.
+    Their paths are absolute. The empty settings file is written, too.
     """
     empty_file.write_text(EMPTY_FILE, encoding="utf-8")
     inherited = {

@@ -19,12 +19,7 @@ from tidegate.stack.processes.environment import (
 
 
 def running_settings(layout: Layout, pid: int) -> Settings | None:
-    """The settings in force in a running stack; None if they cannot be read.
-
-    Args:
-        layout: of its data folder.
-        pid: of its supervisor.
-    """
+    """The settings in force in the stack of a data folder and a supervisor; None if they cannot be read."""
     name = variable("service.node_name")
     # A replica has a name, a port and a model of its own, so any other program goes first.
     found = sorted(_environments(layout, pid), key=lambda variables: bool(variables.get(name)))

@@ -52,14 +52,9 @@ class ReleaseRefusedError(ValueError):
 async def admit(
     path: Path, copies: Path, current: Path, env: Mapping[str, str], cwd: Path
 ) -> Release:
-    """Check an artefact and copy it, in a separate process: loading a model needs its libraries.
+    """Check an artefact folder or a model file and copy it, if it can take the place of the current artefact.
 
-    Args:
-        path: an artefact folder, or a model file.
-        copies: the folder of copies.
-        current: the artefact that is served now.
-        env: the environment of the replicas.
-        cwd: their working directory.
+    It runs in a process like a replica's: loading a model needs its libraries.
 
     Raises:
         ReleaseRefusedError: it does not load, or has another request schema than the current one.

@@ -16,12 +16,7 @@ from tidegate.stack.replicas.addresses import (
 
 
 def replica_argv(settings: Settings, index: int) -> tuple[str, ...]:
-    """The words of the command.
-
-    Args:
-        settings: with absolute paths.
-        index: of the replica, from 1.
-    """
+    """The words of the command of a replica with this index; the paths of the settings are absolute."""
     port = replica_port(settings, index)
     if command := settings.replicas.command:
         values = {
@@ -47,14 +42,7 @@ def replica_argv(settings: Settings, index: int) -> tuple[str, ...]:
 def replica_variables(
     settings: Settings, index: int, model: Path, slots_file: Path
 ) -> dict[str, str]:
-    """The environment variables of a replica, beside those of all settings.
-
-    Args:
-        settings: with absolute paths.
-        index: of the replica, from 1.
-        model: the artefact that the model service serves.
-        slots_file: the file of the slots in force.
-    """
+    """The environment variables of a replica, beside those of all settings, whose paths are absolute."""
     variables = {
         "TIDEGATE_SERVICE__NODE_NAME": replica_name(settings, index),
         # Many servers read their port from it.

@@ -41,13 +41,6 @@ def plan(
     Drained first are those that are not ready, then those that are out of date, then those with the fewest
     requests, then the newest. During a rollout up to `surge` up-to-date replicas that still start are
     protected: the rollout waits for them.
-
-    Args:
-        replicas: by index.
-        desired: the desired number.
-        max_index: the highest index.
-        load: requests in flight by index, as far as known.
-        surge: replicas above the desired number.
     """
     active = [index for index, one in replicas.items() if one.state not in {"draining", "gone"}]
     protected = sorted(

@@ -54,11 +54,9 @@ def fetch_status(path: Path) -> StackStatus:
 
 
 def request_deploy(path: Path, artefact: Path | None) -> Release:
-    """Request the rollout of an artefact, or of code; returns its release as soon as it is admitted.
+    """Request the rollout of an artefact at an absolute path, or else of the code that is on disk now.
 
-    Args:
-        path: the control socket.
-        artefact: an absolute path; None for the code of an application that is on disk now.
+    It returns the release as soon as it is admitted.
 
     Raises:
         ReleaseRefusedError: it is not admitted; nothing is changed.
