@@ -73,7 +73,7 @@ bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines
 bench-stack: setup artefacts/flights/manifest.json  ## CPU of a request in the whole stack, by part, beside a plain handler and the usual packages (8 minutes); ARGS="--rows 1 --rounds 3" is shorter.
 	@$(BIN)/python -m bench.stack $(ARGS)
 
-bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder; SEEDS=1 and ARGS="--minutes 5", then "--continue", are shorter.
+bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder; SEEDS=1 is shorter.
 	@$(BIN)/python -m bench.autoscaler $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 bench-drawn: setup  ## SLOQ and the better HPA on traffic and services drawn from wide ranges; ARGS="--draws 40" is shorter.

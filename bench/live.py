@@ -30,16 +30,15 @@ from bench.results import Result, result, save
 from bench.running.measured import LiveRun, measure
 from bench.running.predicted import (
     INTERVAL_SECONDS,
-    Outcome,
     Prediction,
     as_run,
-    live_outcome,
+    live_score,
     mean_times,
     predict,
 )
 from tidegate.autoscaler.types import Bounds
 from tidegate.lab.simulator.plots import COLOURS
-from tidegate.lab.simulator.score import binned
+from tidegate.lab.simulator.score import Score, binned
 from tidegate.lab.simulator.system import System
 
 # As in loadgen/scenarios, with fewer, longer requests, so that the machine does not affect the result.
@@ -67,7 +66,7 @@ ALL: Final = "all"
 HOLDS, FAILS, UNJUDGED = "holds", "**does not hold**", "not judged"
 
 Pair = tuple[LiveRun, Prediction]
-Scored = tuple[LiveRun, Outcome, Prediction]
+Scored = tuple[LiveRun, Score, Prediction]
 Sums = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -92,7 +91,7 @@ def main() -> int:
     runs = asyncio.run(everything(names, policies, arguments.port, arguments.load_seeds))
     pairs = [(one, predict(one, rates(one.scenario), SYSTEM, arguments.seeds)) for one in runs]
     scored = [
-        (live, live_outcome(live, length(live.scenario), found.system), found)
+        (live, live_score(live, length(live.scenario), found.system), found)
         for live, found in pairs
     ]
     verdicts = check(sums(scored))
@@ -225,7 +224,7 @@ def spread(found: Sequence[Prediction], measure: str) -> tuple[float, float]:
     """The 5th and the 95th percentile of the sum of one simulated run of each prediction."""
     drawn = np.random.default_rng(0)
     totals = sum(
-        drawn.choice([getattr(one, measure) for one in prediction.outcomes], SUMS)
+        drawn.choice([getattr(one, measure) for one in prediction.scores], SUMS)
         for prediction in found
     )
     low, high = np.quantile(totals, (0.05, 0.95))

@@ -6,11 +6,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Final
 
-from bench.autoscaler.cells import FLOOR, HPAS, SLOQ
 from bench.autoscaler.statistics import Estimate, ratio_of_sums
 from bench.results import Result, result
 from tidegate.lab.simulator.score import BIN_SECONDS, Score
+
+SLOQ: Final = "sloq"
+# The second reads the mean of a minute: cheaper on steady traffic.
+HPAS: Final = ("hpa:inflight=0.7", "hpa:inflight=0.7,minute_mean=1")
+BASELINES: Final = (*HPAS, "kpa", "ray-serve", "keda", "step")
+FLOOR: Final = "static"
+"""As many replicas as allowed at all times: what no scaler can avoid."""
+POLICIES: Final = (SLOQ, FLOOR, *BASELINES)
 
 Scores = Mapping[tuple[str, str], Sequence[Score]]
 """By policy and trace, of the same seeds in the same order."""

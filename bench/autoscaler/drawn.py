@@ -7,37 +7,40 @@
 Settings are chosen on the draws of even numbers and reported on those of odd numbers. The oracles are SLOQ
 without a reserve, with a rate of the future in place of the measured one: of the time until a replica started
 now is ready, one is told the mean, and the other the highest rate of 5 s. That one keeps no replica for later
-than that either. Scores are kept in the run folder; those of changed code are simulated again.
+than that either.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
 from bench.autoscaler import draws
-from bench.autoscaler.cells import BASELINES, FLOOR, SLOQ, digest_of
-from bench.autoscaler.comparison import Scores, avoidable, better_hpa, estimated, values
-from bench.autoscaler.results import Results, run_cells
+from bench.autoscaler.comparison import (
+    BASELINES,
+    FLOOR,
+    SLOQ,
+    Scores,
+    avoidable,
+    better_hpa,
+    estimated,
+    values,
+)
 from bench.autoscaler.statistics import ratio_of_sums
 from bench.results import Result, save
 from tidegate.autoscaler.types import Decision, Policy, Signals
+from tidegate.lab.simulator.processes import in_processes
 from tidegate.lab.simulator.run import simulate
 from tidegate.lab.simulator.score import Score, score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
 from tidegate.lab.simulator.traces import Floats
 from tidegate.lab.simulator.workload import generate_workload
 
-ROOT: Final = Path(__file__).parents[2]
 DRAWS: Final = 200
 PEAK_SECONDS: Final = 5.0
 MOST_OF_HPA: Final = 1.1
@@ -54,45 +57,6 @@ OFF: Final = MappingProxyType(
 )
 """The options that turn a mechanism off."""
 PARTS: Final = MappingProxyType({"all": (0, 1), "even": (0, 2), "odd": (1, 2)})
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """One policy on the draw of a number."""
-
-    policy: str
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """What its score is kept under."""
-        return self.policy
-
-    @property
-    def code(self) -> str:
-        """A digest of the code of the policy and of the draws."""
-        expression, _ = ORACLES.get(self.policy, (self.policy, None))
-        return digest_of(expression, inspect.getsource(draws).encode())
-
-    def simulate(self) -> Score:
-        """Its score, simulated in this process."""
-        one = draws.draw(self.seed)
-        workload = generate_workload(one.trace, one.system, self.seed)
-        expression, known = ORACLES.get(self.policy, (self.policy, None))
-        built = simulated_policy(expression, one.system)
-        policy = built.policy
-        if known is not None:
-            horizon = one.system.startup_seconds + built.tick_seconds
-            policy = foreseeing(policy, known, workload.arrivals, horizon)
-        run = simulate(
-            policy,
-            one.trace,
-            one.system,
-            seed=self.seed,
-            tick_seconds=built.tick_seconds,
-            workload=workload,
-        )
-        return score(run, one.system.slo_seconds, slo_quantile=one.system.slo_quantile)
 
 
 Foresight = Callable[[Floats, float, float], float]
@@ -131,7 +95,29 @@ def foreseeing(policy: Policy, known: Foresight, arrivals: Floats, seconds: floa
     return decide
 
 
-def main() -> int:
+def score_of(job: tuple[str, int]) -> Score:
+    """The score of a policy on the draw of a number."""
+    policy_name, number = job
+    one = draws.draw(number)
+    workload = generate_workload(one.trace, one.system, number)
+    expression, known = ORACLES.get(policy_name, (policy_name, None))
+    built = simulated_policy(expression, one.system)
+    policy = built.policy
+    if known is not None:
+        horizon = one.system.startup_seconds + built.tick_seconds
+        policy = foreseeing(policy, known, workload.arrivals, horizon)
+    run = simulate(
+        policy,
+        one.trace,
+        one.system,
+        seed=number,
+        tick_seconds=built.tick_seconds,
+        workload=workload,
+    )
+    return score(run, one.system.slo_seconds, slo_quantile=one.system.slo_quantile)
+
+
+def main() -> None:
     """Simulate and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -140,30 +126,22 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, default="odd", help="default: odd")
     parser.add_argument("--policy", action="append", help="another one; repeatable", default=[])
     parser.add_argument("--ablation", action="store_true")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--run", type=Path, default=ROOT / "runs" / "bench-drawn")
+    parser.add_argument("--jobs", type=int, help="processes; default: one per core")
     arguments = parser.parse_args()
-    if arguments.draws < 2 or arguments.jobs < 1:
-        parser.error("--draws must be at least 2, and --jobs at least 1")
+    if arguments.draws < 2:
+        parser.error("--draws must be at least 2")
     first, step = PARTS[arguments.part]
     numbers = range(first, arguments.draws, step)
     off = {f"{SLOQ}:{options}": name for name, options in OFF.items()} if arguments.ablation else {}
     policies = (*COMPARED, *arguments.policy, *off)
-    results = Results.read(arguments.run)
-    cells = [Drawn(policy, number) for number in numbers for policy in policies]
-    run_cells(results, cells, jobs=arguments.jobs, until=float("inf"))
-    table: Scores = {
-        (policy, str(number)): [found]
-        for policy in policies
-        for number in numbers
-        if (found := results.get(Drawn(policy, number))) is not None
-    }
+    jobs = [(policy, number) for number in numbers for policy in policies]
+    scores = in_processes(score_of, jobs, arguments.jobs)
+    table = {(policy, str(number)): [next(scores)] for policy, number in jobs}
     print(f"{len(numbers)} draws ({arguments.part})\n")
     shown = [str(number) for number in numbers]
     print("\n".join(summary(table, shown, off)))
     whole = arguments.draws == DRAWS and not arguments.policy
     save(f"drawn_{arguments.part}", list(results_of(table, shown, off)), whole=whole)
-    return 0
 
 
 def summary(table: Scores, numbers: Sequence[str], off: Mapping[str, str]) -> Iterator[str]:
@@ -246,4 +224,4 @@ def _dominated(table: Scores, policy: str, number: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

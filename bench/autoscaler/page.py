@@ -8,8 +8,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
-from bench.autoscaler.cells import BASELINES, FLOOR, HPAS, SLOQ
-from bench.autoscaler.comparison import Scores, against_hpa, avoidable, better_hpa, values
+from bench.autoscaler.comparison import (
+    BASELINES,
+    FLOOR,
+    HPAS,
+    SLOQ,
+    Scores,
+    against_hpa,
+    avoidable,
+    better_hpa,
+    values,
+)
 from tidegate.lab.simulator.families import FAMILIES
 from tidegate.lab.simulator.system import System
 

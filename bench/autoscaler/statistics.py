@@ -47,12 +47,8 @@ def ratio_of_sums(parts: Sequence[float], wholes: Sequence[float]) -> Estimate:
         return Estimate(value, -math.inf, math.inf)
     ratio = fmean(parts) / total
     residuals = [(part - ratio * whole) / total for part, whole in zip(parts, wholes, strict=True)]
-    return _around(ratio, residuals)
-
-
-def _around(value: float, values: Sequence[float]) -> Estimate:
-    count = len(values)
+    count = len(residuals)
     if count < 2:
-        return Estimate(value, -math.inf, math.inf)
-    half = float(student.ppf((1 + LEVEL) / 2, count - 1)) * stdev(values) / math.sqrt(count)
-    return Estimate(value, value - half, value + half)
+        return Estimate(ratio, -math.inf, math.inf)
+    half = float(student.ppf((1 + LEVEL) / 2, count - 1)) * stdev(residuals) / math.sqrt(count)
+    return Estimate(ratio, ratio - half, ratio + half)

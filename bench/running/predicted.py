@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 
 from bench.running.measured import LiveRun
+from tidegate.lab.simulator.comparison import mean_score
 from tidegate.lab.simulator.run import Run, simulate
-from tidegate.lab.simulator.score import BIN_SECONDS, binned, reversals
+from tidegate.lab.simulator.score import Score, reversals, score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
 from tidegate.lab.simulator.system import RequestKind, System
 from tidegate.lab.simulator.traces import Trace
@@ -27,38 +28,23 @@ SCRAPES: Final = (1.0, 2.0, 2.5, 4.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The score of a run, live or simulated."""
-
-    violation_seconds: float
-    replica_seconds: float
-    reversals: float
-    over_slo_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
 class Prediction:
     """The prediction of one live run.
 
     Attributes:
         system: the simulated system.
-        outcomes: one per seed.
+        scores: one per seed.
         runs: the simulated runs, with times since the start of the load.
     """
 
     system: System
-    outcomes: list[Outcome]
+    scores: list[Score]
     runs: list[Run]
 
     @property
-    def mean(self) -> Outcome:
+    def mean(self) -> Score:
         """The mean over the seeds."""
-        return Outcome(
-            *(
-                fmean(getattr(one, name) for one in self.outcomes)
-                for name in ("violation_seconds", "replica_seconds", "reversals", "over_slo_ratio")
-            )
-        )
+        return mean_score(self.scores)
 
 
 def predict(live: LiveRun, rates: Sequence[float], base: System, seeds: int) -> Prediction:
@@ -94,7 +80,7 @@ def predict(live: LiveRun, rates: Sequence[float], base: System, seeds: int) -> 
             workload=workload,
         )
         runs.append(_since(run, lead, system))
-    return Prediction(system, [outcome(run, system) for run in runs], runs)
+    return Prediction(system, [score_of(run, system) for run in runs], runs)
 
 
 def measured_system(live: LiveRun, base: System) -> System:
@@ -119,22 +105,15 @@ def _mean_age(scrape: float) -> float:
     return fmean(now - (math.ceil(now / scrape) - 1) * scrape for now in range(5, 305, 5))
 
 
-def outcome(run: Run, system: System) -> Outcome:
+def score_of(run: Run, system: System) -> Score:
     """The score of a run with times since the start of the load."""
-    _, p95 = binned(run, system.slo_quantile)
-    return Outcome(
-        violation_seconds=BIN_SECONDS * int((p95 > system.slo_seconds).sum()),
-        replica_seconds=run.replica_seconds,
-        reversals=reversals([(t.at, t.decision.desired - t.signals.desired) for t in run.ticks]),
-        over_slo_ratio=float((run.responses > system.slo_seconds).mean()),
-    )
+    return score(run, system.slo_seconds, slo_quantile=system.slo_quantile)
 
 
-def live_outcome(live: LiveRun, seconds: float, system: System) -> Outcome:
+def live_score(live: LiveRun, seconds: float, system: System) -> Score:
     """The score of a live run."""
-    run = as_run(live, seconds)
     changes = [(at, change) for at, change, _ in live.decisions if 0 <= at < seconds]
-    return replace(outcome(run, system), reversals=reversals(changes))
+    return replace(score_of(as_run(live, seconds), system), reversals=reversals(changes))
 
 
 def as_run(live: LiveRun, seconds: float) -> Run:

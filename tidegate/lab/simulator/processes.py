@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gc
-import math
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import islice, takewhile
+from itertools import islice
 from typing import TypeVar
 
 from rich.progress import track
@@ -25,7 +23,6 @@ def in_processes(
     jobs: Sequence[Job],
     workers: int | None,
     *,
-    until: float = math.inf,
     title: str = "simulating",
 ) -> Iterator[Result]:
     """The results in the order of the jobs; a terminal shows the progress.
@@ -34,12 +31,11 @@ def in_processes(
         simulate: makes the result of a job.
         jobs: the jobs.
         workers: the number of processes; None: one per core. With one, or one job, it is this process.
-        until: the time (`time.monotonic`) after which no more jobs are begun.
         title: beside the bar of the progress.
     """
     console = Console(stderr=True)
     yield from track(
-        _results(simulate, jobs, workers or os.cpu_count() or 1, until),
+        _results(simulate, jobs, workers or os.cpu_count() or 1),
         title,
         total=len(jobs),
         console=console,
@@ -49,17 +45,17 @@ def in_processes(
 
 
 def _results(
-    simulate: Callable[[Job], Result], jobs: Sequence[Job], workers: int, until: float
+    simulate: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[Result]:
-    begun = takewhile(lambda _: time.monotonic() < until, jobs)
     if workers == 1 or len(jobs) <= 1:
-        yield from map(simulate, begun)
+        yield from map(simulate, jobs)
         return
     # The children never collect what they inherit: objects of gRPC, as of an external scaler in this process,
     # would then wait for threads that a fork does not copy, for ever.
     with ProcessPoolExecutor(min(workers, len(jobs)), initializer=gc.freeze) as pool:
-        # Few are under way at once, so that a stop, by time or by a key, does not wait for all of them.
-        pending = deque(pool.submit(simulate, job) for job in islice(begun, 4 * workers))
+        # Few are under way at once, so that a stop by a key does not wait for all of them.
+        left = iter(jobs)
+        pending = deque(pool.submit(simulate, job) for job in islice(left, 4 * workers))
         while pending:
             yield pending.popleft().result()
-            pending.extend(pool.submit(simulate, job) for job in islice(begun, 1))
+            pending.extend(pool.submit(simulate, job) for job in islice(left, 1))
