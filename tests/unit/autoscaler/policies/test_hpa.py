@@ -91,6 +91,8 @@ CASES = [
     Case("load 39.3: 40, +4 at 990: n₀ = 1, so 5 is all", 55.0, 5, 5, "limited", state=changed((990.0, 4))),
     Case("load 39.3: 40, +4 at 985 is 15 s ago: n₀ = 5: max(10, 9)", 55.0, 5, 10, "up",
          state=changed((985.0, 4)), bounds=Bounds(1, 99)),
+    Case("load 39.3: 40, +4 at 990 was decided and not applied: n₀ = 5", 55.0, 5, 10, "up",
+         state=changed((990.0, 4)) | {"asked": 9}, bounds=Bounds(1, 99)),
     Case("load 14.3: 15, -2 at 990: n₀ = 4: max(8, 8)", 20.0, 2, 8, "up", state=changed((990.0, -2))),
     Case("load 39.3: 40, +1 at 990, +2 at 995: n₀ = 1: max(2, 5)", 55.0, 4, 5, "up",
          state=changed((990.0, 1), (995.0, 2))),

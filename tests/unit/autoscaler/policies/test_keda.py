@@ -80,7 +80,7 @@ def test_keda_gives_the_hand_derived_number(case: Case) -> None:
     assert (decision.desired, decision.reason) == (case.desired, case.reason)
 
 
-def test_a_recovered_metric_resets_the_failures() -> None:
+def test_a_recovered_metric_is_a_poll_and_resets_the_failures() -> None:
     seen = Signals(None, None, 6.0, 4, 3, 3, 3, None, 1.0)
-    decision = keda(KedaParameters(1, 30, fallback=6))({"failures": 9}, seen, NOW)
-    assert decision.state["failures"] == 0
+    after = keda(KedaParameters(1, 30, fallback=6))({"failures": 9}, seen, NOW).state
+    assert (after["failures"], after["polled_at"]) == (0, NOW)

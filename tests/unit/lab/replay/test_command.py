@@ -146,10 +146,14 @@ def test_another_policy_decides_on_the_recorded_traffic(
     assert max(abs(b - a) for a, b in pairwise(steps)) == 1
 
 
-def test_a_restart_resets_the_policy_and_the_gap_counts_for_neither(recorded: Recorded) -> None:
+@pytest.mark.parametrize("begin", [10, 0], ids=["of the autoscaler", "of the machine"])
+def test_a_restart_resets_the_policy_and_the_gap_counts_for_neither(
+    begin: int, recorded: Recorded
+) -> None:
     events = recorded(ticks=20)
-    again = deepcopy(events[:10])
-    again[0]["tidegate"]["decision"]["state"] = {}
+    again = deepcopy(events[begin : begin + 10])
+    if begin:  # the clock goes on
+        again[0]["tidegate"]["decision"]["state"] = {}
     rows = what_if(read([*events[:10], *again]), always("hpa"), 5.0)
     assert [row.seconds for row in rows] == [*[5.0] * 9, 0.0] * 2
     assert rows[10].previous == rows[10].actual.signals.desired

@@ -23,18 +23,22 @@ def match(policy: str, harm: float, cost: float, trace: str = "spike") -> Policy
     return PolicyResult(policy, trace, Score(harm, cost, 0.0, 0.0))
 
 
-@pytest.mark.parametrize("harms", [(0.0, 0.0), (50.0, 20.0), (9_000.0, 1.0)])
-def test_the_legend_of_a_pareto_plot_hides_no_point(harms: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    ("harms", "floor"),
+    [((0.0, 0.0), 0.0), ((50.0, 20.0), 9.0), ((9_000.0, 1.0), 1.0), ((9_000.0, 500.0), 1.0)],
+)
+def test_a_pareto_plot_hides_no_point(harms: tuple[float, float], floor: float) -> None:
     figure = Figure(figsize=(12, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     # The worst in both lies in the upper right, where HPA is on `spike`.
-    pareto(axes, [match("hpa:inflight=0.7", harms[0], 9000.0), match("sloq", harms[1], 3000.0)])
+    results = [match("hpa:inflight=0.7", harms[0], 9000.0), match("sloq", harms[1], 3000.0)]
+    pareto(axes, results, floor=floor)
     figure.draw_without_rendering()
     legend = axes.get_legend()
     assert legend
     assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
-    assert axes.get_ylim()[0] <= min(harms)
+    assert axes.get_ylim()[0] <= floor
     assert axes.get_ylim()[1] > max(harms)
 
 
