@@ -11,6 +11,7 @@ tick a second and one in five. `--phases` prints what a replica's CPU goes to, a
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--phases", action="store_true", help="a replica's CPU by phase, alone")
     options = parser.parse_args()
+    _compile()
     if options.phases:
         _print_phases()
         return
@@ -104,17 +106,24 @@ def main() -> None:
     )
 
 
-def _print_phases() -> None:
-    """Print the CPU that each phase of a replica's start takes: medians of starts without a server."""
+def _compile() -> None:
+    """Start once, so that there is bytecode of all that a start imports: pip writes it, uv does not."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    _phases()
+
+
+def _phases() -> list[float]:
+    """The CPU of each phase of a replica's start, without a server."""
     program = "\n".join(f"{code}\nprint(time.process_time())" for code in PHASES.values())
-    found = []
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name:
         variables = tidegate(Task(FIRST_PORT, Path(name), slots=2))
-        for _ in range(PHASE_ROUNDS):
-            command = [sys.executable, "-P", "-c", program]
-            _, shown = command_cpu_seconds(command, **variables)
-            times = [0.0, *map(float, shown.split())]
-            found.append([after - before for before, after in pairwise(times)])
+        _, shown = command_cpu_seconds([sys.executable, "-P", "-c", program], **variables)
+    return [after - before for before, after in pairwise([0.0, *map(float, shown.split())])]
+
+
+def _print_phases() -> None:
+    """Print the CPU that each phase of a replica's start takes: medians of starts without a server."""
+    found = [_phases() for _ in range(PHASE_ROUNDS)]
     print("| phase | s CPU |\n| --- | ---: |")
     for phase, seconds in zip(PHASES, zip(*found, strict=True), strict=True):
         print(f"| {phase} | {statistics.median(seconds):.3f} |")
