@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
 import orjson
+import pytest
 from playwright.sync_api import Page, Route
 
 from support.components import unavailable
@@ -17,8 +19,33 @@ OPTIONS = (
     *("--target", "es2023", "--lib", "es2023,dom,dom.iterable"),
     *("--module", "esnext", "--moduleResolution", "bundler"),
 )
-PAGE = """<div id="banner" hidden></div>
+ORIGIN = "http://127.0.0.1/"
+SILENT = """<div id="banner" hidden></div>
 <script type="module">import { follow } from "/static/live.js"; follow("/silent");</script>"""
+BARS = {"title": "bars", "bars": True, "series": [["all", "all"], ["bad", "bad"]]}
+LINES = {"times": [100, 200, 300], "values": {"all": [5, 10_000, 7], "bad": [0, 1, 0]}}
+CHART = f"""<body><figure data-chart='{orjson.dumps(BARS).decode()}'></figure>
+<script src="/static/vendor/uplot/uPlot.iife.min.js"></script>
+<link rel="stylesheet" href="/static/vendor/uplot/uPlot.min.css"><script type="module">
+import {{ Charts }} from "/static/chart.js";
+const [chart] = (globalThis.charts = new Charts(document)).charts;
+chart.show({{ lines: {orjson.dumps(LINES).decode()} }});
+</script>"""
+
+
+def serve(page: Page, html: str, stream: str = "") -> None:
+    """Answer with this page, the scripts, and a stream with this one update."""
+
+    def answer(route: Route) -> None:
+        path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
+        if path.startswith("static/"):
+            route.fulfill(path=FOLDER / path)
+        elif path == "stream":
+            route.fulfill(body=stream, content_type="text/event-stream")
+        elif path != "silent":
+            route.fulfill(body=html, content_type="text/html")
+
+    page.route("**/*", answer)
 
 
 def test_their_types_are_right() -> None:
@@ -33,17 +60,10 @@ def test_their_types_are_right() -> None:
 
 
 def test_a_page_says_that_the_console_is_silent_and_connects_again(page: Page) -> None:
-    def answer(route: Route) -> None:
-        path = route.request.url.removeprefix("http://127.0.0.1/")
-        if path.startswith("static/"):
-            route.fulfill(path=FOLDER / path)
-        elif not path:
-            route.fulfill(body=PAGE, content_type="text/html")
-
     page.clock.install()
-    page.route("**/*", answer)
+    serve(page, SILENT)
     with page.expect_request("**/silent"):
-        page.goto("http://127.0.0.1/")
+        page.goto(ORIGIN)
     assert not page.locator("#banner").is_visible()
     with page.expect_request("**/silent"):
         page.clock.fast_forward(50_000)
@@ -54,21 +74,45 @@ def test_the_first_update_leaves_what_a_person_has_written(page: Page) -> None:
     field = '<p><input value="30"></p>'
     block = f'<div data-block="now">\n{field}\n</div>'
     update = orjson.dumps({"page": block, "problems": {}}).decode()
-
-    def answer(route: Route) -> None:
-        path = route.request.url.removeprefix("http://127.0.0.1/")
-        if path.startswith("static/"):
-            route.fulfill(path=FOLDER / path)
-        elif path:
-            route.fulfill(body=f"data: {update}\n\n", content_type="text/event-stream")
-        else:
-            route.fulfill(body=block, content_type="text/html")
-
-    page.route("**/*", answer)
-    page.goto("http://127.0.0.1/")
+    serve(page, block, f"data: {update}\n\n")
+    page.goto(ORIGIN)
     page.fill("input", "77")
     page.evaluate(
-        "async () => (await import('/static/live.js')).follow('/u', () => { globalThis.shown = 1; })"
+        "async () => (await import('/static/live.js'))"
+        ".follow('/stream', () => { globalThis.shown = 1; })"
     )
     page.wait_for_function("globalThis.shown")
     assert page.input_value("input") == "77"
+
+
+def test_one_error_among_thousands_of_events_has_a_bar_and_its_number(page: Page) -> None:
+    serve(page, CHART)
+    page.goto(ORIGIN)
+    page.locator(".u-over").hover()
+    _, all_events, errors = page.locator(".u-value").all_inner_texts()
+    assert (all_events, errors) == ("10000", "1")
+    _, _, drawn = page.evaluate("charts.charts[0].plot.data")
+    assert drawn == [0, 200, 0]
+
+
+@pytest.mark.parametrize("ends", ["touchEnd", "touchCancel"])
+def test_a_finger_that_drags_over_the_bars_zooms(page: Page, ends: str) -> None:
+    serve(page, CHART)
+    page.goto(ORIGIN)
+    box = page.locator(".u-over").bounding_box()
+    assert box is not None
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind: str, *shares: float) -> None:
+        points = [{"x": box["x"] + box["width"] * share, "y": box["y"] + 20} for share in shares]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", 0.9)
+    for share in (0.7, 0.5, 0.4):
+        send("touchMove", share)
+    send(ends)
+    if ends == "touchEnd":
+        page.wait_for_url(re.compile(r"search\?since=1970-01-01T00.*&until=1970"))
+    else:
+        assert page.evaluate("charts.charts[0].plot.select.width") == 0
+        assert page.url == ORIGIN

@@ -11,6 +11,8 @@
 
 const SYNC = "page";
 const TABLE_ROWS = 24;
+/** Of the highest bar: one error among thousands of events is seen, too. */
+const LOWEST_BAR = 0.02;
 const COLORS = 4;
 /** @type {any} */
 const uPlot = /** @type {any} */ (globalThis).uPlot;
@@ -40,14 +42,6 @@ const moment = (seconds) => new Date(seconds * 1000).toLocaleString([], { hour12
  * @param {string} name
  */
 const shorter = (name) => name.replace(/[0-9a-f]{13,}/, (hash) => hash.slice(0, 12));
-
-/**
- * The newest value of a series of a plot, which its legend shows while nobody points at it.
- * @param {any} plot
- * @param {number} index
- * @returns {number | null}
- */
-const last = (plot, index) => (plot.cursor.idx == null ? (plot.data[index].findLast((/** @type {any} */ one) => one != null) ?? null) : null);
 
 /**
  * The samples without a neighbour, which no line shows.
@@ -117,9 +111,26 @@ class Chart {
     this.data = [times, ...this.series.map(([key]) => values[key] ?? times.map(() => null))];
     if (this.spec.optional) this.figure.hidden = this.series.every(([key]) => !values[key]?.some((one) => one !== null));
     if (this.limit) this.data.push(times.map(() => this.limit ?? null));
-    if (this.plot && before === [this.limit, this.series].join()) this.plot.setData(this.data);
+    if (this.plot && before === [this.limit, this.series].join()) this.plot.setData(this.drawn());
     else this.draw();
     if (/** @type {HTMLDetailsElement} */ (this.part("details")).open) this.table();
+  }
+
+  /** The data as they are drawn. */
+  drawn() {
+    const [times, ...columns] = this.data ?? [];
+    if (!this.spec.bars) return this.data;
+    const least = LOWEST_BAR * Math.max(...columns.flat().map(Number));
+    return [times, ...columns.map((column) => column.map((value) => value && Math.max(value, least)))];
+  }
+
+  /**
+   * What the legend says of a series: where a person points, or the newest value.
+   * @param {number} index of the series
+   */
+  told(index) {
+    const column = this.data?.[index] ?? [], at = this.plot?.cursor.idx;
+    return at == null ? column.findLast((one) => one != null) : column[at];
   }
 
   /** Draw it anew, as after a change of the colours. */
@@ -136,7 +147,7 @@ class Chart {
       points: { show: !bars, size: 4, filter: alone },
       paths: bars ? uPlot.paths.bars({ size: [0.85] }) : this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
-      value: (/** @type {any} */ plot, /** @type {number} */ value, /** @type {number} */ at) => text(value ?? last(plot, at), unit),
+      value: (/** @type {any} */ _, /** @type {any} */ __, /** @type {number} */ at) => text(this.told(at), unit),
     }));
     if (this.limit) series.push(/** @type {any} */ ({ label: "objective", stroke: color("--bad"), width: 1, dash: [4, 4], points: { show: false }, value: () => text(this.limit, unit) }));
     this.plot = new uPlot(
@@ -149,9 +160,10 @@ class Chart {
         series: [{ label: "time", value: (/** @type {any} */ _, /** @type {number} */ at) => this.time(at ?? this.data?.[0].at(-1) ?? 0) }, ...series],
         hooks: { draw: [(/** @type {any} */ plot) => this.lines(plot)], setSelect: [(/** @type {any} */ plot) => this.zoom(plot)] },
       },
-      this.data,
+      this.drawn(),
       this.part(".plot"),
     );
+    if (bars) this.touch();
     this.plot.over.addEventListener(bars ? "click" : "dblclick", () => this.plot.select.width || location.assign(this.requests(this.plot.cursor.idx ?? 0)));
   }
 
@@ -190,6 +202,23 @@ class Chart {
   zoom(plot) {
     const { left, width } = plot.select;
     if (width > 2) location.assign(this.search(plot.posToVal(left, "x"), plot.posToVal(left + width, "x")));
+  }
+
+  /** Let a finger drag over bars, as a mouse does: uPlot knows the mouse only. */
+  touch() {
+    const { over } = this.plot;
+    let from = 0;
+    /** @param {PointerEvent} event */
+    const at = (event) => Math.min(Math.max(event.clientX - over.getBoundingClientRect().left, 0), over.clientWidth);
+    over.style.touchAction = "pan-y";
+    over.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => (from = at(event)));
+    over.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+      if (event.pointerType === "mouse") return;
+      const to = at(event);
+      this.plot.setSelect({ left: Math.min(from, to), width: Math.abs(to - from), top: 0, height: over.clientHeight }, false);
+    });
+    over.addEventListener("pointerup", (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" || this.zoom(this.plot));
+    over.addEventListener("pointercancel", () => this.plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false));
   }
 
   /** The labels of the time axis: with the date where the range is longer than a day. */
