@@ -12,11 +12,11 @@ import orjson
 
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
+from tidegate.store.fields import time_of as microseconds_of
 from tidegate.store.query import time_ranges
 from tidegate.store.query.literals import condition
 from tidegate.store.requests import has_terms
 from tidegate.store.search.event_lines import text_of, value_of
-from tidegate.store.search.event_lines import time_of as microseconds_of
 
 _LONG: Final = ("error.stack_trace", "message")  # with their line ends
 # What events of one kind have in common.

@@ -107,6 +107,12 @@ def catalogue() -> dict[str, Leaf]:
     return {leaf.path: leaf for leaf in _leaves(mapping())}
 
 
+def time_of(event: Event) -> int | None:
+    """Return `@timestamp` in microseconds since 1970, as the store reads it; None if it is no time."""
+    at = catalogue()[TIMESTAMP].convert(event.get(TIMESTAMP))
+    return None if at is None else int(at)
+
+
 @cache
 def digest() -> str:
     """Return a fingerprint of the catalogue: an index with another one must be rebuilt.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,14 @@ def test_a_reader_sees_what_a_writer_appends(scene: Scene) -> None:
         assert readable.found("") == ["first"]
         scene.store.append([scene.event("second", seconds=1)])
         assert readable.found("") == ["first", "second"]
+
+
+def test_a_closed_store_is_unavailable(scene: Scene, tmp_path: Path) -> None:
+    stack = scene.settings.stack.model_copy(update={"data_dir": tmp_path})
+    store = open_store(scene.settings.model_copy(update={"stack": stack}))
+    store.close()
+    with pytest.raises(StoreUnavailableError, match="is closed"):
+        store.append([scene.event()])
 
 
 def test_a_reader_appends_nothing(scene: Scene) -> None:

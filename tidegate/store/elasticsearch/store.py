@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any, Final
@@ -36,7 +36,13 @@ from tidegate.store.elasticsearch import normalized_query
 from tidegate.store.elasticsearch.authorities import authority_options
 from tidegate.store.elasticsearch.responses import explain, reason
 from tidegate.store.elasticsearch.templates import STREAMS, install
-from tidegate.store.fields import DEFAULT_FIELD, TIMESTAMP, RefusedError, document_address
+from tidegate.store.fields import (
+    DEFAULT_FIELD,
+    TIMESTAMP,
+    RefusedError,
+    document_address,
+    time_of,
+)
 from tidegate.store.own_fields import (
     LeftOut,
     ignore,
@@ -100,7 +106,7 @@ class ElasticsearchStore:
         self._read_only = read_only
         self._left_out = left_out
         self._client = _client(settings)
-        self._requests = ThreadPoolExecutor(PARTS, "bulk")
+        self._closed = False
         self._installed = False
         if not read_only:
             try:
@@ -113,8 +119,9 @@ class ElasticsearchStore:
         """Create each event in its data stream; an event that exists is left unchanged."""
         if not events:
             return []
-        if self._read_only:
-            raise StoreUnavailableError(f"{self._settings.url} is open for reading only")
+        if self._read_only or self._closed:
+            how = "closed" if self._closed else "open for reading only"
+            raise StoreUnavailableError(f"{self._settings.url} is {how}")
         self._install()
         rejected: list[Rejected] = []
         lines: list[tuple[int, Operation]] = []
@@ -125,10 +132,9 @@ class ElasticsearchStore:
                 rejected.append(Rejected(number, str(error)))
         size = max(LEAST_OPERATIONS, math.ceil(len(lines) / PARTS))
         parts = [lines[start : start + size] for start in range(0, len(lines), size)]
-        requests = [self._requests.submit(self._bulk, part) for part in parts]
         # None writes any more when this returns, also by an exception.
-        wait(requests)
-        rejected += chain.from_iterable(request.result() for request in requests)
+        with ThreadPoolExecutor(PARTS, "bulk") as threads:
+            rejected += chain.from_iterable(threads.map(self._bulk, parts))
         return sorted(rejected, key=lambda one: one.index)
 
     def search(self, request: SearchRequest) -> SearchResult:
@@ -158,16 +164,20 @@ class ElasticsearchStore:
         if response["timed_out"]:
             raise QueryError(TOO_LONG)
         found = response["hits"]
+        hits = [without_own_fields(hit["_source"]) for hit in found["hits"]]
+        if request.sort == TIMESTAMP:
+            # Its own times have milliseconds only.
+            hits.sort(key=lambda one: time_of(one) or 0, reverse=request.order == "desc")
         return SearchResult(
             total=found["total"]["value"],
-            hits=[without_own_fields(hit["_source"]) for hit in found["hits"]],
+            hits=hits,
             # Without any stream the response has no aggregations.
             aggregations=DIALECT.results(request.aggregations, response.get("aggregations", {})),
         )
 
     def close(self) -> None:
         """Close the connections."""
-        self._requests.shutdown()
+        self._closed = True
         self._client.close()
 
     def _install(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.events.event import Event
 from tidegate.printable_text import printable
-from tidegate.store.fields import TIMESTAMP, catalogue
+from tidegate.store.fields import TIMESTAMP, time_of
 from tidegate.store.own_fields import decoded, own_fields
 from tidegate.store.query import time_ranges
 
@@ -87,12 +87,6 @@ def text_of(event: Mapping[str, Any], path: str) -> str:
     """Return the value of a dotted field as printable text; empty if it is missing."""
     value = value_of(event, path)
     return "" if value is None else printable(str(value))
-
-
-def time_of(event: Event) -> int | None:
-    """Return `@timestamp` in microseconds since 1970, as the store reads it; None if it is no time."""
-    at = catalogue()[TIMESTAMP].convert(event.get(TIMESTAMP))
-    return None if at is None else int(at)
 
 
 def _time(event: Event, now: datetime, zone: tzinfo | None) -> str:

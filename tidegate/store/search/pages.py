@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 
 from tidegate.events.event import Event
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.store.fields import TIMESTAMP
+from tidegate.store.fields import TIMESTAMP, time_of
 from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
-from tidegate.store.search.event_lines import time_of, value_of
+from tidegate.store.search.event_lines import value_of
 
 _CURSOR: Final = re.compile(r"(-?\d{1,15})~(.+)", re.DOTALL)
 

@@ -10,9 +10,10 @@ from typing import Final, Self
 
 from tidegate.events.event import Event
 from tidegate.store.base import EventStore, SearchRequest
+from tidegate.store.fields import time_of
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import waterfall
-from tidegate.store.search.event_lines import text_of, time_of, tone, value_of
+from tidegate.store.search.event_lines import text_of, tone, value_of
 from tidegate.store.search.waterfall import Span, span_of
 
 # The roots of traces: a request that a service received, or a span that no other has caused.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tidegate.events.event import Event
+from tidegate.store.fields import time_of
 from tidegate.store.query import time_ranges
-from tidegate.store.search.event_lines import text_of, time_of, value_of
+from tidegate.store.search.event_lines import text_of, value_of
 
 if TYPE_CHECKING:
     from rich.text import Text
