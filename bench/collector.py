@@ -34,10 +34,11 @@ from elasticsearch import Elasticsearch, helpers
 
 from bench.engines.engine import free_ports
 from bench.results import Result, result, save
-from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention, sink_backoff
+from tidegate.collector.checkpoint import Checkpoint, Progress
+from tidegate.collector.delivery import Delivery, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.retention import Retention
 from tidegate.collector.run import GARBAGE_OBJECTS
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events.event import Event, Origin, make_event, timestamp
@@ -118,19 +119,14 @@ def collector(folder: Path, open_sink: Callable[[LeftOut], EventStore], batch: i
     collector_folder.mkdir()
     origin = Origin("flights", "0.1.0", "bench", "collector", "bench")
     return Delivery(
-        folder=folder / "logs",
-        tail=Tail(
-            folder / "logs",
-            {},
-            Limits(batch, 64 * 2**20, 2**20),
-            clock=time.time,
-        ),
+        tail=Tail(folder / "logs", Progress(), Limits(batch, 64 * 2**20, 2**20), time.time),
         open_sink=open_sink,
         checkpoint=Checkpoint(collector_folder / "checkpoint.json"),
         quarantine=Quarantine(collector_folder, clock_ns=time.time_ns),
         event_log=EventLog(EventWriter(collector_folder, "collector"), origin, "collector"),
         metrics=Metrics(),
-        retention=Retention(1e9, 2**40, timedelta(days=7)),
+        keep=Retention(1e9, 2**40),
+        event_age=timedelta(days=7),
         backoff=sink_backoff(),
         clock=time.time,
     )

@@ -13,7 +13,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from tidegate.collector.batch_append import append_batch
@@ -22,7 +21,7 @@ from tidegate.collector.lines import SHOWN_BYTES, QuarantinedLine
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.restoration import Restoration
-from tidegate.collector.retention import expired
+from tidegate.collector.retention import Retention, expired
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events.event import Event, encode
 from tidegate.runtime.backoff import Backoff
@@ -66,15 +65,6 @@ class LocalStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Retention of files and events. See the settings `collector.keep_*` and `store.embedded`."""
-
-    file_seconds: float
-    file_bytes: int
-    event_age: timedelta
-
-
 class Step(NamedTuple):
     """The result of a step.
 
@@ -94,20 +84,21 @@ class Delivery:
     """The delivery of the event files of one folder.
 
     Attributes:
-        folder: Folder of the event files.
         open_sink: Opens the sink, which calls its argument for events with values that cannot be searched;
             raises StoreUnavailableError if it is unavailable.
+        keep: Retention of files that are delivered.
+        event_age: Older events are deleted from an embedded store.
         clock: Returns seconds since 1970.
     """
 
-    folder: Path
     tail: Tail
     open_sink: Callable[[LeftOut], Sink]
     checkpoint: Checkpoint
     quarantine: Quarantine
     event_log: EventLog
     metrics: Metrics
-    retention: Retention
+    keep: Retention
+    event_age: timedelta
     backoff: Backoff
     clock: Callable[[], float]
     _sink: Sink | None = field(default=None, init=False)
@@ -126,7 +117,8 @@ class Delivery:
         self._prune()
         failure = self._prepare_sink()
         # After the check of the store: a damaged one is restored from the files.
-        self._delete_expired()
+        for name in self._expired():
+            self.tail.delete(name)
         batch = self.tail.batch()
         for notice in self.tail.notices():
             self.event_log.record("file-trouble", notice, level="warn")
@@ -169,14 +161,7 @@ class Delivery:
         rejected = self._append(batch)
         quarantined = [*batch.quarantined, *(_quarantined(batch, one) for one in rejected)]
         quarantined = self.quarantine.add(quarantined)
-        offsets = {**self.tail.offsets, **batch.offsets}
-        self.checkpoint.save(
-            Progress(
-                offsets,
-                {name: f.size for name, f in self.tail.files.items()},
-                {**self.tail.ends, **batch.ends},
-            )
-        )
+        self.checkpoint.save(self.tail.progress_with(batch))
         self.tail.delivered(batch)
         if self._restoration is not None:
             self._restoration.count_new(batch, rejected)
@@ -258,12 +243,13 @@ class Delivery:
             return
         restored, lost = restoration.result(sink.count())
         self.metrics.lost_events.inc(lost or 0)
-        rest = {
-            None: "how many the store had before is not known",
-            0: "none is lost",
-        }.get(
-            lost, f"{lost} are lost: their event files were deleted before (collector.keep_seconds)"
-        )
+        rest = "none is lost"
+        if lost is None:
+            rest = "how many the store had before is not known"
+        elif lost:
+            rest = (
+                f"{lost} are lost: their event files were deleted before (collector.keep_seconds)"
+            )
         self.event_log.record(
             "store-restored",
             f"{restored} events are in the store again; {rest}",
@@ -286,7 +272,7 @@ class Delivery:
                     fields={
                         "log": {
                             "level": "error",
-                            "file": {"path": str(self.folder / name)},
+                            "file": {"path": str(self.tail.folder / name)},
                             "offset": line.position.offset,
                         }
                     },
@@ -309,19 +295,8 @@ class Delivery:
         self.backoff.succeeded()
         self.event_log.resolved("sink-away", "the sink is available again", action="sink-back")
 
-    def _delete_expired(self) -> None:
-        """Delete expired files."""
-        for name in self._expired():
-            self.tail.delete(name)
-
     def _expired(self) -> list[str]:
-        return expired(
-            self.tail.files.values(),
-            self.tail.offsets,
-            now=self.clock(),
-            keep_seconds=self.retention.file_seconds,
-            keep_bytes=self.retention.file_bytes,
-        )
+        return expired(self.tail.files.values(), self.tail.offsets, self.keep, self.clock())
 
     def _prune(self) -> None:
         """Delete expired events of the store, at intervals."""
@@ -329,7 +304,7 @@ class Delivery:
         sink: object = self._sink
         if isinstance(sink, LocalStore) and now - self._pruned >= PRUNE_SECONDS:
             self._pruned = now
-            before = datetime.fromtimestamp(now, UTC) - self.retention.event_age
+            before = datetime.fromtimestamp(now, UTC) - self.event_age
             try:
                 sink.prune(before)
             except StoreUnavailableError as error:

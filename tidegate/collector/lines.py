@@ -27,14 +27,7 @@ class LinePosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedLine:
-    """A line that no store accepts.
-
-    Attributes:
-        position: Position of the line.
-        size: Size in bytes.
-        reason: What is wrong with it.
-        start: First bytes of the line.
-    """
+    """A line that no store accepts: its size in bytes, what is wrong with it, and its first bytes."""
 
     position: LinePosition
     size: int
@@ -67,15 +60,7 @@ class Chunk:
 
 
 def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: int) -> Chunk:
-    """Split a chunk into its complete lines.
-
-    Args:
-        file: Name of the file.
-        data: Content of the chunk.
-        offset: Offset of the chunk in the file.
-        max_lines: Maximum number of lines.
-        line_bytes: A longer event is truncated.
-    """
+    """Split a chunk at an offset of a file into its complete lines; events of `line_bytes` are truncated."""
     chunk = Chunk(offset)
     start = 0
     for _ in range(max_lines):

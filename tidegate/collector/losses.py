@@ -17,13 +17,7 @@ class KnownFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A file that is not what it was.
-
-    Attributes:
-        name: Name of the file.
-        how: What happened to it.
-        size: Number of bytes that were known and are gone without being delivered; at least 1.
-    """
+    """What happened to a file that is not what it was, and how many undelivered bytes are gone with that."""
 
     name: str
     how: str
@@ -45,13 +39,7 @@ def replaced(known: Mapping[str, KnownFile], found: Mapping[str, os.stat_result]
 def losses(
     known: Mapping[str, KnownFile], found: Mapping[str, os.stat_result], offsets: Mapping[str, int]
 ) -> Iterator[Loss]:
-    """Return what was lost since the last scan, or since the checkpoint.
-
-    Args:
-        known: The files at that time.
-        found: The files now.
-        offsets: The delivered bytes of each file.
-    """
+    """Return what was lost since the last scan, or since the checkpoint, when these files were known."""
     others = replaced(known, found)
     for name, before in known.items():
         delivered = offsets.get(name, 0)

@@ -35,11 +35,7 @@ class Restoration:
         )
 
     def result(self, stored: int) -> tuple[int, int | None]:
-        """Return the number of restored events, and of lost ones (None if unknown).
-
-        Args:
-            stored: Number of events in the store now.
-        """
+        """Return the number of restored events, and of lost ones (None if unknown), of those stored now."""
         restored = max(0, stored - self.kept - self.new)
         before = self.damage.events
         return restored, None if before is None else max(0, before - restored)

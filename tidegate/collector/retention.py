@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from tidegate.collector.tail import LogFile
 
 
-def expired(
-    files: Iterable[LogFile],
-    offsets: Mapping[str, int],
-    *,
-    now: float,
-    keep_seconds: float,
-    keep_bytes: int,
-) -> list[str]:
-    """Return the names of the files to delete, oldest first.
+class Retention(NamedTuple):
+    """How long files are kept, and how many bytes of them. See the settings `collector.keep_*`."""
 
-    Args:
-        files: The current files.
-        offsets: The delivered bytes of each file.
-        now: Seconds since 1970.
-        keep_seconds: Older files are deleted.
-        keep_bytes: The oldest files are deleted while the total size of deletable files is larger.
-    """
+    seconds: float
+    size: int
+
+
+def expired(
+    files: Iterable[LogFile], offsets: Mapping[str, int], keep: Retention, now: float
+) -> list[str]:
+    """Return the names of the files to delete, oldest first; `offsets` are their delivered bytes."""
     done = [file for file in files if file.closed and offsets.get(file.name, 0) >= file.size]
     done.sort(key=lambda file: (file.modified, file.name))
-    excess = sum(file.size for file in done) - keep_bytes
+    excess = sum(file.size for file in done) - keep.size
     names = []
     for file in done:
-        if now - file.modified > keep_seconds or excess > 0:
+        if now - file.modified > keep.seconds or excess > 0:
             names.append(file.name)
             excess -= file.size
     return names

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import NODE, Delivery, Retention, Step, sink_backoff
+from tidegate.collector.delivery import NODE, Delivery, Step, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.retention import Retention
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
 from tidegate.os_errors import os_error_message
@@ -113,10 +114,7 @@ def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None)
         host, port = settings.stack.metrics_host, settings.collector.metrics_port
         stack.enter_context(metrics_server(metrics.registry, host, port, "collector.metrics_port"))
     event_log = EventLog(writer, event_origin(settings, NODE), NODE, [Terminal()])
-    checkpoint, quarantine = (
-        Checkpoint(folder / "checkpoint.json"),
-        Quarantine(folder, clock_ns=time.time_ns),
-    )
+    checkpoint = Checkpoint(folder / "checkpoint.json")
     progress = checkpoint.load()
     if checkpoint.problem:
         event_log.record("checkpoint-lost", checkpoint.problem, level="warn")
@@ -130,26 +128,16 @@ def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None)
         event_log.record("rebuild", message)
 
     collector = settings.collector
+    limits = Limits(collector.batch_events, collector.batch_bytes, collector.line_bytes)
     delivery = Delivery(
-        folder=settings.log_dir,
-        tail=Tail(
-            settings.log_dir,
-            progress.offsets,
-            Limits(collector.batch_events, collector.batch_bytes, collector.line_bytes),
-            sizes=progress.sizes,
-            ends=progress.ends,
-            clock=time.time,
-        ),
+        tail=Tail(settings.log_dir, progress, limits, time.time),
         open_sink=partial(open_sink, settings, rebuilding=rebuilding),
         checkpoint=checkpoint,
-        quarantine=quarantine,
+        quarantine=Quarantine(folder, clock_ns=time.time_ns),
         event_log=event_log,
         metrics=metrics,
-        retention=Retention(
-            collector.keep_seconds,
-            collector.keep_bytes,
-            time_ranges.age(settings.store.embedded.retention),
-        ),
+        keep=Retention(collector.keep_seconds, collector.keep_bytes),
+        event_age=time_ranges.age(settings.store.embedded.retention),
         backoff=sink_backoff(),
         clock=time.time,
     )

@@ -9,16 +9,7 @@ from tidegate.store.own_fields import LeftOut
 
 
 def open_sink(settings: Settings, left_out: LeftOut, rebuilding: Rebuilding = unreported) -> Sink:
-    """Open the sink that `collector.sink` selects.
-
-    Args:
-        settings: The settings.
-        left_out: Gets the events with values that cannot be searched.
-        rebuilding: Is called while a store of another version is rebuilt.
-
-    Raises:
-        StoreUnavailableError: It cannot be opened now.
-    """
+    """Open the sink that `collector.sink` selects; arguments and errors are those of `open_store`."""
     if settings.collector.sink == "logstash":
         from tidegate.collector.logstash import LogstashSink  # noqa: PLC0415  its client is an optional dependency
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.collector import file_names, writer_lock
+from tidegate.collector.checkpoint import Progress
 from tidegate.collector.lines import (
     SHOWN_BYTES,
     Chunk,
@@ -55,11 +56,7 @@ class Limits:
 class LogFile:
     """An event file at the last scan.
 
-    Attributes:
-        name: Name of the file.
-        size: Size in bytes.
-        modified: Time of the last write in seconds since 1970.
-        closed: Whether its writer will never append to it again.
+    It was last modified in seconds since 1970; a writer will never append to it again if it is closed.
     """
 
     name: str
@@ -94,34 +91,18 @@ class Tail:
     """The files of a folder, with the delivered offset of each."""
 
     def __init__(
-        self,
-        folder: Path,
-        offsets: Mapping[str, int],
-        limits: Limits,
-        *,
-        sizes: Mapping[str, int] | None = None,
-        ends: Mapping[str, str] | None = None,
-        clock: Callable[[], float],
+        self, folder: Path, progress: Progress, limits: Limits, clock: Callable[[], float]
     ):
-        """Follow a folder.
-
-        Args:
-            folder: Folder of the event files; it may be created later.
-            offsets: Delivered offset of each file.
-            limits: Limits of a batch.
-            sizes: Size of each file at the checkpoint.
-            ends: Digest of the last bytes before each offset.
-            clock: Returns seconds since 1970.
-        """
-        self._folder = folder
+        """Follow a folder, which may be created later; the clock returns seconds since 1970."""
+        self.folder = folder
         self._limits = limits
         self._clock = clock
         self._skipped: dict[str, int] = {}
         self._last_read = ""
-        self.offsets = dict(offsets)
-        self.ends = dict(ends or {})
+        self.offsets = dict(progress.offsets)
+        self.ends = dict(progress.ends)
         self.files: dict[str, LogFile] = {}
-        self._known = {name: KnownFile(size, 0) for name, size in (sizes or {}).items()}
+        self._known = {name: KnownFile(size, 0) for name, size in progress.sizes.items()}
         self._losses: list[Loss] = []
         self._closed: set[str] = set()
         self._problems: dict[str, str] = {}
@@ -139,7 +120,7 @@ class Tail:
             found = {}
         except OSError as error:
             # Keep the known offsets: without them the files would be delivered again.
-            self._notice_error(str(self._folder), "listed", error)
+            self._notice_error(str(self.folder), "listed", error)
             return
         self._losses += losses(self._known, found, self.offsets)
         others = replaced(self._known, found)
@@ -163,7 +144,7 @@ class Tail:
     def delete(self, name: str) -> None:
         """Delete a delivered file, unless a writer holds it."""
         try:
-            if writer_lock.delete(self._folder / name, self.offsets.get(name, 0)):
+            if writer_lock.delete(self.folder / name, self.offsets.get(name, 0)):
                 self._known.pop(name, None)  # no loss, even if all files are delivered again
         except OSError as error:
             self._notice_error(name, "deleted", error)
@@ -193,7 +174,7 @@ class Tail:
         lines, size = self._limits.batch_events, self._limits.batch_bytes
         for name in self._in_turn():
             try:
-                with writer_lock.opened(self._folder / name) as fd:
+                with writer_lock.opened(self.folder / name) as fd:
                     start = self._start(fd, name)
                     chunk = self._read(fd, name, start, lines, size)
                     end = _end(fd, chunk.end)
@@ -234,7 +215,7 @@ class Tail:
         """Return the event files; symbolic links are not followed."""
         found: dict[str, os.stat_result] = {}
         present: set[str] = set()
-        with os.scandir(self._folder) as entries:
+        with os.scandir(self.folder) as entries:
             for entry in entries:
                 if not entry.name.endswith(file_names.SUFFIX):
                     continue
@@ -260,6 +241,11 @@ class Tail:
         if self._problems.get(name) != reason:
             self._problems[name] = reason
             self._notices.append(reason)
+
+    def progress_with(self, batch: Batch) -> Progress:
+        """Return the progress after the delivery of a batch."""
+        sizes = {name: file.size for name, file in self.files.items()}
+        return Progress({**self.offsets, **batch.offsets}, sizes, {**self.ends, **batch.ends})
 
     def delivered(self, batch: Batch) -> None:
         """Record the delivery of a batch."""
@@ -324,7 +310,7 @@ class Tail:
         if parsed.number >= newest[parsed.writer] and not quiet:
             return False
         try:
-            return writer_lock.is_free(self._folder / name)
+            return writer_lock.is_free(self.folder / name)
         except FileNotFoundError:
             return False  # deleted since it was listed
         except OSError as error:

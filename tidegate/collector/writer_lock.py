@@ -34,10 +34,6 @@ def delete(path: Path, delivered: int) -> bool:
     a writer wrote more after the size was read, and closed the file, it is longer than what was delivered
     and is not deleted.
 
-    Args:
-        path: The file.
-        delivered: The number of its bytes that are delivered.
-
     Raises:
         OSError: It cannot be opened, locked or deleted.
     """

@@ -223,16 +223,12 @@ def _entries(name: str, value: str) -> Iterator[str]:
 
 
 def _range(name: str, node: tree.Range) -> tree.Range:
-    bounds = [None if bound is None else _number(bound) for bound in (node.low, node.high)]
-    numeric = all(
-        (bound is None) == (number is None)
-        for bound, number in zip((node.low, node.high), bounds, strict=True)
-    )
+    given = [bound for bound in (node.low, node.high) if bound is not None]
+    numeric = all(_number(bound) is not None for bound in given)
     kind = "n" if numeric else "s"
     low, high = (
-        bounds
-        if numeric
-        else (None if bound is None else f"s{bound}" for bound in (node.low, node.high))
+        None if bound is None else _number(bound) if numeric else f"s{bound}"
+        for bound in (node.low, node.high)
     )
     return tree.Range(
         VALUES,

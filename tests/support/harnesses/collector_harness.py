@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention, sink_backoff
+from tidegate.collector.delivery import Delivery, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.retention import Retention
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.events.writer import EventWriter
@@ -29,6 +30,7 @@ from tidegate.store.own_fields import LeftOut
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 MICROSECONDS = itertools.count()
+KEEP_ALL = Retention(1e9, 10**9)
 NOW = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 
 
@@ -43,7 +45,7 @@ class Harness:
     root: Path
     now: float = NOW
     limits: Limits = field(default_factory=lambda: Limits(1000, 65_536, 1024))
-    keep: Retention = field(default_factory=lambda: Retention(1e9, 10**9, timedelta(days=7)))
+    keep: Retention = KEEP_ALL
     open_sink: Callable[[LeftOut], Sink] | None = None
     fault: Callable[[Sequence[Event]], None] | None = None
     terminal: io.StringIO = field(default_factory=io.StringIO)
@@ -84,15 +86,7 @@ class Harness:
             return int(self.now * 1e9)
 
         return Delivery(
-            folder=self.logs,
-            tail=Tail(
-                self.logs,
-                progress.offsets,
-                self.limits,
-                sizes=progress.sizes,
-                ends=progress.ends,
-                clock=lambda: self.now,
-            ),
+            tail=Tail(self.logs, progress, self.limits, lambda: self.now),
             open_sink=self.open_sink or partial(_FaultySink, self),
             checkpoint=checkpoint,
             quarantine=Quarantine(folder, clock_ns=lambda: 0),
@@ -104,7 +98,8 @@ class Harness:
                 now_ns,
             ),
             metrics=self.metrics,
-            retention=self.keep,
+            keep=self.keep,
+            event_age=timedelta(days=7),
             backoff=sink_backoff(lambda: 0.0),
             clock=lambda: self.now,
         )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from datetime import timedelta
 
 import pytest
 
 from support.doubles.raising import no_space_left, raising
 from support.harnesses.collector_harness import NOW, Harness, event, until_done
-from tidegate.collector.delivery import PRUNE_SECONDS, Retention
+from tidegate.collector.delivery import PRUNE_SECONDS
+from tidegate.collector.retention import Retention
 from tidegate.collector.tail import Limits
 from tidegate.events.writer import EventWriter
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.embedded.store import EmbeddedStore
 
-NO_FILES = Retention(0.0, 0, timedelta(days=7))
+NO_FILES = Retention(0.0, 0)
 
 
 def test_files_are_deleted_only_after_their_delivery(harness: Harness) -> None:
@@ -73,7 +73,7 @@ def test_files_are_deleted_and_old_events_pruned_while_there_is_always_more_to_d
     harness: Harness,
 ) -> None:
     harness.limits = Limits(10, 65_536, 1024)
-    harness.keep = Retention(1e9, 20_000, timedelta(days=7))
+    harness.keep = Retention(1e9, 20_000)
     rotating = EventWriter(harness.logs, "flights-1", 3000, clock_ns=lambda: int(NOW * 1e9))
     rotating.write(event("old", ago=8 * 86_400))
     sizes = []

@@ -7,21 +7,21 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from support.doubles.raising import no_space_left, raising
 from support.harnesses.collector_harness import NOW, Harness, event, until_done
-from tidegate.collector.delivery import CHECK_SECONDS, Retention
+from tidegate.collector.delivery import CHECK_SECONDS
+from tidegate.collector.retention import Retention
 from tidegate.collector.tail import Limits
 from tidegate.events.event import encode
 from tidegate.events.writer import EventWriter
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.embedded.folder import FORMAT
 
-A_MINUTE = Retention(60, 10**9, timedelta(days=7))
+A_MINUTE = Retention(60, 10**9)
 
 
 def end_an_hour_ago(harness: Harness) -> None:
@@ -86,7 +86,7 @@ def test_a_file_that_the_collector_deleted_itself_is_no_loss(harness: Harness) -
         harness.write("a")
         until_done(delivery)
         end_an_hour_ago(harness)
-        delivery.retention = A_MINUTE
+        delivery.keep = A_MINUTE
         delivery.step()
         assert harness.files == []
         delivery.tail.offsets.clear()  # as damage of the store does

@@ -15,7 +15,7 @@ from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.delivery import sink_backoff
 from tidegate.collector.lines import LinePosition, QuarantinedLine
 from tidegate.collector.quarantine import Quarantine
-from tidegate.collector.retention import expired
+from tidegate.collector.retention import Retention, expired
 from tidegate.collector.tail import LogFile
 
 
@@ -161,7 +161,7 @@ DONE = {file.name: file.size for file in FILES}
 def test_delivered_files_are_deleted_when_too_old_or_too_large_oldest_first(
     offsets: dict[str, int], keep_seconds: float, keep_bytes: int, gone: list[str]
 ) -> None:
-    found = expired(FILES, offsets, now=100, keep_seconds=keep_seconds, keep_bytes=keep_bytes)
+    found = expired(FILES, offsets, Retention(keep_seconds, keep_bytes), now=100)
     assert found == gone
 
 
@@ -177,7 +177,7 @@ def test_an_open_or_undelivered_file_is_never_deleted(
     files: list[LogFile], offsets: dict[str, int]
 ) -> None:
     some = {file.name: file.size // 2 for file in files[::2]} | offsets
-    gone = expired(files, some, now=1e9, keep_seconds=0, keep_bytes=0)
+    gone = expired(files, some, Retention(0, 0), now=1e9)
     for file in files:
         if not file.closed or some.get(file.name, 0) < file.size:
             assert file.name not in gone

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from support.doubles.raising import raising
 from tidegate.collector import writer_lock
+from tidegate.collector.checkpoint import Progress
 from tidegate.collector.file_names import FileName, parse
 from tidegate.collector.lines import LinePosition, QuarantinedLine, split
 from tidegate.collector.tail import QUIET_SECONDS, Batch, Limits, Tail
@@ -20,8 +21,8 @@ LIMITS = Limits(batch_events=1000, batch_bytes=65_536, line_bytes=1024)
 NOW = 1_000_000.0
 
 
-def tail_of(folder: Path, limits: Limits = LIMITS, offsets: dict[str, int] | None = None) -> Tail:
-    return Tail(folder, offsets or {}, limits, clock=lambda: NOW)
+def tail_of(folder: Path, limits: Limits = LIMITS) -> Tail:
+    return Tail(folder, Progress(), limits, lambda: NOW)
 
 
 def put(folder: Path, name: str, text: str | bytes, *, age: float = 0) -> Path:

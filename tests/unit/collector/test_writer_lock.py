@@ -16,7 +16,8 @@ import pytest
 
 from support.doubles.raising import raising
 from tidegate.collector import writer_lock
-from tidegate.collector.retention import expired
+from tidegate.collector.checkpoint import Progress
+from tidegate.collector.retention import Retention, expired
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events.writer import EventWriter
 
@@ -62,10 +63,10 @@ def send_line(process: subprocess.Popen[bytes], line: bytes = b'{"n":1}\n') -> N
 def closed(folder: Path) -> list[str]:
     """The files that count as closed, long after they were last written to."""
     moment = max(path.stat().st_mtime for path in folder.iterdir()) + LATER
-    tail = Tail(folder, {}, Limits(10, 65_536, 1024), clock=lambda: moment)
+    tail = Tail(folder, Progress(), Limits(10, 65_536, 1024), lambda: moment)
     tail.scan()
     offsets = {name: file.size for name, file in tail.files.items()}
-    return expired(tail.files.values(), offsets, now=moment, keep_seconds=0, keep_bytes=0)
+    return expired(tail.files.values(), offsets, Retention(0, 0), moment)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -36,15 +36,7 @@ Tokenize = Callable[[str], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """Compiles trees for one index.
-
-    Attributes:
-        schema: Schema of the index.
-        searcher: Searcher on the current commit; string ranges read its terms.
-        catalogue: The searchable fields, by name.
-        tokenize: Splits text into tokens.
-        now: The time that `now` means in a query.
-    """
+    """Compiles trees for one index; `now` is what that means in a query."""
 
     schema: tantivy.Schema
     searcher: tantivy.Searcher
@@ -90,18 +82,16 @@ class Compiler:
             for leaf in self.catalogue.values()
             if leaf.path == name or leaf.path.startswith(f"{name}.")
         ]
-        return Query.boolean_query([(Occur.Should, one) for one in found])
+        return _any(found)
 
     def _group(self, group: tree.Group) -> Query:
-        parts = [(Occur.Must, self.compile(node)) for node in group.must]
-        shoulds = [(Occur.Should, self.compile(node)) for node in group.should]
-        if not parts and shoulds:
-            parts = [(Occur.Must, Query.boolean_query(shoulds))]
+        parts = [self.compile(node) for node in group.must]
         # Next to a required clause an optional one only raises the score, which is not used.
+        shoulds = [self.compile(node) for node in group.should]
         if not parts:
-            parts = [(Occur.Must, Query.all_query())]
+            parts = [_any(shoulds) if shoulds else Query.all_query()]
         nots = [(Occur.MustNot, self.compile(node)) for node in group.must_not]
-        return Query.boolean_query([*parts, *nots])
+        return Query.boolean_query([*((Occur.Must, part) for part in parts), *nots])
 
     def _word(self, leaf: Leaf, word: tree.Word) -> Query:
         return self._value(leaf, word.text)
@@ -113,8 +103,8 @@ class Compiler:
                 return Query.const_score_query(term, 1.0)  # a column knows no score
             case Kind.TEXT:
                 tokens = self.tokenize(text)
-                terms = [(Occur.Should, self._text_term(leaf, token)) for token in tokens]
-                return Query.boolean_query(terms) if terms else Query.empty_query()
+                terms = [Query.term_query(self.schema, leaf.path, token) for token in tokens]
+                return _any(terms)
             case Kind.BOOLEAN:
                 if text not in ("true", "false"):
                     self._invalid_value(leaf, text, "true or false")
@@ -122,16 +112,11 @@ class Compiler:
             case Kind.LONG | Kind.DOUBLE | Kind.DATE:
                 return self._range(leaf, tree.Range(leaf.path, text, text, True, True))
 
-    def _text_term(self, leaf: Leaf, token: str) -> Query:
-        return Query.term_query(self.schema, leaf.path, token)
-
     def _phrase(self, leaf: Leaf, phrase: tree.Phrase) -> Query:
-        if leaf.kind is not Kind.TEXT:
-            return self._value(leaf, phrase.text)
-        tokens = self.tokenize(phrase.text)
+        tokens = self.tokenize(phrase.text) if leaf.kind is Kind.TEXT else []
         if len(tokens) > 1:
             return Query.phrase_query(self.schema, leaf.path, list(tokens), phrase.slop)
-        return self._text_term(leaf, tokens[0]) if tokens else Query.empty_query()
+        return self._value(leaf, phrase.text)
 
     def _pattern(self, leaf: Leaf, pattern: tree.Pattern) -> Query:
         text = _wildcard(pattern.parts, lower=leaf.kind is Kind.TEXT)
@@ -158,9 +143,7 @@ class Compiler:
         found = self.searcher.aggregate(Query.all_query(), {"ids": {"terms": terms}})["ids"]
         if len(found["buckets"]) > MAX_IDS:
             raise QueryError(f"more than {MAX_IDS} different {leaf.path} match: write more of it")
-        return Query.boolean_query(
-            [(Occur.Should, self._value(leaf, one["key"])) for one in found["buckets"]]
-        )
+        return _any([self._value(leaf, one["key"]) for one in found["buckets"]])
 
     def _fuzzy(self, leaf: Leaf, fuzzy: tree.Fuzzy) -> Query:
         self._require_string(leaf, "a fuzzy search")
@@ -224,21 +207,12 @@ class Compiler:
         return self._integers(leaf, low, high)
 
     def _double_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
-        low, high = (
-            None if bound is None else self._float(leaf, bound)
-            for bound in (bounds.low, bounds.high)
-        )
+        ends = bounds.low, bounds.high
+        low, high = (None if one is None else self._float(leaf, one) for one in ends)
         if low is None and high is None:
             return self._exists(leaf.path)
-        return Query.range_query(
-            self.schema,
-            leaf.path,
-            FieldType.Float,
-            low,
-            high,
-            bounds.include_low or low is None,
-            bounds.include_high or high is None,
-        )
+        included = bounds.include_low or low is None, bounds.include_high or high is None
+        return Query.range_query(self.schema, leaf.path, FieldType.Float, low, high, *included)
 
     def _date_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
         low, high = LONG_MIN, LONG_MAX
@@ -277,6 +251,12 @@ class Compiler:
 
     def _invalid_value(self, leaf: Leaf, text: str, expected: str) -> NoReturn:
         raise QueryError(f"{leaf.path} is a {leaf.kind} field: {text!r} is not {expected}")
+
+
+def _any(queries: list[Query]) -> Query:
+    """Match at least one of these; nothing if there is none."""
+    shoulds = [(Occur.Should, one) for one in queries]
+    return Query.boolean_query(shoulds) if shoulds else Query.empty_query()
 
 
 def _wildcard(parts: tuple[str | tree.Wild, ...], *, lower: bool) -> str:

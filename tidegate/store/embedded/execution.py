@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Final
 
 import tantivy
@@ -63,23 +64,18 @@ def within_time(run: Callable[[], SearchResult], seconds: float = SEARCH_SECONDS
         QueryError: It takes longer.
         Exception: What the search raises.
     """
-    results: list[SearchResult] = []
-    errors: list[BaseException] = []
+    result = Future[SearchResult]()
 
     def target() -> None:
         try:
-            results.append(run())
+            result.set_result(run())
         except BaseException as error:  # noqa: BLE001  raised below
-            errors.append(error)
+            result.set_exception(error)
 
-    thread = threading.Thread(target=target, name="search", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
+    threading.Thread(target=target, name="search", daemon=True).start()
+    if not wait((result,), seconds).done:
         raise QueryError(TOO_LONG)
-    return results[0]
+    return result.result()
 
 
 def run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:
@@ -93,18 +89,8 @@ def run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> Sea
         found = searcher.search(query, request.size, order_by_field=request.sort, order=order)
         hits = [index.event(searcher.doc(address)) for _, address in found.hits]
         return SearchResult(index.count(found), hits, aggregations)
-    total = _total_of_histogram(request, aggregations)
-    if total is None:
-        # tantivy requires a limit of at least 1, also to count; without an order it is twice as fast.
-        total = index.count(searcher.search(query, 1))
-    return SearchResult(total, [], aggregations)
-
-
-def _total_of_histogram(
-    request: SearchRequest, aggregations: Mapping[str, list[Bucket]]
-) -> int | None:
-    """Return the number of matches by a histogram, if there is one: each event has one time."""
     for name, wanted in request.aggregations.items():
-        if isinstance(wanted, DateHistogram):
-            return sum(bucket.count for bucket in aggregations[name])
-    return None
+        if isinstance(wanted, DateHistogram):  # each event has one time
+            return SearchResult(sum(one.count for one in aggregations[name]), [], aggregations)
+    # tantivy requires a limit of at least 1, also to count; without an order it is twice as fast.
+    return SearchResult(index.count(searcher.search(query, 1)), [], aggregations)

@@ -77,7 +77,12 @@ def open_index(folder: Path) -> tantivy.Index:
     Raises:
         ValueError: The folder has no index, or the index is damaged.
     """
-    return _configure(tantivy.Index.open(str(folder)))
+    index = tantivy.Index.open(str(folder))
+    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+    index.register_tokenizer(_TOKENS, words)
+    # A search reloads a changed index: no thread watches the folder.
+    index.config_reader("manual")
+    return index
 
 
 def state(folder: Path) -> tuple[int, int]:
@@ -86,7 +91,7 @@ def state(folder: Path) -> tuple[int, int]:
     Raises:
         OSError: There is no index.
     """
-    status = (folder / "meta.json").stat()
+    status = (folder / META).stat()
     return status.st_mtime_ns, status.st_ino
 
 
@@ -138,11 +143,3 @@ def event(document: tantivy.Document) -> Event:
 def count(found: Any) -> int:
     """Return the number of matches (the attribute is missing in tantivy's type hints)."""
     return int(found.count)
-
-
-def _configure(index: tantivy.Index) -> tantivy.Index:
-    words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
-    index.register_tokenizer(_TOKENS, words)
-    # A search reloads a changed index: no thread watches the folder.
-    index.config_reader("manual")
-    return index

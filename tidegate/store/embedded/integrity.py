@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 META: Final = "meta.json"
 # The files of a segment; those of deletions are named in meta.json.
@@ -20,23 +20,9 @@ _MAGIC: Final = 1337
 _CHUNK: Final = 1 << 20
 
 
-class Fingerprint(NamedTuple):
-    """What changes when somebody writes to a file."""
-
-    size: int
-    modified_ns: int
-    inode: int
-
-
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment of an index.
-
-    Attributes:
-        name: Its id, with which its files begin.
-        events: Number of events in it that are not deleted.
-        files: Names of its files.
-    """
+    """A segment of an index: its id, the number of its events that are not deleted, and its files."""
 
     name: str
     events: int
@@ -47,7 +33,8 @@ class Integrity:
     """The files of an index that were found undamaged. Only those that changed are read again."""
 
     def __init__(self) -> None:
-        self._good: dict[str, Fingerprint] = {}
+        # By name, what changes when somebody writes to it: size, time and inode.
+        self._good: dict[str, tuple[int, int, int]] = {}
 
     def damaged(self, folder: Path, *, content: bool = True) -> list[Segment]:
         """Return the damaged segments of an index.
@@ -65,21 +52,21 @@ class Integrity:
             one for one in found if not all(self._is_good(folder, f, content) for f in one.files)
         ]
         names = {name for one in found for name in one.files}
-        self._good = {name: print_ for name, print_ in self._good.items() if name in names}
+        self._good = {name: state for name, state in self._good.items() if name in names}
         return damaged
 
     def _is_good(self, folder: Path, name: str, content: bool) -> bool:
         path = folder / name
         try:
             status = path.stat()
-            fingerprint = Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
-            if self._good.get(name) == fingerprint or not content:
+            state = status.st_size, status.st_mtime_ns, status.st_ino
+            if self._good.get(name) == state or not content:
                 return status.st_size > 0
             if not _matches_checksum(path):
                 return False
         except FileNotFoundError:
             return False
-        self._good[name] = fingerprint
+        self._good[name] = state
         return True
 
 
@@ -109,9 +96,8 @@ def _segment(entry: dict[str, Any]) -> Segment:
     files = [f"{name}.{kind}" for kind in _KINDS]
     if deletes:
         files.append(f"{name}.{int(deletes['opstamp'])}.del")
-    return Segment(
-        name, int(entry["max_doc"]) - int((deletes or {}).get("num_deleted_docs", 0)), tuple(files)
-    )
+    deleted = int((deletes or {}).get("num_deleted_docs", 0))
+    return Segment(name, int(entry["max_doc"]) - deleted, tuple(files))
 
 
 def _name(entry: dict[str, Any]) -> str:

@@ -39,13 +39,7 @@ def repair(root: Path, integrity: Integrity, known_events: int | None, *, conten
 
     No writer may be open. A lost format.json is written again. A damaged segment is taken out of the index;
     without a valid meta.json or format.json, the whole index is set aside, and the caller creates a new
-    one.
-
-    Args:
-        root: Folder of the store.
-        integrity: What is known to be undamaged.
-        known_events: Number of events in the store when it was whole; None if unknown.
-        content: Whether the content of the files is checked, too.
+    one. `known_events` is the number in the store when it was whole, if known.
 
     Raises:
         OSError: Files cannot be read or moved.
@@ -61,7 +55,9 @@ def repair(root: Path, integrity: Integrity, known_events: int | None, *, conten
                 _set_index_aside(root, reason, known_events)
             if len(indexes) != 1:
                 return
-            current = _write_layout_again(root, indexes[0])
+            # The lost file named the only index.
+            current = Layout(indexes[0].name.split("-")[1], indexes[0].name)
+            layout.write(root, current)
         damaged = damaged_segments(root / current.folder, integrity, content=content)
     except (layout.DamagedLayoutError, ValueError) as error:
         _set_index_aside(root, str(error), known_events)
@@ -96,13 +92,6 @@ def _indexes(root: Path) -> list[Path]:
             segments(folder)
             found.append(folder)
     return found
-
-
-def _write_layout_again(root: Path, index: Path) -> Layout:
-    """Write a lost format.json again, which named the only index."""
-    restored = Layout(index.name.split("-")[1], index.name)
-    layout.write(root, restored)
-    return restored
 
 
 def _describe(folder: Path, damaged: Sequence[Segment]) -> str:

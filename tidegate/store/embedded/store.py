@@ -175,9 +175,10 @@ class EmbeddedStore(EmbeddedReader):
     def _open(self) -> tuple[tantivy.Index, str]:
         """Open the index, without its damaged parts, or create it."""
         root = self._root
-        self._writer_lock.enter_context(_only_writer(root))
         try:
             with self._unavailable():
+                make_private_folder(root)
+                self._writer_lock.enter_context(exclusive_lock(root / LOCK))
                 outdated = _fields(root) != digest()
                 # A copy of the events reads everything, so it needs undamaged files.
                 repair(root, self._integrity, self._events, content=outdated)
@@ -189,6 +190,8 @@ class EmbeddedStore(EmbeddedReader):
                     current = _build(root, current, self._rebuilding)
                 layout.remove_others(root, current.folder)
                 return index.open_index(root / current.folder), current.folder
+        except LockedError as error:
+            raise StoreUnavailableError(f"another process writes to {root}") from error
         except BaseException:
             self._writer_lock.close()
             raise
@@ -304,20 +307,6 @@ class EmbeddedStore(EmbeddedReader):
             raise StoreUnavailableError(f"{self._root} cannot be written: {error}") from error
 
 
-@contextmanager
-def _only_writer(root: Path) -> Iterator[None]:
-    """Hold the writer lock of the store."""
-    with ExitStack() as stack:
-        try:
-            make_private_folder(root)
-            stack.enter_context(exclusive_lock(root / LOCK))
-        except LockedError as error:
-            raise StoreUnavailableError(f"another process writes to {root}") from error
-        except OSError as error:
-            raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
-        yield
-
-
 def _fields(root: Path) -> str:
     """Return the fingerprint of the fields of a store; empty if it has no readable layout."""
     try:
@@ -332,20 +321,17 @@ def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layou
     built = Layout(digest(), layout.new_folder(root, digest()))
     # What an earlier attempt left takes the room that this one needs.
     layout.remove_others(root, previous.folder if previous else "")
-    try:
-        new = index.create(root / built.folder)
-        if previous is not None:
-            writer = new.writer(HEAP_BYTES, WRITER_THREADS)
-            for event in _all_events(root / previous.folder, rebuilding):
-                # Events that conflict with the new mapping are dropped.
-                with suppress(RefusedError):
-                    writer.add_json(index.document(event)[1])
-            writer.commit()
-            writer.wait_merging_threads()
-        sync_folder(root)
-        layout.write(root, built)
-    except (ValueError, OSError) as error:
-        raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
+    new = index.create(root / built.folder)
+    if previous is not None:
+        writer = new.writer(HEAP_BYTES, WRITER_THREADS)
+        for event in _all_events(root / previous.folder, rebuilding):
+            # Events that conflict with the new mapping are dropped.
+            with suppress(RefusedError):
+                writer.add_json(index.document(event)[1])
+        writer.commit()
+        writer.wait_merging_threads()
+    sync_folder(root)
+    layout.write(root, built)
     return built
 
 

@@ -12,12 +12,9 @@ from typing import Final, NamedTuple
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 # The range of datetime: the years 1 to 9999.
-MIN_MS: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
-_MIN: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_MIN: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _MAX: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-MAX_MS: Final = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(
-    milliseconds=1
-)
+MIN_MS, MAX_MS = _MIN // 1000, _MAX // 1000
 _UNIT: Final = {
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),

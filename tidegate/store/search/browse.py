@@ -48,13 +48,9 @@ def browse(
     facets: Sequence[str] = (),
     after: pages.Cursor | None = None,
 ) -> Found:
-    """Return a page of results with its histogram.
+    """Return the page of results after an event, or the first one, with its histogram.
 
-    Args:
-        store: The store to search.
-        request: What to search; without bounds of the time the histogram has no interval.
-        facets: The fields whose values are counted.
-        after: The last event of the page before; None for the first page.
+    Without bounds of the time the histogram has no interval.
 
     Raises:
         QueryError: The query is invalid.

@@ -1,6 +1,6 @@
 """The search commands: `tidegate search`, `tidegate trace`, `tidegate logs`.
 
-Exit codes are those of grep: 0 if events were found, 1 if none were, 2 on an error.
+Each returns an exit code of grep: 0 if events were found, 1 if none were, 2 on an error.
 """
 
 from __future__ import annotations
@@ -49,19 +49,7 @@ FOLLOW_SECONDS: Final = 0.5
 def search(
     settings: Settings, query: str, *, since: str, until: str, limit: int, as_json: bool
 ) -> int:
-    """Show the newest matching events, oldest first.
-
-    Args:
-        settings: The settings, which select the store.
-        query: A Lucene query string; empty matches every event.
-        since: Start of the time range: an age such as `5m`, or a time.
-        until: End of the time range; empty means no end.
-        limit: Maximum number of events shown.
-        as_json: Print one JSON object per line.
-
-    Returns:
-        The exit code.
-    """
+    """Show the newest matching events, at most `limit`, oldest first; empty `until` means no end."""
 
     def run(store: EventStore, output: _Output) -> int:
         request = SearchRequest(
@@ -73,9 +61,8 @@ def search(
         found = store.search(request)
         output.events(reversed(found.hits))
         if not found.total:
-            return _report_not_found(
-                store, f"no event since {since}{_until(until)} matches {query!r}", query
-            )
+            times = f"since {since} until {until}" if until else f"since {since}"
+            return _report_not_found(store, f"no event {times} matches {query!r}", query)
         if found.total > len(found.hits) and not as_json:
             _print_message(
                 f"{found.total} events match; showing the newest {len(found.hits)} (--limit)"
@@ -86,11 +73,7 @@ def search(
 
 
 def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
-    """Show a trace: its spans as a waterfall, then its other events.
-
-    Returns:
-        The exit code.
-    """
+    """Show a trace: its spans as a waterfall, then its other events."""
 
     def run(store: EventStore, output: _Output) -> int:
         found = Trace.read(store, trace_id)
@@ -110,11 +93,7 @@ def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
 
 
 def logs(settings: Settings, query: str, *, since: str, follow: bool, as_json: bool) -> int:
-    """Show every matching event, oldest first; with `follow` also those that arrive later.
-
-    Returns:
-        The exit code.
-    """
+    """Show every matching event, oldest first; with `follow` also those that arrive later."""
 
     def run(store: EventStore, output: _Output) -> int:
         follower = Follower(store, query, time_ranges.when(since, output.now))
@@ -223,10 +202,6 @@ def _report_not_found(store: EventStore, message: str, query: str) -> int:
             f"no event has a field {name}" + (f": did you mean {similar}?" if similar else "")
         )
     return NOT_FOUND
-
-
-def _until(until: str) -> str:
-    return f" until {until}" if until else ""
 
 
 def _print_message(message: str) -> None:

@@ -36,11 +36,7 @@ def completions(
 ) -> list[str]:
     """Return queries that complete one: by the name of a field, or by one of its values after a colon.
 
-    Args:
-        store: Where the fields of applications, and the values, are looked up.
-        query: The query up to where it is being typed.
-        since: Earliest `@timestamp` of events whose values are offered.
-        until: Latest one.
+    The query ends where it is being typed. The bounds are those of the events whose values are offered.
     """
     in_quotes = query.replace('\\"', "").count('"') % 2
     found = (_QUOTED if in_quotes else _BARE).fullmatch(query[-_READ:])

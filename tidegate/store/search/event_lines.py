@@ -27,10 +27,7 @@ _VALUE_WIDTH: Final = 40
 def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
     """Return time, level, node and message, then the error, own fields and the trace id if present.
 
-    Args:
-        event: The event; any field may be missing.
-        now: The current time; an event of another day is shown with its date.
-        zone: Time zone of the output; None is the local time zone.
+    An event of another day than `now` is shown with its date. Without a zone the times are local.
     """
     from rich.text import Text  # noqa: PLC0415  5 MB, which the console does without
 

@@ -19,10 +19,6 @@ TOLERANCE: Final = timedelta(seconds=10)
 _MILLISECOND: Final = 1000
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(slots=True)
 class Follower:
     """Returns each matching event once.
@@ -30,18 +26,12 @@ class Follower:
     The first poll returns every event. Later polls return events up to the present, and an event with a
     timestamp in the future when that time comes: it must not hide the others, and reading the whole
     future at each poll would have no bound.
-
-    Attributes:
-        store: The store to search.
-        query: The Lucene query string.
-        since: Earliest `@timestamp`, inclusive.
-        clock: Returns the current time.
     """
 
     store: EventStore
     query: str
     since: datetime
-    clock: Callable[[], datetime] = _utc_now
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _seen: dict[str, datetime] = field(default_factory=dict)
     _newest: datetime | None = None
     _polled: bool = False

@@ -50,10 +50,7 @@ def cursor(text: str) -> Cursor | None:
 def page(store: EventStore, request: SearchRequest, after: Cursor | None = None) -> Page:
     """Return the events after a cursor, at most `request.size`; fewer do not mean that it is the last page.
 
-    Args:
-        store: The store to search.
-        request: Its order and its sort field are not used. Its size is at most `MAX_HITS - 1`.
-        after: The last event of the page before; None for the first page.
+    The order and the sort field of the request are not used, and its size is at most `MAX_HITS - 1`.
     """
     request = replace(request, order="desc", sort=TIMESTAMP)
     while True:
@@ -101,14 +98,14 @@ def _place(event: Event) -> Cursor:
 
 
 def _before(request: SearchRequest, milliseconds: int) -> SearchRequest:
-    until = time_ranges.to_datetime(milliseconds * 1000)
-    return replace(request, until=min(until, _aware(request.until)) if request.until else until)
+    return replace(request, until=min(_times(milliseconds, request.until)))
 
 
 def _after(request: SearchRequest, milliseconds: int) -> SearchRequest:
-    since = time_ranges.to_datetime(milliseconds * 1000)
-    return replace(request, since=max(since, _aware(request.since)) if request.since else since)
+    return replace(request, since=max(_times(milliseconds, request.since)))
 
 
-def _aware(time: datetime) -> datetime:
-    return time_ranges.to_datetime(time_ranges.to_microseconds(time))
+def _times(milliseconds: int, bound: datetime | None) -> list[datetime]:
+    """A time, and the bound of a request, if it has one, with its time zone."""
+    given = [] if bound is None else [time_ranges.to_microseconds(bound)]
+    return [time_ranges.to_datetime(each) for each in (milliseconds * 1000, *given)]

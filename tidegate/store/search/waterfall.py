@@ -21,17 +21,7 @@ _UNITS: Final = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span to draw.
-
-    Attributes:
-        id: Id of the span.
-        parent: Id of the parent span; empty for a root.
-        name: Name of the operation.
-        node: `service.node.name` of the process.
-        start_ns: Start in nanoseconds since 1970.
-        duration_ns: Duration in nanoseconds.
-        failed: Whether the operation failed.
-    """
+    """A span to draw; it starts in nanoseconds since 1970, and its parent is empty for a root."""
 
     id: str
     parent: str
@@ -137,9 +127,6 @@ def duration(nanoseconds: int) -> str:
     """Format a duration with three significant digits: `1.5 s`, `35 ms`, `120 µs`."""
     for size, unit in _UNITS:
         if nanoseconds >= size:
-            return (
-                f"{nanoseconds / size:.3g} {unit}"
-                if nanoseconds < 1000 * size
-                else (f"{nanoseconds / size:.0f} {unit}")
-            )
+            digits = ".3g" if nanoseconds < 1000 * size else ".0f"
+            return f"{nanoseconds / size:{digits}} {unit}"
     return "0 ns"
