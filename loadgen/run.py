@@ -32,7 +32,7 @@ from tidegate.loadgen.plan.request_kinds import RequestKind, Until
 from tidegate.loadgen.plan.scenario import load_schedule
 from tidegate.loadgen.report import replica_signals
 from tidegate.loadgen.report.figures import summarize
-from tidegate.loadgen.report.live_view import LiveView
+from tidegate.loadgen.report.live_view import live_view
 from tidegate.loadgen.report.page import write_report
 from tidegate.loadgen.report.replica_signals import Prometheus, PrometheusError, Signals
 from tidegate.loadgen.report.runs import LATEST, SUMMARY, new_folder
@@ -98,8 +98,8 @@ def run(options: Options, console: Console) -> int:
     recording = Recording.of(plan)
     recording.until = options.until
     form = RequestForm(method, options.content_type)
-    sender = OpenLoop(plan, bodies, url, recording, options.limits, form=form)
-    live_view = LiveView(
+    sender = OpenLoop(plan, bodies, url, recording, options.limits, form)
+    showing = live_view(
         console,
         recording,
         lambda: sender.start,
@@ -108,7 +108,7 @@ def run(options: Options, console: Console) -> int:
         slo=options.slo_seconds,
         prometheus=prometheus,
     )
-    with _low_latency(), live_view:
+    with _low_latency(), showing:
         asyncio.run(_until_signalled(sender))
     ended = datetime.now(UTC)
     started = datetime.fromtimestamp(time.time() - (time.monotonic() - sender.start), UTC)

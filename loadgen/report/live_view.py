@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self
+from typing import Final, TypeAlias
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -28,6 +28,8 @@ HISTORY_SECONDS: Final = 60
 BARS: Final = "▁▂▃▄▅▆▇█"
 FRAME_SECONDS: Final = 0.25
 LINE_SECONDS: Final = 1.0
+Value: TypeAlias = tuple[str, str, str]
+"""A name, its value, and the style of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,8 @@ def sparkline(values: tuple[float | None, ...]) -> str:
 
 def status_line(now: Snapshot, signals: Mapping[str, float]) -> str:
     """Return the state as one line."""
-    text = (
-        f"{max(0.0, now.at):5.0f} s  planned {now.due}/{now.planned}  sent {now.sent}  "
-        f"answered {now.answered}  failed {now.failed}  p50 {duration_text(now.p50)}  "
-        f"p95 {duration_text(now.p95)}  p99 {duration_text(now.p99)}  "
-        f"lag p99 {duration_text(now.lag_p99)}"
-    )
-    return text + "".join(f"  {name} {value:.0f}" for name, value in signals.items())
+    shown = (*_counts(now), *_times(now, over=False), *_signals(signals))
+    return f"{max(0.0, now.at):5.0f} s  " + "  ".join(f"{name} {value}" for name, value, _ in shown)
 
 
 def status_panel(
@@ -98,19 +95,6 @@ def status_panel(
 ) -> RenderableType:
     """Return the state as a panel."""
     over = slo is not None and now.p95 is not None and now.p95 > slo
-    counts = [
-        ("planned", f"{now.due}/{now.planned}", ""),
-        ("sent", f"{now.sent}", ""),
-        ("answered", f"{now.answered}", "green"),
-        ("failed", f"{now.failed}", "bold red" if now.failed else ""),
-        *((name, f"{value:.0f}", "cyan") for name, value in signals.items()),
-    ]
-    times = [
-        ("p50", duration_text(now.p50), ""),
-        ("p95", duration_text(now.p95), "bold red" if over else "bold"),
-        ("p99", duration_text(now.p99), ""),
-        ("send lag p99", duration_text(now.lag_p99), ""),
-    ]
     p95_history = Text("p95 per second  ", style="dim")
     p95_history.append(sparkline(now.p95_history), style="red" if over else "cyan")
     bar = Table.grid(expand=True)
@@ -118,108 +102,99 @@ def status_panel(
     bar.add_column(justify="right", width=14)
     done = min(max(now.at, 0.0), seconds)
     bar.add_row(ProgressBar(total=seconds, completed=done), f"{done:.0f} of {seconds:.0f} s")
+    # Each line of names and values fits 80 columns up to five digits.
+    lines = [
+        Text("  ").join(
+            Text.assemble((f"{name} ", "dim"), (value, style)) for name, value, style in values
+        )
+        for values in ([*_counts(now), *_signals(signals)], _times(now, over=over))
+    ]
     return Panel(
-        Group(bar, _labelled_values(counts), _labelled_values(times), p95_history),
-        title=title,
-        title_align="left",
-        border_style="dim",
+        Group(bar, *lines, p95_history), title=title, title_align="left", border_style="dim"
     )
 
 
-def _labelled_values(cells: list[tuple[str, str, str]]) -> Text:
-    """Return names and values in one line, which fits 80 columns up to five digits."""
-    return Text("  ").join(
-        Text.assemble((f"{name} ", "dim"), (value, style)) for name, value, style in cells
-    )
+def _counts(now: Snapshot) -> list[Value]:
+    return [
+        ("planned", f"{now.due}/{now.planned}", ""),
+        ("sent", f"{now.sent}", ""),
+        ("answered", f"{now.answered}", "green"),
+        ("failed", f"{now.failed}", "bold red" if now.failed else ""),
+    ]
 
 
-class LiveView:
-    """A context manager that shows the progress of a run.
+def _times(now: Snapshot, *, over: bool) -> list[Value]:
+    return [
+        ("p50", duration_text(now.p50), ""),
+        ("p95", duration_text(now.p95), "bold red" if over else "bold"),
+        ("p99", duration_text(now.p99), ""),
+        ("lag p99", duration_text(now.lag_p99), ""),
+    ]
+
+
+def _signals(signals: Mapping[str, float]) -> list[Value]:
+    return [(name, f"{value:.0f}", "cyan") for name, value in signals.items()]
+
+
+@contextmanager
+def live_view(
+    console: Console,
+    recording: Recording,
+    started: Callable[[], float],
+    *,
+    title: str,
+    seconds: float,
+    slo: float | None = None,
+    prometheus: Prometheus | None = None,
+) -> Iterator[Mapping[str, float]]:
+    """Show the progress of a run inside the block, and yield the most recent values from Prometheus.
 
     On a terminal it draws a panel four times per second; otherwise it prints a line per second.
     """
+    signals: dict[str, float] = {}
+    stopped = threading.Event()
 
-    def __init__(
-        self,
-        console: Console,
-        recording: Recording,
-        started: Callable[[], float],
-        *,
-        title: str,
-        seconds: float,
-        slo: float | None = None,
-        prometheus: Prometheus | None = None,
-    ) -> None:
-        self._console = console
-        self._recording = recording
-        self._started = started
-        self._title = title
-        self._seconds = seconds
-        self._slo = slo
-        self.signals: dict[str, float] = {}
-        """The most recent values from Prometheus."""
-        self._stopped = threading.Event()
-        show = self._draw if console.is_terminal else self._print
-        # Prometheus is queried in another thread, so that a slow response does not block the view.
-        self._threads = [threading.Thread(target=show, name="watch", daemon=True)]
-        if prometheus is not None:
-            self._threads.append(
-                threading.Thread(
-                    target=self._poll_signals, args=(prometheus,), name="signals", daemon=True
-                )
-            )
+    def now() -> Snapshot:
+        return snapshot(recording, time.monotonic() - started())
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _now(self) -> Snapshot:
-        return snapshot(self._recording, time.monotonic() - self._started())
-
-    def _draw(self) -> None:
-        with Live(console=self._console, auto_refresh=False) as live:
-            while True:
-                over = self._stopped.wait(FRAME_SECONDS)
-                frame = status_panel(
-                    self._now(),
-                    dict(self.signals),
-                    title=self._title,
-                    seconds=self._seconds,
-                    slo=self._slo,
-                )
+    def draw() -> None:
+        with Live(console=console, auto_refresh=False) as live:
+            over = False
+            while not over:
+                over = stopped.wait(FRAME_SECONDS)
+                frame = status_panel(now(), {**signals}, title=title, seconds=seconds, slo=slo)
                 live.update(frame, refresh=True)
-                if over:
-                    return
 
-    def _print(self) -> None:
+    def write() -> None:
         over = False
         while not over:
-            over = self._stopped.wait(LINE_SECONDS)
-            self._console.print(
-                status_line(self._now(), dict(self.signals)), highlight=False, soft_wrap=True
-            )
+            over = stopped.wait(LINE_SECONDS)
+            console.print(status_line(now(), {**signals}), highlight=False, soft_wrap=True)
 
-    def _poll_signals(self, prometheus: Prometheus) -> None:
-        while not self._stopped.is_set():
-            for name in EXPRESSIONS:
-                try:
-                    value = prometheus.now(name)
-                except PrometheusError:
-                    # The failure is reported once, at the end of the run.
-                    value = None
-                if value is None:
-                    self.signals.pop(name, None)
-                else:
-                    self.signals[name] = value
-            self._stopped.wait(LINE_SECONDS)
+    shows = draw if console.is_terminal else write
+    threads = [threading.Thread(target=shows, name="watch", daemon=True)]
+    if prometheus is not None:
+        # In another thread, so that a slow response does not block the view.
+        asked = (prometheus, signals, stopped)
+        threads.append(threading.Thread(target=_poll, args=asked, name="signals", daemon=True))
+    for thread in threads:
+        thread.start()
+    try:
+        yield signals
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+def _poll(prometheus: Prometheus, signals: dict[str, float], stopped: threading.Event) -> None:
+    while not stopped.is_set():
+        for name in EXPRESSIONS:
+            value = None
+            with suppress(PrometheusError):  # it is reported once, at the end of the run
+                value = prometheus.now(name)
+            if value is None:
+                signals.pop(name, None)
+            else:
+                signals[name] = value
+        stopped.wait(LINE_SECONDS)

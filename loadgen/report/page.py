@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -47,7 +47,7 @@ def to_html(summary: Summary, run: RunSeries) -> str:
         narrative=narrative(run),
         verdict=verdict(summary),
         plots={
-            name: _both(panels, run)
+            name: {theme.name: _uri(panels, run, theme) for theme in (LIGHT, DARK)}
             for name, panels in plots_of(run, kinds=bool(summary.by_kind)).items()
         },
         light=LIGHT,
@@ -72,10 +72,6 @@ def headline(summary: Summary) -> str:
     )
 
 
-def _both(panels: tuple[str, ...], run: RunSeries) -> dict[str, str]:
-    return {theme.name: _uri(panels, run, theme) for theme in (LIGHT, DARK)}
-
-
 def _uri(panels: tuple[str, ...], run: RunSeries, theme: Theme) -> str:
-    image: Any = as_bytes(draw(panels, run, theme), "svg")
+    image = as_bytes(draw(panels, run, theme), "svg")
     return "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")

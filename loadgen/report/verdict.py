@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +20,12 @@ THRESHOLD_FAILED: Final = 99
 INTERRUPTED: Final = 130
 
 VerdictLevel = Literal["good", "bad", "doubtful"]
+VERDICTS: Final[Mapping[int, tuple[str, VerdictLevel]]] = {
+    ALL_FAILED: ("all requests failed", "bad"),
+    INVALID: ("invalid", "doubtful"),
+    THRESHOLD_FAILED: ("a threshold failed", "bad"),
+    INTERRUPTED: ("interrupted", "doubtful"),
+}
 
 
 def exit_code(summary: Summary) -> int:
@@ -35,17 +41,8 @@ def exit_code(summary: Summary) -> int:
 
 def verdict(summary: Summary) -> tuple[str, VerdictLevel]:
     """Return the verdict on the run as text, and its level."""
-    match exit_code(summary):
-        case 130:
-            return "interrupted", "doubtful"
-        case 1:
-            return "all requests failed", "bad"
-        case 98:
-            return "invalid", "doubtful"
-        case 99:
-            return "a threshold failed", "bad"
-        case _:
-            return ("all thresholds passed" if summary.thresholds else "valid"), "good"
+    good = "all thresholds passed" if summary.thresholds else "valid"
+    return VERDICTS.get(exit_code(summary), (good, "good"))
 
 
 def print_summary(console: Console, summary: Summary, folder: Path) -> None:

@@ -8,7 +8,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -69,34 +69,25 @@ class RequestForm:
     """Type of the bodies; not sent with a request that has none."""
 
 
+@dataclass(slots=True)
 class OpenLoop:
     """Sends the requests of a plan, and records their results."""
 
-    def __init__(
-        self,
-        plan: Sequence[PlannedRequest],
-        bodies: Bodies,
-        url: URL,
-        recording: Recording,
-        limits: Limits,
-        *,
-        form: RequestForm = RequestForm(),
-    ) -> None:
-        self._plan = plan
-        self._bodies = bodies
-        self._url = url
-        self._recording = recording
-        self._limits = limits
-        self._form = form
-        self._in_flight: set[asyncio.Task[None]] = set()
-        self._sending: asyncio.Task[None] | None = None
-        self._internal_error: BaseException | None = None
-        self._stop_immediately = False
-        self._changed = asyncio.Event()
-        self.start = time.monotonic() + LEAD_SECONDS
-        """The start of the plan, in seconds of `time.monotonic()`."""
-        self.interrupted = False
-        """Whether `stop` was called before the end."""
+    plan: Sequence[PlannedRequest]
+    bodies: Bodies
+    url: URL
+    recording: Recording
+    limits: Limits
+    form: RequestForm = RequestForm()
+    start: float = field(default_factory=lambda: time.monotonic() + LEAD_SECONDS, init=False)
+    """The start of the plan, in seconds of `time.monotonic()`."""
+    interrupted: bool = field(default=False, init=False)
+    """Whether `stop` was called before the end."""
+    _in_flight: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _sending: asyncio.Task[None] | None = field(default=None, init=False)
+    _internal_error: BaseException | None = field(default=None, init=False)
+    _stop_immediately: bool = field(default=False, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
         """Send the plan, and return when all requests have ended."""
@@ -106,7 +97,7 @@ class OpenLoop:
         )
         async with aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=self._limits.timeout_seconds),
+            timeout=aiohttp.ClientTimeout(total=self.limits.timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=HEADERS,
         ) as session:
@@ -126,23 +117,23 @@ class OpenLoop:
 
     async def _send_all(self, session: aiohttp.ClientSession) -> None:
         with AbsoluteTimer() as timer:
-            for row, planned in enumerate(self._plan):
-                body = body_of(self._bodies, planned.kind, planned.body)
+            for row, planned in enumerate(self.plan):
+                body = body_of(self.bodies, planned.kind, planned.body)
                 await timer.wait_until(self.start + planned.at)
-                if len(self._in_flight) >= self._limits.in_flight:
-                    self._recording.fail(row, self._now(), "too many in flight")
+                if len(self._in_flight) >= self.limits.in_flight:
+                    self.recording.fail(row, self._now(), "too many in flight")
                     continue
                 task = asyncio.create_task(self._send(session, row, body))
                 self._in_flight.add(task)
                 task.add_done_callback(self._ended)
 
     async def _send(self, session: aiohttp.ClientSession, row: int, body: bytes | None) -> None:
-        recording = self._recording
-        headers = None if body is None else {"Content-Type": self._form.content_type}
+        recording = self.recording
+        headers = None if body is None else {"Content-Type": self.form.content_type}
         recording.sent[row] = self._now()
         try:
             async with session.request(
-                self._form.method, self._url, data=body, headers=headers, allow_redirects=False
+                self.form.method, self.url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 async for _ in answer.content.iter_any():
                     if math.isnan(recording.first_byte[row]):
@@ -158,7 +149,7 @@ class OpenLoop:
     async def _drain(self) -> None:
         """Wait for outstanding responses."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._limits.timeout_seconds + GRACE_SECONDS
+        deadline = clock() + self.limits.timeout_seconds + GRACE_SECONDS
         while self._in_flight and not self._stop_immediately:
             self._changed.clear()
             if self.interrupted:

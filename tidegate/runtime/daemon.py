@@ -126,13 +126,7 @@ def requires_port(setting: str, port: int) -> Iterator[None]:
 def metrics_server(
     registry: CollectorRegistry, host: str, port: int, setting: str
 ) -> Iterator[None]:
-    """Serve a registry to Prometheus from a thread inside the block.
-
-    Args:
-        registry: the metrics.
-        host: the address to listen on.
-        port: the port to listen on.
-        setting: the name of the setting that holds the port.
+    """Serve a registry to Prometheus from a thread inside the block; `setting` has the port.
 
     Raises:
         CannotStartError: the port is taken.

@@ -111,11 +111,6 @@ class EventLog:
     def to_files(cls, settings: Settings, node: str, dataset: str) -> Self:
         """A log that writes to the event files of a component.
 
-        Args:
-            settings: those in force.
-            node: the component's name (`service.node.name`).
-            dataset: as in the attributes.
-
         Raises:
             OSError: the folder of the event files cannot be made.
         """
@@ -193,10 +188,7 @@ class EventLog:
     def fault(self, name: str, error: Exception, wait_seconds: float | None = None) -> None:
         """Log and count an exception that is a mistake in Tidegate, as `keep_running` reports it.
 
-        Args:
-            name: of what failed.
-            error: the exception; its stack is in the event.
-            wait_seconds: until it runs again; None if it does not.
+        Its stack is in the event. `wait_seconds` are those until it runs again; None if it does not.
         """
         self.faults += 1
         again = "" if wait_seconds is None else f", and runs again in {wait_seconds:.1f} s"

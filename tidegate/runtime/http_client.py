@@ -150,10 +150,6 @@ class HttpClient:
 def tls_context(ca_file: Path | None, setting: str) -> ssl.SSLContext | bool:
     """The trusted certificate authorities: those in this file, or the system's.
 
-    Args:
-        ca_file: the file.
-        setting: the name of the setting that holds its path.
-
     Raises:
         HttpError: the file cannot be read.
     """

@@ -33,14 +33,9 @@ async def http_server(
     setting: str,
     shutdown_seconds: float = SHUTDOWN_SECONDS,
 ) -> AsyncIterator[None]:
-    """Serve an application inside the block.
+    """Serve an application inside the block; `setting` has the port.
 
-    Args:
-        app: the application.
-        host: the address to listen on.
-        port: the port to listen on.
-        setting: the name of the setting that holds the port.
-        shutdown_seconds: for open requests at the end of the block, before they are cancelled.
+    At the end, open requests have so many seconds before they are cancelled.
 
     Raises:
         CannotStartError: the port is taken.

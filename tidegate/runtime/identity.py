@@ -10,12 +10,7 @@ from tidegate.settings import Settings
 
 
 def event_origin(settings: Settings, node: str) -> Origin:
-    """The origin of a component's events: the monitored service, the version of Tidegate and the node.
-
-    Args:
-        settings: the settings in force.
-        node: the component's name (`service.node.name`).
-    """
+    """The origin of a component's events: the monitored service, the version of Tidegate and the node."""
     service = settings.service
     return Origin(service.name, own_version(), service.environment, node, service.namespace)
 
@@ -30,10 +25,6 @@ def own_version() -> str:
 
 def event_writer(settings: Settings, node: str) -> EventWriter:
     """The writer of a component's event files.
-
-    Args:
-        settings: the settings in force.
-        node: the component's name.
 
     Raises:
         OSError: the folder of the event files cannot be created.

@@ -24,13 +24,9 @@ async def keep_running(
     on_fault: OnFault,
     sleep: Sleep = asyncio.sleep,
 ) -> None:
-    """Run until it returns or is cancelled; after an exception again, with growing waits.
+    """Run until it returns or is cancelled; after an exception again, from the state that it left.
 
-    Args:
-        name: of the loop, for `on_fault`.
-        run: the loop; it continues from the state that it left.
-        on_fault: reports an exception, such as `EventLog.fault`.
-        sleep: waits.
+    The waits grow. `on_fault` reports an exception, such as `EventLog.fault`.
     """
     backoff = Backoff(immediate=0)
     while True:

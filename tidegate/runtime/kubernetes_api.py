@@ -106,9 +106,6 @@ class ApiServer:
 async def open_api_server(timeout_seconds: float) -> AsyncIterator[ApiServer]:
     """Connect with the pod's service account, or outside of a cluster with the kubeconfig file.
 
-    Args:
-        timeout_seconds: of one request.
-
     Raises:
         CannotStartError: there are no credentials, or they cannot be read.
     """

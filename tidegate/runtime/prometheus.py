@@ -62,12 +62,7 @@ class Prometheus:
     seconds: float = TIMEOUT_SECONDS
 
     async def query(self, expression: str, at: float | None = None) -> list[Series]:
-        """The series of an instant query; with a range selector, such as `ALERTS[10m]`, every sample.
-
-        Args:
-            expression: in PromQL.
-            at: the time, in seconds since 1970; None means now.
-        """
+        """The series of an instant query; with a range selector, such as `ALERTS[10m]`, every sample."""
         when = {} if at is None else {"time": f"{at:.3f}"}
         return await self._ask("/api/v1/query", {"query": expression, **when})
 

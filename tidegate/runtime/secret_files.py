@@ -20,10 +20,6 @@ class SecretFileError(ValueError):
 def read_secret(path: Path, setting: str) -> str:
     """The text of a secret's file, without the whitespace around it.
 
-    Args:
-        path: the file.
-        setting: the name of the setting that holds the path.
-
     Raises:
         SecretFileError: it cannot be read, is not text, or is empty.
     """
@@ -40,11 +36,6 @@ def read_secret(path: Path, setting: str) -> str:
 
 def read_login(username: str, password_file: Path | None, setting: str) -> tuple[str, str] | None:
     """The user and the password that its file holds now; None without a user.
-
-    Args:
-        username: the user; empty means no authentication.
-        password_file: the file with the password.
-        setting: the name of the setting that holds this path.
 
     Raises:
         SecretFileError: there is a user and no file, or as `read_secret`.
@@ -69,11 +60,6 @@ class ReplaceableSecret:
 
     The one before stays valid for `GRACE_SECONDS`, since the other end may not have the new one yet. While
     the file cannot be read, the last one stays in use.
-
-    Attributes:
-        path: the file.
-        setting: the name of the setting that holds the path.
-        clock: seconds on a monotonic clock.
     """
 
     path: Path

@@ -19,12 +19,7 @@ MAX_BYTES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class SlotsFile:
-    """The slots file.
-
-    Attributes:
-        path: its path.
-        max_slots: a larger number is invalid.
-    """
+    """The slots file; a number above `max_slots` is invalid."""
 
     path: Path
     max_slots: int

@@ -25,7 +25,6 @@ DISTRIBUTIONS: Final = {
 }
 
 _ASGI_ARGUMENTS: Final = (None, None, None)  # scope, receive, send
-_WSGI_ARGUMENTS: Final = (None, None)  # environ, start_response
 
 
 class LoadError(Exception):
@@ -123,13 +122,11 @@ def _module_not_found(module_name: str, error: ModuleNotFoundError) -> str:
             f"there is no module {missing} in {sys.path[0]}, nor an installed one; set service.app_dir "
             "(--app-dir) to the folder that has it"
         )
-    package = missing.partition(".")[0] or str(error)
+    package, at = missing.partition(".")[0] or str(error), f" ({where})" if where else ""
     if missing and find_spec(package) is not None:
-        return (
-            f"{module_name} imports {missing}, which does not exist{f' ({where})' if where else ''}"
-        )
+        return f"{module_name} imports {missing}, which does not exist{at}"
     return (
-        f"{module_name} needs the package {package}, which is not installed{f' ({where})' if where else ''}: "
+        f"{module_name} needs the package {package}, which is not installed{at}: "
         f"install it by `{sys.executable} -m pip install {DISTRIBUTIONS.get(package, package)}`"
     )
 

@@ -28,14 +28,6 @@ def run(
 
     0: drained. 1: the application cannot be loaded, or failed to start. 2: an invalid setting, or the port is
     in use.
-
-    Args:
-        settings: the settings.
-        target: the application, `module:attribute`.
-        host: the address to listen on.
-        port: the port to listen on.
-        app_dir: the folder to import it from.
-        ready: a function that returns whether it is ready, `module:attribute`; empty for none.
     """
     if not app_dir.is_dir():
         sys.stderr.write(f"--app-dir: {app_dir} is not a folder\n")

@@ -24,16 +24,11 @@ class LoadingError(Exception):
 def describe(error: BaseException) -> str:
     """An exception in one line: its type, its text, and where the application's own code raised it."""
     text = " ".join(str(error).split())[:MAX_CHARACTERS]
-    name = type(error).__name__
-    where = _location(error)
-    return f"{name}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
-
-
-def _location(error: BaseException) -> str:
-    """The innermost line outside of installed packages, as `file:line`; may be empty."""
+    where = code_location(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{_shorten(error.filename)}:{error.lineno}"
-    return code_location(error.__traceback__)
+        where = f"{_shorten(error.filename)}:{error.lineno}"
+    name = type(error).__name__
+    return f"{name}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
 
 
 def code_location(found: TracebackType | None) -> str:

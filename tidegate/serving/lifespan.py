@@ -32,10 +32,6 @@ class Lifespan:
     As the server's own part of the protocol ends at once, `/live` answers while the application starts. An
     application that does not know lifespans has started at once: it raises an exception or returns before it
     receives anything.
-
-    Args:
-        app: the application.
-        lifecycle: gets the start-up as a task, and its failure.
     """
 
     def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:
@@ -85,7 +81,7 @@ class Lifespan:
         except BaseException as error:  # noqa: BLE001  the server must live to report it
             self._raised(error)
         else:
-            self._returned()
+            self._complete()
         finally:
             self._ended.set()
 
@@ -134,6 +130,3 @@ class Lifespan:
             self._fail(error)
         else:  # it does not know lifespans
             self._complete()
-
-    def _returned(self) -> None:
-        self._complete()

@@ -18,10 +18,7 @@ ReadyFunction = Callable[[], bool | Awaitable[bool]]
 class ReadyCheck:
     """Calls the function at each check of `/ready`, and logs a failure once per state change.
 
-    Args:
-        function: returns whether the application can serve; a coroutine function is awaited. A plain one
-            runs in the event loop, so it must return at once.
-        name: its name, for messages.
+    A coroutine function is awaited; a plain one runs in the event loop, so it must return at once.
     """
 
     def __init__(self, function: ReadyFunction, name: str) -> None:

@@ -42,15 +42,7 @@ def import_all() -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with a graceful shutdown: on SIGTERM `/ready` fails, and after a grace period it stops.
-
-    Args:
-        replica: what to serve.
-        listener: the listening socket.
-        grace_seconds: how long it accepts connections after the signal.
-        websockets: whether it accepts them.
-        on_started: called once it accepts requests.
-    """
+    """uvicorn with a graceful shutdown: on SIGTERM `/ready` fails, and after a grace period it stops."""
 
     def __init__(
         self,

@@ -19,12 +19,7 @@ log = get_logger("tidegate.serving.slots_follower")
 
 @dataclass(slots=True)
 class SlotsFollower:
-    """Applies the number of slots in a file.
-
-    Attributes:
-        slots: the slots of the replica.
-        file: the file with the number; None if it is fixed.
-    """
+    """Applies the number of slots in a file to the slots of a replica; without a file it is fixed."""
 
     slots: Slots
     file: SlotsFile | None

@@ -43,11 +43,6 @@ class SlotsMiddleware:
     If the client disconnects while its request waits, the request leaves the queue and the application is not
     called. Later, the slot is held until the application has finished, since a thread cannot be cancelled.
     Background tasks after the last byte hold no slot. Websockets take none.
-
-    Args:
-        app: the application.
-        slots: the slots of the replica.
-        paths: which requests count.
     """
 
     def __init__(self, app: ASGIApp, slots: Slots, paths: SlotPaths) -> None:

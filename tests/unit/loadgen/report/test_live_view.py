@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.console import Console
 from support.eventually import eventually
 from support.samples.load_run import recorded, unanswered
 from tidegate.loadgen.report.live_view import (
-    LiveView,
+    live_view,
     snapshot,
     sparkline,
     status_line,
@@ -71,26 +72,29 @@ def test_the_view_on_a_terminal_ends_with_the_final_state() -> None:
     start = time.monotonic() - 30
     body = json.dumps({"data": {"result": [{"value": [1, "3"]}]}}).encode()
     three = Prometheus("http://p", lambda _: body)
-    with LiveView(
+    with live_view(
         console, recorded(), lambda: start, title="t", seconds=30, prometheus=three
-    ) as watch:
-        eventually(lambda: len(watch.signals) >= 3, "three signals are read")
+    ) as signals:
+        eventually(lambda: len(signals) >= 3, "three signals are read")
     assert "answered" in out.getvalue()
     assert "ready" in out.getvalue()
 
 
 def test_values_of_a_lost_prometheus_are_removed() -> None:
-    out = io.StringIO()
-    lost = Prometheus("http://127.0.0.1:1")
-    with LiveView(
-        Console(file=out, width=200),
-        recorded(),
-        time.monotonic,
-        title="t",
-        seconds=30,
-        prometheus=lost,
-    ) as watch:
-        pass
-    assert watch.signals == {}
+    out, lost = io.StringIO(), threading.Event()
+
+    def fetch(_: str) -> bytes:
+        if lost.is_set():
+            raise OSError("lost")
+        return json.dumps({"data": {"result": [{"value": [1, "3"]}]}}).encode()
+
+    prometheus = Prometheus("http://p", fetch)
+    console = Console(file=out, width=200)
+    with live_view(
+        console, recorded(), time.monotonic, title="t", seconds=30, prometheus=prometheus
+    ) as signals:
+        eventually(lambda: len(signals) >= 3, "three signals are read")
+        lost.set()
+        eventually(lambda: not signals, "they are removed")
     assert "planned 0/300" in out.getvalue()
-    assert "ready" not in out.getvalue()
+    assert "ready" not in out.getvalue().splitlines()[-1]
