@@ -18,11 +18,12 @@ NAMES: Final = 8
 def report(manifest: Manifest, out: Path, rows: Path) -> str:
     """The lines that `tidegate import-model` prints; `rows` is the file of rows that was looked for."""
     inputs = manifest.tensors or manifest.features
+    kind = f"{'tensor' if manifest.tensors else 'feature'}{'' if len(inputs) == 1 else 's'}"
     answers = manifest.classes or manifest.outputs or (manifest.target or Target(),)
     lines = {
         "kind": f"{manifest.trained.get('kind', '?')}: {manifest.description}",
         "task": f"{manifest.task}: {_names(answers)}",
-        "inputs": f"{len(inputs)} {'tensors' if manifest.tensors else 'features'}: {_names(inputs)}",
+        "inputs": f"{len(inputs)} {kind}: {_names(inputs)}",
         "parity": _parity(manifest.parity),
         "reference": _reference(manifest, rows),
     }

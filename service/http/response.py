@@ -26,17 +26,11 @@ JSON: Final = (b"content-type", b"application/json")
 
 @dataclass(slots=True)
 class Answer:
-    """A response as an ASGI application; Starlette's takes three times as long.
-
-    Attributes:
-        content: its body.
-        after: what to do when it is sent; None for nothing.
-        headers: its headers, without its length.
-    """
+    """A response as an ASGI application; Starlette's takes three times as long."""
 
     content: bytes
-    after: Callable[[], None] | None = None
-    headers: Sequence[tuple[bytes, bytes]] = (JSON,)
+    after: Callable[[], None] | None = None  # what to do when it is sent
+    headers: Sequence[tuple[bytes, bytes]] = (JSON,)  # without its length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

@@ -25,34 +25,21 @@ SLOW_REQUESTS: Final = "tidegate-slow-requests"
 
 @dataclass(frozen=True, slots=True)
 class DataView:
-    """A data view.
+    """A data view."""
 
-    Attributes:
-        id: never changes, because searches, panels and people's links refer to it.
-        name: what a person selects it by; Kibana identifies an existing data view by its name.
-        pattern: the data streams, separated by commas; may contain wildcards.
-    """
-
-    id: str
-    name: str
-    pattern: str
+    id: str  # never changes, because searches, panels and people's links refer to it
+    name: str  # what a person selects it by; Kibana identifies an existing data view by its name
+    pattern: str  # the data streams, separated by commas; may contain wildcards
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSearch:
-    """A saved search.
+    """A saved search."""
 
-    Attributes:
-        id: never changes.
-        title: what a person selects it by.
-        view: the data view that it searches.
-        query: Lucene; empty matches every event.
-    """
-
-    id: str
-    title: str
+    id: str  # never changes
+    title: str  # what a person selects it by
     view: DataView
-    query: str
+    query: str  # Lucene; empty matches every event
 
 
 def data_view_requests(settings: Settings) -> list[dict[str, Any]]:

@@ -35,42 +35,26 @@ _DATA_VIEW: Final = "index-pattern"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel of a dashboard.
+    """A panel of a dashboard."""
 
-    Attributes:
-        id: unique in its dashboard; Kibana keeps it.
-        title: its heading.
-        kind: drawn by Lens from its columns, or a saved search.
-        view: the data view that it searches.
-        query: Lucene; empty matches every event.
-        columns: of Lens: groups in the order of their nesting, then metrics. A saved search has none.
-        may_be_empty: whether it shows something only when something is wrong.
-    """
-
-    id: str
+    id: str  # unique in its dashboard; Kibana keeps it
     title: str
-    kind: Literal["lens", "search"]
+    kind: Literal["lens", "search"]  # drawn by Lens from its columns, or a saved search
     view: DataView
-    query: str
+    query: str  # Lucene; empty matches every event
+    # Of Lens: groups in the order of their nesting, then metrics. A saved search has none.
     columns: Mapping[str, Any]
-    may_be_empty: bool
+    may_be_empty: bool  # whether it shows something only when something is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """A dashboard.
+    """A dashboard."""
 
-    Attributes:
-        id: never changes.
-        title: what a person selects it by.
-        since: start of its time range, which ends now, such as `now-24h`.
-        panels: in reading order.
-    """
-
-    id: str
-    title: str
-    since: str
-    panels: tuple[Panel, ...]
+    id: str  # never changes
+    title: str  # what a person selects it by
+    since: str  # start of its time range, which ends now, such as `now-24h`
+    panels: tuple[Panel, ...]  # in reading order
 
 
 def dashboards(settings: Settings) -> list[Dashboard]:

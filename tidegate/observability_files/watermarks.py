@@ -18,17 +18,11 @@ _LINE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Watermarks:
-    """Free bytes of a disk.
+    """Free bytes of a disk."""
 
-    Attributes:
-        low: below it Elasticsearch assigns no further copy of a shard.
-        high: below it, no new index.
-        flood_stage: below it, its indices are read-only.
-    """
-
-    low: int
-    high: int
-    flood_stage: int
+    low: int  # below it Elasticsearch assigns no further copy of a shard
+    high: int  # below it, no new index
+    flood_stage: int  # below it, its indices are read-only
 
 
 def read_watermarks(folder: Path | None = None) -> Watermarks:

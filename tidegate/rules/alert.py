@@ -10,23 +10,14 @@ Severity = Literal["critical", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert.
+    """An alert."""
 
-    Attributes:
-        name: in CamelCase; its runbook is docs/runbooks/<name>.md.
-        expression: PromQL; the alert is pending for each series in its result.
-        seconds: time that the condition must last before the alert fires.
-        severity: `critical` needs a response now, `warning` today.
-        summary: one line; may contain {{ $labels.name }}.
-        description: what it means for users; likewise.
-    """
-
-    name: str
-    expression: str
-    seconds: float
-    severity: Severity
-    summary: str
-    description: str
+    name: str  # in CamelCase; its runbook is docs/runbooks/<name>.md
+    expression: str  # PromQL; the alert is pending for each series in its result
+    seconds: float  # time that the condition must last before the alert fires
+    severity: Severity  # `critical` needs a response now, `warning` today
+    summary: str  # one line; may contain {{ $labels.name }}
+    description: str  # what it means for users; likewise
 
     @property
     def runbook(self) -> str:

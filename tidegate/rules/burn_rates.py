@@ -80,15 +80,7 @@ def burn_rate_alerts(slo: Slo) -> Iterator[Alert]:
 
 
 def _alerts(objective: str, series: str, budget: float, summary: str, what: str) -> Iterator[Alert]:
-    """The alerts of an objective.
-
-    Args:
-        objective: its name, in that of the alerts.
-        series: the recorded ratio of bad requests, without its window.
-        budget: the ratio that the objective allows.
-        summary: what is wrong.
-        what: what makes a response a bad one.
-    """
+    """The alerts of an objective, which allows `budget` as the ratio of responses that `what` makes bad."""
     for burn in BURN_RATE_ALERTS:
         limit = burn.threshold(budget)
         yield Alert(

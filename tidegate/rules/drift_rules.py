@@ -34,21 +34,13 @@ MODEL: Final = "model, version"
 
 @dataclass(frozen=True, slots=True)
 class DriftSeries:
-    """A distribution that is counted in bins.
+    """A distribution that is counted in bins."""
 
-    Attributes:
-        name: `feature` or `prediction`, as in the names of the series.
-        counter: the counter of the bins.
-        labels: the labels that identify a distribution.
-        bin: the label that identifies a bin.
-        description: its name in descriptions.
-    """
-
-    name: str
+    name: str  # `feature` or `prediction`, as in the names of the series
     counter: str
-    labels: str
-    bin: str
-    description: str
+    labels: str  # the labels that identify a distribution
+    bin: str  # the label that identifies a bin
+    description: str  # its name in descriptions
 
 
 FEATURE: Final = DriftSeries(
@@ -90,12 +82,7 @@ def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
 
 
 def tiles(series: str, window: str) -> str:
-    """Return the growth in a longer window, as the sum of its recorded windows of length `TILE`.
-
-    Args:
-        series: the name without the window, such as `model:outcomes`.
-        window: a key of `SPANS`.
-    """
+    """Return the growth in a longer window, as the sum of its recorded windows of length `TILE`."""
     return f"sum_over_time(last_over_time({series}:{TILE}[{FRESH[TILE]}])[{SPANS[window]}:{TILE}])"
 
 

@@ -8,18 +8,11 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric as Prometheus stores it.
+    """A metric as Prometheus stores it."""
 
-    Attributes:
-        name: with its unit and, for a counter, `_total`; a histogram without `_bucket`, `_sum`, `_count`.
-        kind: its type.
-        labels: its own labels, besides `job`, `instance` and `replica`.
-        meaning: its description in the documentation.
-    """
-
-    name: str
+    name: str  # with its unit and, for a counter, `_total`; a histogram without `_bucket`, `_sum`, `_count`
     kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # its own labels, besides `job`, `instance` and `replica`
     meaning: str
 
 

@@ -25,12 +25,7 @@ RESPONSES: Final = f"haproxy_server_http_responses_total{{{_SERVERS}}}"
 
 
 def with_gateway_slots(groups: tuple[Group, ...], slots: int) -> tuple[Group, ...]:
-    """The groups, in which each series of slots has the gateway's value where replicas report none.
-
-    Args:
-        groups: the recorded series of the service.
-        slots: `slots.per_replica`.
-    """
+    """The groups, in which each series of slots has the gateway's value where replicas report none."""
     values = _values(slots)
 
     def either(recording: Recording) -> str:

@@ -11,9 +11,6 @@ def edge_pattern(edge: float) -> str:
 
     prometheus_client and Prometheus 3 write 1 second as `1.0`, the Go client as `1`; from a million on there
     is an exponent, too. So 1.0 gives `1|1\.0`, and 0.5 gives `0\.5`.
-
-    Args:
-        edge: the upper bound of the bucket.
     """
     spellings = {repr(edge), format(edge, "g")}
     if float(format(edge, "g")) != edge:  # g keeps six digits only
@@ -67,9 +64,6 @@ def down(job: str) -> str:
     The target of a pod vanishes with its address, and `up` with it. Prometheus itself exports the number of
     targets of each job that it is configured with, so a component that does not belong to a deployment is
     not missed there. The second part has no labels.
-
-    Args:
-        job: the name of the scrape job.
     """
     return (
         f'up{{job="{job}"}} == 0\n'

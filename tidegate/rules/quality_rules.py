@@ -25,26 +25,17 @@ HELD_OUT_COVERAGE: Final = f"max by ({MODEL}) (ml_reference_coverage{JOB})"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The recorded series about the quality of one kind of model.
+    """The recorded series about the quality of one kind of model."""
 
-    Attributes:
-        counted: the name of a recorded series, the counter whose growth it is, its labels, and its
-            description; the first one is of the labels that have arrived.
-        measure: the name of the measure, of which there is a realised and an expected series.
-        realised: the realised measure in a window, where the series of the labels is given.
-        realised_meaning: its description.
-        expected: the counter of what is expected, summed over predictions.
-        expected_meaning: the description of the expected measure.
-        further: the other series of a window.
-    """
-
+    # The name of a recorded series, the counter whose growth it is, its labels, and its description; the
+    # first one is of the labels that have arrived.
     counted: tuple[tuple[str, str, str, str], ...]
-    measure: str
-    realised: Callable[[str, str], str]
+    measure: str  # the name of the measure, of which there is a realised and an expected series
+    realised: Callable[[str, str], str]  # of the series of the labels and the window
     realised_meaning: str
-    expected: str
+    expected: str  # the counter of what is expected, summed over predictions
     expected_meaning: str
-    further: Callable[[str, str, Drift], Iterator[Recording]]
+    further: Callable[[str, str, Drift], Iterator[Recording]]  # the other series of a window
 
     def labels(self, window: str) -> str:
         """The number of labels in a window."""

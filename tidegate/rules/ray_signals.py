@@ -27,12 +27,7 @@ WAITING: Final = 'tidegate_ray_waiting{job="model"}'
 
 
 def with_ray_signals(groups: tuple[Group, ...], ray: Ray) -> tuple[Group, ...]:
-    """The groups, in which the series of the gateway have the values of what Ray receives requests with.
-
-    Args:
-        groups: the recorded series of the service.
-        ray: the settings; `ingress` says what receives the requests.
-    """
+    """The groups, in which the series of the gateway have the values of what Ray receives requests with."""
     if ray.ingress == "none":
         return groups
     values = _behind_proxy(ray) if ray.ingress == "proxy" else _behind_haproxy()

@@ -8,17 +8,11 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recorded series.
+    """A recorded series."""
 
-    Attributes:
-        name: `service:<what>:<window>` or `model:<what>:<window>`.
-        expression: its PromQL.
-        meaning: its description in docs/reference/metrics.md.
-    """
-
-    name: str
+    name: str  # `service:<what>:<window>` or `model:<what>:<window>`
     expression: str
-    meaning: str
+    meaning: str  # its description in docs/reference/metrics.md
 
 
 @dataclass(frozen=True, slots=True)

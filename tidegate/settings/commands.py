@@ -33,15 +33,11 @@ OTHER_VALUES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting with its effective value.
-
-    Attributes:
-        source: `default`, the path of the settings file, or the name of an environment variable.
-    """
+    """A setting with its effective value."""
 
     name: str
     value: Any
-    source: str
+    source: str  # `default`, the path of the settings file, or the name of an environment variable
     variable: str
     default: Any
     meaning: str
@@ -59,10 +55,10 @@ def show(
 
     Args:
         settings: all settings.
-        names: names of settings or sections to print; none means all.
+        names: of settings or sections; none means all.
         running: the settings that have another value in the running stack, with that value.
         changed: omit settings that no source sets, and that have the same value in the running stack.
-        as_json: print one JSON object per line.
+        as_json: one JSON object per line.
 
     Returns:
         The exit code: 2 if a name is neither a setting nor a section.

@@ -48,22 +48,12 @@ EXAMPLES: Final = {"a list": '["/live", "/ready"]', "a table": '{"latency_second
 
 
 def explain(error: ValidationError, names: Collection[str], file: Mapping[str, Any]) -> list[str]:
-    """Return a line for each invalid setting.
-
-    Args:
-        error: the validation error.
-        names: the dotted names of all settings.
-        file: the content of the settings file.
-    """
+    """A line for each invalid setting; `names` are the dotted names of all settings."""
     return [_line(item, names, file) for item in error.errors(include_url=False)]
 
 
 def not_json(names: Mapping[str, Any]) -> list[str]:
-    """Return a line for each environment variable of a list or a section whose value is not JSON.
-
-    Args:
-        names: the default of each setting, by its dotted name.
-    """
+    """A line for each environment variable of a list or a section whose value is not JSON."""
     lists = {name: "a list" for name, default in names.items() if isinstance(default, tuple)}
     kinds = lists | dict.fromkeys(sections(names), "a table")
     return [
@@ -86,13 +76,7 @@ def unknown_variable(name: str, names: Collection[str]) -> str:
 
 
 def bad_value(name: str, reason: str, value: object) -> SettingsError:
-    """Return the error for a value that a component cannot use.
-
-    Args:
-        name: the dotted name of the setting.
-        reason: what is wrong with the value.
-        value: the effective value.
-    """
+    """The error for the effective value of a setting that a component cannot use."""
     where = source(name.split("."), read_file())
     return SettingsError(f"{f'{where}: ' if where else ''}{name}: {reason} (got {value!r})")
 

@@ -69,12 +69,7 @@ def descriptions(section: type[BaseModel]) -> dict[str, str]:
 
 
 class OrderError(ValueError):
-    """Settings of one section contradict each other.
-
-    Attributes:
-        relation: the required relation, such as `min ≤ start ≤ max`.
-        values: the values of the settings in it, by their names in the section.
-    """
+    """Settings of one section contradict each other: the relation that they need, and their values."""
 
     def __init__(self, relation: str, **values: object) -> None:
         super().__init__(f"expected {relation}")

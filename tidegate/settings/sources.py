@@ -70,10 +70,6 @@ def read_variables(environment: Mapping[str, str], names: Mapping[str, Any]) -> 
 
     A name that no setting of its section has is among them, so that it is refused as in the file.
 
-    Args:
-        environment: the variables.
-        names: the default of each setting, by its dotted name.
-
     Raises:
         ValueError: the value of a list or a section is not JSON.
     """
@@ -125,16 +121,7 @@ def variable(name: str) -> str:
 
 
 def source(parts: Sequence[str], file: Mapping[str, Any]) -> str:
-    """Return the source of the value of a setting.
-
-    Args:
-        parts: the parts of its dotted name.
-        file: the content of the settings file.
-
-    Returns:
-        The name of the environment variable, the path of the settings file, or an empty string for the
-        default.
-    """
+    """The environment variable or the path of the file that sets it; an empty string for the default."""
     # The variable of the setting itself overrides one that contains its section as JSON.
     for length in range(len(parts), 0, -1):
         rest = parts[length:]

@@ -35,19 +35,7 @@ def generated_files(settings: Settings) -> dict[Path, str]:
 
 
 def generate(settings: Settings, *, check: bool, folder: Path = ROOT) -> int:
-    """Write every generated file that is stale.
-
-    Args:
-        settings: the rules depend on `slo`, `drift`, `replicas.max` and `autoscaler.stale_seconds`.
-        check: write nothing, and list the stale files.
-        folder: the checkout.
-
-    Returns:
-        The exit code: 1 if `check` found a stale file, else 0.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+    """Write every generated file that is stale, or `check` only: list them, and return 1 if there is one."""
     stale = find_stale(folder, generated_files(settings))
     for path, text in stale.items():
         if check:

@@ -46,9 +46,6 @@ class Inputs(ABC, Generic[BatchT]):
     def read_tensors(self, tensors: Sequence[Tensor]) -> BatchT:
         """Validate and encode the tensors of a request.
 
-        Args:
-            tensors: at least one, each with at most `MAX_ROWS` rows and the values that its shape needs.
-
         Raises:
             RequestError: 400 or 422, naming the invalid input.
         """

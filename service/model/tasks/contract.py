@@ -113,14 +113,7 @@ class Task(ABC, Generic[PredictionT]):
     def sign(
         self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: PredictionT
     ) -> list[str]:
-        """The prediction id of each row.
-
-        Args:
-            ids: of this model.
-            at_us: the time of the response, in microseconds since 1970.
-            request: its trace id and its span id.
-            prediction: the prediction.
-        """
+        """The prediction id of each row, for a response in microseconds since 1970 to a trace and span id."""
         raise NotImplementedError
 
     def comparison(self, shadow: Signature) -> Compare:

@@ -7,6 +7,7 @@ the service, whatever the policy. Without them, the other policy would decide wi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -43,12 +44,14 @@ def known_service(recorded: RecordedDecision) -> SloqState | None:
 
 def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
     """Every mapping within a state of JSON types, the outer ones first."""
-    if isinstance(value, Mapping):
-        yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for one in value:
-            yield from _mappings(one)
+    left = deque([value])  # no recursion: a recorded state may be nested as deep as JSON can be
+    while left:
+        one = left.popleft()
+        if isinstance(one, Mapping):
+            yield one
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
 
 
 def _prepares(recorded: RecordedDecision) -> bool:

@@ -29,18 +29,12 @@ OPEN_ANYWHERE: Final = frozenset({"resources", "nodeSelector"})
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value, or a mapping of values.
+    """A value, or a mapping of values."""
 
-    Attributes:
-        name: the dotted name.
-        default: its default.
-        meaning: the comment above it; empty without one.
-        children: the values of a mapping; None for a single value or a mapping of the user's own keys.
-    """
-
-    name: str
+    name: str  # the dotted name
     default: Any
-    meaning: str
+    meaning: str  # the comment above it; empty without one
+    # The values of a mapping; None for a single value or a mapping of the user's own keys.
     children: tuple[Value, ...] | None = None
 
     def leaves(self) -> Iterator[Value]:

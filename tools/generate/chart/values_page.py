@@ -17,11 +17,7 @@ LONGEST_DEFAULT: Final = 80
 
 
 def values_page(values: Iterable[Value]) -> str:
-    """The text of the page.
-
-    Args:
-        values: those of values.yaml.
-    """
+    """The text of the page."""
     lines = [f"<!-- {NOTE} -->", "# Values of the Helm chart", "", INTRODUCTION]
     top = [one for one in values if one.children is None]
     sections = [one for one in values if one.children is not None]

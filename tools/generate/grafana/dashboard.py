@@ -53,17 +53,12 @@ class PanelRow:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows of panels under one heading.
-
-    Attributes:
-        title: the heading.
-        rows: from top to bottom.
-        collapsed: only the heading is shown, and no query is sent, until somebody opens it. The last section
-            of a dashboard only: its panels' positions follow the heading.
-    """
+    """Rows of panels under one heading."""
 
     title: str
-    rows: Sequence[PanelRow]
+    rows: Sequence[PanelRow]  # from top to bottom
+    # Only the heading is shown, and no query is sent, until somebody opens it. The last section of a
+    # dashboard only: its panels' positions follow the heading.
     collapsed: bool = False
 
 
@@ -92,13 +87,8 @@ def dashboard(
 ) -> str:
     """The JSON of a dashboard, as Grafana's file provider reads it.
 
-    Args:
-        name: one word; the URL is `/d/tidegate-<name>`.
-        description: the question that the dashboard answers.
-        sections: from top to bottom.
-        time_from: start of the default time range, which ends now.
-        with_logs: whether to add the data sources and the namespace of Elasticsearch.
-        variables: variables of this dashboard only.
+    The URL is `/d/tidegate-<name>`, the description the question that it answers, and `time_from` the start
+    of its time range, which ends now. Its variables follow those of all, of which some are of the logs.
     """
     links = builders.DashboardLink("Tidegate").type(DashboardLinkType.DASHBOARDS).tags([TAG])
     builder = (

@@ -54,16 +54,16 @@ def time_series_panel(
     no_data_text: str = "",
     alerts: Sequence[str] = (),
 ) -> Panel:
-    """Lines over time.
+    """Lines over time, one or more for each query.
 
     Args:
         title: the panel's heading.
         description: the text of its information icon.
-        queries: one or more lines each.
+        queries: the queries.
         unit: Grafana's id of the unit.
         thresholds: drawn as dashed lines.
-        stacked: stack the lines, for parts of a whole.
-        bars: draw bars, for counts per interval.
+        stacked: for parts of a whole.
+        bars: for counts per interval.
         right_axis: units by a pattern of line names; matching lines use the right axis.
         soft_max: the left axis reaches at least this value.
         signed: values may be negative; otherwise the left axis starts at 0.
@@ -123,16 +123,8 @@ def stat_panel(
 ) -> Panel:
     """One number, with a sparkline if the query is a range query.
 
-    Args:
-        title: the panel's heading.
-        description: the text of its information icon.
-        query: must return one series.
-        unit: Grafana's id of the unit.
-        thresholds: values at which the colour changes.
-        low_is_bad: low values are red, not high ones.
-        decimals: digits after the decimal point; None lets Grafana choose.
-        no_data_text: why the panel may be empty, as for `time_series_panel`.
-        alerts: alerts on the same data; the panel links to their runbooks.
+    The query must return one series. The colour changes at the thresholds, from green if not `low_is_bad`;
+    without `decimals` Grafana chooses the number of digits.
     """
     panel = (
         stat.Panel()
@@ -175,12 +167,7 @@ def state_timeline_panel(
 ) -> Panel:
     """States over time, one row for each series.
 
-    Args:
-        title: the panel's heading.
-        description: the text of its information icon.
-        queries: one or more series each.
-        value_mappings: text and colour of each value; None shows the number itself.
-        alerts: alerts on the same data; the panel links to their runbooks.
+    The mappings give the text and the colour of each value; None shows the number itself.
     """
     legend = common_builders.VizLegendOptions().show_legend(show_legend=bool(value_mappings))
     panel = (
@@ -224,15 +211,7 @@ def table_panel(
     columns: Mapping[str, str],
     no_data_text: str = "",
 ) -> Panel:
-    """Events as a table.
-
-    Args:
-        title: the panel's heading.
-        description: the text of its information icon.
-        query: returns documents.
-        columns: heading of each field, in the order of the columns.
-        no_data_text: why the panel may be empty, as for `time_series_panel`.
-    """
+    """Events as a table; `columns` are the headings of their fields, in this order."""
     only = {"include": {"names": list(columns)}}
     order = {field: index for index, field in enumerate(columns)}
     headings = {"indexByName": order, "renameByName": dict(columns), "excludeByName": {}}

@@ -29,9 +29,9 @@ def range_query(
     """Evaluates an expression at each step of the dashboard's time range.
 
     Args:
-        expression: PromQL.
+        expression: for exemplars, it must query a histogram's `_bucket`.
         legend: the name of each line; `{{label}}` is replaced by the label's value.
-        exemplars: show exemplars; the expression must query a histogram's `_bucket`.
+        exemplars: show exemplars.
     """
     query = expressions.Dataquery().datasource(PROMETHEUS).expr(expression).range()
     return query.legend_format(legend or "__auto").exemplar(exemplars).build()

@@ -32,7 +32,7 @@ def error_budget_row(slo: Slo) -> PanelRow:
                 ),
                 unit="short",
                 thresholds=sorted(burn.threshold(allowed) / allowed for burn in BURN_RATE_ALERTS),
-                alerts=(f"Service{kind}BurnFast", f"Service{kind}BurnSlow"),
+                alerts=[f"Service{kind}Burn{burn.speed}" for burn in BURN_RATE_ALERTS],
             ),
             stat_panel(
                 f"Remaining budget: {title}",

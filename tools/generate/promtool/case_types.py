@@ -13,25 +13,15 @@ STEADY: Final = "x300"
 
 @dataclass(frozen=True, slots=True)
 class AlertCase:
-    """One test of one alert.
-
-    Attributes:
-        alert: the alert's name.
-        scenario: what happens, as a clause.
-        series: samples in promtool's notation, by series.
-        eval_time: when the alert is evaluated, after the first sample.
-        fires: whether the alert must fire at that time.
-        labels: labels of the expected alert besides its severity.
-        interval: time between two samples.
-    """
+    """One test of one alert."""
 
     alert: str
-    scenario: str
-    series: Mapping[str, str]
-    eval_time: str
-    fires: bool
-    labels: Mapping[str, str] = field(default_factory=dict)
-    interval: str = "15s"
+    scenario: str  # what happens, as a clause
+    series: Mapping[str, str]  # samples in promtool's notation, by series
+    eval_time: str  # when the alert is evaluated, after the first sample
+    fires: bool  # whether the alert must fire at that time
+    labels: Mapping[str, str] = field(default_factory=dict)  # besides its severity
+    interval: str = "15s"  # time between two samples
 
 
 def cases(
@@ -49,14 +39,8 @@ def cases(
 
 @dataclass(frozen=True, slots=True)
 class RecordingCase:
-    """One test of recording rules, evaluated ten minutes after the first sample.
+    """One test of recording rules, evaluated ten minutes after the first sample."""
 
-    Attributes:
-        scenario: what happens, as a clause.
-        series: samples in promtool's notation, one every 2 s, by series.
-        expected: the value of each recorded series; None if it must be absent.
-    """
-
-    scenario: str
-    series: Mapping[str, str]
-    expected: Mapping[str, float | None]
+    scenario: str  # what happens, as a clause
+    series: Mapping[str, str]  # samples in promtool's notation, one every 2 s, by series
+    expected: Mapping[str, float | None]  # by recorded series; None if it must be absent
