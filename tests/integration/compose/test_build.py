@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.checkout import ROOT
+from support.commands import run
 from support.processes.compose_project import compose_program, docker
 from tidegate.stack.prometheus import cache_folder
 
@@ -67,14 +68,10 @@ class Checkout:
     ) -> subprocess.CompletedProcess[str]:
         """Build the images of these files, as `up` does."""
         options = [part for name in ("docker-compose.yml", *files) for part in ("-f", name)]
-        return subprocess.run(
-            [compose_program(version), *options, "--profile", "load", "build"],
+        return run(
+            *(compose_program(version), *options, "--profile", "load", "build"),
             cwd=self.folder,
             env=os.environ | {"DOCKER_CONFIG": str(self.folder / "client")} | env,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
         )
 
     def labels(self, name: str) -> dict[str, str]:

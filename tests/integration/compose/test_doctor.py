@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import run
 from support.ports import free_ports
 
 pytestmark = pytest.mark.integration
@@ -26,13 +27,7 @@ def test_a_taken_port_is_reported_before_the_start() -> None:
         environment = (
             os.environ | ports | {"COLUMNS": "200", "COMPOSE_PROJECT_NAME": "tidegate-none"}
         )
-        return subprocess.run(
-            [program, "doctor", "--compose"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run(program, "doctor", "--compose", env=environment)
 
     free = doctor()
     assert free.returncode == 0, free.stdout + free.stderr

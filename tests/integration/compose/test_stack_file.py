@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from support.checkout import ROOT
+from support.commands import output
 from support.eventually import eventually
 from support.processes.compose_project import Project, compose_program, compose_project, docker
 
@@ -22,14 +23,8 @@ pytestmark = pytest.mark.integration
 
 def services() -> dict[str, dict[str, Any]]:
     """The services that `docker compose up` starts."""
-    done = subprocess.run(
-        [compose_program("5"), "config", "--format", "json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(json.loads(done.stdout)["services"])
+    config = output(compose_program("5"), "config", "--format", "json", cwd=ROOT)
+    return dict(json.loads(config)["services"])
 
 
 @pytest.fixture(params=["5", "2"])
@@ -95,16 +90,7 @@ def test_the_settings_of_the_tutorial_outlast_its_next_commands(project: Project
     environment = {n: v for n, v in os.environ.items() if not n.startswith("TIDEGATE_")}
     before: set[str] = set()
     for line in re.findall(r"^\$ (.*)$", step, re.MULTILINE):
-        done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=project.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, line + done.stdout + done.stderr
+        output("bash", "-c", line, cwd=project.folder, env=environment)
         now = {
             one["Id"]
             for service in ("model", "gateway")

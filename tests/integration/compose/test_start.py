@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.checkout import ROOT
 from support.eventually import eventually
-from support.processes.compose_project import (
-    TOKEN,
-    Project,
-    docker,
-)
-from tidegate.runtime.metrics_text import sample_value
+from support.processes.compose_project import TOKEN, Project, call_resizer, docker
+from support.scrape import scrape
 
 pytestmark = pytest.mark.integration
 
@@ -53,25 +47,9 @@ MOUNTS = "\n      ".join(
 )
 
 
-def call(address: str, desired: int | None = None) -> Any:
-    request = urllib.request.Request(
-        f"http://{address}:9103/replicas",
-        method="GET" if desired is None else "PUT",
-        data=None if desired is None else json.dumps({"desired": desired}).encode(),
-        headers={"Authorization": f"Bearer {TOKEN}"},
-    )
-    return json.load(urllib.request.urlopen(request, timeout=30))
-
-
-def metrics(address: str) -> str:
-    """The metrics of the resizer, which need no token."""
-    with urllib.request.urlopen(f"http://{address}:9103/metrics", timeout=30) as response:
-        return str(response.read().decode())
-
-
-def memory(text: str, name: str, service: str, container: str) -> float:
-    """A memory metric of a container; 0 if it is missing."""
-    return sample_value(text, name, container=container, service=service) or 0.0
+def memory(address: str, name: str, service: str, container: str) -> float:
+    """A memory metric of a container; 0 if it is missing. The resizer's metrics need no token."""
+    return scrape(9103, name, host=address, container=container, service=service) or 0.0
 
 
 def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Project) -> None:
@@ -96,23 +74,22 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
         assert live.status == 200
 
     used = "tidegate_container_memory_bytes"
-    eventually(lambda: memory(metrics(address), used, "resizer", name))
-    text = metrics(address)
-    limit = memory(text, "tidegate_container_memory_limit_bytes", "resizer", name)
+    eventually(lambda: memory(address, used, "resizer", name))
+    limit = memory(address, "tidegate_container_memory_limit_bytes", "resizer", name)
     assert limit == 512 * 2**20
-    assert memory(text, used, "model", project.replica(1)) > 0
-    assert 10 * 2**20 < memory(text, used, "resizer", name) < limit
+    assert memory(address, used, "model", project.replica(1)) > 0
+    assert 10 * 2**20 < memory(address, used, "resizer", name) < limit
 
-    assert call(address, 3)["desired"] == 3
-    eventually(lambda: call(address)["ready"] == 3)
+    assert call_resizer(f"{address}:9103", 3)["desired"] == 3
+    eventually(lambda: call_resizer(f"{address}:9103")["ready"] == 3)
     for number, busy in ((1, "2.0"), (2, "0.0"), (3, "1.0")):
         project.put(number, f"/busy/{busy}")
-    call(address, 2)
+    call_resizer(f"{address}:9103", 2)
     # Wait for all of them: Compose fails if a container is removed after it has listed it.
     eventually(lambda: sorted(project.containers()) == [project.replica(1), project.replica(3)])
 
     project.run("up", "--detach")
-    eventually(lambda: len(project.ids()) == 2 and call(address)["ready"] == 2)
+    eventually(lambda: len(project.ids()) == 2 and call_resizer(f"{address}:9103")["ready"] == 2)
     # Compose stops the resizer first, because it depends on the model; so no replica is created meanwhile.
     project.run("down", "--volumes")
     assert project.containers() == project.containers("resizer") == {}

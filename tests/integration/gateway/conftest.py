@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -14,7 +13,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.eventually import eventually_async
 from support.ports import free_port
 from support.processes.gateway_process import (
     DEADLINE_SECONDS,
@@ -25,9 +23,10 @@ from support.processes.gateway_process import (
     SpawnReplica,
     StartGateway,
     StartReplica,
+    start_haproxy,
 )
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration, haproxy
+from tidegate.stack.gateway import configuration
 
 
 @pytest.fixture
@@ -79,28 +78,12 @@ async def start_gateway(
         settings = make_settings(**overrides)
         folder = tmp_path / "a gateway"
         config = configuration.write_config(settings, folder, addresses, links=links)
-        await haproxy.check(config)
-        output = tmp_path / "access.ndjson"
-        with output.open("wb") as stdout, (tmp_path / "stderr").open("wb") as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *haproxy.argv(config), stdout=stdout, stderr=stderr
-            )
-        running = Gateway(
-            process, settings.gateway.port, settings.gateway.metrics_port, output, session, config
-        )
-        started.append(running)
-
-        async def answers() -> bool:
-            with contextlib.suppress(aiohttp.ClientError):
-                return await running.metric("haproxy_process_uptime_seconds") != 0
-            return False
-
-        await eventually_async(answers)
-        return running
+        started.append(await start_haproxy(settings, config, tmp_path / "access.ndjson", session))
+        return started[-1]
 
     yield start
     for running in started:
-        assert running.stopped or not running.process.returncode, (tmp_path / "stderr").read_text()
+        assert running.stopped or not running.process.returncode
         if running.process.returncode is None:
             await running.stop()
 

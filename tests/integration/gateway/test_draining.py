@@ -15,8 +15,6 @@ from support.processes.gateway_process import Behind, StartGateway, post
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import load
-from tidegate.stack.gateway.configuration import ADMIN_SOCKET
-from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process import Command
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program
 from tidegate.stack.replicas.release import Release
@@ -87,8 +85,7 @@ async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
             )
             return ProcessSupervisor(program, event_log, probe)
 
-        admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
-        pool = ReplicaPool(replica, event_log, admin, 2, 2, Release(path=Path()))
+        pool = ReplicaPool(replica, event_log, gateway.admin, 2, 2, Release(path=Path()))
         pool.start()
         following = asyncio.create_task(pool.run())
         try:
@@ -100,11 +97,7 @@ async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
                     statuses.append(await post(gateway, "/orders"))
 
             clients = [asyncio.create_task(order()) for _ in range(4)]
-
-            async def both_work() -> bool:
-                return len(statuses) >= 8
-
-            await eventually_async(both_work)
+            await eventually_async(lambda: len(statuses) >= 8)
             pool.resize(1)
             await asyncio.gather(*clients)
             assert set(statuses) == {200}
@@ -120,7 +113,7 @@ async def test_a_drained_replica_finishes_its_requests_and_is_used_after_its_nex
     behind: Behind,
 ) -> None:
     gateway, (draining, _) = await behind({"blocked": True}, {}, slots=1)
-    admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
+    admin = gateway.admin
     requests = [asyncio.create_task(post(gateway)) for _ in range(2)]
     await draining.wait_for_requests(1)
     await admin.drain(1)

@@ -13,8 +13,6 @@ from support.eventually import eventually_async
 from support.processes.gateway_process import Behind, Gateway, Replica, StartReplica, post
 from tidegate.runtime.unix_sockets import unix_address
 from tidegate.stack.gateway.access_log import access_event
-from tidegate.stack.gateway.configuration import ADMIN_SOCKET
-from tidegate.stack.gateway.runtime_api import RuntimeApi
 
 pytestmark = pytest.mark.integration
 
@@ -86,7 +84,7 @@ async def returned(gateway: Gateway) -> None:
 
 async def command(gateway: Gateway, text: str) -> None:
     """Send a command to HAProxy's runtime API."""
-    with unix_address(gateway.config.parent / ADMIN_SOCKET) as address:
+    with unix_address(gateway.admin.path) as address:
         reader, writer = await asyncio.open_unix_connection(address)
     writer.write(f"{text}\n".encode())
     await reader.read()
@@ -182,7 +180,7 @@ async def test_an_ejection_and_what_the_supervisor_sets_do_not_undo_each_other(
     behind: Behind,
 ) -> None:
     gateway, (bad, _) = await running(behind, 500, 200, max_slots=4)
-    admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
+    admin = gateway.admin
     await admin.set_limit([1, 2], 3)
     await ejected(gateway)
     await admin.drain(1)

@@ -15,8 +15,6 @@ from support.processes.gateway_process import (
     Replica,
     post,
 )
-from tidegate.stack.gateway.configuration import ADMIN_SOCKET
-from tidegate.stack.gateway.runtime_api import RuntimeApi
 
 pytestmark = pytest.mark.integration
 
@@ -160,7 +158,7 @@ async def test_after_a_change_of_slots_one_request_for_each_remaining_slot_may_a
     # With a queue of two seconds at most, a burst of more than 24 is not gone in time.
     settings = {"slots": 60, "max_slots": 60, "max_replicas": 1, "queue_seconds": 2.0}
     gateway, _ = await behind({"seconds": 0.1}, **settings, latency_seconds=OBJECTIVE_SECONDS)
-    await RuntimeApi(gateway.config.parent / ADMIN_SOCKET).set_limit([1], 2)
+    await gateway.admin.set_limit([1], 2)
     assert set(await asyncio.gather(*(post(gateway) for _ in range(10)))) == {200}
     await asyncio.gather(*(post(gateway) for _ in range(50)))
     assert "overload" in [line["event"]["reason"] for line in await gateway.lines(60)]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,15 @@ import aiohttp
 import pytest
 
 from support.eventually import eventually_async
-from support.processes.gateway_process import Gateway, Replica, post
+from support.processes.gateway_process import Gateway, Replica, post, start_haproxy
 from tidegate.runtime.kubernetes_api import ApiServerError
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration, haproxy
+from tidegate.stack.gateway import configuration
 from tidegate.stack.gateway.replica_servers import ReplicaServers, follow
-from tidegate.stack.gateway.runtime_api import RuntimeApi
 
 pytestmark = pytest.mark.integration
 
 NUMBER = 2
-StartScene = Callable[..., Awaitable["Scene"]]
 
 
 class Scene:
@@ -31,8 +27,7 @@ class Scene:
 
     def __init__(self, gateway: Gateway, port: int) -> None:
         self.gateway, self.port = gateway, port
-        admin = RuntimeApi(gateway.config.parent / configuration.ADMIN_SOCKET)
-        self.servers = ReplicaServers(admin, port, NUMBER)
+        self.servers = ReplicaServers(gateway.admin, port, NUMBER)
         self.replicas: list[Replica] = []
 
     async def replica(self, **behaviour: Any) -> Replica:
@@ -53,20 +48,8 @@ async def scene(
             settings, dns_name=f"replicas:{port}", dns_servers=(), max_replicas=NUMBER
         )
     )
-    await haproxy.check(config)
-    output = tmp_path / "access.ndjson"
-    with output.open("wb") as stdout:
-        process = await asyncio.create_subprocess_exec(*haproxy.argv(config), stdout=stdout)
-    ports = settings.gateway.port, settings.gateway.metrics_port
-    gateway = Gateway(process, *ports, output, session, config)
-
-    async def answers() -> bool:
-        with contextlib.suppress(aiohttp.ClientError):
-            await gateway.wait_until_queueing()
-            return True
-        return False
-
-    await eventually_async(answers)
+    gateway = await start_haproxy(settings, config, tmp_path / "access.ndjson", session)
+    await gateway.wait_until_queueing()
     running = Scene(gateway, port)
     yield running
     for replica in running.replicas:
@@ -79,11 +62,7 @@ async def test_a_replica_gets_requests_from_its_first_successful_check(scene: Sc
     await scene.gateway.queued(1)
     replica = await scene.replica(ready=False)
     await scene.servers.update([replica.host])
-
-    async def checked() -> bool:
-        return replica.checks >= 2
-
-    await eventually_async(checked)
+    await eventually_async(lambda: replica.checks >= 2)
     assert replica.requests == []
     replica.ready = True
     assert await request == 200
@@ -134,17 +113,18 @@ async def test_the_last_addresses_stay_while_the_api_server_is_away(
             raise ApiServerError("the API server cannot be reached")
         return found
 
-    async def has_read(least: int) -> bool:
-        return reads >= least
+    async def two_reads() -> None:
+        least = reads + 2
+        await eventually_async(lambda: reads >= least)
 
     following = asyncio.create_task(follow(scene.servers, read))
     await scene.gateway.ready_replicas(1)
     found = None
-    await eventually_async(partial(has_read, reads + 2))
+    await two_reads()
     assert list(scene.servers.used) == [replica.host]
     assert await post(scene.gateway) == 200
     found = frozenset()
-    await eventually_async(partial(has_read, reads + 2))
+    await two_reads()
     following.cancel()
     assert not scene.servers.used
     assert capsys.readouterr().err.splitlines() == [

@@ -19,6 +19,7 @@ from support.processes.gateway_process import (
     StartGateway,
     StartReplica,
     post,
+    post_for,
 )
 
 pytestmark = pytest.mark.integration
@@ -62,11 +63,7 @@ async def test_a_draining_replica_gets_no_new_request_and_finishes_its_requests(
 ) -> None:
     gateway, (draining, _) = await behind({"blocked": True}, {}, slots=8)
     requests = [asyncio.create_task(post(gateway)) for _ in range(4)]
-
-    async def in_flight() -> bool:
-        return draining.busy > 0
-
-    await eventually_async(in_flight)
+    await eventually_async(lambda: draining.busy > 0)
     draining.ready = False
     await gateway.ready_replicas(1)
     had = len(draining.requests)
@@ -82,15 +79,7 @@ async def test_kill_9_of_one_of_two_replicas_under_load_fails_no_request(
     (doomed, kill), (staying, _) = await spawn_replica(), await spawn_replica()
     gateway = await start_gateway([doomed, staying], slots=2)
     await gateway.ready_replicas(2)
-    loop, requests = asyncio.get_running_loop(), []
-    begin, per_second, seconds = loop.time(), 30, 6
-    for number in range(per_second * seconds):
-        await asyncio.sleep(max(0.0, begin + number / per_second - loop.time()))
-        if number == 2 * per_second:
-            kill()
-        requests.append(asyncio.create_task(post(gateway)))
-    answers = await asyncio.gather(*requests)
-    assert answers == [200] * len(answers)
+    assert set(await post_for(gateway, 6, 30, {2: kill})) == {200}
     await gateway.ready_replicas(1)
 
 
@@ -182,11 +171,7 @@ async def test_a_client_that_leaves_or_times_out_is_not_retried_and_marks_no_rep
 ) -> None:
     gateway, slow = await behind(*[{"blocked": True}] * 2, response_seconds=0.3)
     leaving = asyncio.create_task(post(gateway))
-
-    async def arrived() -> bool:
-        return _attempts(slow) == 1
-
-    await eventually_async(arrived)
+    await eventually_async(lambda: _attempts(slow) == 1)
     leaving.cancel()
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (504, "2")

@@ -8,10 +8,8 @@ import stat
 import pytest
 
 from support.processes.gateway_process import StartGateway, StartReplica, post
-from tidegate.stack.gateway.configuration import ADMIN_SOCKET
 from tidegate.stack.gateway.runtime_api import (
     GatewayUnavailableError,
-    RuntimeApi,
     RuntimeApiError,
     Server,
 )
@@ -24,7 +22,7 @@ async def test_a_higher_limit_applies_at_once_and_a_lower_one_as_requests_end(
 ) -> None:
     replica = await start_replica(blocked=True)
     gateway = await start_gateway([replica.address, "127.0.0.1:1"], slots=2, max_slots=4)
-    admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
+    admin = gateway.admin
     await gateway.ready_replicas(1)
     assert await admin.limits() == {1: 2, 2: 2}
     requests = [asyncio.create_task(post(gateway)) for _ in range(12)]
@@ -52,7 +50,7 @@ async def test_an_unknown_server_and_a_stopped_gateway_are_reported(
     start_gateway: StartGateway,
 ) -> None:
     gateway = await start_gateway(["127.0.0.1:1"], max_slots=4)
-    admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
+    admin = gateway.admin
     with pytest.raises(RuntimeApiError, match=r"HAProxy refuses .*model7 3`: No such server"):
         await admin.set_limit([1, 7], 3)
     assert await admin.limits() == {1: 3}

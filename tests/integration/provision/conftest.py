@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.checkout import ROOT
+from support.commands import output, run
 from support.components import unavailable
 from support.processes.elasticsearch_server import ElasticsearchServer, lease, running
 from support.samples.elasticsearch_accounts import Prepare, add_roles, add_user, passwords
@@ -90,10 +91,12 @@ def _link(source: str, target: str) -> None:
 def _build(source: Path, home: Path, classes: Path) -> None:
     """Compile the source and install it as a module of that Elasticsearch."""
     tools = _development_kit()
-    _run(tools / "javac", *("--release", str(JAVA), "-cp", f"{home}/lib/*", "-d", classes, source))
+    output(
+        tools / "javac", *("--release", str(JAVA), "-cp", f"{home}/lib/*", "-d", classes, source)
+    )
     module = home / "modules" / "tidegate-analysis"
     module.mkdir()
-    _run(tools / "jar", "cf", module / "analysis.jar", "-C", classes, ".")
+    output(tools / "jar", "cf", module / "analysis.jar", "-C", classes, ".")
     (module / "plugin-descriptor.properties").write_text(
         "name=tidegate-analysis\n"
         "description=Analyzers of the index of users\n"
@@ -119,11 +122,6 @@ def _development_kit() -> Path:
 def _java_version(compiler: Path) -> int:
     if not compiler.is_file():
         return 0
-    printed = subprocess.run([compiler, "-version"], capture_output=True, text=True, check=False)
+    printed = run(compiler, "-version")
     version = re.search(r"javac (\d+)", printed.stdout + printed.stderr)
     return int(version[1]) if version else 0
-
-
-def _run(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr

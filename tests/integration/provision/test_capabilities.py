@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.checkout import ROOT
+from support.commands import run, succeeds
 from support.components import unavailable
 from tidegate.provision.secrets.inventory import APPLICATION_UID, CONSUMERS, Consumer
 
@@ -34,27 +35,19 @@ def folder() -> Iterator[Path]:
 
 
 def init(folder: Path, capabilities: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *("setpriv", "--bounding-set", f"-all,{capabilities}", "--inh-caps", "-all"),
-            *("--no-new-privs", "--", sys.executable, "-m", "tidegate", "secrets", "init"),
-            *("--dir", folder / "secrets", "--given", folder / "given"),
-            *("--own", folder / "events", "--own", f"{folder / 'data'}=1000:0"),
-            *("--stamp", folder / "data"),
-        ],
+    return run(
+        *("setpriv", "--bounding-set", f"-all,{capabilities}", "--inh-caps", "-all"),
+        *("--no-new-privs", "--", sys.executable, "-m", "tidegate", "secrets", "init"),
+        *("--dir", folder / "secrets", "--given", folder / "given"),
+        *("--own", folder / "events", "--own", f"{folder / 'data'}=1000:0"),
+        *("--stamp", folder / "data"),
         cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
 def can_read(path: Path, uid: int, gid: int) -> bool:
     user = ("--reuid", str(uid), "--regid", str(gid), "--clear-groups")
-    done = subprocess.run(
-        ["setpriv", *user, *NONE, "--", "cat", path], capture_output=True, check=False
-    )
-    return done.returncode == 0
+    return succeeds("setpriv", *user, *NONE, "--", "cat", path)
 
 
 def test_a_second_run_with_the_same_capabilities_changes_nothing(folder: Path) -> None:

@@ -8,16 +8,17 @@ import os
 import signal
 import urllib.request
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
 
-from support.eventually import eventually
+from support.eventually import eventually, eventually_async
 from support.harnesses.event_files import events_in
 from support.processes.running_stack import LEFT_ALONE, Stack, prepared
-from tidegate.runtime.metrics_text import sample_value
+from support.scrape import scrape
 
 pytestmark = pytest.mark.integration
 
@@ -40,15 +41,6 @@ def test_down_delivers_every_event_and_stops_every_program(stack: Stack) -> None
     assert stopped.returncode == 3
     assert "no stack runs" in stopped.stdout
     assert json.loads(stack.tidegate("status", "--json").stdout) == {"state": "stopped"}
-
-
-async def arrived(session: aiohttp.ClientSession, port: int) -> float:
-    """Requests that the gateway has accepted, without the plug (waiting.lua)."""
-    async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-        text = await answer.text()
-    total = sample_value(text, "haproxy_backend_sessions_total", proxy="model")
-    assert total is not None
-    return total - 1
 
 
 async def test_down_under_load_answers_every_accepted_request(
@@ -79,9 +71,9 @@ async def test_down_under_load_answers_every_accepted_request(
             # 2 slots of 200 ms serve 10 requests per second: most of these wait in the gateway.
             for _ in range(30):
                 group.create_task(send(session))
-            async with asyncio.timeout(60):
-                while await arrived(session, stack.port + 1) < 30:  # noqa: ASYNC110  in another process
-                    await asyncio.sleep(0.05)
+            # And the plug (waiting.lua).
+            total = partial(scrape, stack.port + 1, "haproxy_backend_sessions_total", proxy="model")
+            await eventually_async(lambda: (total() or 0) > 30, "all have arrived")
             stopped = group.create_task(asyncio.to_thread(stack.tidegate, "down"))
             while not stopped.done():
                 group.create_task(send(session, closing=True))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +13,7 @@ from support.components import unavailable
 from support.doubles.small_disk import CannotMountError, fill, make_room, mounted
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
-from tidegate.resizer.client import ResizerClient
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.supervisor.control_client import fetch_status
-from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
 
 pytestmark = pytest.mark.integration
 
@@ -39,28 +34,6 @@ def stack(tmp_path: Path, artefact: Path) -> Iterator[Stack]:
         unavailable(f"a tmpfs cannot be mounted (that takes root with CAP_SYS_ADMIN): {error}")
 
 
-def status(stack: Stack) -> StackStatus:
-    return fetch_status(Layout(stack.settings.stack.data_dir).socket)
-
-
-def program(stack: Stack, name: str) -> ProgramStatus:
-    found = status(stack)
-    return next(one for one in [*found.components, *found.replicas] if one.id == name)
-
-
-def kill(stack: Stack, name: str) -> None:
-    """Kill a program, and wait until it is ready again."""
-    before = program(stack, name)
-    assert before.pid
-    os.kill(before.pid, signal.SIGKILL)
-
-    def back() -> bool:
-        now = program(stack, name)
-        return now.state == "ready" and now.pid not in {None, before.pid}
-
-    eventually(back, f"{name} is back")
-
-
 def served(stack: Stack) -> str:
     """Send a request. Returns its trace id."""
     samples = stack.settings.model.path / "samples.ndjson"
@@ -72,18 +45,17 @@ def served(stack: Stack) -> str:
 
 async def test_the_stack_serves_on_a_full_disk_and_recovers_afterwards(stack: Stack) -> None:
     data = stack.settings.stack.data_dir
-    resizer = ResizerClient(f"unix:{Layout(data).socket}", timeout_seconds=30)
-    autoscaler = program(stack, "autoscaler").pid
+    autoscaler = stack.program("autoscaler")["pid"]
     fill(data, *Layout(data).run.glob("*.log"))
-    found = status(stack)
-    assert found.state == "degraded"
-    assert found.problem.startswith(f"the disk of {data} is full (")
+    found = stack.status()
+    assert found["state"] == "degraded"
+    assert found["problem"].startswith(f"the disk of {data} is full (")
 
     # Each of these writes to the full disk, and must continue.
-    kill(stack, "collector")
-    kill(stack, "flights-1")
-    assert (await resizer.resize(2)).desired == 2
-    eventually(lambda: status(stack).desired == 1, "the autoscaler sets its own number again")
+    stack.kill("collector")
+    stack.kill("flights-1")
+    assert (await stack.resizer().resize(2)).desired == 2
+    eventually(lambda: stack.status()["desired"] == 1, "the autoscaler sets its own number again")
     served(stack)
 
     make_room(data)
@@ -100,7 +72,7 @@ async def test_the_stack_serves_on_a_full_disk_and_recovers_afterwards(stack: St
     )
     recorded = f"timestamp(service:slots:now) > {freed}"
     eventually(lambda: stack.query(recorded), "Prometheus records again")
-    eventually(lambda: status(stack).state == "ready", "all is ready")
-    assert program(stack, "autoscaler").pid == autoscaler
+    eventually(lambda: stack.status()["state"] == "ready", "all is ready")
+    assert stack.program("autoscaler")["pid"] == autoscaler
     # Programs still restart.
-    kill(stack, "collector")
+    stack.kill("collector")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import yaml
 
+from support.commands import output
+
 DAYS: Final = 30
 CURVE: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-
-
-def _openssl(*arguments: str, text: str = "") -> None:
-    done = subprocess.run(
-        ["openssl", *arguments], input=text, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"openssl {arguments[0]}: {done.stderr}")
 
 
 @dataclass(frozen=True)
@@ -32,7 +25,8 @@ class Authority:
     def create(cls, folder: Path, name: str) -> Authority:
         folder.mkdir(parents=True, exist_ok=True)
         made = cls(folder, name)
-        _openssl(
+        output(
+            "openssl",
             *("req", "-x509", *CURVE, "-days", str(DAYS), "-subj", f"/CN={name}"),
             *("-keyout", made.key, "-out", made.certificate),
         )
@@ -54,20 +48,21 @@ class Authority:
         request = str(self.folder / f"{name}.csr")
         leaf = str(self.folder / f"{name}.crt")
         key = str(self.folder / f"{name}.key")
-        _openssl("req", *CURVE, "-subj", subject, "-keyout", key, "-out", request)
-        _openssl(
+        output("openssl", "req", *CURVE, "-subj", subject, "-keyout", key, "-out", request)
+        output(
+            "openssl",
             *("x509", "-req", "-in", request, "-days", str(DAYS), "-out", leaf),
             *("-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial"),
             *("-extfile", "/dev/stdin"),
-            text=extensions,
+            input=extensions,
         )
 
 
 def signing_key(folder: Path) -> None:
     """The key pair of service account tokens: `service-accounts.key` and `.pub`."""
     private, public = (str(folder / f"service-accounts.{end}") for end in ("key", "pub"))
-    _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private)
-    _openssl("ec", "-in", private, "-pubout", "-out", public)
+    output("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private)
+    output("openssl", "ec", "-in", private, "-pubout", "-out", public)
 
 
 def kubeconfig(path: Path, *, server: str, authority: str, token: str) -> None:

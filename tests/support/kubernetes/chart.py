@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from support.checkout import ROOT
+from support.commands import run
 from support.components import unavailable
 from support.kubernetes.programs import missing, program
 
@@ -145,21 +146,12 @@ def require_helm() -> None:
         unavailable("helm is not built: run `scripts/kubernetes tools`, ten minutes")
 
 
-def helm(
-    *arguments: str, values: Values | None = None, check: bool = False
-) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, values: Values | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm, with values in a file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "values.yaml"
         file.write_text(json.dumps(values or {}), encoding="utf-8")
-        done = subprocess.run(
-            [program("helm"), *arguments, *(["--values", str(file)] if values else [])],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert not check or done.returncode == 0, done.stderr
-    return done
+        return run(program("helm"), *arguments, *(["--values", str(file)] if values else []))
 
 
 def with_url(values: Values) -> Values:

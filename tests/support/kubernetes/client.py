@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from support import commands
 from support.kubernetes.programs import program
 
 
@@ -71,16 +72,14 @@ class Kubectl:
     def _run(
         self, name: str, arguments: tuple[str, ...], text: str | None, seconds: float
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [program(name), *arguments],
+        return commands.run(
+            program(name),
+            *arguments,
             # No cache or configuration of the person who runs the tests.
             env=os.environ
             | {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)},
             input=text,
-            capture_output=True,
-            text=True,
             timeout=seconds,
-            check=False,
         )
 
 

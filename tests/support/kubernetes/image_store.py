@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from support.commands import output, run, succeeds
 from support.kubernetes.programs import CACHE
 
 FOLDER: Final = CACHE / "image-store"
@@ -46,8 +46,7 @@ def provide(root: Path, images: list[str], import_into: Callable[[Path], None]) 
 
 def _digest(images: list[str]) -> str:
     """A name for exactly these images."""
-    command = ["docker", "image", "inspect", "--format", "{{.Id}}", *images]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = run("docker", "image", "inspect", "--format", "{{.Id}}", *images)
     if found.returncode:
         raise RuntimeError(f"{found.stderr.strip()} (run `scripts/docker images kubernetes`)")
     listed = "".join(
@@ -57,10 +56,9 @@ def _digest(images: list[str]) -> str:
 
 
 def _copy(stored: Path, root: Path) -> None:
-    linked = ["cp", "-a", "-l", str(stored), str(root)]
-    if subprocess.run(linked, capture_output=True, check=False).returncode:  # another file system
+    if not succeeds("cp", "-a", "-l", stored, root):  # another file system
         shutil.rmtree(root, ignore_errors=True)
-        subprocess.run(["cp", "-a", str(stored), str(root)], check=True)
+        output("cp", "-a", stored, root)
         return
     for database in stored.rglob(DATABASES):
         own = root / database.relative_to(stored)

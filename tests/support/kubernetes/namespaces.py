@@ -15,6 +15,7 @@ from typing import Final
 
 import psutil
 
+from support.commands import output, succeeds
 from support.eventually import eventually
 from support.kubernetes.programs import program
 
@@ -132,9 +133,9 @@ class Namespaces:
 
     def _connect(self) -> None:
         net = self.network
-        _run("ip", "link", "set", f"tidegate-node-{net.number}", "netns", str(self.init))
-        _run("ip", "address", "add", f"{net.host}/30", "dev", net.device)
-        _run("ip", "link", "set", net.device, "up")
+        output("ip", "link", "set", f"tidegate-node-{net.number}", "netns", str(self.init))
+        output("ip", "address", "add", f"{net.host}/30", "dev", net.device)
+        output("ip", "link", "set", net.device, "up")
         inside = f"""
             mount --make-rshared /
             for place in {" ".join(PRIVATE)}; do mount -t tmpfs tmpfs $place; done
@@ -146,16 +147,16 @@ class Namespaces:
             ip route add {net.services} dev node0
             echo 1 >/proc/sys/net/ipv4/ip_forward
         """
-        _run(*self.entrance, "sh", "-ec", inside)
+        output(*self.entrance, "sh", "-ec", inside)
         for destination in (net.pods, net.services):
-            _run("ip", "route", "replace", destination, "via", net.node)
+            output("ip", "route", "replace", destination, "via", net.node)
 
 
 def _claim() -> Network:
     """The first number whose link does not exist yet; to make it is to own it."""
     for network in map(Network, NUMBERS):
         peer = f"tidegate-node-{network.number}"
-        if _succeeds("ip", "link", "add", network.device, "type", "veth", "peer", "name", peer):
+        if succeeds("ip", "link", "add", network.device, "type", "veth", "peer", "name", peer):
             return network
     raise RuntimeError(f"{len(NUMBERS)} clusters run already, or this is not root")
 
@@ -195,7 +196,7 @@ def _write_if_present(path: Path, number: int) -> None:
 
 def remove(network: Network) -> None:
     """Remove the link and the cgroups of a cluster whose processes have been killed."""
-    _succeeds("ip", "link", "delete", network.device)
+    succeeds("ip", "link", "delete", network.device)
     roots = [CGROUPS / network.cgroup, *CGROUPS.glob(f"*/{network.cgroup}")]
 
     def gone() -> bool:
@@ -217,13 +218,3 @@ def end_recorded(folder: Path) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     remove(Network(number))
-
-
-def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+from support.commands import succeeds
 from support.eventually import eventually
 from support.kubernetes import image_store
 from support.kubernetes.control_plane import NODE, ControlPlane
@@ -91,10 +92,7 @@ class Node:
 
     def _containerd_answers(self) -> bool:
         self.processes.check("containerd")
-        return (
-            subprocess.run([*self.ctr(), "version"], capture_output=True, check=False).returncode
-            == 0
-        )
+        return succeeds(*self.ctr(), "version")
 
     def _configure(self, name: str, target: str = "") -> str:
         """Write a configuration with the values of this cluster; returns its path."""

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from support import commands
 from support.checkout import ROOT
 from support.components import unavailable
 from support.eventually import eventually
@@ -64,9 +65,7 @@ volumes: {shared: {}}
 
 def docker(*arguments: str, check: bool = True) -> str:
     """Run `docker`; returns its output."""
-    done = subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = commands.run("docker", *arguments)
     assert not check or done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -110,15 +109,8 @@ class Project:
         self, *arguments: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run Compose in the folder, which may fail."""
-        return subprocess.run(
-            [self.compose, *arguments],
-            cwd=self.folder,
-            env={**os.environ, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        environment = {**os.environ, **(env or {})}
+        return commands.run(self.compose, *arguments, cwd=self.folder, env=environment)
 
     def containers(self, service: str = SERVICE) -> dict[str, dict[str, Any]]:
         """The output of `inspect` for every container of a service, by name."""
@@ -144,6 +136,21 @@ class Project:
         urllib.request.urlopen(request, timeout=30).read()
 
 
+def call_resizer(
+    address: str, desired: int | None = None, slots: int | None = None
+) -> dict[str, Any]:
+    """GET the status, or PUT a number of replicas and slots."""
+    body = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
+    request = urllib.request.Request(
+        f"http://{address}/replicas",
+        method="GET" if desired is None else "PUT",
+        data=None if desired is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    status: dict[str, Any] = json.load(urllib.request.urlopen(request, timeout=30))
+    return status
+
+
 @dataclass
 class ResizerProcess:
     """`tidegate resizer` on the host."""
@@ -153,16 +160,7 @@ class ResizerProcess:
     log: Path
 
     def call(self, desired: int | None = None, slots: int | None = None) -> dict[str, Any]:
-        """GET the status, or PUT a number of replicas and slots."""
-        body = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/replicas",
-            method="GET" if desired is None else "PUT",
-            data=None if desired is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {TOKEN}"},
-        )
-        status: dict[str, Any] = json.load(urllib.request.urlopen(request, timeout=30))
-        return status
+        return call_resizer(f"127.0.0.1:{self.port}", desired, slots)
 
     def has(self, ready: int) -> bool:
         """Whether this number of replicas is ready, and there are no others."""
@@ -204,15 +202,8 @@ def compose_project(folder: Path, image: str, version: str = "5") -> Iterator[Pr
     try:
         yield project
     finally:
-        done = subprocess.run(
-            [project.compose, "--project-name", project.name, "down", "-v", "--timeout", "1"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        named = (project.compose, "--project-name", project.name)
+        commands.output(*named, "down", "-v", "--timeout", "1", cwd=folder)
         eventually(lambda: not project.containers())
 
 

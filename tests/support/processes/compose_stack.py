@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import elasticsearch
 
-from support import prometheus_queries
+from support import commands, prometheus_queries
 from support.checkout import ROOT
 from support.components import unavailable
 from support.eventually import eventually
@@ -56,14 +56,11 @@ class Compose:
         """Run `docker compose …` with additional variables."""
         files = [part for name in self.files for part in ("-f", name)]
         ports = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
-        return subprocess.run(
-            ["docker", "compose", "-p", self.project, *files, *arguments],
+        return commands.run(
+            *("docker", "compose", "-p", self.project, *files, *arguments),
             cwd=ROOT,
             env=os.environ | SETTINGS | ports | variables,
-            capture_output=True,
-            text=True,
             timeout=seconds,
-            check=False,
         )
 
     def up(self) -> None:
@@ -77,14 +74,11 @@ class Compose:
 
     def kill_replica(self) -> None:
         """Kill a replica; another one if the resizer removes that one meanwhile."""
-
-        def killed() -> bool:
-            done = subprocess.run(
-                ["docker", "kill", self.replicas()[0]["Id"]], capture_output=True, check=False
-            )
-            return done.returncode == 0
-
-        eventually(killed, "a replica is killed", 30)
+        eventually(
+            lambda: commands.succeeds("docker", "kill", self.replicas()[0]["Id"]),
+            "a replica is killed",
+            30,
+        )
 
     def secrets(self, consumer: str) -> dict[str, str]:
         """The secrets of a consumer, by name."""
@@ -133,10 +127,7 @@ class Compose:
 def require_images() -> None:
     if not shutil.which("docker"):
         unavailable("docker is not installed: see scripts/docker")
-    ready = subprocess.run(
-        ["docker", "image", "inspect", *IMAGES], capture_output=True, check=False
-    )
-    if ready.returncode:
+    if not commands.succeeds("docker", "image", "inspect", *IMAGES):
         unavailable(
             "the Docker engine or the images are missing: run `scripts/docker images` (minutes)"
         )

@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.checkout import ROOT
+from support.commands import output, run
 from support.components import unavailable
 from support.ports import free_port
 
 VARIABLE = "ELASTICSEARCH_TEST_SERVERS"
 """The folder of this run of the tests in which its servers are listed; the workers inherit it."""
 EVENTS = "*-tidegate.*-*"
+SCRIPT = ROOT / "scripts" / "elasticsearch"
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,7 @@ class ElasticsearchServer:
                 client.bulk(operations=operations, refresh=True)
 
     def _run(self, *arguments: str) -> None:
-        done = subprocess.run(
-            [ROOT / "scripts" / "elasticsearch", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        output(SCRIPT, *arguments, stdin=subprocess.DEVNULL)
 
 
 def begin_run() -> None:
@@ -123,9 +117,7 @@ def _read(record: Path, options: tuple[str, ...]) -> ElasticsearchServer:
 
 
 def _start(options: tuple[str, ...]) -> ElasticsearchServer:
-    installed = subprocess.run(
-        [ROOT / "scripts" / "elasticsearch", "install"], capture_output=True, text=True, check=False
-    )
+    installed = run(SCRIPT, "install", timeout=3600)
     if installed.returncode != 0:
         unavailable(f"Elasticsearch could not be installed: {installed.stderr.strip()}")
     # Not below pytest's own folder, which only its user may enter: Elasticsearch runs as another.

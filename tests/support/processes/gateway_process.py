@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from aiohttp import web
 from support.eventually import eventually_async
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings
+from tidegate.stack.gateway import haproxy
 from tidegate.stack.gateway.access_log import ACCESS, access_event, constant_fields
+from tidegate.stack.gateway.configuration import ADMIN_SOCKET
+from tidegate.stack.gateway.runtime_api import RuntimeApi
 
 DEADLINE_SECONDS = 60.0
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -78,11 +82,7 @@ class Replica:
 
     async def wait_for_requests(self, number: int) -> None:
         """Wait until this number of requests has arrived."""
-
-        async def reached() -> bool:
-            return len(self.requests) == number
-
-        await eventually_async(reached)
+        await eventually_async(lambda: len(self.requests) == number)
 
     async def stop(self) -> None:
         self.release.set()
@@ -138,6 +138,11 @@ class Gateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def admin(self) -> RuntimeApi:
+        """Its runtime API."""
+        return RuntimeApi(self.config.parent / ADMIN_SOCKET)
+
     async def metric(self, name: str, **labels: str) -> float:
         """The value of one series of its exporter; NaN if there is none."""
         async with self.session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
@@ -160,39 +165,65 @@ class Gateway:
 
     async def wait_until_queueing(self) -> None:
         """Wait until requests can wait without a replica."""
-
-        async def occupied() -> bool:
-            labels = {"proxy": "model", "server": "waiting"}
-            return await self.metric("haproxy_server_current_sessions", **labels) == 1
-
-        await eventually_async(occupied)
+        await self._reaches(1, "server_current_sessions", server="waiting")
 
     async def ready_replicas(self, number: int) -> None:
         """Wait until this number of replicas gets requests."""
-
-        async def reached() -> bool:
-            return await self.metric("haproxy_backend_active_servers", proxy="model") == number
-
-        await eventually_async(reached)
+        await self._reaches(number, "backend_active_servers")
 
     async def queued(self, number: int) -> None:
         """Wait until this number of requests is queued."""
+        await self._reaches(number, "backend_current_queue")
 
+    async def _reaches(self, number: int, name: str, **labels: str) -> None:
         async def reached() -> bool:
-            return await self.metric("haproxy_backend_current_queue", proxy="model") == number
+            return await self.metric(f"haproxy_{name}", proxy="model", **labels) == number
 
         await eventually_async(reached)
 
     async def lines(self, number: int) -> list[dict[str, Any]]:
         """The access events, as soon as there are this many."""
-
-        async def reached() -> bool:
-            return self.output.read_bytes().count(b"\n") >= number
-
-        await eventually_async(reached)
+        await eventually_async(lambda: self.output.read_bytes().count(b"\n") >= number)
         whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # the last line may be incomplete
         constant = constant_fields(Settings(), ACCESS)
         return [json.loads(access_event(line, constant) or b"") for line in whole.splitlines()]
+
+
+async def start_haproxy(
+    settings: Settings, config: Path, output: Path, session: aiohttp.ClientSession
+) -> Gateway:
+    """HAProxy with this configuration, which it has checked."""
+    await haproxy.check(config)
+    with output.open("wb") as stdout:
+        process = await asyncio.create_subprocess_exec(*haproxy.argv(config), stdout=stdout)
+    ports = settings.gateway.port, settings.gateway.metrics_port
+    gateway = Gateway(process, *ports, output, session, config)
+
+    async def answers() -> bool:
+        with contextlib.suppress(aiohttp.ClientError):
+            return await gateway.metric("haproxy_process_uptime_seconds") != 0
+        return False
+
+    await eventually_async(answers)
+    return gateway
+
+
+async def post_for(
+    gateway: Gateway,
+    seconds: int,
+    per_second: int,
+    at: Mapping[int, Callable[[], Awaitable[None] | None]],
+) -> list[int]:
+    """Send requests at a rate, and do something when a second begins; returns the statuses."""
+    loop, requests = asyncio.get_running_loop(), []
+    begin = loop.time()
+    for number in range(per_second * seconds):
+        await asyncio.sleep(max(0.0, begin + number / per_second - loop.time()))
+        second, rest = divmod(number, per_second)
+        if not rest and second in at and (done := at[second]()):
+            await done
+        requests.append(asyncio.create_task(post(gateway)))
+    return await asyncio.gather(*requests)
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

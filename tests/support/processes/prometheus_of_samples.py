@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.commands import output
 from tidegate.stack.prometheus import promtool_binary
 
 
@@ -22,14 +23,8 @@ def prometheus_of_samples(program: str, folder: Path, port: int, samples: str) -
     """
     (folder / "samples.txt").write_text(samples)
     (folder / "prometheus.yml").write_text("scrape_configs: []\n")
-    made = subprocess.run(
-        [promtool_binary(), "tsdb", "create-blocks-from", "openmetrics", "samples.txt", "data"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
+    command = ("tsdb", "create-blocks-from", "openmetrics", "samples.txt", "data")
+    output(promtool_binary(), *command, cwd=folder)
     process = subprocess.Popen(
         [
             program,

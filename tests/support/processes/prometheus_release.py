@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.commands import output
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,4 @@ class Release:
 
     def check(self, *arguments: str, cwd: Path) -> None:
         """Run promtool; its output is the failure's text."""
-        done = subprocess.run(
-            [self.promtool, *arguments],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        output(self.promtool, *arguments, cwd=cwd)

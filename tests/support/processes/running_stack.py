@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from support import prometheus_queries
+from support import commands, prometheus_queries
 from support.checkout import ROOT
 from support.eventually import eventually, eventually_async
 from support.ports import free_ports
@@ -68,15 +68,8 @@ class Stack:
 
     def run(self, *command: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `python -m …` with this stack's settings."""
-        return subprocess.run(
-            [sys.executable, "-m", *command],
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        python = (sys.executable, "-m")
+        return commands.run(*python, *command, env=self.environment, cwd=ROOT, timeout=seconds)
 
     def tidegate(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command of Tidegate, with more environment variables."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.checkout import ROOT
+from support.commands import output
 
 # Packages that a person may have in the working directory, some with the names of our own folders.
 PACKAGES = ("service", "loadgen", "tests", "observability")
@@ -71,6 +71,4 @@ def working_directory(folder: Path) -> Iterator[Path]:
 
 
 def _run(*arguments: str, python: Path = Path(sys.executable)) -> str:
-    done = subprocess.run([python, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return output(python, *arguments, timeout=3600)
