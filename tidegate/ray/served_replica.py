@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.ray.arrivals import ArrivalMetrics
-from tidegate.ray.counters import CumulativeCounters
+from tidegate.ray.counters import cumulative_counters
 from tidegate.ray.targets import TargetFile, remove_orphans
 from tidegate.serving import Replica, load_app, load_ready_check, make_replica
 from tidegate.serving.command import module_version
@@ -52,7 +52,6 @@ class ServedReplica:
         if os.environ.get(HAPROXY_VARIABLE) == "1":
             registry.register(ArrivalMetrics(lambda: replica.slots.busy))
         self._server = MetricsServer(registry, self._host, 0)
-        self._counters = CumulativeCounters(registry, settings.slo)
         self._target: TargetFile | None = None
         self._started = False
 
@@ -87,7 +86,7 @@ class ServedReplica:
 
     def cumulative_counters(self) -> Mapping[str, float]:
         """What the policy inside Ray computes rates from; see `tidegate.ray.counters`."""
-        return self._counters.read()
+        return cumulative_counters(self.replica.telemetry.registry, self.replica.settings.slo)
 
     def _register(self) -> None:
         remove_orphans(self._folder)

@@ -13,7 +13,7 @@ from tidegate.ray.counters import (
     SLOT_SECONDS,
     SLOTS,
     WAITING,
-    CumulativeCounters,
+    cumulative_counters,
     edges,
 )
 from tidegate.serving import SlotMetrics
@@ -37,7 +37,7 @@ def test_slots_and_their_time_are_counted(registry: CollectorRegistry) -> None:
     slots.busy.set(1)
     slots.seconds.observe(0.03)
     slots.seconds.observe(0.2)
-    counters = CumulativeCounters(registry, Slo()).read()
+    counters = cumulative_counters(registry, Slo())
     assert (counters[SLOTS], counters[BUSY]) == (2, 1)
     assert counters[f"{SLOT_SECONDS}_count"] == 2
     assert counters[f"{SLOT_SECONDS}_sum"] == pytest.approx(0.23)
@@ -51,7 +51,7 @@ def test_the_latency_is_that_of_all_routes_without_server_errors(
 ) -> None:
     for route, status, seconds in (("/a", 200, 0.02), ("/b", 404, 0.2), ("/a", 503, 9.0)):
         metrics.observe(route, "GET", status, seconds, None)
-    counters = CumulativeCounters(registry, Slo()).read()
+    counters = cumulative_counters(registry, Slo())
     assert counters[f"{LATENCY}_count"] == 2
     buckets = {edge: counters[name] for edge, name in edges(counters, LATENCY).items()}
     assert buckets[0.025] == 1

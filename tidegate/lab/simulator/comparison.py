@@ -67,7 +67,6 @@ def compare_policies(
     seeds: Iterable[int],
     *,
     workers: int | None = None,
-    title: str = "simulating",
 ) -> list[PolicyResult]:
     """Run every policy on every trace with every seed; all policies get the same requests.
 
@@ -87,7 +86,7 @@ def compare_policies(
         for expression in policies
         for seed in seeds
     ]
-    scores = list(in_processes(score_job, jobs, workers, title=title))
+    scores = list(in_processes(score_job, jobs, workers))
     found = []
     for first in range(0, len(jobs), len(seeds)):
         expression, trace, _, _ = jobs[first]

@@ -22,8 +22,6 @@ def in_processes(
     simulate: Callable[[Job], Result],
     jobs: Sequence[Job],
     workers: int | None,
-    *,
-    title: str = "simulating",
 ) -> Iterator[Result]:
     """The results in the order of the jobs; a terminal shows the progress.
 
@@ -31,12 +29,11 @@ def in_processes(
         simulate: makes the result of a job.
         jobs: the jobs.
         workers: the number of processes; None: one per core. With one, or one job, it is this process.
-        title: beside the bar of the progress.
     """
     console = Console(stderr=True)
     yield from track(
         _results(simulate, jobs, workers or os.cpu_count() or 1),
-        title,
+        "simulating",
         total=len(jobs),
         console=console,
         transient=True,

@@ -25,7 +25,6 @@ class SimulatedReplica:
     started_at: float
     ready_at: float
     gone_at: float = math.inf
-    draining: bool = False
 
 
 @dataclass(slots=True)
@@ -180,7 +179,7 @@ class SimulatedService:
         starting = self._starting()
         if starting:
             number, newest = starting[-1]
-            newest.draining, newest.gone_at = True, now
+            newest.gone_at = now
             self._kept.remove(number)
             return
         busy: dict[int, int] = {}
@@ -189,7 +188,6 @@ class SimulatedService:
         idlest = min(busy, key=lambda number: (busy[number], -number))
         own = [free_at for free_at, number in self._free if number == idlest]
         self._kept.remove(idlest)
-        self.replicas[idlest].draining = True
         self.replicas[idlest].gone_at = max(now, *own)
         self._free = [slot for slot in self._free if slot[1] != idlest]
         heapq.heapify(self._free)
