@@ -10,13 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.policy_expression import (
-    PolicyError,
-    options_of,
-    parse_composition,
-    parse_policy,
-    policy_name_of,
-)
+from tidegate.autoscaler.policy_expression import Expression, PolicyError, parse
 from tidegate.autoscaler.policy_registry import (
     POLICIES,
     POSITIVE_OPTIONS,
@@ -68,23 +62,24 @@ def build_policy(
     Raises:
         PolicyError: the policy or an option is unknown, or a value is invalid.
     """
-    options = options_of(expression)
-    parts = _parts_of(expression)
-    tick = options.get("tick", tick_seconds or min(of.tick_seconds for _, of, _ in parts))
+    parsed = parse(expression)
+    parts = _parts_of(parsed)
+    shortest = min(of.tick_seconds for _, of, _ in parts)
+    tick = parsed.options.get("tick", tick_seconds or shortest)
     if not tick > 0:
         raise PolicyError(f"policy {expression!r}: tick must be above 0 s")
-    on = options.get("predictive", int(prepares))
+    on = parsed.options.get("predictive", int(prepares))
     if on not in {0, 1}:
         raise PolicyError(f"policy {expression!r}: predictive must be 0 or 1")
     parameters_of = {
-        part: {
+        part.text: {
             **of.default_parameters(context, float(tick)),
-            **(defaults or {}).get(policy_name_of(part), {}),
+            **(defaults or {}).get(part.name, {}),
             **given,
         }
         for part, of, given in parts
     }
-    if parse_composition(expression):
+    if parsed.parts:
         parameters: dict[str, Any] = {
             "min": context.bounds.min,
             "max": context.bounds.max,
@@ -99,52 +94,53 @@ def build_policy(
     return BuiltPolicy(expression, parameters, policy, float(tick), bool(on), sets_slots)
 
 
-Part = tuple[str, PolicyType, dict[str, int | float]]
-"""The expression of a policy, its type, and its own options."""
+Part = tuple[Expression, PolicyType, dict[str, int | float]]
+"""A single policy, its type, and its own options."""
 
 
-def _parts_of(expression: str) -> list[Part]:
+def _parts_of(whole: Expression) -> list[Part]:
     """The policies of an expression: one, or those of a composition.
 
     These decide at the same ticks; otherwise one of them would act on old signals.
     """
-    composition = parse_composition(expression)
-    if composition is None:
-        return [_part(expression)]
-    by = composition.by
-    if unknown := composition.options.keys() - set(OPTIONS_OF_ALL):
+    if not whole.parts:
+        return [_part(whole)]
+    by = whole.name
+    if unknown := whole.options.keys() - set(OPTIONS_OF_ALL):
         raise PolicyError(
-            f"policy {expression!r}: unknown option {min(unknown)!r}; {by}(…) only has"
+            f"policy {whole.text!r}: unknown option {min(unknown)!r}; {by}(…) only has"
             f" {' and '.join(OPTIONS_OF_ALL)}"
         )
-    for part in composition.parts:
-        if shared := [option for option in OPTIONS_OF_ALL if option in options_of(part)]:
+    parts = [_part(part) for part in whole.parts]
+    for part, of, _ in parts:
+        if shared := [option for option in OPTIONS_OF_ALL if option in part.options]:
             raise PolicyError(
-                f"policy {expression!r}: all parts share one {shared[0]}: {by}(…):{shared[0]}=NUMBER"
+                f"policy {whole.text!r}: all parts share one {shared[0]}: {by}(…):{shared[0]}=NUMBER"
             )
-    parts = [_part(part) for part in composition.parts]
-    if setting := [part for part, of, _ in parts if of.sets_slots]:
-        raise PolicyError(
-            f"policy {expression!r}: {setting[0]} sets slots, so it cannot be part of {by}(…)"
-        )
+        if of.sets_slots:
+            raise PolicyError(
+                f"policy {whole.text!r}: {part.text} sets slots, so it cannot be part of {by}(…)"
+            )
     return parts
 
 
-def _part(expression: str) -> Part:
-    name, options = parse_policy(expression)
-    of = _policy_type(name)
-    given = {of.aliases.get(option, option): value for option, value in options.items()}
-    given = {option: value for option, value in given.items() if option not in OPTIONS_OF_ALL}
+def _part(expression: Expression) -> Part:
+    of, text = _policy_type(expression.name), expression.text
+    given = {
+        of.aliases.get(option, option): value
+        for option, value in expression.options.items()
+        if option not in OPTIONS_OF_ALL
+    }
     for option, value in given.items():
         if option not in of.options:
             raise PolicyError(
-                f"policy {expression!r}: unknown option {option!r}; known:"
+                f"policy {text!r}: unknown option {option!r}; known:"
                 f" {', '.join([*of.aliases, *of.options, *OPTIONS_OF_ALL])}"
             )
         if option in POSITIVE_OPTIONS and not value > 0:
-            raise PolicyError(f"policy {expression!r}: {option} must be above 0")
+            raise PolicyError(f"policy {text!r}: {option} must be above 0")
         if of.options[option].startswith("int") and not isinstance(value, int):
-            raise PolicyError(f"policy {expression!r}: {option} must be a whole number")
+            raise PolicyError(f"policy {text!r}: {option} must be a whole number")
     return expression, of, given
 
 
@@ -156,7 +152,7 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
     Raises:
         ValueError: the policy is unknown, or these are not its parameters.
     """
-    name = policy_name_of(expression)
+    name = parse(expression).name
     try:
         own = {key: value for key, value in parameters.items() if key != "predictive"}
         if name in COMBINATORS:

@@ -26,60 +26,43 @@ class PolicyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
-    """Several policies, of which one decides at each tick."""
+class Expression:
+    """A policy with its options, or several policies, of which one decides at each tick.
 
-    by: str
-    parts: tuple[str, ...]
+    Attributes:
+        text: as it is written.
+        name: that of the policy; `max` or `min` for a composition.
+        options: of a composition, those of the whole.
+        parts: the policies of a composition; empty for a single one.
+    """
+
+    text: str
+    name: str
     options: dict[str, int | float]
+    parts: tuple[Expression, ...] = ()
 
 
-def policy_name_of(expression: str) -> str:
-    """The policy's name without options; `max` or `min` for a composition."""
-    return re.split(r"[:(]", expression, maxsplit=1)[0].strip()
-
-
-def parse_policy(expression: str) -> tuple[str, dict[str, int | float]]:
-    """The name and the options in `NAME` or `NAME:OPTION=NUMBER,…`.
+def parse(text: str) -> Expression:
+    """The expression in a text; names of policies and options may be unknown.
 
     Raises:
-        PolicyError: an option is not `OPTION=NUMBER`, or its value is out of range.
+        PolicyError: parentheses are misplaced, a composition is not of two policies or more, an option is not
+            `OPTION=NUMBER`, or its value is out of range.
     """
-    name, _, options_text = expression.partition(":")
-    return name.strip(), _parse_options(expression, options_text)
-
-
-def parse_composition(expression: str) -> Composition | None:
-    """Parse `max(…)` or `min(…)`; None for a single policy.
-
-    Raises:
-        PolicyError: parentheses are misplaced, or these are not two policies or more.
-    """
-    if "(" not in expression and ")" not in expression:
-        return None
-    found = COMPOSED.fullmatch(expression)
+    found = COMPOSED.fullmatch(text)
     if found is None:
-        raise PolicyError(
-            f"policy {expression!r}: parentheses are only allowed in max(POLICY,…) and min(POLICY,…), which"
-            " are no part of one another"
-        )
+        if "(" in text or ")" in text:
+            raise PolicyError(
+                f"policy {text!r}: parentheses are only allowed in max(POLICY,…) and min(POLICY,…), which are"
+                " no part of one another"
+            )
+        name, _, options_text = text.partition(":")
+        return Expression(text, name.strip(), _parse_options(text, options_text))
     by, inside, options_text = found.groups()
-    parts = tuple(part.strip() for part in NEXT_POLICY.split(inside))
+    parts = [part.strip() for part in NEXT_POLICY.split(inside)]
     if len(set(parts)) < max(2, len(parts)) or not all(parts):
-        raise PolicyError(
-            f"policy {expression!r}: {by}(…) needs two policies or more, all different"
-        )
-    return Composition(by, parts, _parse_options(expression, options_text or ""))
-
-
-def options_of(expression: str) -> dict[str, int | float]:
-    """The options of the whole expression.
-
-    Raises:
-        PolicyError: it is invalid.
-    """
-    composition = parse_composition(expression)
-    return composition.options if composition else parse_policy(expression)[1]
+        raise PolicyError(f"policy {text!r}: {by}(…) needs two policies or more, all different")
+    return Expression(text, by, _parse_options(text, options_text or ""), tuple(map(parse, parts)))
 
 
 def _parse_options(expression: str, options_text: str) -> dict[str, int | float]:

@@ -12,7 +12,7 @@ from tidegate.autoscaler.live.configured_policy import (
     policy_context,
 )
 from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, policy_from_parameters
-from tidegate.autoscaler.policy_expression import PolicyError, parse_policy
+from tidegate.autoscaler.policy_expression import Expression, PolicyError, parse
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.cli import app
@@ -114,8 +114,9 @@ def test_an_invalid_expression_is_refused(expression: str, message: str) -> None
 
 
 def test_an_expression_is_a_name_and_numeric_options() -> None:
-    assert parse_policy("sloq") == ("sloq", {})
-    assert parse_policy("hpa:inflight=0.5, tick=15.0,") == ("hpa", {"inflight": 0.5, "tick": 15})
+    assert parse("sloq") == Expression("sloq", "sloq", {})
+    text = "hpa:inflight=0.5, tick=15.0,"
+    assert parse(text) == Expression(text, "hpa", {"inflight": 0.5, "tick": 15})
 
 
 @pytest.mark.parametrize(

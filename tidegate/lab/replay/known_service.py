@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from tidegate.autoscaler.policy_expression import options_of, parse_composition, policy_name_of
+from tidegate.autoscaler.policy_expression import Expression, parse
 from tidegate.autoscaler.sloq.correct import learn_replicas
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.lab.replay.decisions import RecordedDecision
@@ -30,8 +30,9 @@ def initial_state(decisions: Sequence[RecordedDecision], expression: str) -> dic
     first = decisions[0]
     service = known_service(first) or SloqState(startups=measured_startups(decisions))
     known = service.model_dump(mode="json", include=SERVICE_FIELDS, exclude_defaults=True)
-    state = _state_with(known, expression)
-    if options_of(expression).get("predictive", _prepares(first)):
+    other = parse(expression)
+    state = _state_with(known, other)
+    if other.options.get("predictive", _prepares(first)):
         state = {"inner": state}
     return {"inner": state} if first.fields["inputs"].get("zero") else state
 
@@ -70,8 +71,8 @@ def measured_startups(decisions: Sequence[RecordedDecision]) -> tuple[float, ...
     return state.startups
 
 
-def _state_with(service: dict[str, Any], expression: str) -> dict[str, Any]:
+def _state_with(service: dict[str, Any], expression: Expression) -> dict[str, Any]:
     """The initial state of a policy that knows this of the service; empty if it does not use that."""
-    if composition := parse_composition(expression):
-        return {"parts": [_state_with(service, part) for part in composition.parts]}
-    return {"sloq": service, "surge": {"inner": service}}.get(policy_name_of(expression), {})
+    if expression.parts:
+        return {"parts": [_state_with(service, part) for part in expression.parts]}
+    return {"sloq": service, "surge": {"inner": service}}.get(expression.name, {})

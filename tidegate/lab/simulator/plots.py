@@ -13,7 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tidegate.autoscaler.policy_expression import policy_name_of
+from tidegate.autoscaler.policy_expression import parse
 from tidegate.lab.simulator.comparison import PolicyResult
 from tidegate.lab.simulator.run import Run
 from tidegate.lab.simulator.score import BIN_SECONDS, binned
@@ -144,7 +144,7 @@ def pareto(
         total[1] += result.score.violation_seconds
     names_by_policy: dict[str, list[str]] = {}
     for name in sums:
-        names_by_policy.setdefault(policy_name_of(name), []).append(name)
+        names_by_policy.setdefault(parse(name).name, []).append(name)
     for number, names in enumerate(names_by_policy.values()):
         for mark, name in zip(cycle(MARKS), names, strict=False):
             cost, harm = sums[name]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy
-from tidegate.autoscaler.policy_expression import policy_name_of
+from tidegate.autoscaler.policy_expression import parse
 from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
@@ -37,7 +37,7 @@ def simulated_policy(expression: str, system: System) -> BuiltPolicy:
         until=system.until,
         start_seconds=system.startup_seconds,
     )
-    if bounds.min > 0 or policy_name_of(expression) == "keda":  # KEDA goes to zero by itself
+    if bounds.min > 0 or parse(expression).name == "keda":  # KEDA goes to zero by itself
         return build_policy(expression, context)
     own = replace(context, bounds=Bounds(1, bounds.max))
     built = build_policy(expression, own)

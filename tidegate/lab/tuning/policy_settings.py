@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.autoscaler.policy_expression import options_of, policy_name_of
+from tidegate.autoscaler.policy_expression import parse
 from tidegate.lab.simulator.simulated_policy import simulated_policy
 from tidegate.lab.simulator.system import System
 from tidegate.settings import Settings
@@ -30,9 +30,10 @@ def present_policy(settings: Settings, system: System) -> str:
     autoscaler = settings.autoscaler
     expression = autoscaler.policy
     built = simulated_policy(expression, system)
-    given = options_of(expression)
+    parsed = parse(expression)
+    given = parsed.options
     added: dict[str, float] = {}
-    if policy_name_of(expression) == "hpa":
+    if parsed.name == "hpa":
         usual = Hpa().model_dump()
         known = given.keys() | (HPA_TARGET if HPA_TARGET & given.keys() else set())
         added = {
@@ -52,6 +53,6 @@ def settings_of(policy: str, system: System, present_tick: float) -> str:
     """The lines of tidegate.toml, with which the policy decides live as it did in the simulation."""
     lines = ["[autoscaler]", f'policy = "{policy}"']
     tick = simulated_policy(policy, system).tick_seconds
-    if "tick" not in options_of(policy) and tick != present_tick:
+    if "tick" not in parse(policy).options and tick != present_tick:
         lines.append(f"tick_seconds = {tick:g}")
     return "\n".join(lines)
