@@ -33,11 +33,7 @@ NAME_SERVER: Final = Path(__file__).with_name("name_server.yaml")
 
 @dataclass
 class Cluster:
-    """A running cluster.
-
-    Attributes:
-        folder: all that it writes, until it ends: `logs` has the log of each program.
-    """
+    """A running cluster; its folder has all that it writes, and the log of each program in `logs`."""
 
     folder: Path
     namespaces: Namespaces
@@ -89,12 +85,9 @@ class Cluster:
 
 
 def start(folder: Path, *, images: tuple[str, ...] = (), outlive: bool = False) -> Cluster:
-    """Start a cluster with these images of the Docker engine in addition to its own.
+    """Start a cluster with these images of the Docker engine in addition to its own, in an empty folder.
 
-    Args:
-        folder: where it keeps everything; empty.
-        images: as `docker image ls` names them.
-        outlive: the cluster stays when this process ends.
+    With `outlive` it stays when this process ends.
     """
     namespaces = Namespaces.create(folder, outlive=outlive)
     network = namespaces.network

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,15 +38,8 @@ START_SECONDS: Final = 120.0
 class ControlPlane:
     """One control plane with all that it writes in one folder.
 
-    Attributes:
-        folder: data, certificates, configurations, logs.
-        processes: where its programs run.
-        address: the address that it listens on.
-        port: of the API server.
-        etcd_port: the port of etcd, and the next one is etcd's peer port.
-        services: the network of the ClusterIPs.
-        service_address: the first of them, the API server's.
-        hpa_sync_seconds: between two decisions of each HPA; Kubernetes' default is 15.
+    etcd's peer port is the one after `etcd_port`; `service_address` is the first of `services`. Between two
+    decisions of each HPA are `hpa_sync_seconds`; Kubernetes' default is 15.
     """
 
     folder: Path
@@ -212,15 +202,7 @@ class ControlPlane:
     def _is_ready(self) -> bool:
         for name in ("etcd", "kube-apiserver"):
             self.processes.check(name)
-        request = urllib.request.Request(
-            f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.tokens['admin']}"}
-        )
-        context = ssl.create_default_context(cafile=str(self.pki / "ca.crt"))
-        try:
-            with urllib.request.urlopen(request, timeout=5, context=context) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return self.kubectl().succeeds("get", "--raw", "/readyz", "--request-timeout=5s")
 
 
 @contextmanager

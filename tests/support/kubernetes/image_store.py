@@ -22,12 +22,9 @@ DATABASES: Final = "*.db"
 
 
 def provide(root: Path, images: list[str], import_into: Callable[[Path], None]) -> None:
-    """Fill containerd's folder with these images, before it starts.
+    """Fill containerd's folder, which does not exist yet, with these images.
 
-    Args:
-        root: containerd's folder, which does not exist yet.
-        images: as `docker image ls` names them.
-        import_into: called if they have changed since the last time, to import them into a folder.
+    If they have changed since the last time, they are imported.
     """
     stored = FOLDER / _digest(images)
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -86,12 +86,7 @@ class Namespaces:
 
     @classmethod
     def create(cls, folder: Path, *, outlive: bool) -> Namespaces:
-        """Make namespaces with a link to this machine.
-
-        Args:
-            folder: the cluster's; it must not be in a folder that the cluster has of its own.
-            outlive: they stay when the process that made them ends.
-        """
+        """Make namespaces with a link to this machine; with `outlive` they stay when this process ends."""
         if any(folder.is_relative_to(place) for place in PRIVATE):
             raise ValueError(f"{folder}: a cluster cannot be in any of {', '.join(PRIVATE)}")
         network = _claim()

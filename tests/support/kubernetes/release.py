@@ -17,11 +17,11 @@ import yaml
 from support import prometheus_queries
 from support.checkout import ROOT
 from support.eventually import eventually
+from support.kubernetes.chart import CHART
 from support.kubernetes.client import Kubectl
 from support.kubernetes.cluster import Cluster
 from support.processes.load import Load, load
 
-CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 STORE_NAMESPACE: Final = "logging"
 ACCOUNTS: Final = "elasticsearch-accounts"
 NAME: Final = "flights"
@@ -134,13 +134,7 @@ class Release:
         return f"{NAME}-tidegate-model"
 
     def install(self, values: dict[str, Any], *flags: str, wait: bool = True) -> None:
-        """`helm upgrade --install`.
-
-        Args:
-            values: in addition to VALUES.
-            flags: more flags of helm.
-            wait: return when everything runs and is set up.
-        """
+        """`helm upgrade --install` with these values in addition to VALUES."""
         path = self.cluster.folder / f"{self.namespace}.yaml"
         network = self.cluster.network
         own = {
@@ -213,12 +207,7 @@ class Release:
             return int(response.status)
 
     def load(self, folder: Path, phases: str) -> AbstractContextManager[Load]:
-        """Send a load through the gateway while the block runs.
-
-        Args:
-            folder: for the scenario and the report.
-            phases: of a scenario, as TOML's inline tables.
-        """
+        """Send a load through the gateway while the block runs; its phases are TOML's inline tables."""
         return load(
             folder,
             # The address of a Service, which is routed on this machine alone.

@@ -45,15 +45,7 @@ def load(
     environment: Mapping[str, str] | None = None,
     **scenario: Any,
 ) -> Iterator[Load]:
-    """Send a load while the block runs.
-
-    Args:
-        folder: of the scenario and of `runs`.
-        url: where the requests go.
-        options: of `loadgen run`: what is sent, and where Prometheus is.
-        environment: of the process; by default, that of the tests.
-        scenario: the arguments of `write_scenario`.
-    """
+    """Send a load with these options of `loadgen run` while the block runs; see `write_scenario`."""
     path = write_scenario(folder, **scenario)
     command = [sys.executable, "-m", "tidegate.loadgen", "run", str(path), "--url", url]
     with (
@@ -78,14 +70,7 @@ def write_scenario(
     works: Sequence[str] = ("light", "medium", "heavy"),
     arrivals: str = "even",
 ) -> Path:
-    """Write the file of a scenario.
-
-    Args:
-        folder: of the file; it is made.
-        phases: as TOML's inline tables: `constant` makes one.
-        works: the kinds of requests, as many of each.
-        arrivals: even or poisson.
-    """
+    """Write the file of a scenario; phases are TOML's inline tables, as `constant` makes one."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = ", ".join(f"{work} = 1" for work in works)
     path = folder / "scenario.toml"

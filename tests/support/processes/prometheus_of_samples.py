@@ -13,14 +13,7 @@ from tidegate.stack.prometheus import promtool_binary
 
 @contextmanager
 def prometheus_of_samples(program: str, folder: Path, port: int, samples: str) -> Iterator[str]:
-    """Its URL while it runs.
-
-    Args:
-        program: the path of Prometheus.
-        folder: for its files.
-        port: to listen on, on 127.0.0.1.
-        samples: in the format of OpenMetrics, with times.
-    """
+    """Its URL while it runs on 127.0.0.1; the samples are in the format of OpenMetrics, with times."""
     (folder / "samples.txt").write_text(samples)
     (folder / "prometheus.yml").write_text("scrape_configs: []\n")
     command = ("tsdb", "create-blocks-from", "openmetrics", "samples.txt", "data")

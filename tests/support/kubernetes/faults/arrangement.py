@@ -24,8 +24,7 @@ from support.eventually import eventually
 from support.kubernetes.control_plane import PROGRAMS as CONTROL_PLANE
 from support.kubernetes.control_plane import ControlPlane
 from support.kubernetes.faults import application, keda, prometheus
-from support.kubernetes.faults.columns import COLUMNS, HPA, Column, Daemons
-from support.kubernetes.faults.keda import Keda
+from support.kubernetes.faults.columns import COLUMNS, HPA, Column, start_daemons
 from support.kubernetes.faults.objects import DEPLOYMENT
 from support.kubernetes.faults.prometheus import Prometheus
 from support.kubernetes.faults.settings import SYNC_SECONDS
@@ -51,17 +50,7 @@ SETTLE_SECONDS: Final = 240.0
 
 @dataclass
 class Arrangement:
-    """The running cluster.
-
-    Attributes:
-        folder: of all that it writes.
-        columns: the ways of scaling in it.
-        plane: its control plane.
-        processes: its programs.
-        prometheus: its Prometheus.
-        api: the API server for this process.
-        trace: the replicas of each column.
-    """
+    """The running cluster."""
 
     folder: Path
     columns: tuple[Column, ...]
@@ -160,7 +149,7 @@ class Arrangement:
         )
         self.prometheus.start()
         if any(one.keda for one in self.columns):
-            Keda(self.plane, self.processes, self.folder / "keda").start()
+            keda.start(self.plane, self.processes, self.folder / "keda")
         if HPA in self.columns:
             self.prometheus.start_adapter(self.plane)
         kubectl = self.plane.kubectl()
@@ -172,14 +161,14 @@ class Arrangement:
             documents = column.documents(kubectl, self.prometheus.url)
             kubectl.apply(*documents, namespace=column.key)
             if column.decides:
-                Daemons(
+                start_daemons(
                     column,
                     self.plane,
                     self.processes,
                     self.folder / column.key,
-                    self.prometheus.url,
-                    f"http://{metrics}/gateway",
-                ).start()
+                    prometheus=self.prometheus.url,
+                    gateway_metrics=f"http://{metrics}/gateway",
+                )
 
 
 def programs(columns: tuple[Column, ...]) -> list[str]:
@@ -199,12 +188,7 @@ def absent(columns: tuple[Column, ...] = COLUMNS) -> list[str]:
 
 @contextmanager
 def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arrangement]:
-    """The arrangement, which ends with the block.
-
-    Args:
-        folder: of all that it writes; empty.
-        columns: the ways of scaling.
-    """
+    """The arrangement, which ends with the block."""
     with contextlib.ExitStack() as ending:
         namespaces = Namespaces.create(folder, outlive=False)
         processes = Processes(folder / "logs", namespaces.entrance)

@@ -20,17 +20,10 @@ AFTER_GAP_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, for all columns at the same time.
+    """One fault, for all columns at the same time; it concerns those that use what is faulty.
 
-    Attributes:
-        key: a short name.
-        title: for people.
-        begin: injects it.
-        end: removes it.
-        concerns: the keys of the columns that use what is faulty.
-        harmful: whether nothing may leave. Otherwise it is a true fall of the load, and replicas must leave.
-        least_seconds: until its effect is complete.
-        after_seconds: the time after its end in which the columns are still observed.
+    A harmful one may take no replica. Otherwise it is a true fall of the load, and replicas must leave. Its
+    effect is complete after `least_seconds`; after its end the columns are observed for `after_seconds`.
     """
 
     key: str
@@ -180,14 +173,7 @@ FAULTS: Final = (
 def inject(
     arrangement: Arrangement, fault: Fault, seconds: float, *, after: float | None = None
 ) -> list[Cell]:
-    """Inject a fault, and observe every column.
-
-    Args:
-        arrangement: the running cluster.
-        fault: what to inject.
-        seconds: for how long.
-        after: the time after its end in which the columns are still observed; None: as the fault has it.
-    """
+    """Inject a fault for some seconds, and observe every column, for some time after its end, too."""
     arrangement.wait_until_steady()
     trace = arrangement.trace
     before = {one.key: trace.now(one.key) for one in arrangement.columns}

@@ -20,13 +20,10 @@ TOKEN_HOURS: Final = 12
 
 @dataclass(frozen=True)
 class Column:
-    """One way of scaling, in a namespace of its own.
+    """One way of scaling, in the namespace of its key.
 
-    Attributes:
-        key: its namespace.
-        title: for people.
-        mode: `scaling.mode` of the chart; empty: it is made without the chart.
-        number: the last part of the address on which its processes listen.
+    The mode is `scaling.mode` of the chart; without one it is made without the chart. The number is the last
+    part of the address on which its processes listen.
     """
 
     key: str
@@ -85,93 +82,68 @@ KEDA: Final = Column("keda-defaults", "KEDA defaults", "", 6)
 COLUMNS: Final = (EXTERNAL, METRICS_API, RECORDED, RESIZER, HPA, KEDA)
 
 
-@dataclass(frozen=True)
-class Daemons:
-    """The processes of Tidegate in one column.
+def start_daemons(
+    column: Column,
+    plane: ControlPlane,
+    processes: Processes,
+    folder: Path,
+    *,
+    prometheus: str,
+    gateway_metrics: str,
+) -> None:
+    """Start the processes of Tidegate that a column has, with their files in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    token = folder / "resizer_token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_urlsafe(32))
 
-    Attributes:
-        column: the column.
-        plane: the control plane.
-        processes: where they run.
-        folder: for their files.
-        prometheus: its URL.
-        gateway_metrics: the URL of the gateway's metrics.
-    """
-
-    column: Column
-    plane: ControlPlane
-    processes: Processes
-    folder: Path
-    prometheus: str
-    gateway_metrics: str
-
-    def start(self) -> None:
-        """Start those that the column has."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        token = self.folder / "resizer_token"
-        token.touch(mode=0o600)
-        token.write_text(secrets.token_urlsafe(32))
-        resizes = self.column.mode == "resizer"
-        if resizes:
-            self._start(
-                self.column.resizer,
-                ("resizer",),
-                account="tidegate-resizer",
-                TIDEGATE_RESIZER__BACKEND="kubernetes",
-                TIDEGATE_RESIZER__TOKEN_FILE=str(token),
-            )
-        arguments = ("autoscaler", "--prometheus", self.prometheus)
-        if resizes:
-            resizer = f"http://{self.column.address}:9103"
-            self._start(
-                self.column.autoscaler,
-                (*arguments, "--resizer", resizer),
-                TIDEGATE_AUTOSCALER__RESIZER_TOKEN_FILE=str(token),
-            )
-        else:
-            self._start(
-                self.column.autoscaler,
-                arguments,
-                account="tidegate-autoscaler",
-                TIDEGATE_AUTOSCALER__SCALER="keda",
-            )
-
-    def _start(
-        self, name: str, arguments: tuple[str, ...], *, account: str = "", **own: str
-    ) -> None:
+    def start(name: str, *arguments: str, account: str = "", **own: str) -> None:
         environment = {
-            "TIDEGATE_STACK__DATA_DIR": str(self.folder / name),
-            "TIDEGATE_STACK__METRICS_HOST": self.column.address,
+            "TIDEGATE_STACK__DATA_DIR": str(folder / name),
+            "TIDEGATE_STACK__METRICS_HOST": column.address,
             "TIDEGATE_RESIZER__DEPLOYMENT": objects.DEPLOYMENT,
-            "TIDEGATE_RESIZER__KUBERNETES_NAMESPACE": self.column.key,
+            "TIDEGATE_RESIZER__KUBERNETES_NAMESPACE": column.key,
             "TIDEGATE_REPLICAS__MIN": str(settings.MIN_REPLICAS),
             "TIDEGATE_REPLICAS__MAX": str(settings.MAX_REPLICAS),
             "TIDEGATE_AUTOSCALER__POLICY": settings.POLICY,
             "TIDEGATE_AUTOSCALER__TICK_SECONDS": str(settings.TICK_SECONDS),
             "TIDEGATE_AUTOSCALER__IDLE_SECONDS": str(settings.IDLE_SECONDS),
-            "TIDEGATE_AUTOSCALER__GATEWAY_METRICS_URL": self.gateway_metrics,
+            "TIDEGATE_AUTOSCALER__GATEWAY_METRICS_URL": gateway_metrics,
             **own,
         }
         if account:
-            environment["KUBECONFIG"] = str(self._kubeconfig(account))
+            environment["KUBECONFIG"] = str(_kubeconfig(plane, column, account, folder))
         inherited = ("PATH", "PYTHONPATH", "LANG")
         kept = [f"{key}={os.environ[key]}" for key in inherited if key in os.environ]
         chosen = [f"{key}={value}" for key, value in environment.items()]
-        self.processes.start(
+        processes.start(
             name, ["env", "-i", *kept, *chosen, sys.executable, "-m", "tidegate", *arguments]
         )
 
-    def _kubeconfig(self, account: str) -> Path:
-        """A kubeconfig with the rights that the chart grants to a service account."""
-        token = self.plane.kubectl().run(
-            *("create", "token", account, "--namespace", self.column.key),
-            f"--duration={TOKEN_HOURS}h",
-        )
-        path = self.folder / f"{account}.kubeconfig"
-        kubeconfig(
-            path,
-            server=self.plane.url,
-            authority=f"{self.plane.pki}/ca.crt",
-            token=token.strip(),
-        )
-        return path
+    arguments = ("autoscaler", "--prometheus", prometheus)
+    if column.mode != "resizer":
+        account, scaler = "tidegate-autoscaler", {"TIDEGATE_AUTOSCALER__SCALER": "keda"}
+        start(column.autoscaler, *arguments, account=account, **scaler)
+        return
+    start(
+        column.resizer,
+        "resizer",
+        account="tidegate-resizer",
+        TIDEGATE_RESIZER__BACKEND="kubernetes",
+        TIDEGATE_RESIZER__TOKEN_FILE=str(token),
+    )
+    start(
+        column.autoscaler,
+        *(*arguments, "--resizer", f"http://{column.address}:9103"),
+        TIDEGATE_AUTOSCALER__RESIZER_TOKEN_FILE=str(token),
+    )
+
+
+def _kubeconfig(plane: ControlPlane, column: Column, account: str, folder: Path) -> Path:
+    """A kubeconfig with the rights that the chart grants to a service account."""
+    token = plane.kubectl().run(
+        *("create", "token", account, "--namespace", column.key), f"--duration={TOKEN_HOURS}h"
+    )
+    path = folder / f"{account}.kubeconfig"
+    kubeconfig(path, server=plane.url, authority=f"{plane.pki}/ca.crt", token=token.strip())
+    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,97 +20,62 @@ GROUP: Final = "external.metrics.k8s.io"
 START_SECONDS: Final = 180.0
 
 
-@dataclass(frozen=True)
-class Keda:
-    """KEDA in one cluster.
+def start(plane: ControlPlane, processes: Processes, folder: Path) -> None:
+    """Install its definitions and start it; returns when it serves metrics.
 
-    Attributes:
-        plane: the control plane, on an address that is not a loopback one.
-        processes: where its programs run.
-        folder: for its certificates.
+    The address of the control plane is not a loopback one. The folder is for certificates.
     """
+    kubectl, own = plane.kubectl(), plane.kubeconfig()
+    bases = SOURCE / "config" / "crd" / "bases"
+    kubectl.run("apply", "--server-side", "-f", str(bases), seconds=120)
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    service = aggregated(
+        "keda-metrics-apiserver",
+        f"{GROUP}/v1beta1",
+        namespace=NAMESPACE,
+        address=plane.address,
+        port=ADAPTER_PORT,
+    )
+    kubectl.apply(*service, namespace=NAMESPACE)
+    kubectl.apply(*reading_rights(GROUP))
+    authority = Authority.create(folder, "ca")
+    names = ("IP:127.0.0.1", f"IP:{plane.address}", "DNS:localhost")
+    authority.issue("tls", "/CN=keda", names=names)
+    environment = (
+        *("env", f"KUBECONFIG={own}", "WATCH_NAMESPACE=", f"POD_NAMESPACE={NAMESPACE}"),
+        *(f"KEDA_CLUSTER_OBJECT_NAMESPACE={NAMESPACE}", "KEDA_HTTP_DEFAULT_TIMEOUT=3000"),
+    )
+    processes.start(
+        "keda-operator",
+        [
+            *environment,
+            *(program("keda-operator"), "--leader-elect", f"--cert-dir={folder}"),
+            *("--enable-cert-rotation=false", "--enable-webhook-patching=false"),
+            *("--enable-apiservice-patching=false", "--metrics-bind-address=127.0.0.1:18080"),
+            *("--health-probe-bind-address=127.0.0.1:18081", "--zap-log-level=info"),
+            "--metrics-service-bind-address=127.0.0.1:9666",
+        ],
+    )
+    # The adapter answers what the HPA asks.
+    processes.start(
+        "keda-adapter",
+        [
+            *environment,
+            *(program("keda-adapter"), f"--secure-port={ADAPTER_PORT}"),
+            *(f"--lister-kubeconfig={own}", f"--authentication-kubeconfig={own}"),
+            *(f"--authorization-kubeconfig={own}", f"--cert-dir={folder}"),
+            *(f"--tls-cert-file={folder}/tls.crt", "--port=18082"),
+            f"--tls-private-key-file={folder}/tls.key",
+            "--metrics-service-address=127.0.0.1:9666",
+        ],
+    )
 
-    plane: ControlPlane
-    processes: Processes
-    folder: Path
+    def served() -> bool:
+        for name in PROGRAMS:
+            processes.check(name)
+        return kubectl.succeeds("get", "--raw", f"/apis/{GROUP}/v1beta1")
 
-    def start(self) -> None:
-        """Install its definitions and start it; returns when it serves metrics."""
-        kubectl = self.plane.kubectl()
-        bases = SOURCE / "config" / "crd" / "bases"
-        kubectl.run("apply", "--server-side", "-f", str(bases), seconds=120)
-        kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        kubectl.apply(*self._service(), namespace=NAMESPACE)
-        kubectl.apply(*reading_rights(GROUP))
-        self._issue_certificates()
-        self.start_operator()
-        self.start_adapter()
-        self.wait_until_served()
-
-    def start_operator(self) -> None:
-        """Start the operator."""
-        self.processes.start(
-            "keda-operator",
-            [
-                *self._environment(),
-                *(program("keda-operator"), "--leader-elect", f"--cert-dir={self.folder}"),
-                *("--enable-cert-rotation=false", "--enable-webhook-patching=false"),
-                *("--enable-apiservice-patching=false", "--metrics-bind-address=127.0.0.1:18080"),
-                *("--health-probe-bind-address=127.0.0.1:18081", "--zap-log-level=info"),
-                "--metrics-service-bind-address=127.0.0.1:9666",
-            ],
-        )
-
-    def start_adapter(self) -> None:
-        """Start the adapter, which answers what the HPA asks."""
-        own = self.plane.kubeconfig()
-        self.processes.start(
-            "keda-adapter",
-            [
-                *self._environment(),
-                *(program("keda-adapter"), f"--secure-port={ADAPTER_PORT}"),
-                *(f"--lister-kubeconfig={own}", f"--authentication-kubeconfig={own}"),
-                *(f"--authorization-kubeconfig={own}", f"--cert-dir={self.folder}"),
-                *(f"--tls-cert-file={self.folder}/tls.crt", "--port=18082"),
-                f"--tls-private-key-file={self.folder}/tls.key",
-                "--metrics-service-address=127.0.0.1:9666",
-            ],
-        )
-
-    def wait_until_served(self) -> None:
-        """Wait until the API server forwards requests for metrics to the adapter."""
-        kubectl = self.plane.kubectl()
-
-        def served() -> bool:
-            for name in PROGRAMS:
-                self.processes.check(name)
-            return kubectl.succeeds("get", "--raw", f"/apis/{GROUP}/v1beta1")
-
-        eventually(served, "KEDA's metrics", seconds=START_SECONDS, every=0.5)
-
-    def _environment(self) -> list[str]:
-        return [
-            *("env", f"KUBECONFIG={self.plane.kubeconfig()}", "WATCH_NAMESPACE="),
-            *(
-                f"POD_NAMESPACE={NAMESPACE}",
-                f"KEDA_CLUSTER_OBJECT_NAMESPACE={NAMESPACE}",
-                "KEDA_HTTP_DEFAULT_TIMEOUT=3000",
-            ),
-        ]
-
-    def _issue_certificates(self) -> None:
-        authority = Authority.create(self.folder, "ca")
-        names = ("IP:127.0.0.1", f"IP:{self.plane.address}", "DNS:localhost")
-        authority.issue("tls", "/CN=keda", names=names)
-
-    def _service(self) -> list[dict[str, Any]]:
-        return aggregated(
-            "keda-metrics-apiserver",
-            f"{GROUP}/v1beta1",
-            namespace=NAMESPACE,
-            address=self.plane.address,
-            port=ADAPTER_PORT,
-        )
+    eventually(served, "KEDA's metrics", seconds=START_SECONDS, every=0.5)
 
 
 def aggregated(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from support.checkout import ROOT
+from support.kubernetes.chart import CHART
 from support.kubernetes.client import Kubectl
 from support.kubernetes.faults.settings import (
     IDLE_SECONDS,
@@ -15,7 +15,6 @@ from support.kubernetes.faults.settings import (
     POLL_SECONDS,
 )
 
-CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
 DEPLOYMENT: Final = "tidegate-model"
 REQUESTS_PER_REPLICA: Final = "5"
 PRUNED: Final = frozenset({"ServiceAccount", "Role", "RoleBinding", "ScaledObject"})
@@ -25,14 +24,7 @@ AT_ONCE: Final = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 
 
 def of_chart(kubectl: Kubectl, namespace: str, mode: str, prometheus: str) -> list[dict[str, Any]]:
-    """The objects that the chart installs for a mode of scaling, and the Deployment that is scaled.
-
-    Args:
-        kubectl: with helm beside it.
-        namespace: of the release.
-        mode: `scaling.mode`.
-        prometheus: its URL.
-    """
+    """The objects that the chart installs for a mode of scaling, and the Deployment that is scaled."""
     values = {
         "scaling.mode": mode,
         "scaling.keda.pollingSeconds": POLL_SECONDS,

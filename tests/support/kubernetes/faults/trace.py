@@ -20,12 +20,7 @@ HPA_GROUP: Final = ("autoscaling/v2", "horizontalpodautoscalers")
 
 @dataclass(frozen=True)
 class Sample:
-    """The number of replicas of a Deployment from a moment on.
-
-    Attributes:
-        at: seconds on a monotonic clock.
-        replicas: `spec.replicas`.
-    """
+    """The number of replicas of a Deployment from a moment on, in seconds on a monotonic clock."""
 
     at: float
     replicas: int
