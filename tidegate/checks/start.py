@@ -14,20 +14,24 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Final
 
+import aiohttp
+
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.checks.ports import port_problems, required_ports
 from tidegate.runtime.check_results import Result, failed, ok, problem_or_ok, warn
+from tidegate.runtime.http_client import HttpError, elasticsearch_client
+from tidegate.runtime.secret_files import SecretFileError
 from tidegate.service.model.artefact import ArtefactError, load
 from tidegate.settings import Model, Settings, config_file, is_import_string
 from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.gateway import haproxy
-from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_problem
 from tidegate.store.kinds import store_server
 
 DEFAULT_MODEL: Final = Model().path
 DISK_BYTES: Final = 2048 * MIB
+SERVER_SECONDS: Final = 5.0
 _VERSION: Final = re.compile(r"\d+\.\d+\S*")
 
 
@@ -164,6 +168,14 @@ def ports_check(settings: Settings) -> Result:
 async def _store_server(settings: Settings) -> list[Result]:
     if (server := store_server(settings)) is None:
         return []
-    kind, problem = settings.store.kind, await elasticsearch_problem(server)
-    text = f"{kind}: {problem}; start it, or use --store embedded" if problem else ""
-    return [problem_or_ok(kind, text, f"{server.url} answers")]
+    kind = settings.store.kind
+    try:
+        async with aiohttp.ClientSession() as session:
+            client = elasticsearch_client(session, server, SERVER_SECONDS)
+            # `GET /` needs more privileges, and not every build has it.
+            await client.call("GET", "/_cluster/health")
+    except (HttpError, SecretFileError) as error:
+        refused = isinstance(error, HttpError) and error.status in {401, 403}
+        why = "; store.elasticsearch.username lacks the privilege" if refused else ""
+        return [failed(kind, f"{kind}: {error}{why}; start it, or use --store embedded")]
+    return [ok(kind, f"{server.url} answers")]

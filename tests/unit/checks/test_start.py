@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
+from base64 import b64encode
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from support.doubles.aiohttp_server import answering
+from support.ports import free_port
 from tidegate.checks.start import (
     data_folder_check,
     installed_check,
@@ -176,3 +181,42 @@ def test_no_folder_is_put_in_front_of_a_predictor(tmp_path: Path) -> None:
     assert with_absolute_paths(load(model={"path": Path("a.onnx")}), tmp_path).model.path == (
         tmp_path / "a.onnx"
     )
+
+
+PORT = free_port()
+LACKS = "; store.elasticsearch.username lacks the privilege"
+
+
+@pytest.mark.parametrize(
+    ("status", "login", "text"),
+    [
+        (200, {}, "URL answers"),
+        (200, {"username": "ü", "password_file": "password"}, "URL answers"),
+        (503, {}, "URL/_cluster/health responded with status 503; start it"),
+        (401, {}, f"URL/_cluster/health responded with status 401{LACKS}; start it"),
+        (403, {}, f"status 403{LACKS}; start it"),
+        (None, {}, "URL/_cluster/health cannot be reached: connection refused; start it"),
+        (200, {"username": "a", "password_file": "/none"}, "/none: No such file"),
+        (200, {"ca_file": "/none.pem"}, "No such file"),
+    ],
+)
+async def test_the_server_of_the_store_must_answer_with_its_login(
+    status: int | None, login: dict[str, str], text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("sécret\n")
+    url, sent = f"http://127.0.0.1:{PORT}", []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append((request.path, request.headers.get("Authorization", "")))
+        return web.Response(status=status or 500)
+
+    if "password_file" in login:
+        login = {**login, "password_file": str(tmp_path / login["password_file"])}
+    store = {"kind": "elasticsearch", "elasticsearch": {"url": url, **login}}
+    async with answering(answer, PORT) if status else nullcontext():
+        found = (await start_checks(load(store=store, stack={"data_dir": tmp_path})))[-1]
+    assert (found.name, found.state) == ("elasticsearch", "ok" if "answers" in text else "failed")
+    assert text.replace("URL", url) in found.text
+    if found.state == "ok":
+        basic = b64encode("ü:sécret".encode()).decode()
+        assert sent == [("/_cluster/health", f"Basic {basic}" if login else "")]
