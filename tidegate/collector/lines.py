@@ -37,13 +37,7 @@ class QuarantinedLine:
 
 @dataclass(slots=True)
 class Chunk:
-    """The lines of a chunk of a file.
-
-    Attributes:
-        end: Offset of the first byte after its last complete line.
-        events: Events with their positions.
-        quarantined: Lines that are not events.
-    """
+    """The lines of a chunk of a file, which ends after its last complete line."""
 
     end: int
     events: list[tuple[LinePosition, Event]] = field(default_factory=list)

@@ -11,13 +11,9 @@ from tidegate.store.base import Damage, Rejected
 
 @dataclass(slots=True)
 class Restoration:
-    """The repeated delivery of all event files.
+    """The repeated delivery of all event files, whose delivered offsets were these before.
 
-    Attributes:
-        damage: The damage of the store.
-        offsets: The delivered offset of each file before.
-        kept: Number of events that the store still had.
-        new: Number of events since then that were not delivered before.
+    The store still had `kept` events, and `new` ones since then were not delivered before.
     """
 
     damage: Damage

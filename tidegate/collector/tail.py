@@ -67,14 +67,9 @@ class LogFile:
 
 @dataclass(slots=True)
 class Batch:
-    """The lines that are delivered together.
+    """The lines that are delivered together, and what the checkpoint has after that.
 
-    Attributes:
-        events: Events with their positions.
-        quarantined: Lines that are not events.
-        offsets: Offset of each file after the delivery.
-        ends: Digest of the last bytes before that offset.
-        full: Whether the batch reached a limit, so that more lines may be ready.
+    It is full if more lines may be ready.
     """
 
     events: list[tuple[LinePosition, Event]] = field(default_factory=list)

@@ -44,15 +44,6 @@ class EventWriter:
     It is thread-safe. After a fork the child writes to its own file. A failed write raises nothing: the
     event is lost, and `lost` counts it. The writer holds a shared `flock` on the open file, so a reader that
     can lock the file exclusively knows that its writer has ended.
-
-    Attributes:
-        directory: folder of the event files.
-        node: `service.node.name` of the process.
-        file_bytes: maximum size of a file.
-        file_seconds: maximum age of a file.
-        line_bytes: maximum length of a line; longer events are truncated.
-        clock_ns: nanoseconds since 1970.
-        lost: number of lost events.
     """
 
     directory: Path

@@ -38,14 +38,9 @@ class Backoff:
     failures: int = field(default=0, init=False)
 
     def failed(self, ran_seconds: float = 0.0, *, at_once: bool = True) -> float:
-        """Count a failure.
+        """Count a failure of a process that ran so long, and return the seconds to wait.
 
-        Args:
-            ran_seconds: how long the process ran.
-            at_once: whether the first `immediate` failures need no wait.
-
-        Returns:
-            The seconds to wait.
+        Only `at_once` the first `immediate` failures need no wait.
         """
         if ran_seconds >= self.stable_seconds:
             self.failures = 0
@@ -56,8 +51,6 @@ class Backoff:
         wait = min(self.longest_seconds, self.first_seconds * 2.0**exponent)
         return wait * (1.0 - 0.5 * self.random())
 
-    def succeeded(self) -> bool:
-        """Start again from the first wait. Returns whether there were failures."""
-        had_failures = self.failures > 0
+    def succeeded(self) -> None:
+        """Start again from the first wait."""
         self.failures = 0
-        return had_failures

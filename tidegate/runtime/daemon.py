@@ -33,10 +33,7 @@ def run_daemon(
 ) -> int:
     """Run a daemon of threads. SIGTERM and SIGINT set the event, and `main` must then return.
 
-    Args:
-        name: the component's name, which precedes an error on stderr.
-        main: the work; its result is the exit code, where None means 0.
-        cannot_start: the exceptions that mean the same as `CannotStartError`.
+    `cannot_start` are exceptions that mean the same as `CannotStartError`.
 
     Returns:
         The exit code: what `main` returns, or 2 if it cannot start (and the reason is on stderr).

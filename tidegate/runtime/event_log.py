@@ -25,15 +25,7 @@ STACK_CHARACTERS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened.
-
-    Attributes:
-        at: seconds since 1970.
-        level: `log.level`.
-        component: where it happened: the component that writes the log, or one that it runs.
-        action: `event.action`, one word for searches.
-        message: a sentence for a person.
-    """
+    """One thing that happened, in seconds since 1970: where, one word for searches, and a sentence."""
 
     at: float
     level: Level

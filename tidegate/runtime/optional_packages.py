@@ -19,9 +19,7 @@ _DISTRIBUTIONS: Final = {"sklearn": "scikit-learn", "grpc": "grpcio", "google": 
 def extra_with(module: str, importers: Iterable[str] = ()) -> str:
     """The extra that installs the package of a module; `all` if it is in none of the further ones.
 
-    Args:
-        module: the module that is missing.
-        importers: the modules that were being imported; those of the laboratory have an extra of their own.
+    Of the modules that import it, those of the laboratory have an extra of their own.
     """
     from importlib.metadata import requires  # noqa: PLC0415  it has an eighth of what `--help` imports
 

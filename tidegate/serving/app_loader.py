@@ -57,13 +57,7 @@ def load_app(target: str) -> ASGIApp:
 
 
 def load_attribute(target: str, what: str, example: str, *, suggest: Any = callable) -> object:
-    """The object with this name, `module:attribute`.
-
-    Args:
-        target: the name.
-        what: what it names, for messages, as in "an application".
-        example: a name of this form, for messages.
-        suggest: which attributes to suggest if there is none with this name.
+    """The object with this name, `module:attribute`; `suggest` says which other ones may be meant.
 
     Raises:
         LoadError: the name is malformed, the module cannot be imported, or it has no such attribute.

@@ -40,12 +40,7 @@ class PathPrefixes:
 class SlotPaths:
     """Decides by the path whether the middleware acquires a slot for a request.
 
-    Args:
-        settings: `slots.paths` and `telemetry.quiet_paths`.
-        app: the application, which may acquire slots itself.
-
-    Attributes:
-        manual: whether the application acquires slots itself at some paths.
+    It is `manual` if the application acquires slots itself at some paths.
     """
 
     def __init__(self, settings: Settings, app: ASGIApp) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from support.doubles.raising import no_space_left, raising
 from tidegate.collector import quarantine as quarantine_module
 from tidegate.collector.checkpoint import Checkpoint, Progress
-from tidegate.collector.delivery import sink_backoff
 from tidegate.collector.lines import LinePosition, QuarantinedLine
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.retention import Retention, expired
@@ -181,13 +180,3 @@ def test_an_open_or_undelivered_file_is_never_deleted(
     for file in files:
         if not file.closed or some.get(file.name, 0) < file.size:
             assert file.name not in gone
-
-
-def test_back_off_doubles_to_five_seconds_and_takes_a_random_part() -> None:
-    longest, shortest = sink_backoff(lambda: 0.0), sink_backoff(lambda: 1.0)
-    waits = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    assert [longest.failed() for _ in range(7)] == pytest.approx(waits)
-    assert [shortest.failed() for _ in range(7)] == pytest.approx([wait / 2 for wait in waits])
-    assert longest.succeeded()
-    assert not longest.succeeded()
-    assert longest.failed() == pytest.approx(0.2)

@@ -142,16 +142,6 @@ def test_an_unlocked_file_is_closed_if_a_newer_one_exists_or_it_is_quiet(
     assert closed(tail_of(tmp_path)) == {name(0), name(7, 22)}
 
 
-def test_a_locked_file_is_open_regardless_of_its_age(tmp_path: Path) -> None:
-    writer = put(tmp_path, name(0), line("a"), age=999).open("ab")
-    put(tmp_path, name(1), line("b"), age=999)
-    tail = tail_of(tmp_path)
-    fcntl.flock(writer, fcntl.LOCK_SH)
-    assert closed(tail) == {name(1)}
-    writer.close()
-    assert closed(tail) == {name(0), name(1)}
-
-
 def test_a_file_that_cannot_be_locked_is_open_and_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

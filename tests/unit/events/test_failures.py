@@ -98,16 +98,6 @@ def test_a_short_write_is_continued(
     assert long_writer.lost == 0
 
 
-def test_a_full_device_loses_events_and_does_not_raise(
-    long_writer: EventWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real_open = os.open
-    monkeypatch.setattr(os, "open", lambda *_: real_open("/dev/full", os.O_WRONLY))
-    for _ in range(3):
-        long_writer.write({"a": 1})
-    assert long_writer.lost == 3
-
-
 def test_running_out_of_file_descriptors_loses_events_and_does_not_raise(
     long_writer: EventWriter,
 ) -> None:

@@ -30,12 +30,6 @@ def test_no_file_is_created_before_the_first_event(writer: EventWriter) -> None:
     assert files(writer) == []
 
 
-def test_a_line_is_in_the_file_when_write_returns(writer: EventWriter) -> None:
-    for n in range(3):
-        writer.write_line(b"%d\n" % n)
-        assert contents(writer)[-1].endswith(b"%d\n" % n)
-
-
 def test_a_full_file_is_rotated(writer: EventWriter) -> None:
     for _ in range(5):
         writer.write_line(b"x" * 99 + b"\n")

@@ -44,34 +44,6 @@ async def run_tasks() -> None:
         await asyncio.sleep(0)
 
 
-async def test_concurrency_is_limited_by_the_number_of_slots() -> None:
-    harness = Harness(2)
-    first, second = await harness.slots.acquire(), await harness.slots.acquire()
-    third = asyncio.create_task(harness.slots.acquire())
-    await run_tasks()
-    assert (harness.slots.busy, harness.slots.waiting, third.done()) == (2, 1, False)
-    assert not harness.slots.has_free
-    with first:
-        pass
-    with await third, second:
-        assert harness.slots.busy == 2
-    assert harness.slots.busy == 0
-    assert harness.slots.has_free
-
-
-async def test_slots_go_to_the_request_that_has_waited_longest() -> None:
-    harness = Harness(1)
-    order: list[int] = []
-
-    async def work(number: int) -> None:
-        with await harness.slots.acquire():
-            order.append(number)
-            await asyncio.sleep(0)
-
-    await asyncio.gather(*(work(number) for number in range(5)))
-    assert order == [0, 1, 2, 3, 4]
-
-
 async def test_times_and_busy_slots_are_metrics() -> None:
     harness = Harness(2)
     with await harness.slots.acquire() as slot:
@@ -91,17 +63,6 @@ async def test_the_waiting_time_is_reported() -> None:
     harness.now_ns += 5_000
     harness.slots.release(first)
     assert (await next_request).waited_ns == 5_000
-
-
-async def test_a_full_queue_is_a_503_with_retry_after() -> None:
-    harness = Harness(1, length=1, seconds=1.5)
-    await harness.slots.acquire()
-    waiting = asyncio.create_task(harness.slots.acquire())
-    await run_tasks()
-    with pytest.raises(NoSlotError, match="All 1 slots are busy and 1 requests wait") as caught:
-        await harness.slots.acquire()
-    assert caught.value.retry_after_seconds == 2
-    waiting.cancel()
 
 
 async def test_a_wait_that_is_too_long_is_a_503_and_leaves_the_queue() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.store.fields import RefusedError, catalogue, project
+from tidegate.store.fields import catalogue, project
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "observability" / "elasticsearch"
@@ -43,8 +43,3 @@ def test_a_number_out_of_range_is_not_a_double() -> None:
     assert leaf.convert("1e400") is None
     assert catalogue()["event.duration"].convert(float("inf")) is None
     assert catalogue()["event.start"].convert(2**62) is None
-
-
-def test_an_event_without_a_timestamp_is_refused() -> None:
-    with pytest.raises(RefusedError, match="@timestamp"):
-        project({"message": "hello"})

@@ -37,11 +37,7 @@ class Integrity:
         self._good: dict[str, tuple[int, int, int]] = {}
 
     def damaged(self, folder: Path, *, content: bool = True) -> list[Segment]:
-        """Return the damaged segments of an index.
-
-        Args:
-            folder: Folder of the index.
-            content: Whether the content is compared with its check sum, too, and not only that files exist.
+        """Return the damaged segments of an index; without `content` those only whose files are missing.
 
         Raises:
             OSError: A file cannot be read, which is no damage.

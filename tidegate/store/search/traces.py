@@ -23,13 +23,7 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Trace:
-    """A trace.
-
-    Attributes:
-        id: Its id.
-        events: Its spans and its log lines, oldest first.
-        others: Number of its events beyond those that a search returns.
-    """
+    """A trace: its events, oldest first, and the number of others, beyond those that a search returns."""
 
     id: str
     events: Sequence[Event]
