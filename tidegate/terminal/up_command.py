@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from tidegate.checks.start import start_checks
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
 from tidegate.service.artefacts.import_cache import find_model, import_digest
 from tidegate.service.model.artefact import ArtefactError
-from tidegate.settings import Settings, is_import_string
+from tidegate.settings import Settings, Store, is_import_string
 from tidegate.stack.data_folder import Layout, already_running
 from tidegate.stack.processes.environment import (
     environment,
@@ -25,7 +25,6 @@ from tidegate.stack.processes.environment import (
 )
 from tidegate.stack.processes.process import tail
 from tidegate.stack.supervisor.programs import console_problem, console_url
-from tidegate.store.kinds import KINDS
 from tidegate.terminal.run import run_stack
 from tidegate.terminal.status_reporters import PlainStatusReporter
 from tidegate.terminal.status_view import line
@@ -43,8 +42,9 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
         The exit code: 0, 1 if it could not start, 2 if the kind of store is unknown.
     """
     console, errors = Console(), Console(stderr=True)
-    if store not in {None, *KINDS}:
-        errors.print(f"--store {store}: unknown store; use {' or '.join(KINDS)}")
+    kinds = get_args(Store.model_fields["kind"].annotation)
+    if store not in {None, *kinds}:
+        errors.print(f"--store {store}: unknown store; use {' or '.join(kinds)}")
         return BAD_ARGUMENT
     settings = with_program_name(with_absolute_paths(_with_store(settings, store), Path.cwd()))
     layout = Layout(settings.stack.data_dir)
