@@ -80,7 +80,10 @@ class EventWriter:
 
     def write_encoded(self, *lines: bytes) -> None:
         """Append encoded events, each truncated to `line_bytes` if it is longer, with a single write."""
-        self.write_line(b"".join([truncate_line(line, self.line_bytes) for line in lines]))
+        joined = b"".join(lines)
+        if len(joined) > self.line_bytes:
+            joined = b"".join([truncate_line(line, self.line_bytes) for line in lines])
+        self.write_line(joined)
 
     def write_line(self, line: bytes) -> None:
         """Append an encoded event, or several, each with its line end."""
@@ -132,17 +135,14 @@ class EventWriter:
             now_ns = self.clock_ns()
             full = self._size > 0 and self._size + incoming > self.file_bytes
             old = now_ns - self._opened_ns > self.file_seconds * 1e9
-            if not (full or old or self._is_deleted(now_ns)):
-                return
+            if not (full or old):
+                if 0 <= now_ns - self._checked_ns < 1_000_000_000:
+                    return
+                self._checked_ns = now_ns
+                if os.fstat(self._fd).st_nlink:  # else it was deleted, and new lines would be lost
+                    return
             self._close()
         self._open()
-
-    def _is_deleted(self, now_ns: int) -> bool:
-        """Return whether the open file was deleted and new lines would be lost; checked once a second."""
-        if 0 <= now_ns - self._checked_ns < 1_000_000_000:
-            return False
-        self._checked_ns = now_ns
-        return os.fstat(self._fd).st_nlink == 0
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

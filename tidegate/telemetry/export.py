@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tidegate.events.event import HOLE, Origin, encode, make_event, template, timestamp
+from tidegate.events.event import Event, Origin, encode, make_event, timestamp
 from tidegate.events.writer import EventWriter
 from tidegate.telemetry.request_event import STACK_CHARACTERS, milliseconds
 
@@ -105,45 +105,42 @@ def span_line(origin: Origin, span: ReadableSpan) -> bytes:
     assert context is not None  # noqa: S101 (possible by its type only)
     trace_id, span_id = context.trace_id.to_bytes(16).hex(), context.span_id.to_bytes(8).hex()
     failed = span.status.status_code is StatusCode.ERROR
-    find = _template if len(span.name) <= _MAX_CACHED else _template.__wrapped__
-    constant = find(origin, span.name, span.kind, failed) % (
-        timestamp(end_ns),
-        milliseconds(end_ns - start_ns),
-        trace_id + span_id,
-        timestamp(start_ns),
-        end_ns - start_ns,
-        trace_id,
-        span_id,
-    )
-    fields: dict[str, Any] = {"tidegate": {"attributes": dict(span.attributes or {})}}
+    find = _constant if len(span.name) <= _MAX_CACHED else _constant.__wrapped__
+    constant = find(origin, span.name, span.kind, failed)
+    event: Event = {
+        **constant,
+        "@timestamp": timestamp(end_ns),
+        "message": f"{span.name} in {milliseconds(end_ns - start_ns)}",
+        "event": {
+            **constant["event"],
+            "id": trace_id + span_id,
+            "start": timestamp(start_ns),
+            "duration": end_ns - start_ns,
+        },
+        "trace": {"id": trace_id},
+        "span": {**constant["span"], "id": span_id},
+        "tidegate": {"attributes": dict(span.attributes or {})},
+    }
     if span.parent is not None:
-        fields["parent"] = {"id": span.parent.span_id.to_bytes(8).hex()}
+        event["parent"] = {"id": span.parent.span_id.to_bytes(8).hex()}
     if error := _error(span):
-        fields["error"] = error
-    return constant.encode() + encode(fields)[1:]
+        event["error"] = error
+    return encode(event)
 
 
 @lru_cache(maxsize=256)
-def _template(origin: Origin, name: str, kind: SpanKind, failed: bool) -> str:
-    """The event's line up to `tidegate`, without its times and ids."""
+def _constant(origin: Origin, name: str, kind: SpanKind, failed: bool) -> Event:
+    """What the events of such spans have in common."""
     outcome = "failure" if failed else "success"
-    fields = {
-        "@timestamp": HOLE,
-        "trace": {"id": HOLE},
-        "span": {"id": HOLE, "name": name, "kind": kind.name.lower()},
-        "event": {"start": HOLE, "duration": HOLE, "outcome": outcome},
-    }
-    return template(
-        make_event(
-            origin,
-            "span",
-            f"{name} in {HOLE}",
-            unix_ns=0,
-            level="error" if failed else "info",
-            stream="traces",
-            event_id=HOLE,
-            fields=fields,
-        )
+    fields = {"span": {"name": name, "kind": kind.name.lower()}, "event": {"outcome": outcome}}
+    return make_event(
+        origin,
+        "span",
+        "",
+        unix_ns=0,
+        level="error" if failed else "info",
+        stream="traces",
+        fields=fields,
     )
 
 

@@ -7,15 +7,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
-from tidegate.events.event import (
-    HOLE,
-    Origin,
-    encode,
-    make_event,
-    new_event_id,
-    template,
-    timestamp,
-)
+from tidegate.events.event import Event, Origin, encode, make_event, new_event_id, timestamp
 from tidegate.telemetry.request_record import RequestRecord
 
 STACK_CHARACTERS: Final = 32_768
@@ -65,59 +57,52 @@ def request_line(origin: Origin, record: RequestRecord, route: str, end_ns: int)
     """The line of a request's wide event."""
     path, duration_ns = public_path(record, route), end_ns - record.arrived_ns
     fault: _Fault = "aborted" if record.aborted else "failed" if record.failed else ""
-    find = _template if len(record.method) + len(path) <= _MAX_CACHED else _template.__wrapped__
-    constant = find(origin, record.method, path, record.status, fault) % (
-        timestamp(end_ns),
-        milliseconds(duration_ns),
-        new_event_id(),
-        duration_ns,
-        timestamp(record.arrived_ns),
-        record.trace_id,
-        record.span_id,
-    )
+    find = _constant if len(record.method) + len(path) <= _MAX_CACHED else _constant.__wrapped__
+    constant = find(origin, record.method, path, record.status, fault)
     own: dict[str, Any] = {"route": route, **record.fields}
     if record.received_ns > record.arrived_ns:
         own["gateway"] = {"queue_ns": record.received_ns - record.arrived_ns}
-    fields: dict[str, Any] = {"tidegate": own}
+    event: Event = {
+        **constant,
+        "@timestamp": timestamp(end_ns),
+        "message": f"{constant['message']} in {milliseconds(duration_ns)}",
+        "event": {
+            **constant["event"],
+            "id": new_event_id(),
+            "duration": duration_ns,
+            "start": timestamp(record.arrived_ns),
+        },
+        "trace": {"id": record.trace_id},
+        "span": {"id": record.span_id},
+        "tidegate": own,
+    }
     if record.parent is not None:
-        fields["parent"] = {"id": record.parent.span_id}
+        event["parent"] = {"id": record.parent.span_id}
     if fault or record.reason is not None:
-        fields["error"] = _error(record)
-    return constant.encode() + encode(fields)[1:]
+        event["error"] = _error(record)
+    return encode(event)
 
 
 @lru_cache(maxsize=256)
-def _template(origin: Origin, method: str, path: str, status: int | None, fault: _Fault) -> str:
-    """The event's line up to `tidegate`, without its times and ids."""
+def _constant(origin: Origin, method: str, path: str, status: int | None, fault: _Fault) -> Event:
+    """What the events of such requests have in common: to make it takes as long as all the rest."""
     http: dict[str, Any] = {"request": {"method": method}}
     if status is not None:
         http["response"] = {"status_code": status}
     is_refused = status is not None and status >= 400
     result = "client disconnected" if fault == "aborted" or status is None else status
-    event = {
-        "action": "request",
-        "outcome": "failure" if fault else "success",
-        "duration": HOLE,
-        "start": HOLE,
-    }
-    fields = {
-        "@timestamp": HOLE,
-        "event": event,
-        "http": http,
-        "url": {"path": path},
-        "trace": {"id": HOLE},
-        "span": {"id": HOLE},
-    }
-    return template(
-        make_event(
-            origin,
-            "request",
-            f"{method} {path[:_MAX_PATH_IN_MESSAGE]} {result} in {HOLE}",
-            unix_ns=0,
-            level="error" if fault == "failed" else "warn" if fault or is_refused else "info",
-            event_id=HOLE,
-            fields=fields,
-        )
+    outcome = "failure" if fault else "success"
+    return make_event(
+        origin,
+        "request",
+        f"{method} {path[:_MAX_PATH_IN_MESSAGE]} {result}",
+        unix_ns=0,
+        level="error" if fault == "failed" else "warn" if fault or is_refused else "info",
+        fields={
+            "event": {"action": "request", "outcome": outcome},
+            "http": http,
+            "url": {"path": path},
+        },
     )
 
 

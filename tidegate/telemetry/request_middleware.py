@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import nullcontext
 from contextvars import Token
-from typing import Final
 
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
@@ -26,8 +24,6 @@ from tidegate.telemetry.request_record import (
     current_request,
 )
 from tidegate.telemetry.telemetry import Telemetry
-
-_NO_SUPPRESSION: Final = nullcontext()
 
 
 class RequestMiddleware:
@@ -59,7 +55,10 @@ class RequestMiddleware:
         exchange = Exchange(record, receive, send, self.telemetry)
         token = current_request.set(record)
         try:
-            with suppress_http_instrumentation() if record.quiet else _NO_SUPPRESSION:
+            if record.quiet:
+                with suppress_http_instrumentation():
+                    await self.app(scope, exchange.receive, exchange.send)
+            else:
                 await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.raised(error)

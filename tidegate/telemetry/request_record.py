@@ -308,9 +308,9 @@ def span(name: str, /, **attributes: Any) -> AbstractContextManager[ActiveSpan]:
     failed.
     """
     active = current_request.get()
-    if active is None or active.record.quiet:
+    if active is None or (record := active.record).quiet:
         return NO_SPAN
-    return active.record.tracing.span(active.record, name, attributes)
+    return record.tracing.span(record, name, attributes)
 
 
 def outgoing_headers() -> dict[str, str]:
