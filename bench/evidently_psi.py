@@ -101,12 +101,8 @@ def main() -> int:
         arguments = json.dumps([[f.name for f in features], *files])
         done = subprocess.run(
             [
-                installed("evidently", *PINNED) / "python",
-                "-W",
-                "ignore",
-                "-c",
-                EVIDENTLY_SCRIPT,
-                arguments,
+                *(installed("evidently", *PINNED) / "python", "-W", "ignore"),
+                *("-c", EVIDENTLY_SCRIPT, arguments),
             ],
             env=os.environ | {"DO_NOT_TRACK": "1"},
             capture_output=True,

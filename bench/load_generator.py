@@ -108,16 +108,8 @@ def loadgen(
     (folder / "rows.ndjson").write_text(ROW * 100)
     spent, shown = command_cpu_seconds(
         [
-            *(
-                *before,
-                sys.executable,
-                "-m",
-                "tidegate.loadgen",
-                "run",
-                str(scenario),
-                "--url",
-                url,
-            ),
+            *(*before, sys.executable, "-m", "tidegate.loadgen", "run", str(scenario)),
+            *("--url", url),
             *("--rows", str(folder / "rows.ndjson"), "--out", str(folder / "runs")),
         ]
     )
@@ -132,17 +124,10 @@ def locust(folder: Path, url: str, seconds: int) -> tuple[float, int]:
     users = folder / "users.py"
     users.write_text(USERS)
     command = [
-        str(installed("locust", *PINNED) / "locust"),
-        "-f",
-        str(users),
-        "--headless",
-        "--host",
-        url,
-        "--only-summary",
-        "--json",
+        *(str(installed("locust", *PINNED) / "locust"), "-f", str(users), "--host", url),
+        *("--headless", "--only-summary", "--json", "--loglevel", "ERROR"),
+        *("-u", str(LOCUST_USERS), "-r", str(LOCUST_USERS), "-t", f"{seconds}s"),
     ]
-    command += ["-u", str(LOCUST_USERS), "-r", str(LOCUST_USERS), "-t", f"{seconds}s"]
-    command += ["--loglevel", "ERROR"]
     spent, shown = command_cpu_seconds(command, BODY=BODY)
     try:
         (found,) = json.loads(shown[shown.index("[") : shown.rindex("]") + 1])

@@ -68,13 +68,8 @@ def py_spy(samples: Path, *what: str) -> list[str]:
     """The command that samples a process."""
     program = str(installed("py-spy", *PINNED) / "py-spy")
     how = (
-        "--nonblocking",
-        "--format",
-        "raw",
-        "--rate",
-        str(SAMPLES_PER_SECOND),
-        "--output",
-        str(samples),
+        *("--nonblocking", "--format", "raw"),
+        *("--rate", str(SAMPLES_PER_SECOND), "--output", str(samples)),
     )
     return [program, "record", *how, *what]
 
