@@ -110,11 +110,10 @@ class Plant(MemoryResizer):
     in_system: float = 1.4
     arrival_rate: float = 10.0
     requests: int = 100
-    frozen_at: float | None = None  # of an exporter that hands out old samples
 
     async def metrics(self, request: web.Request) -> web.Response:
         del request
-        at = int(1000 * (self.frozen_at or time.time()))
+        at = int(1000 * time.time())
         values = {
             "plant_arrival_rate": self.arrival_rate,
             "plant_seconds": 0.1 * self.requests,

@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 
 from support.components import examples
 from support.samples.signals import ANY_SIGNALS, CALM, MEASURED, VALID_NUMBER, VALID_SIGNALS
+from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
+from tidegate.autoscaler.wrappers.schedule import scheduled
 from tidegate.lab.replay.replay import wrap_as_recorded
+from tidegate.settings.schedule import ScheduleWindow
 
 LOW, HIGH = 2, 40
 CONTEXT = PolicyContext(Bounds(LOW, HIGH), slo_seconds=0.6)
@@ -36,6 +39,15 @@ BUILT = [build_policy(expression, CONTEXT) for expression in (*POLICIES, *COMPOS
 ZERO = ScaleToZeroParameters(HIGH, idle_seconds=60.0, stale_seconds=15.0)
 TO_ZERO = [
     replace(built, policy=scale_to_zero(built.policy, built.parameters, ZERO)) for built in BUILT
+]
+WINDOW = ScheduleWindow(cron="* * * * *", min=6)
+WRAPPED = [
+    *TO_ZERO,
+    replace(BUILT[0], policy=scheduled(BUILT[0].policy, [WINDOW], CONTEXT.bounds)),
+    *(
+        replace(BUILT[0], policy=apply_override(BUILT[0].policy, override, CONTEXT.bounds))
+        for override in (Override(1e9), Override(1e9, min=6), Override(1e9, 3, 4))
+    ),
 ]
 AT_ZERO = ANY_SIGNALS.map(lambda seen: replace(seen, desired=0))
 
@@ -75,7 +87,7 @@ def test_any_signals_give_a_decision_within_bounds_with_an_explanation(
 @given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS | AT_ZERO, min_size=1, max_size=8))
 @settings(max_examples=examples(60))
 def test_a_recorded_decision_replays_byte_for_byte(history: list[Signals]) -> None:
-    for built in (*BUILT, *TO_ZERO):
+    for built in (*BUILT, *WRAPPED):
         state: dict[str, Any] = {}
         for number, (seen, live) in enumerate(zip(history, run(built, history), strict=True)):
             inputs = orjson.loads(orjson.dumps(live.inputs))

@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 
 from support.samples.signals import IDLE
 from tidegate.autoscaler.live.configured_policy import (
-    check_policy,
     configured_policy,
     policy_context,
 )
@@ -149,20 +148,6 @@ def test_an_unknown_policy_or_parameter_is_named(name: str, parameters: Any, mes
 def test_an_invalid_window_is_named(window: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(autoscaler={"schedule": [{"cron": "* * * * *", **window}]})
-
-
-@pytest.mark.parametrize(
-    ("policy", "message"),
-    [
-        ("hpa:luck=1", "unknown option 'luck'"),
-        ("max(sloq,luck)", "unknown policy 'luck'"),
-    ],
-)
-def test_a_policy_that_cannot_run_stops_the_start_and_names_the_setting(
-    policy: str, message: str
-) -> None:
-    with pytest.raises(SettingsError, match=rf"^autoscaler\.policy: .*{message}"):
-        check_policy(load(autoscaler={"policy": policy}))
 
 
 @pytest.mark.parametrize("command", ["settings", "doctor", "collector"])

@@ -18,7 +18,6 @@ from support.harnesses.event_files import MemoryLog
 from tidegate.exporter.elasticsearch import disk, documents, failures, health, read_elasticsearch
 from tidegate.runtime.event_log import Terminal
 from tidegate.runtime.http_client import HttpError
-from tidegate.runtime.secret_files import SecretFileError
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 
 REQUESTS = "logs-tidegate.request-default"
@@ -165,17 +164,3 @@ async def test_another_program_at_its_url_is_not_taken_for_it(
     double.bodies["health"] = body
     with pytest.raises(HttpError, match=r"/_cluster/health has no status of a cluster"):
         await double.read()
-
-
-@pytest.mark.parametrize(
-    ("settings", "error"),
-    [
-        ({"username": "u"}, "store.elasticsearch.password_file is needed with a username"),
-        ({"ca_file": Path("/nowhere")}, "store.elasticsearch.ca_file: /nowhere: No such file"),
-    ],
-)
-async def test_the_error_of_an_invalid_setting_names_it(
-    double: ElasticsearchDouble, settings: dict[str, Any], error: str
-) -> None:
-    with pytest.raises((HttpError, SecretFileError), match=error):
-        await double.read(**settings)

@@ -11,8 +11,7 @@ from support.harnesses.event_files import MemoryLog
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.deployment_view import DeploymentView
 from tidegate.autoscaler.types import Bounds
-from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
-from tidegate.resizer.kubernetes.api import ClusterError
+from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.resizer.kubernetes.objects import Deployment
 from tidegate.settings import Replicas
 
@@ -26,7 +25,6 @@ class Scene:
     pods: int = 3
     ready: int = 3
     paused: bool = False
-    problem: str = ""
     now: float = 1000.0
     events: MemoryLog = field(default_factory=lambda: MemoryLog("autoscaler"))
 
@@ -43,8 +41,6 @@ class Scene:
         )
 
     async def deployment(self) -> Deployment:
-        if self.problem:
-            raise ClusterError(self.problem)
         return Deployment.model_validate(
             {
                 "spec": {"selector": {}, "replicas": self.spec, "paused": self.paused},
@@ -87,12 +83,6 @@ async def test_a_request_is_checked_and_changes_nothing() -> None:
     with pytest.raises(ResizeRefusedError, match="slots"):
         await scene.view.resize(3, 4)
     assert (await scene.view.resize(5)).desired == 3
-
-
-async def test_an_api_server_that_is_away_is_a_resizer_that_is_away() -> None:
-    scene = Scene(problem="the API server is away")
-    with pytest.raises(ResizerUnavailableError, match="is away"):
-        await scene.view.status()
 
 
 async def test_a_paused_deployment_is_reported_once() -> None:

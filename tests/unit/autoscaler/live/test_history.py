@@ -112,14 +112,6 @@ async def test_the_history_is_queried_every_15_seconds(served: Prometheus) -> No
     assert served.asked == [query(), query()]
 
 
-async def test_without_a_history_there_are_no_rates_and_no_signal_problem() -> None:
-    async with aiohttp.ClientSession() as session:
-        reading = await reader("http://127.0.0.1:9", session, lambda: 0.0).read()
-    signals = reading.signals
-    assert (signals.problem, signals.arrival_rate, signals.daily_rates) == ("", 1.0, ())
-    assert reading.history_problem.endswith("; no rise is expected")
-
-
 async def test_after_a_failed_query_no_rise_is_expected_until_one_is_answered(
     served: Prometheus,
 ) -> None:
@@ -131,6 +123,7 @@ async def test_after_a_failed_query_no_rise_is_expected_until_one_is_answered(
         for at, status in ((0.0, 200), (14.0, 503), (15.0, 503), (20.0, 200)):
             now, served.status = at, status
             reading = await history.read()
+            assert (reading.signals.arrival_rate, reading.signals.problem) == (1.0, "")
             found.append((reading.signals.daily_rates, reading.history_problem))
     failed = (
         f"Prometheus at {served.url}api/v1/query responded with status 503; no rise is expected"

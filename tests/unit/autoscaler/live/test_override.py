@@ -14,11 +14,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tidegate.autoscaler.live.override import Override, OverrideFile, apply_override
-from tidegate.autoscaler.sloq.parameters import SloqParameters
-from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.cli import app
-from tidegate.lab.replay.replay import replay
 
 NOON = 1_772_452_800.0  # 2026-03-02T12:00Z
 HELD = 5
@@ -73,17 +70,6 @@ def test_it_stays_within_the_bounds_of_the_settings(
     seen = replace(SEEN, desired=held)
     decision = apply_override(wants(recommended), override, own)({}, seen, 1.0)
     assert own.min <= decision.desired <= own.max
-
-
-@pytest.mark.parametrize("override", [Override(NOON), Override(NOON, min=6), Override(NOON, 2, 3)])
-def test_a_decision_under_an_override_replays_from_its_event(
-    recorded_events: Any, override: Override
-) -> None:
-    policy = sloq(SloqParameters(min=1, max=9, slo_seconds=0.6))
-    decision = apply_override(policy, override, BOUNDS)({}, SEEN, 5.0)
-    recorded_events.record("sloq", {}, SEEN, 5.0, decision)
-    [event] = recorded_events.events("decision")
-    assert replay(event) == decision
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_a_longer_occupancy_is_forgotten_within_a_day() -> None:
 
 
 def test_no_replica_is_added_where_more_have_completed_no_more() -> None:
-    loop = SloqLoop(replace(PARAMETERS, max=40), desired=3, ready=3, running=3)
+    loop = SloqLoop(replace(PARAMETERS, max=400), desired=3, ready=3, running=3)
     loop.ticks(9)
     more = queueing(loop, 20.0, ticks=12).desired
     assert more > 3 * 1.5

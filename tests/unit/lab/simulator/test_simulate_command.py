@@ -15,14 +15,6 @@ FIXED = (
 )
 
 
-def test_the_fixed_command_line_prints_a_list_of_objects() -> None:
-    result = CliRunner().invoke(app, [*FIXED.split(), "--json"])
-    assert result.exit_code == 0
-    found = json.loads(result.stdout)
-    assert [one["policy"] for one in found] == ["step", "hpa:inflight=0.7"]
-    assert {one["trace"] for one in found} == {"steps"}
-
-
 def test_with_a_minimum_of_zero_an_idle_service_costs_nothing(tmp_path: Path) -> None:
     # Ten minutes of requests, an hour of nothing, and one more at the end.
     trace = tmp_path / "nights.csv"
