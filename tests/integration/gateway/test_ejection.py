@@ -11,7 +11,6 @@ import pytest
 
 from support.eventually import eventually_async
 from support.processes.gateway_process import Behind, Gateway, Replica, StartReplica, post
-from tidegate.runtime.unix_sockets import unix_address
 from tidegate.stack.gateway.access_log import access_event
 
 pytestmark = pytest.mark.integration
@@ -80,16 +79,6 @@ async def returned(gateway: Gateway) -> None:
         return await weight(gateway, 1) == 1
 
     await eventually_async(has_weight)
-
-
-async def command(gateway: Gateway, text: str) -> None:
-    """Send a command to HAProxy's runtime API."""
-    with unix_address(gateway.admin.path) as address:
-        reader, writer = await asyncio.open_unix_connection(address)
-    writer.write(f"{text}\n".encode())
-    await reader.read()
-    writer.close()
-    await writer.wait_closed()
 
 
 async def test_a_replica_that_is_ready_but_answers_500_is_ejected(behind: Behind) -> None:
@@ -166,7 +155,7 @@ async def test_a_server_with_another_address_is_another_replica(
     new = await start_replica()
     gateway, _ = await running(behind, 500, 200)
     await ejected(gateway)
-    await command(gateway, f"set server model/model1 addr 127.0.0.1 port {new.port}")
+    await gateway.admin.use(1, "127.0.0.1", new.port)
     await returned(gateway)
     assert "another replica" in events(gateway, "return")[-1]["message"]
 

@@ -78,22 +78,11 @@ async def test_a_chunked_body_too_large_to_hold_is_refused_as_its_size_is_unknow
 async def test_a_client_that_sends_everything_before_it_reads_gets_its_413(
     gateway: Gateway,
 ) -> None:
-    def send() -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
-        with contextlib.closing(connection):
-            connection.request("POST", "/predict", b"z" * 5_000_000)
-            with connection.getresponse() as answer:
-                return answer.status
-
-    assert await asyncio.gather(*(asyncio.to_thread(send) for _ in range(5))) == [413] * 5
+    assert [status for status, _, _ in await send_everything(gateway)] == [413] * 5
 
 
-async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(behind: Behind) -> None:
-    gateway, (replica,) = await behind(
-        {"blocked": True}, slots=1, queue_length=1, request_bytes=8 * 2**20
-    )
-    accepted = [asyncio.create_task(post(gateway)) for _ in range(2)]
-    await gateway.queued(1)
+async def send_everything(gateway: Gateway) -> list[tuple[int, str | None, bytes]]:
+    """The status, `Retry-After` and the body for five clients that send 5 MB before they read."""
 
     def send() -> tuple[int, str | None, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
@@ -102,8 +91,16 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(behin
             with connection.getresponse() as answer:
                 return answer.status, answer.headers["Retry-After"], answer.read()
 
-    answers = await asyncio.gather(*(asyncio.to_thread(send) for _ in range(5)))
-    for status, retry_after, body in answers:
+    return await asyncio.gather(*(asyncio.to_thread(send) for _ in range(5)))
+
+
+async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(behind: Behind) -> None:
+    gateway, (replica,) = await behind(
+        {"blocked": True}, slots=1, queue_length=1, request_bytes=8 * 2**20
+    )
+    accepted = [asyncio.create_task(post(gateway)) for _ in range(2)]
+    await gateway.queued(1)
+    for status, retry_after, body in await send_everything(gateway):
         assert (status, retry_after) == (503, "2")
         assert json.loads(body)["detail"][0]["type"] == "queue_full"
     replica.release.set()

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +24,7 @@ import pytest
 from support.eventually import eventually
 from support.harnesses.event_files import events_in
 from support.ports import free_ports
+from support.scrape import scrape
 
 pytestmark = pytest.mark.integration
 
@@ -105,9 +106,21 @@ def ask(port: int, path: str = "/hello", seconds: float = 90) -> int:
         return 0
 
 
-def metrics(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        return str(answer.read().decode())
+def queued(port: int) -> float:
+    """The number of requests that wait."""
+    return scrape(port, "haproxy_backend_current_queue", proxy="model") or 0
+
+
+@contextmanager
+def replica(port: int) -> Iterator[None]:
+    """A replica that answers."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), Replica)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -122,16 +135,10 @@ def test_the_gateway_resolves_a_replica_by_dns_and_writes_access_events(
     tmp_path: Path, dns_server: str
 ) -> None:
     first = free_ports(3)
-    replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
-    threading.Thread(target=replica.serve_forever, daemon=True).start()
-    try:
-        with gateway(tmp_path, first, dns_server=dns_server) as process:
-            eventually(lambda: ask(first) == 200, "the replica answers through the gateway")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=60) == 0
-    finally:
-        replica.shutdown()
-        replica.server_close()
+    with replica(first + 2), gateway(tmp_path, first, dns_server=dns_server) as process:
+        eventually(lambda: ask(first) == 200, "the replica answers through the gateway")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
     lines = events_in(tmp_path / "logs", node="gateway")
     answered = [line for line in lines if line["http"]["response"]["status_code"] == 200]
     assert [line["url"]["path"] for line in answered] == ["/hello"]
@@ -148,23 +155,17 @@ def test_a_request_that_waits_when_the_gateway_is_stopped_is_answered_by_the_nex
         kept.request("GET", "/metrics")  # answered by the gateway itself
         kept.getresponse().read()
         waiting = pool.submit(ask, first)
-        eventually(lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1), "it waits")
+        eventually(lambda: queued(first + 1) == 1, "it waits")
         process.send_signal(signal.SIGTERM)
         eventually(lambda: ask(first, "/live") == 0, "no new connection is accepted")
         kept.request("GET", "/kept")
         # The autoscaler still reads the number of those that wait.
-        eventually(lambda: 'current_queue{proxy="model"} 2' in metrics(first + 1), "both wait")
-        replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
-        threading.Thread(target=replica.serve_forever, daemon=True).start()
-        try:
+        eventually(lambda: queued(first + 1) == 2, "both wait")
+        with replica(first + 2), closing(kept):
             assert waiting.result() == 200
             with kept.getresponse() as response:
                 assert (response.status, response.will_close) == (200, True)
             assert process.wait(timeout=60) == 0
-        finally:
-            kept.close()
-            replica.shutdown()
-            replica.server_close()
 
 
 def test_the_gateway_exits_when_haproxy_is_killed(tmp_path: Path, dns_server: str) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,16 @@ import pytest
 from support.checkout import ROOT
 from support.commands import output, run
 from support.components import unavailable
+from support.eventually import eventually
 from support.processes.elasticsearch_server import ElasticsearchServer, lease, running
-from support.samples.elasticsearch_accounts import Prepare, add_roles, add_user, passwords
+from support.samples.elasticsearch_accounts import (
+    Prepare,
+    add_roles,
+    add_user,
+    passwords,
+    superuser_client,
+)
+from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES, roles_yaml
 from tidegate.settings import Settings, load
 
@@ -74,6 +83,10 @@ def file_realm_elasticsearch() -> Iterator[ElasticsearchServer]:
             add_roles(server, roles_yaml())
             for role in ROLES:
                 add_user(server, role.name, f"password-of-{role.secret}", role.name)
+        with superuser_client(server) as client:
+            for role in ROLES:
+                login = partial(can_log_in, client, role.name, f"password-of-{role.secret}")
+                eventually(login, f"{role.name} can log in")
         yield server
 
 

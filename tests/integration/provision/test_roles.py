@@ -22,7 +22,6 @@ from tidegate.checks.running.target import Target
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.observability_files.kibana import saved_objects
 from tidegate.observability_files.kibana_dashboards import dashboards
-from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.settings import Settings
@@ -52,11 +51,6 @@ def stream(file_realm_elasticsearch: ElasticsearchServer) -> Stream:
         install(owner, "7d")
         owner.create(index=name, id="existing", document=DOCUMENT, refresh=True)
         owner.index(index="foreign", id="existing", document=DOCUMENT, refresh=True)
-        for role in ROLES:
-            eventually(
-                lambda role=role: can_log_in(owner, role.name, f"password-of-{role.secret}"),  # type: ignore[misc]
-                f"{role.name} can log in",
-            )
         (index,) = owner.indices.get_mapping(index=name).body
     return Stream(name, index)
 

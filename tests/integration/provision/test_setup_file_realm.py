@@ -38,25 +38,13 @@ TEMPLATES = [
 
 
 @pytest.fixture
-def server(file_realm_elasticsearch: ElasticsearchServer) -> ElasticsearchServer:
-    """The server, after it has read its files of users."""
+def settings(file_realm_elasticsearch: ElasticsearchServer, prepare: Prepare) -> Settings:
+    return prepare(file_realm_elasticsearch)
+
+
+@pytest.fixture
+def superuser(file_realm_elasticsearch: ElasticsearchServer) -> Any:
     with superuser_client(file_realm_elasticsearch) as client:
-        for role in ROLES:
-            eventually(
-                lambda role=role: can_log_in(client, role.name, f"password-of-{role.secret}"),  # type: ignore[misc]
-                f"{role.name} can log in",
-            )
-    return file_realm_elasticsearch
-
-
-@pytest.fixture
-def settings(server: ElasticsearchServer, prepare: Prepare) -> Settings:
-    return prepare(server)
-
-
-@pytest.fixture
-def superuser(server: ElasticsearchServer) -> Any:
-    with superuser_client(server) as client:
         yield client
 
 
@@ -94,8 +82,9 @@ def test_a_user_that_cannot_log_in_is_reported(settings: Settings) -> None:
 
 
 def test_missing_privileges_of_a_user_are_reported(
-    settings: Settings, server: ElasticsearchServer, superuser: Elasticsearch
+    settings: Settings, file_realm_elasticsearch: ElasticsearchServer, superuser: Elasticsearch
 ) -> None:
+    server = file_realm_elasticsearch
     add_roles(server, "poor:\n  indices:\n  - {names: ['logs-*'], privileges: [create_doc]}\n")
     add_user(server, "tidegate_poor", "password-of-poor", "poor")
     eventually(lambda: can_log_in(superuser, "tidegate_poor", "password-of-poor"), "it can log in")

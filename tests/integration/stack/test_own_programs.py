@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +35,8 @@ class Shop:
 
     def get(self, path: str) -> tuple[dict[str, Any], str]:
         """The answer through the gateway, and its trace id."""
-        url = f"http://127.0.0.1:{self.stack.port}{path}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return json.load(answer), answer.headers["traceresponse"].split("-")[1]
+        answer = self.stack.send(path)
+        return answer.body, answer.headers["traceresponse"].split("-")[1]
 
 
 def value(stack: Stack, series: str) -> float | None:

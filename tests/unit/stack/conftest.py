@@ -18,7 +18,7 @@ from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe, probe_session
 from tidegate.runtime.keep_running import keep_running
 from tidegate.settings import load
-from tidegate.stack.gateway.runtime_api import RuntimeApi, Server
+from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApi, Server
 from tidegate.stack.processes.process import Command, tail
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program
 from tidegate.stack.replicas.release import Release
@@ -114,11 +114,13 @@ async def probe() -> AsyncIterator[Probe]:
 
 @dataclass(frozen=True)
 class KnownServers(RuntimeApi):
-    """A gateway that does not run, and about whose servers a test knows this."""
+    """A gateway that does not run, and about whose servers a test knows this, or nothing."""
 
     known: Mapping[int, Server]
 
     async def servers(self) -> dict[int, Server]:
+        if not self.known:
+            raise GatewayUnavailableError("the gateway does not answer")
         return dict(self.known)
 
 
@@ -134,11 +136,12 @@ def running_pool(
         max_replicas: int = 4,
         load: Mapping[int, int] = MappingProxyType({}),
         *,
-        is_up: bool = True,
+        is_up: bool | None = True,
         before: Callable[[Release], str] = lambda _: "",
     ) -> AsyncIterator[ReplicaPool]:
         first_port = free_ports(max_replicas + 1)
-        servers = {n: Server(2, load.get(n, 0), is_up) for n in range(1, max_replicas + 2)}
+        indexes = () if is_up is None else range(1, max_replicas + 2)
+        servers = {n: Server(2, load.get(n, 0), bool(is_up)) for n in indexes}
 
         def create(index: int, release: Release) -> ProcessSupervisor:
             port = first_port + index - 1

@@ -137,6 +137,15 @@ async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_t
     ]
 
 
+async def test_while_the_gateway_does_not_answer_a_surplus_replica_is_drained(
+    running_pool: RunningPool, event_log: EventLog
+) -> None:
+    async with running_pool(2, is_up=None) as pool:
+        pool.resize(1)
+        await eventually_async(ready(pool, 1))
+    assert event_log.faults == 0
+
+
 async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
     running_pool: RunningPool, tmp_path: Path
 ) -> None:

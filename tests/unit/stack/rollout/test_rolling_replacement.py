@@ -124,11 +124,15 @@ async def test_if_the_rollback_fails_the_running_replicas_are_not_stopped(
     ]
 
 
+@pytest.mark.parametrize("is_up", [False, None])
 async def test_a_replica_without_traffic_replaces_no_other(
-    running_pool: RunningPool, event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+    running_pool: RunningPool,
+    event_log: EventLog,
+    monkeypatch: pytest.MonkeyPatch,
+    is_up: bool | None,
 ) -> None:
     monkeypatch.setattr("tidegate.stack.rollout.rolling_replacement.TRAFFIC_SECONDS", 0.2)
-    async with running_pool(1, MAX_REPLICAS, is_up=False) as pool:
+    async with running_pool(1, MAX_REPLICAS, is_up=is_up) as pool:
         pid = pool.processes[1].pid
         rollout = Rollout(pool, event_log, OLD, NEW)
         await run_checked(rollout, 1)

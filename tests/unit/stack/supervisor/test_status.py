@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.samples.statuses import program_status
 from tidegate.autoscaler.live.override import Override, OverrideFile
 from tidegate.settings import load
-from tidegate.stack.supervisor.status import pause_status, stack_state
+from tidegate.stack.supervisor.status import pause_status, stack_state, stack_status
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,16 @@ def test_a_stack_is_degraded_by_what_failed_or_serves_nobody(
         problem=problem,
     )
     assert state == ("ready" if ready else "degraded")
+
+
+def test_what_is_known_of_a_stack_wins_over_what_its_replicas_say(tmp_path: Path) -> None:
+    settings = load(stack={"data_dir": tmp_path})
+    replicas = [program_status("a", "ready"), program_status("b", "starting")]
+    known: dict[str, Any] = {"desired": 5, "running": 4}
+    for own, desired, running in (({}, 1, 2), (known, 5, 4)):
+        found = stack_status(settings, [], replicas, gateway="g", prometheus="p", **own)
+        assert (found.state, found.ready) == ("ready", 1)
+        assert (found.desired, found.running) == (desired, running)
 
 
 def test_the_pause_in_force_is_part_of_the_status(tmp_path: Path) -> None:
