@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -41,7 +41,7 @@ from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.report.verdict import exit_code, print_summary
 from tidegate.loadgen.send import record
 from tidegate.loadgen.send.record import Recording
-from tidegate.loadgen.send.sender import JSON, Limits, OpenLoop, RequestForm
+from tidegate.loadgen.send.sender import Limits, OpenLoop, RequestForm
 from tidegate.loadgen.send.target import http_url, preflight, request_method, target_url
 
 # The interval after which the thread of the live view yields to the sender. The default of 5 ms is half the
@@ -57,24 +57,24 @@ NICENESS: Final = -10
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a run."""
+    """The options of a run; the command line has their defaults."""
 
     scenario: str
     url: str
+    path: str
+    method: str
+    prometheus: str
     rows: Path
-    out: Path
-    prometheus: str = ""
-    path: str = "/predict"
-    method: str = "POST"
-    body: Path | None = None
+    body: Path | None
     """File of bodies that are sent as they are, instead of `rows`."""
-    content_type: str = JSON
-    seed: int = 1
-    slo_seconds: float | None = None
-    until: Until = "last-byte"
-    thresholds: Sequence[str] = ()
-    allow_remote: bool = False
-    limits: Limits = field(default_factory=Limits)
+    content_type: str
+    out: Path
+    seed: int
+    slo_seconds: float | None
+    until: Until
+    thresholds: Sequence[str]
+    allow_remote: bool
+    limits: Limits
 
 
 def run(options: Options, console: Console) -> int:

@@ -102,7 +102,7 @@ def load_schedule(name: str) -> Schedule:
         UsageError: the scenario does not exist or is invalid; the message names the file and the field.
     """
     path = _find(name)
-    scenario = parse_scenario(_read(path), path)
+    scenario = _read(path)
     segments = tuple(
         segment for phase in scenario.phases for segment in _segments(phase, path.parent)
     )
@@ -118,20 +118,6 @@ def load_schedule(name: str) -> Schedule:
     return schedule
 
 
-def parse_scenario(text: str, path: Path) -> Scenario:
-    """Parse a scenario; `path` is used in error messages.
-
-    Raises:
-        UsageError: it is not TOML, or fields are unknown or invalid; the message names each.
-    """
-    try:
-        return Scenario.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: invalid TOML: {error}") from error
-    except ValidationError as error:
-        raise UsageError("\n".join(_explain(path, error))) from error
-
-
 def _find(name: str) -> Path:
     if name in built_in():
         return BUILT_IN / f"{name}.toml"
@@ -143,11 +129,15 @@ def _find(name: str) -> Path:
     )
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> Scenario:
     try:
-        return path.read_text(encoding="utf-8")
+        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: invalid TOML: {error}") from error
+    except ValidationError as error:
+        raise UsageError("\n".join(_explain(path, error))) from error
 
 
 def _segments(phase: AnyPhase, folder: Path) -> Iterator[Segment]:

@@ -15,13 +15,12 @@ pytestmark = pytest.mark.e2e
 
 MONTHS = 2
 ROWS = 2000
+Replayed = tuple[Stack, subprocess.CompletedProcess[str], Path]
 TRACE = re.compile(r"<code>TIDEGATE_STACK__DATA_DIR=(\S+) tidegate trace ([0-9a-f]{32})")
 
 
 @pytest.fixture(scope="module")
-def replayed(
-    tmp_path_factory: pytest.TempPathFactory, artefact: Path
-) -> tuple[Stack, subprocess.CompletedProcess[str], Path]:
+def replayed(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Replayed:
     """The stack after the replay, the finished command, and its report."""
     folder = tmp_path_factory.mktemp("demo-drift")
     stack = prepared(folder, artefact, drift={"segments": ["carrier"]})
@@ -40,9 +39,7 @@ def with_data_dir(stack: Stack, folder: str) -> Stack:
     return replace(stack, environment={**stack.environment, "TIDEGATE_STACK__DATA_DIR": folder})
 
 
-def test_the_replay_succeeds_and_prints_its_checks(
-    replayed: tuple[Stack, subprocess.CompletedProcess[str], Path],
-) -> None:
+def test_the_replay_succeeds_and_prints_its_checks(replayed: Replayed) -> None:
     _, done, _ = replayed
     assert done.returncode == 0, done.stdout + done.stderr
     output = " ".join(done.stdout.split())
@@ -56,7 +53,7 @@ def test_the_replay_succeeds_and_prints_its_checks(
 
 
 def test_expected_accuracy_is_right_within_two_points_where_nothing_has_drifted(
-    replayed: tuple[Stack, subprocess.CompletedProcess[str], Path],
+    replayed: Replayed,
 ) -> None:
     _, done, _ = replayed
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -68,9 +65,7 @@ def test_expected_accuracy_is_right_within_two_points_where_nothing_has_drifted(
     assert "temp" in march
 
 
-def test_each_example_of_the_report_has_the_command_for_its_request(
-    replayed: tuple[Stack, subprocess.CompletedProcess[str], Path],
-) -> None:
+def test_each_example_of_the_report_has_the_command_for_its_request(replayed: Replayed) -> None:
     stack, _, out = replayed
     page = out.read_text(encoding="utf-8")
     assert "http://" not in page
@@ -84,9 +79,7 @@ def test_each_example_of_the_report_has_the_command_for_its_request(
     assert "POST /predict" in shown.stdout
 
 
-def test_a_report_can_be_written_from_the_store_alone(
-    replayed: tuple[Stack, subprocess.CompletedProcess[str], Path], tmp_path: Path
-) -> None:
+def test_a_report_can_be_written_from_the_store_alone(replayed: Replayed, tmp_path: Path) -> None:
     stack, replay, _ = replayed
     (folder,) = re.findall(
         r"TIDEGATE_STACK__DATA_DIR=(\S+) tidegate search '[^']*outcome'", replay.stdout

@@ -60,6 +60,7 @@ def quotes(sample: Scene) -> Scene:
         ("tidegate.price:free", "r"),
         ("tidegate.vip:true", "p"),
         ("tidegate.city:[Ka TO Lz]", "pq"),
+        ("tidegate.city:[1 TO Lz]", "pq"),
         ("tidegate.city:[* TO *]", "pqru"),
         ('tidegate.tags_of:"a b" AND tidegate.tags_of:c', "r"),
         ("dns.question.name:example.org", "t"),
@@ -97,6 +98,7 @@ def test_the_values_of_an_own_field_are_counted(
 ) -> None:
     found = quotes.search("", size=0, aggregations={"values": Terms(name)})
     assert {one.key: one.count for one in found.aggregations["values"]} == values
+    assert found.total == len(quotes.found(""))
 
 
 def test_the_console_shows_them_as_facets_whose_addresses_find_the_same(quotes: Scene) -> None:

@@ -11,8 +11,8 @@ import aiohttp
 import httpx
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
+from support.doubles.aiohttp_server import answering
 from tidegate.console.app import create_app
 from tidegate.console.pages.model import PREDICTIONS, read_distributions
 from tidegate.console.sources import Sources
@@ -47,11 +47,8 @@ async def prometheus_with(result: Sequence[object]) -> AsyncIterator[Prometheus]
         found = result if "(psi|" in request.query["query"] else []
         return web.json_response({"status": "success", "data": {"result": found}})
 
-    app = web.Application()
-    for path in ("/api/v1/query", "/api/v1/query_range"):
-        app.router.add_get(path, query)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        yield Prometheus(session, str(server.make_url("")))
+    async with answering(query) as url, aiohttp.ClientSession() as session:
+        yield Prometheus(session, url)
 
 
 async def test_significant_drift_comes_first_and_few_rows_are_no_drift() -> None:

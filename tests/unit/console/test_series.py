@@ -6,9 +6,9 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from starlette.requests import Request
 
+from support.doubles.aiohttp_server import answering
 from tidegate.console.series import Range, chosen_range, read_lines
 from tidegate.runtime.prometheus import Prometheus
 
@@ -26,10 +26,8 @@ async def read(
         asked.update(request.query)
         return web.json_response({"status": "success", "data": {"result": result}})
 
-    app = web.Application()
-    app.router.add_get("/api/v1/query_range", query)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        prometheus = Prometheus(session, str(server.make_url("")))
+    async with answering(query) as url, aiohttp.ClientSession() as session:
+        prometheus = Prometheus(session, url)
         found = await read_lines(prometheus, keys, Range("10s", 10, 5), 1013.0, **more)
     return found, asked
 

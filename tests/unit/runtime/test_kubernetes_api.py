@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 from pydantic import BaseModel
 
+from support.doubles.aiohttp_server import answering
 from support.ports import free_port
 from tidegate.runtime.kubernetes_api import ApiServer, ApiServerError
 
@@ -62,9 +62,7 @@ async def test_each_answer_is_the_object_or_one_sentence(
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, text=body)
 
-    app = web.Application()
-    app.router.add_get("/", answer)
-    async with TestServer(app) as served, api_server(str(served.make_url("/"))) as server:
+    async with answering(answer) as url, api_server(url) as server:
         if isinstance(found, int):
             assert await read(server) == found
         else:

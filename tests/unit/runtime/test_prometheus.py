@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
+from support.doubles.aiohttp_server import answering
 from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import URL_CHARACTERS, Prometheus, parse
 
@@ -36,10 +36,8 @@ async def double() -> Double:
 
 @pytest.fixture
 async def prometheus(double: Double) -> AsyncIterator[Prometheus]:
-    app = web.Application()
-    app.router.add_route("*", "/prefix/{path:.*}", double.answer)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        yield Prometheus(session, str(server.make_url("/prefix/")))
+    async with answering(double.answer) as url, aiohttp.ClientSession() as session:
+        yield Prometheus(session, f"{url}/prefix/")
 
 
 async def test_an_instant_query_has_one_sample_and_a_range_several(

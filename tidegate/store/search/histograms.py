@@ -22,9 +22,9 @@ _STEPS: Final = (
 )
 
 
-def fitting_interval(since: datetime, until: datetime, intervals: int = INTERVALS) -> timedelta:
-    """Return the shortest usual interval of which at most `intervals` cover a time range."""
-    wanted = max(timedelta(), until - since) / intervals
+def fitting_interval(since: datetime, until: datetime) -> timedelta:
+    """Return the shortest usual interval of which at most `INTERVALS` cover a time range."""
+    wanted = max(timedelta(), until - since) / INTERVALS
     return next(
         (step for step in _STEPS if step >= wanted), _STEPS[-1] * (wanted // _STEPS[-1] + 1)
     )
