@@ -20,9 +20,9 @@ class Workspace(CollectorFolder):
     """A collector that sends to the stand-in, with the password in this folder."""
 
     def __init__(self, folder: Path, double: LogstashDouble) -> None:
-        self.double, self.password = double, folder / "password"
-        self.password.write_text(PASSWORD)
-        logstash = {"url": double.url, "password_file": self.password}
+        self.double, password = double, folder / "password"
+        password.write_text(PASSWORD)
+        logstash = {"url": double.url, "password_file": password}
         super().__init__(folder, {"collector": {"sink": "logstash", "logstash": logstash}})
 
     def numbers(self) -> list[int]:
@@ -79,35 +79,6 @@ def test_a_logstash_that_is_down_full_or_silent_gets_all_events_later(
     assert max(double.seen.values()) > 1, "some were sent twice and stored once"
     assert workspace.output.read_text().count("the sink is unavailable, retrying") == 3
     assert workspace.output.read_text().count("the sink is available again") == 3
-
-
-def test_a_collector_killed_before_the_response_sends_the_batch_again(
-    workspace: Workspace, double: LogstashDouble
-) -> None:
-    double.silent = True
-    workspace.write(workspace.writer(), range(150))
-    process = workspace.start()
-    eventually(lambda: double.requests > 0, "it sends")
-    process.kill()
-    process.wait(timeout=60)
-    double.speak()
-    process = workspace.start()
-    eventually(lambda: workspace.metric("delivered_total") >= 150, "it sends again")
-    assert stop(process) == 0
-    assert workspace.numbers() == list(range(150))
-
-
-def test_a_wrong_password_is_reported_and_no_event_is_lost(workspace: Workspace) -> None:
-    workspace.password.write_text("another")
-    workspace.write(workspace.writer(), range(10))
-    process = workspace.start()
-    eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
-    assert "collector.logstash.password_file: " in workspace.output.read_text()
-    workspace.password.write_text(PASSWORD)
-    eventually(
-        lambda: len(workspace.numbers()) == 10, "they are delivered with the correct password"
-    )
-    assert stop(process) == 0
 
 
 def test_a_stopping_collector_waits_for_its_destination_as_long_as_configured(

@@ -66,6 +66,7 @@ def test_the_series_count_requests_by_planned_send_and_end_time() -> None:
     assert run.quantiles["p95"][5] == pytest.approx(2.0)
     assert run.breaches == ((5.0, 15.0),)
     assert sorted(run.p95_of) == ["heavy", "light", "medium"]
+    assert series_of(unanswered(), Signals()).end == 30.0
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,3 @@ def test_the_narrative_says_when_p95_exceeded_the_objective_and_when_replicas_ca
 ) -> None:
     summary = summary_of(recorded(), slo_seconds=slo)
     assert narrative(series_of(recorded(), Signals(ready=ready), summary)) == sentences
-
-
-def test_a_run_without_responses_has_series() -> None:
-    run = series_of(unanswered(), Signals())
-    assert np.isnan(run.quantiles["p95"]).all()
-    assert run.end == 30.0

@@ -67,6 +67,7 @@ def test_a_damaged_segment_is_found_and_the_others_are_kept(root: Path, kind: st
         store.append([event(1)])
         store.append([event(2)])
         assert problem(root, content=True) == ""
+        assert store.check(content=True) is None
         path = min(root.glob(f"index-*/*.{kind}"))
         content = bytearray(path.read_bytes())
         content[0] ^= 0xFF
