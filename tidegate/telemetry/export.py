@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Final
 
@@ -164,11 +166,22 @@ _SDK_LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.sdk._shared_internal",
 )
+_exporting: Final = ContextVar("tidegate_exporting", default=False)
 
 
-def _drop(record: logging.LogRecord) -> bool:
+def _is_of_others(record: logging.LogRecord) -> bool:
+    """Whether a record of the SDK is about an exporter of the application's own."""
     del record
-    return False
+    return not _exporting.get()
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    token = _exporting.set(True)
+    try:
+        yield
+    finally:
+        _exporting.reset(token)
 
 
 class OtlpExporter(SpanExporter):
@@ -184,14 +197,15 @@ class OtlpExporter(SpanExporter):
         )
 
         for name in _SDK_LOGGERS:
-            logging.getLogger(name).addFilter(_drop)  # adding it again has no effect
+            logging.getLogger(name).addFilter(_is_of_others)  # adding it again has no effect
         self._inner = OTLPSpanExporter()
         self._report = report
         self.down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export the spans, with retries; runs in the thread of the batch processor."""
-        result = self._inner.export(spans)
+        with _without_logs():
+            result = self._inner.export(spans)
         down = result is not SpanExportResult.SUCCESS
         if down != self.down:
             self.down = down
@@ -204,7 +218,8 @@ class OtlpExporter(SpanExporter):
 
     def shutdown(self) -> None:
         """Stop, also during a retry."""
-        self._inner.shutdown()
+        with _without_logs():
+            self._inner.shutdown()
 
 
 class OtlpProcessor(BatchSpanProcessor):
@@ -213,6 +228,11 @@ class OtlpProcessor(BatchSpanProcessor):
     def __init__(self, exporter: OtlpExporter) -> None:
         super().__init__(exporter)
         self._otlp = exporter
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a finished span."""
+        with _without_logs():
+            super().on_end(span)
 
     def flush_within(self, seconds: float) -> None:
         """Export the queued spans within `seconds`; the SDK's own flush ignores its time limit."""

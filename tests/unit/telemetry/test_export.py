@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -135,6 +136,9 @@ async def test_an_unavailable_endpoint_fails_no_request_and_is_reported_once(
     assert [len(harness.events(name)) for name in ("request", "span")] == [250, 500]
     assert telemetry._otlp is not None
     assert not telemetry._otlp.force_flush(), "the endpoint is known to be unavailable"
+    own = OTLPSpanExporter()  # of the application, beside ours
+    own.export([])
+    assert "Failed to export" in caplog.text
 
 
 @pytest.mark.usefixtures("frequent_export")
