@@ -22,7 +22,7 @@ from bench.autoscaler.page import page, sums, write_section
 from bench.results import save
 from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec, compare_policies, run_one
 from tidegate.lab.simulator.named_traces import NAMED_TRACES
-from tidegate.lab.simulator.plots import pareto_page, write_page
+from tidegate.lab.simulator.plots import pareto_page, summed, write_page
 from tidegate.lab.simulator.system import System
 
 ROOT: Final = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def report(found: Sequence[PolicyResult], by: str, out: Path) -> None:
     images = out / "docs" / "img"
     images.mkdir(parents=True, exist_ok=True)
     shown = [one for one in found if one.policy in (SLOQ, *BASELINES)]
-    pareto_page(images / "autoscaler-pareto.png", "All traces", shown)
+    pareto_page(images / "autoscaler-pareto.png", "All traces", summed(shown))
     spike, system = TraceSpec("spike"), System()
     runs = {
         policy: run_one(policy, spike, system, 0)

@@ -206,7 +206,7 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
     from tidegate.lab.tuning.command import Tuning, read_trace
     from tidegate.lab.tuning.command import tune as run
     from tidegate.lab.tuning.policy_settings import present_policy
-    from tidegate.lab.tuning.recorded_rates import RatesError
+    from tidegate.runtime.http_client import HttpError
 
     found = settings()
     url = prometheus or f"http://127.0.0.1:{found.prometheus.port}"
@@ -224,7 +224,7 @@ def tune(  # noqa: PLR0917 - each is an option of the command line
         )
         traffic, missing = read_trace(trace, peak, from_prometheus, url)
         present = present_policy(found, system)
-    except (ValueError, RatesError, OSError) as error:
+    except (ValueError, HttpError, OSError) as error:
         stop(f"tune: {error}")
     if missing:
         typer.echo(f"{missing} minutes were not recorded and count as no requests", err=True)

@@ -65,10 +65,11 @@ class Exporter:
 
         async def metrics(request: web.Request) -> web.Response:
             read = await read_all(self.backends, self.timeout_seconds, self.event_log)
-            scrape = CollectorRegistry()
-            scrape.register(_ScrapeCollector([*own.collect(), *read]))
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-            return web.Response(body=encode(scrape), headers={"Content-Type": content_type})
+            return web.Response(
+                body=encode(_ScrapeCollector([*own.collect(), *read])),
+                headers={"Content-Type": content_type},
+            )
 
         async def alerts(request: web.Request) -> web.Response:
             try:

@@ -33,17 +33,14 @@ class Namespace:
         enter = ("nsenter", "--target", str(self.pid), "--net", "--pid", "--mount", "--")
         return [*enter, *arguments]
 
-    def run(
-        self, *arguments: str, env: Mapping[str, str], seconds: float = 120, cwd: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Run a program inside until it ends."""
         return subprocess.run(
             self.command(*arguments),
             env=dict(env),
-            cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=120,
             check=False,
         )
 

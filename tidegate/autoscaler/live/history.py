@@ -56,26 +56,20 @@ def _labelled(vector: str, day: int, rate: str) -> str:
     return f'label_replace(label_replace({vector},"day","{day}","",""),"rate","{rate}","","")'
 
 
-class HistoryError(RuntimeError):
-    """The history cannot be read. The text says why."""
-
-
 def rates_from(result: Sequence[Series]) -> DailyRates:
     """The rates in the series of `query`, today's first; empty if there are none of earlier days.
 
     A day of which one of the rates is missing has none. To four digits, since each decision records them.
 
     Raises:
-        HistoryError: a label or a rate is invalid.
+        HttpError: a label or a rate is invalid.
     """
     found: dict[tuple[int, str], float] = {}
     for series in result:
         day, name = series.labels.get("day", ""), series.labels.get("rate", "")
         rate = series.samples[-1][1] if series.samples else math.nan
         if day not in _DAYS or not (math.isfinite(rate) and rate >= 0):
-            raise HistoryError(
-                f"Prometheus returned an invalid rate {name!r} of day {day!r}: {rate}"
-            )
+            raise HttpError(f"Prometheus returned an invalid rate {name!r} of day {day!r}: {rate}")
         found[int(day), name] = float(f"{rate:.4g}")
     today = _day(found, 0, (LEVEL, RECENT))
     earlier = [_day(found, day, (LEVEL, RECENT, *AHEAD)) for day in range(1, DAYS + 1)]
@@ -120,7 +114,7 @@ class HistoryReader:
     async def _learn(self, now: float) -> None:
         try:
             self._rates, self._fetched_at, self._problem = await self._fetch(), now, ""
-        except (HistoryError, HttpError) as error:
+        except HttpError as error:
             self._rates, self._problem = (), f"{error}; no rise is expected"
 
     async def _fetch(self) -> DailyRates:

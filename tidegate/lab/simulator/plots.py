@@ -49,6 +49,8 @@ RING: Final[dict[str, Any]] = {
     "clip_on": False,
 }
 ALL_TRACES: Final = "all traces, in sum"
+Sums = Mapping[str, tuple[float, float]]
+"""By policy, its replica-seconds and violation-seconds."""
 
 
 @rc_context(STYLE)
@@ -93,7 +95,7 @@ def write_page(
     for row, (name, own) in enumerate(fronts.items(), 4):
         axes = figure.add_subplot(grid[row])
         axes.set_title(name)
-        pareto(axes, own, colours)
+        pareto(axes, summed(own), colours)
     figure.savefig(path, dpi=110)
 
 
@@ -104,11 +106,21 @@ def _by_trace(results: Sequence[PolicyResult]) -> dict[str, list[PolicyResult]]:
     return {**found, ALL_TRACES: list(results)} if len(found) > 1 else found
 
 
+def summed(results: Iterable[PolicyResult]) -> Sums:
+    """The sums over the traces."""
+    sums: dict[str, tuple[float, float]] = {}
+    for one in results:
+        cost, harm = sums.get(one.policy, (0.0, 0.0))
+        score = one.score
+        sums[one.policy] = (cost + score.replica_seconds, harm + score.violation_seconds)
+    return sums
+
+
 @rc_context(STYLE)
 def pareto_page(
     path: Path,
     title: str,
-    results: Sequence[PolicyResult],
+    sums: Sums,
     *,
     ringed: Mapping[str, str] = MappingProxyType({}),
     floor: float | None = None,
@@ -116,32 +128,27 @@ def pareto_page(
     """Write only the Pareto plot; arguments as for `write_page` and `pareto`."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     figure.suptitle(title)
-    pareto(figure.add_subplot(), results, ringed=ringed, floor=floor)
+    pareto(figure.add_subplot(), sums, ringed=ringed, floor=floor)
     figure.savefig(path, dpi=110)
 
 
 def pareto(
     axes: Axes,
-    results: Iterable[PolicyResult],
+    sums: Sums,
     colours: Mapping[str, str] | None = None,
     *,
     ringed: Mapping[str, str] = MappingProxyType({}),
     floor: float | None = None,
 ) -> None:
-    """Violation-seconds against replica-seconds, summed over traces; the lower left is best.
+    """Violation-seconds against replica-seconds; the lower left is best.
 
     Args:
         axes: to draw on.
-        results: the scores.
+        sums: by policy.
         colours: by policy; None: one colour for all variants of a policy.
         ringed: what to call the policies with a ring around their point, at most two; by policy.
         floor: the violation-seconds that remain with the maximum of replicas at all times; None: not shown.
     """
-    sums: dict[str, list[float]] = {}
-    for result in results:
-        total = sums.setdefault(result.policy, [0.0, 0.0])
-        total[0] += result.score.replica_seconds
-        total[1] += result.score.violation_seconds
     names_by_policy: dict[str, list[str]] = {}
     for name in sums:
         names_by_policy.setdefault(parse(name).name, []).append(name)

@@ -13,9 +13,7 @@ from pathlib import Path
 from rich.table import Table
 
 from tidegate.lab.simulator.command import plot_problem
-from tidegate.lab.simulator.comparison import PolicyResult
 from tidegate.lab.simulator.named_traces import find_trace
-from tidegate.lab.simulator.score import Score
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Trace
 from tidegate.lab.tuning.choice import (
@@ -64,7 +62,7 @@ def read_trace(
 
     Raises:
         ValueError: neither or both are given, or the trace or the duration is invalid.
-        RatesError: Prometheus has no such rates.
+        HttpError: Prometheus has no such rates.
         OSError: the file cannot be read.
     """
     if (csv is None) == (recorded is None):
@@ -112,20 +110,16 @@ def tune(tuning: Tuning, *, as_json: bool, plot: Path | None = None) -> int:
 def _plot(path: Path, choice: Choice, tuning: Tuning, floor: float) -> None:
     from tidegate.lab.simulator.plots import pareto_page  # noqa: PLC0415 - slow to load
 
-    results = [
-        PolicyResult(
-            policy,
-            tuning.trace.name,
-            Score(one.violation_seconds, one.replica_seconds, 0.0, one.over_slo_ratio),
-        )
+    sums = {
+        policy: (one.replica_seconds, one.violation_seconds)
         for policy, one in choice.totals.items()
-    ]
+    }
     ringed = {tuning.present: f"present: {tuning.present}"}
     if choice.best in ringed:
         ringed = {choice.best: f"present and chosen: {choice.best}"}
     else:
         ringed[choice.best] = f"chosen: {choice.best}"
-    pareto_page(path, _title(tuning), results, ringed=ringed, floor=floor)
+    pareto_page(path, _title(tuning), sums, ringed=ringed, floor=floor)
 
 
 def _title(tuning: Tuning) -> str:

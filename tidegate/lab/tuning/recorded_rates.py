@@ -19,10 +19,6 @@ MOST_POINTS: Final = 10_000
 TIMEOUT_SECONDS: Final = 60.0
 
 
-class RatesError(RuntimeError):
-    """The rates cannot be read. The text says why."""
-
-
 async def recorded_trace(prometheus: str, begin: float, end: float) -> tuple[Trace, int]:
     """The arrival rates of each minute, and the number of minutes without one.
 
@@ -31,7 +27,7 @@ async def recorded_trace(prometheus: str, begin: float, end: float) -> tuple[Tra
     The times are in seconds since 1970.
 
     Raises:
-        RatesError: Prometheus does not answer, or has none of these rates.
+        HttpError: Prometheus does not answer, or has none of these rates.
         TraceError: there are too many requests to simulate, or none.
     """
     minutes = math.ceil((end - begin) / STEP_SECONDS)
@@ -47,7 +43,7 @@ async def recorded_trace(prometheus: str, begin: float, end: float) -> tuple[Tra
                     rates[number] = rate
     known = np.flatnonzero(~np.isnan(rates))
     if not len(known):
-        raise RatesError(f"Prometheus at {prometheus} has no {SERIES} of that time")
+        raise HttpError(f"Prometheus at {prometheus} has no {SERIES} of that time")
     rates = rates[known[0] :]
     missing = int(np.isnan(rates).sum())
     rates = np.nan_to_num(rates)
@@ -61,11 +57,8 @@ async def recorded_trace(prometheus: str, begin: float, end: float) -> tuple[Tra
 
 
 async def _rates(client: Prometheus, begin: float, end: float) -> list[Sample]:
-    try:
-        series = await client.query_range(SERIES, begin, end, STEP_SECONDS)
-    except HttpError as error:
-        raise RatesError(str(error)) from error
+    series = await client.query_range(SERIES, begin, end, STEP_SECONDS)
     # Several series, as of two Prometheus with labels of their own, would count twice.
     if len(series) > 1:
-        raise RatesError(f"Prometheus at {client.url} has {len(series)} series of {SERIES}")
+        raise HttpError(f"Prometheus at {client.url} has {len(series)} series of {SERIES}")
     return series[0].samples if series else []

@@ -15,12 +15,12 @@ from support.doubles.aiohttp_server import answering
 from support.harnesses.autoscaler_run import reading_of
 from tidegate.autoscaler.live.history import (
     AHEAD,
-    HistoryError,
     HistoryReader,
     query,
     rates_from,
 )
 from tidegate.autoscaler.live.signals import Reading
+from tidegate.runtime.http_client import HttpError
 from tidegate.runtime.prometheus import parse
 
 
@@ -66,7 +66,7 @@ def test_a_response_has_the_rates_of_the_days_that_are_known(
     ],
 )
 def test_an_impossible_response_is_an_error(body: bytes) -> None:
-    with pytest.raises(HistoryError, match="Prometheus"):
+    with pytest.raises(HttpError, match="Prometheus"):
         rates_from(parse(body))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,16 +12,11 @@ from matplotlib.figure import Figure
 
 from tidegate.autoscaler.types import Bounds
 from tidegate.lab.simulator.command import simulate
-from tidegate.lab.simulator.comparison import PolicyResult, TraceSpec
+from tidegate.lab.simulator.comparison import TraceSpec
 from tidegate.lab.simulator.plots import ALL_TRACES, DECISION_MARKS, pareto
-from tidegate.lab.simulator.score import Score
 from tidegate.lab.simulator.system import System
 
 SYSTEM = System(bounds=Bounds(1, 8), start=2)
-
-
-def match(policy: str, harm: float, cost: float, trace: str = "spike") -> PolicyResult:
-    return PolicyResult(policy, trace, Score(harm, cost, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -32,8 +28,8 @@ def test_a_pareto_plot_hides_no_point(harms: tuple[float, float], floor: float) 
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     # The worst in both lies in the upper right, where HPA is on `spike`.
-    results = [match("hpa:inflight=0.7", harms[0], 9000.0), match("sloq", harms[1], 3000.0)]
-    pareto(axes, results, floor=floor)
+    sums = {"hpa:inflight=0.7": (9000.0, harms[0]), "sloq": (3000.0, harms[1])}
+    pareto(axes, sums, floor=floor)
     figure.draw_without_rendering()
     legend = axes.get_legend()
     assert legend
@@ -42,7 +38,9 @@ def test_a_pareto_plot_hides_no_point(harms: tuple[float, float], floor: float) 
     assert axes.get_ylim()[1] > max(harms)
 
 
-def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path: Path) -> None:
+def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     traces = []
     for name in ("calm", "$x_{$"):  # a name is no formula
         file = tmp_path / f"{name}.csv"
@@ -56,3 +54,6 @@ def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path
     assert {"calm", "$x_{$", ALL_TRACES} <= set(texts)
     assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
     assert texts.count("violation-seconds, replica-seconds") == 3
+    own = [one for one in json.loads(capsys.readouterr().out) if one["policy"] == "sloq"]
+    late, cost = (sum(one[f"{of}_seconds"] for one in own) for of in ("violation", "replica"))
+    assert f"sloq: {late:,.0f}, {cost:,.0f}" in texts

@@ -11,7 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tidegate.lab.simulator.traces import TraceError
-from tidegate.lab.tuning.recorded_rates import RatesError, recorded_trace
+from tidegate.lab.tuning.recorded_rates import recorded_trace
+from tidegate.runtime.http_client import HttpError
 
 Answer = Callable[[dict[str, str]], Any]
 
@@ -63,9 +64,9 @@ async def test_a_long_time_is_asked_in_parts_that_prometheus_allows(prometheus: 
 @pytest.mark.parametrize(
     ("answer", "status", "error", "words"),
     [
-        (matrix(), 200, RatesError, "has no service:arrival_rate:1m"),
-        ("oops", 200, RatesError, "is invalid"),
-        ("too many", 422, RatesError, "status 422"),
+        (matrix(), 200, HttpError, "has no service:arrival_rate:1m"),
+        ("oops", 200, HttpError, "is invalid"),
+        ("too many", 422, HttpError, "status 422"),
         (matrix((1000, "0")), 200, TraceError, "0 requests in that time"),
         (matrix((1000, "1e9")), 200, TraceError, "use another time"),
     ],
