@@ -152,23 +152,6 @@ def _segments(phase: AnyPhase, folder: Path) -> Iterator[Segment]:
 
 def _explain(path: Path, error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
-        field = _field(item["loc"])
-        if item["type"] == "extra_forbidden":
-            yield f"{path}: {field}: unknown field"
-        else:
-            given = item["input"]
-            got = "" if isinstance(given, dict | list) else f" (got {given!r})"
-            yield f"{path}: {field}: {item['msg']}{got}"
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    name = ""
-    after_index = False
-    for part in location:
-        # Pydantic inserts the kind of the phase between its index and the field.
-        if isinstance(part, int):
-            name += f"[{part}]"
-        elif not after_index:
-            name += f".{part}" if name else part
-        after_index = isinstance(part, int) and name.startswith("phases") and name.count("[") == 1
-    return name
+        where, given = ".".join(map(str, item["loc"])), item["input"]
+        got = "" if isinstance(given, dict | list) else f" (got {given!r})"
+        yield f"{path}: {where}: {item['msg']}{got}"
