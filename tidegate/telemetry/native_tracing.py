@@ -54,7 +54,7 @@ class NativeTracing(Tracing):
 
     def span(self, record: RequestRecord, name: str, attributes: dict[str, Any]) -> SpanRecord:
         """A recorded child span."""
-        return SpanRecord(record, name, self.new_span_id, attributes)
+        return SpanRecord(record, name, self.new_span_id, attributes, record)
 
     def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """Whether to create the request's spans: if it is sampled, or notable (failed or slow)."""

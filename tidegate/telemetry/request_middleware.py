@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextvars import Token
+from dataclasses import dataclass
 
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
@@ -80,35 +81,18 @@ class RequestMiddleware:
         await self.app(scope, receive, observing_send)
 
 
+@dataclass(slots=True, eq=False)
 class Exchange:
     """The messages of one request and its response."""
 
-    __slots__ = (
-        "_complete",
-        "_disconnected",
-        "_receive",
-        "_record",
-        "_send",
-        "_status",
-        "_telemetry",
-        "_trailers",
-    )
-
-    def __init__(
-        self,
-        record: RequestRecord,
-        receive: Receive,
-        send: Send,
-        telemetry: Telemetry,
-    ) -> None:
-        self._record = record
-        self._receive = receive
-        self._send = send
-        self._telemetry = telemetry
-        self._status: int | None = None
-        self._trailers = False
-        self._complete = False
-        self._disconnected = False
+    _record: RequestRecord
+    _receive: Receive
+    _send: Send
+    _telemetry: Telemetry
+    _status: int | None = None
+    _trailers: bool = False
+    _complete: bool = False
+    _disconnected: bool = False
 
     async def receive(self) -> Message:
         """Pass on a message of the client."""

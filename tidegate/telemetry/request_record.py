@@ -168,42 +168,23 @@ def record_of(scope: Mapping[str, Any]) -> RequestRecord | None:
 _SCALARS: Final = frozenset({str, int, float, bool, list, type(None)})
 
 
+@dataclass(slots=True, eq=False)
 class SpanRecord:
     """A recorded child span: its name, its times, and the exception that ended it.
 
     Most spans are dropped with their request, and nobody asks for their id: it is made when it is needed.
     """
 
-    __slots__ = (
-        "_made_id",
-        "_new_id",
-        "_token",
-        "attributes",
-        "end_ns",
-        "error",
-        "name",
-        "parent",
-        "record",
-        "start_ns",
-    )
-
-    def __init__(
-        self,
-        record: RequestRecord,
-        name: str,
-        new_id: Callable[[], str],
-        attributes: dict[str, Any],
-    ) -> None:
-        self.record = record
-        self.name = name
-        self.attributes = attributes
-        self.parent: Active = record
-        self._new_id = new_id
-        self._made_id: dict[str, str] = {}
-        self.start_ns = 0
-        self.end_ns: int | None = None
-        self.error: Exception | None = None
-        self._token: Token[Active | None] | None = None
+    record: RequestRecord
+    name: str
+    _new_id: Callable[[], str]
+    attributes: dict[str, Any]
+    parent: Active
+    start_ns: int = 0
+    end_ns: int | None = None
+    error: Exception | None = None
+    _made_id: dict[str, str] = field(default_factory=dict)
+    _token: Token[Active | None] | None = None
 
     @property
     def span_id(self) -> str:

@@ -38,7 +38,7 @@ async def test_a_span_keeps_its_id_if_two_threads_ask_for_it_at_once(harness: Ha
     async def answer(request: Request) -> Response:
         record = record_of(request.scope)
         assert record is not None
-        spans.append(SpanRecord(record, "child", new_id, {}))
+        spans.append(SpanRecord(record, "child", new_id, {}, record))
         return Response()
 
     await harness.get(answer)
