@@ -44,7 +44,7 @@ def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(
     traces = []
     for name in ("calm", "$x_{$"):  # a name is no formula
         file = tmp_path / f"{name}.csv"
-        file.write_text("minute,requests\n" + "".join(f"{n},{300 + 900 * n}\n" for n in range(4)))
+        file.write_text("minute,requests\n" + "".join(f"{n},{300 + 3000 * n}\n" for n in range(4)))
         traces.append(TraceSpec(str(file)))
     plots = tmp_path / "page.svg"
     policies = ["sloq", "max(sloq,step)"]

@@ -35,8 +35,8 @@ async def prometheus() -> AsyncIterator[tuple[str, dict[str, Any]]]:
     await server.close()
 
 
-def matrix(*values: tuple[float, str]) -> str:
-    result = [{"metric": {}, "values": [list(value) for value in values]}] if values else []
+def matrix(*values: tuple[float, str], series: int = 1) -> str:
+    result = [{"metric": {}, "values": values}] * series if values else []
     return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
 
@@ -67,6 +67,7 @@ async def test_a_long_time_is_asked_in_parts_that_prometheus_allows(prometheus: 
         (matrix(), 200, HttpError, "has no service:arrival_rate:1m"),
         ("oops", 200, HttpError, "is invalid"),
         ("too many", 422, HttpError, "status 422"),
+        (matrix((1000, "1"), series=2), 200, HttpError, "has 2 series"),
         (matrix((1000, "0")), 200, TraceError, "0 requests in that time"),
         (matrix((1000, "1e9")), 200, TraceError, "use another time"),
     ],
