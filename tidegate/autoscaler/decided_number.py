@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from tidegate.autoscaler.types import Bounds
-from tidegate.settings.scaling import MAX_REPLICAS
-
-# The limits of `replicas.min` and `replicas.max`.
-DEFAULT_BOUNDS: Final = Bounds(0, MAX_REPLICAS)
 
 
 class NoNumberError(RuntimeError):
@@ -33,8 +27,8 @@ class DecidedNumber:
         clock: seconds on a monotonic clock.
     """
 
-    bounds: Bounds = DEFAULT_BOUNDS
-    max_age_seconds: float = math.inf
+    bounds: Bounds
+    max_age_seconds: float
     clock: Callable[[], float] = time.monotonic
     _number: int | None = field(default=None, init=False)
     _is_dry_run: bool = field(default=False, init=False)

@@ -111,14 +111,14 @@ class AutoscalerRun:
 
     resizer: FaultyResizer
     recorded_events: RecordedEvents
-    decided: DecidedNumber = field(default_factory=DecidedNumber)
     now: float = 0.0
 
     def __post_init__(self) -> None:
         async def unknown_queue() -> float | None:
             return None
 
-        self.metrics = Metrics(self.decided)
+        decided = DecidedNumber(Bounds(0, 250), 20.0, lambda: self.now)
+        self.metrics = Metrics(decided)
         self.autoscaler = Autoscaler(
             policy_name="hpa",
             policy=hpa(HpaParameters(1, 10)),
@@ -129,7 +129,7 @@ class AutoscalerRun:
             read_override=lambda _: (None, ""),
             bounds=Bounds(1, 250),
             read_queue=unknown_queue,
-            decided=self.decided,
+            decided=decided,
             unix=lambda: 1_700_000_000.0 + self.now,
         )
 

@@ -19,6 +19,7 @@ from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
 from tidegate.autoscaler.keda.run import external_scaler_server
 from tidegate.autoscaler.keda.tls import server_credentials
+from tidegate.autoscaler.types import Bounds
 from tidegate.runtime.daemon import CannotStartError
 from tidegate.settings import Autoscaler, SettingsError, load
 
@@ -51,7 +52,7 @@ def autoscaler(authority: Authority, **more: str) -> Autoscaler:
 
 @asynccontextmanager
 async def served(settings: Autoscaler) -> AsyncIterator[int]:
-    decided, port = DecidedNumber(), free_port()
+    decided, port = DecidedNumber(Bounds(0, 9), 60.0), free_port()
     decided.update(3)
     log = MemoryLog("autoscaler").log
     scaler = ExternalScaler(decided, "model", "shop", log, lambda: False)

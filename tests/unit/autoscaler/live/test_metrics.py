@@ -10,9 +10,12 @@ from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.live.metrics import REASONS, Metrics
 from tidegate.autoscaler.types import Bounds
 
+BOUNDS = Bounds(0, 9)
+
 
 async def test_all_series_but_the_number_exist_before_the_first_decision() -> None:
-    async with TestClient(TestServer(Metrics(DecidedNumber()).make_app())) as client:
+    metrics = Metrics(DecidedNumber(BOUNDS, 20.0))
+    async with TestClient(TestServer(metrics.make_app())) as client:
         answer = await client.get("/metrics")
         assert answer.content_type == "text/plain"
         families = text_string_to_metric_families(await answer.text())
@@ -31,7 +34,7 @@ async def test_all_series_but_the_number_exist_before_the_first_decision() -> No
 @pytest.mark.parametrize("show_dry_run", [False, True])
 async def test_the_number_is_shown_while_it_is_current(show_dry_run: bool) -> None:
     now = 0.0
-    decided = DecidedNumber(Bounds(0, 9), 20.0, lambda: now)
+    decided = DecidedNumber(BOUNDS, 20.0, lambda: now)
     metrics = Metrics(decided, show_dry_run=show_dry_run, clock=lambda: now)
 
     def value() -> float | None:
@@ -50,7 +53,7 @@ async def test_the_number_is_shown_while_it_is_current(show_dry_run: bool) -> No
 
 async def test_it_is_live_while_ticks_end_with_or_without_a_decision() -> None:
     now = 0.0
-    metrics = Metrics(DecidedNumber(max_age_seconds=20.0), clock=lambda: now)
+    metrics = Metrics(DecidedNumber(BOUNDS, 20.0), clock=lambda: now)
     async with TestClient(TestServer(metrics.make_app())) as client:
         for moment, status in ((19.0, 200), (21.0, 503)):
             now = moment
