@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from tidegate.stack.prometheus import PrometheusError, prometheus_binary, promto
 
 if TYPE_CHECKING:  # 0.4 s
     from playwright.sync_api import Browser, Page
+
+    from tidegate.service.model.artefact import Artefact
 
 # Started in the background by a shell, we ignore Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -191,6 +194,21 @@ def artefact() -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def flights(artefact: Path) -> Artefact:
+    """The flight model."""
+    from tidegate.service.model.artefact import load
+
+    return load(artefact)
+
+
+@pytest.fixture(scope="session")
+def samples(flights: Artefact) -> list[dict[str, Any]]:
+    """Rows for the flight model."""
+    rows = (flights.path / "samples.ndjson").read_text().splitlines()
+    return [json.loads(row) for row in rows]
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,7 @@ def _parts_of(model: Any) -> Iterator[Any]:
     """A model and all fitted estimators in it: pipeline steps, transformers, ensemble members."""
     yield model
     candidates: list[Any] = []
-    for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_"):
+    for attribute in ("steps", "transformers_", "estimators_"):
         candidates += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
     candidates += [
         getattr(model, name, None)

@@ -1,4 +1,4 @@
-"""The flight model, trained once per checkout, and the service's application in this process."""
+"""The service's application in this process."""
 
 from __future__ import annotations
 
@@ -9,29 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 
-from support.checkout import ROOT
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served, lifespan
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.http.app import create_app
-from tidegate.service.model.artefact import SAMPLES, Artefact, load
-from tidegate.service.training.train import train_flights
+from tidegate.service.model.artefact import Artefact
 from tidegate.settings import Settings
-
-
-@pytest.fixture(scope="session")
-def flights() -> Artefact:
-    folder = ROOT / "artefacts" / "flights"
-    train_flights(folder)  # unless it is current
-    return load(folder)
-
-
-@pytest.fixture(scope="session")
-def samples(flights: Artefact) -> list[dict[str, Any]]:
-    return [orjson.loads(line) for line in (flights.path / SAMPLES).read_bytes().splitlines()]
 
 
 @pytest.fixture

@@ -53,9 +53,10 @@ CODES = st.sampled_from([np.nan, 0.0, 1.0, 2.0, 3.0])
 )
 @pytest.mark.parametrize("copies", [1, 10])
 def test_a_number_is_counted_in_its_bin(value: float, bin_: str, copies: int) -> None:
-    counter = BinCounter([NUMBER], [()])
-    counter.add(np.full((copies, 1), value, "f4"))
+    counter, column = BinCounter([NUMBER], [()]), np.full((copies, 1), value, "f4")
+    counter.add(column)
     (counts,) = counter.counts()
+    assert counts.tolist() == count_numbers(NUMBER.edges, column[:, 0]).tolist()
     assert dict(zip(NUMBER.bins, counts.tolist(), strict=True)) == {
         name: copies * (name == bin_) for name in NUMBER.bins
     }

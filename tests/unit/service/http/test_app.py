@@ -74,22 +74,14 @@ def body_of(change: dict[str, Any]) -> bytes:
     return orjson.dumps({"instances": [EXAMPLE | change]})
 
 
-WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"}
-
-
 @pytest.mark.parametrize(
     ("content", "headers", "status", "loc", "kind"),
     [
         (b"not json", JSON, 400, ["body"], "json_invalid"),
-        (b"", JSON, 400, ["body"], "json_invalid"),
         (b"[]", JSON, 422, ["body"], "dict_type"),
         (b"{}", JSON, 422, ["body", "instances"], "missing"),
-        (b'{"instances":[]}', JSON, 422, ["body", "instances"], "too_short"),
         (b'{"instances":[{}],"x":1}', JSON, 422, ["body", "x"], "extra_forbidden"),
         (b'{"instances":[{}],"work":"huge"}', JSON, 422, ["body", "work"], "literal_error"),
-        (b'{"instances":[{}],"work":[]}', JSON, 422, ["body", "work"], "literal_error"),
-        (orjson.dumps({"instances": [WITHOUT_DEST]}), JSON, 422, ["body", "instances", 0, "dest"], "missing"),
-        (body_of({"hour": "5"}), JSON, 422, ["body", "instances", 0, "hour"], "float_type"),
         (body_of({"dest": "XXX"}), JSON, 422, ["body", "instances", 0, "dest"], "literal_error"),
         (
             body_of({}).replace(b"1400", b"NaN"),

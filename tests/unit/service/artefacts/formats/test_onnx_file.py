@@ -23,6 +23,7 @@ from support.samples.onnx_graphs import (
     values_of,
 )
 from tidegate.service.artefacts.formats import onnx_file
+from tidegate.service.artefacts.onnx_graph import class_labels
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.model.artefact import ArtefactError
 
@@ -41,6 +42,13 @@ def test_a_matrix_of_numbers_has_numbered_features(imported: Any) -> None:
         "reference.json",
         "samples.ndjson",
     ]
+
+
+def test_classes_of_another_number_are_not_those_of_the_answers() -> None:
+    node = helper.make_node("LinearClassifier", ["x"], ["y", "z"], classlabels_ints=[3, 5])
+    model = make_model([node], [("x", FLOAT, [1, 4])], [("z", FLOAT, [1, 2])], {})
+    assert class_labels(model, 2) == (3, 5)
+    assert class_labels(model, 3) == ()
 
 
 @pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.FLOAT16])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
     StackingRegressor,
+    VotingClassifier,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Perceptron, Ridge
@@ -109,7 +111,18 @@ def test_names_classes_and_samples_are_those_of_a_table(imported: Any) -> None:
     assert schema.encode([example]).shape == (1, 13)
 
 
-def test_strings_of_a_table_become_categories_and_its_rows_a_reference(imported: Any) -> None:
+@pytest.mark.parametrize(
+    "within",
+    [
+        lambda model: model,
+        lambda model: GridSearchCV(model, {"logisticregression__C": [1.0]}),
+        lambda model: VotingClassifier([("one", model)], voting="soft", flatten_transform=False),
+    ],
+    ids=["itself", "best_estimator_", "estimators_"],
+)
+def test_strings_of_a_table_become_categories_and_its_rows_a_reference(
+    imported: Any, within: Callable[[Any], Any]
+) -> None:
     random = np.random.default_rng(0)
     table = pd.DataFrame(
         {
@@ -125,7 +138,7 @@ def test_strings_of_a_table_become_categories_and_its_rows_a_reference(imported:
             ("numbers", StandardScaler(), ["size", "rooms"]),
         ]
     )
-    model = make_pipeline(encode, LogisticRegression()).fit(table, price)
+    model = within(make_pipeline(encode, LogisticRegression())).fit(table, price)
     found = imported("houses.joblib", model, rows=table.assign(price=1).to_csv(index=False))
     city, _, rooms = found.manifest.features
     assert found.manifest.input == "columns"
