@@ -24,10 +24,7 @@ MIN_PER_MINUTE: Final = 6
 class RateLimitedResizer:
     """A resizer that limits the removal of replicas by a token bucket, one token per replica.
 
-    Attributes:
-        inner: the resizer that is limited.
-        max_replicas: `replicas.max`.
-        clock: seconds on a monotonic clock.
+    Its clock is monotonic, in seconds.
     """
 
     inner: Resizer

@@ -43,10 +43,14 @@ def test_the_targets_of_other_programs_are_left_out(
         *(f'up{{job="{job}",instance="{at}"}} {up} {now}' for job, at, up in targets),
         "# TYPE process_start_time_seconds gauge",
         f'process_start_time_seconds{{job="model",instance="10.0.0.1:8000"}} 5 {now}',
+        "# TYPE tidegate_replicas gauge",
+        f'tidegate_replicas{{job="autoscaler",state="desired"}} 3 {now}',
+        f'tidegate_replicas{{job="autoscaler",state="running"}} 2 {now}',
         "# EOF\n",
     ]
     port = unused_tcp_port_factory()
     with prometheus_of_samples(prometheus_program, tmp_path, port, "\n".join(samples)) as url:
         status = eventually(lambda: asyncio.run(read(url)), "the samples can be read")
+    assert (status.desired, status.running, status.ready) == (3, 2, 1)
     assert [(one.id, one.state) for one in status.components] == [("gateway", "failed")]
     assert [(one.id, one.started_at) for one in status.replicas] == [("10.0.0.1:8000", 5.0)]

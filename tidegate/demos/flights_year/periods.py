@@ -25,13 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ReplayPeriod:
-    """The rows of a period, and their true labels.
-
-    Attributes:
-        name: of the month; `CONTROL` for the rows without drift.
-        matrix: the rows.
-        actual: the true label of each row.
-    """
+    """The rows of a month, or of the `CONTROL` without drift, and the true label of each."""
 
     name: str
     matrix: Matrix

@@ -28,12 +28,9 @@ class ReplayError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast periods are sent.
+    """How fast periods are sent: each in so many seconds, in requests of so many rows.
 
-    Attributes:
-        seconds: time over which a period's requests are spread.
-        rows: rows in a request.
-        settle_seconds: pause after each period, so that no sample of a counter spans two periods.
+    After each is a pause, so that no sample of a counter spans two periods.
     """
 
     seconds: float
@@ -43,13 +40,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """The service, and the Prometheus that scrapes it.
-
-    Attributes:
-        url: of the service.
-        prometheus: the URL of Prometheus.
-        version: the expected version of the model.
-    """
+    """The service, the Prometheus that scrapes it, and the expected version of the model."""
 
     url: str
     prometheus: str

@@ -13,15 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The rows of one request.
-
-    Attributes:
-        period: the index of their period.
-        rows: their indices in the period.
-        answered_at: when the response arrived, in seconds since 1970.
-        predicted: the predicted labels.
-        prediction_ids: the id of each.
-    """
+    """The rows of one request, by their indices; times are in seconds since 1970."""
 
     period: int
     rows: tuple[int, ...]
@@ -32,12 +24,10 @@ class Batch:
 
 @dataclass(slots=True)
 class ReplayRecord:
-    """Everything that was sent, in order.
+    """Everything that was sent, in order; times are in seconds since 1970.
 
-    Attributes:
-        batches: the answered requests.
-        labelled_at: when the labels of the first batches were sent, in seconds since 1970.
-        spans: begin and end of each period, in seconds since 1970.
+    `labelled_at` says when the labels of the first batches were sent, `spans` when each period
+    began and ended.
     """
 
     batches: list[Batch] = field(default_factory=list)

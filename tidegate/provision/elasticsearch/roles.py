@@ -23,15 +23,9 @@ READ: Final = ("read", "view_index_metadata", "read_failure_store")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role and the user of the same name that has it.
+    """A role and the user of the same name that has it; `secret` names its password.
 
-    Attributes:
-        name: the name of the role and of its user.
-        secret: the name of the secret with the user's password.
-        cluster: privileges on the cluster.
-        streams: privileges on Tidegate's data streams.
-        kibana: privileges in all spaces of Kibana.
-        description: the purpose of the account.
+    The privileges are those on the cluster, on Tidegate's data streams and in all spaces of Kibana.
     """
 
     name: str

@@ -24,11 +24,9 @@ REFUSED_TIMEOUT_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why Elasticsearch is not available now.
+    """Why Elasticsearch is not available now, and how long that may last.
 
-    Attributes:
-        text: the reason.
-        timeout_seconds: how long the problem may last; None for `provision.start_seconds`.
+    Without a timeout of its own, that is `provision.start_seconds`.
     """
 
     text: str

@@ -24,14 +24,7 @@ NEWER_VERSION_ERROR: Final = "more recent version of Kibana"
 
 @dataclass(frozen=True, slots=True)
 class Kibana:
-    """A client of one Kibana.
-
-    Attributes:
-        session: the HTTP session.
-        url: the address of Kibana.
-        tls: the trusted certificate authorities.
-        login: the header of the login; empty if Kibana requires none.
-    """
+    """A client of one Kibana; without a login its headers are empty."""
 
     session: aiohttp.ClientSession
     url: str

@@ -22,15 +22,7 @@ from tidegate.runtime.check_results import Result, failed, problem_or_ok
 
 @dataclass(frozen=True, slots=True)
 class SecretsInit:
-    """The job of `tidegate secrets init`.
-
-    Attributes:
-        folder: the folder of the secrets.
-        supplied: the folder of custom values.
-        own: folders to create, as `parse_owned_folder` reads them.
-        data_volume: Elasticsearch's data volume; None to skip the version check.
-        stack_version: the version of Elasticsearch that the stack starts.
-    """
+    """The job of `tidegate secrets init`; without a data volume no version is checked."""
 
     folder: Path
     supplied: Path

@@ -36,14 +36,7 @@ def key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A service that reads a folder of secrets; its user owns the files.
-
-    Attributes:
-        name: the name of the folder and of the service.
-        uid: the owner of the files.
-        gid: their group.
-        mode: the mode of each file.
-    """
+    """A service that reads the folder of its name; its user and group own the files, which have this mode."""
 
     name: str
     uid: int
@@ -58,16 +51,9 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret.
+    """A secret, a file of its name in the folder of each consumer.
 
-    Attributes:
-        name: the name of its file in each consumer's folder.
-        consumers: the names of its consumers.
-        description: its purpose.
-        rotation_note: what to do after a change of its value.
-        generate: generates a value.
-        min_length: the minimum length of a supplied value, in characters.
-        max_length: the maximum length.
+    `rotation_note` says what to do after a change of its value; lengths are of a supplied one, in characters.
     """
 
     name: str

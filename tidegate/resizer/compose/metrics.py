@@ -49,13 +49,10 @@ class FaultCounter(Collector):
 
 @dataclass(frozen=True, slots=True)
 class ContainerMemory:
-    """The memory of one container, in bytes.
+    """The memory of one container, in bytes: used and limit.
 
-    Attributes:
-        service: its Compose service.
-        container: its name.
-        used: without file cache that the kernel can reclaim.
-        limit: its limit; the memory of the machine if it has none.
+    Used does not count file cache that the kernel can reclaim. Without a limit of its own, the
+    limit is the memory of the machine.
     """
 
     service: str

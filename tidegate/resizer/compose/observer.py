@@ -33,12 +33,7 @@ class ComposeService:
 
 @dataclass(slots=True)
 class Observer:
-    """Observes one service.
-
-    Attributes:
-        clock: seconds since 1970.
-        monotonic: seconds on a monotonic clock.
-    """
+    """Observes one service; `clock` is in seconds since 1970, `monotonic` on a monotonic clock."""
 
     engine: Engine
     service: ComposeService

@@ -21,12 +21,7 @@ class NoProjectError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class OwnProject:
-    """The Compose project of the resizer.
-
-    Attributes:
-        name: its name.
-        networks: ids of the networks that the resizer is in; None if it runs on the host.
-    """
+    """The Compose project of the resizer, and the ids of its networks; None on the host, which is in none."""
 
     name: str
     networks: frozenset[str] | None

@@ -25,12 +25,7 @@ MAX_SLOTS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The quota of one container.
-
-    Attributes:
-        base: the quota of its definition, in billionths of a CPU.
-        slots: the number of slots that the present quota is for.
-    """
+    """The quota of one container: its definition's, in billionths of a CPU, and its slots now."""
 
     base: int
     slots: int
@@ -60,12 +55,7 @@ def _round_to_step(billionths: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CpuLender:
-    """Lends CPU to the replicas of a service.
-
-    Attributes:
-        base_slots: the slots of a replica without lent CPU.
-        max_slots: the maximum number of slots that can be requested; None if slots are fixed.
-    """
+    """Lends CPU to the replicas of a service, which have `base_slots` without it; None means fixed slots."""
 
     engine: Engine
     base_slots: int

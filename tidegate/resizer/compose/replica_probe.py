@@ -19,12 +19,9 @@ PROBE_TIMEOUT_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ReplicaProbe:
-    """Fetches the readiness and the load of replicas.
+    """Fetches the readiness and the load of replicas in the networks (ids) that the resizer is in, too.
 
-    Attributes:
-        fetch: fetches a URL.
-        networks: ids of the networks that the resizer is in; None if it runs on the host, which reaches
-            all of them.
+    On the host, where `networks` is None, it reaches all of them.
     """
 
     fetch: Fetch

@@ -24,13 +24,9 @@ CONFLICT_STATUSES: Final = frozenset({404, 409})
 
 @dataclass(slots=True)
 class TaskTracker:
-    """Runs operations in the background and tracks them.
+    """Runs operations in the background and tracks them; `changed` is set whenever one ended.
 
-    Attributes:
-        stop_seconds: how long a replica may take to finish its requests.
-        changed: set whenever a task ended.
-        clock: seconds since 1970.
-        monotonic: seconds on a monotonic clock.
+    `clock` is in seconds since 1970, `monotonic` on a monotonic clock.
     """
 
     engine: Engine

@@ -34,14 +34,7 @@ class ClusterError(ResizerUnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class ClusterDeployment:
-    """A Deployment in a cluster. Each call may raise ClusterError.
-
-    Attributes:
-        api: the API server.
-        name: of the Deployment.
-        namespace: its namespace.
-        clock: seconds on a monotonic clock.
-    """
+    """A Deployment in a cluster. Each call may raise ClusterError. The clock is monotonic, in seconds."""
 
     api: ApiServer
     name: str

@@ -23,13 +23,7 @@ ENDED_PHASES: Final = frozenset({"Failed", "Succeeded"})
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A Deployment and its pods at one moment.
-
-    Attributes:
-        deployment: the Deployment.
-        pods: its pods, including those that drain.
-        read_at: seconds on a monotonic clock.
-    """
+    """A Deployment and its pods, also those that drain, at one moment on a monotonic clock."""
 
     deployment: Deployment
     pods: tuple[Pod, ...]

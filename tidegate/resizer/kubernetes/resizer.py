@@ -32,14 +32,8 @@ CONDITIONS: Final = ("paused", "refused", "unschedulable", "failing")
 class KubernetesResizer:
     """Scales one Deployment, and changes nothing else.
 
-    It knows nothing until `run` or `tick` has read the Deployment once.
-
-    Attributes:
-        deployment: the Deployment.
-        bounds: of the number of replicas.
-        event_log: the resizer's log.
-        clock: seconds on a monotonic clock, the one of the deployment's snapshots.
-        changed: set to make `run` continue at once.
+    It knows nothing until `run` or `tick` has read the Deployment once. Its clock is that of the snapshots;
+    `changed` makes `run` continue at once.
     """
 
     deployment: ClusterDeployment

@@ -24,10 +24,7 @@ STATES: Final[dict[str, ReplicaState]] = {
 class RayResizer:
     """The replicas of a deployment. Ray starts and drains them; there is nothing to do in between.
 
-    Args:
-        api: the deployment.
-        replicas: the bounds.
-        clock: seconds since 1970.
+    Its clock is in seconds since 1970.
     """
 
     def __init__(

@@ -57,15 +57,7 @@ class _Details(BaseModel):
 
 
 class ServeApi:
-    """One deployment of Ray Serve.
-
-    Args:
-        session: the HTTP session; the caller closes it.
-        address: of Ray's dashboard, as http://HOST:PORT.
-        application: the name of the application.
-        deployment: the name of its deployment.
-        token: of the cluster; empty for none.
-    """
+    """One deployment of Ray Serve, by the address of Ray's dashboard; a cluster may have no token."""
 
     def __init__(
         self,

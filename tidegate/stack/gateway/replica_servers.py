@@ -22,13 +22,7 @@ Read = Callable[[], Awaitable[Iterable[str]]]
 
 @dataclass(slots=True)
 class ReplicaServers:
-    """Which server has which address.
-
-    Attributes:
-        admin: HAProxy's runtime API.
-        port: of each replica.
-        number: of servers; further addresses wait until one is free.
-    """
+    """Which of so many servers has which address; further addresses wait until one is free."""
 
     admin: RuntimeApi
     port: int

@@ -9,13 +9,7 @@ from tidegate.stack.replicas.replica_slots import SlotsController
 
 
 class LocalResizer:
-    """Resizes the supervisor's replicas within the bounds of the settings.
-
-    Args:
-        pool: the replicas.
-        bounds: of their number.
-        slots: sets the slots of each replica; None if they are fixed.
-    """
+    """Resizes a supervisor's replicas within the bounds of the settings; without a controller, slots stay."""
 
     def __init__(
         self, pool: ReplicaPool, bounds: Replicas, slots: SlotsController | None = None

@@ -29,14 +29,7 @@ class DeployRequest(BaseModel):
 class RolloutController:
     """Replaces the replicas of a pool, one rollout at a time.
 
-    Attributes:
-        pool: the replicas.
-        event_log: records the rollouts.
-        copies: the folder for copies of artefacts.
-        env: the environment of the replicas.
-        cwd: their working directory.
-        own_program: whether replicas run an application or a command, not the model service.
-        rollout: the last one.
+    Artefacts are copied into `copies`. With an `own_program` replicas run an application or a command.
     """
 
     pool: ReplicaPool

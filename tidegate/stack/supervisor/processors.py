@@ -34,11 +34,7 @@ def processor_seconds() -> tuple[float, float]:
 class ProcessorMonitor:
     """Measures how busy the processors were in the last minute, whoever used them.
 
-    Attributes:
-        event_log: gets the begin and the end of a time in which they are fully used.
-        times: the seconds of work and of all time.
-        clock: seconds on a monotonic clock.
-        problem: what to say while they are fully used; otherwise empty.
+    `times` are the seconds of work and of all time; `problem` is empty unless they are fully used.
     """
 
     event_log: EventLog

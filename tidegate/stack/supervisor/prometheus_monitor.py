@@ -101,15 +101,7 @@ def firing_alerts(text: str) -> list[FiringAlert] | None:
 class PrometheusMonitor:
     """Compares what Prometheus has loaded with what it should have, and reads the alerts that fire.
 
-    Attributes:
-        url: of Prometheus.
-        should: what it should have, apart from the replicas.
-        replicas: the number of replicas that it should scrape.
-        fetch: requests a URL.
-        event_log: gets a difference that lasts.
-        clock: seconds on a monotonic clock.
-        problem: a difference that lasts; empty without one.
-        alerts: those that fire.
+    `should` leaves the replicas out, whose number may change. A difference that lasts is the `problem`.
     """
 
     url: str
