@@ -54,9 +54,6 @@ def convert(
 ) -> tuple[Signature, bytes, Parity]:
     """Convert a model that was fitted here, and compare both models on held-out rows.
 
-    Returns:
-        Its signature, the content of the ONNX file, and the comparison.
-
     Raises:
         ArtefactError: it cannot be converted, or the ONNX model predicts differently for a row.
     """

@@ -35,12 +35,7 @@ def running_browser() -> Iterator[Browser]:
 
 @contextmanager
 def new_page(browser: Browser, **options: Any) -> Iterator[Page]:
-    """A page that shares nothing with the others of the browser.
-
-    Args:
-        browser: the browser.
-        options: of Playwright's `new_page`, such as `viewport`.
-    """
+    """A page that shares nothing with the others of the browser."""
     with browser.new_page(**options) as page:
         page.set_default_timeout(DEADLINE_MS)
         yield page

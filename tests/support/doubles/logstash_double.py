@@ -26,22 +26,14 @@ USERNAME, PASSWORD = "collector", "a secret"
 
 @dataclass
 class LogstashDouble:
-    """What it does, and what it has.
-
-    Attributes:
-        status: what it answers to everything, taking nothing; 0 means that it takes what it gets.
-        silent: it takes events and never says so.
-        limit: the largest body, uncompressed.
-        stored: the events by id.
-        seen: how often each id was sent.
-    """
+    """What it does, and what it has."""
 
     port: int
-    status: int = 0
-    silent: bool = False
-    limit: int = 10_485_760
-    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seen: Counter[str] = field(default_factory=Counter)
+    status: int = 0  # what it answers to everything, taking nothing; with 0 it takes what it gets
+    silent: bool = False  # it takes events and never says so
+    limit: int = 10_485_760  # the largest body, uncompressed
+    stored: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id
+    seen: Counter[str] = field(default_factory=Counter)  # how often each id was sent
     sizes: list[int] = field(default_factory=list)
     requests: int = 0
     _running: ExitStack = field(default_factory=ExitStack)

@@ -72,17 +72,11 @@ class Network:
 
 @dataclass
 class Namespaces:
-    """The namespaces, held by a process that reaps what it inherits (the pause program).
-
-    Attributes:
-        network: the addresses.
-        holder: `unshare`, whose end ends every process in the namespaces.
-        init: process 1 of the namespaces, as this machine counts.
-    """
+    """The namespaces, held by a process that reaps what it inherits (the pause program)."""
 
     network: Network
-    holder: subprocess.Popen[bytes]
-    init: int
+    holder: subprocess.Popen[bytes]  # `unshare`, whose end ends every process in the namespaces
+    init: int  # process 1 of the namespaces, as this machine counts
 
     @classmethod
     def create(cls, folder: Path, *, outlive: bool) -> Namespaces:

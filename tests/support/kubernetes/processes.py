@@ -17,14 +17,10 @@ STOP_SECONDS: Final = 20.0
 
 @dataclass
 class Processes:
-    """Programs by name. A program may be stopped and started again.
+    """Programs by name. A program may be stopped and started again."""
 
-    Attributes:
-        logs: a folder with `NAME.log` of each.
-        entrance: a command that runs the program as its only child, in other namespaces (nsenter).
-    """
-
-    logs: Path
+    logs: Path  # a folder with `NAME.log` of each
+    # A command that runs the program as its only child, in other namespaces (nsenter).
     entrance: tuple[str, ...] = ()
     _commands: dict[str, Sequence[str]] = field(default_factory=dict)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)

@@ -42,28 +42,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one fault did to one column.
+    """What one fault did to one column."""
 
-    Attributes:
-        fault: the key of the fault.
-        column: the key of the column.
-        concerned: whether the column uses what was faulty.
-        before: the number of replicas before it.
-        lowest: the lowest number from then on, also some time after its end.
-        highest: the highest number in that time.
-        first_seconds: from the beginning of the fault until the first replica was taken; None if none was.
-        lowest_seconds: until the lowest number was set; None if none was taken.
-        after: the last number.
-    """
-
-    fault: str
-    column: str
-    concerned: bool
-    before: int
-    lowest: int
-    highest: int
+    fault: str  # its key
+    column: str  # its key
+    concerned: bool  # whether the column uses what was faulty
+    before: int  # the number of replicas before it
+    lowest: int  # the lowest number from then on, also some time after its end
+    highest: int  # the highest number in that time
+    # From the beginning of the fault until the first replica was taken; None if none was.
     first_seconds: float | None
-    lowest_seconds: float | None
+    lowest_seconds: float | None  # until the lowest number was set; None if none was taken
     after: int
 
     @property
