@@ -148,7 +148,7 @@ DONE = {file.name: file.size for file in FILES}
     ("offsets", "keep_seconds", "keep_bytes", "gone"),
     [
         (DONE, 1000, 1000, []),
-        (DONE, 60, 1000, ["old"]),
+        (DONE, 50, 1000, ["old"]),
         (DONE, 0, 1000, ["old", "mid", "new"]),
         (DONE, 1000, 30, []),
         (DONE, 1000, 29, ["old"]),

@@ -28,22 +28,22 @@ def printed(summary: Summary, width: int = 200) -> str:
 @pytest.mark.parametrize(
     ("late", "interrupted", "thresholds", "outcome"),
     [
-        (False, False, [], (0, "valid")),
-        (False, False, ["p95<3s"], (0, "all thresholds passed")),
-        (False, False, ["p95<500ms"], (99, "a threshold failed")),
-        (True, False, [], (98, "invalid")),
-        (True, False, ["p95<500ms"], (98, "invalid")),
-        (True, True, ["p95<500ms"], (130, "interrupted")),
+        (False, False, [], (0, ("valid", "good"))),
+        (False, False, ["p95<3s"], (0, ("all thresholds passed", "good"))),
+        (False, False, ["p95<500ms"], (99, ("a threshold failed", "bad"))),
+        (True, False, [], (98, ("invalid", "doubtful"))),
+        (True, False, ["p95<500ms"], (98, ("invalid", "doubtful"))),
+        (True, True, ["p95<500ms"], (130, ("interrupted", "doubtful"))),
     ],
 )
 def test_the_exit_code_is_that_of_the_first_problem(
-    late: bool, interrupted: bool, thresholds: list[str], outcome: tuple[int, str]
+    late: bool, interrupted: bool, thresholds: list[str], outcome: tuple[int, tuple[str, str]]
 ) -> None:
     run = recorded()
     if late:
         run.sent[:] = run.planned + 0.5
     summary = judged(summary_of(run, interrupted=interrupted), *thresholds)
-    assert (exit_code(summary), verdict(summary)[0]) == outcome
+    assert (exit_code(summary), verdict(summary)) == outcome
 
 
 def test_a_run_without_successful_requests_fails() -> None:
