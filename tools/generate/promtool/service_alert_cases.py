@@ -271,12 +271,13 @@ def _followed(settings: Settings) -> Iterator[AlertCase]:
     ):
         yield AlertCase(alert, scenario, _replicas(desired, ready), at, fires)
     samples = math.ceil(LAST_SECONDS / 15) + 20
-    for scenario, ready, fires in (
-        ("KEDA is away, and none is wanted", f"1x{samples}", True),
-        ("KEDA removes the last after its cooldown", f"1x20 0x{samples - 20}", False),
+    none, started = f"1 0x{samples}", f"_x{samples - 9}"
+    for scenario, desired, ready, fires in (
+        ("KEDA is away, and none is wanted", none, f"1x{samples}", True),
+        ("KEDA removes the last after its cooldown", none, f"1x20 0x{samples - 20}", False),
+        ("an autoscaler that wants none has just started", f"{started} 0x9", f"1x{samples}", False),
     ):
-        series = _replicas(f"1 0x{samples}", ready)
-        yield AlertCase(alert, scenario, series, f"{15 * samples}s", fires)
+        yield AlertCase(alert, scenario, _replicas(desired, ready), f"{15 * samples}s", fires)
 
 
 def _buckets(slo: Slo, within: int) -> dict[str, str]:
