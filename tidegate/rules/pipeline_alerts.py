@@ -1,6 +1,6 @@
-"""The alerts about the event pipeline: Logstash, Elasticsearch, their exporter, Alertmanager.
+"""The alerts about the event pipeline: collector, Logstash, Elasticsearch, their exporter, Alertmanager.
 
-Their metrics exist in the Compose deployment only; elsewhere the alerts are silent.
+But for the collector's, their metrics exist in the Compose deployment only; elsewhere the alerts are silent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.rules.alert import Alert
 from tidegate.rules.promql import down, percent
 
+LAG_SECONDS: Final = 30
 # Fraction of the capacity of a queue above which the alert fires.
 QUEUE_RATIO: Final = 0.5
 # Fraction of the capacity below which the growth of a queue is ignored.
@@ -23,6 +24,7 @@ MAX_FAILURES: Final = 6
 
 def pipeline_alerts() -> Iterator[Alert]:
     """Return the alerts about the event pipeline."""
+    yield from _collector()
     yield from _logstash()
     yield from _elasticsearch()
     yield Alert(
@@ -42,6 +44,58 @@ def pipeline_alerts() -> Iterator[Alert]:
         "Alertmanager does not respond",
         "Prometheus cannot scrape {{ $labels.instance }}: Prometheus and Grafana show alerts, but no "
         "notifications are sent.",
+    )
+
+
+def _collector() -> Iterator[Alert]:
+    yield Alert(
+        "CollectorDown",
+        down("collector"),
+        60,
+        "warning",
+        "The collector does not respond",
+        "Prometheus cannot scrape it, or finds none: new events stay in their files and cannot be searched "
+        "yet.",
+    )
+    yield Alert(
+        "CollectorSinkDown",
+        'min(tidegate_collector_sink_up{job="collector"}) == 0',
+        60,
+        "warning",
+        "The collector cannot deliver events",
+        "The store or Logstash does not accept events; they stay in their files until it does.",
+    )
+    yield Alert(
+        "CollectorLag",
+        f'max(tidegate_collector_lag_seconds{{job="collector"}}) > {LAG_SECONDS}',
+        120,
+        "warning",
+        "Events reach the store late",
+        f"The oldest undelivered event is more than {LAG_SECONDS} s old.",
+    )
+    yield Alert(
+        "CollectorQuarantine",
+        'sum(increase(tidegate_collector_quarantined_total{job="collector"}[5m])) > 0',
+        0,
+        "warning",
+        "The collector quarantined lines",
+        "Lines of an event file are not valid events, or the store rejects them: they cannot be searched.",
+    )
+    yield Alert(
+        "CollectorEventsLost",
+        'sum(increase(tidegate_collector_lost_bytes_total{job="collector"}[5m])) > 0',
+        0,
+        "critical",
+        "Events were lost before they were delivered",
+        "Somebody deleted, cut or replaced event files that contained undelivered events.",
+    )
+    yield Alert(
+        "CollectorStoreDamaged",
+        'sum(increase(tidegate_collector_store_damages_total{job="collector"}[5m])) > 0',
+        0,
+        "critical",
+        "The embedded store was damaged or deleted",
+        "The collector set the damaged part aside, and delivers the event files that still exist again.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidegate.checks.running.target import Target
-from tidegate.rules.alerts import LAG_SECONDS
+from tidegate.rules.pipeline_alerts import LAG_SECONDS
 from tidegate.runtime.check_results import Result, count, failed, ok
 from tidegate.runtime.prometheus import Prometheus
 

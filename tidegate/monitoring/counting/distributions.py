@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.monitoring.counting.drift_test import DriftTest
+from tidegate.monitoring.counting.drift_test import DriftTest, feature_tests
 from tidegate.monitoring.counting.reference import Counts, Reference
 
 Floats = npt.NDArray[np.float64]
@@ -73,7 +73,7 @@ def feature_distributions(
             periods,
         )
         for feature, test in zip(
-            reference.features, reference.feature_tests(significance), strict=True
+            reference.features, feature_tests(reference, significance), strict=True
         )
     ]
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import log
 from statistics import NormalDist
 
+from tidegate.monitoring.counting.reference import Reference
+
 
 @dataclass(frozen=True, slots=True)
 class DriftTest:
@@ -43,6 +45,12 @@ class DriftTest:
         n, index = sum(now), self.index(now)
         x2 = statistic(index, n, sum(self.reference))
         return n >= rows and index > factor * threshold and x2 > factor * self.critical_value
+
+
+def feature_tests(reference: Reference, significance: float) -> tuple[DriftTest, ...]:
+    """The test of each feature; `significance` is over all of them together."""
+    features = reference.features
+    return tuple(DriftTest(each.counts, len(features), significance) for each in features)
 
 
 def smoothed_ratios(counts: Iterable[float]) -> list[float]:

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tidegate.monitoring.counting.bin_counter import BinCounter, Matrix
-from tidegate.monitoring.counting.drift_test import DriftTest, smoothed_ratios
+from tidegate.monitoring.counting.drift_test import DriftTest, feature_tests, smoothed_ratios
 from tidegate.monitoring.counting.reference import BadReferenceError, Reference, Residuals
 
 _MODEL = ("model", "version")
@@ -159,7 +159,7 @@ class ModelMonitor(Collector):
             "features together.",
             labels=_FEATURE,
         )
-        tests = reference.feature_tests(significance)
+        tests = feature_tests(reference, significance)
         for feature, bins, test in zip(reference.features, self._labels, tests, strict=True):
             of = (*self._model, feature.name)
             for label, ratio in zip(bins, smoothed_ratios(feature.counts), strict=True):

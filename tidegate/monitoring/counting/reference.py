@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tidegate.monitoring.counting.drift_test import DriftTest
 from tidegate.monitoring.counting.expectation import Expectation
 
 UNDER: Final = "under"
@@ -126,12 +125,6 @@ class Reference(BaseModel):
             return Expectation(errors.predicted, errors.expected)
         curve = self.calibration
         return None if curve is None else Expectation(curve.confidence, curve.correct)
-
-    def feature_tests(self, significance: float) -> tuple[DriftTest, ...]:
-        """The test of each feature; `significance` is over all of them together."""
-        return tuple(
-            DriftTest(each.counts, len(self.features), significance) for each in self.features
-        )
 
 
 def load_reference(file: Path) -> Reference:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from tidegate.observability_files.watermarks import GIB, read_watermarks
-from tidegate.rules.alerts import LAG_SECONDS
 from tidegate.rules.burn_rates import BURN_RATE_ALERTS
 from tidegate.rules.drift_rules import FRESH
+from tidegate.rules.pipeline_alerts import LAG_SECONDS
 from tidegate.rules.promql import number
 from tidegate.rules.quality_rules import WINDOWS
 from tidegate.rules.service_rules import objective_histogram

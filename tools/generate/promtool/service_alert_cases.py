@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from tidegate.rules.alerts import LAG_SECONDS, LAST_SECONDS, follow_seconds
 from tidegate.rules.burn_rates import BURN_RATE_ALERTS, BurnRateAlert
+from tidegate.rules.pipeline_alerts import LAG_SECONDS
+from tidegate.rules.service_alerts import LAST_SECONDS, follow_seconds
 from tidegate.rules.service_rules import (
     QUEUE,
     READY,
