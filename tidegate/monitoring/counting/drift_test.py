@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import log
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
-from tidegate.monitoring.counting.reference import Reference
+if TYPE_CHECKING:  # with it comes numpy, without which the rules and the console start
+    from tidegate.monitoring.counting.reference import Reference
 
 
 @dataclass(frozen=True, slots=True)
