@@ -12,11 +12,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tidegate.monitoring.counting.bin_counter import BinCounter, Matrix
-from tidegate.monitoring.counting.drift_test import DriftTest, feature_tests, smoothed_ratios
+from tidegate.monitoring.counting.drift_metrics import (
+    FEATURE,
+    MODEL,
+    feature_constants,
+    prediction_constants,
+)
 from tidegate.monitoring.counting.reference import BadReferenceError, Reference, Residuals
-
-_MODEL = ("model", "version")
-_FEATURE = (*_MODEL, "feature")
 
 
 class ModelMonitor(Collector):
@@ -78,7 +80,7 @@ class ModelMonitor(Collector):
             "ml_feature_observations",
             "Predicted rows by the bin of a feature's value; bins are not cumulative and start "
             "at 0.",
-            labels=(*_FEATURE, "bin"),
+            labels=(*FEATURE, "bin"),
         )
         if self._counter is not None:
             for name, bins, counts in zip(
@@ -91,13 +93,13 @@ class ModelMonitor(Collector):
             expected = CounterMetricFamily(
                 "ml_expected_correct",
                 "Expected number of correct predictions: the sum of calibrated confidence.",
-                labels=_MODEL,
+                labels=MODEL,
             )
             if self._of_values:
                 expected = CounterMetricFamily(
                     "ml_expected_absolute_error",
                     "Expected sum of absolute errors, by the predicted values.",
-                    labels=_MODEL,
+                    labels=MODEL,
                 )
             expected.add_metric(self._model, self._expected)
             yield expected
@@ -111,12 +113,11 @@ class ModelMonitor(Collector):
         accuracy: float | None,
     ) -> Iterator[Metric]:
         if self._names:
-            yield from self._feature_constants(reference, significance)
-        if reference.predictions:
-            yield from self._prediction_constants(labels, reference.predictions, significance)
-        if reference.prediction is not None:
-            bins = reference.prediction
-            yield from self._prediction_constants(bins.labels, bins.counts, significance)
+            yield from feature_constants(self._model, reference, significance)
+        if counts := reference.predictions:
+            yield from prediction_constants(self._model, labels, counts, significance)
+        if (bins := reference.prediction) is not None:
+            yield from prediction_constants(self._model, bins.labels, bins.counts, significance)
         if accuracy is not None:
             yield self._gauge("ml_reference_accuracy", "Accuracy on held-out rows.", accuracy)
         if reference.residuals is not None:
@@ -140,50 +141,6 @@ class ModelMonitor(Collector):
         )
 
     def _gauge(self, name: str, text: str, value: float) -> GaugeMetricFamily:
-        gauge = GaugeMetricFamily(name, text, labels=_MODEL)
+        gauge = GaugeMetricFamily(name, text, labels=MODEL)
         gauge.add_metric(self._model, value)
         return gauge
-
-    def _feature_constants(self, reference: Reference, significance: float) -> Iterator[Metric]:
-        ratios = GaugeMetricFamily(
-            "ml_feature_reference_ratio",
-            "Share of a bin at training, (count + ½) / (m + B/2).",
-            labels=(*_FEATURE, "bin"),
-        )
-        samples = GaugeMetricFamily(
-            "ml_feature_reference_samples", "m, the rows counted at training.", labels=_FEATURE
-        )
-        critical = GaugeMetricFamily(
-            "ml_feature_critical_value",
-            "X² = PSI·n·m/(n + m) above this is significant at drift.significance, over all "
-            "features together.",
-            labels=_FEATURE,
-        )
-        tests = feature_tests(reference, significance)
-        for feature, bins, test in zip(reference.features, self._labels, tests, strict=True):
-            of = (*self._model, feature.name)
-            for label, ratio in zip(bins, smoothed_ratios(feature.counts), strict=True):
-                ratios.add_metric((*of, label), ratio)
-            samples.add_metric(of, sum(feature.counts))
-            critical.add_metric(of, test.critical_value)
-        yield from (ratios, samples, critical)
-
-    def _prediction_constants(
-        self, labels: Sequence[str], counts: Sequence[int], significance: float
-    ) -> Iterator[Metric]:
-        ratios = GaugeMetricFamily(
-            "ml_prediction_reference_ratio",
-            "Share of a label among the predictions for held-out rows, smoothed likewise.",
-            labels=(*_MODEL, "label"),
-        )
-        for label, ratio in zip(labels, smoothed_ratios(counts), strict=True):
-            ratios.add_metric((*self._model, label), ratio)
-        yield ratios
-        yield self._gauge(
-            "ml_prediction_reference_samples", "Number of those predictions.", sum(counts)
-        )
-        yield self._gauge(
-            "ml_prediction_critical_value",
-            "As ml_feature_critical_value, for the predicted labels.",
-            DriftTest(tuple(counts), 1, significance).critical_value,
-        )
