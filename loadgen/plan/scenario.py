@@ -152,6 +152,13 @@ def _segments(phase: AnyPhase, folder: Path) -> Iterator[Segment]:
 
 def _explain(path: Path, error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
-        where, given = ".".join(map(str, item["loc"])), item["input"]
-        got = "" if isinstance(given, dict | list) else f" (got {given!r})"
-        yield f"{path}: {where}: {item['msg']}{got}"
+        location, reason, given = item["loc"], item["msg"], item["input"]
+        # Pydantic inserts the kind of the phase between its index and the field.
+        if location[:1] == ("phases",):
+            location = location[:2] + location[3:]
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+        if item["type"] == "extra_forbidden":
+            reason = "unknown field"
+        elif not isinstance(given, dict | list):
+            reason += f" (got {given!r})"
+        yield f"{path}: {field.removeprefix('.')}: {reason}"

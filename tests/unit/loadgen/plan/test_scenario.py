@@ -59,16 +59,13 @@ phases = [
     [
         ("name = ", "invalid TOML"),
         ('name = "a"\n', "phases: Field required"),
-        (GOOD + "speed = 3\n", "speed: Extra inputs are not permitted (got 3)"),
-        (
-            GOOD.replace("rate = 5", "rate = -1"),
-            "phases.0.constant.rate: Input should be greater than",
-        ),
-        (GOOD.replace("rate = 5", "rat = 5"), "phases.0.constant.rat: Extra inputs"),
-        (GOOD.replace("constant", "wave"), "phases.0: Input tag 'wave'"),
+        (GOOD + "speed = 3\n", "speed: unknown field"),
+        (GOOD.replace("rate = 5", "rate = -1"), "phases[0].rate: Input should be greater than"),
+        (GOOD.replace("rate = 5", "rat = 5"), "phases[0].rat: unknown field"),
+        (GOOD.replace("constant", "wave"), "phases[0]: Input tag 'wave'"),
         (
             'name = "a"\nphases = [{ kind = "steps", seconds = 1, rates = [1, -2] }]',
-            "phases.0.steps.rates.1: Input should be greater",
+            "phases[0].rates[1]: Input should be greater",
         ),
         (GOOD + "weights = { light = 0 }\n", "weights: Value error, at least one weight must be"),
         (GOOD + 'arrivals = "odd"\n', "arrivals: Input should be 'even' or 'poisson' (got 'odd')"),
@@ -83,7 +80,7 @@ phases = [
         ),
         (
             'name = "a"\nphases = [{ kind = "departures", day = 2014-01-01 }]',
-            "phases.0.departures.day: Input should be less than or equal to 2013-12-31",
+            "phases[0].day: Input should be less than or equal to 2013-12-31",
         ),
         (
             'name = "a"\nphases = [{ kind = "departures", day = 2013-01-01, from_hour = 3, to_hour = 4 }]',
