@@ -116,3 +116,10 @@ def test_a_finger_that_drags_over_the_bars_zooms(page: Page, ends: str) -> None:
     else:
         assert page.evaluate("charts.charts[0].plot.select.width") == 0
         assert page.url == ORIGIN
+
+
+def test_a_pen_above_the_bars_selects_nothing(page: Page) -> None:
+    serve(page, CHART)
+    page.goto(ORIGIN)
+    page.locator(".u-over").dispatch_event("pointermove", {"pointerType": "pen", "clientX": 200})
+    assert page.evaluate("charts.charts[0].plot.select.width") == 0

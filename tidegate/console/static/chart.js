@@ -126,10 +126,11 @@ class Chart {
 
   /**
    * What the legend says of a series: where a person points, or the newest value.
+   * @param {any} plot
    * @param {number} index of the series
    */
-  told(index) {
-    const column = this.data?.[index] ?? [], at = this.plot?.cursor.idx;
+  told(plot, index) {
+    const column = this.data?.[index] ?? [], at = plot.cursor.idx;
     return at == null ? column.findLast((one) => one != null) : column[at];
   }
 
@@ -147,7 +148,7 @@ class Chart {
       points: { show: !bars, size: 4, filter: alone },
       paths: bars ? uPlot.paths.bars({ size: [0.85] }) : this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
-      value: (/** @type {any} */ _, /** @type {any} */ __, /** @type {number} */ at) => text(this.told(at), unit),
+      value: (/** @type {any} */ plot, /** @type {any} */ _, /** @type {number} */ at) => text(this.told(plot, at), unit),
     }));
     if (this.limit) series.push(/** @type {any} */ ({ label: "objective", stroke: color("--bad"), width: 1, dash: [4, 4], points: { show: false }, value: () => text(this.limit, unit) }));
     this.plot = new uPlot(
@@ -210,15 +211,18 @@ class Chart {
     let from = 0;
     /** @param {PointerEvent} event */
     const at = (event) => Math.min(Math.max(event.clientX - over.getBoundingClientRect().left, 0), over.clientWidth);
+    /** @param {number} to */
+    const select = (to) => this.plot.setSelect({ left: Math.min(from, to), width: Math.abs(to - from), top: 0, height: over.clientHeight }, false);
     over.style.touchAction = "pan-y";
-    over.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => (from = at(event)));
+    over.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+      from = at(event);
+      select(from);
+    });
     over.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
-      if (event.pointerType === "mouse") return;
-      const to = at(event);
-      this.plot.setSelect({ left: Math.min(from, to), width: Math.abs(to - from), top: 0, height: over.clientHeight }, false);
+      if (event.pointerType !== "mouse" && event.buttons) select(at(event)); // a pen moves without contact, too
     });
     over.addEventListener("pointerup", (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" || this.zoom(this.plot));
-    over.addEventListener("pointercancel", () => this.plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false));
+    over.addEventListener("pointercancel", () => select(from));
   }
 
   /** The labels of the time axis: with the date where the range is longer than a day. */
