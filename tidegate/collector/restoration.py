@@ -31,7 +31,7 @@ class Restoration:
         )
 
     def result(self, stored: int) -> tuple[int, int | None]:
-        """Return the number of restored events, and of lost ones (None if unknown), of those stored now."""
+        """Return how many events are restored and lost (None if unknown), with `stored` in the store now."""
         restored = max(0, stored - self.kept - self.new)
         before = self.damage.events
         return restored, None if before is None else max(0, before - restored)

@@ -54,15 +54,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """An event file at the last scan.
-
-    It was last modified in seconds since 1970; a writer will never append to it again if it is closed.
-    """
+    """An event file at the last scan."""
 
     name: str
     size: int
-    modified: float
-    closed: bool
+    modified: float  # in seconds since 1970
+    closed: bool  # whether its writer will never append to it again
 
 
 @dataclass(slots=True)

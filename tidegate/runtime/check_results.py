@@ -87,7 +87,7 @@ def has_failed(results: Results) -> bool:
 
 
 def table(results: Results, width: int) -> Table:
-    """One line for each check, grouped by component, and the details of failed ones, for this width."""
+    """One line for each check, grouped by component, and details of failed ones; `width` is in characters."""
     names = WIDE_NAME_WIDTH if width >= WIDE_TERMINAL else NAME_WIDTH
     shown = Table(
         Column(min_width=names, max_width=names, overflow="fold"),

@@ -25,13 +25,13 @@ STACK_CHARACTERS: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened, in seconds since 1970: where, one word for searches, and a sentence."""
+    """One thing that happened."""
 
-    at: float
+    at: float  # in seconds since 1970
     level: Level
-    component: str
-    action: str
-    message: str
+    component: str  # the one that writes the log, or one that it runs
+    action: str  # one word for searches
+    message: str  # a sentence for a person
 
 
 class Writer(Protocol):

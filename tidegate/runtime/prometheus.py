@@ -62,7 +62,10 @@ class Prometheus:
     seconds: float = TIMEOUT_SECONDS
 
     async def query(self, expression: str, at: float | None = None) -> list[Series]:
-        """The series of an instant query; with a range selector, such as `ALERTS[10m]`, every sample."""
+        """The series of an instant query; with a range selector, such as `ALERTS[10m]`, every sample.
+
+        It is asked for now, or `at` a time in seconds since 1970.
+        """
         when = {} if at is None else {"time": f"{at:.3f}"}
         return await self._ask("/api/v1/query", {"query": expression, **when})
 
