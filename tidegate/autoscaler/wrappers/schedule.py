@@ -44,7 +44,7 @@ def scheduled(policy: Policy, windows: Sequence[ScheduleWindow], bounds: Bounds)
         minimums = [window.min for window in open_now if window.min is not None]
         maximums = [window.max for window in open_now if window.max is not None]
         low = bounds.clamp(max(minimums, default=bounds.min))
-        high = bounds.clamp(min(maximums, default=bounds.max))
+        high = max(low, bounds.clamp(min(maximums, default=bounds.max)))
         by = "; ".join(window.cron for window in open_now)
         return clamped(
             decision, Bounds(low, high), signals.desired, f"schedule {by}" if by else "bounds"

@@ -98,7 +98,9 @@ def test_windows_bound_a_policy_in_their_minutes(wanted: int, at: str | None, de
 
 def test_the_minimum_wins_if_windows_contradict_each_other() -> None:
     windows = [ScheduleWindow(cron="* * * * *", min=6), ScheduleWindow(cron="* * * * *", max=3)]
-    assert scheduled(wants(1), windows, Bounds(1, 9))({}, seen("2026-03-02"), 1.0).desired == 6
+    decision = scheduled(wants(1), windows, Bounds(1, 9))({}, seen("2026-03-02"), 1.0)
+    assert decision.desired == 6
+    assert "from 6 to 6; else 1" in decision.explanation
 
 
 @pytest.mark.parametrize("unix", [float("nan"), -1.0, 1e300])
