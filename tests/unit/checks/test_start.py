@@ -197,7 +197,8 @@ LACKS = "; store.elasticsearch.username lacks the privilege"
         (403, {}, f"status 403{LACKS}; start it"),
         (None, {}, "URL/_cluster/health cannot be reached: connection refused; start it"),
         (200, {"username": "a", "password_file": "/none"}, "/none: No such file"),
-        (200, {"ca_file": "/none.pem"}, "No such file"),
+        (200, {"username": "a"}, "store.elasticsearch.password_file is needed"),
+        (200, {"ca_file": "/none.pem"}, "store.elasticsearch.ca_file: /none.pem: No such file"),
     ],
 )
 async def test_the_server_of_the_store_must_answer_with_its_login(
