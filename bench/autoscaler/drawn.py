@@ -136,7 +136,9 @@ def main() -> None:
     policies = (*COMPARED, *arguments.policy, *off)
     jobs = [(policy, number) for number in numbers for policy in policies]
     scores = in_processes(score_of, jobs, arguments.jobs)
-    table = {(policy, str(number)): [next(scores)] for policy, number in jobs}
+    table = {
+        (policy, str(number)): [found] for (policy, number), found in zip(jobs, scores, strict=True)
+    }
     print(f"{len(numbers)} draws ({arguments.part})\n")
     shown = [str(number) for number in numbers]
     print("\n".join(summary(table, shown, off)))
