@@ -35,7 +35,11 @@ def generated_files(settings: Settings) -> dict[Path, str]:
 
 
 def generate(settings: Settings, *, check: bool, folder: Path = ROOT) -> int:
-    """Write every generated file that is stale, or `check` only: list them, and return 1 if there is one."""
+    """Write every generated file that is stale, or `check` only: list them, and return 1 if there is one.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     stale = find_stale(folder, generated_files(settings))
     for path, text in stale.items():
         if check:

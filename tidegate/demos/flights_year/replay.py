@@ -28,7 +28,7 @@ class ReplayError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast periods are sent: each in so many seconds, in requests of so many rows.
+    """How fast periods are sent: each within `seconds`, in requests of `rows` rows.
 
     After each is a pause, so that no sample of a counter spans two periods.
     """

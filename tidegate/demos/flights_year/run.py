@@ -77,7 +77,7 @@ NOTE: Final = (
 
 
 def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, out: Path) -> int:
-    """Send so many months from March on, each with so many rows and in so many seconds, and write the report.
+    """Send some months from March on, each with `rows` rows within `seconds`, and write the report.
 
     Returns:
         The exit code: 0 if every request was answered, every label stored, and each feature that has drifted

@@ -22,7 +22,10 @@ from tidegate.runtime.check_results import Result, failed, problem_or_ok
 
 @dataclass(frozen=True, slots=True)
 class SecretsInit:
-    """The job of `tidegate secrets init`; without a data volume no version is checked."""
+    """The job of `tidegate secrets init`; without a data volume no version is checked.
+
+    `supplied` is the folder of custom values; `own` are folders to create, for `parse_owned_folder`.
+    """
 
     folder: Path
     supplied: Path

@@ -55,7 +55,10 @@ def _round_to_step(billionths: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CpuLender:
-    """Lends CPU to the replicas of a service, which have `base_slots` without it; None means fixed slots."""
+    """Lends CPU to the replicas of a service, which have `base_slots` without it.
+
+    Without `max_slots`, the most that can be requested, slots are fixed.
+    """
 
     engine: Engine
     base_slots: int

@@ -26,7 +26,8 @@ CONFLICT_STATUSES: Final = frozenset({404, 409})
 class TaskTracker:
     """Runs operations in the background and tracks them; `changed` is set whenever one ended.
 
-    `clock` is in seconds since 1970, `monotonic` on a monotonic clock.
+    A replica has `stop_seconds` to finish its requests. `clock` is in seconds since 1970, `monotonic` on a
+    monotonic clock.
     """
 
     engine: Engine

@@ -57,7 +57,10 @@ class _Details(BaseModel):
 
 
 class ServeApi:
-    """One deployment of Ray Serve, by the address of Ray's dashboard; a cluster may have no token."""
+    """One deployment of Ray Serve, by the address of Ray's dashboard, http://HOST:PORT.
+
+    Without a token of the cluster none is sent. The caller closes the session.
+    """
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ Read = Callable[[], Awaitable[Iterable[str]]]
 
 @dataclass(slots=True)
 class ReplicaServers:
-    """Which of so many servers has which address; further addresses wait until one is free."""
+    """Which of `number` servers has which address; further addresses wait until one is free."""
 
     admin: RuntimeApi
     port: int
@@ -54,7 +54,7 @@ class ReplicaServers:
 async def following(
     admin: RuntimeApi, service: str, port: int, number: int, *, ipv6: bool
 ) -> AsyncIterator[None]:
-    """Set the addresses of the pods of a Service in the own namespace, in so many servers, inside the block.
+    """Set the addresses of a Service's pods, in the own namespace, in `number` servers while the block runs.
 
     Raises:
         CannotStartError: there are no credentials for the API server.

@@ -88,7 +88,8 @@ def dashboard(
     """The JSON of a dashboard, as Grafana's file provider reads it.
 
     The URL is `/d/tidegate-<name>`, the description the question that it answers, and `time_from` the start
-    of its time range, which ends now. Its variables follow those of all, of which some are of the logs.
+    of its time range, which ends now. `with_logs` adds Elasticsearch's data sources, namespace and resizes;
+    `variables` are those of this dashboard only.
     """
     links = builders.DashboardLink("Tidegate").type(DashboardLinkType.DASHBOARDS).tags([TAG])
     builder = (

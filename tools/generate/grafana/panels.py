@@ -123,8 +123,8 @@ def stat_panel(
 ) -> Panel:
     """One number, with a sparkline if the query is a range query.
 
-    The query must return one series. The colour changes at the thresholds, from green if not `low_is_bad`;
-    without `decimals` Grafana chooses the number of digits.
+    The query must return one series. The colour changes at the thresholds; with `low_is_bad` low values are
+    red, not high ones. Without `decimals` Grafana chooses the number of digits.
     """
     panel = (
         stat.Panel()
