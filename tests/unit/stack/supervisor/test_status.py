@@ -51,6 +51,11 @@ def test_what_is_known_of_a_stack_wins_over_what_its_replicas_say(tmp_path: Path
         found = stack_status(settings, [], replicas, gateway="g", prometheus="p", **own)
         assert (found.state, found.ready) == ("ready", 1)
         assert (found.desired, found.running) == (desired, running)
+    full = stack_status(
+        settings, [], replicas, problem="full", gateway="g", prometheus="p", slots=9
+    )
+    assert (full.state, full.problem) == ("degraded", "full")
+    assert (full.slots, full.own_slots) == (9, settings.slots.per_replica)
 
 
 def test_the_pause_in_force_is_part_of_the_status(tmp_path: Path) -> None:
@@ -58,7 +63,7 @@ def test_the_pause_in_force_is_part_of_the_status(tmp_path: Path) -> None:
     assert pause_status(settings) is None
     until = time.time() + 600
     OverrideFile(settings.control_file).write(Override(until, 3, None))
-    found = pause_status(settings)
+    found = stack_status(settings, [], [], gateway="g", prometheus="p").pause
     assert found
     assert (found.until, found.min, found.max) == (until, 3, None)
     assert found.words.startswith("manual bounds until ")
