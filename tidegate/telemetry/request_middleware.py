@@ -97,7 +97,8 @@ class Exchange:
     async def receive(self) -> Message:
         """Pass on a message of the client."""
         message = await self._receive()
-        if message["type"] == "http.disconnect":
+        # Servers send it after each complete response, too: Django, for one, waits for it.
+        if message["type"] == "http.disconnect" and not self._complete:
             self._disconnected = True
         return message
 

@@ -245,6 +245,23 @@ async def test_an_error_while_sending_is_a_disconnect(harness: Harness) -> None:
     assert event["error"]["type"] == "client_disconnect"
 
 
+async def test_a_disconnect_after_a_complete_response_is_none(harness: Harness) -> None:
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"sorry"})
+        while (await receive())["type"] != "http.disconnect":  # as Django does
+            pass
+
+    app = Starlette(routes=[Mount("/", failing)])
+    harness.instrument(app, sample_ratio=0)
+    await app(http_scope("/"), disconnected(), ignore)
+    event = harness.event("request")
+    assert event["http"]["response"]["status_code"] == 500
+    assert (event["log"]["level"], event["event"]["outcome"]) == ("error", "failure")
+    assert event["error"]["type"] == "500"
+    assert harness.events("span")
+
+
 def hanging(harness: Harness, started: asyncio.Event) -> Starlette:
     async def hang(request: Request) -> Response:
         started.set()
