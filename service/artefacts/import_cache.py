@@ -11,6 +11,7 @@ import hashlib
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file
 from tidegate.settings import Settings, SettingsError, is_import_string
 from tidegate.settings import load as load_settings
 
+CONVERTERS: Final = ("onnx", "pandas", "skl2onnx")
+"""Packages that every conversion imports, which the default installation lacks."""
 IMPORT_FORMAT: Final = 3
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
@@ -49,6 +52,11 @@ async def _import_file(file: Path, artefacts: Path) -> Path:
         raise ArtefactError(f"{file} cannot be read: {error.strerror}") from error
     if await asyncio.to_thread(out.is_dir):
         return out
+    if missing := [package for package in CONVERTERS if find_spec(package) is None]:
+        raise ArtefactError(
+            f"{file} cannot be served: converting it needs {', '.join(missing)}, not installed here: pip "
+            "install 'tidegate[train]', or convert it elsewhere (tidegate import-model) and serve that folder"
+        )
     await _run("import_model", str(file), str(out))
     return out
 

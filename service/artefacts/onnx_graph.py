@@ -31,7 +31,7 @@ def read(file: Path) -> Any:
     """Read an ONNX file, with the data files that it refers to.
 
     Raises:
-        ArtefactError: it is no ONNX file, too large, or a data file is missing.
+        ArtefactError: it is no ONNX file, too large, a data file is missing, or a class label is no text.
     """
     if file.stat().st_size > MAX_BYTES:
         raise ArtefactError(
@@ -56,6 +56,8 @@ def read(file: Path) -> Any:
         raise ArtefactError(
             "it is larger than 2 GiB with its external data, the limit of an ONNX file: quantize it"
         )
+    for node in model.graph.node:
+        tuple(_class_labels(node))  # ONNX Runtime would fail to decode its own answer
     return model
 
 
@@ -202,7 +204,12 @@ def _class_labels(node: Any) -> Iterator[tuple[str | int, ...]]:
     for attribute in node.attribute:
         if attribute.name.startswith(("classlabels_", "classes_")):
             if attribute.strings:
-                yield tuple(label.decode() for label in attribute.strings)
+                try:
+                    yield tuple(label.decode() for label in attribute.strings)
+                except UnicodeDecodeError as error:
+                    raise ArtefactError(
+                        f"a class label in it, {error.object!r}, is not UTF-8: export it with other labels"
+                    ) from error
             elif attribute.ints:
                 yield tuple(int(label) for label in attribute.ints)
 

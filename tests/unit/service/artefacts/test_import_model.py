@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,15 @@ async def test_a_conversion_that_fails_or_is_killed_names_the_file_and_the_reaso
 ) -> None:
     file = saved(tmp_path, "model", model)
     with pytest.raises(ArtefactError, match=rf"model\.joblib cannot be served: .*{reason}"):
+        await find_model(file, Settings(stack={"data_dir": tmp_path}))
+
+
+async def test_without_what_converts_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = saved(tmp_path, "wine", None)
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
+    with pytest.raises(ArtefactError, match=r"needs pandas, .* pip install 'tidegate\[train\]'"):
         await find_model(file, Settings(stack={"data_dir": tmp_path}))
 
 

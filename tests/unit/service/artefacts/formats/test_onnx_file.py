@@ -274,6 +274,10 @@ FIXED = make_model(
         (linear(opset=99), "ONNX Runtime .* cannot run it: .*opset"),
         (linear(ir_version=99), r"ONNX Runtime .* cannot run it: Unsupported model IR version: 99"),
         (
+            one_node("LinearClassifier", ["rows", 4], classlabels_strings=[b"a", b"\xff"]),
+            r"a class label in it, b'\\xff', is not UTF-8: export it with other labels",
+        ),
+        (
             one_node("ReduceMean", ["rows", 4], keepdims=0),
             "the output y has the shape .* for 2 rows; its first axis should be the rows",
         ),
