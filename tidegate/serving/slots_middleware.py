@@ -12,7 +12,7 @@ from tidegate.serving.slot_paths import SlotPaths
 from tidegate.serving.slots import NoSlotError, Slot, Slots
 from tidegate.serving.waiting_request import WaitingRequest
 from tidegate.telemetry import annotate, fail
-from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send
+from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, ends_response
 
 _UNLIMITED: Final = nullcontext()
 _current_slots: ContextVar[Slots | None] = ContextVar("tidegate_current_slots", default=None)
@@ -119,14 +119,9 @@ class _Response:
         if self._held and kind == "http.response.body" and message.get("body"):
             self._slot.first_byte()
         await self._send(message)
-        if kind == "http.response.body":
-            if not (message.get("more_body", False) or self._trailers):
-                self.release()
-        elif kind == "http.response.start":
+        if kind == "http.response.start":
             self._trailers = bool(message.get("trailers", False))
-        elif kind == "http.response.pathsend" or (
-            kind == "http.response.trailers" and not message.get("more_trailers", False)
-        ):
+        elif ends_response(message, trailers=self._trailers):
             self.release()
 
     def release(self) -> None:

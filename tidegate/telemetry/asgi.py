@@ -23,6 +23,16 @@ def is_client_disconnect(error: BaseException) -> bool:
     return type(error).__name__ in _DISCONNECTS
 
 
+def ends_response(message: Message, *, trailers: bool) -> bool:
+    """Whether this is the last message of a response, after its start, which announced trailers or not."""
+    kind = message["type"]
+    if kind == "http.response.body":
+        return not (message.get("more_body", False) or trailers)
+    if kind == "http.response.trailers":
+        return not message.get("more_trailers", False)
+    return bool(kind == "http.response.pathsend")
+
+
 def is_starlette(app: object) -> bool:
     """Whether an application is one of Starlette or FastAPI, neither of which has to be installed."""
     try:

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
 from tidegate.telemetry.app_routes import AppRoutes
-from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, is_client_disconnect
+from tidegate.telemetry.asgi import (
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    ends_response,
+    is_client_disconnect,
+)
 from tidegate.telemetry.logs import attach_ids
 from tidegate.telemetry.propagation import format_traceparent
 from tidegate.telemetry.request_record import (
@@ -108,7 +116,7 @@ class Exchange:
         if kind == "http.response.start":
             message = self._start(message)
         elif not self._complete:
-            last = self._is_last(kind, message)
+            last = ends_response(message, trailers=self._trailers)
             if self._record.first_byte_ns is None and (last or message.get("body")):
                 self._telemetry.first_byte(self._record)
             if last:
@@ -156,13 +164,6 @@ class Exchange:
         value = format_traceparent(record.trace_id, record.span_id, sampled=sampled)
         headers = [*message.get("headers", ()), (b"traceresponse", value.encode())]
         return {**message, "headers": headers}
-
-    def _is_last(self, kind: str, message: Message) -> bool:
-        if kind == "http.response.body":
-            return not (message.get("more_body", False) or self._trailers)
-        if kind == "http.response.trailers":
-            return not message.get("more_trailers", False)
-        return kind == "http.response.pathsend"
 
     def _end(self) -> None:
         record = self._record

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from support.components import AT_NIGHT
 from support.doubles.tcp_server import speaking
 from support.processes.gateway_process import StartGateway
+from support.processes.service_process import served
 
 pytestmark = pytest.mark.integration
 
@@ -91,3 +95,55 @@ async def test_a_connection_that_is_not_kept_cannot_be_closed_as_a_request_arriv
     assert await post(session, f"{gateway.url}/orders") == [200] * 4
     assert len(await gateway.lines(4)) == 4
     assert await gateway.metric("haproxy_server_downtime_seconds_total", server="model1") == 0
+
+
+RAISING = """
+from fastapi import BackgroundTasks, FastAPI
+
+app = FastAPI()
+
+@app.post("/orders/{number}")
+async def order(number: int):
+    if number % 10 == 0:
+        raise ValueError(number)
+
+def audit(number: int) -> None:
+    if number % 10 == 0:
+        raise ValueError(number)
+
+@app.post("/audited/{number}")
+async def audited(number: int, tasks: BackgroundTasks):
+    tasks.add_task(audit, number)
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "requests"),
+    [("orders", 1_000), ("audited", 1_000), pytest.param("orders", 10_000, marks=AT_NIGHT)],
+)
+async def test_a_request_that_raises_breaks_off_no_other_one(
+    path: str,
+    requests: int,
+    start_gateway: StartGateway,
+    session: aiohttp.ClientSession,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "orders.py").write_text(RAISING)
+    numbers = iter(range(1, requests + 1))
+
+    async def client(url: str) -> list[tuple[int, int]]:
+        statuses = []
+        for number in numbers:
+            async with session.post(f"{url}/{path}/{number}") as answer:
+                await answer.read()
+                statuses.append((number, answer.status))
+        return statuses
+
+    with served(tmp_path, "orders:app", output=subprocess.DEVNULL) as replica:
+        gateway = await start_gateway([f"127.0.0.1:{replica.port}"], keep_alive=True, slots=8)
+        await gateway.ready_replicas(1)
+        url = gateway.url
+        answered = [pair for one in await asyncio.gather(*map(client, [url] * 8)) for pair in one]
+    raised = 500 if path == "orders" else 200
+    assert len(answered) == requests
+    assert {pair for pair in answered if pair[1] != (200 if pair[0] % 10 else raised)} == set()

@@ -73,3 +73,33 @@ def service(folder: Path, model: Path, **variables: str) -> Iterator[Service]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@contextmanager
+def served(
+    folder: Path, app: str, *options: str, output: int = subprocess.PIPE, **variables: str
+) -> Iterator[Service]:
+    """Run `python -P -m tidegate.serving` in a folder, and kill it at the end if it still runs.
+
+    Args:
+        folder: the folder of the application; its events go to `.tidegate` in it.
+        app: its name, such as `shop.main:app`.
+        options: further options.
+        output: where its output goes; a pipe is read at its end.
+        variables: environment variables.
+    """
+    port = free_port()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+    process = subprocess.Popen(
+        [*(sys.executable, "-P", "-m", "tidegate.serving", app), "--port", str(port), *options],
+        cwd=folder,
+        env=env | variables,
+        stdout=output,
+        stderr=output,
+    )
+    try:
+        yield Service(process, port, folder / ".tidegate")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
