@@ -6,24 +6,29 @@ The stand-in behaves as the real Logstash was measured to: docs/explanation/even
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
+from support.checkout import ROOT
 from support.eventually import eventually
 from support.processes.collector_process import CollectorFolder, stop
+from tidegate.events.event import Origin, make_event
+from tidegate.settings import Collector
 
 
 class Workspace(CollectorFolder):
     """A collector that sends to the stand-in, with the password in this folder."""
 
-    def __init__(self, folder: Path, double: LogstashDouble) -> None:
+    def __init__(self, folder: Path, double: LogstashDouble, **collector: int) -> None:
         self.double, password = double, folder / "password"
         password.write_text(PASSWORD)
         logstash = {"url": double.url, "password_file": password}
-        super().__init__(folder, {"collector": {"sink": "logstash", "logstash": logstash}})
+        super().__init__(folder, {"collector": {"sink": "logstash", "logstash": logstash, **collector}})
 
     def numbers(self) -> list[int]:
         """The sorted numbers of the stored events."""
@@ -79,6 +84,41 @@ def test_a_logstash_that_is_down_full_or_silent_gets_all_events_later(
     assert max(double.seen.values()) > 1, "some were sent twice and stored once"
     assert workspace.output.read_text().count("the sink is unavailable, retrying") == 3
     assert workspace.output.read_text().count("the sink is available again") == 3
+
+
+def test_a_full_batch_that_waits_for_logstash_stays_within_the_memory_limit_of_compose(
+    tmp_path: Path, double: LogstashDouble
+) -> None:
+    # The chart's limit is higher. Events as a model with ten features leaves them.
+    workspace = Workspace(tmp_path, double, batch_events=Collector().batch_events)
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    limit = int(compose["services"]["collector"]["mem_limit"].removesuffix("m")) * 1024
+    writer = workspace.writer()
+    origin = Origin("flights", "1.2.3", "local", writer.node, "default")
+    for number in range(5000):
+        own = {f"feature_{index}": number * index / 7 for index in range(10)}
+        fields = {
+            "tidegate": {"rows": number},
+            "http": {"request": {"method": "POST", "body": {"bytes": 300}}},
+            "url": {"path": "/v1/predict"},
+            "features": own,
+        }
+        message = f"POST /v1/predict 200 number {number}"
+        writer.write(
+            make_event(origin, "request", message, unix_ns=time.time_ns(), fields=fields)
+        )
+    double.stop()
+    process = workspace.start()
+    eventually(lambda: workspace.metric("retried_total") >= 3, "it retries")
+    double.status = 429
+    double.start()
+    eventually(lambda: double.requests >= 2, "it is refused, too")
+    double.status = 0
+    eventually(lambda: len(workspace.numbers()) == 5000, "they are delivered")
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    most = int(status.partition("VmHWM:")[2].split()[0])
+    assert most < limit, f"{most} KiB at most"
+    assert stop(process) == 0
 
 
 def test_a_stopping_collector_waits_for_its_destination_as_long_as_configured(

@@ -127,13 +127,16 @@ class Delivery:
             self.event_log.record("events-lost", str(loss), level="error")
         self._measure(batch)
         if failure is not None:
-            return Step(retry_seconds=self._sink_failed(failure))
+            return Step(retry_seconds=self._sink_failed(str(failure)))
         if not batch:
             return Step(done=True)
+        problem: str | None = None
         try:
             self._deliver(batch)
         except (StoreUnavailableError, OSError) as error:
-            return Step(retry_seconds=self._sink_failed(error))
+            problem = str(error)
+        if problem is not None:  # not in the handler, where the exception still holds the batch
+            return Step(retry_seconds=self._sink_failed(problem))
         self._sink_succeeded()
         if self._restoration is not None and not self.has_pending(self._restoration.offsets):
             self._log_restoration(self._restoration)
@@ -278,7 +281,7 @@ class Delivery:
                     },
                 )
 
-    def _sink_failed(self, error: Exception) -> float:
+    def _sink_failed(self, problem: str) -> float:
         # urllib3's exceptions are in cycles with their frames, and so with a batch of megabytes. At the
         # threshold of run.py a hundred of them would wait.
         gc.collect()
@@ -286,7 +289,7 @@ class Delivery:
         self.metrics.sink_up.set(0)
         self.metrics.retried.inc()
         self.event_log.condition(
-            "sink-away", f"the sink is unavailable, retrying: {error}", cause="unavailable"
+            "sink-away", f"the sink is unavailable, retrying: {problem}", cause="unavailable"
         )
         return self.backoff.failed()
 

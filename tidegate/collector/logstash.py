@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 import urllib3
@@ -67,19 +67,20 @@ class LogstashSink:
     def append(self, events: Sequence[Event]) -> list[Rejected]:
         """Send the events; return those that no store accepts or that are too large for Logstash."""
         rejected: list[Rejected] = []
-        lines: list[_Line] = []
-        for index, event in enumerate(events):
-            try:
-                lines.append(_Line(index, _line(event, self._left_out)))
-            except RefusedError as error:
-                rejected.append(Rejected(index, str(error)))
-        for body in _bodies(lines):
+        for body in _bodies(self._lines(events, rejected)):
             rejected += self._send(body)
         return sorted(rejected, key=lambda one: one.index)
 
     def close(self) -> None:
         """Close the connection."""
         self._pool.clear()
+
+    def _lines(self, events: Sequence[Event], rejected: list[Rejected]) -> Iterator[_Line]:
+        for index, event in enumerate(events):
+            try:
+                yield _Line(index, _line(event, self._left_out))
+            except RefusedError as error:
+                rejected.append(Rejected(index, str(error)))
 
     def _send(self, lines: Sequence[_Line]) -> list[Rejected]:
         size = sum(len(line.data) for line in lines)
@@ -170,7 +171,7 @@ def _object(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _bodies(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
+def _bodies(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
     """Group the lines into request bodies of at most LOGSTASH_BYTES, which no line exceeds."""
     body: list[_Line] = []
     size = 0
