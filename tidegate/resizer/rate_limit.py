@@ -7,6 +7,7 @@ many can be added again as were removed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,6 +33,8 @@ class RateLimitedResizer:
     clock: Callable[[], float]
     _tokens: float = field(init=False)
     _refilled_at: float = field(init=False)
+    # One request at a time: what one removes counts before the next is granted.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def __post_init__(self) -> None:
         self._tokens, self._refilled_at = self._burst, self.clock()
@@ -48,18 +51,19 @@ class RateLimitedResizer:
             ResizeRefusedError: from the inner resizer.
             ResizerUnavailableError: from the inner resizer.
         """
-        removed = max(0, (await self.inner.status()).desired - desired)
-        self._refill()
-        missing = min(removed, self._burst) - self._tokens
-        if removed and missing > 0:
-            raise ResizeLimitedError(
-                f"replicas are removed too often: at most {self._burst} at once, and {self._per_minute} more"
-                " each minute",
-                60 * missing / self._per_minute,
-            )
-        status = await self.inner.resize(desired, slots)
-        self._tokens -= removed
-        return status
+        async with self._turn:
+            removed = max(0, (await self.inner.status()).desired - desired)
+            self._refill()
+            missing = min(removed, self._burst) - self._tokens
+            if removed and missing > 0:
+                raise ResizeLimitedError(
+                    f"replicas are removed too often: at most {self._burst} at once, and {self._per_minute}"
+                    " more each minute",
+                    60 * missing / self._per_minute,
+                )
+            status = await self.inner.resize(desired, slots)
+            self._tokens -= removed
+            return status
 
     def _refill(self) -> None:
         now = self.clock()

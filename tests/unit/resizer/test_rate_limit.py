@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from support.doubles.memory_resizer import MemoryResizer
 from support.ports import free_port
 from tidegate.resizer.client import ResizerClient
-from tidegate.resizer.contract import ResizeLimitedError, ResizeRefusedError
+from tidegate.resizer.contract import ReplicaStatus, ResizeLimitedError, ResizeRefusedError
 from tidegate.resizer.daemon import open_token, served
 from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.settings import Resizer, load
@@ -70,6 +72,31 @@ async def test_a_client_that_flaps_each_second_removes_at_most_twelve_replicas_a
         removed += before - inner.count
         await resizer.resize(6)
     assert removed <= 4 * 6 + 12 * 60
+
+
+@dataclass
+class RemoteResizer(MemoryResizer):
+    """A resizer whose replicas are behind a network, as those of Ray: other requests run meanwhile."""
+
+    removed: int = 0
+
+    async def status(self) -> ReplicaStatus:
+        await asyncio.sleep(0)
+        return await super().status()
+
+    async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
+        await asyncio.sleep(0)
+        self.removed += max(0, self.count - desired)
+        return await super().resize(desired, slots)
+
+
+async def test_parallel_requests_remove_no_more_than_the_limit() -> None:
+    inner = RemoteResizer(count=6)
+    resizer = RateLimitedResizer(inner, 6, Clock())
+    flaps = [resizer.resize(number) for _ in range(50) for number in (1, 6)]
+    answers = await asyncio.gather(*flaps, return_exceptions=True)
+    assert any(isinstance(one, ResizeLimitedError) for one in answers)
+    assert inner.removed <= 4 * 6
 
 
 async def test_a_request_is_granted_after_retry_after_seconds() -> None:
