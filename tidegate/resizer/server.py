@@ -1,7 +1,8 @@
 """The HTTP API of a resizer: `GET /replicas` and `PUT /replicas {"desired": n, "slots": k}`.
 
-The mode of the file protects a Unix socket, a bearer token protects TCP. `GET /live` is for health checks:
-it needs no token, and reports only whether the resizer knows its replicas.
+The mode of the file protects a Unix socket, a bearer token protects TCP. Two paths are for health checks and
+need no token: `GET /live` reports that the process works, `GET /ready` whether it knows its replicas. A
+restart because the Docker engine or the API server is away would help nobody.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from tidegate.runtime.unix_sockets import unix_listener
 BODY_BYTES: Final = 65_536
 SHUTDOWN_SECONDS: Final = 2.0
 LIVE_PATH: Final = "/live"
+READY_PATH: Final = "/ready"
 # These paths are read-only and reveal no secret, so they need no token.
-PUBLIC_PATHS: Final = frozenset({LIVE_PATH, "/metrics"})
+PUBLIC_PATHS: Final = frozenset({LIVE_PATH, READY_PATH, "/metrics"})
 # The tokens that are accepted now.
 Tokens = Callable[[], Collection[str]]
 TOKENS: Final = web.AppKey[Tokens | None]("tokens")
@@ -70,14 +72,19 @@ def make_app(resizer: Resizer, *, tokens: Tokens | None = None) -> web.Applicati
 
     async def get_live(request: web.Request) -> web.Response:
         del request
-        await resizer.status()
         return web.json_response({"status": "live"})
+
+    async def get_ready(request: web.Request) -> web.Response:
+        del request
+        await resizer.status()
+        return web.json_response({"status": "ready"})
 
     app = web.Application(client_max_size=BODY_BYTES, middlewares=[_errors_as_json, _require_token])
     app[TOKENS] = tokens
     app.router.add_get("/replicas", get_replicas)
     app.router.add_put("/replicas", put_replicas)
     app.router.add_get(LIVE_PATH, get_live)
+    app.router.add_get(READY_PATH, get_ready)
     return app
 
 

@@ -173,7 +173,7 @@ def test_the_resizer_says_what_is_wrong_in_one_sentence(cluster: Cluster) -> Non
         WAIT_SECONDS,
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        get_json("http://127.0.0.1:9103/live")
+        get_json("http://127.0.0.1:9103/ready")
     assert refused.value.code == 503
     assert "external_scaler_enabled: true" in refused.value.read().decode()
     cluster.deploy(serve_config("serve.yaml"))

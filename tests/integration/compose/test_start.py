@@ -70,8 +70,8 @@ def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Pr
     eventually(started)
     own = project.containers("resizer")[name]["NetworkSettings"]["Networks"]
     address = own[f"{project.name}_control"]["IPAddress"]
-    with urllib.request.urlopen(f"http://{address}:9103/live", timeout=30) as live:
-        assert live.status == 200
+    with urllib.request.urlopen(f"http://{address}:9103/ready", timeout=30) as ready:
+        assert ready.status == 200
 
     used = "tidegate_container_memory_bytes"
     eventually(lambda: memory(address, used, "resizer", name))

@@ -136,12 +136,13 @@ async def raw_status(client: Client, header: bytes) -> int:
     return int(line.split()[1])
 
 
-async def test_a_health_check_needs_no_token(guarded: Client) -> None:
-    answer = await guarded.get("/live")
-    assert (answer.status, await answer.json()) == (200, {"status": "live"})
+@pytest.mark.parametrize("status", ["live", "ready"])
+async def test_a_health_check_needs_no_token(guarded: Client, status: str) -> None:
+    answer = await guarded.get(f"/{status}")
+    assert (answer.status, await answer.json()) == (200, {"status": status})
 
 
-async def test_a_resizer_without_a_current_state_is_a_503_with_the_reason(
+async def test_a_resizer_without_a_current_state_is_live_and_a_503_with_the_reason(
     client: Client, resizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unknown() -> None:
@@ -149,9 +150,10 @@ async def test_a_resizer_without_a_current_state_is_a_503_with_the_reason(
 
     monkeypatch.setattr(resizer, "status", unknown)
     reason = {"error": "the Docker engine has not responded for 12 s"}
-    for path in ("/replicas", "/live"):
+    for path in ("/replicas", "/ready"):
         answer = await client.get(path)
         assert (answer.status, await answer.json()) == (503, reason)
+    assert (await client.get("/live")).status == 200
 
 
 async def test_put_sets_the_slots_if_present(client: Client, resizer: Any) -> None:

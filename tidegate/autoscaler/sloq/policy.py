@@ -188,11 +188,17 @@ class _Sloq:
     def _decide_without_signals(
         self, state: SloqState, checked: CheckedSignals, signals: Signals, now: float
     ) -> Decision:
-        """Without usable signals: never scale down, and after a while cover the recent peak."""
+        """Without usable signals: never scale down, and after a while cover the recent peak.
+
+        Nothing is added to replicas of which none is known: what runs is held until it is known.
+        """
         parameters, current = self.parameters, signals.desired
-        blind = now - (state.ticks[-1][0] if state.ticks else now)
+        unknown_at = state.unknown_at if signals.ready > 0 or signals.running > 0 else now
+        usable_at = state.ticks[-1][0] if state.ticks else now
+        blind = now - (usable_at if unknown_at is None else max(usable_at, unknown_at))
         needed, why = current, ""
         learned = {**checked.learned, "now": now, "starting": (), "steady_since": None}
+        learned["unknown_at"] = unknown_at
         if checked.slots:
             if blind >= BLIND_SECONDS:
                 needed = max(current, math.ceil(state.peak / checked.slots))

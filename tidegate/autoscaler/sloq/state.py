@@ -23,6 +23,8 @@ class SloqState(BaseModel):
     """Time of the last tick."""
     unsure_at: float | None = None
     """When the rates were last unusable, or 0 for a minute with requests in the system."""
+    unknown_at: float | None = None
+    """When no replica was last known to be running."""
     seen: tuple[float | None, ...] = ()
     """The last values that change with every request."""
     repeats: Count = 0

@@ -58,6 +58,19 @@ def test_after_a_minute_without_signals_it_covers_the_recent_peak() -> None:
     assert {decision.desired for decision in loop.ticks(20)} == {7}
 
 
+def test_while_replicas_are_unknown_the_number_is_held_however_long_and_after_it() -> None:
+    loop = SloqLoop(desired=7, ready=7, running=7)
+    loop.ticks(10, arrival_rate=110.0, arrival_rate_60s=110.0, in_system=22.0, busy=22.0)
+    loop.ticks(60)
+    low = loop.signals.desired
+    assert low < 7
+    unknown = loop.ticks(60, ready=0, running=0, problem="the API server does not answer")
+    assert {decision.desired for decision in unknown} == {low}
+    # The signals were there all the time: the time without them begins now.
+    blind = loop.ticks(10, arrival_rate=None)
+    assert {decision.desired for decision in blind} == {low}
+
+
 def test_frozen_signals_keep_the_number_from_the_first_tick() -> None:
     loop = SloqLoop(desired=9, ready=9, running=9)
     loop.ticks(34)
