@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
 from support.checkout import ROOT
+from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
 from support.eventually import eventually
 from support.processes.collector_process import CollectorFolder, stop
 from tidegate.events.event import Origin, make_event
@@ -28,7 +28,9 @@ class Workspace(CollectorFolder):
         self.double, password = double, folder / "password"
         password.write_text(PASSWORD)
         logstash = {"url": double.url, "password_file": password}
-        super().__init__(folder, {"collector": {"sink": "logstash", "logstash": logstash, **collector}})
+        super().__init__(
+            folder, {"collector": {"sink": "logstash", "logstash": logstash, **collector}}
+        )
 
     def numbers(self) -> list[int]:
         """The sorted numbers of the stored events."""
@@ -104,9 +106,7 @@ def test_a_full_batch_that_waits_for_logstash_stays_within_the_memory_limit_of_c
             "features": own,
         }
         message = f"POST /v1/predict 200 number {number}"
-        writer.write(
-            make_event(origin, "request", message, unix_ns=time.time_ns(), fields=fields)
-        )
+        writer.write(make_event(origin, "request", message, unix_ns=time.time_ns(), fields=fields))
     double.stop()
     process = workspace.start()
     eventually(lambda: workspace.metric("retried_total") >= 3, "it retries")
