@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
+import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -22,7 +24,7 @@ from tidegate.settings import load as load_settings
 
 CONVERTERS: Final = ("onnx", "pandas", "skl2onnx")
 """Packages that every conversion imports, which the default installation lacks."""
-IMPORT_FORMAT: Final = 3
+IMPORT_FORMAT: Final = 4
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
 
@@ -39,26 +41,30 @@ async def find_model(path: Path, settings: Settings) -> Artefact:
     artefacts = settings.stack.data_dir / "artefacts"
     if is_import_string(path):
         arguments = (str(path), str(artefacts), str(settings.service.app_dir))
-        path = Path(await _run("import_predictor", *arguments))
-    elif await asyncio.to_thread(path.is_file):
-        path = await _import_file(path, artefacts)
+        return load(Path(await _run("import_predictor", *arguments)))
+    if await asyncio.to_thread(path.is_file):
+        return await _import_file(path, artefacts)
     return await asyncio.to_thread(load, path)
 
 
-async def _import_file(file: Path, artefacts: Path) -> Path:
+async def _import_file(file: Path, artefacts: Path) -> Artefact:
     try:
-        out = artefacts / await asyncio.to_thread(import_digest, file)
+        digest = await asyncio.to_thread(import_digest, file)
     except OSError as error:
         raise ArtefactError(f"{file} cannot be read: {error.strerror}") from error
-    if await asyncio.to_thread(out.is_dir):
-        return out
-    if missing := [package for package in CONVERTERS if find_spec(package) is None]:
-        raise ArtefactError(
-            f"{file} cannot be served: converting it needs {', '.join(missing)}, not installed here: pip "
-            "install 'tidegate[train]', or convert it elsewhere (tidegate import-model) and serve that folder"
-        )
-    await _run("import_model", str(file), str(out))
-    return out
+    out = artefacts / digest
+    if not await asyncio.to_thread(out.is_dir):
+        if missing := [package for package in CONVERTERS if find_spec(package) is None]:
+            raise ArtefactError(
+                f"{file} cannot be served: converting it needs {', '.join(missing)}, not installed here: pip "
+                "install 'tidegate[train]', or convert it elsewhere (tidegate import-model) and serve that "
+                "folder"
+            )
+        await _run("import_model", str(file), str(out), digest)
+    found = await asyncio.to_thread(load, out)
+    if found.manifest.inputs != digest:
+        raise ArtefactError(f"{out} was not converted from {file} as it is: remove that folder")
+    return found
 
 
 async def _run(module: str, *arguments: str) -> str:
@@ -112,15 +118,36 @@ def schema_file(file: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def sources(file: Path) -> list[Path]:
+    """The files that an artefact is made of: the model file, its rows and schema if any, external data."""
+    file = file.parent.resolve() / file.name
+    beside = [path for path in (rows_file(file), schema_file(file)) if path and path.is_file()]
+    return [file, *beside, *external_files(file)]
+
+
 def import_digest(file: Path) -> str:
-    """16 hexadecimal digits of each file that the artefact is made of, their names, and its format."""
-    schema = schema_file(file)
-    parts = [str(IMPORT_FORMAT), file.name, digest_file(file)]
-    parts += [digest_file(rows)] if (rows := rows_file(file)).is_file() else []
-    parts += [f"schema {digest_file(schema)}"] if schema else []
-    for data in external_files(file):
-        parts.append(f"data {os.path.relpath(data, file.parent)} {digest_file(data)}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    """16 hexadecimal digits of the digests of all `sources`, their names, and the artefact's format."""
+    folder = file.parent.resolve()
+    parts = [f"{path.relative_to(folder)} {digest_file(path)}" for path in sources(file)]
+    return hashlib.sha256("\n".join([str(IMPORT_FORMAT), *parts]).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def held(file: Path, copies: Path) -> Iterator[Path]:
+    """A copy of a model file and of the other `sources`, in a folder that is removed after the block.
+
+    Nobody changes it while it is read, so the digest of the copy is the digest of what was read.
+    """
+    shutil.rmtree(copies, ignore_errors=True)
+    folder = file.parent.resolve()
+    try:
+        for source in sources(file):
+            copy = copies.resolve() / source.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        yield copies.resolve() / file.name
+    finally:
+        shutil.rmtree(copies, ignore_errors=True)
 
 
 def main() -> int:

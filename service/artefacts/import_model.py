@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.formats import FORMATS, format_of
 from tidegate.service.artefacts.held_out import measure
-from tidegate.service.artefacts.import_cache import import_digest, rows_file, schema_file
+from tidegate.service.artefacts.import_cache import held, import_digest, rows_file, schema_file
 from tidegate.service.artefacts.import_report import report
 from tidegate.service.artefacts.onnx_graph import thresholds
 from tidegate.service.artefacts.parity import Parity, compare
@@ -41,64 +41,87 @@ TOLERATED_FRACTION: Final = 0.01
 """Fraction of synthetic rows whose prediction may differ: they can lie outside the range of real rows."""
 
 
-def import_model(file: Path, out: Path) -> artefact.Manifest:
+def import_model(file: Path, out: Path, expected: str = "") -> artefact.Manifest:
     """Convert a model, compare both forms, and write the artefact folder.
 
     The rows of the comparison come from the CSV file of the same name in its folder. Without one they are
     synthetic. A drift reference needs real rows.
 
+    Args:
+        file: the model file. A copy of it is converted, whose `import_digest` is in the manifest.
+        out: the artefact folder; one that was converted from the same files is left as it is.
+        expected: the digest that the copy must have; empty for any.
+
     Raises:
         ArtefactError: it cannot be loaded or is of no format, the schema or the rows do not fit it, it
-            cannot be converted, or the ONNX model predicts differently.
+            cannot be converted, the ONNX model predicts differently, the file has changed meanwhile, or
+            `out` is another model.
     """
-    with artefact.locked(out):
-        if out.is_dir():  # another replica has converted it
-            return artefact.load(out).manifest
-        file_format = format_of(file)
-        schema = read_schema(file)
-        source = file_format.open(file, schema)
-        signature, rows = _with_rows(file, source, _described(file, source, schema), schema)
-        graph = source.to_onnx(signature.features)
-        probe = _synthetic(source, graph, signature) if rows is None else rows.matrix
-        parity: dict[str, Any] = {}
-        features = signature.features
-        if source.predict is not None:
-            parity = asdict(_compare(source, graph, signature, probe, rows))
-            parity["real_rows"] = rows is not None
-            features = _with_missing(source, graph, signature, probe, schema)
-        features = tuple(_with_example(*each) for each in zip(features, probe.T, strict=True))
-        signature = signature.model_copy(update={"features": features})
-        if rows is None:
-            reference, metrics = no_rows(features), dict[str, Any]()
-        else:
-            reference, metrics = measure(rows, OnnxPredictor(graph, signature).predict(probe))
-        with artefact.staged(out) as folder:
-            if file_format.original:
-                name = file_format.original.format(suffix=file.suffix.lower())
-                shutil.copyfile(file, folder / name)
-            manifest = write_artefact(
-                folder,
-                signature,
-                graph,
-                reference,
-                probe[:PROBE_ROWS],
-                name=re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model",
-                description=f"{source.description} from {file.name}",
-                inputs=import_digest(file),
-                trained={
-                    "adopted_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "kind": file_format.title,
-                },
-                metrics={"held_out": metrics} if metrics else {},
-                parity=parity,
-                versions=_versions(),
-            )
-            try:  # to predict rows with it, as a replica does
-                open_predictor(artefact.Artefact(folder, manifest))
-            except ArtefactError as error:
-                reason = str(error).removeprefix(f"{folder / artefact.ONNX} ")
-                raise ArtefactError(reason) from error
+    with artefact.locked(out), held(file, out.parent / f".{out.name}.source.tmp") as copy:
+        digest = import_digest(copy)
+        if expected not in {"", digest}:
+            raise ArtefactError("it changed while it was read: start again when it is complete")
+        if out.is_dir():
+            manifest = artefact.load(out).manifest
+            if manifest.inputs != digest:
+                raise ArtefactError(
+                    f"{out} is {manifest.name} {manifest.version}, which was made of other files or by "
+                    "another version of Tidegate: choose another folder, or remove it"
+                )
             return manifest
+        try:
+            return _convert(copy, out, digest)
+        except ArtefactError as error:
+            reason = str(error).replace(str(copy.parent), str(file.parent))
+            raise ArtefactError(reason) from error
+
+
+def _convert(file: Path, out: Path, digest: str) -> artefact.Manifest:
+    file_format = format_of(file)
+    schema = read_schema(file)
+    source = file_format.open(file, schema)
+    signature, rows = _with_rows(file, source, _described(file, source, schema), schema)
+    graph = source.to_onnx(signature.features)
+    probe = _synthetic(source, graph, signature) if rows is None else rows.matrix
+    parity: dict[str, Any] = {}
+    features = signature.features
+    if source.predict is not None:
+        parity = asdict(_compare(source, graph, signature, probe, rows))
+        parity["real_rows"] = rows is not None
+        features = _with_missing(source, graph, signature, probe, schema)
+    features = tuple(_with_example(*each) for each in zip(features, probe.T, strict=True))
+    signature = signature.model_copy(update={"features": features})
+    if rows is None:
+        reference, metrics = no_rows(features), dict[str, Any]()
+    else:
+        reference, metrics = measure(rows, OnnxPredictor(graph, signature).predict(probe))
+    with artefact.staged(out) as folder:
+        if file_format.original:
+            name = file_format.original.format(suffix=file.suffix.lower())
+            shutil.copyfile(file, folder / name)
+        manifest = write_artefact(
+            folder,
+            signature,
+            graph,
+            reference,
+            probe[:PROBE_ROWS],
+            name=re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model",
+            description=f"{source.description} from {file.name}",
+            inputs=digest,
+            trained={
+                "adopted_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "kind": file_format.title,
+            },
+            metrics={"held_out": metrics} if metrics else {},
+            parity=parity,
+            versions=_versions(),
+        )
+        try:  # to predict rows with it, as a replica does
+            open_predictor(artefact.Artefact(folder, manifest))
+        except ArtefactError as error:
+            reason = str(error).removeprefix(f"{folder / artefact.ONNX} ")
+            raise ArtefactError(reason) from error
+        return manifest
 
 
 def _described(file: Path, source: SourceModel, schema: ModelSchema) -> Signature:
@@ -188,10 +211,10 @@ def _with_example(feature: Feature, column: npt.NDArray[np.float32]) -> Feature:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Import a file into a folder, the two arguments; returns the exit code."""
-    file, out = map(Path, arguments)
+    """Import a file into a folder, with the digest that the file should have; returns the exit code."""
+    file, out = map(Path, arguments[:2])
     try:
-        manifest = import_model(file, out)
+        manifest = import_model(file, out, *arguments[2:])
     except (ArtefactError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "its conversion needs more memory than there is"
         sys.stderr.write(f"{file} cannot be served: {reason}\n")

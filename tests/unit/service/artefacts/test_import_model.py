@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pytest
 from sklearn.datasets import load_wine
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -20,6 +23,7 @@ from tidegate.service.artefacts.import_cache import find_model, import_digest
 from tidegate.service.artefacts.import_model import main
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import ArtefactError
+from tidegate.service.model.loaded_model import open_predictor
 from tidegate.settings import Settings
 
 
@@ -58,6 +62,87 @@ def test_an_edited_file_rows_or_schema_give_another_artefact(tmp_path: Path) -> 
         (tmp_path / name).write_text(text)
         digests.append(import_digest(file))
     assert len(set(digests)) == 5
+
+
+def constant(value: float) -> Any:
+    return LinearRegression().fit([[0.0], [1.0]], [value, value])
+
+
+def answer(found: artefact.Artefact) -> float:
+    predictor, _ = open_predictor(found)
+    return float(predictor.predict(np.zeros((1, 1), dtype=np.float32))[0])
+
+
+class Runs:
+    """Runs a command in the process that loads it."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (self.command,)
+
+
+class WhileLoading:
+    """A model, and a command that runs before it is loaded."""
+
+    def __init__(self, command: str, model: Any) -> None:
+        self.parts = [Runs(command), model]
+
+    def __reduce__(self) -> tuple[object, tuple[object, int]]:
+        return operator.getitem, (self.parts, 1)
+
+
+async def test_a_file_that_is_replaced_before_it_is_read_is_not_cached_under_its_old_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, settings = saved(tmp_path, "price", constant(3)), Settings(stack={"data_dir": tmp_path})
+    old, new = file.read_bytes(), saved(tmp_path, "new", constant(300)).read_bytes()
+    run = import_cache._run
+
+    async def replaced(*arguments: str) -> str:
+        file.write_bytes(new)
+        return await run(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(import_cache, "_run", replaced)
+        with pytest.raises(ArtefactError, match="it changed while it was read"):
+            await find_model(file, settings)
+    assert answer(await find_model(file, settings)) == 300
+    file.write_bytes(old)
+    assert answer(await find_model(file, settings)) == 3
+
+
+async def test_a_file_that_is_replaced_while_it_is_converted_changes_nothing_in_the_conversion(
+    tmp_path: Path,
+) -> None:
+    file, new = tmp_path / "price.joblib", saved(tmp_path, "new", constant(300))
+    content = new.read_bytes()
+    saved(tmp_path, "price", WhileLoading(f"mv {new} {file}", constant(3)))
+    digest, settings = import_digest(file), Settings(stack={"data_dir": tmp_path})
+    found = await find_model(file, settings)
+    assert file.read_bytes() == content
+    assert (answer(found), found.manifest.inputs, found.path.name) == (3, digest, digest)
+    assert answer(await find_model(file, settings)) == 300
+
+
+async def test_a_cached_artefact_of_other_files_is_not_served(tmp_path: Path) -> None:
+    settings = Settings(stack={"data_dir": tmp_path})
+    other = await find_model(saved(tmp_path, "other", constant(300)), settings)
+    file = saved(tmp_path, "price", constant(3))
+    other.path.rename(other.path.with_name(import_digest(file)))
+    with pytest.raises(ArtefactError, match=r"was not converted from .*price\.joblib as it is"):
+        await find_model(file, settings)
+
+
+def test_a_folder_of_another_model_is_neither_overwritten_nor_taken_for_this_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main([str(saved(tmp_path, "one", constant(3))), str(out)]) == 0
+    assert main([str(saved(tmp_path, "two", constant(300))), str(out)]) == 1
+    assert re.search(r"out is one \w+, which was made of other files", capsys.readouterr().err)
+    assert answer(artefact.load(out)) == 3
 
 
 class OutOfMemory:
