@@ -13,8 +13,9 @@ import orjson
 
 from tidegate.runtime.keep_running import OnFault
 
-# Longer than anything is held.
+# Longer than anything is held, and more than the open pages of a person need.
 HELD_SECONDS: Final = 60.0
+MAX_HELD: Final = 40
 FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
 Read = Callable[[], Awaitable[T]]
@@ -30,7 +31,7 @@ class _Reading:
     began: float
     value: asyncio.Future[Any]
     fault: str
-    frame: bytes = b""
+    frame: asyncio.Future[bytes] | None = None
 
     def serves(self, after: float) -> bool:
         """Whether it lasts, or began after this time and did not fail."""
@@ -70,8 +71,9 @@ class Live:
         found = held.get(key)
         if found is None or not found.serves(now - seconds):
             found = _Reading(now, asyncio.ensure_future(read()), found.fault if found else "")
-            kept = {name: one for name, one in held.items() if now - one.began < HELD_SECONDS}
-            self._readings = {**kept, key: found}
+            others = [(name, one) for name, one in held.items() if name != key]
+            kept = [each for each in others if now - each[1].began < HELD_SECONDS]
+            self._readings = dict([*kept[-MAX_HELD:], (key, found)])
         return found
 
     async def frames(
@@ -88,13 +90,17 @@ class Live:
             reading = self._reading(name, seconds, read)
             try:
                 value = await asyncio.shield(reading.value)
-                frame = reading.frame = reading.frame or _frame(update(value))
+                # A large page takes a while to render: not on the event loop.
+                reading.frame = reading.frame or asyncio.ensure_future(
+                    asyncio.to_thread(_frame, update, value)
+                )
+                frame = await asyncio.shield(reading.frame)
                 reading.fault = ""
             except Exception as error:  # noqa: BLE001 - whatever it is, every tab says it
                 if reading.fault != (text := repr(error)):
                     reading.fault = text
                     self._on_fault(name, error, seconds)
-                frame = _frame({"problems": {"Console": f"{FAULT}: {text}"}})
+                frame = _frame(dict, {"problems": {"Console": f"{FAULT}: {text}"}})
             if frame is not sent:
                 yield (sent := frame)
             with suppress(TimeoutError):
@@ -103,5 +109,5 @@ class Live:
                 await asyncio.wait_for(self._closed.wait(), max(seconds / 2, left))
 
 
-def _frame(update: Mapping[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(update, default=str) + b"\n\n"
+def _frame(update: Callable[[T], Mapping[str, Any]], value: T) -> bytes:
+    return b"data: " + orjson.dumps(update(value), default=str) + b"\n\n"

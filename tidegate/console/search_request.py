@@ -11,13 +11,17 @@ from urllib.parse import urlencode
 
 from tidegate.console.series import DEFAULT
 from tidegate.store.base import SearchRequest
-from tidegate.store.query import time_ranges
+from tidegate.store.query import time_ranges, tree
+from tidegate.store.query.parser import parse
 
 COLUMNS: Final = ("service.node.name", "message")
 FACETS: Final = (
     *("log.level", "event.dataset", "event.outcome", "http.response.status_code"),
     *("service.node.name", "error.type"),
 )
+# Each is in every link of the page, and a facet has a dozen. A condition is searched for three times.
+MOST: Final = {"columns": 20, "facets": 20}
+MAX_CONDITIONS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,15 @@ class Wanted(Address):
         """Return it as a request to the store; without an end it ends now.
 
         Raises:
-            ValueError: A time is invalid.
+            ValueError: A time or the query is invalid, or something is more than the console shows.
         """
+        counts = {one: (len(getattr(self, one)), most) for one, most in MOST.items()}
+        counts["words and conditions"] = (tree.size(parse(self.q)), MAX_CONDITIONS)
+        for name, (count, most) in counts.items():
+            if count > most:
+                raise ValueError(
+                    f"it has {count} {name}; at most {most} are possible in the console"
+                )
         return SearchRequest(
             query=self.q,
             since=time_ranges.when(self.since, now),

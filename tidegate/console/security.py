@@ -6,11 +6,12 @@ import hmac
 from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.runtime.loopback import is_loopback
@@ -30,6 +31,8 @@ HEADERS: Final = {
 }
 # The supervisor asks it without a token, and it says nothing about the stack.
 ALIVE: Final = "/live"
+# A page repeats its address in hundreds of links: 3 MB at most. Many proxies pass no more either.
+MAX_ADDRESS_BYTES: Final = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Security:
     While there are no tokens, only requests to a loopback name or address are answered: a page of another
     origin whose name resolves to this machine (DNS rebinding) sends its own name as the host. With tokens
     each request needs one, as the password of HTTP's Basic scheme or as a bearer token. A request that
-    changes something must come from a page of the console.
+    changes something must come from a page of the console. A page of another site can open the first page
+    only: whatever else it embeds, such as a search, would cost this machine the work.
     """
 
     app: ASGIApp
@@ -69,6 +73,21 @@ class Security:
             text = "the console needs its token (console.token_file) as the password"
             challenge = {"WWW-Authenticate": 'Basic realm="Tidegate console", charset="UTF-8"'}
             return PlainTextResponse(text, 401, challenge)
+        address = (
+            scope["raw_path"].decode("latin-1") + "?" + scope["query_string"].decode("latin-1")
+        )
+        if len(address) > MAX_ADDRESS_BYTES:
+            text = (
+                f"the address has {len(address)} bytes, and the console takes {MAX_ADDRESS_BYTES}"
+            )
+            return PlainTextResponse(
+                f"{text}: shorten it, or use tidegate search in a terminal", 400
+            )
+        if scope["path"] != "/" and headers.get("sec-fetch-site") == "cross-site":
+            # With one slash it is of this origin.
+            link = escape("/" + address.lstrip("/\\"))
+            text = "A page of another site led here. If you trust this address, open it"
+            return HTMLResponse(f'<p>{text}: <a href="{link}">{link}</a></p>', 403)
         origin = headers.get("origin")
         if scope["method"] not in {"GET", "HEAD"} and (not origin or _split(origin).netloc != host):
             return PlainTextResponse("a change must come from a page of the console", 403)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -99,9 +100,9 @@ class Site:
         """A page, or one below it, such as a trace."""
         return self.templates.get_template(f"{page.name}.html.j2").render(page=page, **values)
 
-    def render(self, page: Page, /, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """The same as a response."""
-        return HTMLResponse(self.html(page, **values), status)
+    async def render(self, page: Page, /, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """The same as a response; a large page must not be all that the event loop does."""
+        return HTMLResponse(await asyncio.to_thread(self.html, page, **values), status)
 
     def live_page(
         self,
@@ -125,7 +126,7 @@ class Site:
 
         async def show(request: Request) -> Response:
             name, reading = asked(request)
-            return self.render(page, **await self.live.get(name, seconds / 2, reading))
+            return await self.render(page, **await self.live.get(name, seconds / 2, reading))
 
         async def live(request: Request) -> Response:
             if request.method == "HEAD":

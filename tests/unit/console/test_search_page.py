@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import shlex
+import threading
 from datetime import datetime
 from html import unescape
 from typing import Any
@@ -20,6 +21,7 @@ from tidegate.cli import app
 from tidegate.console.event_view import command
 from tidegate.console.pages import search
 from tidegate.console.search_request import Wanted
+from tidegate.console.site import Site
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore
 
@@ -114,6 +116,58 @@ async def test_a_bad_time_and_a_store_that_is_away_are_said(client: httpx.AsyncC
     bad = await client.get("/search", params={"since": "yesterday"})
     assert bad.status_code == 400
     assert "'yesterday' is not a valid time" in text_of(bad)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        ("columns", "columns", ",", 20),
+        ("facets", "facets", ",", 20),
+        ("q", "words and conditions", " OR ", 200),
+    ],
+)
+async def test_more_than_a_page_can_show_is_refused_in_a_sentence(
+    store: EventStore, client: httpx.AsyncClient, limit: tuple[str, str, str, int]
+) -> None:
+    store.append([event("a")])
+    name, unit, separator, most = limit
+    asked = [separator.join(f"f{one}" for one in range(count)) for count in (most, most + 1)]
+    assert (await client.get("/search", params={name: asked[0]})).status_code == 200
+    refused = await client.get("/search", params={name: asked[1]})
+    assert refused.status_code == 400
+    said = f"it has {most + 1} {unit}; at most {most} are possible in the console"
+    assert said in text_of(refused)
+    export = await client.get("/search/export.csv", params={name: asked[1]})
+    assert export.status_code == 400
+
+
+async def test_no_address_makes_a_page_of_many_megabytes(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    store.append([event(f"line {one}", tidegate={f"f{one % 20}": one}) for one in range(100)])
+    facets = ",".join(f"tidegate.f{one}" for one in range(20))
+    long = " ".join(["a" * 7000, "OR *:*"])
+    answer = await client.get("/search", params={"q": long, "facets": facets, "columns": facets})
+    assert answer.status_code == 200
+    assert len(answer.content) < 4_000_000
+
+
+async def test_a_page_is_not_rendered_on_the_event_loop(
+    store: EventStore, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([event("a")])
+    rendered: list[int] = []
+    html = Site.html
+
+    def counted(*arguments: Any, **values: Any) -> str:
+        rendered.append(threading.get_ident())
+        return html(*arguments, **values)
+
+    monkeypatch.setattr(Site, "html", counted)
+    for path in ("/", "/search", "/traces", f"/traces/{TRACE}", "/events/none"):
+        await client.get(path)
+    assert len(rendered) == 5
+    assert threading.get_ident() not in rendered
 
 
 async def test_times_from_the_first_to_the_last_year_are_shown(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from html import unescape
 
 import httpx
 import pytest
@@ -23,7 +25,7 @@ async def answer(request: Request) -> PlainTextResponse:
 
 
 def client(root: str, tokens: Sequence[str] = ()) -> httpx.AsyncClient:
-    routes = [Route("/", answer, methods=["GET", "POST"])]
+    routes = [Route(path, answer, methods=["GET", "POST"]) for path in ("/", "/search")]
     guard = Middleware(Security, tokens=lambda: tokens)
     transport = httpx.ASGITransport(Starlette(routes=routes, middleware=[guard]))
     return httpx.AsyncClient(transport=transport, base_url=root)
@@ -82,6 +84,41 @@ async def test_only_a_page_of_the_console_may_change_something(
 )
 async def test_what_is_no_url_is_refused(name: str, value: str, status: int) -> None:
     assert (await client(LOCAL).post("/", headers={name: value})).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "site", "status"),
+    [
+        ("/", "cross-site", 200),
+        ("/search", "cross-site", 403),
+        ("/static/chart.js", "cross-site", 403),
+        ("/search", "same-site", 200),  # another port: Grafana's links, the gateway's first page
+        ("/search", "none", 200),  # typed, or a bookmark
+        ("/search", "same-origin", 200),
+    ],
+)
+async def test_a_page_of_another_site_opens_the_first_page_only(
+    path: str, site: str, status: int
+) -> None:
+    found = await client(LOCAL).get(path, headers={"Sec-Fetch-Site": site})
+    assert found.status_code == status
+
+
+async def test_a_person_whom_another_site_led_here_can_go_on() -> None:
+    for path in ("/search?q=%3Cb%3E&since=1h", "//evil.example/search?q=%3Cb%3E&since=1h"):
+        found = await client(LOCAL).get(LOCAL + path, headers={"Sec-Fetch-Site": "cross-site"})
+        [link] = re.findall(r'href="([^"]*)"', found.text)
+        assert unescape(link).startswith("/")
+        assert not unescape(link).startswith("//")
+        assert unescape(link).endswith("/search?q=%3Cb%3E&since=1h")
+
+
+@pytest.mark.parametrize(("length", "status"), [(7980, 200), (8020, 400)])
+async def test_a_long_address_is_refused_in_a_sentence(length: int, status: int) -> None:
+    found = await client(LOCAL).get("/search", params={"q": "a" * (length - 10)})
+    assert found.status_code == status
+    if status == 400:
+        assert "bytes, and the console takes 8000: shorten it" in found.text
 
 
 async def test_every_response_limits_what_a_page_may_do() -> None:

@@ -106,7 +106,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
                 return {"problem": Problem("No such event", text, 404), "status": 404}
             return {"event": hits[0], "alike": Wanted(q=event_view.more_like(hits[0])).url()}
 
-        return site.render(
+        return await site.render(
             EVENT,
             id=identity,
             wanted=Wanted.of(request.query_params),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
                 "rows": [(event, span_of(event)) for event in found.hits],
             }
 
-        return site.render(PAGE, filters=filters, **await or_problem(read()))
+        return await site.render(PAGE, filters=filters, **await or_problem(read()))
 
     async def trace(request: Request) -> Response:
         ids = (request.path_params["id"], request.query_params.get("with", ""))
@@ -90,10 +89,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             return {"traces": traces, "status": 200 if traces[0].events else 404}
 
         values = await or_problem(read())
-        # Its up to 10,000 events are too many for the event loop.
-        return await asyncio.to_thread(
-            site.render, TRACE, trace_id=ids[0], now=time.time(), **values
-        )
+        return await site.render(TRACE, trace_id=ids[0], now=time.time(), **values)
 
     async def as_json(request: Request) -> Response:
         trace_id, span = request.path_params["id"], request.query_params.get("span", "")
