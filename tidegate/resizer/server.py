@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from tidegate.resizer.contract import (
     ResizeRefusedError,
     ResizerUnavailableError,
 )
+from tidegate.runtime.http_server import Handler, serve_listener
 from tidegate.runtime.unix_sockets import unix_listener
 
 BODY_BYTES: Final = 65_536
@@ -35,7 +36,6 @@ PUBLIC_PATHS: Final = frozenset({LIVE_PATH, READY_PATH, "/metrics"})
 # The tokens that are accepted now.
 Tokens = Callable[[], Collection[str]]
 TOKENS: Final = web.AppKey[Tokens | None]("tokens")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ResizeRequest(BaseModel):
@@ -97,13 +97,8 @@ async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[None]:
         OSError: the socket cannot be created.
     """
     with unix_listener(path) as listener:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, listener).start()
+        async with serve_listener(app, listener, SHUTDOWN_SECONDS):
             yield
-        finally:
-            await runner.cleanup()
 
 
 @web.middleware

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import math
 import signal
 import sys
 import threading
@@ -10,16 +12,19 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from tidegate.events.writer import EventWriter
 from tidegate.os_errors import os_error_message, port_error_message
 from tidegate.runtime.identity import event_writer
+from tidegate.runtime.metrics_server import MetricsHttpServer
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.settings import Settings
 
 EXIT_CANNOT_START: Final = 2
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+REPEAT_SECONDS: Final = 60.0
 
 ErrorTypes = tuple[type[Exception], ...]
 
@@ -51,11 +56,12 @@ def run_async_daemon(
 
     Args and result are those of `run_daemon`.
     """
-    return _exit_code(name, lambda: asyncio.run(_until_signal(main())), cannot_start)
+    return _exit_code(name, lambda: asyncio.run(_until_signal(name, main())), cannot_start)
 
 
-async def _until_signal(main: Coroutine[Any, Any, int | None]) -> int | None:
+async def _until_signal(name: str, main: Coroutine[Any, Any, int | None]) -> int | None:
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
+    loop.set_exception_handler(_LoopErrors(name))
 
     def cancel() -> None:
         if not task.cancelling():  # a second signal must not interrupt the cleanup
@@ -69,6 +75,27 @@ async def _until_signal(main: Coroutine[Any, Any, int | None]) -> int | None:
         if not task.cancelled():
             raise
         return 0
+
+
+class _LoopErrors:
+    """Reports as asyncio does, except connections that cannot be accepted: these in one line a minute."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._said = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        # asyncio reports it once for each place in the queue of connections, and tries again after a second.
+        if not (isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._said + REPEAT_SECONDS:
+            self._said = loop.time()
+            text = (error.strerror or "").lower()
+            write_or_discard(
+                sys.stderr,
+                f"{self._name}: cannot accept a connection or open a file: {text}; raise `ulimit -n`\n",
+            )
 
 
 def _exit_code(name: str, main: Callable[[], int | None], cannot_start: ErrorTypes) -> int:
@@ -129,10 +156,6 @@ def metrics_server(
         CannotStartError: the port is taken.
     """
     with requires_port(setting, port):
-        server, thread = start_http_server(port, host, registry=registry)
-    try:
+        server = MetricsHttpServer(registry, host, port)
+    with closing(server):
         yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -1,19 +1,15 @@
-"""The metrics on a port of their own, by prometheus_client's server."""
+"""The metrics of an application on a port of their own."""
 
 from __future__ import annotations
 
 import os
-import threading
 import weakref
-from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from tidegate.os_errors import os_error_message
+from tidegate.runtime.metrics_server import MetricsHttpServer
 from tidegate.settings import SettingsError
-
-if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
 
 
 class MetricsServer:
@@ -28,7 +24,7 @@ class MetricsServer:
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         self._registry = registry
         self._host, self._port = host, port
-        self._running: tuple[WSGIServer, threading.Thread] | None = None
+        self._running: MetricsHttpServer | None = None
         reference = weakref.WeakMethod(self._after_fork)
 
         def in_child() -> None:
@@ -46,7 +42,7 @@ class MetricsServer:
         if self._running is not None:
             return
         try:
-            self._running = start_http_server(self._port, self._host, self._registry)
+            self._running = MetricsHttpServer(self._registry, self._host, self._port)
         except OSError as error:
             raise SettingsError(
                 f"telemetry.metrics_port: cannot listen on {self._host}:{self._port} "
@@ -57,19 +53,16 @@ class MetricsServer:
     @property
     def port(self) -> int:
         """The TCP port, while it serves; else the one that was asked for."""
-        return self._running[0].server_port if self._running else self._port
+        return self._running.server_port if self._running else self._port
 
     def close(self) -> None:
         """Stop, and free the port; without effect while it does not serve."""
         running, self._running = self._running, None
         if running is not None:
-            server, thread = running
-            server.shutdown()
-            server.server_close()
-            thread.join()
+            running.close()
 
     def _after_fork(self) -> None:
         # The thread that serves exists in the parent only; its socket would keep the port taken.
         running, self._running = self._running, None
         if running is not None:
-            running[0].socket.close()
+            running.socket.close()

@@ -14,6 +14,7 @@ from tidegate.autoscaler.keda.deployment_view import DeploymentView
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
 from tidegate.autoscaler.keda.tls import server_credentials
 from tidegate.resizer.kubernetes.api import open_deployment
+from tidegate.runtime.connections import HEAD_SECONDS, connection_limit
 from tidegate.runtime.daemon import CannotStartError
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
@@ -25,6 +26,7 @@ GRACE_SECONDS: Final = 1.0
 MAX_REQUEST_BYTES: Final = 16_384
 # KEDA has one stream per ScaledObject, and asks in turn.
 MAX_REQUESTS: Final = 64
+MAX_CONNECTIONS: Final = 4096
 # A peer that vanished without a word is found within this, so that its stream ends.
 KEEPALIVE_SECONDS: Final = 60.0
 OPTIONS: Final = (
@@ -33,6 +35,7 @@ OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", round(1000 * KEEPALIVE_SECONDS)),
     ("grpc.max_connection_idle_ms", round(1000 * 5 * KEEPALIVE_SECONDS)),
+    ("grpc.server_handshake_timeout_ms", round(1000 * HEAD_SECONDS)),
 )
 
 
@@ -81,7 +84,9 @@ async def external_scaler_server(
     Raises:
         CannotStartError: the port is taken.
     """
-    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_REQUESTS)
+    # gRPC closes the new ones beyond its limit, not the silent ones, so the limit is high.
+    limit = ("grpc.max_allowed_incoming_connections", connection_limit(MAX_CONNECTIONS))
+    server = grpc.aio.server(options=(*OPTIONS, limit), maximum_concurrent_rpcs=MAX_REQUESTS)
     server.add_generic_rpc_handlers((scaler.handlers(),))
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

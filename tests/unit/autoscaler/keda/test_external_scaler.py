@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.eventually import eventually_async
 from support.harnesses.event_files import MemoryLog
 from support.harnesses.keda_client import KedaClient, keda_client
 from support.ports import free_port
@@ -74,6 +78,31 @@ async def test_the_metric_is_the_decided_number_with_the_target_one(scene: Scene
             scene.decided.update(number)
             assert await keda.metrics() == number
             assert await keda.is_active() is (number > 0)
+
+
+async def test_silent_connections_take_at_most_a_quarter_of_the_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    scene = Scene()
+    scene.decided.update(3)
+    with ExitStack() as stack:
+        async with (
+            external_scaler_server(scene.scaler, "127.0.0.1", scene.port),
+            keda_client(scene.port, deployment="model") as keda,
+        ):
+            assert await keda.metrics() == 3
+            address = ("127.0.0.1", scene.port)
+            silent = [stack.enter_context(socket.create_connection(address)) for _ in range(40)]
+
+            def refused(connection: socket.socket) -> bool:
+                connection.setblocking(False)
+                with suppress(BlockingIOError):
+                    return connection.recv(100) == b""
+                return False
+
+            await eventually_async(lambda: sum(map(refused, silent)) >= 25)
+            assert await keda.metrics() == 3
 
 
 async def test_without_a_current_decision_it_answers_an_error(
