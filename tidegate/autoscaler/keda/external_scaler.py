@@ -34,8 +34,10 @@ SHOWN_CHARACTERS: Final = 63
 LOG_SECONDS: Final = 600.0
 # KEDA has one per ScaledObject. A further one ends the oldest, so that idle ones do not keep KEDA out.
 MAX_STREAMS: Final = 8
-# For the message of a request, so that a request without one ends; KEDA sends it at once.
+# For the message of a request, so that a request without one ends; KEDA sends it at once. Here, too, a further
+# one ends the oldest.
 MESSAGE_SECONDS: Final = 5.0
+MAX_WAITING: Final = 32
 
 Context = grpc.aio.ServicerContext
 
@@ -52,6 +54,7 @@ class ExternalScaler:
     clock: Callable[[], float] = time.monotonic
     _logged_at: float = field(default=-math.inf, init=False)
     _streams: deque[asyncio.Event] = field(default_factory=deque, init=False)
+    _waiting: deque[asyncio.Timeout] = field(default_factory=deque, init=False)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """The methods of the service, by their names."""
@@ -66,12 +69,12 @@ class ExternalScaler:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "IsActive": unary(_answer(self.is_active, reference), None, _encode),
+                "IsActive": unary(self._answer(self.is_active, reference), None, _encode),
                 "StreamIsActive": streaming(
-                    _stream(self.stream_is_active, reference), None, _encode
+                    self._stream(self.stream_is_active, reference), None, _encode
                 ),
-                "GetMetricSpec": unary(_answer(self.get_metric_spec, reference), None, _encode),
-                "GetMetrics": unary(_answer(self.get_metrics, metrics), None, _encode),
+                "GetMetricSpec": unary(self._answer(self.get_metric_spec, reference), None, _encode),
+                "GetMetrics": unary(self._answer(self.get_metrics, metrics), None, _encode),
             },
         )
 
@@ -167,42 +170,54 @@ class ExternalScaler:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
 
+    def _answer(
+        self,
+        method: Callable[[Any, Context[Any, Any]], Awaitable[Any]],
+        decode: Callable[[bytes], Any],
+    ) -> Any:
+        async def answer(requests: AsyncIterator[bytes], context: Context[Any, Any]) -> Any:
+            return await method(await self._message(requests, context, decode), context)
+
+        return answer
+
+    def _stream(
+        self,
+        method: Callable[[Any, Context[Any, Any]], AsyncIterator[Any]],
+        decode: Callable[[bytes], Any],
+    ) -> Any:
+        async def stream(
+            requests: AsyncIterator[bytes], context: Context[Any, Any]
+        ) -> AsyncIterator[Any]:
+            async for answer in method(await self._message(requests, context, decode), context):
+                yield answer
+
+        return stream
+
+    async def _message(
+        self,
+        requests: AsyncIterator[bytes],
+        context: Context[Any, Any],
+        decode: Callable[[bytes], Any],
+    ) -> Any:
+        limit = asyncio.timeout(MESSAGE_SECONDS)
+        try:
+            async with limit:
+                self._waiting.append(limit)
+                if len(self._waiting) > MAX_WAITING and not self._waiting[0].expired():
+                    self._waiting.popleft().reschedule(0.0)
+                return decode(await anext(requests))
+        except (TimeoutError, StopAsyncIteration):
+            problem = "the request has no message, or none in time"
+        except DecodeError as error:
+            problem = str(error)
+        finally:
+            with suppress(ValueError):  # it was the oldest
+                self._waiting.remove(limit)
+        return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
+
+
 def _shown(text: str) -> str:
     return text[:SHOWN_CHARACTERS]
-
-
-def _answer(
-    method: Callable[[Any, Context[Any, Any]], Awaitable[Any]], decode: Callable[[bytes], Any]
-) -> Any:
-    async def answer(requests: AsyncIterator[bytes], context: Context[Any, Any]) -> Any:
-        return await method(await _message(requests, context, decode), context)
-
-    return answer
-
-
-def _stream(
-    method: Callable[[Any, Context[Any, Any]], AsyncIterator[Any]], decode: Callable[[bytes], Any]
-) -> Any:
-    async def stream(
-        requests: AsyncIterator[bytes], context: Context[Any, Any]
-    ) -> AsyncIterator[Any]:
-        async for answer in method(await _message(requests, context, decode), context):
-            yield answer
-
-    return stream
-
-
-async def _message(
-    requests: AsyncIterator[bytes], context: Context[Any, Any], decode: Callable[[bytes], Any]
-) -> Any:
-    try:
-        async with asyncio.timeout(MESSAGE_SECONDS):
-            return decode(await anext(requests))
-    except (TimeoutError, StopAsyncIteration):
-        problem = f"the request has no message, or none within {MESSAGE_SECONDS:g} s"
-    except DecodeError as error:
-        problem = str(error)
-    return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
 
 
 async def _first_of(*events: asyncio.Event) -> None:
