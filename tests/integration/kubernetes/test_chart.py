@@ -23,6 +23,7 @@ from support.kubernetes.chart import (
     render,
 )
 from tidegate.settings import load
+from tools.generate.chart.values_file import read_values
 
 EACH = pytest.mark.parametrize("name", TABLE)
 # Components whose containers write events, each with a collector beside them.
@@ -169,6 +170,28 @@ def test_what_runs_is_all_if_nothing_scales() -> None:
     values = {"scaling": {"mode": "none"}, "settings": {"replicas": {"start": 3}}}
     assert settings_of(render(values))["replicas"]["max"] == 3
     assert settings_of(render({**values, "scaling": {"mode": "resizer"}}))["replicas"]["max"] == 6
+
+
+def test_null_is_the_default_where_a_value_need_not_be_given() -> None:
+    # Without them, the chart makes new secrets in each rendering.
+    nulls: dict[str, Any] = {"secrets": {"existing": "shop"}}
+    default = render(nulls)
+    # What is left of a section whose lines are all comments.
+    assert render({**nulls, "settings": None}) == default
+    assert render({**nulls, "settings": {"collector": None}}) == default
+    empty = [
+        one.name.split(".")
+        for each in read_values()
+        for one in each.leaves()
+        if one.default in ("", [], {}) and one.name not in {"elasticsearch.url", "secrets.existing"}
+    ]
+    for names in empty:
+        section = nulls
+        for name in names[:-1]:
+            section = section.setdefault(name, {})
+        section[names[-1]] = None
+    assert ["prometheus", "labels"] in empty
+    assert render(nulls) == default
 
 
 def test_the_version_is_the_projects() -> None:

@@ -32,6 +32,10 @@ NO_KEDA = (
         ({"networkPolicy": {"modelEgress": [{"to": []}]}}, "modelEgress is set", "collectorEgress"),
         ({"elasticsearch": {"setup": {"secret": "a"}}}, "credentials.secret is empty", "writer and reader"),
         ({"prometheus": {"mode": "external"}}, "prometheus.url is empty", "the URL of your Prometheus"),
+        ({"gateway": None}, "''", "missing property 'gateway'"),
+        ({"gateway": {"preStopSeconds": None}}, "'/gateway'", "missing property 'preStopSeconds'"),
+        ({"model": {"image": {"repository": ""}}}, "'/model/image/repository'", "'' does not match"),
+        ({"model": {"image": {"repository": "r:5000/a:4"}}}, "repository'", "'r:5000/a:4' does not match"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(values: dict[str, Any], place: str, reason: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import yaml
 from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.yaml_text import to_yaml
 from tidegate.settings import Settings, setting_names
-from tools.generate.chart.values_file import read_values
+from tools.generate.chart.values_file import Value, read_values
 from tools.generate.chart.values_page import values_page
 from tools.generate.chart.values_schema import values_schema
 
@@ -42,7 +42,7 @@ RULE_SETTINGS: Final = (
     "drift.error_z",
     "drift.label_lag_seconds",
 )
-# The settings whose defaults the chart's templates read.
+# The settings whose defaults the chart's templates read, beside those that it sets in values.yaml.
 TEMPLATE_SETTINGS: Final = {
     "slots": {"per_replica"},
     "gateway": {"queue_seconds"},
@@ -58,13 +58,20 @@ def chart_files(settings: Settings) -> dict[Path, str]:
     values = read_values()
     return {
         FOLDER / "files" / "rule-settings.json": _rule_settings(),
-        FOLDER / "files" / "default-settings.json": _json(
-            Settings().model_dump(mode="json", include=TEMPLATE_SETTINGS)
-        ),
+        FOLDER / "files" / "default-settings.json": _json(_default_settings(values)),
         FOLDER / "files" / "gateway-metrics.yaml": _gateway_relabelings(settings),
         FOLDER / "values.schema.json": values_schema(values),
         Path("docs/reference/kubernetes.md"): values_page(values),
     }
+
+
+def _default_settings(values: Iterable[Value]) -> Mapping[str, Any]:
+    """What counts where the values say nothing, or null, which takes the default in values.yaml away."""
+    defaults = Settings().model_dump(mode="json", include=TEMPLATE_SETTINGS)
+    (settings,) = (one for one in values if one.name == "settings")
+    for section, fields in settings.default.items():
+        defaults[section] = defaults.get(section, {}) | fields
+    return defaults
 
 
 def _rule_settings() -> str:

@@ -21,6 +21,8 @@ PORT: Final = {"type": "integer", "minimum": 1, "maximum": 65535}
 URL: Final = {"type": "string", "pattern": "^(https?://.+)?$"}
 # It begins names of Services, and is the value of a label.
 NAME: Final = {"type": "string", "pattern": "^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$"}
+# Without a tag, which has a value of its own.
+REPOSITORY: Final = {"type": "string", "pattern": r"^([^\s/]+/)*[^\s/:]+$"}
 QUANTITY: Final = r"[0-9]+(\.[0-9]+)?([KMGTPE]i|[kMGTPE])?"
 SPECIAL: Final[dict[str, dict[str, Any]]] = {
     "model.port": PORT,
@@ -94,6 +96,7 @@ DROPPED: Final = frozenset({"title", "default", "format"})
 def values_schema(values: Iterable[Value]) -> str:
     """The text of values.schema.json."""
     settings = Settings.model_json_schema()
+    values = tuple(values)
     properties = {one.name: _schema(one, settings) for one in values}
     return (
         json.dumps(
@@ -103,6 +106,7 @@ def values_schema(values: Iterable[Value]) -> str:
                 "type": "object",
                 # `global` is given by a chart that contains this one.
                 "properties": {**properties, "global": {"type": "object"}},
+                "required": _required(values),
                 "additionalProperties": False,
             },
             indent=2,
@@ -121,15 +125,30 @@ def _schema(value: Value, settings: dict[str, Any]) -> dict[str, Any]:
             **described,
             "type": "object",
             "properties": children,
+            "required": _required(value.children),
             "additionalProperties": False,
         }
     return {**described, **_leaf(value)}
+
+
+def _required(values: Iterable[Value]) -> list[str]:
+    """The values that templates need. Each has a default; helm takes it away where a person writes null.
+
+    Empty lists, texts and mappings are not: null is the same. Of settings it is, too: default-settings.json.
+    """
+    return [
+        one.name.rpartition(".")[2]
+        for one in values
+        if one.name != "settings" and (one.default not in ([], {}, "")) and not is_open(one.name)
+    ]
 
 
 def _leaf(value: Value) -> dict[str, Any]:
     last = value.name.rpartition(".")[2]
     if choices := PULL_POLICIES if last == "pullPolicy" else CHOICES.get(value.name):
         return {"enum": list(choices)}
+    if last == "repository":
+        return REPOSITORY
     if special := SPECIAL.get(value.name):
         return special
     if is_open(value.name):

@@ -175,7 +175,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 
 {{/* The time in which the collector delivers the last events: its retries, and a request that has begun. */}}
 {{- define "tidegate.collectorSeconds" -}}
-{{- add (ceil (default 10 .Values.settings.collector.last_pass_seconds)) 25 -}}
+{{- add (ceil (include "tidegate.settings" . | fromJson).collector.last_pass_seconds) 25 -}}
 {{- end -}}
 
 {{/* Of a pod that must have ended before its successor is created: who decides, and who watches, is not away for the

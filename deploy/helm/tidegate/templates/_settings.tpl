@@ -1,6 +1,6 @@
 {{/* Tidegate's settings: the values over the defaults that templates read, and those that the chart sets itself. Returns JSON. */}}
 {{- define "tidegate.settings" -}}
-{{- $settings := mergeOverwrite (.Files.Get "files/default-settings.json" | fromJson) (deepCopy .Values.settings) -}}
+{{- $settings := mergeOverwrite (.Files.Get "files/default-settings.json" | fromJson) (deepCopy (default dict .Values.settings)) -}}
 {{- $replicas := $settings.replicas -}}
 {{- $start := $replicas.start | default (max 1 (int $replicas.min)) -}}
 {{- $host := ternary "::" "0.0.0.0" (eq .Values.ipFamily "IPv6") -}}
