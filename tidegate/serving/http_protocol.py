@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tidegate.serving.abandoned_requests import AbandonedRequests
 from tidegate.serving.json_response import error_body
+from tidegate.telemetry.asgi import Scope
 
 MALFORMED: Final = orjson.dumps(
     error_body("request", "this is not a valid HTTP request", "malformed_request")
@@ -57,12 +59,28 @@ class JoinedWrites:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Answers what is not HTTP with a 400 in JSON; uvicorn itself does so in plain text."""
+    """Answers what is not HTTP with a 400 in JSON; uvicorn itself does so in plain text.
+
+    Args:
+        abandoned: is told of each request whose client leaves.
+        given: what uvicorn gives its protocols.
+    """
+
+    def __init__(self, abandoned: AbandonedRequests, **given: Any) -> None:
+        super().__init__(**given)
+        self._abandoned = abandoned
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve a connection."""
         super().connection_made(transport)
         self.transport = JoinedWrites(transport, self.loop)  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client, or the gateway, has closed the connection."""
+        super().connection_lost(exc)
+        # uvicorn has none before the first request.
+        if self.cycle is not None and self.cycle.disconnected:
+            self._abandoned.add(cast("Scope", self.cycle.scope))
 
     def send_400_response(self, msg: str) -> None:
         """Send the response and close the connection; `msg`, uvicorn's own text, is in its log."""

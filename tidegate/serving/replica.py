@@ -14,7 +14,7 @@ from tidegate.serving.lifespan import Lifespan
 from tidegate.serving.probes import Probes
 from tidegate.serving.ready_check import ReadyCheck
 from tidegate.serving.slot_paths import SlotPaths
-from tidegate.serving.slots import SlotMetrics, Slots
+from tidegate.serving.slots import SLOT_KEY, SlotMetrics, Slots
 from tidegate.serving.slots_follower import SlotsFollower
 from tidegate.serving.telemetry_layers import add_slots, telemetry_for
 from tidegate.settings import Settings, load
@@ -87,19 +87,25 @@ class Replica:
             answer = _Answer(send, self.lifecycle)
             if probes.match(scope) and await probes.answer(scope, answer.send):
                 return
-            if not self._lifespan.started:
+            if self._lifespan.started:
+                await self._answer(app, scope, receive, answer)
+            else:
                 await self._refuse(kind, answer.send)
-                return
-            try:
-                await app(scope, receive, answer.send)
-            except Exception:
-                if not answer.complete:
-                    raise
-                # The event of a 5xx has it already.
-                if answer.status < 500 or scope["path"] in settings.telemetry.quiet_paths:
-                    log.exception("an exception after the response")
 
         self.app: Final[ASGIApp] = serve
+
+    async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            await app(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            if SLOT_KEY not in scope or not scope[SLOT_KEY].abandoned:
+                raise
+        except Exception:
+            if not answer.complete:
+                raise
+            # The event of a 5xx has it already.
+            if answer.status < 500 or scope["path"] in self.settings.telemetry.quiet_paths:
+                log.exception("an exception after the response")
 
     async def _refuse(self, kind: str, send: Send) -> None:
         """Refuse what arrives before the application has started.

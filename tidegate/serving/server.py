@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import uvicorn
 
+from tidegate.serving.abandoned_requests import AbandonedRequests
 from tidegate.serving.graceful_close import SETTLE_SECONDS, drop_new_connections
 from tidegate.serving.http_protocol import HttpProtocol
 from tidegate.serving.replica import Replica
@@ -58,12 +62,16 @@ class Server(uvicorn.Server):
         self._listener = listener
         self._grace_seconds = grace_seconds
         self._on_started = on_started
+        self._abandoned = AbandonedRequests(
+            replica.slots, replica.settings.gateway.response_seconds, self._replace
+        )
+        self._replaced = False
         in_flight_seconds = max(1.0, replica.settings.replicas.drain_seconds - grace_seconds - 1.0)
         super().__init__(
             uvicorn.Config(
                 replica.app,
                 loop="uvloop",
-                http=HttpProtocol,
+                http=partial(HttpProtocol, self._abandoned),  # type: ignore[arg-type]
                 ws="auto" if websockets else "none",
                 lifespan="on",
                 access_log=False,
@@ -88,6 +96,19 @@ class Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._drain, number)
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until the end. A thread of a cancelled request may never end, so it is not waited for."""
+        await super().serve(sockets)
+        if self._abandoned.cancelled:
+            sys.stdout.flush()
+            os._exit(int(self._replaced))
+
+    def _replace(self, reason: str) -> None:
+        """Drain and exit with an error: what runs the replica starts another one."""
+        log.error("this replica drains, and another one replaces it", reason=reason)
+        self._replaced = True
+        self._drain(signal.SIGTERM)
 
     def _drain(self, number: signal.Signals) -> None:
         if self._lifecycle.phase == "draining":

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
@@ -16,6 +16,8 @@ from tidegate.settings import Slo
 from tidegate.telemetry.metrics import edges_with_objective
 
 DEFAULT_SLO: Final = Slo()
+SLOT_KEY: Final = "tidegate.slot"
+"""The key of a request's slot in its ASGI scope."""
 
 # From a light request on the CPU (0.1 ms) to a stream of a minute, and finer around the demo's
 # 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets. Edges at the objective and
@@ -85,12 +87,20 @@ class Slot:
         waited_ns: time that the request waited for it, in nanoseconds.
         since_ns: when it was acquired, on the clock of the slots.
         first_byte_sent: whether the first byte of its response has been sent.
+        task: the task of the request, while it holds the slot; None if the application acquired it itself.
+        abandoned: whether the request was cancelled, as its client had left.
     """
 
     slots: Slots
     waited_ns: int
     since_ns: int
     first_byte_sent: bool = False
+    task: asyncio.Task[Any] | None = None
+    abandoned: bool = False
+
+    def held_seconds(self) -> float:
+        """For how long the request has held it."""
+        return self.slots.seconds_since(self.since_ns)
 
     def first_byte(self) -> None:
         """Record that the first byte of the response's body is sent; later calls have no effect.
@@ -191,13 +201,22 @@ class Slots:
     def observe_first_byte(self, slot: Slot) -> None:
         """Record the time to the first byte of a response; `slot.first_byte()` does it once."""
         if self._metrics.first_byte_seconds is not None:
-            self._metrics.first_byte_seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
+            self._metrics.first_byte_seconds.observe(self.seconds_since(slot.since_ns))
 
     def release(self, slot: Slot) -> None:
-        """Release a slot to the next waiting request; `with slot:` does it."""
-        slot.first_byte()
-        self._metrics.seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
+        """Release a slot to the next waiting request; `with slot:` does it.
+
+        That of an abandoned request does not count as service time: requests are not expected to hang.
+        """
+        slot.task = None
+        if not slot.abandoned:
+            slot.first_byte()
+            self._metrics.seconds.observe(self.seconds_since(slot.since_ns))
         self._free()
+
+    def seconds_since(self, since_ns: int) -> float:
+        """The time since then, on the clock of the slots."""
+        return (self._clock_ns() - since_ns) / 1e9
 
     def give_back(self, slot: Slot) -> None:
         """Release a slot in which nothing was done, so that it does not count as service time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
@@ -9,7 +10,7 @@ from typing import Final
 
 from tidegate.serving.json_response import error_body, send_json
 from tidegate.serving.slot_paths import SlotPaths
-from tidegate.serving.slots import NoSlotError, Slot, Slots
+from tidegate.serving.slots import SLOT_KEY, NoSlotError, Slot, Slots
 from tidegate.serving.waiting_request import WaitingRequest
 from tidegate.telemetry import annotate, fail
 from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, ends_response
@@ -41,7 +42,8 @@ class SlotsMiddleware:
     """Acquires a slot for each request that counts, and holds it until the last byte of the response.
 
     If the client disconnects while its request waits, the request leaves the queue and the application is not
-    called. Later, the slot is held until the application has finished, since a thread cannot be cancelled.
+    called. Later, the slot is held until the application has finished, at most `gateway.response_seconds`
+    (tidegate/serving/abandoned_requests.py).
     Background tasks after the last byte hold no slot. Websockets take none.
     """
 
@@ -70,6 +72,8 @@ class SlotsMiddleware:
                 slot = await waiting.acquire(self._slots)
             if slot is not None:
                 annotate(queue_ns=slot.waited_ns)
+                slot.task = asyncio.current_task()
+                scope[SLOT_KEY] = slot
                 response = _Response(slot, send)
                 try:
                     await self.app(scope, receive, response.send)

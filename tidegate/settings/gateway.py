@@ -32,7 +32,7 @@ class Gateway(Section):
     repeated on another replica. A larger body is passed on as it arrives, and needs a Content-Length. The
     gateway's memory is bounded by 2,000 of these."""
     response_seconds: Seconds = 60.0
-    """Maximum time until a replica responds."""
+    """Maximum time until a replica responds. A request that holds its slot for longer is then cancelled."""
     idempotent_paths: tuple[UrlPath, ...] = ("/predict", "/v2/")
     """Paths whose requests of any method may be processed twice with the same result; one that ends with /
     stands for all paths below it. If a replica fails before it responds, they are repeated on another one, as
