@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlencode
 
 from tidegate.console.series import DEFAULT
-from tidegate.store.base import SearchRequest
+from tidegate.store.base import SearchRequest, stream_of
 from tidegate.store.query import time_ranges, tree
 from tidegate.store.query.parser import parse
 
@@ -97,6 +97,7 @@ class Wanted(Address):
             since=time_ranges.when(self.since, now),
             until=time_ranges.when(self.until, now) if self.until else now,
             size=size,
+            stream=stream_of(self.q),
         )
 
 

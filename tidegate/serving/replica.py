@@ -21,6 +21,7 @@ from tidegate.settings import Settings, load
 from tidegate.telemetry import Telemetry, get_logger
 from tidegate.telemetry.app_routes import AppRoutes
 from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send, ends_response
+from tidegate.telemetry.logs import is_recorded
 
 log = get_logger("tidegate.serving.replica")
 
@@ -100,11 +101,10 @@ class Replica:
         except asyncio.CancelledError:
             if SLOT_KEY not in scope or not scope[SLOT_KEY].abandoned:
                 raise
-        except Exception:
+        except Exception as error:
             if not answer.complete:
                 raise
-            # The event of a 5xx has it already.
-            if answer.status < 500 or scope["path"] in self.settings.telemetry.quiet_paths:
+            if not is_recorded(error):
                 log.exception("an exception after the response")
 
     async def _refuse(self, kind: str, send: Send) -> None:
@@ -197,18 +197,16 @@ class _Answer:
     one, and a request of somebody else could be on it (7 of 900 POSTs got a 502).
     """
 
-    __slots__ = ("_lifecycle", "_send", "_trailers", "complete", "status")
+    __slots__ = ("_lifecycle", "_send", "_trailers", "complete")
 
     def __init__(self, send: Send, lifecycle: Lifecycle) -> None:
         self._send = send
         self._lifecycle = lifecycle
         self._trailers = self.complete = False
-        self.status = 0
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass on a message of the application."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
             self._trailers = message.get("trailers", False)
             if self._lifecycle.draining:
                 headers = [*message.get("headers", ()), (b"connection", b"close")]

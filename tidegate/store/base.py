@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from tidegate.events.event import Event
 
@@ -94,6 +95,14 @@ class SearchRequest:
     size: int = 50
     stream: Literal["logs", "traces"] | None = None
     aggregations: Mapping[str, Aggregation] = field(default_factory=dict)
+
+
+def stream_of(query: str) -> Literal["logs"] | None:
+    """What a person's query searches: spans only if it names them, so that a request is one line."""
+    return None if _OF_SPANS.search(query) else "logs"
+
+
+_OF_SPANS: Final = re.compile(r"\bspan\b|parent\.id|trace\.id|data_stream|tidegate\.attributes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MAX_LAYERS: Final = 100
+# Exceptions that state a response: of each framework, and of a replica's slots.
+_RESPONSES: Final = frozenset({"HTTPException", "NoSlotError"})
 _DISCONNECTS: Final = frozenset({"ClientDisconnect", "ClientDisconnected"})
 
 
@@ -31,6 +33,16 @@ def ends_response(message: Message, *, trailers: bool) -> bool:
     if kind == "http.response.trailers":
         return not message.get("more_trailers", False)
     return bool(kind == "http.response.pathsend")
+
+
+def fault_behind(error: BaseException | None) -> BaseException | None:
+    """The fault that the exception that is being handled reports; None if it only states a response.
+
+    `raise HTTPException(502) from error` reports `error`.
+    """
+    if error is None or _RESPONSES.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+        return error
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def is_starlette(app: object) -> bool:

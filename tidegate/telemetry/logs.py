@@ -11,6 +11,7 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -19,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from tidegate.events.event import Level, Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.telemetry.request_event import error_fields
-from tidegate.telemetry.request_record import Clock, current_ids, current_request
+from tidegate.telemetry.request_record import Clock, current_ids, current_request, hold_log
 
 Ids = tuple[str, str]
 
@@ -40,7 +41,10 @@ _STDLIB_LEVELS: Final[Mapping[Level, int]] = {
     "error": logging.ERROR,
 }
 _IDS_ATTRIBUTE: Final = "__tidegate_ids__"
+_RECORDED: Final = "__tidegate_recorded__"
 _HANDLED: Final = "_tidegate_handled"
+_FRAMEWORKS: Final = frozenset({"uvicorn.error", "hypercorn.error", "django.request", "litestar"})
+"""Loggers of servers and frameworks that log the exception of each request that failed."""
 _WEBSOCKET: Final = '"WebSocket'
 """In the format of uvicorn's access log of websockets (`uvicorn.error`), which has the query string."""
 
@@ -108,10 +112,20 @@ def _current_write() -> Callable[..., None] | None:
     return None
 
 
-def attach_ids(error: BaseException, ids: Ids) -> None:
-    """Attach the ids of its request to an exception, for a server that logs it after the request ended."""
+def attach_ids(error: BaseException, ids: Ids, *, recorded: bool = False) -> None:
+    """Attach the ids of its request to an exception, for a server that logs it after the request ended.
+
+    `recorded`: the request's event has the exception, so that line says nothing new.
+    """
+    known = getattr(error, _IDS_ATTRIBUTE, None)
     with suppress(Exception):  # an exception with __slots__ accepts no attributes
         setattr(error, _IDS_ATTRIBUTE, ids)
+        setattr(error, _RECORDED, recorded or (known == ids and getattr(error, _RECORDED)))
+
+
+def is_recorded(error: BaseException) -> bool:
+    """Whether its request's event has the exception."""
+    return bool(getattr(error, _RECORDED, False))
 
 
 class StructlogSink:
@@ -170,15 +184,22 @@ class StandardLibraryHandler(logging.Handler):
         record.__dict__[_HANDLED] = True
         if record.name == "uvicorn.error" and _WEBSOCKET in str(record.msg):
             return
-        error = _exception_of(record.exc_info)
         try:
-            write = _current_write()
-            if write is not None:
-                ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
-                level = _level_of(record.levelno)
-                write(record.name, level, record.getMessage(), error=error, ids=ids)
+            self._write(record)
         except Exception:  # noqa: BLE001 - an invalid log call must not break its caller
             self.handleError(record)
+
+    def _write(self, record: logging.LogRecord) -> None:
+        error, write = _exception_of(record.exc_info), _current_write()
+        if write is None:
+            return
+        ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
+        level = _level_of(record.levelno)
+        write = partial(write, record.name, level, record.getMessage(), error=error, ids=ids)
+        if error is not None and record.name in _FRAMEWORKS and is_recorded(error):
+            return
+        if error is None or record.name not in _FRAMEWORKS or not hold_log(error, write):
+            write()
 
 
 class RootHandler(StandardLibraryHandler):

@@ -1,13 +1,14 @@
 """Observes a request of any ASGI application, from its arrival to the last byte of its response.
 
 It buffers no body. The event is written just before the last message of the response is passed to the
-server, so that a killed process loses no event of a client that has its response. The event of a 5xx response
-is written when the application returns, because its exception is raised after the response was sent.
+server, so that a killed process loses no event of a client that has its response. Frameworks send the
+response to an exception while they handle it, so the event has it although it is raised later, or never.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable
 from contextvars import Token
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tidegate.telemetry.asgi import (
     Scope,
     Send,
     ends_response,
+    fault_behind,
     is_client_disconnect,
 )
 from tidegate.telemetry.logs import attach_ids
@@ -121,8 +123,10 @@ class Exchange:
                 self._telemetry.first_byte(self._record)
             if last:
                 self._complete = True
-                if self._status is None or self._status < 500:
-                    self._end()
+                if self._status is not None and self._status >= 500:
+                    logged = self._record.logged
+                    self._caught(fault_behind(sys.exception()) or (logged and logged[0]))
+                self._end()
         return self._send(message)
 
     def returned(self) -> None:
@@ -138,17 +142,21 @@ class Exchange:
 
     def raised(self, error: BaseException) -> None:
         """The application has raised an exception."""
-        record = self._record
-        if isinstance(error, Exception):
-            attach_ids(error, (record.trace_id, record.span_id))
-        if is_client_disconnect(error):
+        if not self._complete:
+            if self._status is None and isinstance(error, Exception):
+                self._record.status = 500  # the response of the server in this case
+            self._caught(error)
+            self._end()
+        attach_ids(error, (self._record.trace_id, self._record.span_id))
+
+    def _caught(self, error: BaseException | None) -> None:
+        """Note the exception that ended the response."""
+        if error is not None and is_client_disconnect(error):
             self._disconnected = True
-        if self._disconnected and self._status == 500:
-            record.status = None  # a response to a client that had disconnected
-        elif self._status is None and isinstance(error, Exception) and not self._disconnected:
-            record.status = 500
-        record.exception = error
-        self._end()
+        if self._disconnected and self._status in (None, 500):
+            self._record.status = None  # nobody receives it
+        if error is not None:
+            self._record.exception = error
 
     def _start(self, message: Message) -> Message:
         record = self._record
@@ -167,9 +175,17 @@ class Exchange:
 
     def _end(self) -> None:
         record = self._record
-        if not record.finished:
-            record.aborted = self._disconnected
-            self._telemetry.finish(record)
+        if record.finished:
+            return
+        record.aborted = self._disconnected
+        error, logged = record.exception, record.logged
+        if error is not None and not (record.aborted or record.quiet):
+            attach_ids(error, (record.trace_id, record.span_id), recorded=True)
+        if logged is not None:
+            record.logged = None
+            if logged[0] is not error:
+                logged[1]()
+        self._telemetry.finish(record)
 
 
 def _leave(token: Token[Active | None]) -> None:

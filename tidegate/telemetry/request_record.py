@@ -101,7 +101,8 @@ class RequestRecord:
             objective is about the last one.
         fields: the `tidegate.*` fields of its event.
         reason: `error.type` and `error.message`, set by `fail`.
-        exception: the exception that the application did not handle.
+        exception: the exception that the application did not handle, or that it answered with a 5xx.
+        logged: an exception that its framework has logged, and what writes that line.
         broken: why the response is incomplete; empty if it is complete.
         aborted: whether the client disconnected before the response was complete.
         finished: whether its event is written; later data are ignored.
@@ -130,6 +131,7 @@ class RequestRecord:
     spans: list[SpanRecord] = field(default_factory=list)
     reason: tuple[str, str] | None = None
     exception: BaseException | None = None
+    logged: tuple[BaseException, Callable[[], None]] | None = None
     broken: str = ""
     aborted: bool = False
     finished: bool = False
@@ -298,6 +300,18 @@ def outgoing_headers() -> dict[str, str]:
     """The headers that a request to another service needs to join this trace."""
     active = current_request.get()
     return {} if active is None else active.record.tracing.outgoing_headers(active)
+
+
+def hold_log(error: BaseException, write: Callable[[], None]) -> bool:
+    """Hold a line about an exception until this request's end, whose event may have it; False outside one."""
+    active = current_request.get()
+    if active is None:
+        return False
+    record = active.record
+    if record.quiet or record.finished or record.logged is not None:
+        return False
+    record.logged = (error, write)
+    return True
 
 
 def current_ids() -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""The routes of a Starlette or FastAPI application."""
+"""The routes of a Starlette or FastAPI application, and the streams that its middlewares end."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import BaseRoute, Host, Match, Route, Router
 
-from tidegate.telemetry.asgi import Receive, Scope, Send, layers
+from tidegate.telemetry.asgi import (
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    is_client_disconnect,
+    layers,
+)
 from tidegate.telemetry.metrics import MetricsEndpoint
+from tidegate.telemetry.request_record import record_of
 from tidegate.telemetry.routes import NO_ROUTE, RouteNames
 from tidegate.telemetry.shared_metrics import OWN
 
@@ -86,6 +96,53 @@ class _Metrics:
         paths = [getattr(route, "path", None) for route in _flatten(self._app.routes)]
         endpoint = self._shared if paths.count(METRICS) > 1 else self._alone
         await endpoint(scope, receive, send)
+
+
+class StreamObserver:
+    """Notes the exception that ends a response inside a `BaseHTTPMiddleware` (`@app.middleware("http")`).
+
+    That middleware ends a response that has begun as if it were complete, and raises afterwards.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        begun = False
+
+        async def send_observed(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_observed)
+        except Exception as error:
+            record = record_of(scope)
+            if begun and record and not (record.finished or is_client_disconnect(error)):
+                record.exception = error
+            raise
+
+
+def observe_streams(app: object) -> None:
+    """Observe the streams inside each `BaseHTTPMiddleware` of an application, also of one built later."""
+    for layer in layers(app):
+        if isinstance(layer, BaseHTTPMiddleware) and not isinstance(layer.app, StreamObserver):
+            layer.app = StreamObserver(layer.app)
+        elif isinstance(layer, Starlette):
+            _observe_built(layer)
+
+
+def _observe_built(app: Starlette) -> None:
+    build = app.build_middleware_stack
+
+    def build_observed() -> ASGIApp:
+        stack = build()
+        observe_streams(stack)
+        return stack
+
+    app.build_middleware_stack = build_observed  # type: ignore[method-assign]
 
 
 def wrapped_application(app: object) -> Starlette | Router | None:

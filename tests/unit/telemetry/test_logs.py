@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import structlog
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -185,18 +186,59 @@ async def test_a_record_goes_to_the_app_whose_request_it_is_from(
     assert len(first.events("app")) == 3
 
 
-async def test_an_exception_that_the_server_logs_has_the_trace(harness: Harness) -> None:
-    async def boom(request: Request) -> Response:
+@pytest.mark.parametrize("late", [False, True])
+async def test_an_exception_that_the_server_logs_is_one_line_with_the_trace(
+    harness: Harness, *, late: bool
+) -> None:
+    async def boom() -> None:
         raise ValueError("bad")
 
-    app = app_with(boom)
+    async def endpoint(request: Request) -> Response:
+        if not late:
+            await boom()
+        return Response(background=BackgroundTask(boom))
+
+    app = app_with(endpoint)
     harness.instrument(app)
     try:
         await app(http_scope("/"), receive_once(), ignore)
     except ValueError:
         logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
-    request, record = harness.event("request"), harness.event("app")
-    assert (record["trace"], record["span"]) == (request["trace"], request["span"])
+        logging.getLogger("a").exception("a line of the application's own")
+    lines = harness.events("app")[: 1 if late else 0] + [harness.event("request")] * (not late)
+    assert [event["error"]["message"] for event in lines] == ["bad"]
+    assert len(harness.events("app")) == 1 + late
+    for event in harness.events("app"):
+        assert (event["trace"], event["span"]) == (
+            harness.event("request")["trace"],
+            harness.event("request")["span"],
+        )
+
+
+@pytest.mark.parametrize("status", [500, 400])
+async def test_an_exception_that_a_framework_logs_and_answers_is_one_line(
+    harness: Harness, status: int
+) -> None:
+    async def as_django(request: Request) -> Response:
+        try:
+            float("bad")
+        except ValueError:
+            logging.getLogger("django.request").exception("Internal Server Error: /")
+        return Response(status_code=status)
+
+    await harness.get(as_django)
+    lines = [event for event in harness.events() if event["event"]["dataset"] != "tidegate.span"]
+    found = [
+        (event["event"]["dataset"], event["error"]["message"])
+        for event in lines
+        if "error" in event
+    ]
+    assert found == [
+        (
+            "tidegate.request" if status == 500 else "tidegate.app",
+            "could not convert string to float: 'bad'",
+        )
+    ]
 
 
 def test_without_an_app_records_go_to_the_standard_library(

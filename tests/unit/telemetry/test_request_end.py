@@ -12,9 +12,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from support.harnesses.telemetry_harness import Harness, duration_sample
@@ -27,7 +29,7 @@ from support.samples.asgi_apps import (
     ok,
     receive_once,
 )
-from tidegate.telemetry import annotate, outgoing_headers, span
+from tidegate.telemetry import TelemetryMiddleware, annotate, outgoing_headers, span
 
 
 def streaming(chunks: AsyncIterator[Any]) -> Starlette:
@@ -139,6 +141,83 @@ async def test_an_exception_in_a_stream_is_a_failure_of_status_200(harness: Harn
     assert (event["event"]["outcome"], event["event"]["duration"]) == ("failure", 20_000_000)
     assert event["error"]["message"] == "half-way"
     assert harness.events("span")
+
+
+@pytest.mark.parametrize("set_up", ["instrument", "wrap", "add"])
+async def test_an_exception_in_a_stream_that_a_middleware_ends_is_a_failure(
+    harness: Harness, set_up: str
+) -> None:
+    async def broken() -> AsyncIterator[str]:
+        yield "first"
+        raise ApplicationError("half-way")
+
+    async def stream(request: Request) -> Response:
+        return StreamingResponse(broken())
+
+    async def after(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    app: Any = FastAPI(routes=[Route("/", stream)])
+    app.middleware("http")(after)
+    if set_up == "instrument":
+        harness.instrument(app, sample_ratio=0)
+    elif set_up == "wrap":
+        app = TelemetryMiddleware(app, harness.telemetry(sample_ratio=0))
+    else:
+        app.add_middleware(TelemetryMiddleware, telemetry=harness.telemetry(sample_ratio=0))
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(ApplicationError):
+        await app(http_scope("/"), receive_once(), send)
+    assert sent[-1]["more_body"] is False  # to the client it looks complete
+    event = harness.event("request")
+    assert (event["log"]["level"], event["error"]["message"]) == ("error", "half-way")
+    assert harness.events("span")
+
+
+async def test_an_exception_that_a_middleware_answers_is_no_failure(harness: Harness) -> None:
+    async def boom(request: Request) -> Response:
+        raise ApplicationError
+
+    async def answer(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        try:
+            return await call_next(request)
+        except ApplicationError:
+            return Response(status_code=409)
+
+    app = FastAPI(routes=[Route("/", boom)])
+    app.middleware("http")(answer)
+    harness.instrument(app)
+    async with harness.client(app) as client:
+        assert (await client.get("/")).status_code == 409
+    assert "error" not in harness.event("request")
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_killed_process_has_the_event_of_a_5xx_with_its_exception(
+    harness: Harness, *, known: bool
+) -> None:
+    async def refuse(request: Request) -> Response:
+        try:
+            int("no copies")
+        except ValueError as error:
+            raise HTTPException(502) from (error if known else None)
+        return Response()
+
+    app, written = app_with(refuse), list[Any]()
+    harness.instrument(app)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            written.append(harness.event("request")["error"]["message"])
+
+    await app(http_scope("/"), receive_once(), send)
+    assert [text.rpartition(": ")[2] for text in written] == [
+        "'no copies'" if known else "Bad Gateway"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def copy_events(
 ) -> None:
     """Write events to event files, and other lines (HAProxy's warnings) to the output, until the input ends.
 
-    Unless `every` request leaves an event here, one that ended well leaves none if its replica has recorded
+    Unless `every` request leaves an event here, one that ended leaves none if its replica has recorded
     it: that event is written before the end of the response, so a kill loses none.
     """
     for chunk in _chunks(lines):
@@ -162,8 +162,8 @@ def access_event(line: bytes, constant: bytes, *, every: bool = True) -> bytes |
 def _is_recorded(fields: list[Any]) -> bool:
     """Whether a replica has recorded the request, and the gateway knows no more about it than the times."""
     _, _, status, _, _, _, recorded, _, _, _, retries, state = fields
-    ended_well = status is not None and status < 500 and retries == "0" and state.startswith("--")
-    return ended_well and bool(_TRACE.match(recorded))
+    ended = status is not None and retries == "0" and state.startswith("--")
+    return ended and bool(_TRACE.match(recorded))
 
 
 def _access(fields: list[Any]) -> dict[str, Any]:

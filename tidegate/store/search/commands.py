@@ -25,6 +25,7 @@ from tidegate.store.base import (
     QueryError,
     SearchRequest,
     StoreUnavailableError,
+    stream_of,
 )
 from tidegate.store.kinds import open_store
 from tidegate.store.query import time_ranges
@@ -57,6 +58,7 @@ def search(
             since=time_ranges.when(since, output.now),
             until=time_ranges.when(until, output.now) if until else None,
             size=limit,
+            stream=stream_of(query),
         )
         found = store.search(request)
         output.events(reversed(found.hits))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tidegate.events.event import Event
-from tidegate.store.base import EventStore, SearchRequest
+from tidegate.store.base import EventStore, SearchRequest, stream_of
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import text_of
 
@@ -45,6 +45,7 @@ class Follower:
             until=now + TOLERANCE if self._polled else None,
             order="asc",
             size=PAGE,
+            stream=stream_of(self.query),
         )
         while True:
             hits = self.store.search(request).hits

@@ -136,11 +136,11 @@ def test_a_request_without_an_answer_has_no_status_and_no_time_in_the_queue() ->
 
 
 def test_a_request_that_its_replica_has_recorded_leaves_no_second_event(tmp_path: Path) -> None:
-    told = [line(recorded=TRACE), line(recorded=TRACE, status=404, path="/told")]
+    told = [line(recorded=TRACE, status=status) for status in (200, 404, 500)]
     others = [
         line(path="/no-event"),
         line(path="/invalid", recorded=f"00-{'0' * 32}-{'b' * 16}-01"),
-        line(path="/failed", recorded=TRACE, status=500),
+        line(path="/failed", status=500),
         line(path="/repeated", recorded=TRACE, retries="+1"),
         line("CD--", path="/left", recorded=TRACE),
         line("SD--", path="/cut", recorded=TRACE),

@@ -109,6 +109,12 @@ def shell(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(settings, capsys)
 
 
+def test_spans_are_found_only_by_a_query_that_names_them(shell: Shell) -> None:
+    assert "model" not in "".join(shell.search("*", since="1d", limit=100)[1])
+    for query in ("span.name:model", "event.dataset:tidegate.span AND model", f"trace.id:{KEPT}"):
+        assert any("model" in line for line in shell.search(query)[1]), query
+
+
 def test_search_shows_matching_events_oldest_first(shell: Shell) -> None:
     code, (first, second), _ = shell.search("log.level:(error OR warn)")
     time = r"\d\d:\d\d:\d\d\.\d{3}"
