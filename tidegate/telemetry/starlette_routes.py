@@ -177,6 +177,16 @@ def _depend_on_path(routes: Sequence[BaseRoute]) -> bool:
 
 
 def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
+    """The route; of a path with a slash too many or too few, from which a router redirects, the other's."""
+    names = _match_exactly(routes, scope)
+    if names == NO_ROUTE:
+        path: str = scope["path"]
+        other = path[:-1] if path.endswith("/") else f"{path}/"
+        names = _match_exactly(routes, {**scope, "path": other})
+    return names
+
+
+def _match_exactly(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
     names = NO_ROUTE
     for route in _flatten(routes):
         match, child = route.matches(scope)

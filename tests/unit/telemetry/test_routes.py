@@ -46,7 +46,8 @@ def find(routes: RouteFinder, path: str, method: str = "GET", root_path: str = "
         ("/shop/nothing", "/shop", "/shop"),
         ("/deep/er/x/1", "/deep/er/x/{y}", "/deep"),
         ("/nothing", "", ""),
-        ("/items/3/", "", ""),
+        ("/items/3/", "/items/{item_id}", "/items/{item_id}"),
+        ("/shop/items/3/", "/shop/items/{item_id}", "/shop"),
         ("/docs", "/docs", "/docs"),
     ],
 )

@@ -42,8 +42,20 @@ HEADERS = {
     "baggage": f"token={SECRETS['header']}",
 }
 QUERY = f"?access_token={SECRETS['query']}&q=%70lanted-encoded-xyzzy"
-PATHS = ("ok", "boom", "bad", "reset/{}", "boom/{}", "nowhere", "mounted/reset/{}", "mounted/boom")
-HOSTED = ("hosted/reset/{}", "hosted/boom/{}")
+PATHS = (
+    "ok",
+    "boom",
+    "bad",
+    "reset/{}",
+    "boom/{}",
+    "nowhere",
+    "mounted/reset/{}",
+    "mounted/boom",
+    "reset/{}/",
+    "mounted/reset/{}/",
+    "slashed/{}",
+)
+HOSTED = ("hosted/reset/{}", "hosted/boom/{}", "hosted/reset/{}/")
 WEBSOCKETS = ("live", "live/{}", "hosted/live/{}")
 
 
@@ -64,10 +76,10 @@ async def accept(websocket: WebSocket) -> None:
 
 
 def starlette_app() -> Starlette:
-    paths = ("/ok", "/boom", "/reset/{token}", "/boom/{token}")
+    paths = ("/ok", "/boom", "/reset/{token}", "/boom/{token}", "/slashed/{token}/")
     routes = [Route(path, answer, methods=["GET", "POST"]) for path in paths]
     hosted = [
-        *(Route(f"/hosted{path}", answer, methods=["GET", "POST"]) for path in paths[2:]),
+        *(Route(f"/hosted{path}", answer, methods=["GET", "POST"]) for path in paths[2:4]),
         WebSocketRoute("/hosted/live/{token}", accept),
     ]
     return Starlette(
