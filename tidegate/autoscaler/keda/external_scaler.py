@@ -34,8 +34,8 @@ SHOWN_CHARACTERS: Final = 63
 LOG_SECONDS: Final = 600.0
 # KEDA has one per ScaledObject. A further one ends the oldest, so that idle ones do not keep KEDA out.
 MAX_STREAMS: Final = 8
-# For the message of a request, so that a request without one ends; KEDA sends it at once. Here, too, a further
-# one ends the oldest.
+# For the message of a request, so that a request without one ends; KEDA sends it at once. Here, too, a
+# further one ends the oldest.
 MESSAGE_SECONDS: Final = 5.0
 MAX_WAITING: Final = 32
 
