@@ -73,7 +73,9 @@ class ExternalScaler:
                 "StreamIsActive": streaming(
                     self._stream(self.stream_is_active, reference), None, _encode
                 ),
-                "GetMetricSpec": unary(self._answer(self.get_metric_spec, reference), None, _encode),
+                "GetMetricSpec": unary(
+                    self._answer(self.get_metric_spec, reference), None, _encode
+                ),
                 "GetMetrics": unary(self._answer(self.get_metrics, metrics), None, _encode),
             },
         )
@@ -168,7 +170,6 @@ class ExternalScaler:
             return self.decided.get()
         except NoNumberError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-
 
     def _answer(
         self,
