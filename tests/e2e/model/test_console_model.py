@@ -38,7 +38,7 @@ def shows(page: Page, stack: Stack, *texts: str | re.Pattern[str]) -> None:
         expect(page.locator("[data-block=versions]")).to_contain_text(text)
     accuracy = page.locator("figure", has_text="Accuracy over 5m")
     expect(accuracy.locator(".u-legend")).to_contain_text(
-        re.compile(r"measured by labels ?[\d.]+ %")
+        re.compile(r"measured by labels: \w+ [\w.]+ ?[\d.]+ %")
     )
     expect(page.locator("figure", has_text="Absolute error")).to_be_hidden()
     assert failures == []

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from support.doubles.aiohttp_server import answering
 from tidegate.console.app import create_app
-from tidegate.console.pages.model import PREDICTIONS, read_distributions
+from tidegate.console.pages.model import PREDICTIONS, Distribution, read_distributions
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import APP, EventLog
 from tidegate.runtime.prometheus import Prometheus
@@ -34,8 +34,11 @@ RESULT = [
     sample("feature_drift:5m", "0.05", feature="hour"),
     sample("prediction_psi:5m", "0.01"),
     sample("prediction_ratio:5m", "0.4", label="late"),
-    *(sample("feature_ratio:5m", "0.5", feature="temp", bin=name) for name in ("10", "2", "none")),
-    sample("feature_reference_ratio:now", "0.25", feature="temp", bin="2"),
+    *(
+        sample("feature_ratio:5m", "0.5", feature="temp", bin=name)
+        for name in ("10", "2 to 10", "over", "missing", "under", "-3 to 2")
+    ),
+    sample("feature_reference_ratio:now", "0.25", feature="temp", bin="2 to 10"),
 ]
 
 
@@ -60,7 +63,23 @@ async def test_significant_drift_comes_first_and_few_rows_are_no_drift() -> None
         ("hour", False),
         (PREDICTIONS, False),
     ]
-    assert found[0].bins == ["2", "10", "none"]
+    assert found[0].bins == ["under", "-3 to 2", "2 to 10", "10", "over", "missing"]
+
+
+def test_a_bin_is_shown_with_its_edge_and_what_the_rows_drifted_to_is_named() -> None:
+    then = {"under": 0.0, "8 to 9": 0.5, "9": 0.25, "9 to 15": 0.25, "over": 0.0}
+    words = Distribution("m", "words", 3.0, 500, reference=then, current={"over": 0.9, "9": 0.1})
+    assert [words.shown(one) for one in words.bins] == [
+        "under 8",
+        "8 to 9",
+        "9",
+        "9 to 15",
+        "over 15",
+    ]
+    assert words.shown(words.gained) == "over 15"
+    assert not Distribution("m", "words", reference=then).gained  # no rows
+    channels = Distribution("m", "channel", 0.5, reference={"over": 0.5}, current={"web": 0.5})
+    assert [channels.shown(one) for one in channels.bins] == ["over", "web"]
 
 
 @pytest.mark.usefixtures("store")

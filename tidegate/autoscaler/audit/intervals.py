@@ -14,11 +14,11 @@ QUERY: Final = "event.dataset:tidegate.decision"
 # The most useful signals; the others are in the JSON.
 SIGNALS: Final = {
     "rate/s": "arrival_rate",
-    "slot s": "service_seconds",
+    "slot, s": "service_seconds",
     "system": "in_system",
     "ready": "ready",
-    "latency s": "latency_seconds",
-    "age s": "age_seconds",
+    "latency, s": "latency_seconds",
+    "age, s": "age_seconds",
 }
 # Of a long explanation of an unchanged number, only the first and the last clause are shown.
 CLAUSE = "; "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,8 @@ SHORTEST: Final = next(iter(SPANS))
 LAST: Final = "3m"
 SHADOW: Final = ("model", "version", "shadow")
 PREDICTIONS: Final = "predictions"
+# The places of the bins below and above the numbers at training; a category is after them.
+ENDS: Final = {"under": -math.inf, "over": sys.float_info.max}
 
 
 @dataclass(slots=True)
@@ -46,9 +50,31 @@ class Distribution:
 
     @property
     def bins(self) -> list[str]:
-        """The bins in order: numbered ones by number, then those with a name."""
-        known = {*self.reference, *self.current}
-        return sorted(known, key=lambda one: (not one.isdigit(), len(one), one))
+        """The bins in order: ranges of numbers by where they begin, then those with a name."""
+        return sorted({*self.reference, *self.current}, key=_place)
+
+    @property
+    def gained(self) -> str:
+        """The bin whose fraction has grown most; empty without rows."""
+        change = {one: self.current.get(one, 0) - self.reference.get(one, 0) for one in self.bins}
+        return max(change, key=change.__getitem__) if self.psi is not None and change else ""
+
+    def shown(self, name: str) -> str:
+        """A bin for a person: `over 15` is above the last edge."""
+        ranges = [one for one in self.bins if " to " in one]
+        if name not in ENDS or not ranges:
+            return name
+        edge = ranges[0].partition(" to ")[0] if name == "under" else ranges[-1].rpartition(" ")[2]
+        return f"{name} {edge}"
+
+
+def _place(name: str) -> tuple[float, str]:
+    if name in ENDS:
+        return ENDS[name], name
+    try:
+        return float(name.partition(" to ")[0]), name
+    except ValueError:
+        return math.inf, name
 
 
 async def read_distributions(

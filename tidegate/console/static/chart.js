@@ -105,7 +105,7 @@ class Chart {
     this.limit = this.spec.unit === "s" ? data.limit : null;
     this.series = this.spec.series.flatMap(([key, label]) => {
       const keys = Object.keys(values).filter((one) => one.startsWith(`${key} `)).sort();
-      return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 ? `${label}: ${shorter(one.slice(key.length + 1))}` : label])) : [/** @type {[string, string]} */ ([key, label])];
+      return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 || this.spec.optional ? `${label}: ${shorter(one.slice(key.length + 1))}` : label])) : [/** @type {[string, string]} */ ([key, label])];
     });
     /** @type {(number | null)[][]} */
     this.data = [times, ...this.series.map(([key]) => values[key] ?? times.map(() => null))];
@@ -125,13 +125,15 @@ class Chart {
   }
 
   /**
-   * What the legend says of a series: where a person points, or the newest value.
+   * What the legend says of a series: the value where a person points, or now, or when the line has ended.
    * @param {any} plot
    * @param {number} index of the series
    */
   told(plot, index) {
-    const column = this.data?.[index] ?? [], at = plot.cursor.idx;
-    return at == null ? column.findLast((one) => one != null) : column[at];
+    const column = this.data?.[index] ?? [], at = plot.cursor.idx ?? column.findLastIndex((one) => one != null);
+    // The newest sample may be on its way.
+    if (plot.cursor.idx == null && at >= 0 && at < column.length - 2) return `ended ${this.time(this.data?.[0][at] ?? 0)}`;
+    return text(column[at], this.spec.unit);
   }
 
   /** Draw it anew, as after a change of the colours. */
@@ -148,7 +150,7 @@ class Chart {
       points: { show: !bars, size: 4, filter: alone },
       paths: bars ? uPlot.paths.bars({ size: [0.85] }) : this.spec.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
       dash: this.spec.steps && !this.spec.lead && index === 0 ? [5, 3] : undefined,
-      value: (/** @type {any} */ plot, /** @type {any} */ _, /** @type {number} */ at) => text(this.told(plot, at), unit),
+      value: (/** @type {any} */ plot, /** @type {any} */ _, /** @type {number} */ at) => this.told(plot, at),
     }));
     if (this.limit) series.push(/** @type {any} */ ({ label: "objective", stroke: color("--bad"), width: 1, dash: [4, 4], points: { show: false }, value: () => text(this.limit, unit) }));
     this.plot = new uPlot(

@@ -5,9 +5,6 @@ A value that many rows share (zero rain) has a bin of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from math import inf, nextafter
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +20,6 @@ from tidegate.monitoring.counting.reference import (
 
 PREDICTION: Final = "prediction"
 """The name of the reference of predicted values."""
-_MAX_DIGITS: Final = 17
 
 Values = npt.NDArray[np.floating[Any]]
 
@@ -59,22 +55,4 @@ def predicted_value_bins(values: Values) -> FeatureReference:
     bins = number_bins(PREDICTION, np.where(np.isfinite(values), values, np.nan))
     if not bins.edges:
         return bins
-    return bins.model_copy(update={"bins": (UNDER, *_ranges(bins.edges), OVER, MISSING)})
-
-
-def _ranges(edges: Sequence[float]) -> list[str]:
-    """The names of the bins between edges, with as many digits as tell the edges apart, but at least 3."""
-    # The bin of a value that many rows share ends at the next float, which is written as the value.
-    of = dict.fromkeys(edges)
-    for low, high in pairwise(edges):
-        of[high] = low if high == nextafter(low, inf) else None
-    shown = [edge if of[edge] is None else of[edge] for edge in edges]
-    digits = next(
-        (count for count in range(3, _MAX_DIGITS) if _distinct(shown, count)), _MAX_DIGITS
-    )
-    texts = [f"{edge:.{digits}g}" for edge in shown]
-    return [low if low == high else f"{low} to {high}" for low, high in pairwise(texts)]
-
-
-def _distinct(numbers: Sequence[float | None], digits: int) -> bool:
-    return len({f"{number:.{digits}g}" for number in numbers}) == len(set(numbers))
+    return bins.model_copy(update={"bins": bins.labels})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import inf, nextafter
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ UNDER: Final = "under"
 OVER: Final = "over"
 MISSING: Final = "missing"
 OTHER: Final = "other"
+_MAX_DIGITS: Final = 17
 
 MAX_VALUE: Final = 1e100
 """The largest number that a regressor's errors are computed of: squares of larger ones could overflow."""
@@ -38,15 +40,18 @@ class FeatureReference(BaseModel):
     edges: tuple[float, ...] = ()
     """The edges of a number's bins: edge ≤ value < next edge; the last bin includes its upper edge."""
     bins: tuple[str, ...]
-    """The bins' names, in the order of `counts`."""
+    """The bins' names, in the order of `counts`; those of a feature's numbers are counted from 0."""
     counts: tuple[int, ...]
     """Training rows in each bin."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Unique names of the bins: a category may itself be called `other` or `missing`."""
+        """Unique names of the bins: the range of a number, as `3.5 to 4`, or the value that many rows share.
+
+        A category may itself be called `other` or `missing`.
+        """
         if self.kind != "category":
-            return self.bins
+            return (UNDER, *_ranges(self.edges), OVER, MISSING)
         *categories, other, missing = self.bins
         return (
             *(f"={name}" if name in {other, missing} else name for name in categories),
@@ -155,3 +160,21 @@ def count_numbers(edges: Sequence[float], values: npt.NDArray[np.floating[Any]])
     missing, starts = np.isnan(values), bin_starts(edges)
     bins = np.searchsorted(starts, values[~missing].astype(np.float64), side="right")
     return np.append(np.bincount(bins, minlength=len(starts) + 1), missing.sum())
+
+
+def _ranges(edges: Sequence[float]) -> list[str]:
+    """The names of the bins between edges, with as many digits as tell the edges apart, but at least 3."""
+    # The bin of a value that many rows share ends at the next float, which is written as the value.
+    of = dict.fromkeys(edges)
+    for low, high in pairwise(edges):
+        of[high] = low if high == nextafter(low, inf) else None
+    shown = [edge if of[edge] is None else of[edge] for edge in edges]
+    digits = next(
+        (count for count in range(3, _MAX_DIGITS) if _distinct(shown, count)), _MAX_DIGITS
+    )
+    texts = [f"{edge:.{digits}g}" for edge in shown]
+    return [low if low == high else f"{low} to {high}" for low, high in pairwise(texts)]
+
+
+def _distinct(numbers: Sequence[float | None], digits: int) -> bool:
+    return len({f"{number:.{digits}g}" for number in numbers}) == len(set(numbers))
