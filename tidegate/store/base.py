@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from tidegate.events.event import Event
 
@@ -72,6 +72,20 @@ class Bucket:
     count: int
 
 
+OWNER: Final = ("service.name", "data_stream.namespace")
+"""The fields of an `Owner`."""
+
+
+class Owner(NamedTuple):
+    """Whose events a reader of a shared store gets.
+
+    A query that names one of the fields, such as `data_stream.namespace:*`, says itself what it wants of it.
+    """
+
+    service: str
+    namespace: str
+
+
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """A search.
@@ -84,6 +98,7 @@ class SearchRequest:
         order: Sort order of the hits.
         size: Maximum number of hits; 0 returns none.
         stream: `logs`, `traces` or both (None).
+        everyone: Also the events of other services and namespaces, as a trace may cross them.
         aggregations: Aggregations by a name that the caller chooses.
     """
 
@@ -94,6 +109,7 @@ class SearchRequest:
     order: Literal["asc", "desc"] = "desc"
     size: int = 50
     stream: Literal["logs", "traces"] | None = None
+    everyone: bool = False
     aggregations: Mapping[str, Aggregation] = field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tidegate.settings import Elasticsearch, Settings
-from tidegate.store.base import EventStore, Rebuilding, unreported
+from tidegate.store.base import EventStore, Owner, Rebuilding, unreported
 from tidegate.store.own_fields import LeftOut, ignore
 
 
@@ -17,6 +17,9 @@ def open_store(
     rebuilding: Rebuilding = unreported,
 ) -> EventStore:
     """Open the store that `store.kind` selects.
+
+    A server may hold the events of several stacks, so its readers get those of their own service and
+    namespace. A folder holds those of one stack.
 
     Args:
         settings: The settings.
@@ -32,7 +35,8 @@ def open_store(
     if server := store_server(settings):
         from tidegate.store.elasticsearch.store import ElasticsearchStore  # noqa: PLC0415
 
-        return ElasticsearchStore(server, read_only=read_only, left_out=left_out)
+        owner = Owner(settings.service.name, settings.service.namespace)
+        return ElasticsearchStore(server, read_only=read_only, left_out=left_out, owner=owner)
     from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore  # noqa: PLC0415
 
     root = _folder(settings)

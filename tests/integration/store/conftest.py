@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.harnesses.store_scene import WINDOW, Scene
+from support.harnesses.store_scene import ORIGIN, WINDOW, Scene
 from tidegate.events.event import Event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
@@ -28,7 +28,8 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     if request.param == "embedded":
         return load(stack={"data_dir": tmp_path_factory.mktemp("data")})
     url = request.getfixturevalue("elasticsearch_url")
-    return load(store={"kind": "elasticsearch", "elasticsearch": {"url": url}})
+    server = {"kind": "elasticsearch", "elasticsearch": {"url": url}}
+    return load(store=server, service={"namespace": ORIGIN.namespace})
 
 
 @pytest.fixture(scope="module")

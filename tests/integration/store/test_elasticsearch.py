@@ -8,9 +8,11 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from elasticsearch import Elasticsearch
 
@@ -20,11 +22,19 @@ from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.samples.elasticsearch_accounts import add_roles, add_user, change_users
 from support.store_refresh import refresh
+from tidegate.checks.running import events
+from tidegate.checks.running.target import Target
 from tidegate.collector.batch_append import append_batch
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.settings import Settings, load
+from tidegate.store import open_store
 from tidegate.store.base import RequestRefusedError, SearchRequest, StoreUnavailableError
 from tidegate.store.elasticsearch.store import ElasticsearchStore
+from tidegate.store.search import commands
+from tidegate.store.search.follower import Follower
+
+SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.integration
 
@@ -139,6 +149,63 @@ def test_new_fields_are_added_to_the_mapping_of_an_existing_stream(
     with closing(ElasticsearchStore(settings)) as store:
         store.append([event(namespace, "after")])
         assert found(store, namespace) == ["after"]
+
+
+def test_readers_get_the_events_of_their_own_service_and_namespace(
+    elasticsearch_url: str, store: ElasticsearchStore, namespace: str, capsys: Any
+) -> None:
+    def settings(name: str, space: str) -> Settings:
+        server = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_url}}
+        return load(store=server, service={"name": name, "namespace": space})
+
+    production, staging = namespace, f"{namespace}_staging"
+    trace = {"id": uuid.uuid4().hex}
+    for name, space in [("flights", production), ("flights", staging), ("shop", production)]:
+        origin = Origin(name, "1.2.3", "local", f"{name}-1", space)
+        fields = {"trace": trace, "tidegate": {"model": {"name": "m", "version": "1"}}}
+        text = f"{name} {space}"
+        written = make_event(origin, "outcome", text, unix_ns=time.time_ns(), fields=fields)
+        assert store.append([written]) == []
+    refresh(store)
+
+    def messages(query: str, **wanted: Any) -> list[str]:
+        with closing(open_store(settings("flights", production), read_only=True)) as reader:
+            hits = reader.search(SearchRequest(query, order="asc", **wanted)).hits
+            followed = [] if wanted else list(Follower(reader, query, SINCE).events())
+        assert wanted or hits == followed
+        return [one["message"] for one in hits]
+
+    own = f"flights {production}"
+    assert messages("event.dataset:tidegate.outcome") == [own]
+    assert messages("service.name:*") == [own, f"shop {production}"]
+    assert messages(f"data_stream.namespace:{namespace}*") == [own, f"flights {staging}"]
+    assert len(messages(f"trace.id:{trace['id']}", everyone=True)) == 3
+
+    nobody = settings("nobody", production)
+    wanted: dict[str, Any] = {"since": "1h", "until": "", "limit": 9, "as_json": False}
+    assert commands.search(nobody, "event.dataset:tidegate.outcome", **wanted) == 1
+    hint = f"add service.name:shop AND data_stream.namespace:{production} to see them"
+    assert hint in capsys.readouterr().err.replace('"', "")
+    assert commands.trace(nobody, trace["id"], as_json=True) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+async def test_verify_counts_the_events_of_its_own_service_and_namespace(
+    elasticsearch_url: str, store: ElasticsearchStore, namespace: str
+) -> None:
+    assert store.append([event(namespace)]) == []
+    refresh(store)
+    server = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_url}}
+    texts = {}
+    async with aiohttp.ClientSession() as session:
+        for space in (namespace, f"{namespace}_staging"):
+            found = load(store=server, service={"namespace": space})
+            target = Target(found, session, "http://127.0.0.1:9", "", None)
+            texts[space] = {one.name: one.text for one in await events.check(target)}["logs"]
+    assert texts == {
+        namespace: "1 event",
+        f"{namespace}_staging": "no event in logs-tidegate.*-*",
+    }
 
 
 def test_an_unreachable_elasticsearch_is_unavailable(namespace: str) -> None:

@@ -20,6 +20,7 @@ from tidegate.observability_files.kibana import (
 from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY
 from tidegate.runtime.check_results import Result, count, failed, ok, skipped
 from tidegate.runtime.http_client import HttpClient
+from tidegate.settings.service import Service
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.kinds import store_server
@@ -44,7 +45,10 @@ async def check(target: Target) -> list[Result]:
     """Check the store's health, then count the events of each data view and each search."""
     if store_server(target.settings):
         server = target.elasticsearch()
-        return [await _health(server), *(await _counts(target, _elasticsearch(server)))]
+        return [
+            await _health(server),
+            *(await _counts(target, _elasticsearch(server, target.settings.service))),
+        ]
     with closing(open_store(target.settings, read_only=True)) as store:
         return await _counts(target, _embedded(store))
 
@@ -58,11 +62,16 @@ async def _health(server: HttpClient) -> Result:
     return failed("health", text) if health["status"] == "red" else ok("health", text)
 
 
-def _elasticsearch(server: HttpClient) -> Counter:
+def _elasticsearch(server: HttpClient, service: Service) -> Counter:
+    # Other releases may share the server.
+    own = {"service.name": service.name, "data_stream.namespace": service.namespace}
+    filters = [{"term": {name: value}} for name, value in own.items()]
+
     async def found(view: DataView, query: str) -> int:
-        # As Kibana does: it sends a Lucene query unchanged, and omits an empty one.
-        text = {"query_string": {"query": query, "analyze_wildcard": True}}
-        body = {"size": 0, "track_total_hits": True, **({"query": text} if query else {})}
+        # As Kibana does: it sends a Lucene query unchanged.
+        text = {"query_string": {"query": query or "*", "analyze_wildcard": True}}
+        wanted = {"bool": {"filter": [*filters, text]}}
+        body = {"size": 0, "track_total_hits": True, "query": wanted}
         response = await server.post(f"/{view.pattern}/_search", body)
         return int(response["hits"]["total"]["value"])
 

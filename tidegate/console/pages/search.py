@@ -100,7 +100,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         this = condition("event.id", identity)
 
         async def read() -> dict[str, Any]:
-            hits = (await sources.search(SearchRequest(this, size=1))).hits
+            hits = (await sources.search(SearchRequest(this, size=1, everyone=True))).hits
             if not hits:
                 text = f"No stored event has the event.id {identity}"
                 return {"problem": Problem("No such event", text, 404), "status": 404}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -25,6 +25,8 @@ from tidegate.runtime.secret_files import SecretFileError, read_login
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.aggregations import Dialect
 from tidegate.store.base import (
+    OWNER,
+    Owner,
     QueryError,
     Rejected,
     RequestRefusedError,
@@ -50,7 +52,7 @@ from tidegate.store.own_fields import (
     with_own_fields,
     without_own_fields,
 )
-from tidegate.store.query import parser
+from tidegate.store.query import parser, tree
 from tidegate.store.requests import SEARCH_SECONDS, TOO_LONG, check
 
 # After the first time-out a server that cannot write responds with an error; the second one is for a server
@@ -96,8 +98,9 @@ class ElasticsearchStore:
         *,
         read_only: bool = False,
         left_out: LeftOut = ignore,
+        owner: Owner | None = None,
     ):
-        """Connect, and install the templates if it is opened for writing.
+        """Connect, and install the templates if it is opened for writing; None owns all events.
 
         Raises:
             StoreUnavailableError: Elasticsearch cannot be reached, or refuses the credentials.
@@ -105,6 +108,7 @@ class ElasticsearchStore:
         self._settings = settings
         self._read_only = read_only
         self._left_out = left_out
+        self._owner = owner
         self._client = _client(settings)
         self._closed = False
         self._installed = False
@@ -145,16 +149,16 @@ class ElasticsearchStore:
         """
         check(request)
         # Parsed here for better error messages and the same semantics as in the embedded store.
-        query = normalized_query.render(rewrite(parser.parse(request.query)))
-        streams = STREAMS[request.stream] if request.stream else ",".join(STREAMS.values())
+        parsed = parser.parse(request.query)
+        streams, filters = _owned(None if request.everyone else self._owner, tree.fields(parsed))
         with self._translate_errors(QueryError):
             response = _search_with_retries(
                 self._client.search,
-                index=streams,
+                index=streams[request.stream] if request.stream else ",".join(streams.values()),
                 allow_no_indices=True,
                 ignore_unavailable=True,
                 allow_partial_search_results=False,
-                query=_query(query, request),
+                query=_query(normalized_query.render(rewrite(parsed)), request, filters),
                 sort=[{request.sort: {"order": request.order, "unmapped_type": "long"}}],
                 size=request.size,
                 track_total_hits=True,
@@ -276,9 +280,22 @@ def _operation(event: Event, report: LeftOut) -> Operation:
     return action, encode(with_own_fields(event, report))[:-1]
 
 
-def _query(query: str, request: SearchRequest) -> dict[str, Any]:
+def _owned(
+    owner: Owner | None, named: Collection[str]
+) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Return the patterns of streams, and the filters, that leave an owner's events."""
+    service, namespace = OWNER
+    streams, filters = STREAMS, list[dict[str, Any]]()
+    if owner and namespace not in named:
+        streams = {kind: f"{kind}-tidegate.*-{owner.namespace}" for kind in STREAMS}
+    if owner and service not in named:
+        filters.append({"term": {service: owner.service}})
+    return streams, filters
+
+
+def _query(query: str, request: SearchRequest, filters: list[dict[str, Any]]) -> dict[str, Any]:
     text = {"query": query, "default_field": DEFAULT_FIELD, "analyze_wildcard": True}
-    filters: list[dict[str, Any]] = [{"query_string": text}]
+    filters.append({"query_string": text})
     bounds = {"gte": request.since, "lt": request.until}
     time_range = {name: bound.isoformat() for name, bound in bounds.items() if bound is not None}
     if time_range:

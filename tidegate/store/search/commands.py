@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +22,7 @@ from tidegate.events.event import Event
 from tidegate.printable_text import printable
 from tidegate.settings import Settings
 from tidegate.store.base import (
+    OWNER,
     EventStore,
     QueryError,
     SearchRequest,
@@ -29,8 +31,10 @@ from tidegate.store.base import (
 )
 from tidegate.store.kinds import open_store
 from tidegate.store.query import time_ranges
+from tidegate.store.query.literals import condition
 from tidegate.store.search import event_lines, waterfall
 from tidegate.store.search.completion import completions
+from tidegate.store.search.event_lines import text_of
 from tidegate.store.search.field_names import unknown_names
 from tidegate.store.search.follower import Follower
 from tidegate.store.search.traces import Trace
@@ -64,7 +68,7 @@ def search(
         output.events(reversed(found.hits))
         if not found.total:
             times = f"since {since} until {until}" if until else f"since {since}"
-            return _report_not_found(store, f"no event {times} matches {query!r}", query)
+            return _report_not_found(store, f"no event {times} matches {query!r}", request)
         if found.total > len(found.hits) and not as_json:
             _print_message(
                 f"{found.total} events match; showing the newest {len(found.hits)} (--limit)"
@@ -88,7 +92,7 @@ def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
         else:
             _show_trace(output, found, settings.telemetry.sample_ratio)
         if not found.events:
-            return _report_not_found(store, f"no event has the trace.id {found.id}", "")
+            return _report_not_found(store, f"no event has the trace.id {found.id}")
         return FOUND
 
     return _run(settings, as_json, run)
@@ -98,11 +102,13 @@ def logs(settings: Settings, query: str, *, since: str, follow: bool, as_json: b
     """Show every matching event, oldest first; with `follow` also those that arrive later."""
 
     def run(store: EventStore, output: _Output) -> int:
-        follower = Follower(store, query, time_ranges.when(since, output.now))
+        begin = time_ranges.when(since, output.now)
+        follower = Follower(store, query, begin)
         if follow:
             _follow(follower, output)
         elif not output.events(follower.events()):
-            return _report_not_found(store, f"no event since {since} matches {query!r}", query)
+            message = f"no event since {since} matches {query!r}"
+            return _report_not_found(store, message, SearchRequest(query, since=begin))
         return FOUND
 
     return _run(settings, as_json, run)
@@ -197,11 +203,18 @@ def _show_trace(output: _Output, trace: Trace, sample_ratio: float) -> None:
     output.events(trace.lines)
 
 
-def _report_not_found(store: EventStore, message: str, query: str) -> int:
+def _report_not_found(store: EventStore, message: str, request: SearchRequest | None = None) -> int:
     _print_message(message)
-    for name, similar in unknown_names(store, query):
+    if request is None:
+        return NOT_FOUND
+    for name, similar in unknown_names(store, request.query):
         _print_message(
             f"no event has a field {name}" + (f": did you mean {similar}?" if similar else "")
+        )
+    for hit in store.search(replace(request, size=1, everyone=True)).hits:
+        conditions = (condition(name, text_of(hit, name)) for name in OWNER)
+        _print_message(
+            f"other services have such events: add {' AND '.join(conditions)} to see them"
         )
     return NOT_FOUND
 

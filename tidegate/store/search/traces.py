@@ -42,7 +42,8 @@ class Trace:
             raise ValueError(
                 f"{text!r} is not a valid trace id: it must have 32 hexadecimal digits"
             )
-        found = store.search(SearchRequest(f"trace.id:{trace_id}", order="asc", size=MAX_HITS))
+        request = SearchRequest(f"trace.id:{trace_id}", order="asc", size=MAX_HITS, everyone=True)
+        found = store.search(request)
         return cls(trace_id, found.hits, found.total - len(found.hits))
 
     @cached_property
