@@ -14,9 +14,11 @@ import typer
 from rich.table import Table
 
 from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan.openapi import scenario_of
 from tidegate.loadgen.plan.plan import digest, make_plan, plan_csv
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, Until
+from tidegate.loadgen.plan.request_kinds import Until
 from tidegate.loadgen.plan.scenario import built_in, load_schedule
+from tidegate.loadgen.plan.units import rate, seconds
 from tidegate.loadgen.report.live_view import sparkline
 from tidegate.loadgen.terminal import Console, printable
 
@@ -37,6 +39,8 @@ Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the sa
 RUN_EXAMPLES = """
 **Examples**
 
+`tidegate loadgen run http://127.0.0.1:8000/search?q=tea --rate 50 --duration 30s`
+
 `tidegate loadgen run seed`
 
 `tidegate loadgen run seed --slo 0.5 --prometheus http://127.0.0.1:9090`
@@ -47,26 +51,69 @@ RUN_EXAMPLES = """
 
 `tidegate loadgen run steps --path /quote --body quotes.ndjson`
 
-`tidegate loadgen run steps --path '/search?q=tea' --method GET`
+`tidegate loadgen run http://127.0.0.1:8000/quote -q 20 -d '{"n": 3}' -H 'X-Key: 1' --check 'json.price>0'`
 
 `tidegate loadgen run steps --path /stream --until first-byte --threshold 'p95<500ms'`
 
 **Exit codes**: 0 success, 1 all requests failed, 2 nothing was sent (invalid argument, no target), 98 invalid
-(requests were sent late), 99 a threshold failed, 130 interrupted.
+(requests were sent late), 99 a threshold failed (also of an invalid run), 130 interrupted.
 """
 
 
 @app.command(epilog=RUN_EXAMPLES)
 def run(
-    scenario: Scenario,
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a built-in scenario (see `list`), path of a TOML file, or with --rate a URL."
+        ),
+    ] = "",
     *,
+    rate_per_second: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            "-q",
+            parser=rate,
+            metavar="RATE",
+            help="Constant rate instead of a scenario, such as 50 (a second) or 100/m.",
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            "-z",
+            "--duration",
+            parser=seconds(0.1, 86_400),
+            metavar="TIME",
+            help="Of --rate; 30s by default.",
+        ),
+    ] = None,
     url: Annotated[
-        str, typer.Option(help="URL of the service or its gateway.")
+        str, typer.Option(help="URL of the service or its gateway; its path is kept.")
     ] = "http://127.0.0.1:8000",
     path: Annotated[
-        str, typer.Option(help="Path of the requests, with a query if it needs one.")
-    ] = "/predict",
-    method: Annotated[str, typer.Option(help="HTTP method of the requests.")] = "POST",
+        str | None,
+        typer.Option(
+            help="Path of the requests, with a query if it needs one; /predict without one in the URL.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="HTTP method; GET for a URL with a path and without a body, else POST.",
+            show_default=False,
+        ),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--header", "-H", help="Header of each request, 'Name: value'; may be repeated."
+        ),
+    ] = None,
     prometheus: Annotated[
         str,
         typer.Option(
@@ -79,19 +126,34 @@ def run(
     body: Annotated[
         Path | None,
         typer.Option(
-            help="File with request bodies, one per line, that are sent as they are instead of rows."
+            "--body",
+            "-D",
+            help="File with request bodies, one per line, that are sent as they are instead of rows.",
         ),
     ] = None,
+    data: Annotated[
+        str, typer.Option("--data", "-d", help="Body of each request, instead of a file.")
+    ] = "",
     content_type: Annotated[
-        str, typer.Option(help="Content type of the bodies of --body.")
-    ] = "application/json",
+        str | None,
+        typer.Option(
+            "--content-type",
+            "-T",
+            help="Content type of the bodies; application/json by default.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder in which the folder of the run is created.")
     ] = Path("runs"),
     seed: Seed = 1,
     slo: Annotated[
         float | None,
-        typer.Option(min=0.001, max=3600, help="Objective for p95 in seconds, shown in the plots."),
+        typer.Option(
+            parser=seconds(0.001, 3600),
+            metavar="TIME",
+            help="Objective for p95, such as 0.5 or 500ms, shown in the plots.",
+        ),
     ] = None,
     until: Annotated[
         Until,
@@ -103,9 +165,39 @@ def run(
         list[str] | None,
         typer.Option(help="Threshold of the run, such as 'p95<500ms'; may be repeated."),
     ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What each response must pass, such as 'status==201', 'body contains tea' or "
+            "'json.items.0.price<10'; may be repeated."
+        ),
+    ] = None,
+    max_lag: Annotated[
+        float,
+        typer.Option(
+            parser=seconds(0.001, 60),
+            metavar="TIME",
+            help="Most p99 of the send lag; a run with more is invalid.",
+        ),
+    ] = 0.01,
     timeout: Annotated[
-        float, typer.Option(min=0.01, max=3600, help="Timeout of a request in seconds.")
+        float,
+        typer.Option(
+            "--timeout",
+            "-t",
+            parser=seconds(0.01, 3600),
+            metavar="TIME",
+            help="Timeout of a request.",
+        ),
     ] = 60.0,
+    progress: Annotated[
+        float,
+        typer.Option(
+            parser=seconds(0.1, 3600),
+            metavar="TIME",
+            help="Time between two lines of progress, without a terminal.",
+        ),
+    ] = 10.0,
     in_flight: Annotated[
         int,
         typer.Option(
@@ -123,8 +215,17 @@ def run(
     from tidegate.loadgen.run import run as run_it  # noqa: PLC0415
     from tidegate.loadgen.send.sender import Limits  # noqa: PLC0415
 
+    if scenario.startswith(("http://", "https://")):
+        scenario, url = "", scenario
     options = Options(
         scenario=scenario,
+        rate=rate_per_second,
+        duration_seconds=duration,
+        headers=header or (),
+        checks=check or (),
+        data=data,
+        max_lag_seconds=max_lag,
+        progress_seconds=progress,
         url=url,
         rows=rows,
         out=out,
@@ -165,11 +266,25 @@ def plan(
     table.add_row("scenario", schedule.name)
     table.add_row("", schedule.description)
     table.add_row("requests", f"{len(requests):,} in {schedule.seconds:g} s, {schedule.arrivals}")
-    for kind in REQUEST_KINDS:
+    for kind in schedule.weights:
         table.add_row(kind, f"{sum(one.kind == kind for one in requests):,}")
     table.add_row("rate", sparkline(tuple(bins)))
     table.add_row("sha256", digest(requests))
     Console().print(table, highlight=False)
+
+
+@app.command(epilog="Example: `tidegate loadgen routes http://127.0.0.1:8000 > shop.toml`")
+def routes(
+    source: Annotated[
+        str,
+        typer.Argument(help="URL of the application or its OpenAPI document, or a file of JSON."),
+    ],
+) -> None:
+    """Print a scenario with a route for each operation of an OpenAPI document, to be completed."""
+    from tidegate.loadgen.send.target import read_document  # noqa: PLC0415
+
+    with _usage_errors():
+        sys.stdout.write(scenario_of(read_document(source)))
 
 
 @app.command("list")

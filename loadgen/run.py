@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,19 +17,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from multidict import CIMultiDict
 from rich.console import Console
 from rich.markup import escape
+from yarl import URL
 
-from tidegate.loadgen.plan.bodies import (
-    Bodies,
-    bodies_as_they_are,
-    bodies_of_rows,
-    read_bodies,
-    read_rows,
-)
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan.bodies import bodies_of_rows, read_bodies, read_rows
+from tidegate.loadgen.plan.checks import parse_check
 from tidegate.loadgen.plan.plan import digest, make_plan
-from tidegate.loadgen.plan.request_kinds import RequestKind, Until
-from tidegate.loadgen.plan.scenario import load_schedule
+from tidegate.loadgen.plan.request_kinds import Until
+from tidegate.loadgen.plan.scenario import Route, Schedule, constant_schedule, load_schedule
 from tidegate.loadgen.report import replica_signals
 from tidegate.loadgen.report.figures import summarize
 from tidegate.loadgen.report.live_view import live_view
@@ -41,13 +39,21 @@ from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.report.verdict import exit_code, print_summary
 from tidegate.loadgen.send import record
 from tidegate.loadgen.send.record import Recording
-from tidegate.loadgen.send.sender import Limits, OpenLoop, RequestForm
-from tidegate.loadgen.send.target import http_url, preflight, request_method, target_url
+from tidegate.loadgen.send.sender import JSON, Limits, OpenLoop, Target
+from tidegate.loadgen.send.target import (
+    DEFAULT_PATH,
+    header,
+    http_url,
+    preflight,
+    request_method,
+    target_url,
+)
 
 # The interval after which the thread of the live view yields to the sender. The default of 5 ms is half the
 # maximum lag.
 SWITCH_SECONDS: Final = 0.0005
 OPEN_FILES: Final = 65_536
+DURATION_SECONDS: Final = 30.0
 # Requests of these methods have a body only if --body names one.
 WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 # A load generator that competes with the service for the CPU measures its own delay: on two cores with a load
@@ -60,19 +66,30 @@ class Options:
     """The options of a run; the command line has their defaults."""
 
     scenario: str
+    """Empty with a `rate`."""
+    rate: float | None
+    duration_seconds: float | None
     url: str
-    path: str
-    method: str
+    path: str | None
+    """None: that of the URL, or `/predict`, or those of the scenario's routes."""
+    method: str | None
+    headers: Sequence[str]
+    checks: Sequence[str]
     prometheus: str
     rows: Path
     body: Path | None
     """File of bodies that are sent as they are, instead of `rows`."""
-    content_type: str
+    data: str
+    """A body that is sent as it is."""
+    content_type: str | None
     out: Path
     seed: int
     slo_seconds: float | None
     until: Until
     thresholds: Sequence[str]
+    max_lag_seconds: float
+    progress_seconds: float
+    """Between two lines, without a terminal."""
     allow_remote: bool
     limits: Limits
 
@@ -83,22 +100,21 @@ def run(options: Options, console: Console) -> int:
     Raises:
         UsageError: an argument is invalid or the target does not respond; nothing was sent.
     """
-    thresholds = [parse_threshold(text) for text in options.thresholds]
     url = target_url(options.url, options.path, allow_remote=options.allow_remote)
     prometheus = None
     if options.prometheus:
         prometheus = Prometheus(str(http_url(options.prometheus, "--prometheus")))
-    schedule = load_schedule(options.scenario)
+    schedule = _schedule(options)
+    kinds = tuple(schedule.weights)
+    thresholds = [parse_threshold(text, kinds) for text in options.thresholds]
     plan = make_plan(schedule, options.seed)
-    method = request_method(options.method)
-    bodies, file = _bodies(options, method, schedule.kinds)
+    targets, file = _targets(options, schedule, url)
     asyncio.run(preflight(options.url))
     folder = new_folder(options.out, datetime.now(UTC))
 
-    recording = Recording.of(plan)
+    recording = Recording.of(plan, kinds)
     recording.until = options.until
-    form = RequestForm(method, options.content_type)
-    sender = OpenLoop(plan, bodies, url, recording, options.limits, form)
+    sender = OpenLoop(plan, targets, recording, options.limits)
     showing = live_view(
         console,
         recording,
@@ -107,6 +123,7 @@ def run(options: Options, console: Console) -> int:
         seconds=schedule.seconds,
         slo=options.slo_seconds,
         prometheus=prometheus,
+        line_seconds=options.progress_seconds,
     )
     with _low_latency(), showing:
         asyncio.run(_until_signalled(sender))
@@ -122,9 +139,10 @@ def run(options: Options, console: Console) -> int:
         seed=options.seed,
         plan_sha256=digest(plan),
         url=str(url),
-        method=method,
+        method=", ".join(dict.fromkeys(target.method for target in targets.values())),
         rows_file=str(file or ""),
         timeout_seconds=options.limits.timeout_seconds,
+        max_lag_seconds=options.max_lag_seconds,
         slo_seconds=options.slo_seconds,
         until=options.until,
         prometheus=options.prometheus or None,
@@ -142,7 +160,7 @@ def run(options: Options, console: Console) -> int:
         update={
             "thresholds": [threshold.evaluate(summary) for threshold in thresholds],
             # A kind says how many rows a request has; bodies of --body, and requests without one, have none.
-            **({} if file is options.rows else {"by_kind": {}}),
+            **({} if file is options.rows or schedule.routes else {"by_kind": {}}),
         }
     )
     write_run(folder, summary, recording, series)
@@ -168,15 +186,76 @@ def write_run(folder: Path, summary: Summary, recording: Recording, series: Sign
     temporary.replace(folder.with_name(LATEST))
 
 
-def _bodies(
-    options: Options, method: str, kinds: Iterable[RequestKind]
-) -> tuple[Bodies, Path | None]:
-    """The bodies of the requests, and the file that they are from; None if requests have none."""
-    if options.body is not None:
-        return bodies_as_they_are(read_bodies(options.body)), options.body
-    if method in WITHOUT_BODY:
-        return bodies_as_they_are([]), None
-    return bodies_of_rows(read_rows(options.rows), kinds), options.rows
+def _schedule(options: Options) -> Schedule:
+    if options.rate is None:
+        if options.duration_seconds is not None:
+            raise UsageError("--duration belongs to --rate; a scenario has its own")
+        if not options.scenario:
+            raise UsageError(
+                "name a scenario (see `tidegate loadgen list`), or give --rate, such as --rate 50"
+            )
+        return load_schedule(options.scenario)
+    if options.scenario:
+        raise UsageError(f"--rate takes the place of a scenario; remove {options.scenario!r}")
+    return constant_schedule(options.rate, options.duration_seconds or DURATION_SECONDS)
+
+
+def _targets(
+    options: Options, schedule: Schedule, url: URL
+) -> tuple[Mapping[str, Target], Path | None]:
+    """The target of each kind of request, and the file with the bodies of all; None if there is none."""
+    headers = CIMultiDict(map(header, options.headers))
+    checks = tuple(map(parse_check, options.checks))
+    if schedule.routes:
+        given = {"--path": options.path, "--method": options.method, "--body": options.body}
+        if named := [name for name, value in {**given, "--data": options.data}.items() if value]:
+            raise UsageError(f"{schedule.name} has routes of its own; remove {' and '.join(named)}")
+        routes = (route for route in schedule.routes if route.weight)
+        return {
+            route.name: Target(
+                target_url(options.url, route.path, allow_remote=options.allow_remote),
+                bodies := _bodies_of(route, schedule.folder),
+                request_method(route.method),
+                _typed(
+                    {**headers, **dict(map(header, map(": ".join, route.headers.items())))}, bodies
+                ),
+                (*checks, *map(parse_check, route.checks)),
+            )
+            for route in routes
+        }, None
+    kinds, body = schedule.weights, options.body
+    reads = options.path is None and url.path != DEFAULT_PATH and not (body or options.data)
+    method = request_method(options.method or ("GET" if reads else "POST"))
+    pools: Mapping[str, list[bytes]]
+    if body or options.data:
+        pools, file = (
+            dict.fromkeys(kinds, read_bodies(body) if body else [options.data.encode()]),
+            body,
+        )
+    elif method in WITHOUT_BODY:
+        pools, file = {kind: [] for kind in kinds}, None
+    else:
+        pools, file = bodies_of_rows(read_rows(options.rows), kinds), options.rows
+    if options.content_type is not None:
+        headers["Content-Type"] = options.content_type
+    return {
+        kind: Target(url, bodies, method, _typed(headers, bodies), checks)
+        for kind, bodies in pools.items()
+    }, file
+
+
+def _bodies_of(route: Route, folder: Path) -> list[bytes]:
+    if route.bodies is not None:
+        return read_bodies(folder / route.bodies)
+    return [route.body.encode()] if route.body else []
+
+
+def _typed(headers: Mapping[str, str], bodies: Sequence[bytes]) -> CIMultiDict[str]:
+    """The headers with the type of the body, which is JSON unless they say otherwise."""
+    made = CIMultiDict(headers)
+    if bodies:
+        made.setdefault("Content-Type", JSON)
+    return made
 
 
 async def _until_signalled(sender: OpenLoop) -> None:

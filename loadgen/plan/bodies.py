@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import orjson
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, RequestKind
+from tidegate.loadgen.plan.request_kinds import ROWS_PER_REQUEST
 
 MAX_LINES: Final = 4096
 """Maximum number of rows or bodies read from a file."""
@@ -26,24 +26,13 @@ ROWS_HINT: Final = (
     "of request bodies, or --method GET with --path"
 )
 
-Bodies: TypeAlias = Mapping[RequestKind, list[bytes]]
+Bodies: TypeAlias = Mapping[str, list[bytes]]
 """The bodies of each kind of request, which requests share; of an empty kind, requests have no body."""
 
 
-def body_of(bodies: Bodies, kind: RequestKind, number: int) -> bytes | None:
-    """Return the body of a request by its number in the plan."""
-    pool = bodies[kind]
-    return pool[number % len(pool)] if pool else None
-
-
-def bodies_of_rows(rows: list[bytes], kinds: Iterable[RequestKind]) -> Bodies:
+def bodies_of_rows(rows: list[bytes], kinds: Iterable[str]) -> Bodies:
     """Return bodies for the model service. Body i of a kind has the rows from row i on, wrapping around."""
     return {kind: _pool(rows, kind) for kind in kinds}
-
-
-def bodies_as_they_are(bodies: list[bytes]) -> Bodies:
-    """Return bodies that requests take in turn, whatever their kind: for any service."""
-    return dict.fromkeys(REQUEST_KINDS, bodies)
 
 
 def read_rows(path: Path) -> list[bytes]:
@@ -99,7 +88,7 @@ def _row(path: Path, number: int, line: bytes) -> bytes:
     return orjson.dumps(row)
 
 
-def _pool(rows: list[bytes], kind: RequestKind) -> list[bytes]:
+def _pool(rows: list[bytes], kind: str) -> list[bytes]:
     pool: list[bytes] = []
     size = 0
     for start in range(min(len(rows), POOL_BODIES)):

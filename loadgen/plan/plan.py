@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from tidegate.loadgen.plan.rates import Segment
-from tidegate.loadgen.plan.request_kinds import ROWS_PER_REQUEST, RequestKind
+from tidegate.loadgen.plan.request_kinds import ROWS_PER_REQUEST
 from tidegate.loadgen.plan.scenario import Arrivals, Schedule
 
 BODY_BITS: Final = 32
@@ -24,8 +24,8 @@ class PlannedRequest(NamedTuple):
 
     at: float
     """Planned time in seconds since the start of the run, rounded to microseconds."""
-    kind: RequestKind
-    """Kind of the request, which determines its number of rows."""
+    kind: str
+    """Kind of the request, which determines its number of rows, or its route."""
     body: int
     """Number of the body, below 2³², to be used modulo the number of bodies."""
 
@@ -37,8 +37,8 @@ def make_plan(schedule: Schedule, seed: int) -> list[PlannedRequest]:
     times. `random.Random` seeded with text, and its `random()`, give the same numbers in all versions of
     Python.
     """
-    kinds = schedule.kinds
-    limits = list(accumulate(schedule.weights.of(kind) for kind in kinds))
+    kinds = tuple(schedule.weights)
+    limits = list(accumulate(schedule.weights[kind] for kind in kinds))
     kind_of = random.Random(f"{seed}:kinds")  # noqa: S311 - repeatable, not secret
     body_of = random.Random(f"{seed}:bodies")  # noqa: S311
     return [
@@ -85,7 +85,7 @@ def plan_csv(plan: Iterable[PlannedRequest]) -> Iterator[str]:
     """Return the lines of the plan as CSV with a header."""
     yield "planned_s,kind,rows,body\n"
     for at, kind, body in plan:
-        yield f"{at:.6f},{kind},{ROWS_PER_REQUEST[kind]},{body}\n"
+        yield f"{at:.6f},{kind},{ROWS_PER_REQUEST.get(kind, '')},{body}\n"
 
 
 def digest(plan: Iterable[PlannedRequest]) -> str:

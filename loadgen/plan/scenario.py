@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.rates import Constant, Ramp, Segment, Spike, Steps
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, RequestKind
 from tidegate.loadgen.plan.traces import Departures, Trace, departure_segments, trace_segments
 
 BUILT_IN: Final = Path(__file__).parents[1] / "scenarios"
 MAX_REQUESTS: Final = 1_000_000
 """Limits the memory of a run (about 250 bytes per request)."""
+MAX_ROUTES: Final = 200
 
 AnyPhase = Annotated[
     Constant | Steps | Ramp | Spike | Trace | Departures, Field(discriminator="kind")
@@ -42,9 +42,28 @@ class Weights(BaseModel):
             raise ValueError("at least one weight must be greater than 0")
         return self
 
-    def of(self, kind: RequestKind) -> float:
-        """Return the weight of a kind."""
-        return float(getattr(self, kind))
+
+class Route(BaseModel):
+    """One kind of request of a scenario."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+    """Name in the report and in thresholds."""
+    weight: Weight = 1.0
+    """Relative frequency."""
+    method: str = "GET"
+    """HTTP method."""
+    path: str
+    """Path, with a query if it needs one."""
+    headers: dict[str, str] = {}
+    """Headers of each request, beside those of `--header`."""
+    body: str = ""
+    """Body of each request."""
+    bodies: Path | None = None
+    """File of bodies, one per line, instead; a relative path is resolved against the folder of the file."""
+    checks: tuple[str, ...] = ()
+    """What each response must pass, as with `--check`."""
 
 
 class Scenario(BaseModel):
@@ -59,9 +78,19 @@ class Scenario(BaseModel):
     arrivals: Arrivals = "even"
     """`even`: at equal intervals; `poisson`: at random, independently of each other."""
     weights: Weights = Weights(light=1, medium=1, heavy=1)
-    """Relative frequencies of the kinds of request."""
+    """Relative frequencies of the kinds of request, for a model."""
+    routes: Annotated[tuple[Route, ...], Field(max_length=MAX_ROUTES)] = ()
+    """What is sent instead, for an application of several routes."""
     phases: Annotated[tuple[AnyPhase, ...], Field(min_length=1, max_length=1000)]
     """Phases, executed one after the other."""
+
+    @model_validator(mode="after")
+    def _routes_differ(self) -> Scenario:
+        if self.routes and not any(route.weight for route in self.routes):
+            raise ValueError("at least one weight must be greater than 0")
+        if len({route.name for route in self.routes}) < len(self.routes):
+            raise ValueError("each route needs a name of its own")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +100,12 @@ class Schedule:
     name: str
     description: str
     arrivals: Arrivals
-    weights: Weights
+    weights: Mapping[str, float]
+    """The kinds of request with a weight above 0: those of rows, or the names of the routes."""
     segments: tuple[Segment, ...]
+    routes: tuple[Route, ...] = ()
+    folder: Path = Path()
+    """Resolves the relative paths of routes."""
 
     @property
     def seconds(self) -> float:
@@ -83,11 +116,6 @@ class Schedule:
     def requests(self) -> Fraction:
         """Number of requests: the integral of the rate."""
         return sum((segment.requests for segment in self.segments), Fraction(0))
-
-    @property
-    def kinds(self) -> tuple[RequestKind, ...]:
-        """The kinds of request with a weight above 0."""
-        return tuple(kind for kind in REQUEST_KINDS if self.weights.of(kind))
 
 
 def built_in() -> list[str]:
@@ -102,12 +130,33 @@ def load_schedule(name: str) -> Schedule:
         UsageError: the scenario does not exist or is invalid; the message names the file and the field.
     """
     path = _find(name)
-    scenario = _read(path)
+    return _schedule(_read(path), path)
+
+
+def constant_schedule(rate: float, seconds: float) -> Schedule:
+    """A constant rate at equal intervals, of requests with one row.
+
+    Raises:
+        UsageError: it has too many requests, or none.
+    """
+    phase = Constant(kind="constant", seconds=seconds, rate=rate)
+    scenario = Scenario(name=f"rate {rate:g}", weights=Weights(light=1), phases=(phase,))
+    return _schedule(scenario, Path("--rate"))
+
+
+def _schedule(scenario: Scenario, path: Path) -> Schedule:
     segments = tuple(
         segment for phase in scenario.phases for segment in _segments(phase, path.parent)
     )
+    weights = {route.name: route.weight for route in scenario.routes}
     schedule = Schedule(
-        scenario.name, scenario.description, scenario.arrivals, scenario.weights, segments
+        scenario.name,
+        scenario.description,
+        scenario.arrivals,
+        {kind: weight for kind, weight in (weights or dict(scenario.weights)).items() if weight},
+        segments,
+        scenario.routes,
+        path.parent,
     )
     if schedule.requests > MAX_REQUESTS:
         raise UsageError(
@@ -154,7 +203,7 @@ def _explain(path: Path, error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
         location, reason, given = item["loc"], item["msg"], item["input"]
         # Pydantic inserts the kind of the phase between its index and the field.
-        if location[:1] == ("phases",):
+        if location[:1] == ("phases",) and len(location) > 2:
             location = location[:2] + location[3:]
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
         if item["type"] == "extra_forbidden":

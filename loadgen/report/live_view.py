@@ -27,7 +27,7 @@ WINDOW_SECONDS: Final = 5.0
 HISTORY_SECONDS: Final = 60
 BARS: Final = "▁▂▃▄▅▆▇█"
 FRAME_SECONDS: Final = 0.25
-LINE_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 Value: TypeAlias = tuple[str, str, str]
 """A name, its value, and the style of that."""
 
@@ -146,10 +146,11 @@ def live_view(
     seconds: float,
     slo: float | None = None,
     prometheus: Prometheus | None = None,
+    line_seconds: float = 10.0,
 ) -> Iterator[Mapping[str, float]]:
     """Show the progress of a run inside the block, and yield the most recent values from Prometheus.
 
-    On a terminal it draws a panel four times per second; otherwise it prints a line per second.
+    On a terminal it draws a panel four times per second; otherwise it prints a line every `line_seconds`.
     """
     signals: dict[str, float] = {}
     stopped = threading.Event()
@@ -168,7 +169,7 @@ def live_view(
     def write() -> None:
         over = False
         while not over:
-            over = stopped.wait(LINE_SECONDS)
+            over = stopped.wait(line_seconds)
             console.print(status_line(now(), {**signals}), highlight=False, soft_wrap=True)
 
     shows = draw if console.is_terminal else write
@@ -197,4 +198,4 @@ def _poll(prometheus: Prometheus, signals: dict[str, float], stopped: threading.
                 signals.pop(name, None)
             else:
                 signals[name] = value
-        stopped.wait(LINE_SECONDS)
+        stopped.wait(POLL_SECONDS)

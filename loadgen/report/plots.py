@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -73,8 +74,8 @@ def latency(axes: Axes, run: RunSeries, theme: Theme) -> None:
 
 def latency_by_kind(axes: Axes, run: RunSeries, theme: Theme) -> None:
     """Draw the p95 of each kind of request."""
-    for kind, values in run.p95_of.items():
-        axes.plot(run.times, finite(values), color=theme.kinds[kind], linewidth=1.8, label=kind)
+    for (kind, values), colour in zip(run.p95_of.items(), cycle(theme.kinds), strict=False):
+        axes.plot(run.times, finite(values), color=colour, linewidth=1.8, label=kind)
     _objective(axes, run, theme)
     title(axes, f"{_measured(run)} p95 by kind", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))

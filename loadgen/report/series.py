@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, RequestKind, Until
+from tidegate.loadgen.plan.request_kinds import Until
 from tidegate.loadgen.report.replica_signals import Sample, Signals
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.send.record import Floats, Mask, Recording
@@ -42,7 +42,7 @@ class RunSeries:
     """The fraction of the requests planned in the bin that failed."""
     quantiles: Mapping[str, Floats]
     """p50, p95 and p99 of the response times of the requests planned in the bin; failed ones are infinite."""
-    p95_of: Mapping[RequestKind, Floats]
+    p95_of: Mapping[str, Floats]
     """The same p95 for each kind of request."""
     good: tuple[Floats, Floats]
     """Planned time and response time of each successful request."""
@@ -86,8 +86,7 @@ def run_series(summary: Summary, recording: Recording, signals: Signals) -> RunS
         quantiles=by_quantile,
         p95_of={
             kind: binned_quantile(recording, ended & mask, edges, 0.95)
-            for kind in REQUEST_KINDS
-            if (mask := recording.of_kind(kind)).any()
+            for kind, mask in recording.by_kind()
         },
         good=(recording.planned[good], recording.response[good]),
         bad=(recording.planned[bad], recording.response[bad]),

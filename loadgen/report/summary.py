@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tidegate.loadgen.plan.request_kinds import Until
+
+MAX_LAG_P99_SECONDS: Final = 0.010
 
 
 class Figures(BaseModel):
@@ -87,6 +91,7 @@ class Setup(BaseModel):
     method: str
     rows_file: str
     timeout_seconds: float
+    max_lag_seconds: float = MAX_LAG_P99_SECONDS
     slo_seconds: float | None
     until: Until
     """The byte of a response at which its response time ends."""

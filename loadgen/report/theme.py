@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-from tidegate.loadgen.plan.request_kinds import RequestKind
 
 STYLE: Final[Any] = {  # matplotlib types its settings by the literals of their names
     "font.family": "DejaVu Sans",
@@ -37,7 +34,8 @@ class Theme:
     bad: str
     replicas: str
     queue: str
-    kinds: Mapping[RequestKind, str]
+    kinds: tuple[str, ...]
+    """Of the kinds of request in turn."""
 
 
 LIGHT: Final = Theme(
@@ -55,7 +53,7 @@ LIGHT: Final = Theme(
     bad="#d1344b",
     replicas="#12866f",
     queue="#c97a08",
-    kinds={"light": "#2a9d8f", "medium": "#3f6fd1", "heavy": "#9b4fc0"},
+    kinds=("#2a9d8f", "#3f6fd1", "#9b4fc0", "#c97a08", "#68748a"),
 )
 DARK: Final = Theme(
     name="dark",
@@ -72,5 +70,5 @@ DARK: Final = Theme(
     bad="#ff6b7d",
     replicas="#3fc7a8",
     queue="#f0a93b",
-    kinds={"light": "#4fd1c0", "medium": "#7fa5ff", "heavy": "#cf8df0"},
+    kinds=("#4fd1c0", "#7fa5ff", "#cf8df0", "#f0a93b", "#93a0b5"),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
+from tidegate.loadgen.plan.units import TIME_UNITS
 from tidegate.loadgen.report.summary import Figures, Summary, ThresholdResult
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -19,7 +20,6 @@ OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
     "==": operator.eq,
 }
-TIME_UNITS: Final[Mapping[str, float]] = {"ms": 1e-3, "s": 1.0, "m": 60.0}
 FRACTION_UNITS: Final[Mapping[str, float]] = {"": 1.0, "%": 0.01}
 COUNT_UNITS: Final[Mapping[str, float]] = {"": 1.0}
 UNIT_DESCRIPTIONS: Final = {
@@ -48,7 +48,7 @@ RUN_METRICS: Final[Mapping[str, tuple[Units, Callable[[Summary], float | None]]]
     "replicas_max": (COUNT_UNITS, lambda of: of.replicas_max),
 }
 PATTERN: Final = re.compile(
-    r"\s*(?:(?P<kind>[a-z]+)\.)?(?P<metric>[a-z0-9_]+)\s*(?P<operator><=|>=|==|<|>)\s*"
+    r"\s*(?:(?P<kind>[a-z][a-z0-9_-]*)\.)?(?P<metric>[a-z0-9_]+)\s*(?P<operator><=|>=|==|<|>)\s*"
     r"(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>[a-z%]*)\s*"
 )
 
@@ -77,8 +77,8 @@ class Threshold:
         return FIGURE_METRICS[self.metric][1](figures) if figures else None
 
 
-def parse_threshold(text: str) -> Threshold:
-    """Parse a threshold.
+def parse_threshold(text: str, kinds: Collection[str] = REQUEST_KINDS) -> Threshold:
+    """Parse a threshold; `kinds` are those of the plan.
 
     Raises:
         UsageError: it is invalid; the message says what is expected.
@@ -90,9 +90,9 @@ def parse_threshold(text: str) -> Threshold:
             "'failed<=0' or 'heavy.p99<2s'"
         )
     kind, metric, unit = match["kind"], match["metric"], match["unit"]
-    if kind is not None and kind not in REQUEST_KINDS:
+    if kind is not None and kind not in kinds:
         raise UsageError(
-            f"--threshold {text!r}: unknown kind {kind!r}; expected one of {', '.join(REQUEST_KINDS)}"
+            f"--threshold {text!r}: unknown kind {kind!r}; expected one of {', '.join(kinds)}"
         )
     known: Mapping[str, tuple[Units, object]] = (
         FIGURE_METRICS if kind else {**FIGURE_METRICS, **RUN_METRICS}

@@ -29,14 +29,14 @@ VERDICTS: Final[Mapping[int, tuple[str, VerdictLevel]]] = {
 
 
 def exit_code(summary: Summary) -> int:
-    """Return 130 if interrupted, 1 if all requests failed, 98 if invalid, 99 if a threshold failed, or 0."""
+    """Return 130 if interrupted, 1 if all requests failed, 99 if a threshold failed, 98 if invalid, or 0."""
     if summary.interrupted:
         return INTERRUPTED
     if summary.all_failed:
         return ALL_FAILED
-    if not summary.valid:
-        return INVALID
-    return GOOD if all(one.passed for one in summary.thresholds) else THRESHOLD_FAILED
+    if not all(one.passed for one in summary.thresholds):
+        return THRESHOLD_FAILED
+    return GOOD if summary.valid else INVALID
 
 
 def verdict(summary: Summary) -> tuple[str, VerdictLevel]:

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.loadgen.plan.plan import PlannedRequest
-from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, RequestKind, Until
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, Until
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 INTERRUPTED: Final = "interrupted"
 """The request was sent, and cancelled because the run was stopped; this is not a failure of the target."""
+FAILED_STATUS: Final = 300
 COLUMNS: Final = (
     *("planned_s", "sent_s", "finished_s", "kind", "rows", "status", "error"),
     *("response_s", "service_s", "lag_s", "trace_id", "first_byte_s"),
@@ -31,12 +32,19 @@ class Recording:
     """The recording of a run. Times are in seconds since its start; NaN means not (yet) happened.
 
     Attributes:
+        names: the kinds that there are.
         until: the byte of a response at which its response time ends.
     """
 
-    def __init__(self, planned: Sequence[float], kinds: Sequence[RequestKind]) -> None:
+    def __init__(
+        self,
+        planned: Sequence[float],
+        kinds: Sequence[str],
+        names: Sequence[str] = REQUEST_KINDS,
+    ) -> None:
         count = len(planned)
-        number = {kind: index for index, kind in enumerate(REQUEST_KINDS)}
+        self.names = tuple(names)
+        number = {kind: index for index, kind in enumerate(names)}
         self.planned: Floats = np.array(planned, dtype=np.float64)
         self.kind = np.array([number[kind] for kind in kinds], dtype=np.uint8)
         self.sent: Floats = np.full(count, np.nan)
@@ -49,19 +57,22 @@ class Recording:
         self._errors = ["", INTERRUPTED]
 
     @classmethod
-    def of(cls, plan: Iterable[PlannedRequest]) -> Recording:
+    def of(cls, plan: Iterable[PlannedRequest], names: Sequence[str] = REQUEST_KINDS) -> Recording:
         """Create the empty recording of a plan."""
         rows = list(plan)
-        return cls([one.at for one in rows], [one.kind for one in rows])
+        return cls([one.at for one in rows], [one.kind for one in rows], names)
 
     def __len__(self) -> int:
         return len(self.planned)
 
-    def answer(self, row: int, finished: float, status: int, trace_id: str) -> None:
-        """Record a complete response."""
+    def answer(
+        self, row: int, finished: float, status: int, trace_id: str, problem: str | None = None
+    ) -> None:
+        """Record a complete response, and why it counts as failed: by default because it is not a 2xx."""
         self._trace_id[row] = trace_id.encode("ascii", "ignore")
         self.status[row] = status
-        self.finished[row] = finished
+        failed = f"HTTP {status}" if status >= FAILED_STATUS else ""
+        self.fail(row, finished, failed if problem is None else problem)
 
     def fail(self, row: int, finished: float, error: str) -> None:
         """Record a request without a complete response; `finished` is the time of the failure."""
@@ -122,26 +133,24 @@ class Recording:
     @property
     def answered(self) -> Mask:
         """The requests with a complete response of any status."""
-        whole: Mask = (self.status > 0) & (self._error == 0)
+        whole: Mask = self.status > 0
         return whole
 
     @property
     def failed(self) -> Mask:
-        """The failed requests: no complete response, or not a 2xx (redirects are not followed)."""
-        broken = (self._error > 0) & (self._error != self._errors.index(INTERRUPTED))
-        failed: Mask = broken | (self.status >= 300)
+        """The failed requests: no complete response, or one that fails a check or is not a 2xx."""
+        failed: Mask = (self._error > 0) & (self._error != self._errors.index(INTERRUPTED))
         return failed
 
-    def of_kind(self, kind: RequestKind) -> Mask:
-        """Return the requests of a kind."""
-        chosen: Mask = self.kind == REQUEST_KINDS.index(kind)
-        return chosen
+    def by_kind(self) -> Iterator[tuple[str, Mask]]:
+        """The kinds that were planned, and the requests of each."""
+        for number, name in enumerate(self.names):
+            if (mask := self.kind == number).any():
+                yield name, mask
 
     def error(self, row: int) -> str:
         """Return the category of the error; empty if there is none."""
-        if self._error[row]:
-            return self._errors[int(self._error[row])]
-        return f"HTTP {self.status[row]}" if self.status[row] >= 300 else ""
+        return self._errors[int(self._error[row])]
 
     def trace_id(self, row: int) -> str:
         """Return the trace id from the response; empty if there is none."""
@@ -156,12 +165,12 @@ class Recording:
 def to_csv(recording: Recording) -> Iterator[str]:
     """Return the lines of `requests.csv`, with the columns `COLUMNS`; missing values are empty."""
     yield ",".join(COLUMNS) + "\n"
-    kinds = [REQUEST_KINDS[number] for number in recording.kind.tolist()]
+    kinds = [recording.names[number] for number in recording.kind.tolist()]
     rows = range(len(recording))
     columns = (
         *map(_decimals, (recording.planned, recording.sent, recording.finished)),
         kinds,
-        (str(ROWS_PER_REQUEST[kind]) for kind in kinds),
+        (str(ROWS_PER_REQUEST.get(kind, "")) for kind in kinds),
         (str(status or "") for status in recording.status.tolist()),
         map(recording.error, rows),
         *map(_decimals, (recording.response_until("last-byte"), recording.service, recording.lag)),

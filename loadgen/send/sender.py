@@ -7,16 +7,16 @@ import errno
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from tidegate.loadgen.plan.bodies import Bodies, body_of
+from tidegate.loadgen.plan.checks import Check
 from tidegate.loadgen.plan.plan import PlannedRequest
-from tidegate.loadgen.send.record import Recording
+from tidegate.loadgen.send.record import FAILED_STATUS, Recording
 from tidegate.loadgen.send.timer import AbsoluteTimer
 
 LEAD_SECONDS: Final = 0.2
@@ -43,6 +43,8 @@ CATEGORIES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (aiohttp.ClientResponseError, "not HTTP"),
 )
 JSON: Final = "application/json"
+CHECKED_BYTES: Final = 2**20
+"""What checks see of a body."""
 HEADERS: Final = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
@@ -61,12 +63,27 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestForm:
-    """What all requests of a run have in common."""
+class Target:
+    """What the requests of one kind have in common."""
 
+    url: URL
+    bodies: Sequence[bytes] = ()
+    """They take these in turn; without, they have none."""
     method: str = "POST"
-    content_type: str = JSON
-    """Type of the bodies; not sent with a request that has none."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
+    """What each response must pass; without one of the status, that has to be a 2xx."""
+
+    def body(self, number: int) -> bytes | None:
+        """The body of a request by its number in the plan."""
+        return self.bodies[number % len(self.bodies)] if self.bodies else None
+
+    def problem(self, status: int, body: bytes) -> str:
+        """Why a response counts as failed; empty if it does not."""
+        if status >= FAILED_STATUS and not any(check.of == "status" for check in self.checks):
+            return f"HTTP {status}"
+        failed = (check for check in self.checks if not check.passes(status, body))
+        return next((f"check {check.text}" for check in failed), "")
 
 
 @dataclass(slots=True)
@@ -74,11 +91,10 @@ class OpenLoop:
     """Sends the requests of a plan, and records their results."""
 
     plan: Sequence[PlannedRequest]
-    bodies: Bodies
-    url: URL
+    targets: Mapping[str, Target]
+    """The target of each kind of request."""
     recording: Recording
     limits: Limits
-    form: RequestForm = RequestForm()
     start: float = field(default_factory=lambda: time.monotonic() + LEAD_SECONDS, init=False)
     """The start of the plan, in seconds of `time.monotonic()`."""
     interrupted: bool = field(default=False, init=False)
@@ -118,28 +134,38 @@ class OpenLoop:
     async def _send_all(self, session: aiohttp.ClientSession) -> None:
         with AbsoluteTimer() as timer:
             for row, planned in enumerate(self.plan):
-                body = body_of(self.bodies, planned.kind, planned.body)
+                target = self.targets[planned.kind]
                 await timer.wait_until(self.start + planned.at)
                 if len(self._in_flight) >= self.limits.in_flight:
                     self.recording.fail(row, self._now(), "too many in flight")
                     continue
-                task = asyncio.create_task(self._send(session, row, body))
+                task = asyncio.create_task(self._send(session, row, target, planned.body))
                 self._in_flight.add(task)
                 task.add_done_callback(self._ended)
 
-    async def _send(self, session: aiohttp.ClientSession, row: int, body: bytes | None) -> None:
+    async def _send(
+        self, session: aiohttp.ClientSession, row: int, target: Target, number: int
+    ) -> None:
         recording = self.recording
-        headers = None if body is None else {"Content-Type": self.form.content_type}
+        body, keep = b"", any(check.needs_body for check in target.checks)
         recording.sent[row] = self._now()
         try:
             async with session.request(
-                self.form.method, self.url, data=body, headers=headers, allow_redirects=False
+                target.method,
+                target.url,
+                data=target.body(number),
+                headers=target.headers,
+                allow_redirects=False,
             ) as answer:
-                async for _ in answer.content.iter_any():
+                async for part in answer.content.iter_any():
                     if math.isnan(recording.first_byte[row]):
                         recording.first_byte[row] = self._now()
+                    if keep and len(body) < CHECKED_BYTES:
+                        body += part
+                finished = self._now()
                 match = TRACERESPONSE.fullmatch(answer.headers.get("traceresponse", ""))
-                recording.answer(row, self._now(), answer.status, match[1] if match else "")
+                problem = target.problem(answer.status, body)
+                recording.answer(row, finished, answer.status, match[1] if match else "", problem)
         except (aiohttp.ClientError, OSError) as error:
             recording.fail(row, self._now(), category(error))
         except asyncio.CancelledError:

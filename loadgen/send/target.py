@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import json
 import os
-from typing import Final
+import re
+from pathlib import Path
+from typing import Any, Final
 
 import aiohttp
 from yarl import URL
@@ -15,8 +19,12 @@ READY_PATH: Final = "/ready"
 PREFLIGHT_SECONDS: Final = 5.0
 
 
-def target_url(base: str, path: str, *, allow_remote: bool) -> URL:
-    """Return the URL that requests are sent to.
+DEFAULT_PATH: Final = "/predict"
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def target_url(base: str, path: str | None, *, allow_remote: bool) -> URL:
+    """Return the URL that requests are sent to: without a path that of the base, or else `/predict`.
 
     Raises:
         UsageError: it is not an http URL, or not on this machine without `allow_remote`.
@@ -27,6 +35,10 @@ def target_url(base: str, path: str, *, allow_remote: bool) -> URL:
             f"--url {base}: {url.host} is not this machine; load sent to a wrong host is an attack. Set "
             "--allow-remote if the target is yours"
         )
+    if path is None:
+        if url.path != "/" or url.query_string:
+            return url
+        path = DEFAULT_PATH
     if not path.startswith("/"):
         raise UsageError(f"--path {path}: must start with /")
     path, _, query = path.partition("?")
@@ -42,6 +54,18 @@ def request_method(text: str) -> str:
     if not (text.isascii() and text.isalpha()):
         raise UsageError(f"--method {text}: expected an HTTP method such as POST or GET")
     return text.upper()
+
+
+def header(text: str) -> tuple[str, str]:
+    """Return the name and the value of a header.
+
+    Raises:
+        UsageError: it is not `Name: value`, or has characters that no header may have.
+    """
+    name, colon, value = (part.strip() for part in text.partition(":"))
+    if not colon or not _TOKEN.fullmatch(name) or not (value.isprintable() and value.isascii()):
+        raise UsageError(f"--header {name!r}: expected 'Name: value' in printable ASCII")
+    return name, value
 
 
 def http_url(text: str, option: str) -> URL:
@@ -61,14 +85,14 @@ def http_url(text: str, option: str) -> URL:
 
 
 async def preflight(base: str) -> None:
-    """Check once that the target is ready. Any response below 500 is accepted.
+    """Check once that the target is ready: `/ready` of its host. Any response below 500 is accepted.
 
     The service does not record events and metrics for this path, so a run leaves only those of its requests.
 
     Raises:
         UsageError: the target does not respond, or is not ready.
     """
-    url = http_url(base, "--url").joinpath(READY_PATH.lstrip("/"))
+    url = http_url(base, "--url").with_path(READY_PATH)
     timeout = aiohttp.ClientTimeout(total=PREFLIGHT_SECONDS)
     try:
         async with (
@@ -86,6 +110,33 @@ async def preflight(base: str) -> None:
         raise UsageError(
             f"{base} is not ready ({READY_PATH} responds with {status}); nothing was sent"
         )
+
+
+def read_document(source: str) -> Any:
+    """Read an OpenAPI document: of a file, of its URL, or of an application at `/openapi.json`.
+
+    Raises:
+        UsageError: it cannot be read, or is not JSON.
+    """
+    try:
+        if not source.startswith(("http://", "https://")):
+            return json.loads(Path(source).read_bytes())
+        url = http_url(source, "routes")
+        return asyncio.run(_get(url if url.path != "/" else url.with_path("/openapi.json")))
+    except TimeoutError as error:
+        raise UsageError(f"{source} does not respond within {PREFLIGHT_SECONDS:g} s") from error
+    except aiohttp.ClientError as error:
+        raise UsageError(f"{source} {_unreachable(error)}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{source}: cannot be read as JSON: {error}") from error
+
+
+async def _get(url: URL) -> Any:
+    timeout = aiohttp.ClientTimeout(total=PREFLIGHT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+        if answer.status >= 300:
+            raise UsageError(f"{url} answers {answer.status}: name the URL or file of the document")
+        return json.loads(await answer.read())
 
 
 def _unreachable(error: Exception) -> str:

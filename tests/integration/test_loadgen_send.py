@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,19 +17,24 @@ from support.doubles.aiohttp_server import Handler, answering
 from support.doubles.tcp_server import Speak, speaking
 from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.bodies import Bodies, bodies_as_they_are, bodies_of_rows, body_of
+from tidegate.loadgen.plan.bodies import bodies_of_rows
 from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.send import target
 from tidegate.loadgen.send.record import Recording
-from tidegate.loadgen.send.sender import Limits, OpenLoop, RequestForm
+from tidegate.loadgen.send.sender import Limits, OpenLoop, Target
 from tidegate.loadgen.send.target import preflight
 
 pytestmark = pytest.mark.integration
 
 # Whoever waits for this has failed.
 LONG_SECONDS = 60.0
-BODIES = bodies_of_rows([b'{"n":1}'], REQUEST_KINDS)
+JSON = {"Content-Type": "application/json"}
+
+
+def targets(url: URL) -> dict[str, Target]:
+    bodies = bodies_of_rows([b'{"n":1}'], REQUEST_KINDS)
+    return {kind: Target(url, bodies[kind], headers=JSON) for kind in REQUEST_KINDS}
 
 
 @asynccontextmanager
@@ -45,11 +51,13 @@ async def sent(
     url: URL,
     plan: list[PlannedRequest],
     limits: Limits = Limits(),
-    form: RequestForm = RequestForm(),
-    bodies: Bodies = BODIES,
+    **form: Any,
 ) -> Recording:
     recording = Recording.of(plan)
-    await OpenLoop(plan, bodies, url, recording, limits, form=form).run()
+    made = targets(url)
+    if form:
+        made = dict.fromkeys(made, Target(url, **form))
+    await OpenLoop(plan, made, recording, limits).run()
     return recording
 
 
@@ -70,20 +78,23 @@ async def test_each_request_is_sent_once_with_its_body() -> None:
     assert (recording.service > 0).all()
     assert {recording.trace_id(row) for row in range(60)} == {"ab" * 16}
     assert sorted(seen) == sorted(
-        ("POST", "application/json", body_of(BODIES, one.kind, one.body)) for one in plan
+        ("POST", "application/json", targets(url)[one.kind].body(one.body)) for one in plan
     )
 
 
 @pytest.mark.parametrize(
-    ("form", "bodies", "expected"),
+    ("form", "expected"),
     [
-        (RequestForm("PUT", "text/csv"), [b"a,b\n1,2"], ("PUT", "text/csv", b"a,b\n1,2")),
-        (RequestForm("GET"), [], ("GET", "", b"")),
-        (RequestForm("POST"), [], ("POST", "", b"")),
+        (
+            {"method": "PUT", "headers": {"Content-Type": "text/csv"}, "bodies": [b"a,b\n1,2"]},
+            ("PUT", "text/csv", b"a,b\n1,2"),
+        ),
+        ({"method": "GET"}, ("GET", "", b"")),
+        ({"method": "POST"}, ("POST", "", b"")),
     ],
 )
 async def test_any_method_and_body_is_sent_as_it_is_and_each_status_is_kept(
-    form: RequestForm, bodies: list[bytes], expected: tuple[str, str, bytes]
+    form: dict[str, Any], expected: tuple[str, str, bytes]
 ) -> None:
     seen: list[tuple[str, str, bytes]] = []
 
@@ -95,7 +106,7 @@ async def test_any_method_and_body_is_sent_as_it_is_and_each_status_is_kept(
 
     plan = steady(20, 0.2)
     async with serving(handler) as url:
-        recording = await sent(url, plan, form=form, bodies=bodies_as_they_are(bodies))
+        recording = await sent(url, plan, **form)
     assert seen == [expected] * 4
     assert sorted(recording.status) == [200, 201, 404, 503]
 
@@ -114,7 +125,7 @@ async def test_a_stall_of_the_server_affects_all_requests_planned_during_it() ->
     plan = steady(50, 3)
     recording = Recording.of(plan)
     async with serving(handler) as url:
-        loop = OpenLoop(plan, BODIES, url, recording, Limits())
+        loop = OpenLoop(plan, targets(url), recording, Limits())
         await loop.run()
     zero = loop.start
     begin, end = came[0] + 0.5 - zero, came[0] + 1.5 - zero
@@ -211,7 +222,7 @@ async def test_requests_over_the_limit_in_flight_fail_without_being_sent() -> No
         return web.Response()
 
     async with serving(handler) as url:
-        await OpenLoop(plan, BODIES, url, recording, Limits(in_flight=4)).run()
+        await OpenLoop(plan, targets(url), recording, Limits(in_flight=4)).run()
     assert recording.was_sent.tolist() == [True] * 4 + [False] * 6
     assert recording.answered.tolist() == [True] * 4 + [False] * 6
     assert recording.errors() == {"too many in flight": 6}
@@ -225,7 +236,7 @@ async def test_a_stop_ends_sending_and_waits_for_outstanding_responses() -> None
     plan = steady(50, 20)
     recording = Recording.of(plan)
     async with serving(handler) as url:
-        loop = OpenLoop(plan, BODIES, url, recording, Limits())
+        loop = OpenLoop(plan, targets(url), recording, Limits())
         asyncio.get_running_loop().call_later(0.8, loop.stop)
         await asyncio.wait_for(loop.run(), LONG_SECONDS)
     assert loop.interrupted
@@ -251,7 +262,7 @@ async def test_a_stop_waits_for_a_limited_time_and_a_second_one_not_at_all(
     plan = steady(50, 20)
     recording = Recording.of(plan)
     async with serving(handler) as url:
-        loop = OpenLoop(plan, BODIES, url, recording, Limits())
+        loop = OpenLoop(plan, targets(url), recording, Limits())
         await asyncio.wait_for(loop.run(), LONG_SECONDS / 2)
     assert recording.was_sent.any()
     assert not (recording.answered | recording.failed).any()
@@ -262,8 +273,8 @@ async def test_a_stop_waits_for_a_limited_time_and_a_second_one_not_at_all(
 
 async def test_a_bug_in_the_sender_ends_the_run_with_its_error() -> None:
     class Broken(Recording):
-        def answer(self, row: int, finished: float, status: int, trace_id: str) -> None:
-            raise ZeroDivisionError(f"{row} {finished} {status} {trace_id}")
+        def answer(self, *args: object) -> None:
+            raise ZeroDivisionError(args)
 
     async def handler(_: web.Request) -> web.Response:
         return web.Response()
@@ -272,7 +283,7 @@ async def test_a_bug_in_the_sender_ends_the_run_with_its_error() -> None:
     recording = Broken([one.at for one in plan], [one.kind for one in plan])
     async with serving(handler) as url:
         with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(OpenLoop(plan, BODIES, url, recording, Limits()).run(), 19)
+            await asyncio.wait_for(OpenLoop(plan, targets(url), recording, Limits()).run(), 19)
 
 
 async def test_the_preflight_accepts_any_response_below_500() -> None:

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import aiohttp
+
 from tidegate.loadgen.plan.scenario import BUILT_IN, built_in
+from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.runtime.loopback import is_loopback
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
@@ -74,11 +77,11 @@ class LoadTest:
         """What it said last."""
         return tail(self._output, 1)
 
-    def start(self, scenario: str) -> None:
-        """Start a built-in scenario.
+    async def start(self, scenario: str) -> None:
+        """Start a built-in scenario, if one request of it is answered.
 
         Raises:
-            ValueError: one runs, or none can run, or there is no such scenario.
+            ValueError: one runs, or none can run, or there is no such scenario, or the request fails.
             OSError: a file cannot be written, or the process not be started.
         """
         if reason := "one runs already" if self.running else self.unavailable:
@@ -86,15 +89,33 @@ class LoadTest:
         if scenario not in scenarios():
             raise ValueError(f"scenario: expected one of {', '.join(scenarios())}")
         settings = self._settings
+        requests = request_arguments(settings, self._body)
+        if "--path" in requests:
+            await self._try()
         self._body.write_text(" ".join(settings.verify.body.splitlines()) + "\n", encoding="utf-8")
         argv = (
             *(sys.executable, "-P", "-m", "tidegate.loadgen"),
             *load_arguments(settings, scenario, settings.console.runs_dir),
-            *request_arguments(settings, self._body),
+            *requests,
+            # The page shows the last line.
+            *("--progress", "1s"),
         )
         self._output.unlink(missing_ok=True)
         environment = {**os.environ, "NO_COLOR": "1"}
         self._child = Child.start(Command(argv, environment, Path.cwd()), self._output)
+
+    async def _try(self) -> None:
+        verify = self._settings.verify
+        method, path = "POST" if verify.body else "GET", verify.path or "/"
+        headers = {"Content-Type": "application/json"} if verify.body else {}
+        async with aiohttp.ClientSession() as session:
+            client = HttpClient(session, gateway(self._settings))
+            try:
+                await client.call(method, path, data=verify.body.encode() or None, headers=headers)
+            except HttpError as error:
+                raise ValueError(
+                    f"{error}; set verify.path, and verify.body for a POST, to a request that is answered"
+                ) from error
 
     async def stop(self) -> bool:
         """End it; its report covers what was sent. Return whether one ran."""

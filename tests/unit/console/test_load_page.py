@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
+from support.doubles.aiohttp_server import serving
 from support.samples.load_run import recorded, summary_of
 from tidegate.settings import Settings, load
 
@@ -177,6 +180,27 @@ class TestRequest:
         self, client: httpx.AsyncClient
     ) -> None:
         assert "It sends POST /tickets" in (await client.get("/load")).text
+
+
+class TestUnansweredRequest:
+    @pytest.fixture
+    def settings(self, tmp_path: Path, runs: Path) -> Iterator[Settings]:
+        with serving(web.Application()) as url:
+            yield load(
+                stack={"data_dir": tmp_path},
+                console={"control": True, "runs_dir": runs},
+                service={"app": "desk.main:app"},
+                gateway={"port": int(url.rpartition(":")[2])},
+            )
+
+    async def test_an_application_that_does_not_answer_it_gets_no_load(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        fields = {"scenario": "seed"}
+        answer = await client.post("/load/test", data=fields, headers={"Origin": ROOT})
+        assert answer.status_code == 422
+        assert "404" in answer.text
+        assert "set verify.path" in answer.text
 
 
 class TestAnotherMachine:

@@ -47,6 +47,18 @@ def test_the_plan_is_printed_as_csv_or_summarized_with_its_digest() -> None:
         (["run", "seed", "--threshold", "p95<fast"], "--threshold 'p95<fast'"),
         (["run", "seed", "--url", "http://example.com"], "is not this machine"),
         (["run", "seed", "--prometheus", "\x1b]0;\x07"], r"\x1b]0;\x07: expected a URL"),
+        (["run"], "name a scenario"),
+        (["run", "seed", "--duration", "30s"], "--duration belongs to --rate"),
+        (["run", "seed", "--rate", "5"], "--rate takes the place of a scenario"),
+        (
+            ["run", "http://127.0.0.1:1/x", "--rate", "5", "--duration", "fast"],
+            "'fast'",
+        ),
+        (["run", "http://127.0.0.1:1/x", "--rate", "5", "-H", "a"], "expected 'Name: value'"),
+        (["run", "http://127.0.0.1:1/x", "--rate", "5", "--check", "a"], "--check 'a'"),
+        (["run", "http://127.0.0.1:1/x", "-q", "5"], "nothing listens on this port"),
+        (["routes", "http://127.0.0.1:1"], "nothing listens on this port"),
+        (["routes", "no/openapi.json"], "no/openapi.json: cannot be read as JSON"),
         (["run", "seed", "--rows", "no/rows.ndjson"], "no/rows.ndjson: cannot be read"),
     ],
 )

@@ -103,7 +103,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         if asked.get("do") == "stop":
             said = "a person stopped the load test in the console"
             return ("load", said) if await test.stop() else None
-        test.start(scenario := asked.get("scenario", ""))
+        await test.start(scenario := asked.get("scenario", ""))
         return "load", f"a person started a load test in the console: {scenario}"
 
     def pair_of(request: Request) -> tuple[str, str]:

@@ -7,28 +7,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan import bodies
 from tidegate.loadgen.plan.bodies import (
-    bodies_as_they_are,
     bodies_of_rows,
-    body_of,
     read_bodies,
     read_rows,
 )
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST
+from tidegate.loadgen.send.sender import Target
 
 
 def test_a_body_has_the_number_of_rows_of_its_kind() -> None:
     rows = [b'{"n":%d}' % number for number in range(100)]
     made = bodies_of_rows(rows, REQUEST_KINDS)
     for kind in REQUEST_KINDS:
-        body = json.loads(body_of(made, kind, 98) or b"")
+        target = Target(URL("http://127.0.0.1"), made[kind])
+        body = json.loads(target.body(98) or b"")
         assert body["work"] == kind
         numbers = [row["n"] for row in body["instances"]]
         assert numbers == [(98 + offset) % 100 for offset in range(ROWS_PER_REQUEST[kind])]
-        assert body_of(made, kind, 98) is body_of(made, kind, 198)
+        assert target.body(98) is target.body(198)
 
 
 def test_large_rows_give_fewer_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,11 +39,10 @@ def test_large_rows_give_fewer_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(bodies_of_rows([large * 10, b"{}"], ["light"])["light"]) == 1
 
 
-def test_requests_take_the_bodies_of_a_file_in_turn_whatever_their_kind() -> None:
-    made = bodies_as_they_are([b"a", b"b"])
-    taken = [body_of(made, kind, number) for number, kind in enumerate(REQUEST_KINDS)]
-    assert taken == [b"a", b"b", b"a"]
-    assert body_of(bodies_as_they_are([]), "light", 7) is None
+def test_requests_take_the_bodies_of_a_file_in_turn() -> None:
+    target = Target(URL("http://127.0.0.1"), [b"a", b"b"])
+    assert [target.body(number) for number in range(3)] == [b"a", b"b", b"a"]
+    assert Target(URL("http://127.0.0.1")).body(7) is None
 
 
 def test_empty_lines_are_skipped_and_the_number_of_lines_is_limited(

@@ -9,7 +9,7 @@ import typer.main
 
 from tidegate.loadgen.cli import app
 from tidegate.loadgen.plan.rates import Constant, Phase, Ramp, Spike, Steps
-from tidegate.loadgen.plan.scenario import Scenario, built_in
+from tidegate.loadgen.plan.scenario import Route, Scenario, built_in
 from tidegate.loadgen.plan.traces import Departures, Trace
 from tidegate.loadgen.report.thresholds import FIGURE_METRICS, OPERATORS, RUN_METRICS
 from tidegate.loadgen.send.record import COLUMNS
@@ -29,9 +29,10 @@ def options() -> list[str]:
     [
         *options(),
         *built_in(),
-        *(name for name in Scenario.model_fields if name != "phases"),
+        *(name for name in Scenario.model_fields if name not in {"phases", "routes"}),
         *sorted({name for phase in PHASES for name in phase.model_fields}),
         *(phase.__name__.lower() for phase in PHASES),
+        *(name for name in Route.model_fields if name != "bodies"),
         *OPERATORS,
         *FIGURE_METRICS,
         *RUN_METRICS,

@@ -30,7 +30,7 @@ def test_a_scenario_can_be_a_file(tmp_path: Path) -> None:
     schedule = load_schedule(written(tmp_path, GOOD))
     assert (schedule.name, schedule.seconds) == ("mine", 2)
     assert schedule.requests == 10
-    assert schedule.kinds == ("light", "medium", "heavy")
+    assert tuple(schedule.weights) == ("light", "medium", "heavy")
 
 
 def test_phases_are_executed_one_after_the_other(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ phases = [
     schedule = load_schedule(written(tmp_path, text))
     assert schedule.seconds == pytest.approx(10 + 10 + 10 + 3 + 1 + 1)
     assert schedule.requests > 10 + 15 + 10 + 11 + 70
-    assert schedule.kinds == ("heavy",)
+    assert tuple(schedule.weights) == ("heavy",)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def printed(summary: Summary, width: int = 200) -> str:
         (False, False, ["p95<3s"], (0, ("all thresholds passed", "good"))),
         (False, False, ["p95<500ms"], (99, ("a threshold failed", "bad"))),
         (True, False, [], (98, ("invalid", "doubtful"))),
-        (True, False, ["p95<500ms"], (98, ("invalid", "doubtful"))),
+        (True, False, ["p95<500ms"], (99, ("a threshold failed", "bad"))),
+        (True, False, ["p95<9s"], (98, ("invalid", "doubtful"))),
         (True, True, ["p95<500ms"], (130, ("interrupted", "doubtful"))),
     ],
 )

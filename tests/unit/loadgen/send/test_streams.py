@@ -11,13 +11,12 @@ from yarl import URL
 
 from support.doubles.aiohttp_server import serving
 from support.samples.load_run import recorded, summary_of
-from tidegate.loadgen.plan.bodies import bodies_as_they_are
 from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.series import run_series
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.send.record import Recording
-from tidegate.loadgen.send.sender import Limits, OpenLoop, RequestForm
+from tidegate.loadgen.send.sender import Limits, OpenLoop, Target
 
 
 def test_the_first_byte_of_a_stream_is_recorded_when_it_arrives() -> None:
@@ -37,10 +36,8 @@ def test_the_first_byte_of_a_stream_is_recorded_when_it_arrives() -> None:
     app = web.Application()
     app.router.add_get("/stream", stream)
     with serving(app) as url:
-        form = RequestForm("GET")
-        sender = OpenLoop(
-            plan, bodies_as_they_are([]), URL(f"{url}/stream"), recording, Limits(), form=form
-        )
+        target = Target(URL(f"{url}/stream"), method="GET")
+        sender = OpenLoop(plan, {"light": target}, recording, Limits())
         asyncio.run(sender.run())
     assert recording.answered.all()
     assert recording.sent[0] < recording.first_byte[0] < recording.finished[0]

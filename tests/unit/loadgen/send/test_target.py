@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.send.target import request_method, target_url
+from tidegate.loadgen.send.target import header, request_method, target_url
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,25 @@ def test_a_path_begins_with_a_slash_and_may_have_a_query() -> None:
     assert (url.path, dict(url.query)) == ("/search", {"q": "green tea", "n": "2"})
     with pytest.raises(UsageError, match="--path predict: must start with /"):
         target_url("http://127.0.0.1:8000", "predict", allow_remote=False)
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/predict"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/predict"),
+        ("http://127.0.0.1:8000/quote?n=2", "http://127.0.0.1:8000/quote?n=2"),
+    ],
+)
+def test_without_a_path_that_of_the_url_is_kept(base: str, url: str) -> None:
+    assert str(target_url(base, None, allow_remote=False)) == url
+
+
+def test_a_header_is_a_name_and_a_value() -> None:
+    assert header("X-Key:  a: b ") == ("X-Key", "a: b")
+    for text in ("X-Key", "X Key: 1", "X-Key: a\r\nB: c", ": 1", "X-Key: \x00"):
+        with pytest.raises(UsageError, match="expected 'Name: value'"):
+            header(text)
 
 
 def test_a_method_is_a_word_of_letters() -> None:
