@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import orjson
 from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import find_model
-from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, load, locked, staged
+from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, retain
 from tidegate.service.model.loaded_model import make_monitor, open_predictor
 from tidegate.service.model.predictor import make_inputs, make_task
 from tidegate.settings import Settings, SettingsError
@@ -28,7 +27,7 @@ from tidegate.settings import load as load_settings
 
 
 def admit(path: Path, copies: Path, current: Path | None, settings: Settings) -> Artefact:
-    """Check an artefact or a model file, and retain a copy of it in `copies`, one per version.
+    """Check an artefact or a model file, and retain a copy of it in `copies`.
 
     Raises:
         ArtefactError: it cannot be loaded, or its clients would notice a difference.
@@ -39,20 +38,6 @@ def admit(path: Path, copies: Path, current: Path | None, settings: Settings) ->
         if differences := contract_differences(served.manifest, found.manifest):
             raise ArtefactError(f"{path} does not accept the same requests: {differences}")
     return retain(found, copies)
-
-
-def retain(artefact: Artefact, copies: Path) -> Artefact:
-    """The copy of the artefact, created unless a complete one exists."""
-    out = copies / f"{artefact.manifest.name}-{artefact.manifest.version}"
-    with locked(out):
-        try:
-            if (copy := load(out)).manifest == artefact.manifest:
-                return copy
-        except ArtefactError:
-            pass
-        with staged(out) as folder:
-            shutil.copytree(artefact.path, folder, dirs_exist_ok=True)
-        return load(out)
 
 
 def contract_differences(current: Manifest, other: Manifest) -> str:
@@ -76,7 +61,7 @@ def _load(path: Path, settings: Settings) -> Artefact:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Admit an artefact; prints its path, name and version as JSON, or the reason on stderr."""
+    """Admit an artefact; prints what a release knows of it as JSON, or the reason on stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m tidegate.service.artefacts.admission", description=__doc__
     )
@@ -89,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ArtefactError, SettingsError, OSError) as error:
         sys.stderr.write(f"{os_error_message(error) if isinstance(error, OSError) else error}\n")
         return 1
-    name, version = artefact.manifest.name, artefact.manifest.version
-    admitted = {"path": str(artefact.path), "name": name, "version": version}
-    sys.stdout.buffer.write(orjson.dumps(admitted) + b"\n")
+    manifest = artefact.manifest
+    admitted = {name: getattr(manifest, name) for name in ("name", "version", "digest")}
+    sys.stdout.buffer.write(orjson.dumps({"path": str(artefact.path), **admitted}) + b"\n")
     return 0
 
 

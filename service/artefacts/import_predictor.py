@@ -82,6 +82,12 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
         "task": task,
         "input": "rows",
         "runtime": "python",
+        # Of a version that the class names, the code may change.
+        "trained": {
+            "sources": {
+                str(path): digest_file(path) for path in own_modules(target, app_dir).values()
+            }
+        },
         "predictor": target,
         "features": _features(predictor, target),
         **answers,

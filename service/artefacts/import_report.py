@@ -28,7 +28,7 @@ def report(manifest: Manifest, out: Path, rows: Path) -> str:
         "reference": _reference(manifest, rows),
     }
     text = "".join(f"  {name:<10} {value}\n" for name, value in lines.items())
-    return f"model {manifest.name} {manifest.version} in {out}\n{text}"
+    return f"model {manifest.name} {manifest.version} (digest {manifest.digest}) in {out}\n{text}"
 
 
 def _parity(found: dict[str, Any]) -> str:

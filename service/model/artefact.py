@@ -56,6 +56,12 @@ class Manifest(Signature):
     """`sha256:<digest>` of each other file."""
 
     @property
+    def digest(self) -> str:
+        """16 hexadecimal digits of all that a client can notice: each file's digest, and what it declares."""
+        text = self.model_dump_json(exclude={"trained", "versions"}, exclude_defaults=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
     def held_out_accuracy(self) -> float | None:
         """The accuracy on held-out rows; None if it was not measured."""
         accuracy: float | None = self.metrics.get("held_out", {}).get("accuracy")
@@ -68,6 +74,18 @@ class Artefact:
 
     path: Path
     manifest: Manifest
+
+    def check_digest(self, expected: str) -> None:
+        """Compare it with `model.digest`; empty is any.
+
+        Raises:
+            ArtefactError: it is another model.
+        """
+        if expected not in {"", self.manifest.digest}:
+            raise ArtefactError(
+                f"{self.path} is not the model that is served here: its digest is {self.manifest.digest}, "
+                f"model.digest is {expected}; deploy it, or put the other one back"
+            )
 
 
 def digest_file(path: Path) -> str:
@@ -113,6 +131,29 @@ def load(path: Path) -> Artefact:
                 f"its digest is {found}, the manifest's is {digest}; train again"
             )
     return Artefact(path=path, manifest=manifest)
+
+
+def retain(artefact: Artefact, copies: Path) -> Artefact:
+    """The copy of an artefact in `copies`, named by its digest; created unless a complete one exists.
+
+    Raises:
+        ArtefactError: it changed while it was copied.
+        OSError: it cannot be copied.
+    """
+    manifest = artefact.manifest
+    out = copies / f"{manifest.name}-{manifest.digest}"
+    with locked(out):
+        try:
+            if (copy := load(out)).manifest.digest == manifest.digest:
+                return copy
+        except ArtefactError:
+            pass
+        with staged(out) as folder:
+            for name in (MANIFEST, *manifest.files):
+                shutil.copyfile(artefact.path / name, folder / name)
+            if load(folder).manifest != manifest:
+                raise ArtefactError(f"{artefact.path} changed while it was read: start again")
+        return load(out)
 
 
 def write_manifest(folder: Path, **fields: Any) -> Manifest:

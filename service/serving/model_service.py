@@ -82,6 +82,7 @@ class ModelService:
     async def _load(self) -> Manifest:
         settings = self.settings
         artefact = await find_model(settings.model.path, settings)
+        artefact.check_digest(settings.model.digest)
         manifest = artefact.manifest
         model = await asyncio.to_thread(load_model, artefact, settings.service.app_dir)
         monitor = await asyncio.to_thread(make_monitor, artefact, settings)

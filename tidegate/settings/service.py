@@ -51,6 +51,9 @@ class Model(Section):
     path: Path = Path("artefacts/flights")
     """Artefact folder written by `tidegate train`, a model file (docs/reference/model-files.md), or a
     predictor in Python as `package.module:Class`, which is imported from `service.app_dir`."""
+    digest: Annotated[str, TextLike(r"([0-9a-f]{16})?", "empty or 16 hexadecimal digits")] = ""
+    """Digest of the model that replicas must serve, as `tidegate import-model` prints it: a replica that
+    finds another model at `model.path` does not become ready. Empty means any."""
     shadow_path: Path | None = None
     """Shadow model, which scores a fraction of the requests after the response and never answers clients."""
     shadow_share: Ratio = 0.1

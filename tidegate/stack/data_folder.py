@@ -38,6 +38,11 @@ class Layout:
         return self.data / "logs"
 
     @property
+    def models(self) -> Path:
+        """Copies of the models that were served."""
+        return self.data / "models"
+
+    @property
     def prometheus(self) -> Path:
         """Prometheus' configuration; its samples are in `data` below it."""
         return self.data / "prometheus"

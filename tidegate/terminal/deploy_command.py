@@ -41,6 +41,7 @@ def deploy(settings: Settings, artefact: Path | None) -> int:
     try:
         if artefact and not is_import_string(artefact):
             artefact = artefact.absolute()
+            console.say(f"checking {artefact}; a model file is converted first")
         release = request_deploy(layout.socket, artefact)
         if ignored := _ignored(settings, artefact):
             console.say(ignored)
@@ -54,7 +55,7 @@ def deploy(settings: Settings, artefact: Path | None) -> int:
     if status.rollout is None or status.rollout.state != "done":
         return FAILED
     if artefact:
-        console.say(_next_start(release, artefact))
+        console.say(_next_start(release, artefact, settings))
     return 0
 
 
@@ -87,8 +88,8 @@ def _ignored(settings: Settings, artefact: Path | None) -> str:
     )
 
 
-def _next_start(release: Release, artefact: Path) -> str:
-    return (
-        f"this stack serves {release.label} from a copy in {release.path}; to serve it after the next "
-        f"`tidegate up`, set model.path to {artefact}"
-    )
+def _next_start(release: Release, artefact: Path, settings: Settings) -> str:
+    text = f"this stack serves {release.label} from a copy in {release.path}"
+    if with_absolute_paths(settings, Path.cwd()).model.path == artefact:
+        return text
+    return f"{text}; to serve it after the next `tidegate up`, set model.path to {artefact}"

@@ -42,9 +42,9 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     status, problem = _running(settings)
     if status is None:
         return ChosenModel(_read(path, settings), f"{path}, from model.path{problem}")
-    rollout = status.rollout
-    if rollout is not None:
-        path = (rollout.release if rollout.state == "done" else rollout.before).path
+    rolling = status.rollout if status.rollout and status.rollout.state == "rolling" else None
+    if release := rolling.before if rolling else status.release:
+        path = release.path
     return ChosenModel(_read(path, settings), f"{path}, of the running stack")
 
 

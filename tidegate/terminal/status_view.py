@@ -73,8 +73,8 @@ def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
         text.append(
             f"\n{count} since the start: `tidegate search 'event.action:fault'`", style="red"
         )
-    if status.machine:
-        text.append(f"\n{status.machine}", style="yellow")
+    for notice in filter(None, (status.machine, status.source)):
+        text.append(f"\n{notice}", style="yellow")
     if status.pause:
         text.append(f"\nautoscaler {status.pause.words}; `tidegate resume` ends it", style="yellow")
     return text

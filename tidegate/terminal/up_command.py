@@ -14,9 +14,7 @@ from typing import Final, get_args
 from tidegate.checks.start import start_checks
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
-from tidegate.service.artefacts.import_cache import find_model, import_digest
-from tidegate.service.model.artefact import ArtefactError
-from tidegate.settings import Settings, Store, is_import_string
+from tidegate.settings import Settings, Store
 from tidegate.stack.data_folder import Layout, already_running
 from tidegate.stack.processes.environment import (
     environment,
@@ -56,37 +54,11 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
     if problems := [one.text for one in checks if one.state == "failed"]:
         errors.say("\n".join(problems), style="red")
         return 1
-    if problem := _import_problem(settings, layout, console):
-        errors.say(problem, style="red")
-        return 1
     if settings.console.enabled:
         console.say(f"console: {console_url(settings) or console_problem(settings)}")
     if detach:
         return _detached(settings, layout, console, errors)
     return asyncio.run(run_stack(settings, PlainStatusReporter(console)))
-
-
-def _import_problem(settings: Settings, layout: Layout, console: Console) -> str:
-    """Convert a model file, or import a predictor, before anything starts.
-
-    Returns:
-        Why it cannot be served, empty if it can.
-    """
-    path = settings.model.path
-    if settings.replica_program or path.is_dir():
-        return ""
-    try:
-        layout.make()
-        if is_import_string(path):
-            console.say(f"importing {path}")
-        elif not (layout.data / "artefacts" / import_digest(path)).is_dir():
-            console.say(f"converting {path}")
-        asyncio.run(find_model(path, settings))
-    except OSError as error:
-        return f"the stack cannot start: {os_error_message(error)}"
-    except ArtefactError as error:
-        return str(error)
-    return ""
 
 
 def _with_store(settings: Settings, kind: str | None) -> Settings:

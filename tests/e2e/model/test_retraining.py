@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -143,12 +146,12 @@ def check_labels_of_the_previous_version_are_accepted(
     )
 
 
-def test_retained_rows_and_their_labels_make_a_candidate_that_is_deployed(
+def test_retained_rows_and_their_labels_make_a_candidate_that_is_served_when_it_is_deployed(
     tmp_path: Path, artefact: Path, store_settings: dict[str, Any]
 ) -> None:
     rows = instances(artefact)
-    out = tmp_path / "flights-next"
-    with running(tmp_path, artefact, store=store_settings, drift={"keep_rows_share": 1.0}) as stack:
+    out = Path(shutil.copytree(artefact, tmp_path / "flights"))  # it is replaced where it stands
+    with running(tmp_path, out, store=store_settings, drift={"keep_rows_share": 1.0}) as stack:
         for start in range(0, 500, 25):
             part = rows[start : start + 25]
             response = stack.send("/predict", json.dumps({"instances": part}).encode())
@@ -166,10 +169,26 @@ def test_retained_rows_and_their_labels_make_a_candidate_that_is_deployed(
         assert "500 rows, 500 labels, 500 rows with a label" in done.stdout
         parent = read_manifest(artefact).version
         assert read_manifest(out).trained["parent"] == parent
+        eventually(lambda: f"tidegate deploy {out}" in stack.status()["source"], "it is said")
+        (replica,) = stack.status()["replicas"]
+        os.kill(replica["pid"], signal.SIGKILL)
+        eventually(
+            lambda: (
+                stack.status()["replicas"][0]["restarts"]
+                and versions(stack)[0] == ("ready", parent)
+            ),
+            "its next process serves the same model",
+        )
+        assert version_served(stack, rows[:1]) == parent
         deployed = stack.run("tidegate", "deploy", str(out))
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-        served = stack.send("/predict", json.dumps({"instances": rows[:1]}).encode())
-        assert served.body["model"]["version"] == read_manifest(out).version != parent
+        assert version_served(stack, rows[:1]) == read_manifest(out).version != parent
+        assert stack.search("event.action:changed").total == 1
+
+
+def version_served(stack: Stack, instances: list[dict[str, Any]]) -> str:
+    served = stack.send("/predict", json.dumps({"instances": instances}).encode())
+    return str(served.body["model"]["version"])
 
 
 def rule(row: dict[str, Any]) -> str:

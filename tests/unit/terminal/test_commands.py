@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tidegate.runtime.check_results import Result, failed
-from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.settings import Settings, load
 from tidegate.stack.data_folder import Layout
 from tidegate.terminal import down_command, up_command
@@ -131,22 +130,6 @@ def test_the_option_for_the_store_leaves_its_other_settings(
     for kind in ("embedded", "elasticsearch"):
         assert up_command.up(settings, detach=False, store=kind) == 1
         assert checked.pop().store == settings.store.model_copy(update={"kind": kind})
-
-
-def test_a_model_file_that_cannot_be_converted_is_refused_before_anything_starts(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "wine.joblib").write_text("hello")
-    layout, out = Layout(tmp_path / "data"), io.StringIO()
-    settings = load(model={"path": tmp_path / "wine.joblib"})
-    problem = up_command._import_problem(settings, layout, Console(file=out))
-    assert problem.startswith(f"{tmp_path}/wine.joblib cannot be served: ")
-    assert out.getvalue() == f"converting {tmp_path}/wine.joblib\n"
-    (layout.data / "artefacts" / import_digest(tmp_path / "wine.joblib")).mkdir(parents=True)
-    again = io.StringIO()
-    assert up_command._import_problem(settings, layout, Console(file=again)) != ""
-    assert again.getvalue() == ""  # it was converted before
-    assert up_command._import_problem(load(service={"app": "a:b"}), layout, Console(file=out)) == ""
 
 
 def test_a_detached_supervisor_that_dies_without_a_word_is_reported_with_its_output(

@@ -45,7 +45,7 @@ def running(
     folder = settings.model.path.parent
     before, release = (Release(path=folder / version) for version in ("v1", "v2"))
     rollout = state and RolloutStatus(state=state, before=before, release=release)
-    status = whole_status(rollout=rollout)
+    status = whole_status(rollout=rollout, release=release if state == "done" else before)
     monkeypatch.setattr(served_model, "fetch_status", lambda _: status)
     layout = Layout(settings.stack.data_dir)
     layout.make()

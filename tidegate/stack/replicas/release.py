@@ -10,18 +10,19 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tidegate.settings import Settings
+from tidegate.settings import Settings, is_import_string
 
-# A model file is converted first, which takes a while.
-ADMISSION_SECONDS: Final = 300.0
+# A model file is converted first, which can take many minutes.
+ADMISSION_SECONDS: Final = 3600.0
 ADMISSION: Final = (sys.executable, "-P", "-m", "tidegate.service.artefacts.admission")
 
 
 class Release(BaseModel):
-    """An artefact; of the one that the stack started with, only the path is known.
+    """A model: a copy of its artefact that nobody changes, and `source`, where it was made of.
 
-    Or the code of an application or a command: `name` is how it is started, `path` its folder, and
-    `loaded_at` the time in UTC since which replicas load it; empty for the start of the stack.
+    Or the code of an application or a command: `name` is how it is started, `path` its folder. `loaded_at`
+    is the time in UTC since which replicas load code; empty for the start of the stack, and for a model that
+    is none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +30,8 @@ class Release(BaseModel):
     path: Path
     name: str = ""
     version: str = ""
+    digest: str = ""
+    source: Path | None = None
     loaded_at: str = ""
 
     @property
@@ -37,12 +40,42 @@ class Release(BaseModel):
         code = f"(code of {self.loaded_at})" if self.loaded_at else ""
         return " ".join(filter(None, [self.name, self.version, code])) or str(self.path)
 
+    @property
+    def model_path(self) -> Path:
+        """What replicas load: the copy; of a predictor its code, which must be that of the release, too."""
+        return self.source if self.source and is_import_string(self.source) else self.path
 
-def first_release(settings: Settings) -> Release:
-    """The release that a stack starts with."""
+
+def unread_release(settings: Settings) -> Release:
+    """The release that a stack starts with, before its model is read."""
     if not settings.replica_program:
         return Release(path=settings.model.path)
     return Release(path=settings.service.app_dir, name=settings.service.app or "replicas.command")
+
+
+async def first_release(settings: Settings, copies: Path) -> Release:
+    """The model of the settings, converted if necessary, and a copy of it.
+
+    Raises:
+        ArtefactError: it cannot be served, or is not that of `model.digest`.
+        OSError: it cannot be copied.
+    """
+    # `tidegate status`, which reads a release, needs none of this.
+    from tidegate.service.artefacts.import_cache import find_model  # noqa: PLC0415
+    from tidegate.service.model.artefact import retain  # noqa: PLC0415
+
+    source = settings.model.path
+    found = await find_model(source, settings)
+    found.check_digest(settings.model.digest)
+    kept = await asyncio.to_thread(retain, found, copies)
+    manifest = kept.manifest
+    return Release(
+        path=kept.path,
+        name=manifest.name,
+        version=manifest.version,
+        digest=manifest.digest,
+        source=source,
+    )
 
 
 class ReleaseRefusedError(ValueError):
@@ -83,6 +116,6 @@ async def admit(
         lines = errors.decode(errors="replace").strip().splitlines()
         raise ReleaseRefusedError(lines[-1] if lines else f"exit {process.returncode}")
     try:
-        return Release.model_validate_json(output)
+        return Release.model_validate_json(output).model_copy(update={"source": path})
     except ValidationError as error:
         raise ReleaseRefusedError(f"{path}: its check printed no valid result") from error

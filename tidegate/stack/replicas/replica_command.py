@@ -13,6 +13,7 @@ from tidegate.stack.replicas.addresses import (
     replica_name,
     replica_port,
 )
+from tidegate.stack.replicas.release import Release
 
 
 def replica_argv(settings: Settings, index: int) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ def replica_argv(settings: Settings, index: int) -> tuple[str, ...]:
 
 
 def replica_variables(
-    settings: Settings, index: int, model: Path, slots_file: Path
+    settings: Settings, index: int, release: Release, slots_file: Path
 ) -> dict[str, str]:
     """The environment variables of a replica, beside those of all settings, whose paths are absolute."""
     variables = {
@@ -52,7 +53,8 @@ def replica_variables(
         port = replica_metrics_port(settings, index)
         variables["TIDEGATE_TELEMETRY__METRICS_PORT"] = str(port)
     if not settings.replica_program:
-        variables["TIDEGATE_MODEL__PATH"] = str(model)
+        variables["TIDEGATE_MODEL__PATH"] = str(release.model_path)
+        variables["TIDEGATE_MODEL__DIGEST"] = release.digest or settings.model.digest
     if settings.slots.max is not None:
         variables["TIDEGATE_SLOTS__FILE"] = str(slots_file)
     return variables

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.settings import is_import_string
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.rollout.rolling_replacement import COMPONENT, Rollout
@@ -90,14 +91,16 @@ class RolloutController:
                 raise ReleaseRefusedError(
                     "the replicas run the model service: name the artefact folder or model file to serve"
                 )
-            return await admit(path, self.copies, before.path, self.env, self.cwd)
+            release = await admit(path, self.copies, before.path, self.env, self.cwd)
+            # Code is loaded anew even if its declaration is the same: it may read other files.
+            loaded_at = _now() if is_import_string(path) else ""
+            return release.model_copy(update={"loaded_at": loaded_at})
         if path is not None:
             raise ReleaseRefusedError(
                 f"the replicas run {before.name}, which serves no artefact: `tidegate deploy` without a path"
                 " rolls out its code that is on disk now"
             )
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return Release(path=before.path, name=before.name, loaded_at=now)
+        return Release(path=before.path, name=before.name, loaded_at=_now())
 
     async def stop(self) -> None:
         """Cancel the rollout; the replicas stay as they are."""
@@ -123,3 +126,7 @@ class RolloutController:
             )
 
         app.router.add_put("/model", put_model)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -18,7 +18,7 @@ from tidegate.stack.gateway import access_log, configuration, haproxy
 from tidegate.stack.processes.process import Command
 from tidegate.stack.processes.process_supervisor import Program
 from tidegate.stack.replicas.addresses import replica_address, replica_name, replica_port
-from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.release import Release, unread_release
 from tidegate.stack.replicas.replica_command import replica_argv, replica_variables
 from tidegate.stack.supervisor.recent_output import recent_output
 
@@ -68,12 +68,12 @@ class Programs:
     cwd: Path
 
     def replica(self, index: int, release: Release | None = None) -> Program:
-        """The replica with an index from 1, which serves a release (default: the model of the settings)."""
+        """The replica with an index from 1, which serves a release (default: that of the settings)."""
         settings, layout = self.settings, self.layout
-        path = settings.model.path if release is None else release.path
+        release = release or unread_release(settings)
         name = replica_name(settings, index)
         address = replica_address(settings, index)
-        variables = replica_variables(settings, index, path, layout.slots)
+        variables = replica_variables(settings, index, release, layout.slots)
         return Program(
             name=name,
             command=Command(replica_argv(settings, index), {**self.env, **variables}, self.cwd),

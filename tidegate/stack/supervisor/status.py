@@ -11,6 +11,7 @@ from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import Settings
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
+from tidegate.stack.replicas.release import Release
 from tidegate.stack.rollout.rolling_replacement import RolloutStatus
 
 StackState = Literal["starting", "ready", "degraded", "stopping"]
@@ -62,8 +63,8 @@ class StackStatus(StatusModel):
     `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are the
     desired slots of each replica, `own_slots` those of the settings. `program` is the application or command
     that replicas run; empty for the model service. `faults` counts the unexpected errors in the supervisor.
-    `machine` is empty or says that its processors are fully used. `console` is its URL, or
-    empty.
+    `machine` is empty or says that its processors are fully used; `source` is empty or says that the model's
+    file has changed since its `release`. `console` is its URL, or empty.
     """
 
     state: StackState
@@ -93,6 +94,8 @@ class StackStatus(StatusModel):
     alerts: list[FiringAlert] = []
     faults: int = 0
     machine: str = ""
+    source: str = ""
+    release: Release | None = None
     console: str = ""
 
 

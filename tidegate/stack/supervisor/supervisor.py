@@ -18,6 +18,7 @@ from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch, Probe, probe_session
 from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.slots_file import SlotsFile
+from tidegate.service.model.artefact import ArtefactError
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
@@ -33,11 +34,12 @@ from tidegate.stack.processes.process_supervisor import (
 )
 from tidegate.stack.replicas.addresses import metrics_targets, replica_address
 from tidegate.stack.replicas.local_resizer import LocalResizer
-from tidegate.stack.replicas.release import first_release
+from tidegate.stack.replicas.release import Release, first_release, unread_release
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 from tidegate.stack.replicas.served_versions import ServedVersions
 from tidegate.stack.rollout.rollout_controller import RolloutController
+from tidegate.stack.rollout.source_monitor import SourceMonitor
 from tidegate.stack.supervisor import prometheus_monitor
 from tidegate.stack.supervisor.processors import ProcessorMonitor
 from tidegate.stack.supervisor.programs import (
@@ -61,6 +63,9 @@ NODE: Final = "stack"
 TRUNCATE_SECONDS: Final = 5.0
 # How long the others, which are ready, wait for the console.
 CONSOLE_SECONDS: Final = 10.0
+# After this time a person is told that a model is read, which is converted if necessary; and then this often.
+READING_SECONDS: Final = 1.0
+PROGRESS_SECONDS: Final = 10.0
 
 
 class StartError(RuntimeError):
@@ -120,14 +125,15 @@ class Supervisor:
             gateway=self._gateway,
             max_replicas=settings.replicas.max,
             desired=settings.replicas.start,
-            release=first_release(settings),
+            release=unread_release(settings),
         )
         self._slots = self._slots_controller(fetch) if settings.slots.max is not None else None
         self._served_versions = ServedVersions(fetch)
+        self._source = SourceMonitor(lambda: self._pool.release, event_log)
         self._rollouts = RolloutController(
             self._pool,
             event_log,
-            layout.data / "models",
+            layout.models,
             env,
             Path.cwd(),
             own_program=bool(settings.replica_program),
@@ -163,11 +169,14 @@ class Supervisor:
         if self._slots:
             self._slots.write_initial()
         # First what a request needs, as each start takes a second or two of CPU; the gateway needs replicas.
-        await self._until_ready(
+        components = [
             self._start_component(self._programs.prometheus()),
             self._start_component(self._programs.collector()),
-            *self._pool.start(),
-        )
+        ]
+        if not self.settings.replica_program:
+            self._pool.release = await self._first_release()
+            self._background("source", self._source.run)
+        await self._until_ready(*components, *self._pool.start())
         self._background("replicas", self._pool.run)
         gateway = await self._programs.gateway()
         await self._until_ready(self._start_component(gateway, self._wake_slots_controller))
@@ -183,6 +192,24 @@ class Supervisor:
         self._state = "ready"
         text = f"everything is ready after {time.time() - self.started_at:.1f} s"
         self.event_log.record("ready", text, component=NODE)
+
+    async def _first_release(self) -> Release:
+        """The model of the settings, which stays what is served until a deployment."""
+        started, path = time.monotonic(), self.settings.model.path
+        reading = asyncio.create_task(first_release(self.settings, self._layout.models))
+        try:
+            wait = READING_SECONDS
+            while not (await asyncio.wait({reading}, timeout=wait))[0]:
+                wait = PROGRESS_SECONDS
+                seconds = time.monotonic() - started
+                text = f"preparing {path}: a file is converted once, {seconds:.0f} s so far"
+                self.event_log.record("prepare", text, component="model")
+            return reading.result()
+        except ArtefactError as error:
+            raise StartError(str(error)) from error
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def stop(self) -> None:
         """Stop all programs without loss of a request or an event, within `stop_seconds`.
@@ -260,6 +287,8 @@ class Supervisor:
             alerts=self._prometheus.alerts if self._prometheus else [],
             faults=self.event_log.faults,
             machine=self._processors.problem,
+            source=self._source.problem,
+            release=self._pool.release,
         )
 
     def _slots_controller(self, fetch: Fetch) -> SlotsController:

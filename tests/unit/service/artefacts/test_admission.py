@@ -27,7 +27,7 @@ def test_a_complete_artefact_is_copied_once_and_the_copy_is_retained(
     source = Path(shutil.copytree(flights.path, tmp_path / "source"))
     settings = Settings(stack={"data_dir": tmp_path / "data"})
     copy = admit(source, tmp_path / "copies", flights.path, settings)
-    assert copy.path == tmp_path / "copies" / f"flights-{flights.manifest.version}"
+    assert copy.path == tmp_path / "copies" / f"flights-{flights.manifest.digest}"
     inode = (copy.path / MANIFEST).stat().st_ino
     shutil.rmtree(source)
     assert artefact.load(copy.path).manifest == flights.manifest

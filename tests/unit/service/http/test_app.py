@@ -15,6 +15,7 @@ import pytest
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve
 from support.samples.flight_requests import EXAMPLE
+from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.features import Feature
 from tidegate.service.model.inputs.feature_docs import instance_model
 
@@ -143,6 +144,18 @@ async def test_an_unknown_path_is_a_404_in_json_and_never_a_redirect(
     assert response.status_code == 404
     assert "location" not in response.headers
     assert "not_found" in response.text or "/v2/: Not Found" in response.json()["error"]
+
+
+@pytest.mark.parametrize("other", [False, True])
+async def test_a_replica_serves_the_model_of_the_digest_in_its_settings_alone(
+    serve: Serve, flights: Artefact, *, other: bool
+) -> None:
+    digest = "0123456789abcdef" if other else flights.manifest.digest
+    async with serve(model_settings={"digest": digest}) as served:
+        assert (await served.client.get("/ready")).status_code == (503 if other else 200)
+        assert (
+            f"its digest is {flights.manifest.digest}" in served.replica.lifecycle.reason
+        ) == other
 
 
 async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(

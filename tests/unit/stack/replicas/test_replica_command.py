@@ -15,10 +15,12 @@ from tidegate.stack.processes.environment import (
     with_absolute_paths,
     with_program_name,
 )
+from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_command import replica_argv, replica_variables
 from tidegate.stack.supervisor.programs import Programs
 
-MODEL, SLOTS = Path("/models/wine"), Path("/data/run/slots")
+MODEL = Release(path=Path("/models/wine"), digest="0123456789abcdef")
+SLOTS = Path("/data/run/slots")
 PYTHON = (sys.executable, "-P", "-m")
 
 
@@ -33,6 +35,7 @@ def test_without_a_setting_a_replica_is_the_model_service_with_its_artefact() ->
         "TIDEGATE_SERVICE__NODE_NAME": "flights-2",
         "PORT": "18002",
         "TIDEGATE_MODEL__PATH": "/models/wine",
+        "TIDEGATE_MODEL__DIGEST": "0123456789abcdef",
         "TIDEGATE_SLOTS__FILE": "/data/run/slots",
     }
 

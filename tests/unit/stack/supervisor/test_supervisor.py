@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any, cast
 import pytest
 
 from support.eventually import eventually_async
+from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import load
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
+from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.supervisor import supervisor as module
 from tidegate.stack.supervisor.programs import console_problem, console_url
 from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
@@ -43,7 +47,7 @@ PROGRAMS = ("prometheus", "collector", "autoscaler", "watch", "console")
 
 @pytest.fixture
 async def without_programs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flights: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Supervisor]:
     """A supervisor whose programs are ready at once, without being started."""
 
@@ -55,6 +59,7 @@ async def without_programs(
         stack={"data_dir": tmp_path / "data"},
         autoscaler={"enabled": False},
         replicas={"min": 0, "start": 0},
+        model={"path": flights.path},
     )
     async with running_stack(settings) as supervisor:
         for name in ("_until_ready", "_until_loaded"):
@@ -142,3 +147,24 @@ async def test_a_gateway_that_reaches_no_replica_is_why_the_stack_does_not_start
     monkeypatch.setattr(without_programs, "_probe", probe)
     with pytest.raises(StartError, match="the gateway reaches no replica: no server"):
         await without_programs.start()
+
+
+async def test_a_model_is_converted_before_replicas_start_and_a_person_sees_how_long(
+    without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, said, started = without_programs, asyncio.Event(), list[int]()
+
+    async def slow(*_: object) -> Release:
+        await said.wait()
+        raise ArtefactError("wine.joblib cannot be served: it is empty")
+
+    monkeypatch.setattr(module, "first_release", slow)
+    monkeypatch.setattr(module, "READING_SECONDS", 0.01)
+    monkeypatch.setattr(ReplicaPool, "start", lambda _: started.append(1))
+    supervisor.event_log.listeners.append(
+        lambda entry: said.set() if entry.action == "prepare" else None
+    )
+    with pytest.raises(StartError, match=r"wine\.joblib cannot be served: it is empty"):
+        await supervisor.start()
+    assert started == []
+    assert any("s so far" in entry.message for entry in supervisor.event_log.recent)

@@ -1,0 +1,137 @@
+"""A release is fixed at its start or deployment; a source that changes later is one event, and not served."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from support.samples.onnx_graphs import linear
+from tidegate.runtime.event_log import EventLog
+from tidegate.service.model.artefact import (
+    MANIFEST,
+    Artefact,
+    ArtefactError,
+    load,
+    read_manifest,
+    retain,
+)
+from tidegate.settings import Settings
+from tidegate.stack.replicas.release import Release, first_release
+from tidegate.stack.rollout.source_monitor import SourceMonitor
+
+CODE = """
+class Price:
+    version = "7"
+
+    def predict(self, rows):
+        return [{} for row in rows]
+"""
+
+
+def described(folder: Path, text: str) -> None:
+    """Give an artefact another description, as a training into its folder gives it another everything."""
+    manifest = json.loads((folder / MANIFEST).read_bytes()) | {"description": text}
+    new = folder.with_name("new")
+    new.write_text(json.dumps(manifest))
+    new.replace(folder / MANIFEST)
+
+
+def save(file: Path, weight: float) -> None:
+    onnx.save(linear(np.full((1, 1), weight, dtype=np.float32)), str(file))
+
+
+async def released(path: Path, folder: Path, **service: Any) -> Release:
+    settings = Settings(model={"path": path}, stack={"data_dir": folder}, service=service)
+    return await first_release(settings, folder / "models")
+
+
+async def problems(monitor: SourceMonitor) -> tuple[bool, int]:
+    """Whether the source is said to have changed, and how many events have said so."""
+    await monitor.look()
+    return bool(monitor.problem), len(monitor.event_log.recent)
+
+
+async def test_a_folder_that_is_overwritten_is_said_once_and_its_copy_stays(
+    flights: Artefact, tmp_path: Path, event_log: EventLog
+) -> None:
+    source = Path(shutil.copytree(flights.path, tmp_path / "my model"))
+    release = await released(source, tmp_path)
+    before = read_manifest(release.path)
+    assert release.digest == before.digest == flights.manifest.digest
+    monitor = SourceMonitor(lambda: release, event_log)
+    assert await problems(monitor) == (False, 0)
+    os.utime(source / MANIFEST)
+    assert await problems(monitor) == (False, 0)
+    described(source, "another")
+    assert await problems(monitor) == (True, 1)
+    described(source, "a third")
+    assert await problems(monitor) == (True, 1)
+    assert f"`tidegate deploy '{source}'`" in monitor.problem
+    assert load(release.path).manifest == before
+    shutil.rmtree(source)
+    assert await problems(monitor) == (False, 1)
+    shutil.copytree(release.path, source)
+    assert await problems(monitor) == (False, 1)
+    described(source, "another")
+    assert await problems(monitor) == (True, 2)
+    release = await released(source, tmp_path)  # it is deployed
+    assert await problems(monitor) == (False, 2)
+
+
+async def test_a_model_file_that_is_overwritten_is_said_and_so_is_a_new_schema(
+    tmp_path: Path, event_log: EventLog
+) -> None:
+    source = tmp_path / "price.onnx"
+    save(source, 3)
+    release = await released(source, tmp_path / "data")
+    monitor = SourceMonitor(lambda: release, event_log)
+    assert await problems(monitor) == (False, 0)
+    save(source, 300)
+    assert await problems(monitor) == (True, 1)
+    save(source, 3)
+    assert await problems(monitor) == (False, 1)
+    (tmp_path / "price.toml").write_text('description = "x"\n')
+    assert await problems(monitor) == (True, 2)
+
+
+async def test_edited_code_of_a_predictor_is_said_and_is_another_model_whatever_its_version(
+    tmp_path: Path, event_log: EventLog
+) -> None:
+    code = tmp_path / "pricing_code.py"
+    code.write_text(CODE.format(3))
+    release = await released(Path("pricing_code:Price"), tmp_path / "data", app_dir=tmp_path)
+    assert (release.model_path, release.version) == (Path("pricing_code:Price"), "7")
+    monitor = SourceMonitor(lambda: release, event_log)
+    assert await problems(monitor) == (False, 0)
+    code.write_text(CODE.format(300))
+    assert await problems(monitor) == (True, 1)
+    other = await released(Path("pricing_code:Price"), tmp_path / "data", app_dir=tmp_path)
+    assert (other.version, other.digest == release.digest) == ("7", False)
+
+
+async def test_a_stack_with_a_digest_in_its_settings_starts_with_that_model_alone(
+    flights: Artefact, tmp_path: Path
+) -> None:
+    settings = Settings(
+        model={"path": flights.path, "digest": "0123456789abcdef"}, stack={"data_dir": tmp_path}
+    )
+    with pytest.raises(ArtefactError, match=r"model\.digest is 0123456789abcdef"):
+        await first_release(settings, tmp_path / "models")
+
+
+def test_an_artefact_that_is_replaced_while_it_is_copied_is_not_kept_under_its_digest(
+    flights: Artefact, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(flights.path, tmp_path / "source"))
+    found = load(source)
+    described(source, "another")
+    with pytest.raises(ArtefactError, match="changed while it was read"):
+        retain(found, tmp_path / "copies")
+    assert not [*(tmp_path / "copies").iterdir()]
