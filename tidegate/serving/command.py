@@ -14,6 +14,7 @@ from tidegate.serving.run_server import PortInUseError, ReplicaFailedError, serv
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import Telemetry, get_logger
 from tidegate.telemetry.identity import with_app_name
+from tidegate.telemetry.logs import watch_output
 
 with exit_if_package_missing():
     from tidegate.serving.server import import_all
@@ -35,6 +36,7 @@ def run(
     import_all()
     # From here on, a file such as logging.py in that folder hides nothing of ours.
     sys.path.insert(0, str(app_dir.resolve()))
+    watch_output()
     try:
         app = load_app(target)
         check = load_ready_check(ready) if ready else None

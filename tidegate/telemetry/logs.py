@@ -11,14 +11,22 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import is_dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
 from functools import partial
+from pathlib import PurePath
 from typing import Any, Final
+from uuid import UUID
 
+import orjson
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from tidegate.events.event import Level, Origin, make_event
 from tidegate.events.writer import EventWriter
+from tidegate.telemetry.foreign_logs import JsonOutput, LoguruSink
 from tidegate.telemetry.request_event import error_fields
 from tidegate.telemetry.request_record import Clock, current_ids, current_request, hold_log
 
@@ -45,6 +53,23 @@ _RECORDED: Final = "__tidegate_recorded__"
 _HANDLED: Final = "_tidegate_handled"
 _FRAMEWORKS: Final = frozenset({"uvicorn.error", "hypercorn.error", "django.request", "litestar"})
 """Loggers of servers and frameworks that log the exception of each request that failed."""
+_ACCESS: Final = ".access"
+"""The end of the names of access logs (uvicorn, aiohttp): they have query strings and clients' addresses."""
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
+"""Attributes of each log record, of its formatters, and of uvicorn for a terminal."""
+_OF_A_LINE: Final = frozenset(
+    {"level", "levelname", "severity", "logger", "timestamp", "time", "asctime"}
+)
+"""Names in an object that is a log line itself, of what the event says by names of its own."""
+_DATA: Final = (
+    *(str, int, float, type(None), bytes, Mapping, list, tuple, set, frozenset),
+    *(date, timedelta, Decimal, UUID, Enum, PurePath),
+)
 _WEBSOCKET: Final = '"WebSocket'
 """In the format of uvicorn's access log of websockets (`uvicorn.error`), which has the query string."""
 
@@ -134,8 +159,11 @@ class StructlogSink:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def msg(self, level: Level, message: str, fields: dict[str, Any]) -> None:
-        """Write one record."""
+    def msg(self, level: Level, message: str | None = None, fields: Any = None) -> None:
+        """Write one record; if the application has configured another last processor, its text."""
+        if message is None:
+            _write_printed(str(level), self._name)
+            return
         error = _exception_of(fields.pop("exc_info", None))
         write = _current_write()
         if write is None:
@@ -190,12 +218,14 @@ class StandardLibraryHandler(logging.Handler):
             self.handleError(record)
 
     def _write(self, record: logging.LogRecord) -> None:
-        error, write = _exception_of(record.exc_info), _current_write()
-        if write is None:
+        write = _current_write()
+        if write is None or _loguru.has(record):
             return
-        ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
         level = _level_of(record.levelno)
-        write = partial(write, record.name, level, record.getMessage(), error=error, ids=ids)
+        message, fields = _content(record)
+        error = _exception_of(record.exc_info) or _exception_of(fields.pop("exc_info", None))
+        ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
+        write = partial(write, record.name, level, message, fields, error=error, ids=ids)
         if error is not None and record.name in _FRAMEWORKS and is_recorded(error):
             return
         if error is None or record.name not in _FRAMEWORKS or not hold_log(error, write):
@@ -213,7 +243,7 @@ class RootHandler(StandardLibraryHandler):
         """Write the record, and print it on stderr if no other handler is attached."""
         root, last = logging.getLogger(), logging.lastResort
         # Access logs (uvicorn.access, aiohttp.access) have query strings and clients' addresses.
-        if record.levelno >= root.level and not record.name.endswith(".access"):
+        if record.levelno >= root.level and not record.name.endswith(_ACCESS):
             super().emit(record)
         if last is not None and record.levelno >= last.level and root.handlers == [self]:
             last.handle(record)
@@ -225,10 +255,86 @@ _uvicorn_handler: Final = StandardLibraryHandler(logging.INFO)
 _HANDLERS: Final = (("", _root_handler), ("uvicorn.error", _uvicorn_handler))
 
 
+def _content(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+    """The message of a record and its fields: of `extra`, of an object that is logged, of a line of JSON."""
+    fields = {
+        name: value
+        for name, value in record.__dict__.items()
+        if name not in _STANDARD and name[0] != "_" and _is_data(value)
+    }
+    logged, text = record.msg, record.getMessage()
+    # structlog's `wrap_for_formatter` logs its event dict.
+    found = logged if isinstance(logged, Mapping) else parse_line(text)
+    if not found:
+        return text, fields
+    message, own = _of_object(found, text)
+    return message, fields | own
+
+
+def parse_line(text: str) -> dict[str, Any]:
+    """The object in a line of JSON; empty if it is none."""
+    if text[:1] != "{":
+        return {}
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _of_object(found: Mapping[Any, Any], text: str) -> tuple[str, dict[str, Any]]:
+    """The message of a log line that is an object, by default its text, and its fields."""
+    fields = {str(name): value for name, value in found.items() if name not in _OF_A_LINE}
+    names = [name for name in ("event", "message", "msg") if name in fields]
+    return str(fields.pop(names[0])) if names else text, fields
+
+
+def _is_data(value: object) -> bool:
+    """Whether it is a value, not an object such as the request that Django adds, whose text has the path."""
+    return isinstance(value, _DATA) or is_dataclass(value) or hasattr(value, "__array__")
+
+
+def _write_loguru(record: dict[str, Any]) -> None:
+    write = _current_write()
+    if write is None:
+        return
+    error = record["exception"].value if record["exception"] else None
+    of = (record["name"] or "loguru", _level_of(record["level"].no), record["message"])
+    write(*of, record["extra"], error=error, ids=current_ids())
+
+
+def _write_printed(line: str, name: str = "") -> None:
+    """Write a line of JSON; of a logger with a name, any line."""
+    found, write = parse_line(line), _current_write()
+    if not (found or name) or write is None:
+        return
+    given = next((found[name] for name in ("level", "levelname", "severity") if name in found), "")
+    message, fields = _of_object(found, line)
+    level = _LEVELS.get(str(given).lower(), "info")
+    write(str(found.get("logger", name or "stdout")), level, message, fields, ids=current_ids())
+
+
+def watch_output() -> None:
+    """Make each line of JSON that the application prints an event, unless it is one already.
+
+    For a process that serves one application, before that is imported: loggers keep their stream.
+    """
+    sys.stdout = JsonOutput(sys.stdout, _write_printed, _write_of_handler)
+
+
+def _write_of_handler(record: logging.LogRecord) -> None:
+    if not record.name.endswith(_ACCESS):
+        _uvicorn_handler.emit(record)
+
+
+_loguru: Final = LoguruSink(_write_loguru, _write_of_handler)
+
+
 def install_log_handlers() -> None:
     """Attach the handlers; also at startup, because uvicorn's configuration removes them."""
     for name, handler in _HANDLERS:
         logging.getLogger(name).addHandler(handler)  # adding it again has no effect
+    _loguru.install()
     if not structlog.is_configured():
         structlog.configure(
             processors=_PROCESSORS,
@@ -243,6 +349,7 @@ def remove_log_handlers() -> None:
     if not any(reference() is not None for reference in _open_sinks):
         for name, handler in _HANDLERS:
             logging.getLogger(name).removeHandler(handler)
+        _loguru.remove()
 
 
 def _exception_of(exc_info: Any) -> BaseException | None:
