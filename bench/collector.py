@@ -38,7 +38,7 @@ from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.delivery import Delivery, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
-from tidegate.collector.retention import Retention
+from tidegate.collector.retention import Retention, SteadyClock
 from tidegate.collector.run import GARBAGE_OBJECTS
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events.event import Event, Origin, make_event, timestamp
@@ -129,6 +129,7 @@ def collector(folder: Path, open_sink: Callable[[LeftOut], EventStore], batch: i
         event_age=timedelta(days=7),
         backoff=sink_backoff(),
         clock=time.time,
+        age_clock=SteadyClock(time.time()),
     )
 
 

@@ -24,11 +24,13 @@ class Progress:
         offsets: Offset of the first undelivered byte of each file.
         sizes: Size of each file at that time, which shows whether a missing file was delivered completely.
         ends: Digest of the last bytes before each offset, which shows whether the file is still the same.
+        mark: Of the embedded store at that time, which shows whether it is still the same or a later one.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
+    mark: int = 0
 
 
 class Checkpoint:
@@ -48,6 +50,13 @@ class Checkpoint:
             self.problem = f"{self._path} cannot be read ({error}): delivering every file again"
             return Progress()
 
+    def written(self) -> float | None:
+        """Return when it was written, in seconds since 1970; None without one."""
+        try:
+            return self._path.stat().st_mtime
+        except OSError:
+            return None
+
     def save(self, progress: Progress) -> None:
         """Write the progress atomically and durably.
 
@@ -59,6 +68,7 @@ class Checkpoint:
             "files": progress.offsets,
             "sizes": progress.sizes,
             "ends": progress.ends,
+            "mark": progress.mark,
         }
         write_atomically(self._path, json.dumps(content))
 
@@ -69,7 +79,8 @@ def _parse(content: dict[str, object]) -> Progress:
     ends = content.get("ends", {})
     if not isinstance(ends, dict):
         raise TypeError("the ends are no object")
-    return Progress(_numbers(content["files"]), _numbers(content.get("sizes", {})), ends)
+    sizes, mark = _numbers(content.get("sizes", {})), _numbers({"mark": content.get("mark", 0)})
+    return Progress(_numbers(content["files"]), sizes, ends, mark["mark"])
 
 
 def _numbers(value: object) -> dict[str, int]:

@@ -21,7 +21,7 @@ from tidegate.collector.lines import SHOWN_BYTES, QuarantinedLine
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.restoration import Restoration
-from tidegate.collector.retention import Retention, expired
+from tidegate.collector.retention import JUMP_SECONDS, Retention, SteadyClock, expired
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events.event import Event, encode
 from tidegate.runtime.backoff import Backoff
@@ -52,8 +52,15 @@ class LocalStore(Protocol):
         """Delete the events before a time, and return their number."""
         ...
 
-    def check(self, *, content: bool) -> Damage | None:
-        """Set damaged parts aside; return what was damaged until `forget_damage`."""
+    def check(self, *, content: bool, mark: int) -> Damage | None:
+        """Set damaged parts aside; return what was damaged until `forget_damage`.
+
+        A store whose own mark is below this one is an older copy.
+        """
+        ...
+
+    def mark(self) -> int:
+        """Return the number of the last commit, which grows with each."""
         ...
 
     def forget_damage(self) -> None:
@@ -89,6 +96,8 @@ class Delivery:
         keep: Retention of files that are delivered.
         event_age: Older events are deleted from an embedded store.
         clock: Returns seconds since 1970.
+        age_clock: The time by which files and stored events expire.
+        mark: Of the embedded store when the checkpoint was written.
     """
 
     tail: Tail
@@ -101,6 +110,8 @@ class Delivery:
     event_age: timedelta
     backoff: Backoff
     clock: Callable[[], float]
+    age_clock: SteadyClock
+    mark: int = 0
     _sink: Sink | None = field(default=None, init=False)
     _pruned: float = field(default=0.0, init=False)
     _checked: float = field(init=False)
@@ -164,7 +175,10 @@ class Delivery:
         rejected = self._append(batch)
         quarantined = [*batch.quarantined, *(_quarantined(batch, one) for one in rejected)]
         quarantined = self.quarantine.add(quarantined)
-        self.checkpoint.save(self.tail.progress_with(batch))
+        sink: object = self._sink
+        mark = sink.mark() if isinstance(sink, LocalStore) else 0
+        self.checkpoint.save(replace(self.tail.progress_with(batch), mark=mark))
+        self.mark = mark
         self.tail.delivered(batch)
         if self._restoration is not None:
             self._restoration.count_new(batch, rejected)
@@ -197,11 +211,12 @@ class Delivery:
         A file is deleted only after the content of a store that would be restored from it has been checked.
         """
         now = self.clock()
-        due = now - self._checked >= CHECK_SECONDS
+        due = not 0 <= now - self._checked < CHECK_SECONDS
         try:
             if self._sink is None:
                 expired_files = self._expired()
-                if not self.tail.has_pending and not expired_files:
+                # A store that is gone, or an older copy, is noticed although nothing new was written.
+                if not self.tail.files:
                     return None
                 self._sink = self.open_sink(self._log_unsearchable)
                 due = due or bool(expired_files)
@@ -209,8 +224,13 @@ class Delivery:
                 return None
             self._checked = now
             sink: object = self._sink
-            if isinstance(sink, LocalStore) and (damage := sink.check(content=due)):
-                self._deliver_again(sink, damage)
+            if isinstance(sink, LocalStore):
+                damage = sink.check(content=due, mark=self.mark)
+                if damage is None and now < self._pruned - JUMP_SECONDS:
+                    damage = Damage("the clock was ahead when old events were deleted", None)
+                if damage is not None:
+                    self._deliver_again(sink, damage)
+                    self._pruned = min(self._pruned, now)
         except (StoreUnavailableError, OSError) as error:
             return error
         except Exception as error:  # noqa: BLE001  a bug or an invalid setting, not an invalid event
@@ -229,6 +249,7 @@ class Delivery:
         restoration = Restoration(damage, offsets, store.count())
         # The store reports the damage until the checkpoint is empty, also after a failure or a kill here.
         self.checkpoint.save(Progress())
+        self.mark = 0
         store.forget_damage()
         self._restoration = restoration
         self.tail.offsets.clear()
@@ -299,11 +320,12 @@ class Delivery:
         self.event_log.resolved("sink-away", "the sink is available again", action="sink-back")
 
     def _expired(self) -> list[str]:
-        return expired(self.tail.files.values(), self.tail.offsets, self.keep, self.clock())
+        now = self.age_clock.read(self.clock())
+        return expired(self.tail.files.values(), self.tail.offsets, self.keep, now)
 
     def _prune(self) -> None:
         """Delete expired events of the store, at intervals."""
-        now = self.clock()
+        now = self.age_clock.read(self.clock())
         sink: object = self._sink
         if isinstance(sink, LocalStore) and now - self._pruned >= PRUNE_SECONDS:
             self._pruned = now

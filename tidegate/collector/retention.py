@@ -1,11 +1,42 @@
-"""Selects the event files to delete: delivered completely, closed, and too old or too large in total."""
+"""Selects the event files to delete: delivered completely, closed, and too old or too large in total.
+
+Their age, and that of stored events, is by a clock that is trusted only after it has gone on for a while.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from tidegate.collector.tail import LogFile
+
+# A clock that has jumped ahead by more than this counts only after it has gone on for as long.
+JUMP_SECONDS: Final = 3600.0
+
+
+@dataclass(slots=True)
+class SteadyClock:
+    """The time by which something expires: what a clock deletes that is ahead for a minute, is gone.
+
+    Also after a pause of the machine, or of the collector, that time comes an hour late.
+
+    Attributes:
+        now: The time that is trusted, in seconds since 1970.
+    """
+
+    now: float
+    _jumped_at: float | None = field(default=None, init=False)
+
+    def read(self, clock: float) -> float:
+        """Return the trusted time at a time of the clock."""
+        if clock - self.now <= JUMP_SECONDS:
+            self.now, self._jumped_at = clock, None
+        elif self._jumped_at is None or clock < self._jumped_at:
+            self._jumped_at = clock
+        elif clock - self._jumped_at >= JUMP_SECONDS:
+            self.now, self._jumped_at = clock, None
+        return self.now
 
 
 class Retention(NamedTuple):

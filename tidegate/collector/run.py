@@ -17,7 +17,7 @@ from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import NODE, Delivery, Step, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
-from tidegate.collector.retention import Retention
+from tidegate.collector.retention import Retention, SteadyClock
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
 from tidegate.os_errors import os_error_message
@@ -48,6 +48,10 @@ GARBAGE_OBJECTS: Final = 100_000
 SEARCH_SECONDS: Final = 3.0
 # A collector that starts during such a search waits for it, so that the stack's start does not fail.
 LOCK_SECONDS: Final = 6.0
+
+
+class CollectorRunsError(CannotStartError):
+    """A collector, or a search that delivers, runs in this data folder."""
 
 
 def run(settings: Settings) -> int:
@@ -84,17 +88,19 @@ def deliver_now(settings: Settings) -> None:
             delivery = _prepare(stack, settings, None)
             sizes = delivery.sizes()
             deadline = time.monotonic() + SEARCH_SECONDS
-            while delivery.has_pending(sizes):
+            while True:
                 step = delivery.step()
-                if step.done or step.retry_seconds:
+                if step.done or step.retry_seconds or not delivery.has_pending(sizes):
                     return
-                if time.monotonic() >= deadline and delivery.has_pending(sizes):
+                if time.monotonic() >= deadline:
                     sys.stderr.write(
                         "not all events are delivered yet: search again, or run `tidegate collector`\n"
                     )
                     return
-    except CannotStartError:
-        return  # a collector runs in this data folder
+    except CollectorRunsError:
+        return
+    except CannotStartError as error:
+        sys.stderr.write(f"the newest events are not delivered: {error}\n")
     except OSError as error:
         sys.stderr.write(f"the newest events are not delivered: {os_error_message(error)}\n")
 
@@ -107,7 +113,7 @@ def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None)
         try:
             stack.enter_context(exclusive_lock(folder / "lock", LOCK_SECONDS if stop else 0.0))
         except LockedError as error:  # two would overwrite each other's checkpoint
-            raise CannotStartError(f"another collector runs in {folder}") from error
+            raise CollectorRunsError(f"another collector runs in {folder}") from error
     writer = stack.enter_context(daemon_event_writer(settings, NODE))
     metrics = Metrics()
     if stop:
@@ -140,6 +146,8 @@ def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None)
         event_age=time_ranges.age(settings.store.embedded.retention),
         backoff=sink_backoff(),
         clock=time.time,
+        age_clock=SteadyClock(checkpoint.written() or time.time()),
+        mark=progress.mark,
     )
     stack.callback(delivery.close)
     if stop:

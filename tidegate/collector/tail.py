@@ -97,6 +97,7 @@ class Tail:
         self._known = {name: KnownFile(size, 0) for name, size in progress.sizes.items()}
         self._losses: list[Loss] = []
         self._closed: set[str] = set()
+        self._links: set[str] = set()
         self._problems: dict[str, str] = {}
         self._notices: list[str] = []
 
@@ -204,7 +205,7 @@ class Tail:
         self._notices.append(f"{name} was {how}: reading it from its start")
 
     def _list(self) -> dict[str, os.stat_result]:
-        """Return the event files; symbolic links are not followed."""
+        """Return the event files; symbolic links are not followed, and of hard links one name is read."""
         found: dict[str, os.stat_result] = {}
         present: set[str] = set()
         with os.scandir(self.folder) as entries:
@@ -224,6 +225,18 @@ class Tail:
                 elif stat.S_ISLNK(status.st_mode):
                     self._notice(entry.name, f"{entry.name} is a symbolic link and is not read")
         self._problems = {name: why for name, why in self._problems.items() if name in present}
+        # A link is never read, also when the first name is deleted: ids are made of names.
+        self._links &= present
+        names = dict[tuple[int, int], str]()
+        for name in sorted(found, key=lambda one: (one not in self.offsets, one)):
+            status = found[name]
+            if status.st_nlink == 1 and name not in self._links:
+                continue
+            first = names.setdefault((status.st_dev, status.st_ino), name)
+            if name in self._links or first != name:
+                self._links.add(name)
+                self._notice(name, f"{name} is a link of another event file and is not read")
+                del found[name]
         return found
 
     def _notice_error(self, name: str, operation: str, error: OSError) -> None:

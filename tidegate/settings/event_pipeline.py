@@ -87,7 +87,8 @@ class Collector(Section):
     """Maximum length of an event's line. Long texts and lists of a longer one are cut, and it gets the tag
     `truncated`. Logstash keeps several copies of many events in memory."""
     keep_seconds: AgeOrZero = 86_400.0
-    """Closed and completely delivered event files are deleted after this time."""
+    """Closed and completely delivered event files are deleted after this time; after a jump of the clock an
+    hour later."""
     keep_bytes: int = Field(default=2**30, ge=0, le=2**50)
     """Maximum total size of closed and completely delivered event files; the oldest are deleted first."""
     last_pass_seconds: Seconds = 10.0

@@ -19,7 +19,7 @@ from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
-from tidegate.collector.retention import Retention
+from tidegate.collector.retention import Retention, SteadyClock
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.events.writer import EventWriter
@@ -102,6 +102,8 @@ class Harness:
             event_age=timedelta(days=7),
             backoff=sink_backoff(lambda: 0.0),
             clock=lambda: self.now,
+            age_clock=SteadyClock(self.now),
+            mark=progress.mark,
         )
 
     def metric(self, name: str) -> float:

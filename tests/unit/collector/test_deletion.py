@@ -122,6 +122,46 @@ def test_a_failed_deletion_of_events_is_logged_and_blocks_nothing(
     ]
 
 
+DAY = 86_400
+
+
+def test_a_clock_that_is_ahead_for_a_minute_deletes_nothing(harness: Harness) -> None:
+    harness.keep = Retention(DAY, 10**9)
+    harness.write("old")
+    harness.writer.close()
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+        harness.now += 40 * DAY
+        harness.write("during")
+        for _ in range(6):
+            until_done(delivery)
+            harness.now += 10
+        assert len(harness.files) == 2
+        harness.now -= 40 * DAY
+        until_done(delivery)
+        harness.now += PRUNE_SECONDS
+        until_done(delivery)
+    assert harness.messages() == ["old", "during"]
+
+
+def test_files_of_events_that_a_wrong_clock_deleted_are_delivered_again(harness: Harness) -> None:
+    harness.write("a")
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+        for _ in range(7):  # for more than an hour
+            harness.now += 40 * DAY if harness.now == NOW else PRUNE_SECONDS
+            until_done(delivery)
+        assert harness.messages() == []
+        harness.now = NOW + PRUNE_SECONDS
+        delivery.step()
+        until_done(delivery)
+        assert harness.messages() == ["a"]
+        harness.now += PRUNE_SECONDS
+        until_done(delivery)
+    assert harness.messages() == ["a"]
+    assert harness.metric("store_damages_total") == 1
+
+
 def test_expired_events_are_deleted_at_intervals(harness: Harness) -> None:
     harness.writer.write(event("old", ago=8 * 86_400))
     harness.write("young")

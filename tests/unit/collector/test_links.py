@@ -38,6 +38,18 @@ def test_a_symbolic_link_is_not_followed_and_is_reported_once(tmp_path: Path) ->
     assert len(tail.notices()) == 1
 
 
+def test_a_hard_link_of_an_event_file_is_not_read_and_is_reported_once(tmp_path: Path) -> None:
+    first = put(tmp_path, name(1), '{"without": "an id"}\n')
+    tail = tail_of(tmp_path)
+    assert len(drain(tail)) == 1
+    (tmp_path / name(0)).hardlink_to(first)  # it sorts before the file
+    assert drain(tail) == []
+    assert tail.notices() == [f"{name(0)} is a link of another event file and is not read"]
+    first.unlink()
+    assert drain(tail) == []
+    assert tail.notices() == []
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 def test_a_file_replaced_by_a_link_or_a_pipe_after_the_scan_is_not_followed(
     tmp_path: Path, kind: str

@@ -264,6 +264,40 @@ def test_files_that_expired_while_the_stack_was_stopped_are_there_for_a_damaged_
     assert harness.metric("lost_events_total") == 0
 
 
+@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("kind", ["older copy", "deleted"])
+def test_a_store_that_is_not_the_last_one_is_filled_although_nothing_new_is_written(
+    harness: Harness, kind: str, running: bool
+) -> None:
+    store, copy = harness.root / "store", harness.root / "copy"
+    delivery = harness.collector()
+    for text in ("a", "b"):
+        harness.write(text)
+        until_done(delivery)
+        if text == "a":
+            delivery.close()
+            shutil.copytree(store, copy)
+            delivery = harness.collector()
+    if not running:
+        delivery.close()
+    shutil.rmtree(store)
+    if kind == "older copy":
+        copy.rename(store)
+        assert harness.messages() == ["a"]
+    if not running:
+        delivery = harness.collector()
+    with closing(delivery):
+        harness.now += CHECK_SECONDS
+        delivery.step()
+        until_done(delivery)
+        assert harness.messages() == ["a", "b"]
+        assert harness.metric("store_damages_total") == 1
+        harness.now += CHECK_SECONDS
+        until_done(delivery)
+    harness.deliver()
+    assert harness.metric("store_damages_total") == 1
+
+
 def test_a_first_start_is_no_damage(harness: Harness) -> None:
     harness.write("a")
     with closing(harness.collector()) as delivery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from tidegate.collector.delivery import Step
 from tidegate.collector.run import NOT_ALL_DELIVERED, deliver_now, pause_seconds, run
 from tidegate.events.event import make_event
 from tidegate.events.writer import EventWriter
+from tidegate.runtime.locks import exclusive_lock
 from tidegate.settings import Settings, load
 from tidegate.store.base import SearchRequest
 from tidegate.store.embedded import folder as layout
@@ -114,6 +116,26 @@ def test_a_collector_that_is_stopped_does_not_rebuild_the_store(
     monkeypatch.setattr("tidegate.collector.run.SEARCH_SECONDS", 60.0)  # on a machine under load
     deliver_now(settings)
     assert len(stored(settings)) == EVENTS + 1
+
+
+def test_a_search_says_why_it_cannot_deliver_the_newest_events(
+    settings: Settings, write: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write()
+    folder = settings.stack.data_dir / "collector"
+    folder.write_text("in the way")
+    deliver_now(settings)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("the newest events are not delivered: stack.data_dir: ")
+    folder.unlink()
+    folder.mkdir()
+    with exclusive_lock(folder / "lock", 0.0):
+        deliver_now(settings)
+    assert capsys.readouterr().err == "", "a collector delivers them"
+    deliver_now(settings)
+    shutil.rmtree(settings.stack.data_dir / "store")
+    deliver_now(settings)
+    assert len(stored(settings)) == EVENTS, "although nothing new was written"
 
 
 def test_a_search_without_a_collector_finds_the_newest_events(

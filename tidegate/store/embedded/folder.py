@@ -1,6 +1,6 @@
 """The folder layout of the embedded store, and its format version.
 
-    store/format.json     {"format": 2, "fields": "<digest>", "folder": "index-<digest>-<n>"}
+    store/format.json     {"format": 2, "fields": "<digest>", "folder": "index-<digest>-<n>", "base": <mark>}
     store/index-…/        tantivy's files
     store/damaged-<n>/    what was damaged and set aside
     store/damage.json     {"reason": …, "events": …, "created": …}, until its events are delivered again
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,8 @@ class Layout:
 
     fields: str
     folder: str
+    base: int = 0
+    """The mark of the index that this one was rebuilt from."""
 
 
 def read(root: Path) -> Layout | None:
@@ -51,7 +53,8 @@ def read(root: Path) -> Layout | None:
     try:
         content = json.loads(path.read_bytes())
         number = content["format"]
-        layout = Layout(str(content["fields"]), str(content["folder"]))
+        fields, folder = str(content["fields"]), str(content["folder"])
+        layout = Layout(fields, folder, int(content.get("base", 0)))
     except FileNotFoundError:
         if any(root.glob("meta.json")):
             raise StoreUnavailableError(
@@ -74,8 +77,7 @@ def read(root: Path) -> Layout | None:
 
 def write(root: Path, layout: Layout) -> None:
     """Replace the layout atomically and durably."""
-    text = json.dumps({"format": FORMAT, "fields": layout.fields, "folder": layout.folder})
-    write_atomically(root / "format.json", text)
+    write_atomically(root / "format.json", json.dumps({"format": FORMAT, **asdict(layout)}))
 
 
 def new_folder(root: Path, fields: str) -> str:

@@ -95,6 +95,16 @@ def state(folder: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_ino
 
 
+def mark(folder: Path) -> int:
+    """Return the number of the last commit, which grows with each (tantivy's `opstamp`).
+
+    Raises:
+        OSError: There is no index.
+        ValueError: The index is damaged.
+    """
+    return int(json.loads((folder / META).read_bytes())["opstamp"])
+
+
 def document(event: Event, report: LeftOut = ignore) -> tuple[str, str]:
     """Return the event's id, and its document as the JSON that tantivy reads.
 

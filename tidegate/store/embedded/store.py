@@ -196,17 +196,27 @@ class EmbeddedStore(EmbeddedReader):
             self._writer_lock.close()
             raise
 
-    def check(self, *, content: bool) -> Damage | None:
+    def mark(self) -> int:
+        """Return the number of the last commit, which grows with each, also over rebuilds."""
+        with self._unavailable():
+            return self._mark()
+
+    def _mark(self) -> int:
+        current = layout.read(self._root)
+        return current.base + index.mark(self._root / current.folder) if current else 0
+
+    def check(self, *, content: bool, mark: int = 0) -> Damage | None:
         """Set damaged parts of the store aside, also a store whose folder was deleted.
 
         Args:
             content: Whether the content of new and changed files is checked, and not only their existence.
+            mark: The mark of the last known commit; a store before it is an older copy, put back.
 
         Returns:
             The damage, also that there was no store, until `forget_damage`: it survives a restart.
         """
         with self._writing, self._unavailable():
-            if not self._closed and not self._is_whole(content=content):
+            if not self._closed and not self._is_whole(content=content, mark=mark):
                 if self._writer is not None:
                     # Otherwise a merge that ends later replaces meta.json.
                     with suppress(ValueError, OSError):
@@ -216,6 +226,9 @@ class EmbeddedStore(EmbeddedReader):
                 self._writer_lock.close()
                 self._written_folder = ""  # not whole until it is open again
                 self._written, self._written_folder = self._open()
+                if self._mark() < mark and layout.read_damage(self._root) is None:
+                    reason = f"{self._root} is an older copy of the store"
+                    layout.mark_damage(self._root, Damage(reason, None))
             return layout.read_damage(self._root)
 
     def forget_damage(self) -> None:
@@ -229,7 +242,7 @@ class EmbeddedStore(EmbeddedReader):
             self._written.reload()
             return int(self._written.searcher().num_docs)
 
-    def _is_whole(self, *, content: bool) -> bool:
+    def _is_whole(self, *, content: bool, mark: int) -> bool:
         folder = self._root / self._written_folder
         try:
             current = layout.read(self._root)
@@ -238,6 +251,7 @@ class EmbeddedStore(EmbeddedReader):
                 and current.folder == self._written_folder
                 and (self._root / LOCK).exists()
                 and not damaged_segments(folder, self._integrity, content=content)
+                and self._mark() >= mark
             )
         except (layout.DamagedLayoutError, ValueError):
             return False
@@ -318,7 +332,8 @@ def _fields(root: Path) -> str:
 
 def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layout:
     """Create an index with the events of the previous one, if any, and activate it."""
-    built = Layout(digest(), layout.new_folder(root, digest()))
+    base = previous.base + index.mark(root / previous.folder) if previous else 0
+    built = Layout(digest(), layout.new_folder(root, digest()), base)
     # What an earlier attempt left takes the room that this one needs.
     layout.remove_others(root, previous.folder if previous else "")
     new = index.create(root / built.folder)

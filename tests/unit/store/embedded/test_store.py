@@ -107,6 +107,7 @@ def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
         old.append([event(number) for number in range(-2, 3)])
         old.append([event(1)])
         old.prune(START)
+        mark = old.mark()
     before = layout.read(root)
     assert before is not None
     reader = EmbeddedReader(root)
@@ -128,7 +129,8 @@ def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
         EmbeddedStore(root, rebuilding=lambda done, events: reports.append((done, events)))
     ) as new:
         assert reports == [(0, 3), (2, 3)]
-        assert layout.read(root) == Layout("0123456789abcdef", "index-0123456789abcdef-1")
+        assert layout.read(root) == Layout("0123456789abcdef", "index-0123456789abcdef-1", mark)
+        assert new.mark() > mark, "it is no older copy"
         assert messages(new, "log.level:info") == ["number 0", "number 1", "number 2"]
         assert messages(reader) == ["number 0", "number 1", "number 2"]
         assert not (root / before.folder).exists()
