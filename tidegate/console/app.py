@@ -13,14 +13,23 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from tidegate.console.live import Live
-from tidegate.console.pages import load, model, overview, scaling, search, traces
+from tidegate.console.pages import (
+    errors,
+    load,
+    model,
+    overview,
+    replicas,
+    scaling,
+    search,
+    traces,
+)
 from tidegate.console.security import Security
 from tidegate.console.site import FOLDER, Site
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import EventLog
 
 # The navigation: each page is a module, with a template of the same name.
-PAGES: Final = (overview, search, traces, scaling, model, load)
+PAGES: Final = (overview, search, errors, traces, replicas, scaling, model, load)
 
 FAULT: Final = (
     "the console failed: tidegate search 'service.node.name:console AND event.action:fault'\n"

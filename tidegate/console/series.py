@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from starlette.requests import Request
@@ -77,15 +78,37 @@ async def read_lines(
     Raises:
         HttpError: Prometheus does not answer.
     """
-    end = now // span.step * span.step
-    begin = end - span.seconds
     names = "|".join(sorted({key.partition(" ")[0] for key in keys}))
     query = f'last_over_time({{__name__=~"{names}"}}[{last}])'
+    return await _read(prometheus, {"": query}, span, now, ("__name__", *LABELS))
+
+
+async def read_queries(
+    prometheus: Prometheus, queries: Mapping[str, str], span: Range, now: float
+) -> dict[str, Any]:
+    """The lines of each query likewise; a key is that of its query and, after spaces, its labels' values."""
+    return await _read(prometheus, queries, span, now)
+
+
+async def _read(
+    prometheus: Prometheus,
+    queries: Mapping[str, str],
+    span: Range,
+    now: float,
+    labels: Sequence[str] = (),
+) -> dict[str, Any]:
+    end = now // span.step * span.step
+    begin = end - span.seconds
     count = span.seconds // span.step + 1
     columns: dict[str, list[float | None]] = {}
-    for one in await prometheus.query_range(query, begin, end, span.step):
-        key = " ".join(one.labels[name] for name in ("__name__", *LABELS) if name in one.labels)
-        column = columns.setdefault(key, [None] * count)
+    asked = (prometheus.query_range(one, begin, end, span.step) for one in queries.values())
+    found = zip(queries, await asyncio.gather(*asked), strict=True)
+    for first, one in ((first, one) for first, lines in found for one in lines):
+        named = {"replica", "pod"} & one.labels.keys()
+        hidden = {"__name__", "job", *(["instance"] if named else [])}
+        names = labels or sorted(one.labels.keys() - hidden)
+        values = (one.labels[name] for name in names if name in one.labels)
+        column = columns.setdefault(" ".join(filter(None, (first, *values))), [None] * count)
         for at, value in one.samples:
             if math.isfinite(value):
                 column[round((at - begin) / span.step)] = value

@@ -2,7 +2,7 @@
 /** Charts with one time axis. Each is a `<figure data-chart>`, and has a table for those who cannot see it. */
 
 /**
- * @typedef {{title: string, unit?: "s" | "%", steps?: boolean, bars?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, series: [string, string][]}} Spec
+ * @typedef {{title: string, unit?: "s" | "%" | "B", steps?: boolean, bars?: boolean, marks?: boolean, points?: boolean, lead?: boolean, optional?: boolean, height?: number, series: [string, string][]}} Spec
  * @typedef {{at: number, up: boolean, label: string, text: string}} Mark
  * @typedef {{at: number, value: number, text: string, url: string}} Point
  * @typedef {{lines: {times: number[], values: Record<string, (number | null)[]>} | null, marks?: Mark[], points?: Point[], limit?: number | null}} Data
@@ -28,6 +28,7 @@ export function text(value, unit) {
   if (value == null) return "–";
   if (unit === "%") return `${(value * 100).toFixed(value && value < 0.1 ? 2 : 1)} %`;
   if (unit === "s") return value < 1 ? `${(value * 1000).toFixed(0)} ms` : `${value.toFixed(2)} s`;
+  if (unit === "B") return value < 1e9 ? `${(value / 1e6).toFixed(0)} MB` : `${(value / 1e9).toFixed(2)} GB`;
   return Number.isInteger(value) ? String(value) : value.toFixed(value < 10 ? 2 : 1);
 }
 
@@ -105,7 +106,7 @@ class Chart {
     this.limit = this.spec.unit === "s" ? data.limit : null;
     this.series = this.spec.series.flatMap(([key, label]) => {
       const keys = Object.keys(values).filter((one) => one.startsWith(`${key} `)).sort();
-      return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 || this.spec.optional ? `${label}: ${shorter(one.slice(key.length + 1))}` : label])) : [/** @type {[string, string]} */ ([key, label])];
+      return keys.length ? keys.map((one) => /** @type {[string, string]} */ ([one, keys.length > 1 || this.spec.optional || !label ? [label, shorter(one.slice(key.length + 1))].filter(Boolean).join(": ") : label])) : [/** @type {[string, string]} */ ([key, label])];
     });
     /** @type {(number | null)[][]} */
     this.data = [times, ...this.series.map(([key]) => values[key] ?? times.map(() => null))];
