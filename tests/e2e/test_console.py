@@ -30,7 +30,10 @@ EMPTY = """() => {
     block.innerHTML = block.dataset.html = "";
 }"""
 SLOWEST = "/traces?sort=slowest"
-PATHS = ("/", "/search", "/traces", SLOWEST, "/scaling", "/model", "/load")
+PATHS = (
+    *("/", "/search", "/errors", "/traces", SLOWEST, "/replicas", "/scaling", "/model", "/load"),
+    "/runbooks/ServiceLatencyBurnFast",
+)
 # The first link of a list.
 EVENT, TRACE = ("/search", ".events a.open"), (SLOWEST, ".events td a")
 # A name of an element that an update, which replaces it, does not change: its place among its siblings.
@@ -238,7 +241,7 @@ def test_axe_finds_no_serious_violation_on_any_page(
     with new_page(browser, color_scheme=scheme) as page:
         page.goto(address)
         trace = page.locator("[data-block=slow] a").first.get_attribute("href")
-        for path in (*(one.PAGE.path for one in PAGES), trace):
+        for path in (*(one.PAGE.path for one in PAGES), PATHS[-1], trace):
             page.goto(f"{address}{path}")
             if page.locator("figure[data-chart]").count():
                 expect(page.locator("canvas").first).to_be_attached()

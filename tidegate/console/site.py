@@ -140,8 +140,13 @@ class Site:
 
         return [Route(page.path, show), Route(f"/{page.name}/live", live)]
 
-    def form(self, page: Page, path: str, change: Change) -> list[Route]:
-        """The route of a form of a page, which then shows the change; none without `console.control`."""
+    def form(
+        self, page: Page, path: str, change: Change, read: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> list[Route]:
+        """The route of a form of a page; none without `console.control`.
+
+        The page then shows the change or, with what is read, why there was none.
+        """
 
         async def post(request: Request) -> Response:
             length = request.headers.get("content-length", "")
@@ -152,7 +157,7 @@ class Site:
                 body = (await request.body()).decode(errors="replace")
                 done = await change(dict(parse_qsl(body)))
             except (ValueError, OverflowError, OSError) as error:
-                return PlainTextResponse(f"nothing was changed: {error}", 422)
+                return await self.render(page, status=422, refused=str(error), **await read())
             if done:
                 self.event_log.record(*done)
                 self.live.forget(page.name)

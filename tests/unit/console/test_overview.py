@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
 
 import httpx
@@ -13,12 +15,15 @@ import pytest
 from support.samples.recent_events import event
 from tidegate.console.app import create_app
 from tidegate.console.live import Live
+from tidegate.console.pages.overview import incidents
+from tidegate.console.runbooks import rendered, runbooks
 from tidegate.console.series import RANGES
 from tidegate.console.sources import Sources
 from tidegate.runtime.event_log import APP, EventLog
 from tidegate.settings import Settings
-from tidegate.stack.supervisor.status import StackStatus
+from tidegate.stack.supervisor.status import FiringAlert, StackStatus
 from tidegate.store.base import EventStore
+from tidegate.store.query.parser import parse
 
 
 async def test_odd_events_take_nothing_but_themselves_from_the_page(
@@ -37,6 +42,51 @@ async def test_odd_events_take_nothing_but_themselves_from_the_page(
     assert page.count('href="/traces/') == 1
     assert "12 ms" in page
     assert ">7 ms</td>" in page
+
+
+def test_alerts_of_one_cause_are_one_incident_and_the_critical_one_is_first() -> None:
+    names = {
+        "critical": ["DriftFeatureCritical", "DriftFeatureCritical", "ServiceLatencyBurnFast"],
+        "warning": ["DriftFeatureWarning", "GatewayQueueGrowing", "ModelConceptDrift", "OfMine"],
+    }
+    alerts = [
+        FiringAlert(name=name, severity=severity, summary="")
+        for severity, some in names.items()
+        for name in some
+    ]
+    found = {subject: [one.name for one in each] for subject, each in incidents(alerts).items()}
+    assert found == {
+        "the model": [*names["critical"][:2], "DriftFeatureWarning", "ModelConceptDrift"],
+        "the service": ["ServiceLatencyBurnFast", "GatewayQueueGrowing"],
+        "OfMine": ["OfMine"],
+    }
+
+
+@pytest.mark.usefixtures("store")
+async def test_every_runbook_is_a_page_whose_queries_and_runbooks_are_links(
+    client: httpx.AsyncClient,
+) -> None:
+    pages = {name: (await client.get(f"/runbooks/{name}")).text for name in runbooks()}
+    assert "ServiceLatencyBurnFast" in pages
+    for name, page in pages.items():
+        text = page.partition("<article")[2]
+        assert "```" not in text, name
+        for link in re.findall(r'href="([^"]*)"', text):
+            path = unescape(link)
+            if path.startswith("/search"):
+                assert parse(httpx.URL(path).params["q"]), link
+            else:
+                assert path.removeprefix("/runbooks/") in pages or "g0.expr" in path, link
+    burn = pages["ServiceLatencyBurnFast"]
+    query = "q=event.dataset%3Atidegate.request+AND+event.duration%3A%3E500000000"
+    assert f'<a href="/search?{query}">$ tidegate search' in burn
+    assert 'href="http://127.0.0.1:9/graph?g0.expr=service%3Aqueue%3Anow&' in burn
+    assert (await client.get("/runbooks/..%2Fsecret")).status_code == 404
+
+
+def test_html_in_a_runbook_is_text() -> None:
+    assert "<b>" not in rendered("<b>x</b> [y](javascript:z)\n\n```promql\n<b>\n```", "")
+    assert "javascript" not in re.sub(r">[^<]*<", "", rendered("[y](javascript:z)", ""))
 
 
 @pytest.mark.usefixtures("store")
@@ -90,13 +140,20 @@ async def test_every_range_is_read_as_often(
     assert seen == [2.0]
 
 
-@pytest.mark.parametrize("path", ["/", "/scaling", "/model"])
+@pytest.mark.parametrize("path", ["/", "/scaling", "/model", "/errors", "/replicas"])
 async def test_what_a_source_does_not_tell_is_not_said_to_be_nothing(
     client: httpx.AsyncClient, path: str
 ) -> None:
     page = (await client.get(path)).text
     assert "Nothing is known now: the banner says why." in page
-    nothing = ("No request in", "no requests", "did not change", "Drift needs", "decided nothing")
+    nothing = (
+        "No request in",
+        "no requests",
+        "did not change",
+        "Drift needs",
+        "decided nothing",
+        "No exception",
+    )
     for text in (*nothing, "is counted"):
         assert text not in page
 

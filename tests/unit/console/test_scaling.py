@@ -127,7 +127,10 @@ class TestControl:
         assert file.read(time.time()) == (None, "")
         refused = await change(min="99", **{"for": "5m"})
         assert (refused.status_code, file.read(time.time())[0]) == (422, None)
+        # In the page, in which the fields are tried again.
+        assert 'role="alert">Nothing was changed: ' in refused.text
         assert "99" in refused.text
+        assert 'name="min"' in refused.text
         assert await post(client, b"for=\xff&min=1") == 422
         written = "".join(path.read_text() for path in settings.log_dir.glob("console.*.ndjson"))
         assert written.count('"action":"override"') == written.count('"action":"resume"') == 1

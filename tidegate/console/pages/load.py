@@ -111,6 +111,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     return [
         *site.live_page(PAGE, pair_of, read, SECONDS),
-        *site.form(PAGE, "/load/test", change),
+        *site.form(PAGE, "/load/test", change, partial(read, ("", ""))),
         Route("/load/{name}/report", report),
     ]

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final
 
-from starlette.routing import BaseRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from tidegate.autoscaler.audit.intervals import QUERY, Interval
 from tidegate.console.event_view import request_of, seconds_of
 from tidegate.console.pages.model import SHORTEST, read_distributions
 from tidegate.console.problems import Problems
+from tidegate.console.runbooks import rendered, runbooks
 from tidegate.console.series import Range, chart, chosen_range, keys_of, read_lines, replicas_chart
 from tidegate.console.site import Page, Site, milliseconds
 from tidegate.console.sources import between
 from tidegate.events.event import Event
-from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.burn_rates import RATIO_WINDOWS
 from tidegate.rules.drift_rules import min_rows
 from tidegate.stack import objective
 from tidegate.stack.snapshot import ARRIVALS, HEADLINE, LATENCY, QUEUE, current_values
+from tidegate.stack.supervisor.status import FiringAlert
 from tidegate.store.search.event_lines import text_of
 from tidegate.store.search.waterfall import span_of
 
 PAGE: Final = Page("overview", "/", "Overview")
+RUNBOOK: Final = Page("runbook", "/", "Runbook")
 SECONDS: Final = 2.0
+# What alerts are about, by how their names begin; another one is about itself.
+SUBJECTS: Final = {
+    "the service": ("Service", "Gateway", "Replica", "Autoscaler"),
+    "the model": ("Model", "Drift", "Watch"),
+    "the events": ("Collector", "Logstash", "Elasticsearch", "FailureStore"),
+}
 CHARTS: Final = (
     chart(
         "Requests per second",
@@ -53,12 +63,13 @@ LAST_CHANGES: Final = 3
 DAY_SECONDS: Final = 86_400.0
 
 
-@cache
-def runbooks() -> Mapping[str, str]:
-    """The text of each runbook by the name of its alert, in Markdown."""
-    path = observability_folder() / "grafana/dashboards/runbooks.json"  # as package data
-    panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
-    return {one["title"]: one["options"]["content"] for one in panels if one["type"] == "text"}
+def incidents(alerts: Sequence[FiringAlert]) -> Mapping[str, Sequence[FiringAlert]]:
+    """The alerts by what they are about, each in their order: one cause lets several fire."""
+    found: dict[str, list[FiringAlert]] = {}
+    for one in alerts:
+        subject = next((key for key, begins in SUBJECTS.items() if one.name.startswith(begins)), "")
+        found.setdefault(subject or one.name, []).append(one)
+    return found
 
 
 def mark(change: Interval) -> dict[str, Any]:
@@ -130,7 +141,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "burns": [f"#Burn {window}" for window in RATIO_WINDOWS],
             "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE},
             "drift_rows": min_rows(SHORTEST, settings.drift),
-            "runbooks": runbooks(),
+            "incidents": incidents(found["stack"].alerts if found["stack"] else ()),
             "now": now,
             "span": span,
             "charts": CHARTS,
@@ -143,4 +154,14 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             },
         }
 
-    return site.live_page(PAGE, chosen_range, read, SECONDS)
+    async def runbook(request: Request) -> Response:
+        if (name := request.path_params["name"]) not in runbooks():
+            raise HTTPException(404, f"there is no runbook {name}")
+        # That of a stack without a supervisor has an address which no browser can reach.
+        text = rendered(runbooks()[name], prometheus.url if sources.supervised else "")
+        return await site.render(RUNBOOK, name=name, text=text)
+
+    return [
+        *site.live_page(PAGE, chosen_range, read, SECONDS),
+        Route("/runbooks/{name}", runbook),
+    ]

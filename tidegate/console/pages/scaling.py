@@ -16,7 +16,7 @@ from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.pause_command import make_override
 from tidegate.console.event_view import seconds_of
 from tidegate.console.problems import Problems
-from tidegate.console.series import Range, chart, chosen_range, read_lines
+from tidegate.console.series import DEFAULT, RANGES, Range, chart, chosen_range, read_lines
 from tidegate.console.site import Page, Site
 from tidegate.console.sources import between
 from tidegate.events.event import Event
@@ -128,5 +128,5 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     return [
         *site.live_page(PAGE, partial(chosen_range, names=SPANS), read, SECONDS),
-        *site.form(PAGE, "/scaling/override", change),
+        *site.form(PAGE, "/scaling/override", change, partial(read, RANGES[DEFAULT])),
     ]
