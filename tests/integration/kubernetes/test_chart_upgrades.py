@@ -53,10 +53,10 @@ class Release:
         self.values = values
         self.revision = 0
 
-    def upgrade(self, values: Values) -> int:
+    def upgrade(self, values: Values, *flags: str) -> int:
         """`helm upgrade --install`; returns the revision."""
         self.values.write_text(json.dumps(with_url(values)))
-        chosen = ("--values", str(self.values), *EVERY_REVISION, NO_HOOKS)
+        chosen = ("--values", str(self.values), *EVERY_REVISION, NO_HOOKS, *flags)
         self._helm("upgrade", "--install", RELEASE, str(CHART), *chosen)
         return self._next()
 
@@ -64,6 +64,17 @@ class Release:
         """`helm rollback`; returns the new revision."""
         self._helm("rollback", RELEASE, str(revision), *EVERY_REVISION, NO_HOOKS)
         return self._next()
+
+    @property
+    def replicas(self) -> int:
+        """The number of pods that the Deployment asks for."""
+        found = self.kubectl.get("deployment", f"{FULL}-model", "-n", NAMESPACE)
+        return int(found["spec"]["replicas"])
+
+    def scale(self, number: int) -> None:
+        """Set it as an HPA, KEDA and a person do."""
+        changed = ("scale", f"deployment/{FULL}-model", f"--replicas={number}", "-n", NAMESPACE)
+        self.kubectl.run(*changed)
 
     def uninstall(self) -> None:
         self._helm("uninstall", RELEASE, "--wait", NO_HOOKS)
@@ -144,6 +155,21 @@ def test_from_mode_to_mode_and_back(release: Release) -> None:
         found[f"rollback of {before} to {name}"] = release.left_over()
         before = name
     assert {change: left for change, left in found.items() if left} == {}
+
+
+@pytest.mark.parametrize("way", ["true", "false"])
+def test_what_runs_stays_when_the_mode_none_ends(release: Release, way: str) -> None:
+    """Both for helm 4, which applies on the server, and for helm 3, which compares two manifests."""
+    flags = (f"--server-side={way}",)
+    release.upgrade({**mode("none"), "settings": {"replicas": {"start": 3}}}, *flags)
+    numbers = []
+    for others in (None, None, 5, None):
+        if others is not None:
+            release.scale(others)
+        release.upgrade(mode("resizer"), *flags)
+        numbers.append(release.replicas)
+    assert numbers == [3, 3, 5, 5]
+    release.uninstall()
 
 
 def test_without_keda_helm_needs_its_definition_once_more(

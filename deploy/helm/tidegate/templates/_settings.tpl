@@ -56,3 +56,23 @@
 {{- range index . 1 -}}{{- $settings = omit $settings . -}}{{- end -}}
 checksum/settings: {{ $settings | toJson | sha256sum | trunc 16 | quote }}
 {{- end -}}
+
+{{/* The number of pods that the Deployment states: in the mode none that of the settings. In the others it is nobody's but of
+     what scales. But if helm takes away a number that it stated, the API server sets 1; so after the mode none it states the
+     present one. Applied by the server (helm 4): until another client has set one, as the server keeps who sets what. By
+     helm itself (helm 3): from then on, which the annotation keeps. */}}
+{{- define "tidegate.replicas" -}}
+{{- if eq (include "tidegate.mode" .) "none" -}}
+{{- (include "tidegate.settings" . | fromJson).replicas.start -}}
+{{- else -}}
+{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (printf "%s-model" (include "tidegate.fullname" .)) -}}
+{{- $stated := eq "stated" (dig "metadata" "annotations" "tidegate/replicas" "" $live) -}}
+{{- range dig "metadata" "managedFields" list $live -}}
+{{- $fields := dig "fieldsV1" "f:spec" dict . -}}
+{{- if hasKey $fields "f:template" -}}
+{{- $stated = or (hasKey $fields "f:replicas") (and $stated (ne .operation "Apply")) -}}
+{{- end -}}
+{{- end -}}
+{{- if $stated -}}{{- $live.spec.replicas -}}{{- end -}}
+{{- end -}}
+{{- end -}}
