@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.rules.burn_rates import RATIO_WINDOWS
+from tidegate.rules.burn_rates import LONG_WINDOWS, RATIO_WINDOWS
 from tidegate.rules.promql import quoted, without_nan
 from tidegate.rules.recording import Group, with_expressions
 from tidegate.settings import Ray
@@ -52,6 +52,10 @@ def _behind_proxy(ray: Ray) -> dict[str, str]:
         failed = f'sum(rate({RESPONSES}{{{application},status_code=~"5.."}}[{window}]))'
         values[f"service:error_ratio:{window}"] = without_nan(
             f"(\n  {failed}\n  or\n  0 * {answered}\n)\n/\n{answered}"
+        )
+    for window in LONG_WINDOWS:
+        values[f"service:responses:{window}"] = (
+            f"sum(increase({RESPONSES}{{{application}}}[{window}])) > 0"
         )
     return values
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from tidegate.rules.burn_rates import RATIO_WINDOWS
+from tidegate.rules.burn_rates import LONG_WINDOWS, RATIO_WINDOWS
 from tidegate.rules.promql import edge_pattern, number, quoted, without_nan
 from tidegate.rules.recording import Group, Recording
 from tidegate.settings import Slo
@@ -189,6 +189,18 @@ def _ratios(slo: Slo) -> Iterator[Recording]:
             # Rounding errors must not make it negative.
             without_nan(f"clamp_min(\n  1 - (\n    {within}\n    /\n    {total}\n  ),\n  0\n)"),
             f"fraction of responses slower than slo.latency_seconds, over {window}, without 5xx",
+        )
+
+    for window in LONG_WINDOWS:
+        yield Recording(
+            f"service:responses:{window}",
+            f'sum(increase({RESPONSES}{{job="gateway",proxy="http_in"}}[{window}])) > 0',
+            f"the gateway's responses over {window}; missing without any",
+        )
+        yield Recording(
+            f"service:answers:{window}",
+            f"sum(increase({histogram}_count{{{ANSWERED}}}[{window}])) > 0",
+            f"responses of the replicas over {window}, without 5xx; missing without any",
         )
 
     errors, answers = (

@@ -1,14 +1,15 @@
 """The name and attributes of a SERVER span, by the functions of OpenTelemetry's ASGI instrumentation.
 
 So native spans equal those of the instrumentation in each of its versions, and follow its variable
-`OTEL_SEMCONV_STABILITY_OPT_IN`. The functions that select the names are private, hence the private imports. A
-test compares the spans of both.
+`OTEL_SEMCONV_STABILITY_OPT_IN`; without it they have the stable names, and its own the old ones. The
+functions that select the names are private, hence the private imports. A test compares the spans of both.
 """
 
 # mypy: allow-untyped-calls
 # The package has types for few of its functions.
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from opentelemetry.instrumentation._semconv import (
     _get_schema_url,
     _OpenTelemetrySemanticConventionStability,
     _OpenTelemetryStabilitySignalType,
+    _StabilityMode,
 )
 from opentelemetry.instrumentation.asgi import collect_request_attributes, set_status_code
 from opentelemetry.trace import (
@@ -29,7 +31,9 @@ from opentelemetry.util.http import sanitize_method
 
 
 def conventions() -> Any:
-    """The semantic conventions that the variable selects."""
+    """The semantic conventions that the variable selects; the stable ones without it."""
+    if not os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").strip():
+        return _StabilityMode.HTTP
     _OpenTelemetrySemanticConventionStability._initialize()  # noqa: SLF001 - see the docstring of the module
     return _OpenTelemetrySemanticConventionStability._get_opentelemetry_stability_opt_in_mode(  # noqa: SLF001
         _OpenTelemetryStabilitySignalType.HTTP

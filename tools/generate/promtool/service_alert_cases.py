@@ -94,6 +94,8 @@ def _burn(
         good = tuple((length, PER_MINUTE - rate) for length, rate in bad)
         at = f"{minutes}m"
         yield from cases(alert, at, (scenario, series(bad, good), fires), interval="1m")
+    few = ((1, 4), (bad_minutes, 0)), ((1, 24), (bad_minutes, 0))
+    yield from cases(alert, "2m", ("4 of 28 responses are bad", series(*few), False), interval="1m")
     idle = ((bad_minutes, 0),)
     none = ("there are no requests", series(idle, idle), False)
     yield from cases(alert, f"{bad_minutes}m", none, interval="1m")

@@ -5,7 +5,7 @@ All values are calculated by hand from the series.
 
 from __future__ import annotations
 
-from tidegate.rules.burn_rates import RATIO_WINDOWS
+from tidegate.rules.burn_rates import LONG_WINDOWS, RATIO_WINDOWS
 from tidegate.rules.service_rules import (
     ARRIVALS,
     BUSY,
@@ -192,6 +192,7 @@ def _load_values(edge: float, slo: Slo) -> dict[str, float | None]:
         "service:latency_objective_quantile_seconds:1m": latency(slo.latency_quantile),
         **{f"service:error_ratio:{window}": 0.2 for window in RATIO_WINDOWS},
         **{f"service:latency_miss_ratio:{window}": 0.25 for window in RATIO_WINDOWS},
+        **{f"service:responses:{long} / service:answers:{long}": 20 / 16 for long in LONG_WINDOWS},
     }
 
 
