@@ -36,6 +36,7 @@ MAX_OCCUPANCY: Final = 1e6
 MORE_REPLICAS: Final = 1.5
 MORE_COMPLETED: Final = 1.15
 FULL_SECONDS: Final = 600.0
+HELD_REQUESTS: Final = 5.0
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -149,6 +150,21 @@ def machine_is_full(state: SloqState, checked: CheckedSignals, now: float) -> bo
     return bool(
         full and state.ready >= MORE_REPLICAS * full[1] and _queue_stands(state, checked, now)
     )
+
+
+def held_slots(
+    state: SloqState, checked: CheckedSignals, parameters: SloqParameters, now: float
+) -> int:
+    """The slots whose requests hang: those of all ready replicas, if nothing has left a queue for long.
+
+    The rate says nothing then: whoever sends may wait for an answer. Long is 15 s, or what five requests in a
+    row take in those slots: e^-5, or 1 in 150, if their times are exponential.
+    """
+    since, slots = checked.learned["stuck_since"], state.ready * checked.slots
+    if state.stuck_since is None or since is None or slots < 1:
+        return 0
+    service = state.service_seconds or parameters.service_seconds
+    return slots if now - since >= max(SHORT_SECONDS, HELD_REQUESTS * service / slots) else 0
 
 
 def learn_strain(

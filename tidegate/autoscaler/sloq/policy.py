@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.sloq.correct import (
+    held_slots,
     learn_capacity,
     learn_replicas,
     learn_service,
@@ -73,13 +74,14 @@ class _Sloq:
             **learn_strain(state, checked, parameters, now),
         }
         state = state.model_copy(update=corrected)
-        full = machine_is_full(state, checked, now)
+        held = held_slots(state, checked, parameters, now)
+        full = not held and machine_is_full(state, checked, now)
         # Until a replica started by the next decision is ready, by p90 of the start-ups.
         startup = quantile(state.startups, 0.9) if state.startups else parameters.startup_seconds
         horizon = startup + parameters.tick_seconds
         rate = current_rate(state, checked, now, parameters.burst_sigmas)
         service = (state.service_seconds or parameters.service_seconds) * state.occupancy
-        size = size_for(parameters, state, checked, Demand(now, rate, service, horizon))
+        size = size_for(parameters, state, checked, Demand(now, rate, service, horizon, held))
         step = pace(
             parameters, state, checked, size, horizon, current=signals.desired, now=now, full=full
         )
@@ -127,6 +129,11 @@ class _Sloq:
         work = (size.rate + size.reserve) * size.service_seconds
         change = format_change(step.current, step.desired)
         yield f"{change}: {rate} × {size.service_seconds:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
+        if size.held:
+            yield (
+                f"{size.held} slots are held by requests that do not end: others queue, none leaves, so those"
+                " slots count as none"
+            )
         if size.backlog >= 1:
             yield f"{size.backlog:.0f} requests will queue before a new replica is ready"
         if size.meetable:

@@ -74,7 +74,10 @@ def check_signals(
         *(checked.arrival_rate, checked.arrival_rate_60s, checked.in_system),
     )
     repeats = state.repeats + 1 if _unchanged(seen, state.seen) else 0
-    unusable = _why_unusable(checked, parameters, repeats)
+    stuck_since = _stuck_since(checked, state, now)
+    unusable = _why_unusable(
+        checked, parameters, repeats, stuck=None not in (state.stuck_since, stuck_since)
+    )
     still_since = _still_since(checked.in_system, state)
     keep = _why_keep(checked, repeats) or _why_too_low(still_since, state, now)
     if unusable and signals.problem:
@@ -84,14 +87,18 @@ def check_signals(
         "seen": seen,
         "repeats": repeats,
         "still_since": still_since,
+        "stuck_since": stuck_since,
         "unsure_at": now if unsure else state.unsure_at,
     }
     return CheckedSignals(checked, unusable, keep, learned)
 
 
-def _why_unusable(signals: Signals, parameters: SloqParameters, repeats: int) -> str:
+def _why_unusable(
+    signals: Signals, parameters: SloqParameters, repeats: int, *, stuck: bool
+) -> str:
     age, most = signals.age_seconds, parameters.stale_seconds
-    frozen = signals.service_seconds is not None and repeats >= FROZEN_TICKS
+    # No time changes while nothing is completed.
+    frozen = signals.service_seconds is not None and repeats >= FROZEN_TICKS and not stuck
     reasons = {
         "the arrival rate is not known": signals.arrival_rate is None,
         "the slots of a replica are not known": (signals.slots_per_replica or 0) < 1,
@@ -136,6 +143,13 @@ def _still_since(in_system: float | None, state: SloqState) -> float | None:
     if not in_system or not state.seen or in_system != state.seen[-1]:
         return None
     return state.now if state.still_since is None else state.still_since
+
+
+def _stuck_since(signals: Signals, state: SloqState, now: float) -> float | None:
+    """Since when requests have queued and none has left; a replica that has become ready is given time."""
+    if signals.completed_rate != 0 or (signals.queued or 0) < 1:
+        return None
+    return now if state.stuck_since is None or signals.ready > state.ready else state.stuck_since
 
 
 def _why_too_low(still_since: float | None, state: SloqState, now: float) -> str:

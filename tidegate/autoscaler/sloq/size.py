@@ -38,6 +38,7 @@ class Size:
         stay_slots: the slots needed for the measured load plus a margin: no replica below this is removed.
         capped: whether more slots than the maximum are needed; how many is not calculated.
         meetable: whether more slots can help to meet the objective.
+        held: the slots whose requests hang; they are among `slots`, and do no work.
     """
 
     rate: float
@@ -52,6 +53,7 @@ class Size:
     stay_slots: int
     capped: bool
     meetable: bool
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,14 @@ class Demand:
         rate: the current arrival rate, in requests a second.
         service: how long a request occupies a slot, in seconds.
         horizon: seconds until a replica started now is ready.
+        held: the slots of ready replicas whose requests hang.
     """
 
     now: float
     rate: float
     service: float
     horizon: float
+    held: int = 0
 
 
 def size_for(
@@ -110,9 +114,11 @@ def size_for(
         needed, stay = (
             _slots_to_keep_up(one, parameters, state, checked) for one in (work, stay_load)
         )
+    if demand.held:
+        needed = min(most, max(1, needed) + demand.held)
     return Size(
         *(demand.rate, state.reserve, service, backlog, load, wait, late, alone),
-        *(needed, stay, needed >= most, meetable),
+        *(needed, stay, needed >= most, meetable, demand.held),
     )
 
 
@@ -159,7 +165,8 @@ def _backlog_ahead(
     horizon = demand.horizon
     # A replica that is started now is ready a tick before the horizon.
     since = [max(0.0, demand.now - at + parameters.tick_seconds) for at in state.starting]
-    replica_seconds = state.ready * horizon + sum(min(horizon, one) for one in since)
+    working = state.ready - demand.held / checked.slots
+    replica_seconds = working * horizon + sum(min(horizon, one) for one in since)
     queued = max(0.0, (checked.signals.in_system or 0.0) - state.ready * checked.slots)
     finished = replica_seconds * checked.slots / demand.service
     return max(0.0, queued + demand.rate * horizon - finished)

@@ -31,6 +31,8 @@ class SloqState(BaseModel):
     """For how many ticks they have not changed."""
     still_since: float | None = None
     """Since when the same requests, at least one, have been in the system."""
+    stuck_since: float | None = None
+    """Since when requests have queued and none has left."""
 
     ready: Count = 0
     running: Count = 0
