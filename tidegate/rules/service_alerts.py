@@ -77,6 +77,16 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "faster than the replicas process them.",
     )
     yield Alert(
+        "GatewayQueueStuck",
+        "min_over_time(service:queue:now[1m]) >= 1\nand max_over_time(service:completed_rate:15s[1m]) == 0",
+        15,
+        "critical",
+        "Requests wait, and none is answered",
+        "{{ $value }} or more requests have waited in the gateway for a minute, and none has left a slot: the "
+        "requests in the slots do not end. They are cancelled after gateway.response_seconds, and their events "
+        "(error.type:asyncio.exceptions.CancelledError) say where they hang.",
+    )
+    yield Alert(
         "GatewayQueueTimeouts",
         "(\n"
         '  sum(increase(haproxy_backend_connection_errors_total{job="gateway",proxy="model"}[1m])) > 0\n'

@@ -14,6 +14,7 @@ from tidegate.rules.burn_rates import BURN_RATE_ALERTS, BurnRateAlert
 from tidegate.rules.pipeline_alerts import LAG_SECONDS
 from tidegate.rules.service_alerts import LAST_SECONDS, follow_seconds
 from tidegate.rules.service_rules import (
+    COMPLETED,
     QUEUE,
     READY,
     RESPONSES,
@@ -190,6 +191,15 @@ def _gateway() -> Iterator[AlertCase]:
         ("the queue grows by ten requests per sample", {QUEUE: "0+10x40", **slots}, True),
         ("a long queue shrinks", {QUEUE: "400-10x40", **slots}, False),
         ("the queue is short", {QUEUE: "0 1 2 3 4x36", **slots}, False),
+    )
+    yield from cases(
+        "GatewayQueueStuck",
+        "3m",
+        ("requests wait behind others that do not end", {QUEUE: "62x40", COMPLETED: "7x40"}, True),
+        ("some are answered", {QUEUE: "62x40", COMPLETED: "0 7+1x40"}, False),
+        ("the last one waits for seconds only", {QUEUE: "0x30 62x9", COMPLETED: "7x40"}, False),
+        ("none wait", {QUEUE: "0x40", COMPLETED: "7x40"}, False),
+        interval="5s",
     )
     late, ready = "0x16 0+1x4", {READY: "1x20"}
     none = {QUEUE_TIMEOUTS: "0x20"}
