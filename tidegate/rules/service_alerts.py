@@ -82,9 +82,9 @@ def _service(settings: Settings) -> Iterator[Alert]:
         15,
         "critical",
         "Requests wait, and none is answered",
-        "{{ $value }} or more requests have waited in the gateway for a minute, and none has left a slot: the "
-        "requests in the slots do not end. They are cancelled after gateway.response_seconds, and their events "
-        "(error.type:asyncio.exceptions.CancelledError) say where they hang.",
+        "{{ $value }} or more requests have waited in the gateway for a minute, and none has left a slot: "
+        "those in the slots do not end. They are cancelled after gateway.response_seconds, and their events "
+        "say where they hang.",
     )
     yield Alert(
         "GatewayQueueTimeouts",
