@@ -22,7 +22,8 @@ from tidegate.stack.replicas.replica_pool import ReplicaPool
 
 pytestmark = pytest.mark.integration
 
-# After SIGTERM it finishes the requests that it has, accepts others as before, and drops those at its end.
+# After SIGTERM it finishes the requests that it has, accepts others as before, and drops those at its end; or
+# it ends at once, as the servers of Go, Node and llama.cpp do.
 ALWAYS_READY = """
 import asyncio, os, signal, sys
 from aiohttp import web
@@ -55,15 +56,17 @@ async def main():
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", int(sys.argv[1])).start()
     loop, ends = asyncio.get_running_loop(), []
-    loop.add_signal_handler(signal.SIGTERM, lambda: ends.append(loop.create_task(end(set(busy)))))
+    if sys.argv[2] == "finishes":
+        loop.add_signal_handler(signal.SIGTERM, lambda: ends.append(loop.create_task(end(set(busy)))))
     await asyncio.sleep(3600)
 
 asyncio.run(main())
 """
 
 
-async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
-    start_gateway: StartGateway, next_port: Callable[[], int], tmp_path: Path
+@pytest.mark.parametrize("at_its_end", ["finishes", "drops"])
+async def test_a_replica_that_stays_ready_until_its_end_loses_no_request(
+    at_its_end: str, start_gateway: StartGateway, next_port: Callable[[], int], tmp_path: Path
 ) -> None:
     ports = [next_port(), next_port()]
     gateway = await start_gateway([f"127.0.0.1:{port}" for port in ports], keep_alive=False)
@@ -73,7 +76,7 @@ async def test_a_replica_that_stays_ready_after_sigterm_loses_no_request(
 
         def replica(index: int, _: Release) -> ProcessSupervisor:
             port = ports[index - 1]
-            argv = (sys.executable, "-c", ALWAYS_READY, str(port))
+            argv = (sys.executable, "-c", ALWAYS_READY, str(port), at_its_end)
             program = Program(
                 name=f"shop-{index}",
                 command=Command(argv, os.environ, tmp_path),

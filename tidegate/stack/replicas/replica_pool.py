@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +16,9 @@ from tidegate.stack.replicas.release import Release
 
 # A request that the gateway sent just before it drained the replica has then reached its program.
 IN_TRANSIT_SECONDS: Final = 0.1
+IDLE_POLL_SECONDS: Final = 0.1
+# A program that has waited for its requests for all its time may still take so long to end.
+END_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
 
 
@@ -191,7 +195,9 @@ class ReplicaPool:
         self.event_log.record("drain", "finishing its requests", component=process.program.name)
         # Before the signal: a program may answer health checks until it ends and lose what arrives then.
         drained = await self._gateway_drains(index)
-        await process.stop()
+        limit = process.program.stop_seconds
+        waited = await self._finish_requests(index, limit) if drained else 0.0
+        await process.stop(max(limit - waited, min(limit, END_SECONDS)))
         if drained:
             await self._end_gateway_drain(index)
         del self.processes[index], self._drains[index], self._releases[index]
@@ -209,6 +215,24 @@ class ReplicaPool:
             return False  # it does not run, as when the whole stack stops
         await asyncio.sleep(IN_TRANSIT_SECONDS)
         return True
+
+    async def _finish_requests(self, index: int, seconds: float) -> float:
+        """Wait until a replica has no requests, for at most these seconds; returns how long that was.
+
+        The signal comes after them: many servers (of Go, Node, llama.cpp) break off what they have.
+        """
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < seconds:
+            try:
+                server = (await self.gateway.servers()).get(index)
+                if server is None or server.requests == 0:
+                    return waited
+            except GatewayBusyError:
+                pass
+            except RuntimeApiError:
+                return waited  # it has stopped, and its requests with it
+            await asyncio.sleep(IDLE_POLL_SECONDS)
+        return waited
 
     async def _end_gateway_drain(self, index: int) -> None:
         """Let the gateway use the next replica of this index. Its configuration drains none at its start."""
