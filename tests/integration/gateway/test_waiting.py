@@ -33,6 +33,16 @@ async def send(gateway: Gateway, number: int, path: str = "/predict") -> int:
         return answer.status
 
 
+async def test_nobody_else_can_take_the_connections_of_the_plug(behind: Behind) -> None:
+    gateway, _ = await behind({})
+    await gateway.wait_until_queueing()
+    sockets = {
+        path.name: path.stat().st_mode & 0o777 for path in gateway.config.parent.glob("*.sock")
+    }
+    assert sockets == dict.fromkeys(("admin.sock", "plug.sock", "waiting.sock"), 0o600)
+    assert "abns@" not in gateway.config.read_text()
+
+
 async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_starts(
     behind: Behind,
 ) -> None:

@@ -22,6 +22,9 @@ from tidegate.stack.gateway.haproxy import GatewayError
 
 # The socket of HAProxy's runtime API (tidegate/stack/gateway/runtime_api.py), beside its configuration.
 ADMIN_SOCKET: Final = "admin.sock"
+# Of waiting.lua, beside it. Nobody else may connect: the plug takes few connections.
+WAITING_SOCKET: Final = "waiting.sock"
+PLUG_SOCKET: Final = "plug.sock"
 # The connections of the plug, the internal request that lets others wait while no replica is up
 # (observability/haproxy/waiting.lua): of its client, its server and its task.
 PLUG_CONNECTIONS: Final = 4
@@ -151,9 +154,8 @@ def render_config(
         outliers_file=folder / "outliers.lua",
         ejection_file=folder / "ejection.lua",
         stack_fields=constant_fields(settings, "stack").decode(),
-        # Abstract Unix sockets: they need no folder, and are unique to each gateway of a machine.
-        waiting_address=f"abns@tidegate-waiting-{settings.gateway.metrics_port}",
-        plug_address=f"abns@tidegate-plug-{settings.gateway.metrics_port}",
+        waiting_address=f"unix@{WAITING_SOCKET}",
+        plug_address=f"unix@{PLUG_SOCKET}",
         plug_timeout=PLUG_TIMEOUT,
         keep_alive=keep_alive(settings),
         idempotent_paths=settings.gateway.idempotent_paths,
