@@ -34,6 +34,8 @@ from tidegate.autoscaler.sloq.size import Demand, Size, size_for
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
+# Half of a denormal number is 0, by which the size would be divided.
+SHORTEST_SECONDS: Final = 1e-9
 # Without usable signals for this long, the recent peak is covered.
 BLIND_SECONDS: Final = 60.0
 PEAK_SECONDS: Final = 3600.0
@@ -80,7 +82,8 @@ class _Sloq:
         startup = quantile(state.startups, 0.9) if state.startups else parameters.startup_seconds
         horizon = startup + parameters.tick_seconds
         rate = current_rate(state, checked, now, parameters.burst_sigmas)
-        service = (state.service_seconds or parameters.service_seconds) * state.occupancy
+        known = (state.service_seconds or parameters.service_seconds) * state.occupancy
+        service = max(SHORTEST_SECONDS, known)
         size = size_for(parameters, state, checked, Demand(now, rate, service, horizon, held))
         step = pace(
             parameters, state, checked, size, horizon, current=signals.desired, now=now, full=full

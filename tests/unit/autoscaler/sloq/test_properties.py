@@ -36,6 +36,12 @@ def test_a_percentile_near_zero_does_not_invalidate_the_state() -> None:
     assert SloqState.from_json(later.state).to_json() == later.state
 
 
+def test_a_time_of_a_denormal_number_is_no_division_by_zero() -> None:
+    # Half of it, as a replica of one slot works on two requests, is 0.
+    seen = Signals(1.0, 5e-324, 1.0, 1, 5, 5, 5, 0.1, 1.0, busiest=2.0)
+    assert DECIDE({}, seen, 0.0).inputs["occupancy"] == 0.5
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
