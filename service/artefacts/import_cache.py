@@ -11,12 +11,13 @@ import hashlib
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from tidegate.service.artefacts.adopted_model import adopt
 from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
 from tidegate.settings import Settings, SettingsError, is_import_string
@@ -160,20 +161,26 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    found = _find_and_print(settings.model.path, settings)
+    found = _find_and_print(settings.model.path, settings, adopt)
     if found and settings.model.shadow_path is not None:
-        _find_and_print(settings.model.shadow_path, settings)
+        _find_and_print(settings.model.shadow_path, settings, lambda shadow, *_: shadow)
     return 0 if found else 1
 
 
-def _find_and_print(path: Path, settings: Settings) -> bool:
-    """Find one model; print its name, or the reason why it cannot be found."""
+def _find_and_print(
+    path: Path, settings: Settings, adopt: Callable[[Artefact, Path, Settings], Artefact]
+) -> bool:
+    """Find one model; print what is served of it, or the reason why it cannot be found."""
     try:
-        artefact = asyncio.run(find_model(path, settings))
-    except ArtefactError as error:
+        found = asyncio.run(find_model(path, settings))
+        artefact = adopt(found, path, settings)
+    except (ArtefactError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return False
     manifest = artefact.manifest
+    if manifest.digest != found.manifest.digest:
+        text = f"{path} has changed, and replicas go on serving what it was: give the new model a new name"
+        sys.stdout.write(f"{text}, or stop them before the next start\n")
     sys.stdout.write(f"model {manifest.name} {manifest.version} in {artefact.path}\n")
     return True
 

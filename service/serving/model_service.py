@@ -14,6 +14,7 @@ from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.feedback.signing_key import prediction_key
+from tidegate.service.artefacts.adopted_model import adopted
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, load_model, make_monitor
@@ -81,7 +82,10 @@ class ModelService:
 
     async def _load(self) -> Manifest:
         settings = self.settings
-        artefact = await find_model(settings.model.path, settings)
+        path = settings.model.path
+        artefact = await asyncio.to_thread(adopted, path, settings) or await find_model(
+            path, settings
+        )
         artefact.check_digest(settings.model.digest)
         manifest = artefact.manifest
         model = await asyncio.to_thread(load_model, artefact, settings.service.app_dir)

@@ -1,0 +1,88 @@
+"""In Docker Compose a model that is replaced in its folder is served after no replica serves the old one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from support.samples.onnx_graphs import linear
+from tidegate.service.artefacts import import_cache
+from tidegate.service.artefacts.adopted_model import adopted
+from tidegate.service.model.artefact import Artefact
+from tidegate.settings import Settings
+
+REPLICA = """
+import sys
+from pathlib import Path
+from tidegate.service.artefacts.adopted_model import adopted
+from tidegate.settings import load
+settings = load()
+print(adopted(settings.model.path, settings).manifest.digest, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def mounted() -> Iterator[Path]:
+    """A folder on another device than the root's, as a volume is."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == Path("/").stat().st_dev:
+        pytest.skip("/dev/shm is not mounted")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        yield Path(folder)
+
+
+def save(file: Path, weight: float) -> None:
+    onnx.save(linear(np.full((1, 1), weight, dtype=np.float32)), str(file))
+
+
+def test_a_replica_that_starts_later_serves_what_the_others_serve(
+    mounted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = mounted / "price.onnx"
+    monkeypatch.setenv("TIDEGATE_MODEL__PATH", str(file))
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path))
+
+    def adopt(weight: float) -> str:
+        save(file, weight)
+        assert import_cache.main() == 0
+        return capsys.readouterr().out
+
+    def serving() -> subprocess.Popen[str]:
+        command, pipe = [sys.executable, "-c", REPLICA], subprocess.PIPE
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=os.environ, text=True)
+
+    assert "has changed" not in adopt(3)
+    with serving() as replica:
+        assert replica.stdout is not None
+        first = replica.stdout.readline().strip()
+        assert f"{file} has changed, and replicas go on serving what it was" in adopt(300)
+        with serving() as later:
+            assert later.communicate("")[0].strip() == first
+    assert "has changed" not in adopt(300)
+    with serving() as replica:
+        assert replica.communicate("")[0].strip() != first
+
+
+def test_a_model_in_the_image_changes_with_the_image(
+    flights: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copytree(flights.path, tmp_path / "flights"))
+    monkeypatch.setenv("TIDEGATE_MODEL__PATH", str(path))
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr("tidegate.service.artefacts.adopted_model.ROOT", path)
+    assert import_cache.main() == 0
+    settings = Settings(model={"path": path}, stack={"data_dir": tmp_path / "data"})
+    assert adopted(path, settings) is None
