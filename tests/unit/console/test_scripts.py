@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from typing import Any
 
 import orjson
 import pytest
@@ -24,13 +25,19 @@ SILENT = """<div id="banner" hidden></div>
 <script type="module">import { follow } from "/static/live.js"; follow("/silent");</script>"""
 BARS = {"title": "bars", "bars": True, "series": [["all", "all"], ["bad", "bad"]]}
 LINES = {"times": [100, 200, 300], "values": {"all": [5, 10_000, 7], "bad": [0, 1, 0]}}
-CHART = f"""<body><figure data-chart='{orjson.dumps(BARS).decode()}'></figure>
+
+
+def chart_of(spec: dict[str, Any], lines: dict[str, Any]) -> str:
+    return f"""<body><figure data-chart='{orjson.dumps(spec).decode()}'></figure>
 <script src="/static/vendor/uplot/uPlot.iife.min.js"></script>
 <link rel="stylesheet" href="/static/vendor/uplot/uPlot.min.css"><script type="module">
 import {{ Charts }} from "/static/chart.js";
 const [chart] = (globalThis.charts = new Charts(document)).charts;
-chart.show({{ lines: {orjson.dumps(LINES).decode()} }});
+chart.show({{ lines: {orjson.dumps(lines).decode()} }});
 </script>"""
+
+
+CHART = chart_of(BARS, LINES)
 
 
 def serve(page: Page, html: str, stream: str = "") -> None:
@@ -93,6 +100,19 @@ def test_one_error_among_thousands_of_events_has_a_bar_and_its_number(page: Page
     assert (all_events, errors) == ("10000", "1")
     _, _, drawn = page.evaluate("charts.charts[0].plot.data")
     assert drawn == [0, 200, 0]
+
+
+def test_a_line_names_its_version_and_one_that_has_ended_says_when_not_its_last_value(
+    page: Page,
+) -> None:
+    spec = {"title": "Accuracy", "unit": "%", "optional": True, "series": [["a", "measured"]]}
+    values = {"a m 1": [0.5, 0.6, None, None], "a m 2": [None, None, 0.7, 0.8]}
+    serve(page, chart_of(spec, {"times": [60, 120, 180, 240], "values": values}))
+    page.goto(ORIGIN)
+    labels, shown = (page.locator(f".u-{part}").all_inner_texts() for part in ("label", "value"))
+    assert [one.rstrip(": ") for one in labels[1:]] == ["measured: m 1", "measured: m 2"]
+    assert re.fullmatch(r"ended \d\d:02:00", shown[1])
+    assert shown[2] == "80.0 %"
 
 
 @pytest.mark.parametrize("ends", ["touchEnd", "touchCancel"])

@@ -26,7 +26,7 @@ from tidegate.store.search import pages
 from tidegate.store.search.event_lines import text_of, value_of
 
 PAGE: Final = Page("errors", "/errors", "Errors")
-SECONDS: Final = 10.0
+SECONDS: Final = 15.0
 QUERY: Final = "data_stream.type:logs AND error.type:* AND log.level:(error OR critical OR fatal)"
 # With their stack traces they are large: a page of them at a time is in memory.
 MAX_ERRORS: Final = 5000
