@@ -17,6 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from tidegate.telemetry.export import PublicSpans, public_attributes, public_span
+from tidegate.telemetry.gen_ai import GEN_AI, gen_ai_attributes
 from tidegate.telemetry.propagation import Parent
 from tidegate.telemetry.request_event import error_fields
 from tidegate.telemetry.request_record import RequestRecord, SpanRecord, Tracing
@@ -84,6 +85,8 @@ class NativeTracing(Tracing):
             attributes = self._bounded(child.attributes)
             spans.append(public_span(self._ended(child, *of, attributes)))
         name, attributes, status = self._server_span(record, route)
+        if GEN_AI in record.fields:
+            attributes = {**attributes, **self._bounded(gen_ai_attributes(record.fields))}
         span = self.span(record, name, {})
         span.start_ns, span.end_ns = record.arrived_ns, end_ns
         if isinstance(record.exception, Exception) and not record.aborted:

@@ -22,6 +22,7 @@ from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings, SettingsError, load
 from tidegate.telemetry.asgi import Scope
 from tidegate.telemetry.export import OtlpProcessor
+from tidegate.telemetry.gen_ai import GEN_AI, TokenMetrics
 from tidegate.telemetry.identity import Identity
 from tidegate.telemetry.logs import (
     EventSink,
@@ -111,6 +112,7 @@ class Telemetry:
         self._until_first_byte = settings.slo.until == "first_byte"
         self._error_logged = False
         self._models: WatchedModels | None = None
+        self._tokens: TokenMetrics | None = None
         environment = read_environment(os.environ, settings.telemetry.sample_ratio)
         self._sampler = Sampler(
             environment.head, CallerLimit(settings.telemetry.caller_traces_per_second)
@@ -273,6 +275,9 @@ class Telemetry:
         )
         route = record.find_route()
         self._observe(record, route.full, duration_ns / 1e9, sampled=sampled)
+        if GEN_AI in record.fields:
+            self._tokens = self._tokens or TokenMetrics(self.registry)
+            self._tokens.observe(record.fields)
         if self._until_first_byte and record.first_byte_ns is None:  # it sent no body
             record.first_byte_ns = end_ns
             self._observe_first_byte(record, sampled=sampled)
