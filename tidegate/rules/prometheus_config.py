@@ -23,6 +23,8 @@ HOST_JOBS: Final = (
     *("gateway", "collector", "autoscaler", "watch"),
     *("exporter", "resizer", "alertmanager"),
 )
+REQUESTS_PATH: Final = "/metrics/requests"
+"""Where the gateway serves the times of requests, for a program (`replicas.command`) that has no metrics."""
 JOBS: Final = (REPLICA_JOB, *HOST_JOBS, "prometheus")
 """All scrape jobs."""
 
@@ -84,6 +86,7 @@ def render_config(
         ray_metrics=PROXY_METRICS,
         ray_backend=re.escape(f"http-{settings.ray.application}"),
         gateway=jobs.pop("gateway", None),
+        requests_path=REQUESTS_PATH if settings.replicas.command else "",
         gateway_port=settings.gateway.metrics_port,
         jobs=jobs.values(),
         discover=discover,

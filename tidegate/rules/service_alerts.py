@@ -31,7 +31,9 @@ def _service(settings: Settings) -> Iterator[Alert]:
     start = number(settings.replicas.start_seconds)
     yield Alert(
         "ReplicaDown",
-        'up{job="model"} == 0',
+        # A program of another's (`replicas.command`) may have no metrics at all.
+        'up{job="model"} == 0'
+        + ('\nand max_over_time(up{job="model"}[1h]) == 1' if settings.replicas.command else ""),
         60,
         "warning",
         "Replica {{ $labels.replica }} does not respond",

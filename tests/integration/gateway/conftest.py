@@ -42,13 +42,14 @@ def make_settings(next_port: Callable[[], int]) -> Callable[..., Settings]:
         max_slots: int | None = None,
         max_replicas: int = 6,
         latency_seconds: float = 0.5,
+        command: tuple[str, ...] = (),
         **gateway_settings: Any,
     ) -> Settings:
         ports = {"port": next_port(), "metrics_port": next_port()}
         return Settings.model_validate(
             {
                 "slots": {"per_replica": slots, "max": max_slots},
-                "replicas": {"max": max_replicas},
+                "replicas": {"max": max_replicas, "command": command},
                 "slo": {"latency_seconds": latency_seconds},
                 "gateway": {**ports, **gateway_settings},
             }

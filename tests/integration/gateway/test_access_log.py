@@ -192,6 +192,20 @@ async def test_probes_are_not_logged(behind: Behind, session: aiohttp.ClientSess
     assert line["url"]["path"] == "/predict"
 
 
+async def test_the_gateway_answers_with_the_times_of_a_program_without_metrics(
+    behind: Behind, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, _ = await behind({}, command=("shop", "{port}"))
+    monkeypatch.chdir(gateway.config.parent)
+    access_log.RequestTimes((0.5,), first_byte=False).serve(Path(access_log.REQUESTS_SOCKET))
+    url = f"http://127.0.0.1:{gateway.metrics_port}"
+    async with session.get(f"{url}/metrics/requests") as answer:
+        assert answer.status == 200
+        assert "http_server_request_duration_seconds_count" in await answer.text()
+    async with session.get(f"{url}/metrics/others") as answer:
+        assert answer.status == 404
+
+
 def test_a_flood_of_long_lines_does_not_fill_the_pipe(
     tmp_path: Path,
 ) -> None:
@@ -206,6 +220,7 @@ def test_a_flood_of_long_lines_does_not_fill_the_pipe(
         "-",
         "-",
         None,
+        -1,
         -1,
         "m",
         "0",

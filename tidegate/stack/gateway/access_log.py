@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import fcntl
 import re
+import socket
 import sys
 import termios
+import threading
 import time
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from tidegate.settings import Settings
 
 NODE: Final = "gateway"
+DURATION: Final = "http_server_request_duration_seconds"
+FIRST_BYTE: Final = "tidegate_first_byte_seconds"
 LINE_BYTES: Final = 2**20
 # To read each line at once would cost both programs more than the line: this program reads when so much is
 # there, at the latest after so many looks. HAProxy drops what the pipe has no room for, and a line of more
@@ -39,6 +46,9 @@ LOOKS: Final = 3
 LOOK_SECONDS: Final = 0.02
 # Lines that are read, and written, together.
 WRITE_BYTES: Final = 2**16
+# Where this program answers with the times of requests, in its working directory; the gateway forwards to it.
+REQUESTS_SOCKET: Final = "requests.sock"
+SCRAPE_SECONDS: Final = 5.0
 # So many of these are read before they are written, if HAProxy is faster than this program: 16 MiB at most.
 HELD: Final = 256
 # The first item of HAProxy's lines (observability/haproxy/haproxy.cfg.j2).
@@ -62,12 +72,17 @@ def argv(settings: Settings) -> tuple[str, ...]:
     The folder is absolute, as the program's working directory is another one. A program of
     `replicas.command` may send a `traceresponse` without writing an event.
     """
+    # Only the program that starts this one needs it.
+    from tidegate.telemetry.metrics import duration_edges  # noqa: PLC0415
+
     telemetry = settings.telemetry
     limits = (str(telemetry.file_bytes), str(telemetry.file_seconds))
     every = "every" if settings.replicas.command else ""
+    edges = ",".join(map(repr, duration_edges(settings.slo.latency_seconds))) if every else ""
     module = "tidegate.stack.gateway.access_log"
     folder, constant = str(settings.log_dir.absolute()), constant_fields(settings, ACCESS).decode()
-    return (sys.executable, "-P", "-m", module, folder, *limits, constant, every)
+    until = settings.slo.until
+    return (sys.executable, "-P", "-m", module, folder, *limits, constant, edges, until, every)
 
 
 def constant_fields(settings: Settings, dataset: str) -> bytes:
@@ -80,8 +95,80 @@ def constant_fields(settings: Settings, dataset: str) -> bytes:
     return orjson.dumps({name: template[name] for name in ("ecs", "service", "data_stream")})[1:-1]
 
 
+@dataclass(slots=True)
+class RequestTimes:
+    """The histograms of requests that a replica has answered and not recorded, as its own metrics would be.
+
+    Args:
+        edges: the upper bounds of the buckets, in seconds.
+        first_byte: whether the objective is about the first byte.
+    """
+
+    edges: tuple[float, ...]
+    first_byte: bool
+    _series: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Prometheus sees no increase in the first sample of a series.
+        for name in (DURATION, FIRST_BYTE)[: 1 + self.first_byte]:
+            self._of(name, 200)
+
+    def observe(self, fields: list[Any]) -> None:
+        """Count a request by the fields of its line; see `_access`."""
+        now_us, start_us, status, _, _, _, recorded, _, _, data_ms, _, _, state = fields
+        if status is None or data_ms < 0 or not state.startswith("--") or _TRACE.match(recorded):
+            return
+        seconds = (now_us - start_us) / 1e6
+        self._count(DURATION, status, seconds)
+        if self.first_byte:
+            self._count(FIRST_BYTE, status, seconds - data_ms / 1e3)
+
+    def _count(self, name: str, status: int, seconds: float) -> None:
+        of = self._of(name, status)
+        of[bisect_left(self.edges, seconds)] += 1
+        of[-1] += seconds
+
+    def _of(self, name: str, status: int) -> list[float]:
+        """The counts of each bucket and of all above, and the sum."""
+        return self._series.setdefault((name, status), [0.0] * (len(self.edges) + 2))
+
+    def text(self) -> str:
+        """The metrics in Prometheus's text format."""
+        lines = []
+        for (name, status), (*counts, total) in [*self._series.items()]:
+            labels = f'job="model",http_response_status_code="{status}"'
+            below = [*accumulate(counts)]
+            for edge, count in zip((*self.edges, "+Inf"), below, strict=True):
+                lines.append(f'{name}_bucket{{{labels},le="{edge}"}} {count:.0f}')
+            lines.append(f"{name}_count{{{labels}}} {below[-1]:.0f}")
+            lines.append(f"{name}_sum{{{labels}}} {total!r}")
+        return "".join(f"{line}\n" for line in lines)
+
+    def serve(self, path: Path) -> None:
+        """Answer each request on a Unix socket, in a thread, until the process ends."""
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        threading.Thread(target=self._answer, args=(listener,), daemon=True).start()
+
+    def _answer(self, listener: socket.socket) -> None:
+        head = "HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\r\n"
+        while True:
+            with suppress(OSError), listener.accept()[0] as connection:
+                connection.settimeout(SCRAPE_SECONDS)
+                connection.recv(WRITE_BYTES)
+                connection.sendall((head + self.text()).encode())
+
+
 def copy_events(
-    lines: BinaryIO, writer: EventWriter, output: BinaryIO, constant: bytes, *, every: bool
+    lines: BinaryIO,
+    writer: EventWriter,
+    output: BinaryIO,
+    constant: bytes,
+    times: RequestTimes | None = None,
+    *,
+    every: bool,
 ) -> None:
     """Write events to event files, and other lines (HAProxy's warnings) to the output, until the input ends.
 
@@ -92,7 +179,7 @@ def copy_events(
         events: list[bytes] = []
         size = 0
         for line in chunk.splitlines(keepends=True):
-            event = access_event(line, constant, every=every)
+            event = access_event(line, constant, times, every=every)
             if event is not None:
                 events.append(event)
                 size += len(event)
@@ -141,7 +228,9 @@ def _unread_bytes(lines: BinaryIO) -> int:
     return number[0]
 
 
-def access_event(line: bytes, constant: bytes, *, every: bool = True) -> bytes | None:
+def access_event(
+    line: bytes, constant: bytes, times: RequestTimes | None = None, *, every: bool = True
+) -> bytes | None:
     """The event of a line of HAProxy's output, with its line end; empty if its replica's event suffices.
 
     None if the line is no event.
@@ -154,6 +243,8 @@ def access_event(line: bytes, constant: bytes, *, every: bool = True) -> bytes |
         if not every and kind == ACCESS and _is_recorded(fields):
             return b""
         event = _EVENTS[kind](fields)
+        if times is not None and kind == ACCESS:
+            times.observe(fields)
     except (LookupError, TypeError, ValueError):  # of JSON, too
         return None
     return orjson.dumps(event)[:-1] + b"," + constant + b"}\n"
@@ -161,7 +252,7 @@ def access_event(line: bytes, constant: bytes, *, every: bool = True) -> bytes |
 
 def _is_recorded(fields: list[Any]) -> bool:
     """Whether a replica has recorded the request, and the gateway knows no more about it than the times."""
-    _, _, status, _, _, _, recorded, _, _, _, retries, state = fields
+    _, _, status, _, _, _, recorded, _, _, _, _, retries, state = fields
     ended = status is not None and retries == "0" and state.startswith("--")
     return ended and bool(_TRACE.match(recorded))
 
@@ -173,12 +264,24 @@ def _access(fields: list[Any]) -> dict[str, Any]:
         fields: times of its end and its start, in microseconds since 1970; the status, null if the client
             left before there was one; the method and the path, cut; the valid `traceparent` of the client and
             `traceresponse` of the replica; why the gateway refused the request; milliseconds in the queue,
-            negative if it was never there; HAProxy's name of the replica; its number of retries, with a +
-            in front if the request went to another replica; its termination state.
+            and from the head of the response to its end, negative if it was never there; HAProxy's name of
+            the replica; its number of retries, with a + in front if the request went to another replica; its
+            termination state.
     """
-    now_us, start_us, status, method, path, *traces, reason, queue_ms, server, retries, state = (
-        fields
-    )
+    (
+        now_us,
+        start_us,
+        status,
+        method,
+        path,
+        *traces,
+        reason,
+        queue_ms,
+        data_ms,
+        server,
+        retries,
+        state,
+    ) = fields
     trace = next(filter(_TRACE.match, reversed(traces)), None)
     end = ""
     if LEFT.match(state):
@@ -208,12 +311,17 @@ def _access(fields: list[Any]) -> dict[str, Any]:
         "url": {"path": path},
         "trace": {"id": trace[3:35]} if trace else {},
         "tidegate": {
+            **(
+                {"first_byte_ns": (now_us - start_us - data_ms * 1000) * 1000}
+                if data_ms >= 0
+                else {}
+            ),
             "gateway": {
                 "queue_ns": max(0, queue_ms) * 1_000_000 if answered else None,
                 "server": server,
                 "retries": int(retries.lstrip("+")),
                 "termination_state": state,
-            }
+            },
         },
     }
 
@@ -240,10 +348,14 @@ _EVENTS: Final[dict[str, Callable[[list[Any]], dict[str, Any]]]] = {
 
 def main() -> None:
     """Run until HAProxy has closed its output."""
-    directory, file_bytes, file_seconds, constant, every = sys.argv[1:]
+    directory, file_bytes, file_seconds, constant, edges, until, every = sys.argv[1:]
     writer = EventWriter(Path(directory), NODE, int(file_bytes), float(file_seconds))
+    times = None
+    if edges:
+        times = RequestTimes(tuple(map(float, edges.split(","))), until == "first_byte")
+        times.serve(Path(REQUESTS_SOCKET))
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
-        copy_events(lines, writer, sys.stderr.buffer, constant.encode(), every=bool(every))
+        copy_events(lines, writer, sys.stderr.buffer, constant.encode(), times, every=bool(every))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ import jinja2
 import orjson
 
 from tidegate.observability_files.paths import observability_folder
+from tidegate.rules.prometheus_config import REQUESTS_PATH
 from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
 from tidegate.stack.gateway.access_log import (
     INVALID_TRACEPARENT,
+    REQUESTS_SOCKET,
     TRACEPARENT,
     constant_fields,
 )
@@ -140,6 +142,8 @@ def render_config(
         response_ms=response_ms,
         late_us=max(0, response_ms - CLOCK_MS) * 1000,
         bind=f"{host}:{settings.gateway.port}",
+        requests_path=REQUESTS_PATH,
+        requests_socket=REQUESTS_SOCKET if settings.replicas.command else "",
         metrics_bind=f"{metrics_host}:{settings.gateway.metrics_port}",
         slots=settings.slots.per_replica if slots is None else slots,
         admin_socket=ADMIN_SOCKET,

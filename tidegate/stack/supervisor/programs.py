@@ -111,7 +111,7 @@ class Programs:
             # It accepts no more connections, and exits after the last response.
             stop_signal=signal.SIGUSR1,
             stop_seconds=self.settings.replicas.drain_seconds,
-            reader=self._command(access_log.argv(self.settings)),
+            reader=Command(access_log.argv(self.settings), self.env, config.parent),
             recent_output=self._last_words("gateway"),
         )
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
+import subprocess
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from support.eventually import eventually
 from support.harnesses.event_files import events_in
 from tidegate.events.writer import EventWriter
+from tidegate.rules.service_rules import objective_histogram
 from tidegate.settings import Settings
-from tidegate.stack.gateway.access_log import access_event, argv, copy_events
+from tidegate.stack.gateway.access_log import (
+    DURATION,
+    REQUESTS_SOCKET,
+    access_event,
+    argv,
+    copy_events,
+)
 
 CONSTANT = b'"service":{"name":"shop"}'
 
@@ -31,7 +41,7 @@ def line(
     retries: str = "0",
 ) -> bytes:
     request = [2_000_000, 1_500_000, status, "GET", path, sent, recorded]
-    return json.dumps(["access", *request, None, 0, "m1", retries, state]).encode() + b"\n"
+    return json.dumps(["access", *request, None, 0, 100, "m1", retries, state]).encode() + b"\n"
 
 
 def copy(
@@ -68,7 +78,7 @@ def test_an_event_about_a_replica_is_written_as_it_is(tmp_path: Path) -> None:
 
 def test_events_go_to_the_data_folder_whatever_the_programs_working_directory_is() -> None:
     settings = Settings.model_validate({"stack": {"data_dir": "data"}})
-    assert argv(settings)[-5] == str(Path.cwd() / "data" / "logs")
+    assert argv(settings)[4] == str(Path.cwd() / "data" / "logs")
 
 
 def test_lines_that_come_in_pieces_are_put_together(tmp_path: Path) -> None:
@@ -133,6 +143,8 @@ def test_a_request_without_an_answer_has_no_status_and_no_time_in_the_queue() ->
     assert event["http"]["response"] == {"status_code": None}
     assert event["tidegate"]["gateway"]["queue_ns"] is None
     assert event["event"]["duration"] == 500_000_000
+    answered = json.loads(access_event(line(), CONSTANT) or b"")
+    assert answered["tidegate"]["first_byte_ns"] == 400_000_000
 
 
 def test_a_request_that_its_replica_has_recorded_leaves_no_second_event(tmp_path: Path) -> None:
@@ -158,3 +170,53 @@ def test_each_request_of_a_program_leaves_an_event() -> None:
     assert not argv(Settings())[-1]
     command = Settings.model_validate({"replicas": {"command": ["shop", "{port}"]}})
     assert argv(command)[-1] == "every"
+
+
+@pytest.mark.parametrize("until", ["last_byte", "first_byte"])
+def test_a_program_without_metrics_has_the_gateways_times(tmp_path: Path, until: str) -> None:
+    settings = Settings.model_validate(
+        {
+            "replicas": {"command": ["shop", "{port}"]},
+            "slo": {"latency_seconds": 0.45, "until": until},
+            "stack": {"data_dir": tmp_path},
+        }
+    )
+    own = [line(), line(status=503), line()]
+    others = [
+        line("CQ--", status=None),
+        line("SD--"),
+        line(recorded=TRACE),  # its replica has metrics
+        b'["access",1]\n',
+    ]
+    with subprocess.Popen(argv(settings), stdin=subprocess.PIPE, cwd=tmp_path) as program:
+        assert program.stdin is not None
+        program.stdin.write(b"".join(own + others))
+        program.stdin.flush()
+        eventually(lambda: 'status_code="503"' in scrape(tmp_path / REQUESTS_SOCKET))
+        found = scrape(tmp_path / REQUESTS_SOCKET)
+        program.stdin.close()
+        assert program.wait() == 0
+    labels = 'job="model",http_response_status_code="200"'
+    samples = dict(sample.rsplit(" ", 1) for sample in found.splitlines())
+    name = objective_histogram(settings.slo)
+    assert samples[f'{name}_bucket{{{labels},le="0.45"}}'] == (
+        "2" if until == "first_byte" else "0"
+    )
+    assert samples[f'{name}_bucket{{{labels},le="+Inf"}}'] == "2"
+    assert samples[f"{DURATION}_count{{{labels}}}"] == "2"
+    assert samples[f"{DURATION}_sum{{{labels}}}"] == "1.0"
+    assert "404" not in found
+    assert ("first_byte" in found) is (until == "first_byte")
+
+
+def scrape(path: Path) -> str:
+    """What a scrape by HTTP has as its body; empty before the socket is there."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(os.path.relpath(path))
+            client.sendall(b"GET /metrics/requests HTTP/1.1\r\n\r\n")
+            head, _, body = b"".join(iter(lambda: client.recv(65536), b"")).partition(b"\r\n\r\n")
+    except OSError:
+        return ""
+    assert head.startswith(b"HTTP/1.0 200")
+    return body.decode()
