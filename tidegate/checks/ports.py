@@ -17,6 +17,7 @@ from tidegate.stack.processes.environment import CONFIG
 from tidegate.stack.supervisor.programs import console_problem
 
 LOCAL = "127.0.0.1"
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 DATA_DIR = variable("stack.data_dir")
 
 
@@ -79,7 +80,7 @@ def port_problems(ports: list[RequiredPort]) -> list[str]:
             elif (owner := _owner(required.port)) and owner.data_dir:
                 stacks[owner.data_dir].append(f"{required.port} ({required.setting})")
             else:
-                by = owner.process if owner else "a process of another user"
+                by = owner.process if owner else _unseen(required.port)
                 setting = required.setting.partition(" ")[0]
                 problems.append(f"{text} is used by {by}: stop it, or set {setting} to a free port")
     problems += [
@@ -88,6 +89,17 @@ def port_problems(ports: list[RequiredPort]) -> list[str]:
         for folder, used in stacks.items()
     ]
     return problems
+
+
+def _unseen(port: int) -> str:
+    """Who uses a port without a process that can be seen."""
+    try:
+        first, last = map(int, EPHEMERAL.read_text().split())
+    except (OSError, ValueError):
+        first, last = 1, 0
+    if first <= port <= last:
+        return f"a client's connection, perhaps, as the kernel gives these the ports from {first} to {last}"
+    return "a process of another user"
 
 
 def _stop_command(folder: Path, ports: list[RequiredPort]) -> str:

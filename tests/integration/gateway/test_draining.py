@@ -112,6 +112,40 @@ async def test_a_replica_that_stays_ready_until_its_end_loses_no_request(
             await pool.drain_all()
 
 
+async def test_another_program_at_the_port_of_a_replica_gets_no_requests(
+    behind: Behind, tmp_path: Path
+) -> None:
+    gateway, (stranger, own) = await behind({}, {}, slots=1)
+    event_log = EventLog.to_files(load(stack={"data_dir": tmp_path}), "stack", "stack")
+    async with probe_session() as (probe, _):
+
+        def replica(index: int, _: Release) -> ProcessSupervisor:
+            # It lives on without its port, at which the other program answers.
+            argv = (sys.executable, "-c", "import time; time.sleep(600)")
+            program = Program(
+                name=f"shop-{index}",
+                command=Command(argv, os.environ, tmp_path),
+                output=tmp_path / "replica.log",
+                ready_url=f"http://{stranger.address}/ready",
+                address=f"http://{stranger.address}",
+                start_seconds=60,
+                stop_seconds=30,
+            )
+            return ProcessSupervisor(program, event_log, probe)
+
+        pool = ReplicaPool(replica, event_log, gateway.admin, 1, 1, Release(path=Path()))
+        pool.start()
+        following = asyncio.create_task(pool.run())
+        try:
+            await gateway.ready_replicas(1)
+            before = len(stranger.requests)
+            assert [await post(gateway) for _ in range(8)] == [200] * 8
+            assert (len(stranger.requests), len(own.requests)) == (before, 8)
+        finally:
+            following.cancel()
+            await pool.drain_all()
+
+
 async def test_a_drained_replica_finishes_its_requests_and_is_used_after_its_next_check(
     behind: Behind,
 ) -> None:

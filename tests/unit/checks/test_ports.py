@@ -118,6 +118,20 @@ def test_a_stack_whose_folder_was_removed_is_found_by_its_ports(
     )
 
 
+def test_a_port_that_a_client_had_may_be_that_of_a_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        port = client.getsockname()[1]
+        accepted, _ = server.accept()
+        # It waits for the server's end, and belongs to no process.
+        client.close()
+        with accepted:
+            (problem,) = port_problems([RequiredPort("replicas.first_port", "127.0.0.1", port)])
+    assert (
+        "is used by a client's connection, perhaps, as the kernel gives these the ports" in problem
+    )
+
+
 def test_a_port_used_on_all_addresses_is_used_on_each() -> None:
     with socket.create_server(("0.0.0.0", 0)) as taken:
         assert port_problems([RequiredPort("prometheus.port", "127.0.0.1", taken.getsockname()[1])])

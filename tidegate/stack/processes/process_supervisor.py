@@ -14,6 +14,7 @@ from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
 from tidegate.runtime.keep_running import keep_running
+from tidegate.stack.processes.port_owner import earlier_listener
 from tidegate.stack.processes.process import Child, Command, describe_exit
 
 State = Literal["starting", "ready", "failed", "draining", "gone"]
@@ -72,6 +73,8 @@ class ProcessSupervisor:
     started_at: float = field(default=0.0, init=False)
     ready_at: float | None = field(default=None, init=False)
     problem: str = field(default="", init=False)
+    # Another program answers at its port.
+    port_taken: bool = field(default=False, init=False)
     _child: Child | None = field(default=None, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
     _first_ready: asyncio.Future[str] | None = field(default=None, init=False)
@@ -176,7 +179,7 @@ class ProcessSupervisor:
         """Probe it while it runs. Returns why it was killed, empty if it exited by itself."""
         last_success, failed_probes = started, 0
         while not child.exited.done():
-            problem = await self.probe(self.program.ready_url)
+            problem = await self.probe(self.program.ready_url) or await self._port_problem(child)
             if child.exited.done():
                 break
             if not problem:
@@ -194,6 +197,19 @@ class ProcessSupervisor:
             poll = READY_POLL_SECONDS if self.state == "ready" else STARTING_POLL_SECONDS
             await asyncio.wait([child.exited], timeout=poll)
         return ""
+
+    async def _port_problem(self, child: Child) -> str:
+        """Why the answer is another program's; empty if it is this one's. Asked until it is ready."""
+        if self.state == "ready":
+            return ""
+        owner = await asyncio.to_thread(earlier_listener, self.program.ready_url, child.pid)
+        problem = f"{owner} answers at its port and was there before it" if owner else ""
+        if bool(owner) != self.port_taken:
+            self.port_taken = bool(owner)
+            if owner:
+                self._log("silent", problem, "warn")
+            self.on_change()
+        return problem
 
     def _mark_ready(self, started: float) -> None:
         if self.state == "ready":

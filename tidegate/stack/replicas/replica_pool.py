@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -83,6 +84,7 @@ class ReplicaPool:
     _surge: int = field(default=0, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _drains: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _excluded: set[int] = field(default_factory=set, init=False)
 
     def start(self) -> Sequence[ProcessSupervisor]:
         """Start the first replicas."""
@@ -159,6 +161,20 @@ class ReplicaPool:
                 self._start(index)
             for index in drain:
                 self._begin_drain(index)
+            await self._exclude_strangers()
+
+    async def _exclude_strangers(self) -> None:
+        """Let the gateway send nothing to another program that answers at a replica's port."""
+        for index, process in self.processes.items():
+            with suppress(
+                RuntimeApiError
+            ):  # it does not run; the next change of a replica tries again
+                if process.port_taken and index not in self._excluded:
+                    await self.gateway.drain(index)
+                    self._excluded.add(index)
+                elif process.state == "ready" and index in self._excluded:
+                    await self.gateway.end_drain(index)
+                    self._excluded.discard(index)
 
     async def _load(self) -> Mapping[int, int]:
         """The requests in flight of each replica, by its index; empty if they are not known now."""
@@ -177,6 +193,14 @@ class ReplicaPool:
     def _start(self, index: int) -> None:
         process = self.create(index, self.release)
         self.processes[index], self._releases[index] = process, self.release
+        changed = process.on_change
+
+        def on_change() -> None:
+            changed()
+            if process.port_taken or index in self._excluded:
+                self._wake.set()
+
+        process.on_change = on_change
         process.start()
 
     def _begin_drain(self, index: int) -> None:

@@ -77,6 +77,23 @@ def sleep(delays: list[float]) -> Callable[[float], Awaitable[None]]:
     return wait
 
 
+async def test_the_answer_of_another_program_at_its_port_does_not_make_it_ready(
+    server: Callable[..., Program], event_log: EventLog, probe: Probe
+) -> None:
+    port = free_port()
+    first = ProcessSupervisor(server("first", port), event_log, probe)
+    # It lives on without its port, as some servers do.
+    second = ProcessSupervisor(server("second", port, code=MUTE), event_log, probe)
+    async with supervised(first):
+        assert await first.first_ready() == ""
+        async with supervised(second):
+            await eventually_async(lambda: second.port_taken)
+            assert second.state == "starting"
+    (said,) = [entry.message for entry in event_log.recent if entry.action == "silent"]
+    assert said.startswith("process ")
+    assert said.endswith("answers at its port and was there before it")
+
+
 async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
     make: Make, event_log: EventLog, alive: Callable[[int], bool]
 ) -> None:
