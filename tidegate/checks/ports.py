@@ -97,9 +97,8 @@ def _unseen(port: int) -> str:
         first, last = map(int, EPHEMERAL.read_text().split())
     except (OSError, ValueError):
         first, last = 1, 0
-    if first <= port <= last:
-        return f"a client's connection, perhaps, as the kernel gives these the ports from {first} to {last}"
-    return "a process of another user"
+    known = f", or a connection (clients get the ports from {first} to {last})"
+    return f"a process of another user{known if first <= port <= last else ''}"
 
 
 def _stop_command(folder: Path, ports: list[RequiredPort]) -> str:

@@ -128,7 +128,8 @@ def test_a_port_that_a_client_had_may_be_that_of_a_connection() -> None:
         with accepted:
             (problem,) = port_problems([RequiredPort("replicas.first_port", "127.0.0.1", port)])
     assert (
-        "is used by a client's connection, perhaps, as the kernel gives these the ports" in problem
+        "is used by a process of another user, or a connection (clients get the ports from"
+        in problem
     )
 
 
