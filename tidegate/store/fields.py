@@ -37,6 +37,14 @@ OWN_FIELDS: Final = "tidegate.own_fields"
 MISFITS: Final = "tidegate.misfits"
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 NAME_BYTES = 512  # Elasticsearch's limit for a document id
+# Names that are Elasticsearch's own in a document's root.
+_METADATA: Final = frozenset(
+    f"_{name}"
+    for name in (
+        *("data_stream_timestamp", "doc_count", "field_names", "id", "ignored", "ignored_source"),
+        *("index", "index_mode", "nested_path", "routing", "seq_no", "source", "tier", "version"),
+    )
+)
 _LISTS: Final = (list, tuple)
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -183,6 +191,16 @@ def others(event: Event, other: Other) -> None:
         _collect(mapping(), event, {}, other)
 
 
+@lru_cache(4096)
+def is_refused_name(name: str, path: str) -> bool:
+    """Whether Elasticsearch refuses a document for a name in the mapping's object at a path.
+
+    These are what 9.2.8 refuses, whatever the value; below an object that is not mapped it reads no names.
+    """
+    blank = any(not part.strip() for part in name.rstrip(".").split("."))
+    return blank or (not path and name in _METADATA)
+
+
 def whole_number(text: str) -> int | float | None:
     """Parse a number, as an int if possible; None if it is not a number or not finite."""
     if not _NUMBER.fullmatch(text):
@@ -231,6 +249,10 @@ def _collect(branch: Branch, value: Mapping[str, Any], found: Values, other: Oth
                 _collect(child, item, found, other)
             else:
                 _collect_object(child, item, found, other)
+        elif is_refused_name(name, branch.path):
+            raise RefusedError(
+                f"{branch.path or 'an event'} cannot have a field of the name {name!r}"
+            )
         elif "." in name and (first := children.get(name.partition(".")[0])):
             _collect_dotted(first, name.partition(".")[2], item, found, other)
         elif branch.path != OWN_FIELDS:

@@ -1,8 +1,9 @@
 """Moves values that conflict with the mapping to `tidegate.misfits`, so that the event can be stored.
 
 Applications choose their own field names: a log line with `model="small"` has text where the mapping has
-the object `tidegate.model`, and both stores would reject the event. Such a value is moved to
-`tidegate.misfits`, under its dotted name: it is stored and shown, but cannot be searched.
+the object `tidegate.model`, and both stores would reject the event, as for a name that no field can have.
+Such a value is moved to `tidegate.misfits`, under its dotted name: it is stored and shown, but cannot be
+searched.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tidegate.events.event import Event
-from tidegate.store.fields import Branch, Leaf, mapping
+from tidegate.store.fields import Branch, Leaf, is_refused_name, mapping
 
 # An event with an invalid value in one of these cannot be stored.
 _REQUIRED: Final = frozenset({"@timestamp", "event", "data_stream"})
@@ -46,7 +47,7 @@ def _split(branch: Branch, value: Mapping[str, Any], misfits: dict[str, Any]) ->
             valid = bool(_split(first, {rest: item}, inner)) and not inner
             result = item
         else:
-            valid, result = True, item
+            valid, result = not is_refused_name(name, branch.path), item
         if valid:
             matching[name] = result
         else:

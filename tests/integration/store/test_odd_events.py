@@ -146,6 +146,31 @@ def test_a_rejected_event_is_stored_after_its_values_are_moved(scene: Scene) -> 
     assert scene.search().hits == [moved]
 
 
+@pytest.mark.parametrize(
+    "name", ["_id", "_index", "_routing", "_data_stream_timestamp", "", " ", ".", "a..b", ".a"]
+)
+def test_a_value_under_a_name_that_no_field_can_have_is_stored_under_another(
+    scene: Scene, name: str
+) -> None:
+    nested = scene.event("nested", seconds=1, tidegate={name: 2})
+    odd = [scene.event("at the top") | {name: 1}, nested]
+    allowed_below = name.startswith("_")
+    assert [one.index for one in scene.store.append(odd)] == ([0] if allowed_below else [0, 1])
+    moved = [move_conflicting_values(event) or event for event in odd]
+    assert scene.store.append(moved) == []
+    assert scene.search(order="asc").hits == moved
+    assert moved[0]["tidegate"]["misfits"] == {name: 1}
+    assert moved[1]["tidegate"] == (
+        {name: 2} if allowed_below else {"misfits": {f"tidegate.{name}": 2}}
+    )
+
+
+@pytest.mark.parametrize("name", ["a.", "_x", "a b", "@x", "#"])
+def test_another_odd_name_is_one_of_an_own_field(scene: Scene, name: str) -> None:
+    assert scene.store.append([scene.event() | {name: 1}]) == []
+    assert scene.search().total == 1
+
+
 def test_an_event_nested_deeper_than_json_goes_is_stored_or_rejected(scene: Scene) -> None:
     deep: dict[str, Any] = {}
     innermost = deep
