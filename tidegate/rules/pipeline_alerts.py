@@ -13,6 +13,8 @@ from tidegate.rules.alert import Alert
 from tidegate.rules.promql import down, percent
 
 LAG_SECONDS: Final = 30
+# Those of observability/logstash/pipelines.yml.
+PIPELINES: Final = ("main", "dead-letters")
 # Fraction of the capacity of a queue above which the alert fires.
 QUEUE_RATIO: Final = 0.5
 # Fraction of the capacity below which the growth of a queue is ignored.
@@ -109,15 +111,20 @@ def _logstash() -> Iterator[Alert]:
         "Its monitoring API does not respond. If Logstash is down, new events stay in their files and cannot "
         "be searched yet.",
     )
+    runs, events = "max(max_over_time(tidegate_logstash_up[5m]))", "tidegate_logstash_events_total"
     yield Alert(
         "LogstashPipelineMissing",
-        "max(max_over_time(tidegate_logstash_up[5m])) == 1\n"
-        'unless on () max_over_time(tidegate_logstash_events_total{pipeline="main",stage="in"}[1m])',
+        "\nor ".join(
+            f'(label_replace({runs}, "pipeline", "{name}", "", "") == 1\n'
+            f'  unless on () max_over_time({events}{{pipeline="{name}",stage="in"}}[1m]))'
+            for name in PIPELINES
+        ),
         360,
         "warning",
-        "Logstash runs without its main pipeline",
-        "Its monitoring API responds, but the pipeline main does not run: new events stay in their files "
-        "and cannot be searched yet.",
+        "Logstash runs without one of its pipelines",
+        "Its monitoring API responds, but the pipeline {{ $labels.pipeline }} does not run. Without main new "
+        "events stay in their files; without dead-letters what Elasticsearch rejects stays in a queue that "
+        "drops events when it is full.",
     )
     size, capacity = "tidegate_logstash_queue_bytes", "tidegate_logstash_queue_capacity_bytes"
     yield Alert(
@@ -163,13 +170,21 @@ def _logstash() -> Iterator[Alert]:
         "LogstashDeadLetters",
         'sum(increase(tidegate_logstash_documents_total{outcome="dlq_routed"}[15m])) > 0\n'
         "or sum(increase(tidegate_logstash_documents_total"
-        '{output="dead_letters",outcome="successes"}[15m])) > 0\n'
-        "or sum(increase(tidegate_logstash_dead_letters_dropped_total[15m])) > 0",
+        '{output="dead_letters",outcome="successes"}[15m])) > 0',
         0,
         "warning",
         "Events were not stored in their data stream",
         "Logstash received lines that are not valid events, or Elasticsearch rejected some: they are stored "
         "as text in logs-tidegate.dead_letter-*.",
+    )
+    yield Alert(
+        "LogstashEventsLost",
+        "sum by (pipeline) (increase(tidegate_logstash_dead_letters_dropped_total[15m])) > 0",
+        0,
+        "critical",
+        "Logstash lost events",
+        "The dead letter queue of the pipeline {{ $labels.pipeline }} was full: events that Elasticsearch "
+        "rejected were dropped.",
     )
 
 

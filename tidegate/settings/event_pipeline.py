@@ -62,8 +62,8 @@ class Logstash(Section):
     """File with the certificate authority to trust, for https."""
 
 
-LOGSTASH_BYTES: Final = 1_000_000
-"""Maximum size of a request to Logstash, before compression. Its http input accepts 1 MiB
+LOGSTASH_BYTES: Final = 110_000
+"""Maximum size of a request to Logstash, before compression. Its http input accepts 128 KiB
 (observability/logstash/pipeline/main.conf)."""
 
 
@@ -99,7 +99,7 @@ class Collector(Section):
     def _lines_fit_into_a_request(self) -> Collector:
         if self.sink == "logstash" and self.line_bytes > LOGSTASH_BYTES:
             raise ValueError(
-                f"line_bytes: is {self.line_bytes}, but Logstash accepts no request larger than 1 MiB, so a"
+                f"line_bytes: is {self.line_bytes}, but Logstash accepts no request larger than 128 KiB, so a"
                 f" longer event would never be stored; set at most {LOGSTASH_BYTES}, or sink to 'store'"
             )
         return self

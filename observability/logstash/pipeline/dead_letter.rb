@@ -23,6 +23,10 @@ def filter(event)
   # As in main.conf: for one id of more than 512 bytes Elasticsearch rejects the whole bulk request.
   usable = id.is_a?(String) && id.match?(/\A[!-~]{1,512}\z/)
   id = digest(corrupt ? original : JSON.parse(original, max_nesting: false)) unless usable
+  # Of what names no service, the service of this Logstash: readers find the events of their own.
+  service = event.get("[service][name]")
+  own = ENV["TIDEGATE_SERVICE__NAME"].to_s
+  service = own.empty? ? "flights" : own unless service.is_a?(String) && !service.empty?
   letter = LogStash::Event.new(
     "message" => "not delivered: #{reason}",
     "log" => { "level" => "error" },
@@ -31,7 +35,7 @@ def filter(event)
       "id" => id, "dataset" => "tidegate.dead_letter", "action" => "set-aside", "original" => original
     },
     "error" => { "message" => reason },
-    "service" => { "node" => { "name" => "logstash" } }
+    "service" => { "name" => service[0, 1024], "node" => { "name" => "logstash" } }
   )
   letter.set("[@metadata][docid]", id)
   letter.set("[@metadata][reason]", reason)

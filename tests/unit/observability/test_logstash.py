@@ -18,9 +18,11 @@ import yaml
 
 from support.checkout import ROOT
 from support.logstash_files import FOLDER, IN_IMAGE, SCRIPT, TEXTS, dead_letters
+from tidegate.rules import pipeline_alerts
 from tidegate.settings import Settings
 from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store import fields
+from tidegate.store.own_fields import MAX_SIZE
 
 PIPELINES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "pipelines.yml").read_text())
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -41,6 +43,7 @@ def heap(service: str, variable: str) -> int:
 
 def test_each_pipeline_has_its_file_and_a_valid_queue() -> None:
     assert {pipeline["pipeline.id"] for pipeline in PIPELINES} == set(TEXTS)
+    assert set(pipeline_alerts.PIPELINES) == set(TEXTS), "an alert watches each"
     for pipeline in PIPELINES:
         path = Path(pipeline["path.config"])
         assert path == IN_IMAGE / "pipeline" / f"{pipeline['pipeline.id']}.conf"
@@ -64,15 +67,17 @@ def test_the_events_in_memory_at_once_fit_the_heaps() -> None:
         heap("logstash", "LS_JAVA_OPTS"),
         heap("elasticsearch", "ES_JAVA_OPTS"),
     )
+    # The largest event that any client can send.
+    largest = int(re.findall(r"max_content_length => (\d+)\n", MAIN)[0])
+    assert f"decode_size_limit_bytes => {largest}\n" in MAIN
     for pipeline in PIPELINES:
         # An event is in memory as an object, as JSON, and as part of the request.
         events = pipeline["pipeline.workers"] * pipeline["pipeline.batch.size"]
-        batch_bytes = events * Settings().collector.line_bytes
-        assert 4 * batch_bytes < logstash / 4
-        assert batch_bytes < elasticsearch / 10
+        assert 4 * events * largest < logstash / 4
+        assert events * largest < elasticsearch / 10
     # An event of a fifth of what Elasticsearch accepts was refused for ever.
-    assert f"max_content_length => {2**20}\n" in MAIN
-    assert Settings().collector.line_bytes < LOGSTASH_BYTES < 2**20 < elasticsearch / 10 / 5
+    assert largest < elasticsearch / 10 / 5
+    assert Settings().collector.line_bytes < LOGSTASH_BYTES < largest - MAX_SIZE
 
 
 def test_filters_write_to_the_metadata_only_and_first_remove_what_a_client_sent_as_such() -> None:
@@ -121,7 +126,11 @@ def test_a_dead_letter_has_the_whole_event_once_and_the_end_of_the_reason() -> N
         {**tagged, "@metadata": REJECTED},
         large,
         {"message": "{half", "tags": ["_jsonparsefailure"], "@metadata": {"reason": "none"}},
-        {**foreign, "@metadata": {"reason": "it names no data stream"}},
+        {
+            **foreign,
+            "service": {"name": "shop"},
+            "@metadata": {"reason": "it names no data stream"},
+        },
     )
     original = json.loads(first["event"]["original"])
     assert tagged.items() <= original.items(), "an event with this tag keeps its fields"
@@ -131,6 +140,8 @@ def test_a_dead_letter_has_the_whole_event_once_and_the_end_of_the_reason() -> N
     assert second["error"]["message"] == "r" * 2000
     assert len(json.dumps(second)) < 2**20 + 10_000
     assert corrupt["event"]["original"] == "{half"
+    services = [one["service"]["name"] for one in (first, corrupt, other)]
+    assert services == ["flights", "flights", "shop"]
     assert corrupt["error"]["message"] == "Logstash cannot read the line as a JSON object"
     assert foreign.items() <= json.loads(other["event"]["original"]).items()
     assert other["error"]["message"] == "it names no data stream"

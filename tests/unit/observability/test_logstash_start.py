@@ -130,25 +130,40 @@ def test_the_exit_code_of_a_logstash_that_ends_at_once_is_that_of_the_script(
     assert done.returncode == 7
 
 
-# Listens where Logstash does: on the port of its API, and unless `main` is missing on that of its input.
+# Listens where Logstash does: on the port of its API, and unless `main` is missing on that of its input. Its
+# API answers as the real one, for a pipeline that does not run with 404.
 LISTENER = """#!{python}
-import signal, socket, sys
+import http.server, signal, socket, sys, threading
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
-servers = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
-for server in servers[1:]:
-    for _ in range(40):  # two seconds of checks
+status, *ports = sys.argv[1:]
+class Api(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(int(status) if self.path.endswith("/pipelines/dead-letters") else 200)
+        self.end_headers()
+    def log_message(self, *_): pass
+api = http.server.ThreadingHTTPServer(("127.0.0.1", int(ports[0])), Api)
+threading.Thread(target=api.serve_forever, daemon=True).start()
+for port in ports[1:]:
+    server = socket.create_server(("127.0.0.1", int(port)))
+    for _ in range(40 if status == "200" else 3):  # two seconds of checks
         server.accept()[0].close()
 print("running", flush=True)
-signal.pause()
+while True:
+    signal.pause()
 """
 
 
 def listener(
-    container: Path, *, patience: float, main: bool, script: Path = FOLDER / "start"
+    container: Path,
+    *,
+    patience: float,
+    main: bool,
+    letters: int = 200,
+    script: Path = FOLDER / "start",
 ) -> subprocess.Popen[str]:
     """The start script around a process that listens."""
     first = free_ports(2)
-    ports = [str(first), *([str(first + 1)] if main else [])]
+    ports = [str(letters), str(first), *([str(first + 1)] if main else [])]
     (container / "entry").write_text(LISTENER.format(python=sys.executable))
     running = {"MONITORING_PORT": str(first), "INPUT_PORT": str(first + 1)}
     return subprocess.Popen(
@@ -160,11 +175,16 @@ def listener(
     )
 
 
-def test_logstash_is_ended_if_its_main_pipeline_is_missing(container: Path) -> None:
-    with listener(container, patience=1, main=False) as process:
+@pytest.mark.parametrize(
+    ("missing", "main", "letters"), [("main", False, 200), ("dead-letters", True, 404)]
+)
+def test_logstash_is_ended_if_one_of_its_pipelines_is_missing(
+    container: Path, missing: str, main: bool, letters: int
+) -> None:
+    with listener(container, patience=1, main=main, letters=letters) as process:
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (7, "running\n")
-    assert "the pipeline main does not run" in errors
+    assert f"the pipeline {missing} does not run" in errors
 
 
 def test_logstash_with_its_main_pipeline_runs_until_it_is_asked_to_stop(container: Path) -> None:

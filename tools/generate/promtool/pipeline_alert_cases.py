@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidegate.observability_files.watermarks import GIB
+from tidegate.rules.pipeline_alerts import PIPELINES
 from tools.generate.promtool.case_types import AlertCase, cases
 
 LABELS: Final = 'job="exporter",instance="exporter:9104"'
@@ -55,15 +56,24 @@ def _ups() -> Iterator[AlertCase]:
 
 def _missing_pipeline() -> Iterator[AlertCase]:
     up = f"tidegate_logstash_up{{{LABELS}}}"
-    events = f'tidegate_logstash_events_total{{{LABELS},pipeline="main",stage="in"}}'
+    main, letters = (
+        f'tidegate_logstash_events_total{{{LABELS},pipeline="{name}",stage="in"}}'
+        for name in PIPELINES
+    )
+    for name, other in (("main", letters), ("dead-letters", main)):
+        yield from cases(
+            "LogstashPipelineMissing",
+            "9m",
+            (f"{name} never ran", {up: "1x40", other: "0x40"}, True),
+            # 3 minutes of each start, then a minute until the next one.
+            (f"{name}: restarts in vain", {up: "1x12 0x3 1x12 0x3 1x12", other: "0x40"}, True),
+            labels={"pipeline": name},
+        )
     yield from cases(
         "LogstashPipelineMissing",
         "9m",
-        ("it never ran", {up: "1x40"}, True),
-        # 3 minutes of each start, then a minute until the next one.
-        ("each restart is in vain", {up: "1x12 0x3 1x12 0x3 1x12"}, True),
-        ("it runs", {up: "1x40", events: "0x40"}, False),
-        ("Logstash is down", {up: "1x8 0x40", events: "0x8 _x40"}, False),
+        ("both run", {up: "1x40", main: "0x40", letters: "0x40"}, False),
+        ("Logstash is down", {up: "1x8 0x40", main: "0x8 _x40", letters: "0x8 _x40"}, False),
         ELSEWHERE,
     )
 
@@ -127,18 +137,25 @@ def _dead_letters() -> Iterator[AlertCase]:
     misled = f'{documents}output="dead_letters",outcome="successes"}}'
     delivered = f'{documents}output="events",outcome="successes"}}'
     dropped = f'tidegate_logstash_dead_letters_dropped_total{{{LABELS},pipeline="main"}}'
-    none = {refused: "0x40", misled: "0x40", dropped: "0x40"}
+    none = {refused: "0x40", misled: "0x40"}
     yield from cases(
         alert,
         "8m",
         ("Elasticsearch rejects an event", {**none, refused: "0x20 1x20"}, True),
         ("a line is not an event", {**none, misled: "0x20 1x20"}, True),
-        ("the dead letter queue is full", {**none, dropped: "0x20 1x20"}, True),
         ("events are delivered", {**none, delivered: "0+100x40"}, False),
     )
     long_ago = ("events were rejected long ago", {**none, refused: "7x100"}, False)
     yield from cases(alert, "20m", long_ago)
     yield from cases(alert, "5m", ELSEWHERE)
+    yield from cases(
+        "LogstashEventsLost",
+        "8m",
+        ("the dead letter queue is full", {dropped: "0x20 1x20"}, True),
+        ("none is dropped", {dropped: "7x40"}, False),
+        ELSEWHERE,
+        labels={"pipeline": "main"},
+    )
 
 
 def _elasticsearch() -> Iterator[AlertCase]:
