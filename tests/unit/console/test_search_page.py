@@ -152,6 +152,21 @@ async def test_no_address_makes_a_page_of_many_megabytes(
     assert len(answer.content) < 4_000_000
 
 
+async def test_large_events_make_no_page_of_many_megabytes(
+    store: EventStore, client: httpx.AsyncClient
+) -> None:
+    fields = {f"f{one}": "b" * 100 for one in range(900)}
+    large = [event("a" * 100_000, tidegate=fields, error={"type": "E"}) for _ in range(50)]
+    store.append(large)
+    page = await client.get("/search", params={"columns": "message,tidegate.f1"})
+    assert "50 events" in text_of(page)
+    assert len(page.content) < 1_000_000
+    whole = await client.get(f"/events/{large[0]['event']['id']}", params={"q": "c" * 7000})
+    assert "The first 300 of" in text_of(whole)
+    assert "a" * 100_000 in whole.text
+    assert len(whole.content) < 10_000_000
+
+
 async def test_a_page_is_not_rendered_on_the_event_loop(
     store: EventStore, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
