@@ -2,7 +2,8 @@
 
 A window opens in every minute that its cron expression matches, and stays open for its `minutes`:
 `* 8-17 * * mon-fri` is from 08:00 to 18:00 on working days, and so is `0 8 * * mon-fri` with 600 minutes.
-The inner policy decides within the bounds of the open windows.
+When clocks change, a minute that they skip opens nothing, and one that they show twice opens twice. The inner
+policy decides within the bounds of the open windows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import lru_cache
-from math import inf, isfinite
+from math import isfinite
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,9 +20,9 @@ from cronsim import CronSim
 
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.combinators import clamped
-from tidegate.settings.schedule import ScheduleWindow
+from tidegate.settings.schedule import DAY_MINUTES, ScheduleWindow
 
-# In the year 9892: a search for the next opening looks 50 years ahead, and datetime ends in the year 9999.
+# In the year 9892: datetime ends in the year 9999.
 LAST_UNIX_SECONDS = 250_000_000_000.0
 
 
@@ -56,13 +57,17 @@ def scheduled(policy: Policy, windows: Sequence[ScheduleWindow], bounds: Bounds)
 def _is_open(window: ScheduleWindow) -> Callable[[float], bool]:
     """Returns whether the window is open at a time in seconds since 1970."""
     zone = ZoneInfo(window.timezone)
+    # Its iteration moves or leaves out openings when clocks change, as Debian's cron does.
+    cron = CronSim(window.cron, datetime.now(zone))
+
+    @lru_cache(maxsize=2 * DAY_MINUTES)
+    def opens(minute: int) -> bool:
+        at = datetime.fromtimestamp(60.0 * minute, zone)
+        time_matches = at.minute in cron.minutes and at.hour in cron.hours
+        return time_matches and at.month in cron.months and cron.match_day(at.date())
 
     @lru_cache(maxsize=4)
     def is_open(minute: int) -> bool:
-        now, start = 60.0 * minute, 60.0 * (minute - window.minutes)
-        openings = CronSim(window.cron, datetime.fromtimestamp(start, zone))
-        # When clocks go back, the library starts with the first of the two equal hours, even if `start` is in
-        # the second.
-        return next((at for opening in openings if (at := opening.timestamp()) > start), inf) <= now
+        return any(opens(minute - ago) for ago in range(min(window.minutes, minute + 1)))
 
     return lambda unix: is_open(int(unix // 60))
