@@ -1,6 +1,7 @@
 """Settings: precedence of their sources, and error messages."""
 
 import os
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tidegate.settings import (
     Replicas,
     Settings,
     SettingsError,
+    error_messages,
     load,
     setting_descriptions,
     setting_names,
@@ -147,6 +149,47 @@ def test_an_unreadable_settings_file_is_an_error_with_its_name(tmp_path: Path) -
             load()
     finally:
         os.seteuid(user)
+
+
+def test_a_pipe_with_the_name_of_the_settings_file_is_an_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tidegate.toml")
+    with pytest.raises(SettingsError, match=r"tidegate\.toml is a pipe, a socket or a device"):
+        load()
+
+
+def test_the_null_device_is_an_empty_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_CONFIG", os.devnull)
+    assert load() == Settings.model_construct()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "tidegate.toml").write_bytes(b'\xef\xbb\xbf[service]\r\nname = "wine"\r\n')
+    assert load().service.name == "wine"
+
+
+def test_a_file_that_is_nested_too_deeply_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "tidegate.toml").write_text(f"x = {'[' * 3000}{']' * 3000}\n")
+    with pytest.raises(SettingsError, match=r"tidegate\.toml: lists or tables are nested too"):
+        load()
+
+
+@pytest.mark.parametrize("section", ["", "[slo]\n"])
+def test_of_many_unknown_names_twenty_are_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    looked_up = []
+    monkeypatch.setattr(error_messages, "unknown", lambda name, _: looked_up.append(name) or "?")
+    names = "".join(f"name{number} = 1\n" for number in range(3000))
+    (tmp_path / "tidegate.toml").write_text(section + names)
+    with pytest.raises(SettingsError) as error:
+        load()
+    assert str(error.value).splitlines()[19:] == [
+        f"{'tidegate.toml'}: {'slo.' if section else ''}name19: ?",
+        "and 2,980 more",
+    ]
+    assert len(looked_up) == 20
+    with pytest.raises(SettingsError) if not section else nullcontext():
+        load_valid()
 
 
 def test_a_folder_with_the_name_of_the_settings_file_is_an_error(tmp_path: Path) -> None:

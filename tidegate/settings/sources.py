@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,21 +30,23 @@ def config_file() -> Path | None:
     """Return the path of the settings file, or None if there is none.
 
     Raises:
-        SettingsError: the file that `TIDEGATE_CONFIG` names does not exist, or the path is a folder.
+        SettingsError: the file that `TIDEGATE_CONFIG` names does not exist, or the path is no file.
     """
     named = os.environ.get("TIDEGATE_CONFIG")
     path = Path(named) if named else DEFAULT_FILE
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if named:
             raise SettingsError(f"TIDEGATE_CONFIG: {named} does not exist") from None
         return None
     except OSError as error:
         raise SettingsError(os_error_message(error)) from error
-    if path.is_dir():
+    # It is read more than once, which a pipe cannot be, and of another device only /dev/null ends.
+    if not stat.S_ISREG(mode) and str(path) != os.devnull:
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
         raise SettingsError(
-            f"{path} is a folder, not a file: rename it, or set TIDEGATE_CONFIG to the settings file"
+            f"{path} is {kind}, not a file: rename it, or set TIDEGATE_CONFIG to the settings file"
         )
     return path
 
@@ -58,7 +61,10 @@ def read_file() -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors of Windows begin a file with a byte order mark.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        raise SettingsError(f"{path}: lists or tables are nested too deeply") from None
     except OSError as error:
         raise SettingsError(os_error_message(error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

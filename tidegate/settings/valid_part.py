@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from tidegate.settings import Settings, setting_names, unknown_variables
 from tidegate.settings.error_messages import not_json, unknown, unknown_variable
-from tidegate.settings.sources import SettingsError, merged, read_file, read_variables
+from tidegate.settings.sources import (
+    SettingsError,
+    config_file,
+    merged,
+    read_file,
+    read_variables,
+)
+
+MAX_UNKNOWN: Final = 1000
 
 
 def load_valid() -> Settings:
@@ -24,7 +32,10 @@ def load_valid() -> Settings:
     if problems := not_json(names):
         raise SettingsError("\n".join(problems))
     given = merged(read_file(), read_variables(os.environ, names))
-    strange = [f"{one}: {unknown(one, names)}" for one in given if one not in Settings.model_fields]
+    top_level = [one for one in given if one not in Settings.model_fields]
+    if len(top_level) > MAX_UNKNOWN:
+        raise SettingsError(f"{config_file()}: {len(top_level):,} settings are unknown")
+    strange = [f"{one}: {unknown(one, names)}" for one in top_level]
     strange += [f"{one}: {unknown_variable(one, names)}" for one in unknown_variables()]
     if like_stack := [line for line in strange if "stack" in line.lower()]:
         raise SettingsError("\n".join(like_stack))

@@ -30,6 +30,7 @@ class _Inputs(BaseModel):
 class _Decision(BaseModel):
     desired: int
     previous: int
+    slots: int | None = None
     policy: str
     inputs: _Inputs
     state: dict[str, Any]
@@ -97,7 +98,8 @@ def read_decisions(
             on_problem(number, "not an event")
             continue
         try:
-            _Event.model_validate(event)
+            # Strict: a text that reads as a number would stay a text.
+            _Event.model_validate_json(orjson.dumps(event), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])

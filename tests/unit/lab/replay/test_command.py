@@ -113,6 +113,20 @@ def test_invalid_lines_are_reported_and_skipped_like_other_events(
 
 
 @pytest.mark.parametrize(
+    ("section", "name"), [("", "slots"), ("signals", "slots_per_replica"), ("signals", "busy")]
+)
+@pytest.mark.parametrize("policy", ["", "sloq"])
+def test_a_text_in_place_of_a_number_is_reported(
+    section: str, name: str, policy: str, recorded: Recorded, replayed: Replayed
+) -> None:
+    events = recorded(ticks=3)
+    decision = events[1]["tidegate"]["decision"]
+    (decision[section] if section else decision)[name] = "7"
+    code, _, err = replayed(events, policy)
+    assert (code, "decisions.ndjson:2 not a decision that can be replayed" in err) == (0, True)
+
+
+@pytest.mark.parametrize(
     ("recorded_policy", "policy", "says"),
     [
         ("", "", "has no decision"),
