@@ -38,6 +38,14 @@ def test_the_configuration_contains_the_settings() -> None:
     }
 
 
+def test_the_gateway_has_the_times_of_a_program() -> None:
+    settings = Settings.model_validate({"replicas": {"command": ["serve", "{port}"]}})
+    found = jobs(render_config(settings))["requests"]
+    assert found["metrics_path"] == "/metrics/requests"
+    assert found["honor_labels"]  # its series are of the job `model`
+    assert found["static_configs"] == jobs(render_config(settings))["gateway"]["static_configs"]
+
+
 def test_components_that_do_not_run_are_not_scraped() -> None:
     settings = Settings.model_validate(
         {"autoscaler": {"enabled": False}, "drift": {"watch": False}}

@@ -52,3 +52,15 @@ def test_the_rules_need_neither_the_generator_nor_grafanas_sdk() -> None:
         "assert not {'tools', 'grafana_foundation_sdk'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_command_without_metrics_is_not_down() -> None:
+    def replica_down(settings: Settings) -> str:
+        (group,) = yaml.safe_load(rule_files(settings)["alerts.yml"])["groups"]
+        (found,) = [rule["expr"] for rule in group["rules"] if rule["alert"] == "ReplicaDown"]
+        return str(found)
+
+    down = 'up{job="model"} == 0'
+    command = Settings(replicas={"command": ["serve", "{port}"]})
+    assert replica_down(SETTINGS) == down
+    assert replica_down(command) == f'{down}\nand max_over_time(up{{job="model"}}[1h]) == 1'
