@@ -63,8 +63,12 @@ class RolloutController:
         """
         if self.busy:
             raise ReleaseRefusedError("another rollout is in progress: see `tidegate status`")
-        self._checking = True
         before = self.pool.release
+        if not (self.own_program or before.digest):
+            raise ReleaseRefusedError(
+                "the stack has not read its own model yet: see `tidegate status`"
+            )
+        self._checking = True
         try:
             release = await self._admit(path, before)
         except ReleaseRefusedError as error:

@@ -202,7 +202,7 @@ class Supervisor:
             while not (await asyncio.wait({reading}, timeout=wait))[0]:
                 wait = PROGRESS_SECONDS
                 seconds = time.monotonic() - started
-                text = f"preparing {path}: a file is converted once, {seconds:.0f} s so far"
+                text = f"reading {path}, and converting it if it is a new model file: {seconds:.0f} s so far"
                 self.event_log.record("prepare", text, component="model")
             return reading.result()
         except ArtefactError as error:

@@ -25,7 +25,8 @@ from tidegate.stack.rollout.rollout_controller import RolloutController
 from tidegate.stack.supervisor.control_client import ControlError, request_deploy
 
 NO_GATEWAY = RuntimeApi(Path("/no/gateway"))
-OLD, NEW = Release(path=Path("old")), Release(path=Path("/new"), name="flights", version="2")
+OLD = Release(path=Path("old"), digest="0123456789abcdef")
+NEW = Release(path=Path("/new"), name="flights", version="2", digest="123456789abcdef0")
 ENV = dict(os.environ)
 
 
@@ -108,6 +109,15 @@ async def test_one_rollout_runs_at_a_time_and_a_stop_cancels_it(
         await rollouts.deploy(Path("/y"))
     await checking
     await rollouts.stop()
+    assert not rollouts.busy
+
+
+async def test_nothing_is_deployed_before_the_first_model_is_known(
+    rollouts: RolloutController,
+) -> None:
+    rollouts.pool.release = Release(path=Path("wine.joblib"))
+    with pytest.raises(ReleaseRefusedError, match="has not read its own model yet"):
+        await rollouts.deploy(Path("/x"))
     assert not rollouts.busy
 
 
