@@ -177,14 +177,19 @@ def test_a_file_that_is_nested_too_deeply_is_an_error(tmp_path: Path) -> None:
 def test_of_many_unknown_names_twenty_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str
 ) -> None:
-    looked_up = []
-    monkeypatch.setattr(error_messages, "unknown", lambda name, _: looked_up.append(name) or "?")
+    looked_up: list[str] = []
+
+    def unknown(name: str, _: object) -> str:
+        looked_up.append(name)
+        return "?"
+
+    monkeypatch.setattr(error_messages, "unknown", unknown)
     names = "".join(f"name{number} = 1\n" for number in range(3000))
     (tmp_path / "tidegate.toml").write_text(section + names)
     with pytest.raises(SettingsError) as error:
         load()
     assert str(error.value).splitlines()[19:] == [
-        f"{'tidegate.toml'}: {'slo.' if section else ''}name19: ?",
+        f"tidegate.toml: {'slo.' if section else ''}name19: ?",
         "and 2,980 more",
     ]
     assert len(looked_up) == 20

@@ -170,7 +170,7 @@ def test_a_window_stays_open_for_its_minutes_when_the_clocks_change(
         for minute, desired in ((-1, 1), (0, 4), (19, 4), (20, 1)):
             at = (begin + timedelta(minutes=minute)).isoformat()
             assert policy({}, seen(at), 1.0).desired == desired
-    begin = datetime(2026, *((10, 25) if opens else (3, 29)))
+    begin = datetime.fromisoformat("2026-10-25" if opens else "2026-03-29")
     minutes = [(begin + timedelta(minutes=minute)).isoformat() for minute in range(150)]
     is_open = [policy({}, seen(at), 1.0).desired == 4 for at in minutes]
     assert sum(is_open) == 20 * len(opens)
