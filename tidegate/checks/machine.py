@@ -44,8 +44,8 @@ def memory_check(free: int) -> Result:
 def embedded_store_checks(settings: Settings) -> list[Result]:
     """Whether the files of the embedded store, if there is one, are undamaged."""
     root = store_folder(settings)
-    if root is None or not root.is_dir():
-        return []
+    if root is None or not root.is_dir() or folder.unusable(root):
+        return []  # of the last, what a start needs has a line
     if problem := store_damage(root, content=True):
         return [failed("store", problem)]
     if aside := folder.aside(root):

@@ -27,7 +27,8 @@ from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.gateway import haproxy
-from tidegate.store.kinds import store_server
+from tidegate.store.embedded import folder
+from tidegate.store.kinds import store_folder, store_server
 
 DEFAULT_MODEL: Final = Model().path
 DISK_BYTES: Final = 2048 * MIB
@@ -46,6 +47,7 @@ async def start_checks(settings: Settings) -> list[Result]:
         program_check(settings),
         policy_check(settings),
         ports_check(settings),
+        *_store_folder(settings),
         *(await _store_server(settings)),
     ]
 
@@ -71,6 +73,13 @@ def replicas_check(settings: Settings) -> Result:
         "first replicas",
         f"replicas.start: with 0 and {setting} no replica would ever start; set it to 1 or more",
     )
+
+
+def _store_folder(settings: Settings) -> list[Result]:
+    """A store that no collector could write to; damage, which it repairs, is for the doctor."""
+    root = store_folder(settings)
+    problem = folder.unusable(root) if root else ""
+    return [failed("store", problem)] if problem else []
 
 
 async def installed_check(

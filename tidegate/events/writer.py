@@ -7,6 +7,7 @@ import errno
 import fcntl
 import itertools
 import os
+import sys
 import threading
 import time
 import weakref
@@ -42,7 +43,9 @@ class EventWriter:
     """Appends events to `<directory>/<node>.<start>.<seq>.ndjson`, each with a single write.
 
     It is thread-safe. After a fork the child writes to its own file. A failed write raises nothing: the
-    event is lost, and `lost` counts it. The writer holds a shared `flock` on the open file, so a reader that
+    event is lost, `lost` counts it, and stderr says so once until writes succeed again.
+
+    The writer holds a shared `flock` on the open file, so a reader that
     can lock the file exclusively knows that its writer has ended.
     """
 
@@ -56,6 +59,7 @@ class EventWriter:
     _fd: int = field(default=-1, init=False)
     _size: int = field(default=0, init=False)
     _torn: bool = field(default=False, init=False)
+    _failing: bool = field(default=False, init=False)
     _opened_ns: int = field(default=0, init=False)
     _checked_ns: int = field(default=0, init=False)
     _start: str = field(default="", init=False)
@@ -88,7 +92,7 @@ class EventWriter:
     def write_line(self, line: bytes) -> None:
         """Append an encoded event, or several, each with its line end."""
         with self._lock:
-            rest = line
+            rest, error = line, 0
             try:
                 self._rotate_if_due(len(line))
                 before = self._size + len(line)
@@ -100,15 +104,25 @@ class EventWriter:
                     self._close()
                     self._open()
                     rest, error = self._append(rest)
-            except OSError:
-                pass  # there is no file
+            except OSError as failure:  # there is no file
+                error = failure.errno or errno.EIO
             if rest:
                 self.lost += rest.count(b"\n")
+            if bool(rest) != self._failing:
+                self._failing = bool(rest)
+                self._report(error)
 
     def close(self) -> None:
         """Close the file. A later write starts a new one."""
         with self._lock:
             self._close()
+
+    def _report(self, error: int) -> None:
+        text = f"events cannot be written to {self.directory} and are lost: {os.strerror(error)}"
+        if not error:
+            text = f"events are written to {self.directory} again; {self.lost} were lost"
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # stderr may be closed, too
+            sys.stderr.write(f"tidegate: {text}\n")
 
     def _append(self, lines: bytes) -> tuple[bytes, int]:
         """Append lines. Return those that are not whole in the file, and the number of the error or 0."""

@@ -111,14 +111,20 @@ def test_a_deletion_is_looked_for_once_a_second(
 
 
 def test_a_folder_that_cannot_be_created_loses_events_and_does_not_raise(
-    writer: EventWriter, tmp_path: Path
+    writer: EventWriter, capsys: pytest.CaptureFixture[str]
 ) -> None:
     writer.directory.rmdir()
     writer.directory.write_bytes(b"a file in its place")
     writer.write({"a": 1})
-    assert writer.lost == 1
+    writer.write({"a": 1})
+    assert writer.lost == 2
     writer.directory.unlink()
     writer.write({"a": 2})
+    lost, again = capsys.readouterr().err.splitlines()
+    assert lost.startswith(
+        f"tidegate: events cannot be written to {writer.directory} and are lost: "
+    )
+    assert again.endswith(" again; 2 were lost")
     assert contents(writer) == [b'{"a":2}\n']
 
 

@@ -12,6 +12,7 @@ incomplete at a power failure is not referenced.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import asdict, dataclass
@@ -58,7 +59,7 @@ def read(root: Path) -> Layout | None:
     except FileNotFoundError:
         if any(root.glob("meta.json")):
             raise StoreUnavailableError(
-                f"{root} contains an index that is not Tidegate's"
+                f"{root} contains an index that is not Tidegate's: set stack.data_dir to another folder"
             ) from None
         return None
     except OSError as error:
@@ -73,6 +74,23 @@ def read(root: Path) -> Layout | None:
             "use the version that wrote it, or remove the folder to create a new store"
         )
     return layout
+
+
+def unusable(root: Path) -> str:
+    """Return why a store can be neither searched nor repaired; empty if it can, or if there is none."""
+    try:
+        current = read(root)
+    except DamagedLayoutError:
+        return ""
+    except StoreUnavailableError as error:
+        return str(error)
+    folder = root / current.folder if current else root
+    if not folder.is_dir() or os.access(folder, os.W_OK):
+        return ""
+    return (
+        f"{folder} is not writable for this user, and a search, too, takes a lock there: make it writable,"
+        " or copy the data folder and set stack.data_dir to the copy"
+    )
 
 
 def write(root: Path, layout: Layout) -> None:

@@ -122,7 +122,8 @@ class EmbeddedReader:
                 self._index.reload()
         except (ValueError, OSError) as error:
             self._index = None
-            raise StoreUnavailableError(f"{folder} cannot be opened: {error}") from error
+            reason = layout.unusable(self._root) or f"{folder} cannot be opened: {error}"
+            raise StoreUnavailableError(reason) from error
         self._state = state
         return self._index
 
