@@ -167,6 +167,23 @@ def test_the_drift_of_each_feature_is_one_click_away(address: str, page: Page) -
     assert failures == []
 
 
+def test_cpu_and_memory_of_each_replica_are_drawn(address: str, page: Page) -> None:
+    failures = failures_of(page)
+    page.goto(f"{address}/replicas")
+    for title, value in (("CPU of each replica", r"[\d.]+ %"), ("Memory of each", r"\d+ MB")):
+        legend = page.locator("figure", has_text=title).locator(".u-legend")
+        expect(legend).to_contain_text(re.compile(rf"flights-1 ?{value}"))
+    assert failures == []
+
+
+def test_a_page_of_another_site_leads_here_by_one_more_click(address: str, page: Page) -> None:
+    page.goto(address.replace("127.0.0.1", "localhost"))
+    page.evaluate(f"location.assign('{address}/search?q=x')")
+    expect(page.get_by_text("A page of another site led here")).to_be_visible()
+    page.get_by_role("link").click()
+    expect(page.get_by_role("combobox", name="Query")).to_have_value("x")
+
+
 def test_each_canvas_has_a_table_with_the_same_values(address: str, page: Page) -> None:
     page.goto(address)
     expect(page.locator("canvas").first).to_be_visible()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from jinja2 import DictLoader, Environment
 from starlette.requests import Request
 
-from tidegate.console.live import Live
+from tidegate.console.live import MAX_HELD, Live
 from tidegate.console.site import Page, Site
 from tidegate.settings import Settings
 
@@ -57,6 +58,32 @@ async def test_all_tabs_share_one_read_and_none_reads_after_the_last_tab() -> No
             assert await anext(tab) == b'data: {"read":1}\n\n'
     assert source.reads == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_update_is_rendered_once_for_all_tabs_and_not_on_the_event_loop() -> None:
+    source, rendered = Source(), list[int]()
+
+    def update(value: Mapping[str, Any]) -> Mapping[str, Any]:
+        rendered.append(threading.get_ident())
+        return value
+
+    tabs = [source.live.frames("page", source.read, 60, update) for _ in range(3)]
+    for _ in range(2):  # the time after which a browser connects again, then the page
+        await asyncio.gather(*(anext(tab) for tab in tabs))
+    assert len(rendered) == 1
+    assert threading.get_ident() not in rendered
+    source.live.close()
+
+
+async def test_of_what_was_read_the_newest_results_are_held() -> None:
+    source = Source()
+    source.fails = set()
+    for key in range(MAX_HELD + 2):
+        await source.live.get(key, 60, source.read)
+    await source.live.get(MAX_HELD + 1, 60, source.read)
+    assert source.reads == MAX_HELD + 2
+    await source.live.get(0, 60, source.read)
+    assert source.reads == MAX_HELD + 3
 
 
 async def test_who_asks_while_something_is_read_waits_for_the_same() -> None:
