@@ -71,15 +71,81 @@ def run(one: Object, settings: str, folder: Path) -> subprocess.CompletedProcess
 
 
 def settings_check(values: Values, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the job that helm runs before it changes anything."""
+    """Run the job that helm runs before it changes anything; `folder` has the Secrets."""
     pod = pods(render(values))["settings-check"]
-    return run(container(pod, "check"), pod["metadata"]["annotations"]["tidegate.toml"], folder)
+    one = container(pod, "check")
+    settings = folder / "tidegate.toml"
+    settings.write_text(pod["metadata"]["annotations"]["tidegate.toml"])
+    command = [word.replace("/etc/tidegate/secrets", str(folder)) for word in one["command"]]
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        [*command, *one["args"]],
+        env={**os.environ, **environment(one), **path, "TIDEGATE_CONFIG": str(settings)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def make_secrets(values: Values, folder: Path) -> list[Path]:
+    """The files of the Secrets that the check looks for."""
+    volumes = pods(render(values))["settings-check"]["spec"]["volumes"]
+    sources = [one for each in volumes for one in each.get("projected", {}).get("sources", [])]
+    assert all(one["secret"]["optional"] for one in sources)
+    files = [folder / item["path"] for one in sources for item in one["secret"]["items"]]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("secret")
+    return files
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_the_check_before_an_upgrade_takes_the_settings(name: str, tmp_path: Path) -> None:
+    make_secrets(TABLE[name], tmp_path)
     done = settings_check(TABLE[name], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_check_before_an_upgrade_names_each_missing_secret(tmp_path: Path) -> None:
+    files = make_secrets(TABLE["everything"], tmp_path)
+    (empty, *others, present) = files
+    empty.write_text("")
+    for one in others:
+        one.unlink()
+    done = settings_check(TABLE["everything"], tmp_path)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(files) - 1
+    assert present.parent.name not in lines[-1] or present.name not in lines[-1]
+    assert lines[0] == (
+        "elasticsearch.ca.secret: the namespace models has no Secret elasticsearch-ca with the key ca.crt:"
+        " create it first"
+    )
+
+
+def test_the_check_before_an_upgrade_looks_for_each_secret_that_a_pod_mounts() -> None:
+    for name, values in TABLE.items():
+        objects = pods(render(values))
+        looked_for = mounted_keys(objects.pop("settings-check"))
+        mounted = set().union(*map(mounted_keys, objects.values()))
+        # The chart's own Secret comes with the others.
+        own = f"{FULL}-secrets"
+        assert looked_for >= {one for one in mounted if one[0] != own}, name
+
+
+def mounted_keys(pod: Object) -> set[tuple[str, str]]:
+    """The names and keys of Secrets that a pod mounts."""
+    volumes = pod["spec"].get("volumes", [])
+    sources = [
+        one for each in volumes for one in (each, *each.get("projected", {}).get("sources", []))
+    ]
+    secrets = [one["secret"] for one in sources if "secret" in one]
+    return {
+        (one.get("secretName") or one["name"], item["key"])
+        for one in secrets
+        for item in one.get("items", [])
+    }
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,37 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The keys of Secrets that pods mount: the value that names the Secret, its name, the key. Returns JSON. */}}
+{{- define "tidegate.requiredSecrets" -}}
+{{- $elasticsearch := .Values.elasticsearch -}}
+{{- $found := list
+  (list "elasticsearch.ca.secret" $elasticsearch.ca.secret $elasticsearch.ca.key)
+  (list "elasticsearch.setup.secret" $elasticsearch.setup.secret $elasticsearch.setup.key)
+  (list "secrets.existing" .Values.secrets.existing "prediction_key")
+-}}
+{{- $keys := ternary (list) (list "writer") (not (empty .Values.logstash.url)) -}}
+{{- if .Values.monitor.enabled -}}{{- $keys = append $keys "reader" -}}{{- end -}}
+{{- if $elasticsearch.setup.secret -}}
+{{- $keys = ternary (list "writer" "reader" "viewer" "kibana_system") (list "writer" "reader") (eq $elasticsearch.setup.users "native") -}}
+{{- end -}}
+{{- range $keys -}}
+{{- $found = append $found (list "elasticsearch.credentials.secret" $elasticsearch.credentials.secret .) -}}
+{{- end -}}
+{{- if eq (include "tidegate.mode" .) "resizer" -}}
+{{- $found = append $found (list "secrets.existing" .Values.secrets.existing "resizer_token") -}}
+{{- end -}}
+{{- if .Values.logstash.url -}}
+{{- $found = append $found (list "logstash.secret" .Values.logstash.secret .Values.logstash.key) -}}
+{{- end -}}
+{{- if .Values.kibana.url -}}
+{{- $found = concat $found (list
+  (list "kibana.secret" .Values.kibana.secret .Values.kibana.key)
+  (list "kibana.ca.secret" .Values.kibana.ca.secret .Values.kibana.ca.key)) -}}
+{{- end -}}
+{{- $named := list -}}
+{{- range $found -}}
+{{- if index . 1 -}}{{- $named = append $named (dict "value" (index . 0) "name" (index . 1) "key" (index . 2)) -}}{{- end -}}
+{{- end -}}
+{{- toJson $named -}}
+{{- end -}}
