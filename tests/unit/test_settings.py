@@ -151,6 +151,24 @@ def test_an_unreadable_settings_file_is_an_error_with_its_name(tmp_path: Path) -
         os.seteuid(user)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TIDEGATE_FOO", ""),
+        ("TIDEGATE_SLO__LATENCY", "; did you mean TIDEGATE_SLO__LATENCY_SECONDS?"),
+        ("TIDEGATE_DATA_DIR", "; did you mean TIDEGATE_STACK__DATA_DIR?"),
+        ("TIDEGATE_MODEL__LATENCY_QUANTILE", "; did you mean TIDEGATE_SLO__LATENCY_QUANTILE?"),
+    ],
+)
+def test_a_setting_is_suggested_for_what_is_meant(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError) as error:
+        load()
+    assert str(error.value) == f"{name}: unknown setting{meant}"
+
+
 def test_a_pipe_with_the_name_of_the_settings_file_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "tidegate.toml")
     with pytest.raises(SettingsError, match=r"tidegate\.toml is a pipe, a socket or a device"):

@@ -32,6 +32,8 @@ from tidegate.store.kinds import store_folder, store_server
 
 DEFAULT_MODEL: Final = Model().path
 DISK_BYTES: Final = 2048 * MIB
+# Nobody waits as long for a response; in milliseconds it is a common objective.
+UNLIKELY_SECONDS: Final = 100.0
 SERVER_SECONDS: Final = 5.0
 _VERSION: Final = re.compile(r"\d+\.\d+\S*")
 
@@ -42,6 +44,7 @@ async def start_checks(settings: Settings) -> list[Result]:
         # First, because on a full disk the other checks fail with misleading reasons.
         data_folder_check(settings.stack.data_dir),
         replicas_check(settings),
+        *objective_check(settings.slo.latency_seconds),
         await installed_check("haproxy", haproxy.haproxy_binary, "-v"),
         await installed_check("prometheus", prometheus.prometheus_binary, "--version"),
         program_check(settings),
@@ -61,6 +64,16 @@ def data_folder_check(folder: Path) -> Result:
     if free < DISK_BYTES:
         return warn("data folder", f"{text}: events and samples may take 2 GiB")
     return ok("data folder", text)
+
+
+def objective_check(seconds: float) -> list[Result]:
+    """A warning if the objective looks like one in milliseconds."""
+    if seconds < UNLIKELY_SECONDS:
+        return []
+    text = (
+        f"slo.latency_seconds is {seconds:g} s: if these are milliseconds, set {seconds / 1000:g}"
+    )
+    return [warn("objective", text)]
 
 
 def replicas_check(settings: Settings) -> Result:

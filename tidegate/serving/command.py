@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from tidegate.runtime.optional_packages import exit_if_package_missing
 from tidegate.serving.app_loader import LoadError, load_app
@@ -20,6 +25,10 @@ with exit_if_package_missing():
     from tidegate.serving.server import import_all
 
 log = get_logger("tidegate.serving")
+# Of the time to start.
+SLOW_SHARE: Final = 0.8
+# The supervisor shows a few lines.
+SHOWN_FRAMES: Final = 3
 
 
 def run(
@@ -38,8 +47,9 @@ def run(
     sys.path.insert(0, str(app_dir.resolve()))
     watch_output()
     try:
-        app = load_app(target)
-        check = load_ready_check(ready) if ready else None
+        with _said_if_slow(target, settings.replicas.start_seconds):
+            app = load_app(target)
+            check = load_ready_check(ready) if ready else None
     except LoadError as error:
         _log_cause(settings, error)
         sys.stderr.write(f"{error}\n")
@@ -55,6 +65,29 @@ def run(
         sys.stderr.write(f"{target}: {error}\n")
         return 1
     return 0
+
+
+@contextmanager
+def _said_if_slow(target: str, start_seconds: float) -> Iterator[None]:
+    """Say before the time to start is over what the import waits for; the supervisor shows these lines."""
+    importing, seconds = threading.get_ident(), SLOW_SHARE * start_seconds
+
+    def say() -> None:
+        stack = traceback.extract_stack(sys._current_frames()[importing])  # noqa: SLF001 - the only way
+        own = [frame for frame in stack if not frame.filename.startswith("<frozen ")]
+        sys.stderr.write(
+            f"{target} is still being imported after {seconds:g} s (replicas.start_seconds is"
+            f" {start_seconds:g}), here:\n{''.join(traceback.format_list(own[-SHOWN_FRAMES:]))}"
+        )
+        sys.stderr.flush()
+
+    timer = threading.Timer(seconds, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def module_version(target: str) -> str:

@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 
 from tidegate.settings.section import OrderError
 from tidegate.settings.sources import (
+    ENV_DELIMITER,
+    ENV_PREFIX,
     SettingsError,
     is_json,
     read_file,
@@ -71,19 +73,27 @@ def not_json(names: Mapping[str, Any]) -> list[str]:
 
 def unknown(name: str, names: Collection[str]) -> str:
     """Return the message about an unknown setting or section, with the most similar name."""
-    known = [*sorted(sections(names)), *names]
-    return _unknown(difflib.get_close_matches(name, known, n=1))
+    return _unknown(_similar(name, [*sorted(sections(names)), *names]))
 
 
 def unknown_variable(name: str, names: Collection[str]) -> str:
     """Return the message about an unknown environment variable, with the most similar name."""
-    return _unknown(difflib.get_close_matches(name, [variable(known) for known in names], n=1))
+    # What all variables begin with makes none similar.
+    meant = name.removeprefix(ENV_PREFIX).replace(ENV_DELIMITER, ".").lower()
+    return _unknown(list(map(variable, _similar(meant, names))))
 
 
 def bad_value(name: str, reason: str, value: object) -> SettingsError:
     """The error for the effective value of a setting that a component cannot use."""
     where = source(name.split("."), read_file())
     return SettingsError(f"{f'{where}: ' if where else ''}{name}: {reason} (got {value!r})")
+
+
+def _similar(name: str, known: Collection[str]) -> list[str]:
+    """The name that is meant: the only one that ends alike, in another section, or the most similar one."""
+    last = name.rpartition(".")[2]
+    alike = [one for one in known if one.rpartition(".")[2] == last]
+    return alike if len(alike) == 1 else difflib.get_close_matches(name, known, n=1)
 
 
 def _unknown(similar: list[str]) -> str:

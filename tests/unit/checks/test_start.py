@@ -17,6 +17,7 @@ from support.ports import free_port
 from tidegate.checks.start import (
     data_folder_check,
     installed_check,
+    objective_check,
     policy_check,
     program_check,
     replicas_check,
@@ -221,3 +222,9 @@ async def test_the_server_of_the_store_must_answer_with_its_login(
     if found.state == "ok":
         basic = b64encode("ü:sécret".encode()).decode()
         assert sent == [("/_cluster/health", f"Basic {basic}" if login else "")]
+
+
+def test_an_objective_that_looks_like_milliseconds_is_a_warning() -> None:
+    assert objective_check(30.0) == []
+    (found,) = objective_check(500.0)
+    assert (found.state, "if these are milliseconds, set 0.5" in found.text) == ("warn", True)
