@@ -17,11 +17,12 @@ from tidegate.telemetry.asgi import (
     Receive,
     Scope,
     Send,
+    fault_behind,
     is_client_disconnect,
     layers,
 )
 from tidegate.telemetry.metrics import MetricsEndpoint
-from tidegate.telemetry.request_record import record_of
+from tidegate.telemetry.request_record import hold_log, record_of
 from tidegate.telemetry.routes import NO_ROUTE, RouteNames
 from tidegate.telemetry.shared_metrics import OWN
 
@@ -99,9 +100,10 @@ class _Metrics:
 
 
 class StreamObserver:
-    """Notes the exception that ends a response inside a `BaseHTTPMiddleware` (`@app.middleware("http")`).
+    """Notes the exception behind a 5xx, or that ends a response, inside a `BaseHTTPMiddleware`.
 
-    That middleware ends a response that has begun as if it were complete, and raises afterwards.
+    `@app.middleware("http")` makes one. It ends a response that has begun as if it were complete, and raises
+    afterwards.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -113,6 +115,11 @@ class StreamObserver:
 
         async def send_observed(message: Message) -> None:
             nonlocal begun
+            if not begun and message.get("status", 0) >= 500:
+                # The middleware sends it on from another task, in which no exception is being handled.
+                error = fault_behind(sys.exception())
+                if error is not None:
+                    hold_log(error, lambda: None)
             begun = True
             await send(message)
 

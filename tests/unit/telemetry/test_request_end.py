@@ -196,6 +196,31 @@ async def test_an_exception_that_a_middleware_answers_is_no_failure(harness: Har
     assert "error" not in harness.event("request")
 
 
+@pytest.mark.parametrize("status", [502, 404])
+async def test_an_exception_behind_a_5xx_is_found_inside_a_middleware(
+    harness: Harness, status: int
+) -> None:
+    async def refuse(request: Request) -> Response:
+        try:
+            int("no copies")
+        except ValueError as error:
+            raise HTTPException(502) from error
+        return Response()
+
+    async def after(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.status_code = status
+        return response
+
+    app = FastAPI(routes=[Route("/", refuse)])
+    app.middleware("http")(after)
+    harness.instrument(app)
+    async with harness.client(app) as client:
+        assert (await client.get("/")).status_code == status
+    error = harness.event("request").get("error", {})
+    assert error.get("type") == ("ValueError" if status == 502 else None)
+
+
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_killed_process_has_the_event_of_a_5xx_with_its_exception(
     harness: Harness, *, known: bool
