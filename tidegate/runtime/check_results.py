@@ -17,6 +17,7 @@ State = Literal["ok", "warn", "failed", "skipped"]
 STYLES: Final = {"ok": "green", "warn": "yellow", "failed": "bold red", "skipped": "dim"}
 NAME_WIDTH, WIDE_NAME_WIDTH = 27, 38
 WIDE_TERMINAL: Final = 100
+NARROW_TERMINAL: Final = 60
 """From this width on, the names of checks are not wrapped."""
 MAX_DETAILS: Final = 8
 """Lines of details of a failed check in the table; JSON has all."""
@@ -88,6 +89,8 @@ def has_failed(results: Results) -> bool:
 
 def table(results: Results, width: int) -> Table:
     """One line for each check, grouped by component, and details of failed ones; `width` is in characters."""
+    if width < NARROW_TERMINAL:
+        return _narrow_table(results)
     names = WIDE_NAME_WIDTH if width >= WIDE_TERMINAL else NAME_WIDTH
     shown = Table(
         Column(min_width=names, max_width=names, overflow="fold"),
@@ -105,6 +108,19 @@ def table(results: Results, width: int) -> Table:
             shown.add_row(name, Text(one.state, style=STYLES[one.state]), Text(one.text))
             for line in _details(one):
                 shown.add_row("", "", Text(f"· {line}", style="red"))
+    return shown
+
+
+def _narrow_table(results: Results) -> Table:
+    """The text of each check below its name, as there is no room beside it."""
+    shown = Table.grid(Column(overflow="fold"))
+    for component, found in results.items():
+        if component:
+            shown.add_row(Text(component, style="bold"))
+        for one in found:
+            shown.add_row(Text.assemble((f"{one.state:8}", STYLES[one.state]), one.name))
+            for line in (Text(one.text), *(Text(f"· {line}", "red") for line in _details(one))):
+                shown.add_row(Padding(line, (0, 0, 0, 2)))
     return shown
 
 

@@ -33,6 +33,16 @@ def test_each_check_has_a_line_below_its_component(width: int) -> None:
     assert lines[-1] == "1 of 3 checks failed (1 skipped): Prometheus: rules."
 
 
+def test_in_a_narrow_terminal_the_text_stands_below_its_check() -> None:
+    out = io.StringIO()
+    Console(file=out, width=40).print(report(RESULTS, 40))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 40
+    assert lines[:3] == ["Gateway", "ok      ready", "  http://127.0.0.1:8000/ready responded"]
+    assert "failed  rules" in lines
+    assert "  · rule 0: it fails" in lines
+
+
 def test_the_summary_when_all_checks_pass() -> None:
     assert summary({"Gateway": RESULTS["Gateway"]}) == "All 1 checks passed."
     passed = {"Gateway": RESULTS["Gateway"], "Kibana": RESULTS["Kibana"]}
