@@ -31,7 +31,7 @@ class LogstashDouble:
     port: int
     status: int = 0  # what it answers to everything, taking nothing; with 0 it takes what it gets
     silent: bool = False  # it takes events and never says so
-    limit: int = 10_485_760  # the largest body, uncompressed
+    limit: int = 131_072  # the largest body, uncompressed
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id
     seen: Counter[str] = field(default_factory=Counter)  # how often each id was sent
     sizes: list[int] = field(default_factory=list)
