@@ -80,6 +80,7 @@ class Owner(NamedTuple):
     """Whose events a reader of a shared store gets.
 
     A query that names one of the fields, such as `data_stream.namespace:*`, says itself what it wants of it.
+    An empty service is that of all: where `service.name` is not set, an application names its service itself.
     """
 
     service: str

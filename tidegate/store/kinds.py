@@ -35,14 +35,22 @@ def open_store(
     if server := store_server(settings):
         from tidegate.store.elasticsearch.store import ElasticsearchStore  # noqa: PLC0415
 
-        owner = Owner(settings.service.name, settings.service.namespace)
-        return ElasticsearchStore(server, read_only=read_only, left_out=left_out, owner=owner)
+        return ElasticsearchStore(
+            server, read_only=read_only, left_out=left_out, owner=owner(settings)
+        )
     from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore  # noqa: PLC0415
 
     root = _folder(settings)
     if read_only:
         return EmbeddedReader(root)
     return EmbeddedStore(root, left_out=left_out, rebuilding=rebuilding)
+
+
+def owner(settings: Settings) -> Owner:
+    """Return whose events the readers of a stack with these settings get."""
+    service = settings.service
+    name = service.name if "name" in service.model_fields_set else ""
+    return Owner(name, service.namespace)
 
 
 def store_server(settings: Settings) -> Elasticsearch | None:

@@ -152,11 +152,19 @@ def test_new_fields_are_added_to_the_mapping_of_an_existing_stream(
 
 
 def test_readers_get_the_events_of_their_own_service_and_namespace(
-    elasticsearch_url: str, store: ElasticsearchStore, namespace: str, capsys: Any
+    elasticsearch_url: str,
+    store: ElasticsearchStore,
+    namespace: str,
+    capsys: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # without a tidegate.toml
+
     def settings(name: str, space: str) -> Settings:
         server = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_url}}
-        return load(store=server, service={"name": name, "namespace": space})
+        named = {"name": name} if name else {}
+        return load(store=server, service={**named, "namespace": space})
 
     production, staging = namespace, f"{namespace}_staging"
     trace = {"id": uuid.uuid4().hex}
@@ -168,8 +176,8 @@ def test_readers_get_the_events_of_their_own_service_and_namespace(
         assert store.append([written]) == []
     refresh(store)
 
-    def messages(query: str, **wanted: Any) -> list[str]:
-        with closing(open_store(settings("flights", production), read_only=True)) as reader:
+    def messages(query: str, name: str = "flights", **wanted: Any) -> list[str]:
+        with closing(open_store(settings(name, production), read_only=True)) as reader:
             hits = reader.search(SearchRequest(query, order="asc", **wanted)).hits
             followed = [] if wanted else list(Follower(reader, query, SINCE).events())
         assert wanted or hits == followed
@@ -178,6 +186,8 @@ def test_readers_get_the_events_of_their_own_service_and_namespace(
     own = f"flights {production}"
     assert messages("event.dataset:tidegate.outcome") == [own]
     assert messages("service.name:*") == [own, f"shop {production}"]
+    # An application names its service itself, where the setting does not.
+    assert messages("", name="") == [own, f"shop {production}"]
     assert messages(f"data_stream.namespace:{namespace}*") == [own, f"flights {staging}"]
     assert len(messages(f"trace.id:{trace['id']}", everyone=True)) == 3
 

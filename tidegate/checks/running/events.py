@@ -20,10 +20,9 @@ from tidegate.observability_files.kibana import (
 from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY
 from tidegate.runtime.check_results import Result, count, failed, ok, skipped
 from tidegate.runtime.http_client import HttpClient
-from tidegate.settings.service import Service
 from tidegate.store import open_store
-from tidegate.store.base import EventStore, SearchRequest
-from tidegate.store.kinds import store_server
+from tidegate.store.base import OWNER, EventStore, Owner, SearchRequest
+from tidegate.store.kinds import owner, store_server
 
 Counter = Callable[[DataView, str], Awaitable[int]]
 """Counts the events of a data view that match a Lucene query."""
@@ -47,7 +46,7 @@ async def check(target: Target) -> list[Result]:
         server = target.elasticsearch()
         return [
             await _health(server),
-            *(await _counts(target, _elasticsearch(server, target.settings.service))),
+            *(await _counts(target, _elasticsearch(server, owner(target.settings)))),
         ]
     with closing(open_store(target.settings, read_only=True)) as store:
         return await _counts(target, _embedded(store))
@@ -62,10 +61,9 @@ async def _health(server: HttpClient) -> Result:
     return failed("health", text) if health["status"] == "red" else ok("health", text)
 
 
-def _elasticsearch(server: HttpClient, service: Service) -> Counter:
+def _elasticsearch(server: HttpClient, whose: Owner) -> Counter:
     # Other releases may share the server.
-    own = {"service.name": service.name, "data_stream.namespace": service.namespace}
-    filters = [{"term": {name: value}} for name, value in own.items()]
+    filters = [{"term": {name: value}} for name, value in zip(OWNER, whose, strict=True) if value]
 
     async def found(view: DataView, query: str) -> int:
         # As Kibana does: it sends a Lucene query unchanged.

@@ -288,7 +288,7 @@ def _owned(
     streams, filters = STREAMS, list[dict[str, Any]]()
     if owner and namespace not in named:
         streams = {kind: f"{kind}-tidegate.*-{owner.namespace}" for kind in STREAMS}
-    if owner and service not in named:
+    if owner and owner.service and service not in named:
         filters.append({"term": {service: owner.service}})
     return streams, filters
 
