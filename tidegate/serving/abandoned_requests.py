@@ -11,7 +11,7 @@ from tidegate.telemetry.asgi import Scope
 from tidegate.telemetry.request_record import SCOPE_KEY
 
 ENDING_SECONDS: Final = 5.0
-"""How long a cancelled request may take to end."""
+"""How long a request may take to end, by itself when its client has left, and when it is cancelled."""
 
 
 class AbandonedRequests:
@@ -37,7 +37,8 @@ class AbandonedRequests:
         """The client of this request has left before it had the whole response."""
         slot: Slot | None = scope.get(SLOT_KEY)
         if slot is not None and slot.task is not None:
-            wait = max(0.0, self._seconds - slot.held_seconds())
+            # A stream ends when it notices, so it is none that hangs, however long it was.
+            wait = max(ENDING_SECONDS, self._seconds - slot.held_seconds())
             asyncio.get_running_loop().call_later(wait, self._cancel, slot, scope)
 
     def _cancel(self, slot: Slot, scope: Scope) -> None:

@@ -19,6 +19,7 @@ import asyncio
 import threading
 import time
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
 app = FastAPI()
 
@@ -37,6 +38,15 @@ async def stubborn():
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             pass
+
+async def ticks():
+    while True:
+        yield b"tick"
+        await asyncio.sleep(0.1)
+
+@app.post("/ticks")
+async def stream():
+    return StreamingResponse(ticks())
 
 @app.post("/fast")
 async def fast():
@@ -100,3 +110,23 @@ def test_a_replica_whose_requests_cannot_be_ended_is_replaced(
         if one["log"]["logger"] == "tidegate.serving.server" and one["log"]["level"] == "error"
     ]
     assert log["tidegate"]["reason"].endswith(reason)
+
+
+def test_a_long_stream_that_ends_with_its_client_is_none_that_hangs(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(HANGING)
+    with served(
+        *(tmp_path, "shop:app"),
+        TIDEGATE_GATEWAY__RESPONSE_SECONDS="1",
+        TIDEGATE_SLOTS__PER_REPLICA="2",
+    ) as replica:
+        eventually(lambda: replica.ready() == 200, "it is ready")
+        for _ in range(3):
+            with httpx.stream("POST", f"{replica.url}/ticks", timeout=60) as answer:
+                content = answer.iter_raw()
+                # More than a second of them.
+                assert len(b"".join(next(content) for _ in range(15))) >= 60
+            eventually(lambda: replica.metric("tidegate_slots_busy") == 0, "its slot is free")
+        assert httpx.post(f"{replica.url}/fast", timeout=60).status_code == 200
+        assert replica.stop() == 0
+    events = events_in(replica.folder / "logs")
+    assert [one["message"] for one in events if one["log"]["level"] == "error"] == []
