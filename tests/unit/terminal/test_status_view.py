@@ -120,12 +120,17 @@ def test_a_long_entry_of_the_log_continues_below_its_message() -> None:
             id="alerts",
         ),
         pytest.param(
-            {"machine": "the processors were 99% busy", "faults": 2},
+            {
+                "machine": "the processors were 99% busy",
+                "faults": 2,
+                "source": "wine.joblib has changed",
+            },
             [
                 "2 unexpected errors since the start: `tidegate search 'event.action:fault'`",
                 "the processors were 99% busy",
+                "wine.joblib has changed",
             ],
-            id="faults, and a full machine",
+            id="faults, a full machine, and a model file that changed",
         ),
         pytest.param({"slots": 4}, [", 4 slots each instead of 2"], id="changed slots"),
     ],
