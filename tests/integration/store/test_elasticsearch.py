@@ -155,6 +155,7 @@ def test_readers_get_the_events_of_their_own_service_and_namespace(
     elasticsearch_url: str,
     store: ElasticsearchStore,
     namespace: str,
+    *,
     capsys: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
