@@ -19,13 +19,14 @@ from typing import Final
 
 from tidegate.service.artefacts.adopted_model import adopt
 from tidegate.service.artefacts.external_data import external_files
+from tidegate.service.artefacts.import_report import served_by
 from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
 from tidegate.settings import Settings, SettingsError, is_import_string
 from tidegate.settings import load as load_settings
 
 CONVERTERS: Final = ("onnx", "pandas", "skl2onnx")
 """Packages that every conversion imports, which the default installation lacks."""
-IMPORT_FORMAT: Final = 4
+IMPORT_FORMAT: Final = 5
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
 
@@ -182,6 +183,8 @@ def _find_and_print(
         text = f"{path} has changed, and replicas go on serving what it was: give the new model a new name"
         sys.stdout.write(f"{text}, or stop them before the next start\n")
     sys.stdout.write(f"model {manifest.name} {manifest.version} in {artefact.path}\n")
+    if manifest.runtime == "original":
+        sys.stdout.write(f"{served_by(manifest.parity)}\n")
     return True
 
 

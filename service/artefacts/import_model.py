@@ -9,9 +9,11 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
@@ -22,14 +24,19 @@ from tidegate.service.artefacts.formats import FORMATS, format_of
 from tidegate.service.artefacts.held_out import measure
 from tidegate.service.artefacts.import_cache import held, import_digest, rows_file, schema_file
 from tidegate.service.artefacts.import_report import report
-from tidegate.service.artefacts.onnx_graph import thresholds
-from tidegate.service.artefacts.parity import Parity, compare
+from tidegate.service.artefacts.original import predict
+from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import no_rows
 from tidegate.service.artefacts.rows import Rows, names_from_header, read_rows
 from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
-from tidegate.service.artefacts.source_model import SourceModel
-from tidegate.service.artefacts.synthetic_rows import PROBE_ROWS, random_rows, with_holes
+from tidegate.service.artefacts.source_model import SourceModel, Texts
+from tidegate.service.artefacts.synthetic_rows import (
+    PROBE_ROWS,
+    placeholder_texts,
+    random_rows,
+    with_holes,
+)
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix, Schema
@@ -37,15 +44,17 @@ from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.signature import Signature
 
-TOLERATED_FRACTION: Final = 0.01
-"""Fraction of synthetic rows whose prediction may differ: they can lie outside the range of real rows."""
+EXAMPLE_CHARACTERS: Final = 200
+TRIES: Final = 5
+"""Predictions of one row that the time of one is the median of."""
 
 
 def import_model(file: Path, out: Path, expected: str = "") -> artefact.Manifest:
     """Convert a model, compare both forms, and write the artefact folder.
 
-    The rows of the comparison come from the CSV file of the same name in its folder. Without one they are
-    synthetic. A drift reference needs real rows.
+    The rows of the comparison come from the CSV file of the same name in its folder, without one they are
+    synthetic; rows at the jumps of its predictions are added. A drift reference needs real rows. Where no
+    ONNX model predicts the same, the artefact is served by the original.
 
     Args:
         file: the model file. A copy of it is converted, whose `import_digest` is in the manifest.
@@ -53,9 +62,8 @@ def import_model(file: Path, out: Path, expected: str = "") -> artefact.Manifest
         expected: the digest that the copy must have; empty for any.
 
     Raises:
-        ArtefactError: it cannot be loaded or is of no format, the schema or the rows do not fit it, it
-            cannot be converted, the ONNX model predicts differently, the file has changed meanwhile, or
-            `out` is another model.
+        ArtefactError: it cannot be loaded or is of no format, the schema or the rows do not fit it, the file
+            has changed meanwhile, or `out` is another model.
     """
     with artefact.locked(out), held(file, out.parent / f".{out.name}.source.tmp") as copy:
         digest = import_digest(copy)
@@ -81,18 +89,17 @@ def _convert(file: Path, out: Path, digest: str) -> artefact.Manifest:
     schema = read_schema(file)
     source = file_format.open(file, schema)
     signature, rows = _with_rows(file, source, _described(file, source, schema), schema)
-    graph = source.to_onnx(signature.features)
-    probe = _synthetic(source, graph, signature) if rows is None else rows.matrix
-    parity: dict[str, Any] = {}
-    features = signature.features
-    if source.predict is not None:
-        parity = asdict(_compare(source, graph, signature, probe, rows))
-        parity["real_rows"] = rows is not None
-        features = _with_missing(source, graph, signature, probe, schema)
-    features = tuple(_with_example(*each) for each in zip(features, probe.T, strict=True))
+    signature, graph, parity, probe = _form(source, signature, rows, schema)
+    texts = rows.texts if rows else placeholder_texts(signature.features, len(probe))
+    parity["real_rows"] = rows is not None
+    features = tuple(
+        _with_example(*each, texts) for each in zip(signature.features, probe.T, strict=True)
+    )
     signature = signature.model_copy(update={"features": features})
     if rows is None:
         reference, metrics = no_rows(features), dict[str, Any]()
+    elif graph is None:
+        reference, metrics = measure(rows, predict(source, features, probe, texts))
     else:
         reference, metrics = measure(rows, OnnxPredictor(graph, signature).predict(probe))
     with artefact.staged(out) as folder:
@@ -105,6 +112,7 @@ def _convert(file: Path, out: Path, digest: str) -> artefact.Manifest:
             graph,
             reference,
             probe[:PROBE_ROWS],
+            texts=texts,
             name=re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model",
             description=f"{source.description} from {file.name}",
             inputs=digest,
@@ -113,7 +121,7 @@ def _convert(file: Path, out: Path, digest: str) -> artefact.Manifest:
                 "kind": file_format.title,
             },
             metrics={"held_out": metrics} if metrics else {},
-            parity=parity,
+            parity=parity if source.predict is not None else {},
             versions=_versions(),
         )
         try:  # to predict rows with it, as a replica does
@@ -122,6 +130,46 @@ def _convert(file: Path, out: Path, digest: str) -> artefact.Manifest:
             reason = str(error).removeprefix(f"{folder / artefact.ONNX} ")
             raise ArtefactError(reason) from error
         return manifest
+
+
+def _form(
+    source: SourceModel, signature: Signature, rows: Rows | None, schema: ModelSchema
+) -> tuple[Signature, bytes | None, dict[str, Any], Matrix]:
+    """The signature of what is served, its graph, what the manifest says of the comparison, and rows.
+
+    Without a graph that predicts the same, the original is served.
+
+    Raises:
+        ArtefactError: the original cannot predict these rows.
+    """
+    probe = rows.matrix if rows else random_rows(signature.features, source.spread)
+    if source.predict is None:
+        graph = source.to_onnx(signature.features, signature.datatype)
+        return signature, graph, {}, probe
+    accepting = _missing(source, signature, schema)
+    try:
+        signature, graph, parity, probe = convert(source, signature, rows.matrix if rows else None)
+    except ArtefactError as error:
+        reason = str(error)
+    else:
+        with suppress(ArtefactError):  # the original has another idea of missing values, or none
+            if accepting.features != signature.features:
+                signature, graph, parity, probe = convert(source, accepting, probe)
+        return signature, graph, asdict(parity), probe
+    texts = rows.texts if rows else placeholder_texts(signature.features, len(probe))
+    try:
+        predict(source, signature.features, probe, texts)
+        seconds = _seconds_of_one(source, signature, probe, texts)
+    except Exception as error:
+        raise ArtefactError(
+            f"{source.description} cannot predict: {type(error).__name__}: {str(error)[:300]}"
+        ) from error
+    with suppress(Exception):  # it accepts no missing values
+        predict(source, accepting.features, with_holes(probe, accepting.features), texts)
+        signature = accepting
+    served = {"served": "original", "reason": reason, "seconds_per_row": seconds}
+    by = {"input": "rows", "runtime": "original"}
+    return signature.model_copy(update=by), None, served, probe
 
 
 def _described(file: Path, source: SourceModel, schema: ModelSchema) -> Signature:
@@ -159,40 +207,29 @@ def _with_rows(
     return signature.model_copy(update={"features": rows.features}), rows
 
 
-def _synthetic(source: SourceModel, graph: bytes, signature: Signature) -> Matrix:
-    is_tree = source.predict is not None and source.spread is None
-    found = thresholds(graph, len(signature.features)) if is_tree else {}
-    return random_rows(signature.features, source.spread, found)
-
-
-def _compare(
-    source: SourceModel, graph: bytes, signature: Signature, probe: Matrix, rows: Rows | None
-) -> Parity:
-    parity = compare(source, graph, signature, [probe])
-    if rows is not None and parity.rows_apart:
-        parity = compare(source, graph, signature, [probe, rows.wide])
-    parity.check(source.description, TOLERATED_FRACTION if rows is None else 0.0)
-    return parity
-
-
-def _with_missing(
-    source: SourceModel, graph: bytes, signature: Signature, probe: Matrix, schema: ModelSchema
-) -> tuple[Feature, ...]:
-    """The features, which may be missing if both models then predict the same, too."""
+def _missing(source: SourceModel, signature: Signature, schema: ModelSchema) -> Signature:
+    """The signature with all features missing that may be, as far as the schema does not say."""
     if not source.takes_missing:
-        return signature.features
+        return signature
     fixed = {feature.name for feature in schema.features if "missing" in feature.model_fields_set}
     features = tuple(
         feature if feature.name in fixed else feature.model_copy(update={"missing": True})
         for feature in signature.features
     )
-    try:
-        sparse = compare(source, graph, signature, [with_holes(probe, features)])
-        sparse.check(source.description, TOLERATED_FRACTION)
-    except ArtefactError:
-        # The original has another idea of missing values, or only seemed to accept them.
-        return signature.features
-    return features
+    return signature.model_copy(update={"features": features})
+
+
+def _seconds_of_one(
+    source: SourceModel, signature: Signature, probe: Matrix, texts: Texts
+) -> float:
+    """How long the original takes for one row."""
+    seconds = []
+    one = {name: column[:1] for name, column in texts.items()}
+    for _ in range(TRIES):
+        start = perf_counter()
+        predict(source, signature.features, probe[:1], one)
+        seconds.append(perf_counter() - start)
+    return float(f"{sorted(seconds)[TRIES // 2]:.2g}")
 
 
 def _versions() -> dict[str, str]:
@@ -202,8 +239,11 @@ def _versions() -> dict[str, str]:
     return versions() | {name: sys.modules[name].__version__ for name in sorted(packages)}
 
 
-def _with_example(feature: Feature, column: npt.NDArray[np.float32]) -> Feature:
-    known = column[~np.isnan(column)][:1, None]
+def _with_example(feature: Feature, column: npt.NDArray[np.floating[Any]], texts: Texts) -> Feature:
+    if feature.kind == "text":
+        text = next(filter(None, texts[feature.name]), "text")
+        return feature.model_copy(update={"example": text[:EXAMPLE_CHARACTERS]})
+    known = column[~np.isnan(column)].astype(np.float32)[:1, None]
     if not len(known):
         return feature
     example = Schema([feature]).decode(known)[0][feature.name]

@@ -118,8 +118,8 @@ def _features(predictor: Any, target: str) -> tuple[Feature, ...]:
 
 def _value(feature: Feature) -> float | int | str:
     """A value that is accepted, for the documentation."""
-    if feature.kind == "category":
-        return feature.categories[0]
+    if feature.is_string:
+        return feature.categories[0] if feature.categories else "text"
     low = feature.minimum if feature.minimum is not None else min(0.0, feature.maximum or 0.0)
     return int(-(-low // 1)) if feature.kind == "integer" else low
 

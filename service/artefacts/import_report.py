@@ -34,8 +34,23 @@ def report(manifest: Manifest, out: Path, rows: Path) -> str:
 def _parity(found: dict[str, Any]) -> str:
     if not found:
         return "none: the file is the ONNX model itself"
-    which = "synthetic rows" if found.get("real_rows") is False else "real rows"
-    return f"{found['rows']} {which}, largest difference {found['largest_difference']:.2g}"
+    if found.get("served") == "original":
+        return served_by(found)
+    which = "synthetic" if found.get("real_rows") is False else "real"
+    return (
+        f"{found['rows']} rows, {which} and {found['ties']} at the model's jumps, largest difference "
+        f"{found['largest_difference']:.2g}"
+    )
+
+
+def served_by(parity: dict[str, Any]) -> str:
+    """What answers if it is not ONNX Runtime, why, and what that costs; else empty."""
+    if parity.get("served") != "original":
+        return ""
+    return (
+        f"served by the original in Python ({parity['seconds_per_row'] * 1000:.2g} ms for a row, and each "
+        f"replica imports its library): {parity['reason']}"
+    )
 
 
 def _reference(manifest: Manifest, rows: Path) -> str:

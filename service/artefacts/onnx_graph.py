@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.tensor_spec import BYTES, DTYPES, DYNAMIC, Datatype, TensorSpec
@@ -246,6 +246,8 @@ def thresholds(graph: bytes, features: int) -> dict[int, list[float]]:
     found: dict[int, list[float]] = {}
     for node in onnx.load_model_from_string(graph).graph.node:
         trees = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        if "nodes_values_as_tensor" in trees:
+            trees["nodes_values"] = numpy_helper.to_array(trees["nodes_values_as_tensor"])
         columns, modes, values = (
             trees.get(f"nodes_{part}", ()) for part in ("featureids", "modes", "values")
         )

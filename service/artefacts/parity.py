@@ -1,17 +1,20 @@
-"""The comparison of an ONNX model with the original on the same rows."""
+"""The choice of a model's ONNX form: the cheapest one that predicts as the original does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.service.artefacts.onnx_graph import thresholds
 from tidegate.service.artefacts.source_model import SourceModel
+from tidegate.service.artefacts.synthetic_rows import random_rows, with_holes
+from tidegate.service.artefacts.ties import rows_at_ties
 from tidegate.service.model.artefact import ArtefactError
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.features import Matrix
 from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.predictions import Classification
 from tidegate.service.model.signature import Signature
@@ -21,6 +24,9 @@ TOLERANCE: Final = 1e-4
 of the predicted values. A regressor's unit is unknown, and what matters is whether a client could tell two
 rows apart: a ten-thousandth of what distinguishes the predictions is far above the error of float32 (about
 1e-6 of it) and far below any error of a model."""
+SECONDS: Final = 3.0
+"""About how long the original may take to predict rows at ties; a slow one predicts fewer."""
+MIN_TIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class Parity:
     """The comparison of an ONNX model with the original on the same rows."""
 
     rows: int
+    ties: int
+    """How many of the rows lie at a jump of the prediction (`rows_at_ties`)."""
     labels_equal: float
     """Fraction of rows with the same label; 1 for a regressor."""
     largest_difference: float
@@ -35,14 +43,13 @@ class Parity:
     rows_apart: float
     """Fraction of rows that differ by more than `TOLERANCE`."""
 
-    def check(self, name: str, tolerated_fraction: float) -> None:
-        """Refuse an ONNX model that predicts differently for more than this fraction of the rows.
+    def check(self, name: str) -> None:
+        """Refuse an ONNX model that predicts differently for any row.
 
         Raises:
-            ArtefactError: more rows differ.
+            ArtefactError: a row differs.
         """
-        # Not `>`: NaN, from a graph that answers NaN, must not pass.
-        if not self.rows_apart <= tolerated_fraction:
+        if self.rows_apart:
             raise ArtefactError(
                 f"the ONNX model of {name} predicts differently: {self.rows_apart:.2%} of {self.rows} rows "
                 f"differ by more than {TOLERANCE}, at most by {self.largest_difference:.3g}"
@@ -50,86 +57,120 @@ class Parity:
 
 
 def convert(
-    source: SourceModel, features: tuple[Feature, ...], probe: Matrix
-) -> tuple[Signature, bytes, Parity]:
-    """Convert a model that was fitted here, and compare both models on held-out rows.
+    source: SourceModel, signature: Signature, probe: Matrix | None
+) -> tuple[Signature, bytes, Parity, Matrix]:
+    """Convert a model, and compare both on rows, by default synthetic ones, and at the ties near them.
+
+    Features that may be missing are missing in some of the rows. Of the types that the original names, the
+    first one in which all rows agree is taken.
+
+    Returns:
+        The signature with that type, the content of the ONNX file, the comparison, and its rows without ties.
 
     Raises:
         ArtefactError: it cannot be converted, or the ONNX model predicts differently for a row.
     """
-    signature = source.signature.model_copy(update={"features": features})
-    graph = source.to_onnx(features)
-    parity = compare(source, graph, signature, [probe])
-    parity.check(source.description, 0.0)
-    return signature, graph, parity
+    reason: ArtefactError | None = None
+    for datatype in source.datatypes:
+        wide = signature.model_copy(update={"datatype": datatype})
+        try:
+            graph = source.to_onnx(signature.features, datatype)
+            rows = _synthetic(source, graph, signature) if probe is None else probe
+            parity = compare(source, graph, wide, rows)
+            parity.check(source.description)
+        except ArtefactError as error:
+            reason = reason or error
+        else:
+            return wide, graph, parity, rows
+    assert reason is not None  # noqa: S101 (each has a type)
+    raise reason
 
 
-def compare(
-    source: SourceModel, graph: bytes, signature: Signature, forms: Sequence[npt.NDArray[Any]]
-) -> Parity:
-    """Compare the ONNX model on the first form of the rows with the original on any form of them.
+def _synthetic(source: SourceModel, graph: bytes, signature: Signature) -> Matrix:
+    # The trees behind a scaler have the thresholds of other columns.
+    found = thresholds(graph, len(signature.features)) if source.spread is None else {}
+    return random_rows(signature.features, source.spread, found)
+
+
+def compare(source: SourceModel, graph: bytes, signature: Signature, probe: Matrix) -> Parity:
+    """Compare the ONNX model with the original on rows and at the ties near them.
 
     Raises:
         ArtefactError: one of them cannot predict these rows.
     """
     assert source.predict is not None  # noqa: S101 (an ONNX file is not compared with itself)
+    features = signature.features
     try:
-        expected = [source.predict(signature.features, form) for form in forms]
-        found = OnnxPredictor(graph, signature).predict(forms[0])
-        labels = source.labels and [source.labels(signature.features, form) for form in forms]
+        predictor = OnnxPredictor(graph, signature)
+        start = perf_counter()
+        scale = _spread(source.predict(features, probe, {}))
+        limit = max(MIN_TIES, int(SECONDS * len(probe) / (perf_counter() - start)))
+
+        def answers(rows: Matrix) -> npt.NDArray[Any]:
+            found = predictor.predict(rows)
+            wide = found.probabilities if isinstance(found, Classification) else found[:, None]
+            return np.asarray(wide / scale)
+
+        ties = rows_at_ties(answers, features, probe, TOLERANCE)
+        ties = np.random.default_rng(0).permutation(ties)[:limit]
+        rows = np.concatenate([probe, ties])
+        if any(feature.missing for feature in features):
+            rows = np.concatenate([rows, with_holes(rows, features)])
+        expected = source.predict(features, rows, {})
+        found = predictor.predict(rows)
+        labels = source.labels and source.labels(features, rows, {})
     # The exceptions of the libraries and of ONNX Runtime have no common base class.
     except Exception as error:
         raise ArtefactError(
             f"{source.description} cannot be compared: {str(error)[:300]}"
         ) from error
     if isinstance(found, Classification):
-        return _probabilities(expected, found, labels)
-    return _values(expected, found)
+        return _probabilities(expected, found, labels, len(ties))
+    scale = max(scale, _spread(expected))
+    difference = np.abs(expected.astype(np.float64) - found.astype(np.float64)) / scale
+    return _parity(difference, np.ones(len(rows), np.bool_), ~(difference <= TOLERANCE), len(ties))
 
 
 def _probabilities(
-    expected: Sequence[npt.NDArray[Any]],
+    expected: npt.NDArray[Any],
     found: Classification,
-    expected_labels: Sequence[npt.NDArray[np.intp]] | None,
+    labels: npt.NDArray[np.intp] | None,
+    ties: int,
 ) -> Parity:
     """Compare two classifiers. A label may differ only if two classes are tied.
 
-    The original's probabilities, of shape [rows, classes], and its label's index per row are more than one
-    where the rows have more than one form, of which one must agree. Default: the most probable label.
+    The original's probabilities have the shape [rows, classes]; its labels, the index of a class per row, are
+    the most probable ones if it names none.
     """
-    if expected_labels is None:
-        expected_labels = [each.argmax(axis=1) for each in expected]
-    differences, same, apart = [], [], []
-    for probabilities, labels in zip(expected, expected_labels, strict=True):
-        difference = np.abs(probabilities - found.probabilities).max(axis=1)
-        best_two = np.sort(probabilities, axis=1)[:, -2:]
-        tied = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
-        differences.append(difference)
-        same.append(found.labels == labels)
-        apart.append(~(difference <= TOLERANCE) | ~(same[-1] | tied))
-    return _parity(differences, same, apart)
+    if labels is None:
+        labels = expected.argmax(axis=1)
+    difference = np.abs(expected - found.probabilities).max(axis=1)
+    best_two = np.sort(expected, axis=1)[:, -2:]
+    tied = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
+    same = found.labels == labels
+    return _parity(difference, same, ~(difference <= TOLERANCE) | ~(same | tied), ties)
 
 
-def _values(expected: Sequence[npt.NDArray[Any]], found: npt.NDArray[Any]) -> Parity:
-    """Compare two regressors, relative to the standard deviation of the original's predictions."""
-    wide = [each.astype(np.float64) for each in expected]
+def _spread(expected: npt.NDArray[Any]) -> float:
+    """What differences are relative to: 1 for probabilities, else the standard deviation of the values."""
+    if expected.ndim > 1:
+        return 1.0
+    wide = expected.astype(np.float64)
     # No tolerance is below the precision of float32: a constant model has no spread but rounding.
     precision = float(np.finfo(np.float32).eps) / TOLERANCE
-    spread = max(float(wide[0].std()), precision * float(np.abs(wide[0]).max())) or 1.0
-    differences = [np.abs(each - found.astype(np.float64)) / spread for each in wide]
-    apart = [~(difference <= TOLERANCE) for difference in differences]
-    return _parity(differences, [np.ones(len(found), dtype=np.bool_)], apart)
+    return max(float(wide.std()), precision * float(np.abs(wide).max())) or 1.0
 
 
 def _parity(
-    differences: Sequence[npt.NDArray[Any]],
-    same: Sequence[npt.NDArray[np.bool_]],
-    apart: Sequence[npt.NDArray[np.bool_]],
+    difference: npt.NDArray[Any],
+    same: npt.NDArray[np.bool_],
+    apart: npt.NDArray[np.bool_],
+    ties: int,
 ) -> Parity:
-    """The comparison, per row with the form that agrees best."""
     return Parity(
-        rows=len(differences[0]),
-        labels_equal=float(np.any(same, axis=0).mean()),
-        largest_difference=float(np.min(differences, axis=0).max()),
-        rows_apart=float(np.all(apart, axis=0).mean()),
+        rows=len(difference),
+        ties=ties,
+        labels_equal=float(same.mean()),
+        largest_difference=float(difference.max()),
+        rows_apart=float(apart.mean()),
     )

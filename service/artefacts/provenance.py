@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from tidegate.monitoring.counting.reference import Reference
+from tidegate.service.artefacts.source_model import Texts
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Matrix, Schema
 from tidegate.service.model.signature import Signature
@@ -25,20 +26,26 @@ def versions() -> dict[str, str]:
 def write_artefact(
     folder: Path,
     signature: Signature,
-    graph: bytes,
+    graph: bytes | None,
     reference: Reference,
     samples: Matrix,
+    *,
+    texts: Texts | None = None,
     **fields: Any,
 ) -> artefact.Manifest:
-    """Write the files of an artefact of an ONNX model, and its manifest.
+    """Write the files of an artefact, and its manifest.
 
-    The samples become request instances, one per line, for load generators; `fields` are further ones of the
-    manifest.
+    The samples, of which the first ones have these texts, become request instances, one per line, for load
+    generators; `fields` are further ones of the manifest. Without a graph the original answers.
     """
-    (folder / artefact.ONNX).write_bytes(graph)
+    if graph is not None:
+        (folder / artefact.ONNX).write_bytes(graph)
     (folder / artefact.REFERENCE).write_text(reference.model_dump_json() + "\n", encoding="utf-8")
     if signature.features:
         rows = Schema(signature.features).decode(samples)
+        for name, column in (texts or {}).items():
+            for row, text in zip(rows, column, strict=False):
+                row[name] = text
         lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
         (folder / artefact.SAMPLES).write_bytes(b"".join(lines))
     return artefact.write_manifest(folder, **dict(signature), **fields)

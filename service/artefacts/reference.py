@@ -59,7 +59,7 @@ def observed(features: Sequence[Feature], matrix: npt.NDArray[Any]) -> tuple[Fea
 
 def _observed(feature: Feature, column: npt.NDArray[Any]) -> Feature:
     known = column[np.isfinite(column)]
-    if feature.kind == "category" or not known.size:
+    if feature.is_string or not known.size:
         return feature
     # The shortest decimal form: 12.65858, not 12.658579826354980.
     ends = (float(str(known.min())), float(str(known.max())))
@@ -92,7 +92,8 @@ def calibrate_confidence(
     )
 
 
-def _bins(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:
-    if feature.kind != "category":
-        return number_bins(feature.name, column, kind=feature.kind)
+def _bins(feature: Feature, column: npt.NDArray[np.floating[Any]]) -> FeatureReference:
+    if feature.kind != "category":  # of a text, its number of characters
+        kind = "integer" if feature.kind == "text" else feature.kind
+        return number_bins(feature.name, column, kind=kind)
     return category_bins(feature.name, category_names(feature, column), also=feature.categories)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from tidegate.service.artefacts.reference import observed
 from tidegate.service.artefacts.schema_file import TARGET_COLUMNS, ModelSchema
+from tidegate.service.artefacts.source_model import Texts
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import MAX_ROWS, Feature, Matrix, Schema
 from tidegate.service.model.signature import Signature
@@ -28,9 +29,7 @@ class Rows:
     features: tuple[Feature, ...]
     """With their ranges in the file, and missing if the file has missing values."""
     matrix: Matrix
-    wide: npt.NDArray[np.float64]
-    """The rows before they were rounded to float32, which is what the original was fitted on. A tree's
-    threshold may be the value of a row, so that the two take different branches."""
+    texts: Texts
     truth: npt.NDArray[Any] | None
     """The index of the true class, or the true value, per row, NaN where it is unknown; None without it."""
 
@@ -80,7 +79,7 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
         ArtefactError: a column is missing, or a value does not fit the model.
     """
     names = [feature.name for feature in signature.features]
-    texts = {feature.name: str for feature in signature.features if feature.kind == "category"}
+    texts = {feature.name: str for feature in signature.features if feature.is_string}
     candidates = _truth_names(schema)
     truths = dict.fromkeys(set(candidates) - set(names), str)
     table = _read_csv(file, dtype={**texts, **truths})
@@ -89,7 +88,7 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     if table.empty:
         raise ArtefactError(f"{file} has no rows")
     for feature in signature.features:
-        if feature.kind != "category":
+        if not feature.is_string:
             table[feature.name] = _numbers(file, table[feature.name])
     features = tuple(
         feature.model_copy(
@@ -100,11 +99,17 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
     columns = [name for name in candidates if name in table.columns and name not in names]
     truth = _truth(file, table[columns[0]], signature) if columns else None
     matrix = _encode(features, table, file)
-    wide = matrix.astype(np.float64)
-    for column, feature in enumerate(features):
-        if feature.kind != "category":
-            wide[:, column] = table[feature.name]
-    return Rows(observed(features, wide), matrix, wide, truth)
+    columns_of_text = {
+        feature.name: table[feature.name].astype(object).where(table[feature.name].notna(), None)
+        for feature in features
+        if feature.kind == "text"
+    }
+    return Rows(
+        observed(features, matrix),
+        matrix,
+        {name: column.tolist() for name, column in columns_of_text.items()},
+        truth,
+    )
 
 
 def _numbers(file: Path, column: pd.Series[Any]) -> pd.Series[Any]:
@@ -115,13 +120,13 @@ def _numbers(file: Path, column: pd.Series[Any]) -> pd.Series[Any]:
         value = column.iloc[wrong[0]]
         raise ArtefactError(
             f"{file} does not fit the model: {wrong[0]}.{column.name}: Input should be a number, "
-            f"got {value!r}"
+            f'got {value!r}: in a schema.toml beside the model, give it `categories`, or kind = "text"'
         )
     return numbers
 
 
 def _encode(features: Sequence[Feature], table: pd.DataFrame, file: Path) -> Matrix:
-    schema = Schema(features)
+    schema = Schema(features, np.float64)
     names = [feature.name for feature in features]
     values = table[names].astype(object).where(table[names].notna(), None)
     blocks: list[Matrix] = []

@@ -5,20 +5,25 @@ A new format is one new module of that package with a `FORMAT`, which `FORMATS` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.model.features import Feature
+from tidegate.service.model.artefact import ArtefactError
+from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.signature import Signature
 
 Predictions: TypeAlias = npt.NDArray[np.floating[Any]]
 """Probabilities of shape [rows, classes], or values of shape [rows]."""
+Texts: TypeAlias = Mapping[str, Sequence[str | None]]
+"""The column of each feature of the kind text, which a matrix cannot have."""
+DatatypeOfNumbers: TypeAlias = Literal["FP32", "FP64"]
+Class: TypeAlias = str | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,16 @@ class SourceModel:
     """What it is, such as `Pipeline of StandardScaler, LGBMRegressor`."""
     signature: Signature
     """Its features and answers, as far as the file says."""
-    to_onnx: Callable[[Sequence[Feature]], bytes]
-    """The content of an ONNX file that predicts the same, for the final features."""
-    predict: Callable[[Sequence[Feature], Any], Predictions] | None
+    to_onnx: Callable[[Sequence[Feature], DatatypeOfNumbers], bytes]
+    """The content of an ONNX file that predicts the same, for the final features, with inputs of a type."""
+    predict: Callable[[Sequence[Feature], Matrix, Texts], Predictions] | None
     """What the original predicts for rows of these features; None if the file is already the ONNX model, so
     that there is nothing to compare."""
+    datatypes: tuple[DatatypeOfNumbers, ...] = ("FP32",)
+    """Those in which its ONNX model may predict the same, the cheapest first."""
     spread: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
     """The mean and the standard deviation of each feature, if it knows them."""
-    labels: Callable[[Sequence[Feature], Any], npt.NDArray[np.intp]] | None = None
+    labels: Callable[[Sequence[Feature], Matrix, Texts], npt.NDArray[np.intp]] | None = None
     """The index of the class that the original predicts, per row, where that is not always the one with the
     largest probability."""
     named: bool = True
@@ -44,6 +51,23 @@ class SourceModel:
     takes_missing: bool = False
     """Whether the original may accept missing values (NaN). The ONNX model is then compared on rows with
     missing values, too, and if it agrees, requests may have them."""
+
+
+def class_names(values: Iterable[object]) -> tuple[Class, ...]:
+    """Classes as JSON values.
+
+    Raises:
+        ArtefactError: one is neither a string nor an integer.
+    """
+    classes: list[Class] = []
+    for value in np.asarray(values).tolist():
+        if isinstance(value, str):
+            classes.append(value)
+        elif isinstance(value, int | float) and value == int(value):
+            classes.append(int(value))
+        else:
+            raise ArtefactError(f"class {value!r} is neither a string nor an integer")
+    return tuple(classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +37,23 @@ def random_rows(
     for i, feature in enumerate(features):
         if feature.kind == "category":
             matrix[:, i] = random.integers(len(feature.categories), size=PROBE_ROWS)
-            continue
-        if feature.kind == "integer":
-            matrix[:, i] = np.round(matrix[:, i])
-        low = -np.inf if feature.minimum is None else feature.minimum
-        high = np.inf if feature.maximum is None else feature.maximum
-        matrix[:, i] = np.clip(matrix[:, i], low, high)
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+        elif feature.kind != "text":
+            matrix[:, i] = within(feature, matrix[:, i])
+    return matrix
+
+
+def within(feature: Feature, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values of a number within its limits, and whole if it is an integer."""
+    if feature.kind == "integer":
+        values = np.round(values)
+    low = -np.inf if feature.minimum is None else feature.minimum
+    high = np.inf if feature.maximum is None else feature.maximum
+    return np.asarray(np.clip(values, low, high))
+
+
+def placeholder_texts(features: Sequence[Feature], rows: int) -> dict[str, list[str | None]]:
+    """A text for each row and each feature that is one."""
+    return {feature.name: ["text"] * rows for feature in features if feature.kind == "text"}
 
 
 def with_holes(matrix: Matrix, features: Sequence[Feature]) -> Matrix:

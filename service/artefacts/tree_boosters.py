@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import Predictions, SourceModel
+from tidegate.service.artefacts.source_model import (
+    DatatypeOfNumbers,
+    Predictions,
+    SourceModel,
+    Texts,
+    class_names,
+)
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.inputs.matrix import MATRIX_INPUT
@@ -46,6 +52,8 @@ class Booster:
     """What it predicts for rows; of two classes the probability of the second one."""
     convert: Callable[[list[tuple[str, Any]]], Any]
     """The ONNX model, given the names and types of the inputs."""
+    datatype: DatatypeOfNumbers = "FP32"
+    """The type that it compares a value with a threshold in, which its ONNX model has, too."""
 
 
 def source_model(booster: Booster, schema: ModelSchema) -> SourceModel:
@@ -56,12 +64,12 @@ def source_model(booster: Booster, schema: ModelSchema) -> SourceModel:
             integers.
     """
 
-    def predict(_: Sequence[Feature], matrix: Matrix) -> Predictions:
+    def predict(_: Sequence[Feature], matrix: Matrix, __: Texts) -> Predictions:
         found = booster.predict(matrix)
         is_pair = booster.classes and found.ndim == 1
         return np.column_stack([1 - found, found]) if is_pair else found
 
-    def to_onnx(features: Sequence[Feature]) -> bytes:
+    def to_onnx(features: Sequence[Feature], _: DatatypeOfNumbers) -> bytes:
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         from tidegate.service.artefacts.onnx_export import conversion_errors
@@ -78,6 +86,7 @@ def source_model(booster: Booster, schema: ModelSchema) -> SourceModel:
         predict=predict,
         named=booster.named,
         takes_missing=True,
+        datatypes=(booster.datatype,),
     )
 
 
@@ -99,23 +108,6 @@ def import_package(name: str) -> Any:
         ) from error
 
 
-def register(
-    prefix: str, convert: Any, classifiers: Sequence[Any], regressors: Sequence[Any]
-) -> None:
-    """Make skl2onnx convert a library's estimators inside a pipeline, by the converter of onnxmltools."""
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common import shape_calculator as shapes
-
-    zipmap = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    for estimators, shape, options in (
-        (classifiers, shapes.calculate_linear_classifier_output_shapes, zipmap),
-        (regressors, shapes.calculate_linear_regressor_output_shapes, {"split": None}),
-    ):
-        for estimator in estimators:
-            name = f"{prefix}{estimator.__name__}"
-            update_registered_converter(estimator, name, shape, convert, options=options)
-
-
 def refuse_objective(objective: str, supported: Set[str]) -> None:
     """Refuse a booster whose objective is none of the supported ones.
 
@@ -130,8 +122,6 @@ def refuse_objective(objective: str, supported: Set[str]) -> None:
 
 
 def _signature(booster: Booster, schema: ModelSchema) -> Signature:
-    from tidegate.service.artefacts.onnx_export import class_names
-
     features = _features(booster, schema)
     if not booster.classes:
         return Signature(task="regression", features=features, target=schema.target)

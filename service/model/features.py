@@ -28,7 +28,7 @@ from tidegate.service.request_errors import (
     format_value,
 )
 
-Matrix: TypeAlias = npt.NDArray[np.float32]
+Matrix: TypeAlias = npt.NDArray[np.floating[Any]]
 Value: TypeAlias = float | int | str | None
 
 MAX_ROWS: Final = 4096
@@ -49,8 +49,8 @@ class FeatureDescription(BaseModel):
 
     name: str = Field(min_length=1)
     """The key of its value in an instance."""
-    kind: Literal["number", "integer", "category"] = "number"
-    """A number, a whole number, or one of `categories`."""
+    kind: Literal["number", "integer", "category", "text"] = "number"
+    """A number, a whole number, one of `categories`, or any text."""
     minimum: float | None = None
     """The smallest value that is accepted."""
     maximum: float | None = None
@@ -73,12 +73,23 @@ class Feature(FeatureDescription):
     example: float | int | str | None = None
     """A value that is accepted."""
 
+    @property
+    def is_string(self) -> bool:
+        """Whether its value is a string."""
+        return self.kind in {"category", "text"}
+
 
 class Schema:
-    """Validates and encodes instances of a model's features."""
+    """Validates and encodes instances of a model's features, in float32 or float64.
 
-    def __init__(self, features: Sequence[Feature]) -> None:
+    The matrix has the index of a category, and the number of characters of a text.
+    """
+
+    def __init__(
+        self, features: Sequence[Feature], dtype: type[np.floating[Any]] = np.float32
+    ) -> None:
         self.features: Final = tuple(features)
+        self._dtype: Final = np.dtype(dtype)
         self.names: Final = tuple(feature.name for feature in features)
         self._known = frozenset(self.names)
         self._required = frozenset(feature.name for feature in features if not feature.missing)
@@ -117,13 +128,13 @@ class Schema:
         return matrix
 
     def decode(self, matrix: Matrix) -> list[dict[str, Value]]:
-        """The inverse of `encode`: the instances of a matrix."""
+        """The inverse of `encode`: the instances of a matrix, which has no texts."""
         columns = [_decoded(*pair) for pair in zip(self.features, matrix.T, strict=True)]
         return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def _from_few(self, rows: list[Any]) -> Matrix | None:
         """The matrix of rows that are complete and valid; None for all others."""
-        values = array("f")
+        values: array[float] = array(self._dtype.char)
         try:
             for row in rows:
                 if len(row) != len(self._rules):
@@ -143,7 +154,7 @@ class Schema:
         # It lacks a feature, has an unknown category, or is no object.
         except (KeyError, TypeError):
             return None
-        return np.frombuffer(values, np.float32).reshape(len(rows), -1)
+        return np.frombuffer(values, self._dtype).reshape(len(rows), -1)
 
     def _columns(self, rows: list[Any]) -> Sequence[Sequence[Any]] | None:
         try:
@@ -178,7 +189,7 @@ class Schema:
             return None
         if self._whole.size and (np.mod(wide[self._whole], 1.0) > 0).any():
             return None
-        return np.ascontiguousarray(wide.T, dtype=np.float32)
+        return np.ascontiguousarray(wide.T, dtype=self._dtype)
 
     def _faults(self, rows: list[Any], loc: Loc) -> Iterator[Detail]:
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -207,8 +218,8 @@ class Schema:
 
 def fault_of(feature: Feature, value: object) -> tuple[str, str] | None:  # noqa: PLR0911 (one rule per line)
     """The fault of a value as (message, type); None if it is valid."""
-    if feature.kind == "category":
-        return _category_fault(feature, value)
+    if feature.is_string:
+        return _string_fault(feature, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "Input should be a number", "float_type"
     if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
@@ -222,10 +233,10 @@ def fault_of(feature: Feature, value: object) -> tuple[str, str] | None:  # noqa
     return None
 
 
-def _category_fault(feature: Feature, value: object) -> tuple[str, str] | None:
+def _string_fault(feature: Feature, value: object) -> tuple[str, str] | None:
     if not isinstance(value, str):
         return "Input should be a string", "string_type"
-    if value in feature.categories:
+    if feature.kind == "text" or value in feature.categories:
         return None
     names = format_names(feature.categories)
     return f"Unknown value {format_value(value)}; expected one of {names}", "literal_error"
@@ -260,10 +271,18 @@ def _value_getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda row: (row[name],)
 
 
+class _Lengths(dict[str | None, float]):
+    """The number of characters of any text."""
+
+    def __missing__(self, text: str | None) -> float:
+        return float(len(text))  # type: ignore[arg-type]  # TypeError, as for what is no key
+
+
 def _codes(feature: Feature) -> dict[str | None, float] | None:
-    if feature.kind != "category":
+    if not feature.is_string:
         return None
-    codes: dict[str | None, float] = {name: float(i) for i, name in enumerate(feature.categories)}
+    codes: dict[str | None, float] = _Lengths() if feature.kind == "text" else {}
+    codes |= {name: float(i) for i, name in enumerate(feature.categories)}
     if feature.missing:
         codes[None] = np.nan
     return codes
@@ -271,16 +290,16 @@ def _codes(feature: Feature) -> dict[str | None, float] | None:
 
 def _types(feature: Feature) -> frozenset[type]:
     # Exact types: bool is a subclass of int, but not a JSON number.
-    types: set[type] = {str} if feature.kind == "category" else {int, float}
+    types: set[type] = {str} if feature.is_string else {int, float}
     return frozenset(types | {type(None)} if feature.missing else types)
 
 
-def category_names(feature: Feature, codes: npt.NDArray[np.float32]) -> list[str | None]:
+def category_names(feature: Feature, codes: npt.NDArray[np.floating[Any]]) -> list[str | None]:
     """The categories of a column; None if missing."""
     return [None if np.isnan(code) else feature.categories[int(code)] for code in codes]
 
 
-def _decoded(feature: Feature, column: npt.NDArray[np.float32]) -> Sequence[Value]:
+def _decoded(feature: Feature, column: npt.NDArray[np.floating[Any]]) -> Sequence[Value]:
     if feature.kind == "category":
         return category_names(feature, column)
     # The shortest decimal form: 12.65858, not 12.658579826354980.

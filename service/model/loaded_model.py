@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +90,11 @@ def open_predictor(
     manifest, file = artefact.manifest, artefact.path / ONNX
     if manifest.runtime == "python":
         return PythonPredictor(manifest, app_dir, reference), None
+    if manifest.runtime == "original":
+        # By name: it needs what reads model files, which stands above, and no other runtime imports it.
+        original = import_module("tidegate.service.artefacts.original")
+        opened: Predictor = original.OriginalPredictor(artefact, reference)
+        return opened, None
     try:
         predictor = OnnxPredictor(str(file), manifest, reference)
         return predictor, _first_prediction(predictor, artefact)

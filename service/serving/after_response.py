@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, Counter
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError
-from tidegate.service.model.features import Schema
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import Shadow, WriteEvent
@@ -109,11 +108,10 @@ class AfterResponse:
         trace_id: str,
         prediction_ids: Sequence[str],
     ) -> None:
-        schema = Schema(model.inputs.features)
-        rows = schema.decode(model.inputs.matrix(batch))
-        values = [list(row.values()) for row in rows]
+        names = [feature.name for feature in model.inputs.features]
+        values = [list(row.values()) for row in model.inputs.instances(batch)]
         manifest = model.manifest
         of = {"trace_id": trace_id, "model": manifest.name, "version": manifest.version}
-        for message, fields in row_events(schema.names, values, prediction_ids, **of):
+        for message, fields in row_events(names, values, prediction_ids, **of):
             self._write_event("rows", message, fields)
         self._retained.inc(len(batch))

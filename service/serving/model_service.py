@@ -16,6 +16,7 @@ from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.feedback.signing_key import prediction_key
 from tidegate.service.artefacts.adopted_model import adopted
 from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.artefacts.import_report import served_by
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, load_model, make_monitor
 from tidegate.service.model.prediction_recorder import PredictionRecorder
@@ -78,6 +79,8 @@ class ModelService:
             reason = f"{path} cannot be loaded: {type(error).__name__}: {full_message(error)}"
             raise LoadingError(reason) from error
         log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
+        if served := served_by(manifest.parity):
+            log.warning(served)
         return self.model()
 
     async def _load(self) -> Manifest:

@@ -25,6 +25,7 @@ SAMPLES: Final = 500
 _CODE: Final = (
     "artefacts/formats/sklearn_joblib",
     "artefacts/onnx_export",
+    "artefacts/onnx_trees",
     "artefacts/parity",
     "artefacts/reference",
     "model/features",
@@ -110,7 +111,9 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         model = forest.fit(flights, rows.fit)
         joblib.dump(model, folder / artefact.MODEL, compress=3)
     with _step(console, f"convert to ONNX, compare on {int(rows.held_out.sum()):,} held-out rows"):
-        signature, graph, parity = convert(describe(model), features, flights.matrix[rows.held_out])
+        source = describe(model)
+        signature = source.signature.model_copy(update={"features": features})
+        signature, graph, parity, _ = convert(source, signature, flights.matrix[rows.held_out])
     with _step(console, "measure"):
         predictor = OnnxPredictor(graph, signature)
         held_out = predictor.predict(flights.matrix[rows.held_out])

@@ -21,6 +21,10 @@ REGRESSION: Final = frozenset(
 )
 
 
+ZERO: Final = float(np.float32(1e-35))
+"""LightGBM's kZeroThreshold: what is not farther from 0 is 0 (include/LightGBM/meta.h)."""
+
+
 def open_file(file: Path, schema: ModelSchema) -> SourceModel:
     """Read a Booster that `save_model` wrote.
 
@@ -68,9 +72,12 @@ def register() -> None:
     """Make skl2onnx convert LightGBM's estimators inside a pipeline."""
     from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
+    from tidegate.service.artefacts import onnx_trees
+
     lightgbm = import_package("lightgbm")
     estimators = ([lightgbm.LGBMClassifier], [lightgbm.LGBMRegressor])
-    tree_boosters.register("LightGbm", convert_lightgbm, *estimators)
+    wide = onnx_trees.in_float64(convert_lightgbm, zero=ZERO)
+    onnx_trees.register("LightGbm", wide, *estimators)
 
 
 def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> SourceModel:
@@ -78,13 +85,25 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
     if not described["tree_info"]:
         raise ArtefactError("it is incomplete: it has no trees: save the model again")
     objective = str(described.get("objective") or "").split(" ")
-    _refuse_unsupported(objective, described)
+    refuse_objective(objective[0] or "custom", CLASSIFICATION | REGRESSION)
     names = described["feature_names"]
 
     def convert(inputs: list[tuple[str, Any]]) -> Any:
-        from onnxmltools import convert_lightgbm
+        import onnxmltools
+        from onnx import TensorProto
+        from onnxmltools.convert.common._registration import register_converter
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
-        return convert_lightgbm(booster, initial_types=inputs, zipmap=False)
+        from tidegate.service.artefacts.onnx_trees import in_float64
+
+        _refuse_unsupported(objective, described)
+        for kind in ("Classifier", "Regressor"):
+            wide = in_float64(convert_lightgbm, always=True, zero=ZERO)
+            register_converter(f"Lgbm{kind}", wide, overwrite=True)
+        model = onnxmltools.convert_lightgbm(booster, initial_types=inputs, zipmap=False)
+        # It accepts no other type than float32 for the input of trees in float64.
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+        return model
 
     return tree_boosters.source_model(
         Booster(
@@ -97,6 +116,7 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
             own_classes=classes,
             predict=lambda matrix: booster.predict(matrix.astype(np.float64), num_threads=1),
             convert=convert,
+            datatype="FP64",
         ),
         schema,
     )
@@ -104,7 +124,6 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
 
 def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> None:
     """Refuse what the converter writes a different model for, or cannot write."""
-    refuse_objective(objective[0] or "custom", CLASSIFICATION | REGRESSION)
     for reason, found in (
         ("objective has sqrt (reg_sqrt)", "sqrt" in objective),
         (
@@ -116,9 +135,7 @@ def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> 
         ("zeros are missing values (zero_as_missing)", _has(described, "missing_type", "Zero")),
     ):
         if found:
-            raise ArtefactError(
-                f"its {reason}, which ONNX's tree ensembles cannot express: train without it"
-            )
+            raise ArtefactError(f"its {reason}, which ONNX's tree ensembles cannot express")
 
 
 def _has(described: dict[str, Any], key: str, value: str | None = None) -> bool:

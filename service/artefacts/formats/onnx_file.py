@@ -44,11 +44,12 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
         description=f"ONNX model of {model.producer_name or 'unknown origin'}",
         signature=Signature(
             input=layout,
+            datatype="FP64" if any(spec.datatype == "FP64" for spec in specs) else "FP32",
             features=features,
             tensors=specs if layout == "tensors" else (),
             **answers,
         ),
-        to_onnx=lambda _: graph,
+        to_onnx=lambda _, __: graph,
         predict=None,
         named=layout == "columns",
     )

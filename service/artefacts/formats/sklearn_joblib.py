@@ -6,18 +6,30 @@ A joblib file is a pickle: loading one runs the code in it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.artefacts.source_model import FileFormat, Predictions, SourceModel
+from tidegate.service.artefacts.source_model import (
+    Class,
+    DatatypeOfNumbers,
+    FileFormat,
+    Predictions,
+    SourceModel,
+    Texts,
+    class_names,
+)
+from tidegate.service.artefacts.synthetic_rows import placeholder_texts, random_rows
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.signature import Signature
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def open_file(file: Path, schema: ModelSchema) -> SourceModel:
@@ -42,37 +54,34 @@ def describe(model: Any, schema: ModelSchema = ModelSchema()) -> SourceModel:
     if found := own.get(_package(model)):
         return found.adopt(model, schema)
     foreign = own.keys() & {_package(part) for part in _parts_of(model)}
-    for package in foreign:
-        own[package].register()
-    return _sklearn_model(model, schema, foreign=bool(foreign))
+    return _sklearn_model(model, schema, [own[package].register for package in sorted(foreign)])
 
 
-def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceModel:
+def _sklearn_model(
+    model: Any, schema: ModelSchema, register: Sequence[Callable[[], None]]
+) -> SourceModel:
     from sklearn.base import is_regressor
-
-    from tidegate.service.artefacts.onnx_export import as_table, classes_of, convert
-    from tidegate.service.artefacts.synthetic_rows import random_rows
 
     regressor = hasattr(model, "get_params") and is_regressor(model)
     if not regressor and not isinstance(getattr(model, "classes_", None), list):
         classes = classes_of(model)
     columns = _takes_named_columns(model)
-    features = _features_of(model)
-    is_named = hasattr(model, "feature_names_in_")
+    features = _features_of(model, schema)
+    original = _Original(model, is_regressor=regressor)
 
-    def inputs(features: Sequence[Feature], matrix: Matrix) -> Any:
-        return as_table(features, matrix) if is_named else matrix
+    def to_onnx(features: Sequence[Feature], datatype: DatatypeOfNumbers) -> bytes:
+        from tidegate.service.artefacts.onnx_export import convert
 
-    def predict(features: Sequence[Feature], matrix: Matrix) -> Predictions:
-        if regressor:
-            return np.asarray(model.predict(inputs(features, matrix))).reshape(len(matrix))
-        return np.asarray(model.predict_proba(inputs(features, matrix)))
+        if any(feature.kind == "text" for feature in features):
+            raise ArtefactError("ONNX divides a text into other words")
+        for each in register:
+            each()
+        return convert(model, features, datatype, columns=columns, foreign=bool(register))
 
-    def labels(features: Sequence[Feature], matrix: Matrix) -> npt.NDArray[np.intp]:
-        names: npt.NDArray[Any] = model.predict(inputs(features, matrix))
-        return np.searchsorted(np.asarray(model.classes_), names).astype(np.intp)
-
-    _refuse_several_outputs(model, inputs(features, random_rows(features)[:2]))
+    for part in _parts_of(model):
+        if getattr(part, "n_jobs", None) is not None:
+            part.n_jobs = None  # slots provide the parallelism
+    original.try_random_rows(features)
     layout = "columns" if columns else "matrix"
     return SourceModel(
         description=_name(model),
@@ -81,14 +90,100 @@ def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceM
             if regressor
             else Signature(input=layout, features=features, classes=classes)
         ),
-        to_onnx=lambda features: convert(model, features, columns=columns, foreign=foreign),
-        predict=predict,
-        labels=None if regressor else labels,
-        spread=_spread_of(model, len(features)),
-        named=is_named,
+        to_onnx=to_onnx,
+        predict=original.predict,
+        datatypes=("FP32", "FP64"),
+        labels=None if regressor else original.labels,
+        spread=_spread_of(model, features),
+        named=hasattr(model, "feature_names_in_"),
         # Whether it does is known by trying: an imputer accepts them for a model that does not.
         takes_missing=not columns,
     )
+
+
+class _Original:
+    """A model, called with what it was fitted on: a list of texts, a table or a matrix."""
+
+    def __init__(self, model: Any, *, is_regressor: bool) -> None:
+        self._model = model
+        self._is_regressor = is_regressor
+        self._is_text = _is_text(model)
+        self._is_named = hasattr(model, "feature_names_in_")
+
+    def predict(self, features: Sequence[Feature], matrix: Matrix, texts: Texts) -> Predictions:
+        """The probabilities, or the values."""
+        rows = self._inputs(features, matrix, texts)
+        if self._is_regressor:
+            return np.asarray(self._model.predict(rows)).reshape(len(matrix))
+        return np.asarray(self._model.predict_proba(rows))
+
+    def labels(
+        self, features: Sequence[Feature], matrix: Matrix, texts: Texts
+    ) -> npt.NDArray[np.intp]:
+        """The index of the predicted class."""
+        names: Any = np.ravel(self._model.predict(self._inputs(features, matrix, texts)))
+        found: npt.NDArray[np.intp] = np.searchsorted(np.asarray(self._model.classes_), names)
+        return found
+
+    def try_random_rows(self, features: Sequence[Feature]) -> None:
+        """Predict two rows of random numbers and categories.
+
+        Raises:
+            ArtefactError: it cannot predict them, or has several answers per row.
+        """
+        inputs = self._inputs(features, random_rows(features)[:2], placeholder_texts(features, 2))
+        try:
+            self._model.predict(inputs)
+        # Whatever a step raises for numbers, if it takes something else.
+        except Exception as error:
+            numbers = [feature.name for feature in features if not feature.is_string]
+            raise ArtefactError(
+                f"{_name(self._model)} cannot predict a row in which {', '.join(numbers[:20])} are numbers "
+                f"({type(error).__name__}: {str(error)[:200]}): give those that are strings `categories` or "
+                'kind = "text" in a schema.toml beside the file'
+            ) from error
+        _refuse_several_outputs(self._model, inputs)
+
+    def _inputs(self, features: Sequence[Feature], matrix: Matrix, texts: Texts) -> Any:
+        if self._is_text:
+            return list(texts[features[0].name])
+        return as_table(features, matrix, texts) if self._is_named else matrix
+
+
+def as_table(features: Sequence[Feature], matrix: Matrix, texts: Texts) -> pd.DataFrame:
+    """A matrix and texts as a table with named columns."""
+    import pandas as pd
+
+    table: dict[str, Any] = {}
+    for feature, column in zip(features, matrix.T, strict=True):
+        known = ~np.isnan(column)
+        if feature.kind == "text":
+            table[feature.name] = np.array(texts[feature.name], dtype=object)
+        elif feature.kind == "category":
+            names = np.array([*feature.categories, np.nan], dtype=object)
+            table[feature.name] = names[np.where(known, column, -1).astype(np.intp)]
+        else:
+            is_whole = feature.kind == "integer" and known.all()
+            table[feature.name] = column.astype(np.int64) if is_whole else column
+    return pd.DataFrame(table)
+
+
+def classes_of(classifier: Any) -> tuple[Class, ...]:
+    """A classifier's classes as JSON values, in the order of its probabilities.
+
+    Raises:
+        ArtefactError: it is not a classifier with probabilities, has one class, or its classes are neither
+            strings nor integers.
+    """
+    if not hasattr(classifier, "classes_") or not hasattr(classifier, "predict_proba"):
+        raise ArtefactError(
+            f"{type(classifier).__name__} is not a fitted classifier with predict_proba; one without "
+            "probabilities can be wrapped in CalibratedClassifierCV"
+        )
+    names = class_names(classifier.classes_)
+    if len(names) < 2:
+        raise ArtefactError(f"{type(classifier).__name__} was fitted on rows of one class")
+    return names
 
 
 def load(file: Path) -> Any:
@@ -190,8 +285,8 @@ def _takes_named_columns(model: Any) -> bool:
     )
 
 
-def _learned_categories(model: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The categories that its encoders learned, by column name."""
+def _learned_categories(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What its encoders learned, by column name: strings, or whole numbers without a gap."""
     for part in _parts_of(model):
         for _, transformer, columns in getattr(part, "transformers_", []):
             encoders = [step for step in _parts_of(transformer) if hasattr(step, "categories_")]
@@ -199,31 +294,86 @@ def _learned_categories(model: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
                 continue
             names = [columns] if isinstance(columns, str) else list(columns)
             for name, values in zip(names, encoders[0].categories_, strict=True):
-                if any(isinstance(value, str) for value in values):
-                    yield str(name), tuple(str(v) for v in values if isinstance(v, str))
+                texts = tuple(str(value) for value in values if isinstance(value, str))
+                if texts:
+                    missing = any(value is None or value != value for value in values)  # noqa: PLR0124
+                    yield (
+                        str(name),
+                        {"kind": "category", "categories": texts, "missing": missing},
+                    )
+                elif np.array_equal(values, np.arange(values[0], values[0] + len(values))):
+                    ends = {"minimum": float(values[0]), "maximum": float(values[-1])}
+                    yield str(name), {"kind": "integer", **ends}
 
 
-def _features_of(model: Any) -> tuple[Feature, ...]:
-    """Its features, with the categories that its encoders learned.
+def _features_of(model: Any, schema: ModelSchema) -> tuple[Feature, ...]:
+    """Its features, with the categories that its encoders learned, and texts.
 
     Raises:
         ArtefactError: it does not state its number of features.
     """
+    if _is_text(model):
+        return (Feature(name="text", kind="text"),)
     categories = dict(_learned_categories(model))
-    return tuple(
-        Feature(name=name, kind="category", categories=categories[name])
+    texts = {
+        str(columns)
+        for part in _parts_of(model)
+        for _, transformer, columns in getattr(part, "transformers_", [])
+        if isinstance(columns, str) and _is_text(transformer)
+    }
+    dropped = {
+        str(name)
+        for part in list(_parts_of(model))[:2]
+        for _, transformer, columns in getattr(part, "transformers_", [])
+        if transformer == "drop" and isinstance(columns, list)
+        for name in columns
+    }
+    features = tuple(
+        Feature(name=name, **categories[name])
         if name in categories
-        else Feature(name=name)
+        else Feature(name=name, kind="text" if name in texts else "number")
         for name in _feature_names(model)
+        if name not in dropped
+    )
+    said = {
+        feature.name: feature
+        for feature in schema.features
+        if feature.categories or feature.kind == "text"
+    }
+    return tuple(
+        each.model_copy(update=said[each.name].changes()) if each.name in said else each
+        for each in features
     )
 
 
-def _spread_of(model: Any, width: int) -> tuple[Any, Any] | None:
-    """The mean and the standard deviation of each feature, if a part scales all of them; else None."""
+def _is_text(model: Any) -> bool:
+    """Whether it takes a list of texts: its first step divides them into words, or hashes these."""
+    steps = getattr(model, "steps", None)
+    return hasattr(steps[0][1] if steps else model, "build_analyzer")
+
+
+def _spread_of(model: Any, features: Sequence[Feature]) -> tuple[Any, Any] | None:
+    """The mean and the standard deviation of each feature that a part scales, 0 and 1 of others.
+
+    None if no part scales any.
+    """
+    names = [feature.name for feature in features]
+    mean, scale = np.zeros(len(names)), np.ones(len(names))
+    scaled = False
     for part in _parts_of(model):
-        if getattr(part, "mean_", np.empty(0)).shape == (width,) and hasattr(part, "scale_"):
-            return part.mean_, part.scale_
-    return None
+        picked = [(names, part)] + [
+            ([columns] if isinstance(columns, str) else columns, step)
+            for _, transformer, columns in getattr(part, "transformers_", [])
+            if isinstance(columns, str | list)
+            for step in _parts_of(transformer)
+        ]
+        for columns, step in picked:
+            found: Any = getattr(step, "mean_", None)
+            if getattr(step, "scale_", None) is None or np.shape(found) != (len(columns),):
+                continue
+            at = [names.index(name) if isinstance(name, str) else name for name in columns]
+            mean[at], scale[at], scaled = found, step.scale_, True
+    return (mean, scale) if scaled else None
 
 
 FORMAT = FileFormat(

@@ -78,9 +78,11 @@ def adopt(model: Any, schema: ModelSchema) -> SourceModel:
     return _source(model.get_booster(), name, getattr(model, "classes_", None), schema)
 
 
-def register() -> None:
+def _register() -> None:
     """Make skl2onnx convert XGBoost's estimators inside a pipeline."""
     from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+    from tidegate.service.artefacts.onnx_trees import register
 
     xgboost = import_package("xgboost")
 
@@ -89,7 +91,7 @@ def register() -> None:
         operator.raw_operator.get_booster().feature_names = None
         convert_xgboost(scope, operator, container)
 
-    tree_boosters.register(
+    register(
         "XGBoost",
         convert,
         [xgboost.XGBClassifier, xgboost.XGBRFClassifier],
@@ -180,5 +182,5 @@ FORMAT = FileFormat(
     suffixes=(".json", ".ubj"),
     accepts="a Booster, by save_model to .json or .ubj, or an XGB estimator, by joblib.dump to .joblib",
     open=open_file,
-    estimators=Estimators("xgboost", adopt, register),
+    estimators=Estimators("xgboost", adopt, _register),
 )

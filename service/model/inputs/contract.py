@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor_spec import Tensor, TensorSpec
 
@@ -65,6 +65,10 @@ class Inputs(ABC, Generic[BatchT]):
     def matrix(self, batch: BatchT) -> Matrix:
         """The rows as a matrix of `features`, to count for drift; without columns if there are none."""
         return np.empty((len(batch), 0), np.float32)
+
+    def instances(self, batch: BatchT) -> list[dict[str, Any]]:
+        """The rows as instances of `features`."""
+        return Schema(self.features).decode(self.matrix(batch))
 
     # What follows is for a graph: a predictor in Python takes the rows as they are.
 

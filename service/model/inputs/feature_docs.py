@@ -31,6 +31,7 @@ def _field(feature: Feature) -> Any:
         "number": Annotated[float, bounds],
         "integer": Annotated[int, bounds],
         "category": Literal[feature.categories],
+        "text": str,
     }
     kind = types[feature.kind]
     field = Field(

@@ -21,6 +21,7 @@ from tidegate.service.request_errors import (
     protocol_error,
 )
 
+INPUTS: Final = ("inputs",)
 MATRIX_INPUT: Final = "features"
 """Name of the tensor of a request that has all features as one matrix."""
 
@@ -31,8 +32,10 @@ class FeatureInputs(Inputs[BatchT]):
     def __init__(self, signature: Signature) -> None:
         self.features = signature.features
         self.tensors = tuple(
-            TensorSpec(name=f.name, datatype=_datatype(f), shape=(-1, 1)) for f in self.features
+            TensorSpec(name=f.name, datatype=_datatype(f, signature.datatype), shape=(-1, 1))
+            for f in self.features
         )
+        self.dtype: Final = signature.dtype
 
     def differences(self, other: Signature) -> list[str]:
         """Features that the other model lacks, requires, or accepts fewer values of."""
@@ -52,9 +55,9 @@ class MatrixInputs(FeatureInputs[Matrix]):
 
     def __init__(self, signature: Signature) -> None:
         super().__init__(signature)
-        self.schema: Final = Schema(signature.features)
+        self.schema: Final = Schema(signature.features, self.dtype)
         self._input = MATRIX_INPUT
-        self._type: np.dtype[Any] | None = None
+        self._type = np.dtype(self.dtype)
 
     def read(self, instances: object) -> Matrix:
         """As `Schema.encode`."""
@@ -62,20 +65,20 @@ class MatrixInputs(FeatureInputs[Matrix]):
 
     def read_tensors(self, tensors: Sequence[Tensor]) -> Matrix:
         """Encode an input per feature, or one input of all of them. NaN is a missing value."""
-        return to_matrix(self.schema, tensors)
+        return self.schema.encode_columns(columns_of(self.schema, tensors), INPUTS)
 
     def graph_inputs(self, types: Mapping[str, str]) -> None:
         """Take the name and the type of the graph's only input."""
         ((self._input, kind),) = types.items()
-        self._type = None if _dtype(kind) == np.float32 else _dtype(kind)
+        self._type = _dtype(kind)
 
     def feeds(self, batch: Matrix) -> list[dict[str, npt.NDArray[Any]]]:
         """The matrix, in the type of the graph's input."""
-        return [{self._input: batch if self._type is None else batch.astype(self._type)}]
+        return [{self._input: batch if batch.dtype == self._type else batch.astype(self._type)}]
 
     def placeholder(self, size: int) -> Matrix:
         """One row of zeros."""
-        return np.zeros((1, len(self.features)), np.float32)
+        return np.zeros((1, len(self.features)), self.dtype)
 
     def resize(self, batch: Matrix, rows: int) -> Matrix:
         """The matrix with this number of rows."""
@@ -116,16 +119,16 @@ def _dtype(kind: str) -> np.dtype[Any]:
     return np.dtype({"float": "float32", "double": "float64", "string": "object"}.get(name, name))
 
 
-def _datatype(feature: Feature) -> Datatype:
+def _datatype(feature: Feature, of_numbers: Datatype) -> Datatype:
     """The datatype of a feature in the protocol."""
-    if feature.kind == "category":
+    if feature.is_string:
         return "BYTES"
     # An integer type has no NaN for a missing value.
-    return "INT64" if feature.kind == "integer" and not feature.missing else "FP32"
+    return "INT64" if feature.kind == "integer" and not feature.missing else of_numbers
 
 
-def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
-    """Encode input tensors as a matrix. NaN in a tensor is a missing value.
+def columns_of(schema: Schema, tensors: Sequence[Tensor]) -> list[Sequence[Any]]:
+    """The column of each feature in input tensors. NaN in a tensor is a missing value.
 
     Raises:
         RequestError: 400 or 422, naming the invalid input.
@@ -136,8 +139,7 @@ def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
     if matrix_tensor is not None and MATRIX_INPUT not in schema.names:
         return _from_one(schema, matrix_tensor, only=len(tensors) == 1)
     refuse_unknown(by_name, schema.names)
-    columns = [_column(feature, by_name.get(feature.name), rows) for feature in schema.features]
-    return schema.encode_columns(columns, ("inputs",))
+    return [_column(feature, by_name.get(feature.name), rows) for feature in schema.features]
 
 
 def tensors_by_name(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -174,14 +176,14 @@ def _column(feature: Feature, tensor: Tensor | None, rows: int) -> Sequence[Any]
         raise RequestError(422, Detail(("inputs", feature.name), "Field required", "missing"))
     if tensor.shape not in {(rows,), (rows, 1)}:
         raise protocol_error(feature.name, f"shape should be [{rows}, 1], got {list(tensor.shape)}")
-    if (feature.kind == "category") != (tensor.datatype == BYTES):
-        needed = BYTES if feature.kind == "category" else "a number, as FP32"
+    if feature.is_string != (tensor.datatype == BYTES):
+        needed = BYTES if feature.is_string else "a number, as FP32"
         raise protocol_error(feature.name, f"datatype should be {needed}, got {tensor.datatype}")
     return _without_nan(tensor.values)
 
 
-def _from_one(schema: Schema, tensor: Tensor, *, only: bool) -> Matrix:
-    texts = [feature.name for feature in schema.features if feature.kind == "category"]
+def _from_one(schema: Schema, tensor: Tensor, *, only: bool) -> list[Sequence[Any]]:
+    texts = [feature.name for feature in schema.features if feature.is_string]
     if texts or not only or tensor.datatype == BYTES:
         message = f"one input for all features needs numbers alone; inputs are {format_names(schema.names)}"
         raise protocol_error(MATRIX_INPUT, message)
@@ -191,7 +193,7 @@ def _from_one(schema: Schema, tensor: Tensor, *, only: bool) -> Matrix:
             MATRIX_INPUT, f"shape should be [rows, {width}], got {list(tensor.shape)}"
         )
     values = _without_nan(tensor.values)
-    return schema.encode_columns([values[i::width] for i in range(width)], ("inputs",))
+    return [values[i::width] for i in range(width)]
 
 
 def _without_nan(values: Sequence[Any] | npt.NDArray[Any]) -> list[Any]:

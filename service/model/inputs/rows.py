@@ -1,4 +1,4 @@
-"""Instances as the request has them, for a predictor in Python."""
+"""Instances as the request has them, for a model in Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidegate.service.model.features import (
     checked_length,
     not_an_object,
 )
-from tidegate.service.model.inputs.matrix import FeatureInputs, to_matrix
+from tidegate.service.model.inputs.matrix import INPUTS, FeatureInputs, columns_of
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tensor_spec import Tensor
 from tidegate.service.request_errors import RequestError, protocol_error
@@ -42,7 +42,7 @@ class RowInputs(FeatureInputs[RowBatch]):
 
     def __init__(self, signature: Signature) -> None:
         super().__init__(signature)
-        self._schema = Schema(self.features) if self.features else None
+        self._schema = Schema(self.features, self.dtype) if self.features else None
 
     def read(self, instances: object) -> RowBatch:
         """Check that each instance is an object, and has the features if the signature names any."""
@@ -58,12 +58,20 @@ class RowInputs(FeatureInputs[RowBatch]):
         """Rows of the features; a model without features takes no tensors."""
         if self._schema is None:
             raise protocol_error("", "this model takes JSON objects: POST them to /predict")
-        matrix = to_matrix(self._schema, tensors)
-        return RowBatch(self._schema.decode(matrix), matrix)
+        columns = columns_of(self._schema, tensors)
+        matrix = self._schema.encode_columns(columns, INPUTS)
+        rows = [
+            dict(zip(self._schema.names, row, strict=True)) for row in zip(*columns, strict=True)
+        ]
+        return RowBatch(rows, matrix)
 
     def matrix(self, batch: RowBatch) -> Matrix:
         """The features."""
         return batch.matrix
+
+    def instances(self, batch: RowBatch) -> list[dict[str, Any]]:
+        """The instances themselves, with what they may lack."""
+        return [{f.name: row.get(f.name) for f in self.features} for row in batch.rows]
 
     def instance_type(self) -> Any:
         """An object: with a field for each feature if any is named, else of anything."""

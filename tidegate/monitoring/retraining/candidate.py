@@ -17,8 +17,7 @@ from sklearn.base import clone
 
 from tidegate.monitoring.retraining.comparison import Difference, compare, measure
 from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRows
-from tidegate.service.artefacts.formats.sklearn_joblib import describe, load
-from tidegate.service.artefacts.onnx_export import as_table
+from tidegate.service.artefacts.formats.sklearn_joblib import as_table, describe, load
 from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import build_reference, calibrate, observed
@@ -64,7 +63,9 @@ def train_candidate(
     model = fit(current, features, old, rows.truth[~held_out])
     joblib.dump(model, folder / artefact.MODEL, compress=3)
     report(f"fitted on {len(old):,} rows")
-    signature, graph, parity = convert(describe(model), features, new)
+    source = describe(model)
+    signature = source.signature.model_copy(update={"features": features})
+    signature, graph, parity, _ = convert(source, signature, new)
     report(f"converted to ONNX, same predictions on {parity.rows:,} rows")
     predicted = OnnxPredictor(graph, signature).predict(new)
     truth = rows.truth[held_out]
@@ -129,7 +130,7 @@ def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: A
         model = clone(load(file))
     except (ArtefactError, OSError, TypeError, RuntimeError) as error:
         raise ArtefactError(f"{file} cannot be loaded: {error}") from error
-    inputs: Any = as_table(features, matrix) if current.manifest.input == "columns" else matrix
+    inputs: Any = as_table(features, matrix, {}) if current.manifest.input == "columns" else matrix
     model.fit(inputs, np.array(current.manifest.classes)[truth])
     return model
 

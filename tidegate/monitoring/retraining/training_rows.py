@@ -52,7 +52,7 @@ def from_events(rows: Sequence[StoredRow], current: Manifest) -> TrainingRows:
     if not rows:
         raise NoRowsError("no row with a label was found")
     ordered = sorted(rows, key=lambda row: row.at_us)
-    schema = Schema(current.features)
+    schema = Schema(current.features, current.dtype)
     positions = {str(label): position for position, label in enumerate(current.classes)}
     if unknown := {row.label for row in ordered} - positions.keys():
         raise NoRowsError(

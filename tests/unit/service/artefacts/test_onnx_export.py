@@ -11,15 +11,13 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from tidegate.service.artefacts.formats.sklearn_joblib import describe
-from tidegate.service.artefacts.onnx_export import class_names
 from tidegate.service.artefacts.parity import compare, convert
+from tidegate.service.artefacts.source_model import class_names
 from tidegate.service.model.artefact import ArtefactError
-from tidegate.service.model.features import Feature
 from tidegate.service.model.onnx_predictor import OnnxPredictor
 
 WINE = load_wine()
 DATA = WINE.data.astype(np.float32)
-FEATURES = tuple(Feature(name=f"f{i}") for i in range(DATA.shape[1]))
 
 
 def test_a_different_handling_of_missing_values_is_detected() -> None:
@@ -27,14 +25,14 @@ def test_a_different_handling_of_missing_values_is_detected() -> None:
     holes[np.random.default_rng(0).random(DATA.shape) < 0.3] = np.nan
     forest = RandomForestClassifier(20, random_state=0).fit(holes, WINE.target)
     with pytest.raises(ArtefactError, match="RandomForestClassifier predicts differently"):
-        convert(describe(forest), FEATURES, holes)
+        convert(source := describe(forest), source.signature, holes)
 
 
 def test_the_graph_of_another_model_is_detected() -> None:
     tree = DecisionTreeClassifier(max_depth=1, random_state=0).fit(DATA, WINE.target)
     other = DecisionTreeClassifier(max_depth=3, random_state=0).fit(DATA, WINE.target)
-    signature, graph, _ = convert(describe(other), FEATURES, DATA)
-    parity = compare(describe(tree), graph, signature, [DATA])
+    signature, graph, *_ = convert(source := describe(other), source.signature, DATA)
+    parity = compare(describe(tree), graph, signature, DATA)
     assert parity.rows_apart > 0.1
     assert parity.labels_equal < 1
 
@@ -44,7 +42,7 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
     low, high = DATA.min(axis=0), DATA.max(axis=0)
     probe = np.random.default_rng(0).uniform(low, high, (2000, len(low))).astype(np.float32)
     ties = forest.predict_proba(probe)[:, 0] == 0.5
-    signature, graph, _ = convert(describe(forest), FEATURES, probe)
+    signature, graph, *_ = convert(source := describe(forest), source.signature, probe)
     labels = OnnxPredictor(graph, signature).predict(probe).labels
     assert ties.sum() > 20
     assert set(labels[ties]) == {0}

@@ -17,7 +17,7 @@ from support.samples.flight_requests import INFER, tensors
 from tidegate.service.http.v2_codec import HEADER_LENGTH
 from tidegate.service.http.v2_tensors import pack
 from tidegate.service.model.features import Feature, Schema
-from tidegate.service.model.inputs.matrix import to_matrix
+from tidegate.service.model.inputs.matrix import INPUTS, columns_of
 from tidegate.service.model.tensor_spec import Tensor
 from tidegate.service.request_errors import RequestError
 
@@ -238,10 +238,11 @@ async def test_null_is_the_same_as_absent(serve: Serve, samples: list[dict[str, 
 def test_a_model_of_numbers_accepts_one_tensor_for_all_features() -> None:
     schema = Schema([Feature(name="x"), Feature(name="y", missing=True)])
     whole = Tensor("features", "FP64", (2, 2), [1.0, 2.0, 3.0, math.nan])
-    np.testing.assert_array_equal(to_matrix(schema, [whole]), [[1, 2], [3, np.nan]])
+    matrix = schema.encode_columns(columns_of(schema, [whole]), INPUTS)
+    np.testing.assert_array_equal(matrix, [[1, 2], [3, np.nan]])
     narrow = Tensor("features", "FP64", (2, 1), [1.0, 2.0])
     with pytest.raises(RequestError, check=says(r"shape should be \[rows, 2\]")):
-        to_matrix(schema, [narrow])
+        columns_of(schema, [narrow])
 
 
 async def test_the_error_of_a_missing_tensor_names_it(
