@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -11,8 +10,10 @@ from prometheus_client import CollectorRegistry, Histogram
 GEN_AI: Final = "gen_ai"
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/#metric-gen_aiclienttokenusage
 _TOKEN_BUCKETS: Final = tuple(float(4**power) for power in range(14))
+# A client may choose the model's name: further ones are `_OTHER`, and each is cut to so many bytes.
 _MAX_MODELS: Final = 50
-"""Where a client chooses the model's name, further ones are `_OTHER`."""
+_MAX_NAME: Final = 100
+_MAX_TOKENS: Final = 2**63
 
 
 def gen_ai_attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,12 +45,14 @@ class TokenMetrics:
     def observe(self, fields: Mapping[str, Any]) -> None:
         """Record the tokens of a request by the fields of its event."""
         found = gen_ai_attributes(fields)
-        model = str(found.get("gen_ai.response.model", found.get("gen_ai.request.model", "")))
-        if model not in self._models:
-            if len(self._models) >= _MAX_MODELS:
-                model = "_OTHER"
+        name = str(found.get("gen_ai.response.model", found.get("gen_ai.request.model", "")))
+        # A lone surrogate, which JSON can have, would make all metrics unreadable.
+        model = name.encode("utf-8", "replace")[:_MAX_NAME].decode("utf-8", "ignore")
+        if len(self._models) < _MAX_MODELS:
             self._models.add(model)
+        elif model not in self._models:
+            model = "_OTHER"
         for kind in ("input", "output"):
             tokens = found.get(f"gen_ai.usage.{kind}_tokens")
-            if isinstance(tokens, int | float) and 0 <= tokens < math.inf:
+            if isinstance(tokens, int | float) and 0 <= tokens < _MAX_TOKENS:
                 self._usage.labels(model, kind).observe(tokens)

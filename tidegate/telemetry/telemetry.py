@@ -275,13 +275,13 @@ class Telemetry:
         )
         route = record.find_route()
         self._observe(record, route.full, duration_ns / 1e9, sampled=sampled)
-        if GEN_AI in record.fields:
-            self._tokens = self._tokens or TokenMetrics(self.registry)
-            self._tokens.observe(record.fields)
         if self._until_first_byte and record.first_byte_ns is None:  # it sent no body
             record.first_byte_ns = end_ns
             self._observe_first_byte(record, sampled=sampled)
         self.writer.write_encoded(request_line(self.origin, record, route.full, end_ns))
+        if GEN_AI in record.fields:
+            self._tokens = self._tokens or TokenMetrics(self.registry)
+            self._tokens.observe(record.fields)
         if sampled:
             self.tracing.emit(record, route.top, end_ns)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,6 +14,7 @@ from support.samples.asgi_apps import app_with
 from tidegate.telemetry import annotate
 
 USAGE = {"usage": {"input_tokens": 12, "output_tokens": 300}}
+HUGE = {"usage": {"input_tokens": 10**400}}
 
 
 async def answer(harness: Harness, *annotations: dict[str, Any]) -> None:
@@ -50,7 +52,8 @@ async def test_the_span_and_the_metrics_have_what_the_request_says(harness: Harn
 
 
 @pytest.mark.parametrize(
-    "given", ["llama", {"usage": "many"}, {"usage": {"input_tokens": float("nan")}}, {1: {2: None}}]
+    "given",
+    ["llama", {"usage": "many"}, {"usage": {"input_tokens": float("nan")}}, {1: {2: None}}, HUGE],
 )
 async def test_anything_else_changes_no_metric(harness: Harness, given: Any) -> None:
     await answer(harness, given)
@@ -74,3 +77,11 @@ async def test_names_that_a_client_chooses_are_bounded(harness: Harness) -> None
             await client.get("/", params={"model": f"m{number}"})
     other = {"gen_ai_response_model": "_OTHER", "gen_ai_token_type": "output"}
     assert tokens(harness, "count", **other) == 10
+
+
+@pytest.mark.parametrize(("name", "label"), [("\ud800", "?"), ("é" * 1_000, "é" * 50)])
+async def test_a_model_s_name_of_any_text_leaves_the_metrics_readable(
+    harness: Harness, name: str, label: str
+) -> None:
+    await answer(harness, {"request": {"model": name}, **USAGE})
+    assert f'gen_ai_response_model="{label}"' in generate_latest(harness.registry).decode()
