@@ -35,11 +35,16 @@ def ends_response(message: Message, *, trailers: bool) -> bool:
     return bool(kind == "http.response.pathsend")
 
 
-def fault_behind(error: BaseException | None) -> BaseException | None:
+def fault_behind(
+    error: BaseException | None, earlier: BaseException | None
+) -> BaseException | None:
     """The fault that the exception that is being handled reports; None if it only states a response.
 
-    `raise HTTPException(502) from error` reports `error`.
+    `raise HTTPException(502) from error` reports `error`. What was handled `earlier`, before the request, is
+    none: a program may run its server in an `except`.
     """
+    if error is earlier:
+        return None
     if error is None or _RESPONSES.isdisjoint(kind.__name__ for kind in type(error).__mro__):
         return error
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -11,7 +11,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable
 from contextvars import Token
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
@@ -103,6 +103,7 @@ class Exchange:
     _trailers: bool = False
     _complete: bool = False
     _disconnected: bool = False
+    _earlier: BaseException | None = field(default_factory=sys.exception)
 
     async def receive(self) -> Message:
         """Pass on a message of the client."""
@@ -125,7 +126,9 @@ class Exchange:
                 self._complete = True
                 if self._status is not None and self._status >= 500:
                     logged = self._record.logged
-                    self._caught(fault_behind(sys.exception()) or (logged and logged[0]))
+                    self._caught(
+                        fault_behind(sys.exception(), self._earlier) or (logged and logged[0])
+                    )
                 self._end()
         return self._send(message)
 

@@ -111,13 +111,13 @@ class StreamObserver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        begun = False
+        begun, earlier = False, sys.exception()
 
         async def send_observed(message: Message) -> None:
             nonlocal begun
             if not begun and message.get("status", 0) >= 500:
                 # The middleware sends it on from another task, in which no exception is being handled.
-                error = fault_behind(sys.exception())
+                error = fault_behind(sys.exception(), earlier)
                 if error is not None:
                     hold_log(error, lambda: None)
             begun = True

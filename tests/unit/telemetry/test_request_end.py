@@ -245,6 +245,28 @@ async def test_a_killed_process_has_the_event_of_a_5xx_with_its_exception(
     ]
 
 
+@pytest.mark.parametrize("inside_a_middleware", [False, True])
+async def test_an_exception_that_was_handled_before_the_request_is_not_behind_its_5xx(
+    harness: Harness, *, inside_a_middleware: bool
+) -> None:
+    async def busy(request: Request) -> Response:
+        return Response(status_code=503)
+
+    async def after(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    app = FastAPI(routes=[Route("/", busy)])
+    if inside_a_middleware:
+        app.middleware("http")(after)
+    harness.instrument(app)
+    try:
+        int("a faster server")
+    except ValueError:  # as in a program that then runs another server
+        async with harness.client(app) as client:
+            await client.get("/")
+    assert harness.event("request")["error"]["type"] == "503"
+
+
 @pytest.mark.parametrize(
     ("messages", "status", "message"),
     [
