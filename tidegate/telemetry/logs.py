@@ -11,14 +11,8 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import is_dataclass
-from datetime import date, timedelta
-from decimal import Decimal
-from enum import Enum
 from functools import partial
-from pathlib import PurePath
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 import structlog
@@ -26,7 +20,13 @@ from structlog.typing import FilteringBoundLogger
 
 from tidegate.events.event import Level, Origin, make_event
 from tidegate.events.writer import EventWriter
-from tidegate.telemetry.foreign_logs import JsonOutput, LoguruSink
+from tidegate.telemetry.foreign_logs import (
+    JsonOutput,
+    add_to_loguru,
+    handled_record,
+    is_of_loguru,
+    remove_from_loguru,
+)
 from tidegate.telemetry.request_event import error_fields
 from tidegate.telemetry.request_record import Clock, current_ids, current_request, hold_log
 
@@ -51,8 +51,13 @@ _STDLIB_LEVELS: Final[Mapping[Level, int]] = {
 _IDS_ATTRIBUTE: Final = "__tidegate_ids__"
 _RECORDED: Final = "__tidegate_recorded__"
 _HANDLED: Final = "_tidegate_handled"
-_FRAMEWORKS: Final = frozenset({"uvicorn.error", "hypercorn.error", "django.request", "litestar"})
-"""Loggers of servers and frameworks that log the exception of each request that failed."""
+_OF_RESPONSES: Final[Mapping[str, str]] = {
+    "django.request": "%s: %s",
+    "hypercorn.error": "Error in ASGI Framework",
+    "litestar": "Uncaught exception",
+    "uvicorn.error": "Exception in ASGI application",
+}
+"""How lines begin by which servers and frameworks log responses and their exceptions, by the logger."""
 _ACCESS: Final = ".access"
 """The end of the names of access logs (uvicorn, aiohttp): they have query strings and clients' addresses."""
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
@@ -65,11 +70,7 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
 _OF_A_LINE: Final = frozenset(
     {"level", "levelname", "severity", "logger", "timestamp", "time", "asctime"}
 )
-"""Names in an object that is a log line itself, of what the event says by names of its own."""
-_DATA: Final = (
-    *(str, int, float, type(None), bytes, Mapping, list, tuple, set, frozenset),
-    *(date, timedelta, Decimal, UUID, Enum, PurePath),
-)
+"""Names in an object that is a log line itself, of texts that the event has under names of its own."""
 _WEBSOCKET: Final = '"WebSocket'
 """In the format of uvicorn's access log of websockets (`uvicorn.error`), which has the query string."""
 
@@ -126,15 +127,13 @@ def close_sink(sink: EventSink) -> None:
     _open_sinks[:] = [each for each in _open_sinks if each() not in (sink, None)]
 
 
-def _current_write() -> Callable[..., None] | None:
+def _writer(error: BaseException | None = None) -> Callable[..., None] | None:
+    """What writes a record, with this exception; None if no application is instrumented."""
     active = current_request.get()
-    if active is not None:
-        return active.record.write_log
-    for reference in reversed(_open_sinks):
-        sink = reference()
-        if sink is not None:
-            return sink.write
-    return None
+    sinks = (sink.write for reference in reversed(_open_sinks) if (sink := reference()))
+    write = next(sinks, None) if active is None else active.record.write_log
+    ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
+    return write and partial(write, error=error, ids=ids)
 
 
 def attach_ids(error: BaseException, ids: Ids, *, recorded: bool = False) -> None:
@@ -148,7 +147,7 @@ def attach_ids(error: BaseException, ids: Ids, *, recorded: bool = False) -> Non
         setattr(error, _RECORDED, recorded or (known == ids and getattr(error, _RECORDED)))
 
 
-def is_recorded(error: BaseException) -> bool:
+def is_recorded(error: BaseException | None) -> bool:
     """Whether its request's event has the exception."""
     return bool(getattr(error, _RECORDED, False))
 
@@ -162,17 +161,17 @@ class StructlogSink:
     def msg(self, level: Level, message: str | None = None, fields: Any = None) -> None:
         """Write one record; if the application has configured another last processor, its text."""
         if message is None:
-            _write_printed(str(level), self._name)
+            _write_line(str(level), self._name)
             return
         error = _exception_of(fields.pop("exc_info", None))
-        write = _current_write()
+        write = _writer(error)
         if write is None:
             # No application is instrumented: pass the record to the standard library.
             logging.getLogger(self._name).log(
                 _STDLIB_LEVELS[level], "%s %s", message, fields, exc_info=error
             )
             return
-        write(self._name, level, message, fields, error=error, ids=current_ids())
+        write(self._name, level, message, fields)
 
     debug = info = warning = warn = error = exception = critical = fatal = log = msg
 
@@ -218,17 +217,15 @@ class StandardLibraryHandler(logging.Handler):
             self.handleError(record)
 
     def _write(self, record: logging.LogRecord) -> None:
-        write = _current_write()
-        if write is None or _loguru.has(record):
-            return
-        level = _level_of(record.levelno)
         message, fields = _content(record)
         error = _exception_of(record.exc_info) or _exception_of(fields.pop("exc_info", None))
-        ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
-        write = partial(write, record.name, level, message, fields, error=error, ids=ids)
-        if error is not None and record.name in _FRAMEWORKS and is_recorded(error):
+        write = _writer(error)
+        if write is None or ("extra" in record.__dict__ and is_of_loguru()):
             return
-        if error is None or record.name not in _FRAMEWORKS or not hold_log(error, write):
+        write = partial(write, record.name, _level_of(record.levelno), message, fields)
+        begin = _OF_RESPONSES.get(record.name)
+        repeats = begin is not None and str(record.msg).startswith(begin)
+        if not repeats or not (is_recorded(error) or hold_log(error, write)):
             write()
 
 
@@ -260,8 +257,11 @@ def _content(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
     fields = {
         name: value
         for name, value in record.__dict__.items()
-        if name not in _STANDARD and name[0] != "_" and _is_data(value)
+        if name not in _STANDARD and not name.startswith("_")
     }
+    # Django adds the request, whose text has the path.
+    if not isinstance(fields.get("request", ""), str | int | Mapping):
+        del fields["request"]
     logged, text = record.msg, record.getMessage()
     # structlog's `wrap_for_formatter` logs its event dict.
     found = logged if isinstance(logged, Mapping) else parse_line(text)
@@ -284,34 +284,45 @@ def parse_line(text: str) -> dict[str, Any]:
 
 def _of_object(found: Mapping[Any, Any], text: str) -> tuple[str, dict[str, Any]]:
     """The message of a log line that is an object, by default its text, and its fields."""
-    fields = {str(name): value for name, value in found.items() if name not in _OF_A_LINE}
+    fields = {
+        str(name): value
+        for name, value in found.items()
+        if name not in _OF_A_LINE or not isinstance(value, str)
+    }
     names = [name for name in ("event", "message", "msg") if name in fields]
     return str(fields.pop(names[0])) if names else text, fields
 
 
-def _is_data(value: object) -> bool:
-    """Whether it is a value, not an object such as the request that Django adds, whose text has the path."""
-    return isinstance(value, _DATA) or is_dataclass(value) or hasattr(value, "__array__")
-
-
-def _write_loguru(record: dict[str, Any]) -> None:
-    write = _current_write()
-    if write is None:
+def _write_loguru(message: Any) -> None:
+    """Write a record of loguru (its documentation lists what is in it), or the one that was passed to it."""
+    if (passed := handled_record()) is not None:
+        _write_of_handler(passed)
         return
-    error = record["exception"].value if record["exception"] else None
-    of = (record["name"] or "loguru", _level_of(record["level"].no), record["message"])
-    write(*of, record["extra"], error=error, ids=current_ids())
+    record = message.record
+    write = _writer(record["exception"].value if record["exception"] else None)
+    if write is not None:
+        level = _level_of(record["level"].no)
+        write(record["name"] or "loguru", level, record["message"], record["extra"])
 
 
-def _write_printed(line: str, name: str = "") -> None:
-    """Write a line of JSON; of a logger with a name, any line."""
-    found, write = parse_line(line), _current_write()
-    if not (found or name) or write is None:
+def _write_printed(line: str) -> None:
+    """Write a printed line of JSON, or the record that it shows."""
+    if not parse_line(line) or is_of_loguru():
         return
+    if (shown := handled_record()) is not None:
+        _write_of_handler(shown)
+    else:
+        _write_line(line, "stdout")
+
+
+def _write_line(line: str, logger: str) -> None:
+    """Write a line of JSON, or of text."""
+    if (write := _writer()) is None:
+        return
+    found = parse_line(line)
     given = next((found[name] for name in ("level", "levelname", "severity") if name in found), "")
-    message, fields = _of_object(found, line)
     level = _LEVELS.get(str(given).lower(), "info")
-    write(str(found.get("logger", name or "stdout")), level, message, fields, ids=current_ids())
+    write(str(found.get("logger", logger)), level, *_of_object(found, line))
 
 
 def watch_output() -> None:
@@ -319,7 +330,7 @@ def watch_output() -> None:
 
     For a process that serves one application, before that is imported: loggers keep their stream.
     """
-    sys.stdout = JsonOutput(sys.stdout, _write_printed, _write_of_handler)
+    sys.stdout = JsonOutput(sys.stdout, _write_printed)
 
 
 def _write_of_handler(record: logging.LogRecord) -> None:
@@ -327,14 +338,11 @@ def _write_of_handler(record: logging.LogRecord) -> None:
         _uvicorn_handler.emit(record)
 
 
-_loguru: Final = LoguruSink(_write_loguru, _write_of_handler)
-
-
 def install_log_handlers() -> None:
     """Attach the handlers; also at startup, because uvicorn's configuration removes them."""
     for name, handler in _HANDLERS:
         logging.getLogger(name).addHandler(handler)  # adding it again has no effect
-    _loguru.install()
+    add_to_loguru(_write_loguru)
     if not structlog.is_configured():
         structlog.configure(
             processors=_PROCESSORS,
@@ -349,7 +357,7 @@ def remove_log_handlers() -> None:
     if not any(reference() is not None for reference in _open_sinks):
         for name, handler in _HANDLERS:
             logging.getLogger(name).removeHandler(handler)
-        _loguru.remove()
+        remove_from_loguru()
 
 
 def _exception_of(exc_info: Any) -> BaseException | None:

@@ -102,7 +102,7 @@ class RequestRecord:
         fields: the `tidegate.*` fields of its event.
         reason: `error.type` and `error.message`, set by `fail`.
         exception: the exception that the application did not handle, or that it answered with a 5xx.
-        logged: an exception that its framework has logged, and what writes that line.
+        logged: the exception in the line that its framework has logged, if any, and what writes that line.
         broken: why the response is incomplete; empty if it is complete.
         aborted: whether the client disconnected before the response was complete.
         finished: whether its event is written; later data are ignored.
@@ -131,7 +131,7 @@ class RequestRecord:
     spans: list[SpanRecord] = field(default_factory=list)
     reason: tuple[str, str] | None = None
     exception: BaseException | None = None
-    logged: tuple[BaseException, Callable[[], None]] | None = None
+    logged: tuple[BaseException | None, Callable[[], None]] | None = None
     broken: str = ""
     aborted: bool = False
     finished: bool = False
@@ -302,7 +302,7 @@ def outgoing_headers() -> dict[str, str]:
     return {} if active is None else active.record.tracing.outgoing_headers(active)
 
 
-def hold_log(error: BaseException, write: Callable[[], None]) -> bool:
+def hold_log(error: BaseException | None, write: Callable[[], None]) -> bool:
     """Hold a line about an exception until this request's end, whose event may have it; False outside one."""
     active = current_request.get()
     if active is None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -44,6 +45,21 @@ async def hello(_: Request) -> Response:
 
 def logged(folder: Path, message: str) -> list[dict[str, Any]]:
     return [event for event in events_in(folder / "logs") if event["message"] == message]
+
+
+async def test_an_exception_after_the_response_is_logged_with_the_trace(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise ValueError("no ink")
+
+    async def order(_: Request) -> Response:
+        return PlainTextResponse("ordered", background=BackgroundTask(fail))
+
+    async with replica_of(Starlette(routes=[Route("/", order)]), tmp_path) as (_, client):
+        assert (await client.get("/")).status_code == 200
+    (request,) = events_in(tmp_path / "logs", "request")
+    (failure,) = logged(tmp_path, "an exception after the response")
+    assert failure["error"]["message"] == "no ink"
+    assert failure["trace"] == request["trace"]
 
 
 async def test_while_it_starts_probes_answer_and_requests_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import loguru
@@ -12,6 +13,7 @@ import pytest
 import structlog
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -147,16 +149,21 @@ def test_records_of_the_standard_library_are_events_by_the_root_loggers_own_leve
 
 def test_fields_of_a_record_of_the_standard_library_are_kept(shop: Harness) -> None:
     logger, at = logging.getLogger("shop"), datetime(2026, 12, 1, tzinfo=UTC)
-    logger.warning("paid", extra={"user_id": 7, "cart": {"cakes": 2}, "at": at})
-    logger.warning("refused", extra={"request": object(), "_private": 1, "color_message": "x"})
-    logger.warning({"message": "an object", "x": 1})
+    logger.warning("paid", extra={"user_id": 7, "cart": {"cakes": 2}, "at": at, "of": Path("a")})
+    logger.warning(
+        "refused", extra={"request": object(), "_private": 1, "color_message": "x", "": 1}
+    )
+    logger.warning({"message": "an object", "x": 1, "time": 0.5, "level": "info"})
     logger.warning('{"msg": "a line of JSON", "level": "warning", "x": 2}')
     logger.warning("{not JSON}")
     logger.warning("[1]")
     assert [(event["message"], event.get("tidegate")) for event in shop.events("app")] == [
-        ("paid", {"user_id": 7, "cart": {"cakes": 2}, "at": "2026-12-01T00:00:00+00:00"}),
-        ("refused", None),
-        ("an object", {"x": 1}),
+        (
+            "paid",
+            {"user_id": 7, "cart": {"cakes": 2}, "at": "2026-12-01T00:00:00+00:00", "of": "a"},
+        ),
+        ("refused", {"": 1}),
+        ("an object", {"x": 1, "time": 0.5}),
         ("a line of JSON", {"x": 2}),
         ("{not JSON}", None),
         ("[1]", None),
@@ -211,13 +218,16 @@ def test_json_lines_on_standard_output_are_events(
         logger_factory=structlog.PrintLoggerFactory(),
     )
     structlog.get_logger().error("sold out", cake="nut")
-    sys.stdout.writelines(['{"severity": "WARNING", "x": 1}\n{"broken": }\n', "plain\n"])
+    sys.stdout.write('{"severity": "WARNING", "x": 1}\n{"broken": }\n')
+    sys.stdout.write('{"msg": "a\u2028b", "level": 7}\r\n')
+    sys.stdout.write("plain\n")
     found = [(e["log"], e["message"], e["tidegate"]) for e in shop.events("app")]
     assert found == [
         ({"level": "error", "logger": "stdout"}, "sold out", {"cake": "nut"}),
         ({"level": "warn", "logger": "stdout"}, '{"severity": "WARNING", "x": 1}', {"x": 1}),
+        ({"level": "info", "logger": "stdout"}, "a\u2028b", {"level": 7}),
     ]
-    assert printed.getvalue().count("\n") == 4
+    assert printed.getvalue().count("\n") == 5
     assert not sys.stdout.isatty()
 
 
@@ -379,7 +389,7 @@ async def test_an_exception_that_a_framework_logs_and_answers_is_one_line(
         try:
             float("bad")
         except ValueError:
-            logging.getLogger("django.request").exception("Internal Server Error: /")
+            logging.getLogger("django.request").exception("%s: %s", "Internal Server Error", "/")
         return Response(status_code=status)
 
     await harness.get(as_django)
@@ -395,6 +405,34 @@ async def test_an_exception_that_a_framework_logs_and_answers_is_one_line(
             "could not convert string to float: 'bad'",
         )
     ]
+
+
+@pytest.mark.parametrize("name", ["uvicorn.error", "litestar"])
+async def test_an_application_s_own_line_at_a_logger_of_its_framework_is_kept(
+    harness: Harness, name: str
+) -> None:
+    async def pay(request: Request) -> Response:
+        try:
+            float("bad")
+        except ValueError as error:
+            logging.getLogger(name).exception("%s not paid", 7, extra={"user_id": 3})
+            raise HTTPException(502) from error
+        return Response()
+
+    await harness.get(pay)
+    assert harness.event("request")["error"]["type"] == "ValueError"
+    line = harness.event("app")
+    assert (line["message"], line["tidegate"]) == ("7 not paid", {"user_id": 3})
+
+
+async def test_what_django_logs_of_a_response_is_in_its_event(harness: Harness) -> None:
+    async def busy(request: Request) -> Response:
+        logging.getLogger("django.request").error("%s: %s", "Service Unavailable", "/")
+        return Response(status_code=503)
+
+    await harness.get(busy)
+    assert harness.event("request")["log"]["level"] == "error"
+    assert not harness.events("app")
 
 
 def test_without_an_app_records_go_to_the_standard_library(
