@@ -341,7 +341,10 @@ def _write_of_handler(record: logging.LogRecord) -> None:
 def install_log_handlers() -> None:
     """Attach the handlers; also at startup, because uvicorn's configuration removes them."""
     for name, handler in _HANDLERS:
-        logging.getLogger(name).addHandler(handler)  # adding it again has no effect
+        logger = logging.getLogger(name)
+        logger.removeHandler(handler)
+        # First: a `QueueHandler` copies the record for another thread, which may print it.
+        logger.handlers.insert(0, handler)
     add_to_loguru(_write_loguru)
     if not structlog.is_configured():
         structlog.configure(

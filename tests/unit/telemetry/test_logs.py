@@ -5,7 +5,9 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import loguru
@@ -247,6 +249,21 @@ def test_a_record_that_a_handler_prints_as_json_is_one_event(
     assert (event["message"], event["tidegate"]) == ("sold", {"user_id": 7})
     assert event["log"] == {"level": "warn", "logger": "json"}
     assert printed.getvalue().count("sold") == 2
+
+
+def test_a_record_that_another_thread_prints_as_json_is_one_event(
+    shop: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = watched_output(monkeypatch)
+    records = SimpleQueue[Any]()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [QueueHandler(records)])
+    shop.telemetries[0].open()
+    listener = QueueListener(records, logging.StreamHandler(sys.stdout))
+    listener.start()
+    logging.getLogger("json").warning('{"message": "sold"}')
+    listener.stop()
+    assert shop.event("app")["message"] == "sold"
+    assert "sold" in printed.getvalue()
 
 
 @pytest.fixture
