@@ -20,6 +20,7 @@ from support.processes.gateway_process import TRACE_ID, Behind, StartGateway, se
 from tidegate.events.event import Origin, make_event
 from tidegate.settings import Settings
 from tidegate.stack.gateway import access_log
+from tidegate.stack.gateway.request_times import RequestTimes
 from tidegate.stack.processes.process import PIPE_BYTES
 
 pytestmark = pytest.mark.integration
@@ -197,7 +198,7 @@ async def test_the_gateway_answers_with_the_times_of_a_program_without_metrics(
 ) -> None:
     gateway, _ = await behind({}, command=("shop", "{port}"))
     monkeypatch.chdir(gateway.config.parent)
-    access_log.RequestTimes((0.5,), first_byte=False).serve(Path(access_log.REQUESTS_SOCKET))
+    RequestTimes((0.5,), first_byte=False).serve(Path(access_log.REQUESTS_SOCKET))
     url = f"http://127.0.0.1:{gateway.metrics_port}"
     async with session.get(f"{url}/metrics/requests") as answer:
         assert answer.status == 200

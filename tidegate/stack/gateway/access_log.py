@@ -10,18 +10,13 @@ from __future__ import annotations
 
 import fcntl
 import re
-import socket
 import sys
 import termios
-import threading
 import time
 from array import array
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -32,10 +27,9 @@ from tidegate.events.writer import EventWriter
 
 if TYPE_CHECKING:
     from tidegate.settings import Settings
+    from tidegate.stack.gateway.request_times import RequestTimes
 
 NODE: Final = "gateway"
-DURATION: Final = "http_server_request_duration_seconds"
-FIRST_BYTE: Final = "tidegate_first_byte_seconds"
 LINE_BYTES: Final = 2**20
 # To read each line at once would cost both programs more than the line: this program reads when so much is
 # there, at the latest after so many looks. HAProxy drops what the pipe has no room for, and a line of more
@@ -48,7 +42,6 @@ LOOK_SECONDS: Final = 0.02
 WRITE_BYTES: Final = 2**16
 # Where this program answers with the times of requests, in its working directory; the gateway forwards to it.
 REQUESTS_SOCKET: Final = "requests.sock"
-SCRAPE_SECONDS: Final = 5.0
 # So many of these are read before they are written, if HAProxy is faster than this program: 16 MiB at most.
 HELD: Final = 256
 # The first item of HAProxy's lines (observability/haproxy/haproxy.cfg.j2).
@@ -93,72 +86,6 @@ def constant_fields(settings: Settings, dataset: str) -> bytes:
 
     template = make_event(event_origin(settings, NODE), dataset, "", unix_ns=0)
     return orjson.dumps({name: template[name] for name in ("ecs", "service", "data_stream")})[1:-1]
-
-
-@dataclass(slots=True)
-class RequestTimes:
-    """The histograms of requests that a replica has answered and not recorded, as its own metrics would be.
-
-    Args:
-        edges: the upper bounds of the buckets, in seconds.
-        first_byte: whether the objective is about the first byte.
-    """
-
-    edges: tuple[float, ...]
-    first_byte: bool
-    _series: dict[tuple[str, int], list[float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        # Prometheus sees no increase in the first sample of a series.
-        for name in (DURATION, FIRST_BYTE)[: 1 + self.first_byte]:
-            self._of(name, 200)
-
-    def observe(self, fields: list[Any]) -> None:
-        """Count a request by the fields of its line; see `_access`."""
-        now_us, start_us, status, _, _, _, recorded, _, _, data_ms, _, _, state = fields
-        if status is None or data_ms < 0 or not state.startswith("--") or _TRACE.match(recorded):
-            return
-        seconds = (now_us - start_us) / 1e6
-        self._count(DURATION, status, seconds)
-        if self.first_byte:
-            self._count(FIRST_BYTE, status, seconds - data_ms / 1e3)
-
-    def _count(self, name: str, status: int, seconds: float) -> None:
-        of = self._of(name, status)
-        of[bisect_left(self.edges, seconds)] += 1
-        of[-1] += seconds
-
-    def _of(self, name: str, status: int) -> list[float]:
-        """The counts of each bucket and of all above, and the sum."""
-        return self._series.setdefault((name, status), [0.0] * (len(self.edges) + 2))
-
-    def text(self) -> str:
-        """The metrics in Prometheus's text format."""
-        lines = []
-        for (name, status), (*counts, total) in [*self._series.items()]:
-            labels = f'job="model",http_response_status_code="{status}"'
-            below = [*accumulate(counts)]
-            for edge, count in zip((*self.edges, "+Inf"), below, strict=True):
-                lines.append(f'{name}_bucket{{{labels},le="{edge}"}} {count:.0f}')
-            lines.append(f"{name}_count{{{labels}}} {below[-1]:.0f}")
-            lines.append(f"{name}_sum{{{labels}}} {total!r}")
-        return "".join(f"{line}\n" for line in lines)
-
-    def serve(self, path: Path) -> None:
-        """Answer each request on a Unix socket, in a thread, until the process ends."""
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
-        listener.listen()
-        threading.Thread(target=self._answer, args=(listener,), daemon=True).start()
-
-    def _answer(self, listener: socket.socket) -> None:
-        head = "HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\r\n"
-        while True:
-            with suppress(OSError), listener.accept()[0] as connection:
-                connection.settimeout(SCRAPE_SECONDS)
-                connection.recv(WRITE_BYTES)
-                connection.sendall((head + self.text()).encode())
 
 
 def copy_events(
@@ -244,7 +171,7 @@ def access_event(
             return b""
         event = _EVENTS[kind](fields)
         if times is not None and kind == ACCESS:
-            times.observe(fields)
+            _observe(times, fields)
     except (LookupError, TypeError, ValueError):  # of JSON, too
         return None
     return orjson.dumps(event)[:-1] + b"," + constant + b"}\n"
@@ -255,6 +182,19 @@ def _is_recorded(fields: list[Any]) -> bool:
     _, _, status, _, _, _, recorded, _, _, _, _, retries, state = fields
     ended = status is not None and retries == "0" and state.startswith("--")
     return ended and bool(_TRACE.match(recorded))
+
+
+def _observe(times: RequestTimes, fields: list[Any]) -> None:
+    """Count the request of a line, unless a replica has recorded it, or not answered it."""
+    now_us, start_us, status, _, _, _, recorded, _, _, data_ms, _, _, state = fields
+    if (
+        status is not None
+        and data_ms >= 0
+        and state.startswith("--")
+        and not _TRACE.match(recorded)
+    ):
+        seconds = (now_us - start_us) / 1e6
+        times.observe(status, seconds, seconds - data_ms / 1e3)
 
 
 def _access(fields: list[Any]) -> dict[str, Any]:
@@ -352,7 +292,11 @@ def main() -> None:
     writer = EventWriter(Path(directory), NODE, int(file_bytes), float(file_seconds))
     times = None
     if edges:
-        times = RequestTimes(tuple(map(float, edges.split(","))), until == "first_byte")
+        # prometheus_client takes 10 MB.
+        from tidegate.stack.gateway.request_times import RequestTimes  # noqa: PLC0415
+
+        buckets = tuple(map(float, edges.split(",")))
+        times = RequestTimes(buckets, first_byte=until == "first_byte")
         times.serve(Path(REQUESTS_SOCKET))
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
         copy_events(lines, writer, sys.stderr.buffer, constant.encode(), times, every=bool(every))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from support.eventually import eventually
 from support.harnesses.event_files import events_in
@@ -18,12 +19,12 @@ from tidegate.events.writer import EventWriter
 from tidegate.rules.service_rules import objective_histogram
 from tidegate.settings import Settings
 from tidegate.stack.gateway.access_log import (
-    DURATION,
     REQUESTS_SOCKET,
     access_event,
     argv,
     copy_events,
 )
+from tidegate.stack.gateway.request_times import DURATION
 
 CONSTANT = b'"service":{"name":"shop"}'
 
@@ -196,16 +197,18 @@ def test_a_program_without_metrics_has_the_gateways_times(tmp_path: Path, until:
         found = scrape(tmp_path / REQUESTS_SOCKET)
         program.stdin.close()
         assert program.wait() == 0
-    labels = 'job="model",http_response_status_code="200"'
-    samples = dict(sample.rsplit(" ", 1) for sample in found.splitlines())
+    samples = {
+        (sample.labels["http_response_status_code"], sample.name, sample.labels.get("le")): sample
+        for family in text_string_to_metric_families(found)
+        for sample in family.samples
+    }
     name = objective_histogram(settings.slo)
-    assert samples[f'{name}_bucket{{{labels},le="0.45"}}'] == (
-        "2" if until == "first_byte" else "0"
-    )
-    assert samples[f'{name}_bucket{{{labels},le="+Inf"}}'] == "2"
-    assert samples[f"{DURATION}_count{{{labels}}}"] == "2"
-    assert samples[f"{DURATION}_sum{{{labels}}}"] == "1.0"
-    assert "404" not in found
+    assert samples["200", f"{name}_bucket", "0.45"].value == (2 if until == "first_byte" else 0)
+    assert samples["200", f"{name}_bucket", "+Inf"].value == 2
+    assert samples["200", f"{DURATION}_count", None].value == 2
+    assert samples["200", f"{DURATION}_sum", None].value == 1
+    assert {sample.labels["job"] for sample in samples.values()} == {"model"}
+    assert {status for status, *_ in samples} == {"200", "503"}
     assert ("first_byte" in found) is (until == "first_byte")
 
 
