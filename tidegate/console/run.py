@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -17,8 +16,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from tidegate.console.app import create_app
 from tidegate.console.sources import open_sources
 from tidegate.runtime.connections import Connections
-from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
+from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import APP, EventLog
+from tidegate.runtime.http_server import listen
 from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
 from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
@@ -50,22 +50,22 @@ class ConsoleServer(uvicorn.Server):
     """uvicorn with bounded connections, which leaves the signals to the daemon."""
 
     def __init__(self, app: ASGIApp, connections: Connections | None = None) -> None:
-        open_ones = self._connections = connections or Connections()
+        bounds = connections or Connections()
 
-        class Protocol(_CountedProtocol):
-            bounds = open_ones
+        def protocol(**given: Any) -> asyncio.Protocol:
+            return bounds.bound(AutoHTTPProtocol(**given))
 
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Protocol,
+                http=cast("type[asyncio.Protocol]", protocol),
                 lifespan="off",
                 access_log=False,
                 log_level="warning",
                 ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-                # asyncio accepts as many in one turn.
+                # asyncio accepts as many in one turn, before the first of them counts.
                 backlog=128,
             )
         )
@@ -75,54 +75,10 @@ class ConsoleServer(uvicorn.Server):
         """Leave them as they are."""
         yield
 
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until `should_exit` is set."""
-        async with self._connections.enforced():
-            await super().serve(sockets)
-
-
-class _CountedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """A connection of uvicorn, by the parser that is installed."""
-
-    bounds: Connections
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
-        self.bounds.opened(self, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.bounds.closed(self)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._count()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._count()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.bounds.waits(self)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._count()
-
-    def _count(self) -> None:
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete or cycle.more_body:
-            self.bounds.waits(self)
-        else:
-            self.bounds.works(self)
-
 
 async def _serve(settings: Settings, prometheus: str) -> None:
-    tokens, host, port = _tokens(settings), settings.stack.host, settings.console.port
-    with requires_port("console.port", port):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family)
+    tokens = _tokens(settings)
+    listener = listen(settings.stack.host, settings.console.port, "console.port")
     with closing(EventLog.to_files(settings, NAME, APP)) as event_log:
         async with open_sources(settings, prometheus) as sources:
             app, live = create_app(sources, event_log, tokens)

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
-import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, cast
 
 LIMIT: Final = 256
 # The rest of the process' descriptors is for its files and its own connections.
 SHARE_OF_DESCRIPTORS: Final = 4
-HEAD_SECONDS: Final = 10.0
-"""From the start of a connection until the headers of its first request are complete."""
-IDLE_SECONDS: Final = 75.0
-"""From a response until the headers of the next request are complete, and for a client to read on."""
-TICK_SECONDS: Final = 0.5
+WAIT_SECONDS: Final = 15.0
+"""For the headers of a connection's first request, and for a client that does not read to read on."""
+KEEP_ALIVE_SECONDS: Final = 75.0
+"""From a response until the headers of the next request are complete."""
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
 
 
 def connection_limit(most: int) -> int:
     """The most connections that a server holds open, for a process that may open few files."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(most, max(1, descriptors // SHARE_OF_DESCRIPTORS))
-
-
-@dataclass(slots=True)
-class _Connection:
-    close: Callable[[], object]
-    # While it waits for its client: until when.
-    until: float | None
 
 
 class Connections:
@@ -42,77 +34,86 @@ class Connections:
 
     Args:
         limit: the most connections, at most a quarter of the descriptors that the process may open.
-        head_seconds: see `HEAD_SECONDS`.
-        clock: a monotonic clock in seconds.
+        wait_seconds: see `WAIT_SECONDS`.
     """
 
-    def __init__(
-        self,
-        limit: int = LIMIT,
-        head_seconds: float = HEAD_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, limit: int = LIMIT, wait_seconds: float = WAIT_SECONDS) -> None:
+        self.wait_seconds = wait_seconds
         self._limit = connection_limit(limit)
-        self._head_seconds = head_seconds
-        self._clock = clock
-        # In the order in which they began to wait; one server accepts and answers in different threads.
-        self._open: dict[object, _Connection] = {}
-        self._lock = threading.Lock()
+        # How each is closed. Threads accept in one and close in others; single calls are atomic.
+        self._waiting: OrderedDict[object, Callable[[], object]] = OrderedDict()
+        self._working: OrderedDict[object, Callable[[], object]] = OrderedDict()
+
+    def bound(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
+        """The protocol of an HTTP server's new connection, which counts and is bounded from now on."""
+        return _Bounded(self, protocol)
 
     def opened(self, key: object, close: Callable[[], object]) -> None:
         """Count a new connection, which waits; `close` ends it at once."""
-        if len(self._open) >= self._limit:
-            self.close_one()
-        with self._lock:
-            self._open[key] = _Connection(close, self._clock() + self._head_seconds)
+        if len(self._waiting) + len(self._working) >= self._limit:
+            with suppress(KeyError):  # another thread has closed the last one meanwhile
+                (self._waiting or self._working).popitem(last=False)[1]()
+        self._waiting[key] = close
 
     def works(self, key: object) -> None:
-        """The headers of a request are complete: the connection stays until its response."""
-        with self._lock:
-            if connection := self._open.get(key):
-                connection.until = None
+        """The connection has a request to answer."""
+        if close := self._waiting.pop(key, None):
+            self._working[key] = close
 
     def waits(self, key: object) -> None:
-        """It waits for the next request, or for its client to read on; without effect if it waits already."""
-        with self._lock:
-            if (connection := self._open.get(key)) and connection.until is None:
-                connection.until = self._clock() + IDLE_SECONDS
-                self._open[key] = self._open.pop(key)
+        """The connection waits for its client."""
+        if close := self._working.pop(key, None):
+            self._waiting[key] = close
 
     def closed(self, key: object) -> None:
         """The connection is closed."""
-        with self._lock:
-            self._open.pop(key, None)
+        self._waiting.pop(key, None)
+        self._working.pop(key, None)
 
-    def close_one(self) -> None:
-        """Close the connection that can be missed most; without effect if there is none."""
-        with self._lock:
-            waiting = (key for key, one in self._open.items() if one.until is not None)
-            key = next(waiting, next(iter(self._open), None))
-            connection = self._open.pop(key, None)
-        if connection:
-            connection.close()
 
-    def close_overdue(self) -> None:
-        """Close those that have waited too long."""
-        now = self._clock()
-        with self._lock:
-            waiting = [(key, one) for key, one in self._open.items() if one.until is not None]
-            overdue = [self._open.pop(key) for key, one in waiting if (one.until or 0.0) <= now]
-        for connection in overdue:
-            connection.close()
+class _Bounded(asyncio.Protocol):
+    """Passes on what happens to a connection, and aborts it when its client takes too long."""
 
-    @asynccontextmanager
-    async def enforced(self) -> AsyncIterator[None]:
-        """Close those that have waited too long, by the event loop, inside the block."""
+    def __init__(self, connections: Connections, inner: asyncio.Protocol) -> None:
+        self._connections, self._inner = connections, inner
+        self._received: bytes | None = b""  # the last of the headers; None when they are complete
 
-        async def enforce() -> None:
-            while True:
-                await asyncio.sleep(TICK_SECONDS)
-                self.close_overdue()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._abort = cast("asyncio.Transport", transport).abort
+        self._connections.opened(self, self._abort)
+        self._start_timer()
+        self._inner.connection_made(transport)
 
-        task = asyncio.create_task(enforce())
-        try:
-            yield
-        finally:
-            task.cancel()
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+        if self._received is not None:
+            received = self._received + data
+            self._received = received[-2:]
+            if _HEAD_END.search(received):
+                self._received = None
+                self._works()
+
+    def pause_writing(self) -> None:
+        self._connections.waits(self)
+        self._start_timer()
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._works()
+        self._inner.resume_writing()
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self._connections.closed(self)
+        self._inner.connection_lost(exc)
+
+    def _works(self) -> None:
+        self._timer.cancel()
+        self._connections.works(self)
+
+    def _start_timer(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._connections.wait_seconds, self._abort)

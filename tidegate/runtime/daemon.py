@@ -61,7 +61,7 @@ def run_async_daemon(
 
 async def _until_signal(name: str, main: Coroutine[Any, Any, int | None]) -> int | None:
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
-    loop.set_exception_handler(_LoopErrors(name))
+    loop.set_exception_handler(_loop_errors(name))
 
     def cancel() -> None:
         if not task.cancelling():  # a second signal must not interrupt the cleanup
@@ -77,25 +77,25 @@ async def _until_signal(name: str, main: Coroutine[Any, Any, int | None]) -> int
         return 0
 
 
-class _LoopErrors:
+def _loop_errors(name: str) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """Reports as asyncio does, except connections that cannot be accepted: these in one line a minute."""
+    said = -math.inf
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._said = -math.inf
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal said
         error = context.get("exception")
         # asyncio reports it once for each place in the queue of connections, and tries again after a second.
         if not (isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS):
             loop.default_exception_handler(context)
-        elif loop.time() >= self._said + REPEAT_SECONDS:
-            self._said = loop.time()
+        elif loop.time() >= said + REPEAT_SECONDS:
+            said = loop.time()
             text = (error.strerror or "").lower()
             write_or_discard(
                 sys.stderr,
-                f"{self._name}: cannot accept a connection or open a file: {text}; raise `ulimit -n`\n",
+                f"{name}: cannot accept a connection or open a file: {text}; raise `ulimit -n`\n",
             )
+
+    return report
 
 
 def _exit_code(name: str, main: Callable[[], int | None], cannot_start: ErrorTypes) -> int:

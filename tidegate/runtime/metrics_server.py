@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from socketserver import ThreadingMixIn
@@ -12,10 +13,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from tidegate.runtime.connections import IDLE_SECONDS, Connections
+from tidegate.runtime.connections import Connections
 
 # Each has a thread; one or two Prometheis read.
 LIMIT: Final = 32
+# As asyncio does when no descriptor is free; until then, the selector reports the connection again and again.
+ACCEPT_AGAIN_SECONDS: Final = 1.0
 
 
 class MetricsHttpServer(ThreadingMixIn, WSGIServer):
@@ -50,12 +53,14 @@ class MetricsHttpServer(ThreadingMixIn, WSGIServer):
         self.server_close()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; without a free descriptor, by closing one that waits."""
+        """Accept a connection, which then may be silent for some seconds."""
         try:
-            return super().get_request()
+            connection, address = super().get_request()
         except OSError:
-            self._connections.close_one()
-            raise  # the server accepts again
+            time.sleep(ACCEPT_AGAIN_SECONDS)
+            raise
+        connection.settimeout(self._connections.wait_seconds)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection in a thread."""
@@ -67,24 +72,11 @@ class MetricsHttpServer(ThreadingMixIn, WSGIServer):
         self._connections.closed(request)
         super().close_request(request)
 
-    def service_actions(self) -> None:
-        """Close what has waited too long; called twice a second."""
-        self._connections.close_overdue()
-
-    def works(self, request: Any) -> None:
-        """The headers of the connection's request are complete."""
-        self._connections.works(request)
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that is silent or has left."""
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = IDLE_SECONDS  # for a client that does not read
-    server: MetricsHttpServer
-
-    def parse_request(self) -> bool:
-        complete = super().parse_request()
-        self.server.works(self.request)
-        return complete
-
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Log nothing."""
 

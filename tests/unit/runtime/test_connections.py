@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,7 @@ from contextlib import (
 )
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -28,10 +30,10 @@ from starlette.routing import Route
 from support.eventually import eventually_async
 from support.ports import free_port
 from tidegate.console.run import ConsoleServer
-from tidegate.runtime.connections import IDLE_SECONDS, LIMIT, Connections
+from tidegate.runtime import metrics_server
+from tidegate.runtime.connections import LIMIT, Connections
 from tidegate.runtime.daemon import run_async_daemon
-from tidegate.runtime.http_server import add_metrics_route, serve_listener
-from tidegate.runtime.metrics_server import MetricsHttpServer
+from tidegate.runtime.http_server import add_metrics_route, listen, serve_listener
 
 HOST = "127.0.0.1"
 PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
@@ -46,7 +48,7 @@ def _registry() -> CollectorRegistry:
 
 @asynccontextmanager
 async def _of_threads(connections: Connections) -> AsyncIterator[int]:
-    with closing(MetricsHttpServer(_registry(), HOST, 0, connections)) as server:
+    with closing(metrics_server.MetricsHttpServer(_registry(), HOST, 0, connections)) as server:
         yield server.server_port
 
 
@@ -134,23 +136,38 @@ async def test_beyond_the_limit_the_longest_silent_connection_is_closed(serve: S
 @SERVERS
 @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: a\r\n"])
 async def test_a_head_that_does_not_end_has_a_time_limit(serve: Serve, sent: bytes) -> None:
-    async with serve(Connections(8, head_seconds=0.05)) as port:
+    async with serve(Connections(8, wait_seconds=1.0)) as port:
         with ExitStack() as stack:
             slow = _connect(stack, port, sent)
             await eventually_async(lambda: _closed(slow))
             assert await _answers(port)
 
 
-async def test_a_body_that_does_not_come_has_a_time_limit() -> None:
-    async with _of_uvicorn(Connections(8, head_seconds=0.05)) as port:
+async def test_bodies_that_do_not_come_give_way_to_a_request() -> None:
+    async with _of_uvicorn(Connections(8)) as port:
         with ExitStack() as stack:
             head = b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
-            slow = _connect(stack, port, head)
-            await eventually_async(lambda: _closed(slow))
+            slow = [_connect(stack, port, head) for _ in range(8)]
+            assert await _answers(port)
+            await eventually_async(lambda: any(map(_closed, slow)))
+
+
+@pytest.mark.parametrize("last", [1, 2, 3])
+async def test_headers_that_end_in_another_packet_are_complete(last: int) -> None:
+    async with _of_uvicorn(Connections(8, wait_seconds=2.0)) as port:
+        with ExitStack() as stack:
+            request = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+            stream = _connect(stack, port, request[:-last])
+            assert await _answers(port)
+            stream.sendall(request[-last:])
+            silent = _connect(stack, port)
+            await eventually_async(lambda: _closed(silent))
+            assert stream.recv(1000)
+            assert not _closed(stream)
 
 
 async def test_a_live_page_stays_beside_silent_connections_and_gives_way_to_a_request() -> None:
-    async with _of_uvicorn(Connections(4, head_seconds=0.05)) as port:
+    async with _of_uvicorn(Connections(4, wait_seconds=1.0)) as port:
         with ExitStack() as stack:
             request = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
             streams = []
@@ -169,21 +186,19 @@ async def test_a_live_page_stays_beside_silent_connections_and_gives_way_to_a_re
 
 
 async def test_a_client_that_does_not_read_counts_as_waiting() -> None:
-    now, closed = 0.0, set()
+    closed: set[object] = set()
 
     class Observed(Connections):
         def closed(self, key: object) -> None:
             closed.add(key)
             super().closed(key)
 
-    async with _of_uvicorn(Observed(4, clock=lambda: now)) as port:
+    async with _of_uvicorn(Observed(4, wait_seconds=2.0)) as port:
         with ExitStack() as stack:
             reader = _connect(stack, port, b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
             await eventually_async(lambda: bool(reader.recv(1, PEEK)))
             assert await _answers(port)
-            await eventually_async(lambda: len(closed) == 1)  # the connection of the answer
-            now = IDLE_SECONDS + 1
-            await eventually_async(lambda: len(closed) == 2)
+            await eventually_async(lambda: len(closed) == 2)  # that of the answer, and the reader's
 
 
 @pytest.fixture
@@ -228,3 +243,36 @@ def test_without_descriptors_a_daemon_says_so_in_one_line(
     assert said == (
         "part: cannot accept a connection or open a file: too many open files; raise `ulimit -n`\n"
     )
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_without_descriptors_threads_wait_before_they_accept_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files, waited = ExitStack(), list[float]()
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        files.close()
+
+    monkeypatch.setattr(metrics_server, "time", SimpleNamespace(sleep=pause))
+    with (
+        closing(metrics_server.MetricsHttpServer(_registry(), HOST, 0)) as server,
+        socket.socket() as client,
+    ):
+        with suppress(OSError):
+            while True:
+                files.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        client.connect((HOST, server.server_port))
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.0 200")
+    assert waited == [metrics_server.ACCEPT_AGAIN_SECONDS]
+
+
+def test_the_body_of_a_response_does_not_wait_for_the_client_to_confirm_its_headers() -> None:
+    with (
+        listen(HOST, 0, "console.port") as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

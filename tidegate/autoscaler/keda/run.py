@@ -14,7 +14,7 @@ from tidegate.autoscaler.keda.deployment_view import DeploymentView
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
 from tidegate.autoscaler.keda.tls import server_credentials
 from tidegate.resizer.kubernetes.api import open_deployment
-from tidegate.runtime.connections import HEAD_SECONDS, connection_limit
+from tidegate.runtime.connections import WAIT_SECONDS, connection_limit
 from tidegate.runtime.daemon import CannotStartError
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
@@ -35,7 +35,7 @@ OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", round(1000 * KEEPALIVE_SECONDS)),
     ("grpc.max_connection_idle_ms", round(1000 * 5 * KEEPALIVE_SECONDS)),
-    ("grpc.server_handshake_timeout_ms", round(1000 * HEAD_SECONDS)),
+    ("grpc.server_handshake_timeout_ms", round(1000 * WAIT_SECONDS)),
 )
 
 
