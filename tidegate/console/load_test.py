@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from tidegate.checks.running.gateway import own_path
 from tidegate.loadgen.plan.scenario import BUILT_IN, built_in
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.runtime.loopback import is_loopback
@@ -91,7 +92,7 @@ class LoadTest:
         settings = self._settings
         requests = request_arguments(settings, self._body)
         if "--path" in requests:
-            await self._try()
+            requests = request_arguments(settings, self._body, await self._answered_path())
         self._body.write_text(" ".join(settings.verify.body.splitlines()) + "\n", encoding="utf-8")
         argv = (
             *(sys.executable, "-P", "-m", "tidegate.loadgen"),
@@ -104,18 +105,21 @@ class LoadTest:
         environment = {**os.environ, "NO_COLOR": "1"}
         self._child = Child.start(Command(argv, environment, Path.cwd()), self._output)
 
-    async def _try(self) -> None:
+    async def _answered_path(self) -> str:
+        """That of the settings, or of a GET route of the application; one request to it was answered."""
         verify = self._settings.verify
-        method, path = "POST" if verify.body else "GET", verify.path or "/"
+        method, path = ("POST", verify.path or "/") if verify.body else ("GET", verify.path)
         headers = {"Content-Type": "application/json"} if verify.body else {}
         async with aiohttp.ClientSession() as session:
             client = HttpClient(session, gateway(self._settings))
             try:
+                path = path or (await own_path(self._settings, client))[0]
                 await client.call(method, path, data=verify.body.encode() or None, headers=headers)
             except HttpError as error:
                 raise ValueError(
                     f"{error}; set verify.path, and verify.body for a POST, to a request that is answered"
                 ) from error
+        return path
 
     async def stop(self) -> bool:
         """End it; its report covers what was sent. Return whether one ran."""

@@ -27,18 +27,18 @@ def load_arguments(settings: Settings, scenario: str, out: Path) -> list[str]:
     ]
 
 
-def request_arguments(settings: Settings, body: Path) -> list[str]:
+def request_arguments(settings: Settings, body: Path, path: str = "/") -> list[str]:
     """What is sent: the rows that came with the model, or the request of `verify.path` and `verify.body`.
 
-    The caller writes the file with the body. Without a request an application of one's own gets `GET /`.
+    The caller writes the file with the body. Without `verify.path` an application of one's own gets `path`.
     """
     verify, rows = settings.verify, settings.model.path / ROWS
     if not settings.replica_program and rows.is_file():
         return ["--rows", str(rows)]
     if verify.body:
-        return ["--path", verify.path or "/", "--body", str(body)]
+        return ["--path", verify.path or path, "--body", str(body)]
     if verify.path or settings.replica_program:
-        return ["--method", "GET", "--path", verify.path or "/"]
+        return ["--method", "GET", "--path", verify.path or path]
     return []
 
 

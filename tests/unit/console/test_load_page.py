@@ -13,8 +13,10 @@ import pytest
 from aiohttp import web
 
 from support.doubles.aiohttp_server import serving
+from support.eventually import eventually_async
 from support.samples.load_run import recorded, summary_of
 from tidegate.settings import Settings, load
+from tidegate.stack.data_folder import Layout
 
 ROOT = "http://127.0.0.1:8080"
 FIRST, SECOND, BROKEN = (f"2026-11-29T10-0{number}-00Z" for number in range(3))
@@ -201,6 +203,42 @@ class TestUnansweredRequest:
         assert answer.status_code == 422
         assert "404" in answer.text
         assert "set verify.path" in answer.text
+
+
+class TestApplicationWithoutRoot:
+    @pytest.fixture
+    def asked(self) -> list[str]:
+        return []
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path, runs: Path, asked: list[str]) -> Iterator[Settings]:
+        async def answer(request: web.Request) -> web.Response:
+            asked.append(request.path)
+            return web.json_response({"paths": {"/items": {"get": {}}}})
+
+        app = web.Application()
+        app.router.add_get("/openapi.json", answer)
+        app.router.add_get("/items", answer)
+        Layout(tmp_path).make()
+        with serving(app) as url:
+            yield load(
+                stack={"data_dir": tmp_path},
+                console={"control": True, "runs_dir": runs},
+                service={"app": "desk.main:app"},
+                gateway={"port": int(url.rpartition(":")[2])},
+            )
+
+    async def test_it_gets_the_route_that_verify_would_ask_for(
+        self, client: httpx.AsyncClient, asked: list[str]
+    ) -> None:
+        async def post(**fields: str) -> int:
+            sent = await client.post("/load/test", data=fields, headers={"Origin": ROOT})
+            return sent.status_code
+
+        assert await post(scenario="seed") == 303
+        await eventually_async(lambda: len(asked) > 3)
+        assert await post(do="stop") == 303
+        assert asked == ["/openapi.json", *["/items"] * (len(asked) - 1)]
 
 
 class TestAnotherMachine:

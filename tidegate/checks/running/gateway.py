@@ -77,7 +77,7 @@ async def _send(settings: Settings, gateway: HttpClient, trace_id: str) -> Resul
         answered = "answered"
     else:
         if not path:
-            path, hint = await _own_path(settings, gateway)
+            path, hint = await own_path(settings, gateway)
             began = time.perf_counter()
         status = await _send_any(gateway, path, body, headers)
         answered = f"{path} answered with status {status}"
@@ -85,7 +85,7 @@ async def _send(settings: Settings, gateway: HttpClient, trace_id: str) -> Resul
     return ok(name, f"{answered} in {milliseconds:.0f} ms, trace {trace_id}{hint}")
 
 
-async def _own_path(settings: Settings, gateway: HttpClient) -> tuple[str, str]:
+async def own_path(settings: Settings, gateway: HttpClient) -> tuple[str, str]:
     """The path of a GET to an application, and what to set if it has none that is sure to be its own."""
     probes = {settings.replicas.ready_path, *settings.telemetry.quiet_paths}
     try:
