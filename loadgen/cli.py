@@ -51,7 +51,7 @@ RUN_EXAMPLES = """
 
 `tidegate loadgen run steps --path /quote --body quotes.ndjson`
 
-`tidegate loadgen run http://127.0.0.1:8000/quote -q 20 -d '{"n": 3}' -H 'X-Key: 1' --check 'json.price>0'`
+`tidegate loadgen run http://127.0.0.1:8000/search --rate 20 --header 'X-Key: 1' --check 'json.total>0'`
 
 `tidegate loadgen run steps --path /stream --until first-byte --threshold 'p95<500ms'`
 
@@ -73,17 +73,14 @@ def run(
         float | None,
         typer.Option(
             "--rate",
-            "-q",
             parser=rate,
             metavar="RATE",
-            help="Constant rate instead of a scenario, such as 50 (a second) or 100/m.",
+            help="Constant rate instead of a scenario, in requests per second.",
         ),
     ] = None,
     duration: Annotated[
         float | None,
         typer.Option(
-            "-z",
-            "--duration",
             parser=seconds(0.1, 86_400),
             metavar="TIME",
             help="Of --rate; 30s by default.",
@@ -102,17 +99,13 @@ def run(
     method: Annotated[
         str | None,
         typer.Option(
-            "--method",
-            "-m",
             help="HTTP method; GET for a URL with a path and without a body, else POST.",
             show_default=False,
         ),
     ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option(
-            "--header", "-H", help="Header of each request, 'Name: value'; may be repeated."
-        ),
+        typer.Option(help="Header of each request, 'Name: value'; may be repeated."),
     ] = None,
     prometheus: Annotated[
         str,
@@ -126,19 +119,12 @@ def run(
     body: Annotated[
         Path | None,
         typer.Option(
-            "--body",
-            "-D",
             help="File with request bodies, one per line, that are sent as they are instead of rows.",
         ),
     ] = None,
-    data: Annotated[
-        str, typer.Option("--data", "-d", help="Body of each request, instead of a file.")
-    ] = "",
     content_type: Annotated[
         str | None,
         typer.Option(
-            "--content-type",
-            "-T",
             help="Content type of the bodies; application/json by default.",
             show_default=False,
         ),
@@ -183,8 +169,6 @@ def run(
     timeout: Annotated[
         float,
         typer.Option(
-            "--timeout",
-            "-t",
             parser=seconds(0.01, 3600),
             metavar="TIME",
             help="Timeout of a request.",
@@ -223,7 +207,6 @@ def run(
         duration_seconds=duration,
         headers=header or (),
         checks=check or (),
-        data=data,
         max_lag_seconds=max_lag,
         progress_seconds=progress,
         url=url,

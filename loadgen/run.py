@@ -27,7 +27,7 @@ from tidegate.loadgen.plan.bodies import bodies_of_rows, read_bodies, read_rows
 from tidegate.loadgen.plan.checks import parse_check
 from tidegate.loadgen.plan.plan import digest, make_plan
 from tidegate.loadgen.plan.request_kinds import Until
-from tidegate.loadgen.plan.scenario import Route, Schedule, constant_schedule, load_schedule
+from tidegate.loadgen.plan.scenario import Schedule, constant_schedule, load_schedule
 from tidegate.loadgen.report import replica_signals
 from tidegate.loadgen.report.figures import summarize
 from tidegate.loadgen.report.live_view import live_view
@@ -79,8 +79,6 @@ class Options:
     rows: Path
     body: Path | None
     """File of bodies that are sent as they are, instead of `rows`."""
-    data: str
-    """A body that is sent as it is."""
     content_type: str | None
     out: Path
     seed: int
@@ -204,57 +202,42 @@ def _targets(
     options: Options, schedule: Schedule, url: URL
 ) -> tuple[Mapping[str, Target], Path | None]:
     """The target of each kind of request, and the file with the bodies of all; None if there is none."""
-    headers = CIMultiDict(map(header, options.headers))
     checks = tuple(map(parse_check, options.checks))
     if schedule.routes:
         given = {"--path": options.path, "--method": options.method, "--body": options.body}
-        if named := [name for name, value in {**given, "--data": options.data}.items() if value]:
+        if named := [name for name, value in given.items() if value]:
             raise UsageError(f"{schedule.name} has routes of its own; remove {' and '.join(named)}")
-        routes = (route for route in schedule.routes if route.weight)
         return {
             route.name: Target(
                 target_url(options.url, route.path, allow_remote=options.allow_remote),
-                bodies := _bodies_of(route, schedule.folder),
+                [
+                    one.encode()
+                    for one in ([route.body] if isinstance(route.body, str) else route.body)
+                ],
                 request_method(route.method),
-                _typed(
-                    {**headers, **dict(map(header, map(": ".join, route.headers.items())))}, bodies
-                ),
+                _headers(options, route.headers, has_body=bool(route.body)),
                 (*checks, *map(parse_check, route.checks)),
             )
-            for route in routes
+            for route in schedule.routes
+            if route.weight
         }, None
-    kinds, body = schedule.weights, options.body
-    reads = options.path is None and url.path != DEFAULT_PATH and not (body or options.data)
+    kinds, file = schedule.weights, options.body
+    reads = options.path is None and url.path != DEFAULT_PATH and file is None
     method = request_method(options.method or ("GET" if reads else "POST"))
-    pools: Mapping[str, list[bytes]]
-    if body or options.data:
-        pools, file = (
-            dict.fromkeys(kinds, read_bodies(body) if body else [options.data.encode()]),
-            body,
-        )
-    elif method in WITHOUT_BODY:
-        pools, file = {kind: [] for kind in kinds}, None
+    if file is None and method not in WITHOUT_BODY:
+        file, pools = options.rows, bodies_of_rows(read_rows(options.rows), kinds)
     else:
-        pools, file = bodies_of_rows(read_rows(options.rows), kinds), options.rows
-    if options.content_type is not None:
-        headers["Content-Type"] = options.content_type
-    return {
-        kind: Target(url, bodies, method, _typed(headers, bodies), checks)
-        for kind, bodies in pools.items()
-    }, file
+        pools = dict.fromkeys(kinds, read_bodies(file) if file else [])
+    headers = _headers(options, {}, has_body=file is not None)
+    return {kind: Target(url, pools[kind], method, headers, checks) for kind in kinds}, file
 
 
-def _bodies_of(route: Route, folder: Path) -> list[bytes]:
-    if route.bodies is not None:
-        return read_bodies(folder / route.bodies)
-    return [route.body.encode()] if route.body else []
-
-
-def _typed(headers: Mapping[str, str], bodies: Sequence[bytes]) -> CIMultiDict[str]:
-    """The headers with the type of the body, which is JSON unless they say otherwise."""
-    made = CIMultiDict(headers)
-    if bodies:
-        made.setdefault("Content-Type", JSON)
+def _headers(options: Options, own: Mapping[str, str], *, has_body: bool) -> CIMultiDict[str]:
+    """Those of the options and of a route, and the type of the body: JSON, unless they say otherwise."""
+    made = CIMultiDict(map(header, options.headers))
+    made.update(header(f"{name}: {value}") for name, value in own.items())
+    if has_body:
+        made.setdefault("Content-Type", options.content_type or JSON)
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,20 +22,18 @@ OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt,
 }
 _PATTERN: Final = re.compile(
-    r"\s*(?:(?P<of>status|json(?:\.[^\s<>=!]+)?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>.+?)"
-    r"|body contains (?P<part>.+))\s*"
+    r"\s*(?P<of>status|body|json(?:\.[^\s<>=!]+)?)\s*(?P<operator><=|>=|==|!=|<|>|\bcontains\b)\s*(?P<value>.+?)\s*"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A parsed check: of the status, of the text `part` of the body, or of a value in its JSON."""
+    """A parsed check: a comparison of the status, of the body as text, or of a value in its JSON."""
 
     text: str
     of: str
-    operator: str
+    compare: Callable[[Any, Any], bool]
     value: Any
-    part: bytes = b""
 
     @property
     def needs_body(self) -> bool:
@@ -43,11 +42,10 @@ class Check:
 
     def passes(self, status: int, body: bytes) -> bool:
         """Whether a response passes; one that is not JSON, or lacks the value, fails a check of JSON."""
-        if self.part:
-            return self.part in body
+        found: Any = status if self.of == "status" else body.decode(errors="replace")
         try:
-            found = status if self.of == "status" else _at(orjson.loads(body), self.of)
-            return OPERATORS[self.operator](found, self.value)
+            found = _at(orjson.loads(body), self.of) if self.of.startswith("json") else found
+            return self.compare(found, self.value)
         except (ValueError, LookupError, TypeError):
             return False
 
@@ -63,13 +61,11 @@ def parse_check(text: str) -> Check:
         raise UsageError(
             f"--check {text!r}: expected 'status==201', 'body contains TEXT' or 'json.items.0.label==late'"
         )
-    if match["part"]:
-        return Check(text.strip(), "body", "", None, match["part"].encode())
-    try:
-        value = orjson.loads(match["value"])
-    except ValueError:
-        value = match["value"]  # a text needs no quotation marks
-    return Check(text.strip(), match["of"], match["operator"], value)
+    value: Any = match["value"]
+    with suppress(ValueError):  # a text needs no quotation marks
+        value = value if match["of"] == "body" else orjson.loads(value)
+    compare = {**OPERATORS, "contains": operator.contains}[match["operator"]]
+    return Check(text.strip(), match["of"], compare, value)
 
 
 def _at(value: Any, path: str) -> Any:

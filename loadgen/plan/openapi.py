@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -40,7 +40,7 @@ def scenario_of(document: Any) -> str:
     """
     try:
         routes = list(_routes(document))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"this is not a valid OpenAPI document: {error!r}") from error
     if not routes:
         raise UsageError("this OpenAPI document has no paths")
@@ -49,94 +49,76 @@ def scenario_of(document: Any) -> str:
 
 def _routes(document: Mapping[str, Any]) -> Iterator[str]:
     names: set[str] = set()
-    for path, item in document["paths"].items():
-        for method in METHODS:
-            if (operation := item.get(method)) is None:
-                continue
-            name = base = re.sub(r"[^a-z0-9]+", "_", f"{method}{path}".lower()).strip("_")[:50]
-            while name in names:
-                name = f"{base}_{len(names)}"
-            names.add(name)
-            given = [*item.get("parameters", ()), *operation.get("parameters", ())]
-            parameters = [_resolved(one, document) for one in given]
-            lines = {"name": name, "method": method.upper()}
-            lines["path"] = _path(path, parameters, document)
-            body = _resolved(operation.get("requestBody", {}), document).get("content", {})
-            if media := body.get("application/json"):
-                lines["body"] = json.dumps(_value(media, document), ensure_ascii=False)
-            yield "\n[[routes]]\n" + ("" if method in SENT else "weight = 0  # it changes data\n")
-            yield from (f"{key} = {json.dumps(text)}\n" for key, text in lines.items())
-
-
-def _path(path: str, parameters: list[Mapping[str, Any]], document: Mapping[str, Any]) -> str:
-    values = {
-        (one["in"], one["name"]): str(_value(one, document))
-        for one in parameters
-        if one.get("required")
-    }
-    for (where, name), value in values.items():
-        if where == "path":
-            path = path.replace(f"{{{name}}}", quote(value, safe=""))
-    query = urlencode(
-        [(name, value) for (where, name), value in values.items() if where == "query"]
+    operations = (
+        (path, item, method)
+        for path, item in document["paths"].items()
+        for method in METHODS
+        if method in item
     )
-    return f"{path}?{query}" if query else path
+    for path, item, method in operations:
+        name = re.sub(r"[^a-z0-9]+", "_", f"{method}{path}".lower()).strip("_")[:50]
+        name = f"{name}_{len(names)}" if name in names else name
+        names.add(name)
+        filled = _path(path, (item, item[method]), document)
+        lines = {"name": name, "method": method.upper(), "path": filled}
+        body = _resolved(item[method].get("requestBody", {}), document)
+        if media := body.get("content", {}).get("application/json"):
+            lines["body"] = json.dumps(_example(media, document), ensure_ascii=False)
+        yield "\n[[routes]]\n" + ("" if method in SENT else "weight = 0  # it changes data\n")
+        yield from (f"{key} = {json.dumps(text)}\n" for key, text in lines.items())
 
 
-def _value(of: Mapping[str, Any], document: Mapping[str, Any]) -> Any:
-    """The example of a parameter or body, or a value of its schema."""
-    if "example" in of:
-        return of["example"]
-    for named in of.get("examples", {}).values():
-        return _resolved(named, document)["value"]
-    return _example(of.get("schema", {}), document, 0)
+def _path(path: str, owners: Iterable[Mapping[str, Any]], document: Mapping[str, Any]) -> str:
+    """The path with a value of each required parameter of its owners."""
+    query = {}
+    for one in (_resolved(of, document) for owner in owners for of in owner.get("parameters", ())):
+        if one.get("required"):
+            value = str(_example(one, document))
+            path = path.replace(f"{{{one['name']}}}", quote(value, safe=""))
+            if one["in"] == "query":
+                query[one["name"]] = value
+    return f"{path}?{urlencode(query)}" if query else path
 
 
-def _example(schema: Any, document: Mapping[str, Any], depth: int) -> Any:
-    if depth > MAX_DEPTH or not isinstance(schema, dict):
+def _example(of: Any, document: Mapping[str, Any], depth: int = 0) -> Any:
+    """The example of a parameter, a body or a schema, or a value of its type."""
+    if depth > MAX_DEPTH:
         return None
-    schema = _resolved(schema, document)
+    of = _resolved(of, document)
     for key in ("example", "const", "default"):
-        if key in schema:
-            return schema[key]
-    for key in ("examples", "enum"):
-        if schema.get(key):
-            return schema[key][0]
-    if parts := schema.get("allOf"):
-        made = [_example(part, document, depth + 1) for part in parts]
-        objects = [one for one in made if isinstance(one, dict)]
-        return {key: value for one in objects for key, value in one.items()} or made[0]
-    for choice in schema.get("anyOf", schema.get("oneOf", ())):
-        if _resolved(choice, document).get("type") != "null":
-            return _example(choice, document, depth + 1)
-    return _of_type(schema, document, depth)
+        if key in of:
+            return of[key]
+    if isinstance(examples := of.get("examples"), dict):  # of a parameter or a body
+        examples = [_resolved(named, document)["value"] for named in examples.values()]
+    inner = [of["schema"]] if "schema" in of else of.get("anyOf", of.get("oneOf", of.get("allOf")))
+    if values := examples or of.get("enum"):
+        return values[0]
+    return _example(inner[0], document, depth + 1) if inner else _of_type(of, document, depth + 1)
 
 
 def _of_type(schema: Mapping[str, Any], document: Mapping[str, Any], depth: int) -> Any:
-    kinds = schema.get("type", "object" if "properties" in schema else "string")
-    kind = next((one for one in kinds if one != "null"), "") if isinstance(kinds, list) else kinds
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         fields = schema.get("properties", {})
-        required = (name for name in schema.get("required", ()) if name in fields)
-        return {name: _example(fields[name], document, depth + 1) for name in required}
+        names = (name for name in schema.get("required", ()) if name in fields)
+        return {name: _example(fields[name], document, depth) for name in names}
     if kind == "array":
-        count = max(1, schema.get("minItems", 1))
-        return [_example(schema.get("items", {}), document, depth + 1)] * count
+        item = _example(schema.get("items", {}), document, depth)
+        return [item] * max(1, schema.get("minItems", 1))
     if kind in {"integer", "number"}:
         return int(schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
-    if kind == "boolean":
-        return True
-    return TEXTS.get(schema.get("format", ""), "text").ljust(schema.get("minLength", 0), "x")
+    text = TEXTS.get(schema.get("format", ""), "text").ljust(schema.get("minLength", 0), "x")
+    return True if kind == "boolean" else text
 
 
-def _resolved(value: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(value: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a local reference names."""
     for _ in range(MAX_DEPTH):
         reference = value.get("$ref")
         if not isinstance(reference, str):
             break
-        found: Any = document
+        value = document
         for part in reference.removeprefix("#/").split("/"):
-            found = found[part.replace("~1", "/").replace("~0", "~")]
-        value = found
-    return value
+            value = value[part.replace("~1", "/").replace("~0", "~")]
+    return dict(value)

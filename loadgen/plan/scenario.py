@@ -58,10 +58,8 @@ class Route(BaseModel):
     """Path, with a query if it needs one."""
     headers: dict[str, str] = {}
     """Headers of each request, beside those of `--header`."""
-    body: str = ""
-    """Body of each request."""
-    bodies: Path | None = None
-    """File of bodies, one per line, instead; a relative path is resolved against the folder of the file."""
+    body: str | tuple[str, ...] = ()
+    """Body of each request, or several that they take in turn."""
     checks: tuple[str, ...] = ()
     """What each response must pass, as with `--check`."""
 
@@ -104,8 +102,6 @@ class Schedule:
     """The kinds of request with a weight above 0: those of rows, or the names of the routes."""
     segments: tuple[Segment, ...]
     routes: tuple[Route, ...] = ()
-    folder: Path = Path()
-    """Resolves the relative paths of routes."""
 
     @property
     def seconds(self) -> float:
@@ -156,7 +152,6 @@ def _schedule(scenario: Scenario, path: Path) -> Schedule:
         {kind: weight for kind, weight in (weights or dict(scenario.weights)).items() if weight},
         segments,
         scenario.routes,
-        path.parent,
     )
     if schedule.requests > MAX_REQUESTS:
         raise UsageError(

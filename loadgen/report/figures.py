@@ -36,18 +36,17 @@ def summarize(
     """Return the summary of a recording, without thresholds."""
     everything = np.ones(len(recording), dtype=np.bool_)
     lag = recording.lag[recording.was_sent]
-    achieved = achieved_ratio(recording, setup.max_lag_seconds)
     last_third = recording.planned >= setup.duration_seconds * 2 / 3
     lag_p99 = quantile(lag, 0.99)
-    reasons = list(
-        invalid_reasons(lag_p99, achieved, setup.max_lag_seconds, interrupted=interrupted)
-    )
+    max_lag = setup.max_lag_seconds
+    in_time = achieved_ratio(recording, max_lag)
+    reasons = list(invalid_reasons(lag_p99, in_time, max_lag, interrupted=interrupted))
     return Summary(
         **_figures(recording, everything).model_dump(),
         lag_p50_seconds=quantile(lag, 0.5),
         lag_p99_seconds=lag_p99,
         lag_max_seconds=quantile(lag, 1.0),
-        achieved_ratio=achieved,
+        achieved_ratio=achieved_ratio(recording),
         response_p95_last_third_seconds=quantile(
             recording.response_or_infinity[last_third & recording.ended], 0.95
         ),

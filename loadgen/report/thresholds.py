@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan.checks import OPERATORS
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.plan.units import TIME_UNITS
 from tidegate.loadgen.report.summary import Figures, Summary, ThresholdResult
 
-OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-    "==": operator.eq,
-}
 FRACTION_UNITS: Final[Mapping[str, float]] = {"": 1.0, "%": 0.01}
 COUNT_UNITS: Final[Mapping[str, float]] = {"": 1.0}
 UNIT_DESCRIPTIONS: Final = {
@@ -48,7 +41,7 @@ RUN_METRICS: Final[Mapping[str, tuple[Units, Callable[[Summary], float | None]]]
     "replicas_max": (COUNT_UNITS, lambda of: of.replicas_max),
 }
 PATTERN: Final = re.compile(
-    r"\s*(?:(?P<kind>[a-z][a-z0-9_-]*)\.)?(?P<metric>[a-z0-9_]+)\s*(?P<operator><=|>=|==|<|>)\s*"
+    r"\s*(?:(?P<kind>[a-z][a-z0-9_-]*)\.)?(?P<metric>[a-z0-9_]+)\s*(?P<operator><=|>=|==|!=|<|>)\s*"
     r"(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>[a-z%]*)\s*"
 )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
 import os
 import re
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import ProxyHandler, build_opener
 
 import aiohttp
 from yarl import URL
@@ -17,8 +18,6 @@ from tidegate.loadgen.errors import UsageError
 
 READY_PATH: Final = "/ready"
 PREFLIGHT_SECONDS: Final = 5.0
-
-
 DEFAULT_PATH: Final = "/predict"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -122,21 +121,13 @@ def read_document(source: str) -> Any:
         if not source.startswith(("http://", "https://")):
             return json.loads(Path(source).read_bytes())
         url = http_url(source, "routes")
-        return asyncio.run(_get(url if url.path != "/" else url.with_path("/openapi.json")))
-    except TimeoutError as error:
-        raise UsageError(f"{source} does not respond within {PREFLIGHT_SECONDS:g} s") from error
-    except aiohttp.ClientError as error:
-        raise UsageError(f"{source} {_unreachable(error)}") from error
-    except (OSError, ValueError, RecursionError) as error:
+        url = url if url.path != "/" else url.with_path("/openapi.json")
+        # Without the proxies of the environment, as requests are sent.
+        opener = build_opener(ProxyHandler({}))
+        with opener.open(str(url), timeout=PREFLIGHT_SECONDS) as answer:
+            return json.loads(answer.read())
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
         raise UsageError(f"{source}: cannot be read as JSON: {error}") from error
-
-
-async def _get(url: URL) -> Any:
-    timeout = aiohttp.ClientTimeout(total=PREFLIGHT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
-        if answer.status >= 300:
-            raise UsageError(f"{url} answers {answer.status}: name the URL or file of the document")
-        return json.loads(await answer.read())
 
 
 def _unreachable(error: Exception) -> str:

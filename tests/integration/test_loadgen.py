@@ -33,6 +33,7 @@ class Target:
     port: int = field(default_factory=free_port)
     bodies: list[Any] = field(default_factory=list)
     paths: set[str] = field(default_factory=set)
+    keys: set[tuple[str, ...]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -55,6 +56,7 @@ class Target:
 
     async def _predict(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.json())
+        self.keys.add(tuple(request.headers.getall("X-Key", ())))
         await asyncio.sleep(0.005)
         trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
         return web.json_response({}, headers={"traceresponse": trace})
@@ -242,7 +244,8 @@ phases = [{ kind = "constant", seconds = 1, rate = 40 }]
 name = "predict"
 method = "POST"
 path = "/predict"
-body = '{"n": 1}'
+body = ['{"n": 1}', '{"n": 2}']
+headers = { x-key = "own" }
 checks = ["status==200", "json==[]"]
 
 [[routes]]
@@ -252,7 +255,7 @@ checks = ["status==404"]
 """
     )
     code, shown = await workspace.run(
-        *(scenario, "--url", target.url, "--max-lag", "10s", "-H", "X-Key: secret"),
+        *(scenario, "--url", target.url, "--max-lag", "10s", "--header", "X-Key: secret"),
         *("--threshold", "missing.failed<=0", "--threshold", "predict.failed<=0"),
     )
     summary = workspace.summary()
@@ -262,13 +265,17 @@ checks = ["status==404"]
     assert kinds["predict"]["failed"] == kinds["predict"]["sent"] > 0
     assert list(summary["errors"]) == ["check json==[]"]
     assert [one["passed"] for one in summary["thresholds"]] == [True, False]
-    assert target.bodies[0] == {"n": 1}
+    assert {body["n"] for body in target.bodies} == {1, 2}
+    assert target.keys == {("own",)}
     assert "secret" not in (workspace.latest / "summary.json").read_text()
 
 
 async def test_a_url_and_a_rate_suffice(workspace: Workspace, target: Target) -> None:
+    body = workspace.folder / "body.json"
+    body.write_text("[3]")
     code, shown = await workspace.run(
-        *(f"{target.url}/predict", "-q", "20", "-z", "1s", "-d", "[3]", "--max-lag", "10s")
+        *(f"{target.url}/predict", "--rate", "20", "--duration", "1s", "--max-lag", "10s"),
+        *("--body", str(body)),
     )
     assert code == 0, shown
     assert workspace.summary()["sent"] == 20

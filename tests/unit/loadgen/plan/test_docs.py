@@ -8,10 +8,11 @@ import pytest
 import typer.main
 
 from tidegate.loadgen.cli import app
+from tidegate.loadgen.plan.checks import OPERATORS
 from tidegate.loadgen.plan.rates import Constant, Phase, Ramp, Spike, Steps
 from tidegate.loadgen.plan.scenario import Route, Scenario, built_in
 from tidegate.loadgen.plan.traces import Departures, Trace
-from tidegate.loadgen.report.thresholds import FIGURE_METRICS, OPERATORS, RUN_METRICS
+from tidegate.loadgen.report.thresholds import FIGURE_METRICS, RUN_METRICS
 from tidegate.loadgen.send.record import COLUMNS
 
 DOC = (Path(__file__).parents[4] / "docs" / "reference" / "loadgen.md").read_text()

