@@ -120,6 +120,7 @@ def access(settings: Settings) -> list[Event]:
                 "-",
                 why,
                 0,
+                -1,
                 "none",
                 "0",
                 state,

@@ -134,7 +134,7 @@ def test_the_exit_code_of_a_logstash_that_ends_at_once_is_that_of_the_script(
 # API answers as the real one, for a pipeline that does not run with 404.
 LISTENER = """#!{python}
 import http.server, signal, socket, sys, threading
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 status, *ports = sys.argv[1:]
 class Api(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -148,8 +148,8 @@ for port in ports[1:]:
     for _ in range(40 if status == "200" else 3):  # two seconds of checks
         server.accept()[0].close()
 print("running", flush=True)
-while True:
-    signal.pause()
+signal.sigwait([signal.SIGTERM])
+sys.exit(7)
 """
 
 

@@ -100,14 +100,19 @@ class ProcessSupervisor:
             raise RuntimeError("first_ready() was called before start()")
         return await asyncio.shield(self._first_ready)
 
+    async def drain(self) -> None:
+        """Let it finish its requests: it is not ready, nor started again if it exits, until `stop` follows."""
+        if self.state != "gone":
+            self._set_state("draining")
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
     async def stop(self, seconds: float | None = None) -> None:
         """Stop it gracefully; kill it after `seconds` (default: the program's `stop_seconds`)."""
         if self.state == "gone":
             return
-        self._set_state("draining")
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self.drain()
         if self._child:
             limit = self.program.stop_seconds if seconds is None else seconds
             if not await self._child.stop(self.program.stop_signal, limit):

@@ -217,6 +217,7 @@ class ReplicaPool:
         if self.processes.get(index) is not process:  # what failed came after its removal
             return
         self.event_log.record("drain", "finishing its requests", component=process.program.name)
+        await process.drain()
         # Before the signal: a program may answer health checks until it ends and lose what arrives then.
         drained = await self._gateway_drains(index)
         limit = process.program.stop_seconds

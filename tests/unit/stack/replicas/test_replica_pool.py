@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -144,6 +146,29 @@ async def test_while_the_gateway_does_not_answer_a_surplus_replica_is_drained(
         pool.resize(1)
         await eventually_async(ready(pool, 1))
     assert event_log.faults == 0
+
+
+async def test_a_replica_that_finishes_its_requests_is_not_ready_and_not_started_again(
+    running_pool: RunningPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def accepted(_: RuntimeApi, index: int) -> None:
+        del index
+
+    async def none(_: RuntimeApi) -> dict[int, Server]:
+        return {}
+
+    async with running_pool(2, load={1: 2, 2: 1}) as pool:
+        monkeypatch.setattr(type(pool.gateway), "drain", accepted)
+        monkeypatch.setattr(type(pool.gateway), "end_drain", accepted)
+        draining = pool.processes[2]
+        pool.resize(1)
+        await eventually_async(lambda: draining.state == "draining")
+        assert 2 in pool.processes, "it has a request"
+        assert draining.pid is not None
+        os.kill(draining.pid, signal.SIGKILL)
+        monkeypatch.setattr(type(pool.gateway), "servers", none)
+        await eventually_async(ready(pool, 1))
+    assert draining.restarts == 0
 
 
 async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
