@@ -101,7 +101,7 @@ class ProcessSupervisor:
         return await asyncio.shield(self._first_ready)
 
     async def drain(self) -> None:
-        """Let it finish its requests: it is not ready, nor started again if it exits, until `stop` follows."""
+        """Let it finish its requests: it is not ready, nor started again if it exits; `stop` follows."""
         if self.state != "gone":
             self._set_state("draining")
         if self._task:
