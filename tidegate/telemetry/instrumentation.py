@@ -88,12 +88,8 @@ def _added(app: object) -> object:
 
 
 def _install(app: Starlette, telemetry: Telemetry) -> None:
-    from tidegate.telemetry.starlette_routes import (  # noqa: PLC0415 - needs Starlette
-        add_metrics,
-        observe_streams,
-    )
+    from tidegate.telemetry.starlette_routes import add_metrics  # noqa: PLC0415 - needs Starlette
 
-    observe_streams(app)
     add_metrics(app, telemetry.metrics_endpoint)
     routes = AppRoutes(app)
     build = app.build_middleware_stack

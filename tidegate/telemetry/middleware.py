@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any, Final
 
 from tidegate.settings import Settings, load
@@ -112,10 +111,6 @@ def _mark(app: object) -> None:
         # Starlette's own state, not that of another framework.
         if hasattr(layer, "user_middleware"):
             setattr(getattr(layer, "state", None), WRAPPED, True)
-    if find_spec("starlette") is not None:
-        from tidegate.telemetry.starlette_routes import observe_streams  # noqa: PLC0415
-
-        observe_streams(app)
 
 
 def _settings(app: object, module: Mapping[str, Any]) -> Settings:

@@ -117,9 +117,7 @@ class StreamObserver:
             nonlocal begun
             if not begun and message.get("status", 0) >= 500:
                 # The middleware sends it on from another task, in which no exception is being handled.
-                error = fault_behind(sys.exception(), earlier)
-                if error is not None:
-                    hold_log(error, lambda: None)
+                hold_log(fault_behind(sys.exception(), earlier), lambda: None)
             begun = True
             await send(message)
 
@@ -132,24 +130,19 @@ class StreamObserver:
             raise
 
 
-def observe_streams(app: object) -> None:
-    """Observe the streams inside each `BaseHTTPMiddleware` of an application, also of one built later."""
-    for layer in layers(app):
-        if isinstance(layer, BaseHTTPMiddleware) and not isinstance(layer.app, StreamObserver):
-            layer.app = StreamObserver(layer.app)
-        elif isinstance(layer, Starlette):
-            _observe_built(layer)
+_SERVE: Final = BaseHTTPMiddleware.__call__
 
 
-def _observe_built(app: Starlette) -> None:
-    build = app.build_middleware_stack
+async def _serve_observed(
+    self: BaseHTTPMiddleware, scope: Scope, receive: Receive, send: Send
+) -> None:
+    if not isinstance(self.app, StreamObserver):
+        self.app = StreamObserver(self.app)
+    await _SERVE(self, scope, receive, send)
 
-    def build_observed() -> ASGIApp:
-        stack = build()
-        observe_streams(stack)
-        return stack
 
-    app.build_middleware_stack = build_observed  # type: ignore[method-assign]
+# Of the class, as each is one: of an application that is mounted, of a route, of one that is built later.
+BaseHTTPMiddleware.__call__ = _serve_observed  # type: ignore[method-assign]
 
 
 def wrapped_application(app: object) -> Starlette | Router | None:

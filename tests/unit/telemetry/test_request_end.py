@@ -143,7 +143,7 @@ async def test_an_exception_in_a_stream_is_a_failure_of_status_200(harness: Harn
     assert harness.events("span")
 
 
-@pytest.mark.parametrize("set_up", ["instrument", "wrap", "add"])
+@pytest.mark.parametrize("set_up", ["instrument", "wrap", "add", "mounted"])
 async def test_an_exception_in_a_stream_that_a_middleware_ends_is_a_failure(
     harness: Harness, set_up: str
 ) -> None:
@@ -160,6 +160,9 @@ async def test_an_exception_in_a_stream_that_a_middleware_ends_is_a_failure(
     app: Any = FastAPI(routes=[Route("/", stream)])
     app.middleware("http")(after)
     if set_up == "instrument":
+        harness.instrument(app, sample_ratio=0)
+    elif set_up == "mounted":
+        app = Starlette(routes=[Mount("/", app)])
         harness.instrument(app, sample_ratio=0)
     elif set_up == "wrap":
         app = TelemetryMiddleware(app, harness.telemetry(sample_ratio=0))
