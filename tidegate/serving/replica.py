@@ -78,34 +78,24 @@ class Replica:
             if kind == "lifespan":
                 await self._run(scope, receive, send)
                 return
-            if kind != "http":
-                await (
-                    app(scope, receive, send)
-                    if self._lifespan.started
-                    else self._refuse(kind, send)
-                )
-                return
             answer = _Answer(send, self.lifecycle)
-            if probes.match(scope) and await probes.answer(scope, answer.send):
+            if kind == "http" and probes.match(scope) and await probes.answer(scope, answer.send):
                 return
-            if self._lifespan.started:
-                await self._answer(app, scope, receive, answer)
-            else:
+            if not self._lifespan.started:
                 await self._refuse(kind, answer.send)
+                return
+            try:
+                await app(scope, receive, answer.send)
+            except asyncio.CancelledError:
+                if SLOT_KEY not in scope or not scope[SLOT_KEY].abandoned:
+                    raise
+            except Exception as error:
+                if not answer.complete:
+                    raise
+                if not is_recorded(error):
+                    log.exception("an exception after the response")
 
         self.app: Final[ASGIApp] = serve
-
-    async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        try:
-            await app(scope, receive, answer.send)
-        except asyncio.CancelledError:
-            if SLOT_KEY not in scope or not scope[SLOT_KEY].abandoned:
-                raise
-        except Exception as error:
-            if not answer.complete:
-                raise
-            if not is_recorded(error):
-                log.exception("an exception after the response")
 
     async def _refuse(self, kind: str, send: Send) -> None:
         """Refuse what arrives before the application has started.

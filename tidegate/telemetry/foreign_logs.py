@@ -67,8 +67,8 @@ class JsonOutput:
     def write(self, data: Any) -> Any:
         """Write it, and take its lines: libraries write whole ones."""
         written = self._output.write(data)
-        if data[:1] in ("{", b"{"):
-            text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
-            for line in text.split("\n"):
+        is_text = isinstance(data, str)
+        if data[:1] == ("{" if is_text else b"{"):
+            for line in (data if is_text else bytes(data).decode("utf-8", "replace")).split("\n"):
                 self._on_line(line)
         return written
