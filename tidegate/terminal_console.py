@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from rich import console
-from rich.console import ConsoleOptions, RenderableType
+from rich.console import ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from tidegate.printable_text import printable
+
+NARROW: Final = 60
+"""Below this width, the cells of a row do not stand beside each other."""
 
 
 class Console(console.Console):
@@ -28,7 +32,9 @@ class Console(console.Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render it, with every text printable."""
+        """Render it, with every text printable, and a table with a header line by line if it is too wide."""
+        if isinstance(renderable, Table) and renderable.show_header and self.width < NARROW:
+            renderable = _line_by_line(renderable)
         for text, style, control in super().render(renderable, options):
             # Rich's own control codes, which move the cursor, come apart from texts.
             yield Segment(text if control else _printable_lines(text), style, control)
@@ -58,3 +64,16 @@ class Console(console.Console):
 
 def _printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
+
+
+def _line_by_line(table: Table) -> RenderableType:
+    """The cells of each row below each other, beside their headers."""
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        for column, cell in zip(table.columns, row, strict=True):
+            if cell:
+                lines.add_row(column.header, cell)
+        lines.add_row()
+    return Group(*(part for part in (table.title, lines, table.caption) if part))

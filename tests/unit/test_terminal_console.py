@@ -67,3 +67,21 @@ def test_a_terminal_gets_a_line_wrapped_between_words_and_a_pipe_gets_it_whole(
     assert [one.rstrip() for one in out.getvalue().splitlines()] == shown
     Console(file=pipe, width=46).print_line(line, indent=4)
     assert pipe.getvalue() == f"{line}\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (60, ["name       reason", "flights-1  the rate rises", "flights-2"]),
+        (40, ["name    flights-1", "reason  the rate rises", "", "name    flights-2"]),
+    ],
+)
+def test_a_table_with_a_header_is_shown_line_by_line_in_a_narrow_terminal(
+    width: int, shown: list[str]
+) -> None:
+    table = Table("name", "reason", box=None, pad_edge=False)
+    table.add_row("flights-1", "the rate rises")
+    table.add_row("flights-2", "")
+    out = io.StringIO()
+    Console(file=out, width=width).print(table)
+    assert [one.rstrip() for one in out.getvalue().splitlines()][: len(shown)] == shown

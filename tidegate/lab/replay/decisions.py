@@ -99,7 +99,8 @@ def read_decisions(
             continue
         try:
             # Strict: a text that reads as a number would stay a text.
-            _Event.model_validate_json(orjson.dumps(event), strict=True)
+            text = line if isinstance(line, bytes) else orjson.dumps(line)
+            _Event.model_validate_json(text, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
