@@ -191,6 +191,14 @@ def test_a_file_that_is_nested_too_deeply_is_an_error(tmp_path: Path) -> None:
         load()
 
 
+def test_a_variable_that_is_nested_too_deeply_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_TELEMETRY__QUIET_PATHS", f"{'[' * 3000}{']' * 3000}")
+    with pytest.raises(
+        SettingsError, match="TIDEGATE_TELEMETRY__QUIET_PATHS: must be a list in JSON"
+    ):
+        load()
+
+
 @pytest.mark.parametrize("section", ["", "[slo]\n"])
 def test_of_many_unknown_names_twenty_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str

@@ -12,12 +12,13 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from tidegate.terminal_console import NARROW
+
 State = Literal["ok", "warn", "failed", "skipped"]
 
 STYLES: Final = {"ok": "green", "warn": "yellow", "failed": "bold red", "skipped": "dim"}
 NAME_WIDTH, WIDE_NAME_WIDTH = 27, 38
 WIDE_TERMINAL: Final = 100
-NARROW_TERMINAL: Final = 60
 """From this width on, the names of checks are not wrapped."""
 MAX_DETAILS: Final = 8
 """Lines of details of a failed check in the table; JSON has all."""
@@ -89,7 +90,7 @@ def has_failed(results: Results) -> bool:
 
 def table(results: Results, width: int) -> Table:
     """One line for each check, grouped by component, and details of failed ones; `width` is in characters."""
-    if width < NARROW_TERMINAL:
+    if width < NARROW:
         return _narrow_table(results)
     names = WIDE_NAME_WIDTH if width >= WIDE_TERMINAL else NAME_WIDTH
     shown = Table(

@@ -146,7 +146,7 @@ def is_json(text: str) -> bool:
     """Return whether a text is valid JSON."""
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
