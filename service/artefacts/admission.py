@@ -19,6 +19,7 @@ import orjson
 from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.artefacts.import_report import served_by
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, retain
 from tidegate.service.model.loaded_model import make_monitor, open_predictor
 from tidegate.service.model.predictor import make_inputs, make_task
@@ -76,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     manifest = artefact.manifest
     admitted = {name: getattr(manifest, name) for name in ("name", "version", "digest")}
-    sys.stdout.buffer.write(orjson.dumps({"path": str(artefact.path), **admitted}) + b"\n")
+    admitted |= {"path": str(artefact.path), "served_by": served_by(manifest.parity)}
+    sys.stdout.buffer.write(orjson.dumps(admitted) + b"\n")
     return 0
 
 

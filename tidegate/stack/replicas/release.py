@@ -22,7 +22,7 @@ class Release(BaseModel):
 
     Or the code of an application or a command: `name` is how it is started, `path` its folder. `loaded_at`
     is the time in UTC since which replicas load code; empty for the start of the stack, and for a model that
-    is none.
+    is none. `served_by` says what answers if it is not ONNX Runtime, why, and what that costs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +33,7 @@ class Release(BaseModel):
     digest: str = ""
     source: Path | None = None
     loaded_at: str = ""
+    served_by: str = ""
 
     @property
     def label(self) -> str:
@@ -62,6 +63,7 @@ async def first_release(settings: Settings, copies: Path) -> Release:
     """
     # `tidegate status`, which reads a release, needs none of this.
     from tidegate.service.artefacts.import_cache import find_model  # noqa: PLC0415
+    from tidegate.service.artefacts.import_report import served_by  # noqa: PLC0415
     from tidegate.service.model.artefact import retain  # noqa: PLC0415
 
     source = settings.model.path
@@ -75,6 +77,7 @@ async def first_release(settings: Settings, copies: Path) -> Release:
         version=manifest.version,
         digest=manifest.digest,
         source=source,
+        served_by=served_by(manifest.parity),
     )
 
 

@@ -58,6 +58,8 @@ class Rollout:
     async def run(self) -> None:
         """Run the rollout; `state` is its result."""
         self._log("deploy", f"replacing {self.before.label} with {self.release.label}")
+        if self.release.served_by:
+            self._log("deploy", f"{self.release.label} is {self.release.served_by}")
         self.problem = await self._replace_all(self.release)
         if not self.problem:
             self.state = "done"

@@ -204,12 +204,16 @@ class Supervisor:
                 seconds = time.monotonic() - started
                 text = f"reading {path}, and converting it if it is a new model file: {seconds:.0f} s so far"
                 self.event_log.record("prepare", text, component="model")
-            return reading.result()
+            release = reading.result()
         except ArtefactError as error:
             raise StartError(str(error)) from error
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+        if release.served_by:
+            text = f"{release.label} is {release.served_by}"
+            self.event_log.record("prepare", text, component="model")
+        return release
 
     async def stop(self) -> None:
         """Stop all programs without loss of a request or an event, within `stop_seconds`.

@@ -17,6 +17,8 @@ from tidegate.stack.rollout.rolling_replacement import Rollout
 
 MAX_REPLICAS = 3
 OLD, NEW = Release(path=Path("old")), Release(path=Path("new"), name="flights", version="2")
+SLOW = NEW.model_copy(update={"served_by": "served by the original in Python (20 ms for a row)"})
+SAID = "flights 2 is served by the original in Python (20 ms for a row)"
 BAD, LATER_BAD = Release(path=Path("bad")), Release(path=Path("later-bad"))
 RunningPool = Callable[..., AbstractAsyncContextManager[ReplicaPool]]
 
@@ -55,9 +57,10 @@ async def test_at_zero_replicas_the_next_replica_serves_the_new_release(
     running_pool: RunningPool, event_log: EventLog
 ) -> None:
     async with running_pool(0, MAX_REPLICAS) as pool:
-        rollout = Rollout(pool, event_log, OLD, NEW)
+        rollout = Rollout(pool, event_log, OLD, SLOW)
         await rollout.run()
         assert (rollout.status.state, pool.processes) == ("done", {})
+        assert SAID in [entry.message for entry in event_log.recent]
         pool.resize(1)
         await eventually_async(lambda: ready(pool) == 1)
         assert len(pool.up_to_date()) == 1

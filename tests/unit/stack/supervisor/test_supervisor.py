@@ -149,6 +149,23 @@ async def test_a_gateway_that_reaches_no_replica_is_why_the_stack_does_not_start
         await without_programs.start()
 
 
+async def test_a_start_says_what_answers_in_place_of_onnx(
+    without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found(*_: object) -> Release:
+        return Release(path=Path(), name="wine", version="2", served_by="served by the original")
+
+    def start(_: object) -> None:
+        raise StartError("this far")
+
+    monkeypatch.setattr(module, "first_release", found)
+    monkeypatch.setattr(ReplicaPool, "start", start)
+    with pytest.raises(StartError, match="this far"):
+        await without_programs.start()
+    recent = without_programs.event_log.recent
+    assert "wine 2 is served by the original" in [entry.message for entry in recent]
+
+
 async def test_a_model_is_converted_before_replicas_start_and_a_person_sees_how_long(
     without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
