@@ -58,7 +58,9 @@ class Manifest(Signature):
     @property
     def digest(self) -> str:
         """16 hexadecimal digits of all that a client can notice: each file's digest, and what it declares."""
-        text = self.model_dump_json(exclude={"trained", "versions"}, exclude_defaults=True)
+        text = self.model_dump_json(
+            exclude={"trained", "versions", "parity"}, exclude_defaults=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

@@ -36,6 +36,13 @@ def test_a_written_artefact_is_read_back(tmp_path: Path) -> None:
     assert found.manifest.version == written.files[artefact.ONNX][7:19]
 
 
+def test_how_long_a_comparison_took_does_not_change_the_digest(tmp_path: Path) -> None:
+    manifest = write(tmp_path)
+    slower = manifest.model_copy(update={"parity": {"seconds_per_row": 0.2}})
+    other = manifest.model_copy(update={"classes": ("yes", "no")})
+    assert manifest.digest == slower.digest != other.digest
+
+
 @pytest.mark.parametrize("content", [b"another graph", None])
 def test_a_changed_or_missing_file_is_refused_by_name(
     tmp_path: Path, content: bytes | None
