@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from time import perf_counter
+from statistics import median
+from timeit import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -223,13 +225,9 @@ def _seconds_of_one(
     source: SourceModel, signature: Signature, probe: Matrix, texts: Texts
 ) -> float:
     """How long the original takes for one row."""
-    seconds = []
     one = {name: column[:1] for name, column in texts.items()}
-    for _ in range(TRIES):
-        start = perf_counter()
-        predict(source, signature.features, probe[:1], one)
-        seconds.append(perf_counter() - start)
-    return float(f"{sorted(seconds)[TRIES // 2]:.2g}")
+    row = partial(predict, source, signature.features, probe[:1], one)
+    return float(f"{median(repeat(row, number=1, repeat=TRIES)):.2g}")
 
 
 def _versions() -> dict[str, str]:

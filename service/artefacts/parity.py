@@ -109,7 +109,7 @@ def compare(source: SourceModel, graph: bytes, signature: Signature, probe: Matr
         def answers(rows: Matrix) -> npt.NDArray[Any]:
             found = predictor.predict(rows)
             wide = found.probabilities if isinstance(found, Classification) else found[:, None]
-            return np.asarray(wide / scale)
+            return np.asarray(wide / _unit(scale, wide))
 
         ties = rows_at_ties(answers, features, probe, TOLERANCE)
         ties = np.random.default_rng(0).permutation(ties)[:limit]
@@ -126,8 +126,8 @@ def compare(source: SourceModel, graph: bytes, signature: Signature, probe: Matr
         ) from error
     if isinstance(found, Classification):
         return _probabilities(expected, found, labels, len(ties))
-    scale = max(scale, _spread(expected))
-    difference = np.abs(expected.astype(np.float64) - found.astype(np.float64)) / scale
+    wide = expected.astype(np.float64)
+    difference = np.abs(wide - found.astype(np.float64)) / _unit(scale, wide)
     return _parity(difference, np.ones(len(rows), np.bool_), ~(difference <= TOLERANCE), len(ties))
 
 
@@ -156,9 +156,16 @@ def _spread(expected: npt.NDArray[Any]) -> float:
     if expected.ndim > 1:
         return 1.0
     wide = expected.astype(np.float64)
-    # No tolerance is below the precision of float32: a constant model has no spread but rounding.
-    precision = float(np.finfo(np.float32).eps) / TOLERANCE
-    return max(float(wide.std()), precision * float(np.abs(wide).max())) or 1.0
+    # A constant model has no spread but rounding.
+    return float(_unit(wide.std(), np.abs(wide).max())) or 1.0
+
+
+def _unit(spread: float, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What the difference of a value is relative to, so that no tolerance is below the precision of float32.
+
+    Rows far from those of training, of which a linear model predicts huge values, widen only their own.
+    """
+    return np.asarray(np.maximum(spread, np.finfo(np.float32).eps / TOLERANCE * np.abs(values)))
 
 
 def _parity(

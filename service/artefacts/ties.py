@@ -9,7 +9,7 @@ or later differs at one of the two.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from timeit import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -53,12 +53,8 @@ def rows_at_ties(
     random = np.random.default_rng(0)
     pools: dict[int, Values] = {}
     found = [base[:0].astype(np.float64)]
-    seconds = []
-    for _ in range(TRIES):
-        start = perf_counter()
-        answers(base[: ROWS[0]])
-        seconds.append(perf_counter() - start)
-    seconds_per_row = min(seconds) / min(ROWS[0], len(base))
+    some = base[: ROWS[0]]
+    seconds_per_row = min(repeat(lambda: answers(some), number=1, repeat=TRIES)) / len(some)
     count = int(np.clip(SECONDS / (ROUNDS * STEPS * seconds_per_row), *ROWS))
     for _ in range(ROUNDS):
         rows = base[random.integers(len(base), size=count)].astype(np.float64)
@@ -114,22 +110,28 @@ def _jumps(
     tolerance: float,
     random: np.random.Generator,
 ) -> tuple[npt.NDArray[np.intp], Values, Values]:
-    """Bisect between values; returns where a jump was found, and the values before and after it."""
+    """Bisect between values; returns where a jump was found, and the values before and after it.
 
-    def differ(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        return np.asarray((np.abs(one - other) > tolerance).any(axis=1))
+    Every other row follows the half that differs more, or a slope beside a jump would lead it away; the rest
+    follow either, or only the largest jumps would be found.
+    """
+
+    def apart(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(np.abs(one - other).max(axis=1))
 
     low, high = _place(before), _place(after)
     left, right = answer(before), answer(after)
+    steep = np.arange(len(low)) % 2 == 0
     for _ in range(STEPS):
         middle = (low >> 1) + (high >> 1) + (low & high & 1)
         between = answer(_value(middle))
-        either = random.random(len(low)) < 0.5
-        is_right = differ(between, right) & (~differ(left, between) | either)
+        at_left, at_right = apart(left, between), apart(between, right)
+        either = np.where(steep, at_right > at_left, random.random(len(low)) < 0.5)
+        is_right = (at_right > tolerance) & (~(at_left > tolerance) | either)
         low, high = np.where(is_right, middle, low), np.where(is_right, high, middle)
         left = np.where(is_right[:, None], between, left)
         right = np.where(is_right[:, None], right, between)
-    at = np.flatnonzero(differ(left, right))
+    at = np.flatnonzero(apart(left, right) > tolerance)
     return at, _value(low[at]), _value(high[at])
 
 

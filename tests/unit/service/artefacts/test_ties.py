@@ -1,6 +1,6 @@
 """A served model predicts as the original does, also where a value lies on the threshold of a tree.
 
-With TIDEGATE_NIGHTLY=1 each model is compared on a million rows at ties.
+With TIDEGATE_NIGHTLY=1 each model is compared on a million rows at ties, which takes some minutes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
@@ -23,20 +24,24 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingRegressor,
 )
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from xgboost import XGBClassifier, XGBRegressor
 
-from tidegate.service.artefacts import ties
+from tidegate.service.artefacts import admission, ties
 from tidegate.service.artefacts.formats.sklearn_joblib import describe
 from tidegate.service.artefacts.import_model import import_model, main
+from tidegate.service.artefacts.import_report import served_by
 from tidegate.service.artefacts.original import predict
 from tidegate.service.model.artefact import Artefact, load
 from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.predictions import Classification
+from tidegate.service.model.tensor_spec import Tensor
 
 RANDOM = np.random.default_rng(3)
 ROWS = 900
@@ -71,9 +76,9 @@ def imported(folder: Path, model: Any, rows: pd.DataFrame | None = None) -> Arte
     return load(folder / "out")
 
 
-def rows_at_ties(count: int) -> list[dict[str, Any]]:
-    """Values of the rows, halves between them and the neighbours of both, as a client sends them."""
-    random = np.random.default_rng(count)
+def rows_at_ties(count: int, seed: int = 0) -> pd.DataFrame:
+    """Values of the rows, halves between them and the neighbours of both."""
+    random = np.random.default_rng(seed)
 
     def near(column: str) -> Any:
         known = FRAME[column].to_numpy(np.float64)
@@ -83,8 +88,7 @@ def rows_at_ties(count: int) -> list[dict[str, Any]]:
         return np.where(step == 0, value, np.nextafter(value, np.where(step < 0, -np.inf, np.inf)))
 
     table = pd.DataFrame({name: near(name) for name in NUMBERS})
-    table["city"] = random.choice(["Kyiv", "Lviv", "Odesa"], count)
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return table.assign(city=random.choice(["Kyiv", "Lviv", "Odesa"], count))
 
 
 def largest_difference(found: Artefact, model: Any) -> float:
@@ -92,19 +96,21 @@ def largest_difference(found: Artefact, model: Any) -> float:
     predictor, _ = open_predictor(found)
     names = list(model.feature_names_in_)
     largest = 0.0
-    for number in range(-(-TIES // BLOCK)):
-        rows = rows_at_ties(min(TIES, BLOCK) + number)
-        table = pd.DataFrame(rows)[names]
-        for start in range(0, len(rows), 4000):
-            part = [{name: row[name] for name in names} for row in rows[start : start + 4000]]
-            answered = predictor.predict(predictor.inputs.read(part))
-            piece = table.iloc[start : start + 4000]
-            if isinstance(answered, Classification):
-                difference = np.abs(answered.probabilities - model.predict_proba(piece))
-            else:
-                difference = np.abs(answered - model.predict(piece)) / VALUE.std()
-            largest = max(largest, float(difference.max()))
+    for seed in range(-(-TIES // BLOCK)):
+        table = rows_at_ties(min(TIES, BLOCK), seed)[names]
+        tensors = [tensor_of(name, table[name]) for name in names]
+        answered = predictor.predict(predictor.inputs.read_tensors(tensors))
+        if isinstance(answered, Classification):
+            difference = np.abs(answered.probabilities - model.predict_proba(table))
+        else:
+            difference = np.abs(answered - model.predict(table)) / VALUE.std()
+        largest = max(largest, float(difference.max()))
     return largest
+
+
+def tensor_of(name: str, column: Any) -> Tensor:
+    datatype = "FP64" if name in NUMBERS else "BYTES"
+    return Tensor(name, datatype, (len(column),), column.tolist())
 
 
 FORESTS: dict[str, Callable[[], Any]] = {
@@ -123,6 +129,10 @@ FORESTS: dict[str, Callable[[], Any]] = {
     "lightgbm step": lambda: prepared(
         StandardScaler(), LGBMClassifier(n_estimators=30, verbose=-1)
     ),
+    "blend": lambda: make_pipeline(
+        StandardScaler(),
+        VotingRegressor([("rf", RandomForestRegressor(30)), ("line", LinearRegression())]),
+    ),
     "xgboost": lambda: XGBRegressor(n_estimators=30),
     "xgboost step": lambda: prepared(StandardScaler(), XGBClassifier(n_estimators=30)),
 }
@@ -133,7 +143,7 @@ def test_a_graph_takes_the_branch_of_the_original_at_every_tie(tmp_path: Path, n
     model = FORESTS[name]()
     is_prepared = isinstance(model, Pipeline) and isinstance(model[0], ColumnTransformer)
     columns = [*NUMBERS, "city"] if is_prepared else NUMBERS
-    is_value = name in {"min-max", "plain", "hist values", "lightgbm", "xgboost"}
+    is_value = name in {"min-max", "plain", "hist values", "lightgbm", "blend", "xgboost"}
     truth = VALUE if is_value else (np.where(LABEL == "late", 1, 0) if "xg" in name else LABEL)
     model.fit(FRAME[columns], truth)
     found = imported(tmp_path, model)
@@ -155,6 +165,8 @@ def test_what_no_graph_predicts_is_served_by_the_original(
     found = load(tmp_path / "out")
     assert (found.manifest.runtime, "model.onnx" in found.manifest.files) == ("original", False)
     assert largest_difference(found, model) < 1e-6
+    assert admission.main([str(tmp_path / "out"), str(tmp_path / "copies")]) == 0
+    assert orjson.loads(capsys.readouterr().out)["served_by"] == served_by(found.manifest.parity)
     predictor, _ = open_predictor(found)
     rows = predictor.inputs.read(FRAME[NUMBERS].to_dict("records"))
     np.testing.assert_array_equal(
