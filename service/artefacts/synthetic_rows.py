@@ -37,6 +37,8 @@ def random_rows(
     for i, feature in enumerate(features):
         if feature.kind == "category":
             matrix[:, i] = random.integers(len(feature.categories), size=PROBE_ROWS)
+        elif isinstance(feature.example, float):  # of the few numbers that the model takes
+            matrix[:, i] = feature.example
         elif feature.kind != "text":
             matrix[:, i] = within(feature, matrix[:, i])
     return matrix

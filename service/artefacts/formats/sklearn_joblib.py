@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,10 @@ from tidegate.service.model.signature import Signature
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BY_A_CLASS: Final = (
+    'a class that calls it serves what takes or answers something else: model.path = "module:Class"'
+)
 
 
 def open_file(file: Path, schema: ModelSchema) -> SourceModel:
@@ -140,7 +144,7 @@ class _Original:
             raise ArtefactError(
                 f"{_name(self._model)} cannot predict a row in which {', '.join(numbers[:20])} are numbers "
                 f"({type(error).__name__}: {str(error)[:200]}): give those that are strings `categories` or "
-                'kind = "text" in a schema.toml beside the file'
+                f'kind = "text" in a schema.toml beside the file; {BY_A_CLASS}'
             ) from error
         _refuse_several_outputs(self._model, inputs)
 
@@ -163,7 +167,7 @@ def as_table(features: Sequence[Feature], matrix: Matrix, texts: Texts) -> pd.Da
             names = np.array([*feature.categories, np.nan], dtype=object)
             table[feature.name] = names[np.where(known, column, -1).astype(np.intp)]
         else:
-            is_whole = feature.kind == "integer" and known.all()
+            is_whole = feature.kind == "integer" and (np.abs(column) < 2.0**63).all()
             table[feature.name] = column.astype(np.int64) if is_whole else column
     return pd.DataFrame(table)
 
@@ -178,7 +182,7 @@ def classes_of(classifier: Any) -> tuple[Class, ...]:
     if not hasattr(classifier, "classes_") or not hasattr(classifier, "predict_proba"):
         raise ArtefactError(
             f"{type(classifier).__name__} is not a fitted classifier with predict_proba; one without "
-            "probabilities can be wrapped in CalibratedClassifierCV"
+            f"probabilities can be wrapped in CalibratedClassifierCV; {BY_A_CLASS}"
         )
     names = class_names(classifier.classes_)
     if len(names) < 2:
@@ -267,7 +271,7 @@ def _parts_of(model: Any) -> Iterator[Any]:
         candidates += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
     candidates += [
         getattr(model, name, None)
-        for name in ("estimator", "estimator_", "best_estimator_", "regressor_")
+        for name in ("estimator", "estimator_", "best_estimator_", "regressor_", "_preprocessor")
     ]
     for part in candidates:
         if hasattr(part, "get_params"):
@@ -285,25 +289,34 @@ def _takes_named_columns(model: Any) -> bool:
     )
 
 
-def _learned_categories(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What its encoders learned, by column name: strings, or whole numbers without a gap."""
+def _columns_of(model: Any) -> Iterator[tuple[list[str], Any]]:
+    """The features that each transformer of columns takes, and the transformer."""
     for part in _parts_of(model):
-        for _, transformer, columns in getattr(part, "transformers_", []):
-            encoders = [step for step in _parts_of(transformer) if hasattr(step, "categories_")]
-            if not encoders:
+        if hasattr(part, "transformers_") and part.n_features_in_ == model.n_features_in_:
+            names = np.array(_feature_names(model), dtype=object)
+            for name, transformer, _ in part.transformers_:
+                # Columns may be given as names, positions, a slice or a mask.
+                yield names[part._transformer_to_input_indices[name]].tolist(), transformer  # noqa: SLF001
+
+
+def _learned_categories(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What its encoders learned, by column name: strings, or the ends of whole numbers without a gap.
+
+    An encoder that refuses other numbers is tried with the first of those that it learned.
+    """
+    for names, transformer in _columns_of(model):
+        encoders = [step for step in _parts_of(transformer) if hasattr(step, "categories_")]
+        for name, values in zip(names, encoders[0].categories_ if encoders else (), strict=False):
+            known = [value for value in values if value is not None and value == value]  # noqa: PLR0124
+            if texts := tuple(value for value in known if isinstance(value, str)):
+                missing = len(known) < len(values)
+                yield name, {"kind": "category", "categories": texts, "missing": missing}
                 continue
-            names = [columns] if isinstance(columns, str) else list(columns)
-            for name, values in zip(names, encoders[0].categories_, strict=True):
-                texts = tuple(str(value) for value in values if isinstance(value, str))
-                if texts:
-                    missing = any(value is None or value != value for value in values)  # noqa: PLR0124
-                    yield (
-                        str(name),
-                        {"kind": "category", "categories": texts, "missing": missing},
-                    )
-                elif np.array_equal(values, np.arange(values[0], values[0] + len(values))):
-                    ends = {"minimum": float(values[0]), "maximum": float(values[-1])}
-                    yield str(name), {"kind": "integer", **ends}
+            ends = {"minimum": float(known[0]), "maximum": float(known[-1])}
+            if np.array_equal(values, np.arange(known[0], known[0] + len(values))):
+                yield name, {"kind": "integer", **ends}
+            elif getattr(encoders[0], "handle_unknown", "") == "error":
+                yield name, {"example": float(known[0]), **ends}
 
 
 def _features_of(model: Any, schema: ModelSchema) -> tuple[Feature, ...]:
@@ -314,24 +327,20 @@ def _features_of(model: Any, schema: ModelSchema) -> tuple[Feature, ...]:
     """
     if _is_text(model):
         return (Feature(name="text", kind="text"),)
-    categories = dict(_learned_categories(model))
-    texts = {
-        str(columns)
-        for part in _parts_of(model)
-        for _, transformer, columns in getattr(part, "transformers_", [])
-        if isinstance(columns, str) and _is_text(transformer)
-    }
+    learned = dict(_learned_categories(model))
+    for names, transformer in _columns_of(model):
+        if _is_text(transformer):
+            learned |= {name: {"kind": "text"} for name in names}
+    first = model.steps[0][1] if isinstance(getattr(model, "steps", None), list) else model
+    selects = hasattr(first, "transformers_") and hasattr(first, "feature_names_in_")
     dropped = {
-        str(name)
-        for part in list(_parts_of(model))[:2]
-        for _, transformer, columns in getattr(part, "transformers_", [])
-        if transformer == "drop" and isinstance(columns, list)
-        for name in columns
+        name
+        for names, transformer in (_columns_of(first) if selects else ())
+        if transformer == "drop"
+        for name in names
     }
     features = tuple(
-        Feature(name=name, **categories[name])
-        if name in categories
-        else Feature(name=name, kind="text" if name in texts else "number")
+        Feature(name=name, **learned.get(name, {}))
         for name in _feature_names(model)
         if name not in dropped
     )
@@ -359,20 +368,18 @@ def _spread_of(model: Any, features: Sequence[Feature]) -> tuple[Any, Any] | Non
     """
     names = [feature.name for feature in features]
     mean, scale = np.zeros(len(names)), np.ones(len(names))
+    picked = [(names, part) for part in _parts_of(model)] + [
+        (columns, step)
+        for columns, transformer in _columns_of(model)
+        for step in _parts_of(transformer)
+    ]
     scaled = False
-    for part in _parts_of(model):
-        picked = [(names, part)] + [
-            ([columns] if isinstance(columns, str) else columns, step)
-            for _, transformer, columns in getattr(part, "transformers_", [])
-            if isinstance(columns, str | list)
-            for step in _parts_of(transformer)
-        ]
-        for columns, step in picked:
-            found: Any = getattr(step, "mean_", None)
-            if getattr(step, "scale_", None) is None or np.shape(found) != (len(columns),):
-                continue
-            at = [names.index(name) if isinstance(name, str) else name for name in columns]
-            mean[at], scale[at], scaled = found, step.scale_, True
+    for columns, step in picked:
+        found: Any = getattr(step, "mean_", None)
+        if getattr(step, "scale_", None) is None or np.shape(found) != (len(columns),):
+            continue
+        at = [names.index(name) for name in columns]
+        mean[at], scale[at], scaled = found, step.scale_, True
     return (mean, scale) if scaled else None
 
 

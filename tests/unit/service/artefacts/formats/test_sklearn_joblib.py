@@ -155,6 +155,32 @@ def test_strings_of_a_table_become_categories_and_its_rows_a_reference(
     assert [sum(feature.counts) for feature in reference.features] == [300] * 3
 
 
+@pytest.mark.parametrize("columns", [["stops"], [0], slice(0, 1), [True, False]], ids=str)
+def test_an_encoder_that_refuses_other_numbers_is_tried_with_those_that_it_learned(
+    imported: Any, columns: Any
+) -> None:
+    table = pd.DataFrame({"stops": [1, 2, 4, 7] * 50, "fare": ROWS[:, 0]})
+    encode = ColumnTransformer([("stops", OneHotEncoder(), columns)], remainder="passthrough")
+    model = make_pipeline(encode, RandomForestRegressor(5)).fit(table, VALUES)
+    found = imported("stops.joblib", model)
+    predictor, _ = open_predictor(found)
+    answers = predictor.predict(predictor.inputs.read(table.to_dict("records")))
+    np.testing.assert_allclose(answers, model.predict(table), rtol=1e-5)
+    stops = found.manifest.features[0]
+    assert (stops.minimum, stops.maximum) == (1, 7)
+
+
+def test_categories_that_boosting_learned_of_a_table_are_strings(imported: Any) -> None:
+    table = pd.DataFrame({"size": ROWS[:, 0], "city": pd.Categorical(["Oslo", "Lima"] * 100)})
+    dear = (ROWS[:, 0] > 0) ^ (table["city"] == "Oslo")
+    model = HistGradientBoostingClassifier(max_iter=5).fit(table, dear)
+    found = imported("houses.joblib", model)
+    assert found.manifest.features[1].categories == ("Lima", "Oslo")
+    predictor, _ = open_predictor(found)
+    answers = predictor.predict(predictor.inputs.read(table.to_dict("records")))
+    np.testing.assert_allclose(answers.probabilities, model.predict_proba(table), atol=1e-6)
+
+
 def test_synthetic_rows_of_a_tree_are_around_its_thresholds(imported: Any) -> None:
     data = load_wine()
     found = imported("tree.joblib", DecisionTreeClassifier().fit(data.data, data.target))
@@ -202,7 +228,7 @@ def test_the_schema_forbids_missing_values(imported: Any) -> None:
             'task = "classification"\n',
             "`task` is classification; the model's is regression",
         ),
-        (Perceptron(), "", "wrapped in CalibratedClassifierCV"),
+        (Perceptron(), "", "wrapped in CalibratedClassifierCV; a class"),
         (DecisionTreeClassifier().fit([[1], [2]], [0, 0]), "", "was fitted on rows of one class"),
         (Ridge(), 'classes = ["low", "high"]\n', "`classes` has 2 names; the model has 0 classes"),
     ],
