@@ -177,11 +177,11 @@ def _depend_on_path(routes: Sequence[BaseRoute]) -> bool:
 
 
 def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
-    """The route; of a path with a slash too many or too few, from which a router redirects, the other's."""
+    """The route; of a path that a router redirects, with slashes too many or one too few, the other's."""
     names = _match_exactly(routes, scope)
     if names == NO_ROUTE:
         path: str = scope["path"]
-        other = path[:-1] if path.endswith("/") else f"{path}/"
+        other = path.rstrip("/") if path.endswith("/") else f"{path}/"
         names = _match_exactly(routes, {**scope, "path": other})
     return names
 

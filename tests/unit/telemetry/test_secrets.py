@@ -52,7 +52,7 @@ PATHS = (
     "mounted/reset/{}",
     "mounted/boom",
     "reset/{}/",
-    "mounted/reset/{}/",
+    "mounted/reset/{}//",
     "slashed/{}",
 )
 HOSTED = ("hosted/reset/{}", "hosted/boom/{}", "hosted/reset/{}/")
