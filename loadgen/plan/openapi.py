@@ -73,11 +73,11 @@ def _path(path: str, owners: Iterable[Mapping[str, Any]], document: Mapping[str,
     query = {}
     for one in (_resolved(of, document) for owner in owners for of in owner.get("parameters", ())):
         if one.get("required"):
-            value = str(_example(one, document))
-            path = path.replace(f"{{{one['name']}}}", quote(value, safe=""))
+            value = _example(one, document)
+            path = path.replace(f"{{{one['name']}}}", quote(str(value), safe=""))
             if one["in"] == "query":
                 query[one["name"]] = value
-    return f"{path}?{urlencode(query)}" if query else path
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
 
 
 def _example(of: Any, document: Mapping[str, Any], depth: int = 0) -> Any:
@@ -89,16 +89,26 @@ def _example(of: Any, document: Mapping[str, Any], depth: int = 0) -> Any:
         if key in of:
             return of[key]
     if isinstance(examples := of.get("examples"), dict):  # of a parameter or a body
-        examples = [_resolved(named, document)["value"] for named in examples.values()]
-    inner = [of["schema"]] if "schema" in of else of.get("anyOf", of.get("oneOf", of.get("allOf")))
+        known = (_resolved(named, document) for named in examples.values())
+        examples = [one["value"] for one in known if "value" in one]
     if values := examples or of.get("enum"):
         return values[0]
-    return _example(inner[0], document, depth + 1) if inner else _of_type(of, document, depth + 1)
+    if parts := of.get("allOf"):
+        made = [_example(part, document, depth + 1) for part in parts]
+        merged = {
+            name: value for one in made if isinstance(one, dict) for name, value in one.items()
+        }
+        return merged or made[0]
+    inner = [of["schema"]] if "schema" in of else of.get("anyOf", of.get("oneOf", ()))
+    for choice in inner:
+        if _resolved(choice, document).get("type") != "null":
+            return _example(choice, document, depth + 1)
+    return _of_type(of, document, depth + 1)
 
 
 def _of_type(schema: Mapping[str, Any], document: Mapping[str, Any], depth: int) -> Any:
     kind = schema.get("type", "object" if "properties" in schema else "string")
-    kind = kind[0] if isinstance(kind, list) else kind
+    kind = next((one for one in kind if one != "null"), "") if isinstance(kind, list) else kind
     if kind == "object":
         fields = schema.get("properties", {})
         names = (name for name in schema.get("required", ()) if name in fields)

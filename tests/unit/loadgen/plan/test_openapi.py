@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
@@ -44,7 +45,8 @@ app = FastAPI()
 
 
 @app.get("/items/{number}")
-def item(number: int, q: str, page: int = 1) -> int:
+def item(number: int, q: str, tag: Annotated[list[Size], Query()], page: int = 1) -> int:
+    assert tag
     return number + len(q) + page
 
 
@@ -109,6 +111,29 @@ def test_a_schema_that_contains_itself_ends() -> None:
         }
     )
     assert '{\\"next\\": ' in made
+
+
+PET = {"type": "object", "required": ["name"], "properties": {"name": {"example": "Rex"}}}
+DOG = {"type": "object", "required": ["barks"], "properties": {"barks": {"type": "boolean"}}}
+
+
+@pytest.mark.parametrize(
+    ("media", "value"),
+    [
+        ({"schema": {"allOf": [PET, DOG]}}, {"name": "Rex", "barks": True}),
+        ({"schema": {"anyOf": [{"type": "null"}, {"type": "integer"}]}}, 1),
+        ({"schema": {"type": ["null", "integer"], "minimum": 3}}, 3),
+        ({"examples": {"a": {"externalValue": "http://a"}}, "schema": PET}, {"name": "Rex"}),
+        ({"examples": {"a": {"$ref": "#/components/examples/A"}}}, [1]),
+    ],
+)
+def test_a_body_is_an_example_or_what_its_schema_says(media: object, value: object) -> None:
+    document = {
+        "paths": {"/a": {"post": {"requestBody": {"content": {"application/json": media}}}}},
+        "components": {"examples": {"A": {"value": [1]}}},
+    }
+    (route,) = tomllib.loads(scenario_of(document))["routes"]
+    assert json.loads(route["body"]) == value
 
 
 JSON = st.recursive(
