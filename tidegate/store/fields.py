@@ -38,12 +38,9 @@ MISFITS: Final = "tidegate.misfits"
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 NAME_BYTES = 512  # Elasticsearch's limit for a document id
 # Names that are Elasticsearch's own in a document's root.
-_METADATA: Final = frozenset(
-    f"_{name}"
-    for name in (
-        *("data_stream_timestamp", "doc_count", "field_names", "id", "ignored", "ignored_source"),
-        *("index", "index_mode", "nested_path", "routing", "seq_no", "source", "tier", "version"),
-    )
+_METADATA: Final = re.compile(
+    "_(data_stream_timestamp|doc_count|field_names|id|ignored|ignored_source|index|index_mode|nested_path"
+    "|routing|seq_no|source|tier|version)"
 )
 _LISTS: Final = (list, tuple)
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
@@ -191,14 +188,14 @@ def others(event: Event, other: Other) -> None:
         _collect(mapping(), event, {}, other)
 
 
-@lru_cache(4096)
 def is_refused_name(name: str, path: str) -> bool:
     """Whether Elasticsearch refuses a document for a name in the mapping's object at a path.
 
     These are what 9.2.8 refuses, whatever the value; below an object that is not mapped it reads no names.
     """
-    blank = any(not part.strip() for part in name.rstrip(".").split("."))
-    return blank or (not path and name in _METADATA)
+    # Not cached: 4,000 names of 60 KB would be twice the collector's memory.
+    parts = name.rstrip(".").split(".")
+    return not all(map(str.strip, parts)) or (not path and bool(_METADATA.fullmatch(name)))
 
 
 def whole_number(text: str) -> int | float | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,12 @@ def test_a_number_out_of_range_is_not_a_double() -> None:
     assert leaf.convert("1e400") is None
     assert catalogue()["event.duration"].convert(float("inf")) is None
     assert catalogue()["event.start"].convert(2**62) is None
+
+
+def test_long_names_of_fields_stay_in_no_memory() -> None:
+    tracemalloc.start()
+    for number in range(200):
+        project({"@timestamp": "2026-03-01T00:00:00Z", f"{number}{'x' * 60_000}": 1})
+    left = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert left < 1_000_000
