@@ -45,8 +45,8 @@ class EventWriter:
     It is thread-safe. After a fork the child writes to its own file. A failed write raises nothing: the
     event is lost, `lost` counts it, and stderr says so once until writes succeed again.
 
-    The writer holds a shared `flock` on the open file, so a reader that
-    can lock the file exclusively knows that its writer has ended.
+    The writer holds a shared `flock` on the open file, so a reader that can lock the file exclusively knows
+    that its writer has ended.
     """
 
     directory: Path
@@ -106,11 +106,11 @@ class EventWriter:
                     rest, error = self._append(rest)
             except OSError as failure:  # there is no file
                 error = failure.errno or errno.EIO
-            if rest:
-                self.lost += rest.count(b"\n")
-            if bool(rest) != self._failing:
-                self._failing = bool(rest)
-                self._report(error)
+            self.lost += rest.count(b"\n")
+            changed, self._failing = bool(rest) != self._failing, bool(rest)
+        # Not under the lock: stderr may be redirected to a logger that writes events, in another thread, too.
+        if changed:
+            self._report(error)
 
     def close(self) -> None:
         """Close the file. A later write starts a new one."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -126,6 +128,23 @@ def test_a_folder_that_cannot_be_created_loses_events_and_does_not_raise(
     )
     assert again.endswith(" again; 2 were lost")
     assert contents(writer) == [b'{"a":2}\n']
+
+
+def test_stderr_may_be_a_logger_that_writes_events_in_another_thread(
+    writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log(text: str) -> None:
+        thread = threading.Thread(target=writer.write, args=({"message": text},), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+
+    writer.directory.rmdir()
+    writer.directory.write_bytes(b"a file in its place")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", SimpleNamespace(write=log))
+        writer.write({"a": 1})
+    assert writer.lost == 2
 
 
 def test_lines_of_threads_are_not_mixed(tmp_path: Path) -> None:
