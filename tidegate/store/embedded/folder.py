@@ -1,6 +1,6 @@
 """The folder layout of the embedded store, and its format version.
 
-    store/format.json     {"format": 2, "fields": "<digest>", "folder": "index-<digest>-<n>", "base": <mark>}
+    store/format.json     {"format": 2, "fields": "<digest>", "folder": "index-<digest>-<n>"}
     store/index-…/        tantivy's files
     store/damaged-<n>/    what was damaged and set aside
     store/damage.json     {"reason": …, "events": …, "created": …}, until its events are delivered again
@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -38,8 +38,6 @@ class Layout:
 
     fields: str
     folder: str
-    base: int = 0
-    """The mark of the index that this one was rebuilt from."""
 
 
 def read(root: Path) -> Layout | None:
@@ -54,8 +52,7 @@ def read(root: Path) -> Layout | None:
     try:
         content = json.loads(path.read_bytes())
         number = content["format"]
-        fields, folder = str(content["fields"]), str(content["folder"])
-        layout = Layout(fields, folder, int(content.get("base", 0)))
+        layout = Layout(str(content["fields"]), str(content["folder"]))
     except FileNotFoundError:
         if any(root.glob("meta.json")):
             raise StoreUnavailableError(
@@ -95,7 +92,8 @@ def unusable(root: Path) -> str:
 
 def write(root: Path, layout: Layout) -> None:
     """Replace the layout atomically and durably."""
-    write_atomically(root / "format.json", json.dumps({"format": FORMAT, **asdict(layout)}))
+    text = json.dumps({"format": FORMAT, "fields": layout.fields, "folder": layout.folder})
+    write_atomically(root / "format.json", text)
 
 
 def new_folder(root: Path, fields: str) -> str:

@@ -51,8 +51,8 @@ def schema() -> tantivy.Schema:
     return builder.build()
 
 
-def create(folder: Path) -> tantivy.Index:
-    """Create an index in a new folder.
+def create(folder: Path, first: int = 0) -> tantivy.Index:
+    """Create an index in a new folder, with this mark.
 
     The builder of schemas makes an index, and a length for a score, of each text field; its file need not.
     Only the file can say that a number may be given as a text.
@@ -67,7 +67,7 @@ def create(folder: Path) -> tantivy.Index:
             field["options"]["indexing"]["fieldnorms"] = False
         elif field["type"] == "f64":
             field["options"]["coerce"] = True
-    write_atomically(folder / META, json.dumps(meta))
+    write_atomically(folder / META, json.dumps({**meta, "opstamp": first}))
     return open_index(folder)
 
 

@@ -203,8 +203,7 @@ class EmbeddedStore(EmbeddedReader):
             return self._mark()
 
     def _mark(self) -> int:
-        current = layout.read(self._root)
-        return current.base + index.mark(self._root / current.folder) if current else 0
+        return index.mark(self._root / self._written_folder)
 
     def check(self, *, content: bool, mark: int = 0) -> Damage | None:
         """Set damaged parts of the store aside, also a store whose folder was deleted.
@@ -333,11 +332,11 @@ def _fields(root: Path) -> str:
 
 def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layout:
     """Create an index with the events of the previous one, if any, and activate it."""
-    base = previous.base + index.mark(root / previous.folder) if previous else 0
-    built = Layout(digest(), layout.new_folder(root, digest()), base)
+    built = Layout(digest(), layout.new_folder(root, digest()))
     # What an earlier attempt left takes the room that this one needs.
     layout.remove_others(root, previous.folder if previous else "")
-    new = index.create(root / built.folder)
+    mark = index.mark(root / previous.folder) if previous else 0
+    new = index.create(root / built.folder, mark)
     if previous is not None:
         writer = new.writer(HEAP_BYTES, WRITER_THREADS)
         for event in _all_events(root / previous.folder, rebuilding):

@@ -129,11 +129,15 @@ def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
         EmbeddedStore(root, rebuilding=lambda done, events: reports.append((done, events)))
     ) as new:
         assert reports == [(0, 3), (2, 3)]
-        assert layout.read(root) == Layout("0123456789abcdef", "index-0123456789abcdef-1", mark)
+        assert layout.read(root) == Layout("0123456789abcdef", "index-0123456789abcdef-1")
         assert new.mark() > mark, "it is no older copy"
         assert messages(new, "log.level:info") == ["number 0", "number 1", "number 2"]
         assert messages(reader) == ["number 0", "number 1", "number 2"]
         assert not (root / before.folder).exists()
+        after = new.mark()
+    (root / "format.json").unlink()
+    with closing(EmbeddedStore(root)) as new:
+        assert new.mark() >= after, "nor is one that lost its layout"
 
 
 def test_a_rebuild_that_fails_again_and_again_leaves_one_torso(
