@@ -97,7 +97,7 @@ class Tail:
         self._known = {name: KnownFile(size, 0) for name, size in progress.sizes.items()}
         self._losses: list[Loss] = []
         self._closed: set[str] = set()
-        self._links: set[str] = set()
+        self._links: dict[str, str] = {}
         self._problems: dict[str, str] = {}
         self._notices: list[str] = []
 
@@ -125,10 +125,12 @@ class Tail:
             name: LogFile(name, status.st_size, status.st_mtime, name in self._closed)
             for name, status in found.items()
         }
-        self.offsets = {name: at for name, at in self.offsets.items() if name in found}
-        self.ends = {name: end for name, end in self.ends.items() if name in found}
+        # What was read by one name is not read again by a link of it: ids are made of names.
+        of = {**{name: name for name in found}, **self._links}
+        self.offsets = {name: self.offsets[one] for name, one in of.items() if one in self.offsets}
+        self.ends = {name: self.ends[one] for name, one in of.items() if one in self.ends}
         self._skipped = {name: at for name, at in self._skipped.items() if name in found}
-        for name in self.offsets:
+        for name in self.offsets.keys() & found.keys():
             if name in others:
                 self._read_again(name, "replaced")
             elif self.pending_bytes(name) < 0:
@@ -206,6 +208,7 @@ class Tail:
 
     def _list(self) -> dict[str, os.stat_result]:
         """Return the event files; symbolic links are not followed, and of hard links one name is read."""
+        self._links = {}
         found: dict[str, os.stat_result] = {}
         present: set[str] = set()
         with os.scandir(self.folder) as entries:
@@ -225,17 +228,13 @@ class Tail:
                 elif stat.S_ISLNK(status.st_mode):
                     self._notice(entry.name, f"{entry.name} is a symbolic link and is not read")
         self._problems = {name: why for name, why in self._problems.items() if name in present}
-        # A link is never read, also when the first name is deleted: ids are made of names.
-        self._links &= present
-        names = dict[tuple[int, int], str]()
-        for name in sorted(found, key=lambda one: (one not in self.offsets, one)):
-            status = found[name]
-            if status.st_nlink == 1 and name not in self._links:
-                continue
-            first = names.setdefault((status.st_dev, status.st_ino), name)
-            if name in self._links or first != name:
-                self._links.add(name)
-                self._notice(name, f"{name} is a link of another event file and is not read")
+        first = dict[tuple[int, int], str]()
+        linked = [name for name, status in found.items() if status.st_nlink > 1]
+        for name in sorted(linked, key=lambda one: (one not in self._known, one)):
+            inode = found[name].st_dev, found[name].st_ino
+            if (read := first.setdefault(inode, name)) != name:
+                self._links[name] = read
+                self._notice(name, f"{name} is a link of {read} and is not read")
                 del found[name]
         return found
 

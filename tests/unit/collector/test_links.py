@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.collector import writer_lock
+from tidegate.collector.tail import Batch
 
 from .test_tail import drain, line, name, put, tail_of, texts
 
@@ -44,10 +45,17 @@ def test_a_hard_link_of_an_event_file_is_not_read_and_is_reported_once(tmp_path:
     assert len(drain(tail)) == 1
     (tmp_path / name(0)).hardlink_to(first)  # it sorts before the file
     assert drain(tail) == []
-    assert tail.notices() == [f"{name(0)} is a link of another event file and is not read"]
+    assert tail.notices() == [f"{name(0)} is a link of {name(1)} and is not read"]
+    restarted = tail_of(tmp_path, progress=tail.progress_with(Batch()))
+    for one in (restarted, tail):
+        assert drain(one) == []
     first.unlink()
-    assert drain(tail) == []
-    assert tail.notices() == []
+    restarted = tail_of(tmp_path, progress=tail.progress_with(Batch()))
+    for one in (restarted, tail):
+        assert drain(one) == []
+        assert one.losses() == []
+    put(tmp_path, name(0), '{"another": 1}\n')
+    assert len(drain(restarted)) == 1
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

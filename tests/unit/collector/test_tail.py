@@ -21,8 +21,8 @@ LIMITS = Limits(batch_events=1000, batch_bytes=65_536, line_bytes=1024)
 NOW = 1_000_000.0
 
 
-def tail_of(folder: Path, limits: Limits = LIMITS) -> Tail:
-    return Tail(folder, Progress(), limits, lambda: NOW)
+def tail_of(folder: Path, limits: Limits = LIMITS, progress: Progress | None = None) -> Tail:
+    return Tail(folder, progress or Progress(), limits, lambda: NOW)
 
 
 def put(folder: Path, name: str, text: str | bytes, *, age: float = 0) -> Path:
