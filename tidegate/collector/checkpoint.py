@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tidegate.runtime.atomic_files import write_atomically
 
@@ -25,12 +25,14 @@ class Progress:
         sizes: Size of each file at that time, which shows whether a missing file was delivered completely.
         ends: Digest of the last bytes before each offset, which shows whether the file is still the same.
         mark: Of the embedded store at that time, which shows whether it is still the same or a later one.
+        clock: The state of a `SteadyClock` at that time.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     ends: dict[str, str] = field(default_factory=dict)
     mark: int = 0
+    clock: tuple[float, float] = (0.0, 0.0)
 
 
 class Checkpoint:
@@ -46,16 +48,9 @@ class Checkpoint:
             return _parse(json.loads(self._path.read_bytes()))
         except FileNotFoundError:
             return Progress()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ArithmeticError, ValueError, KeyError, TypeError) as error:
             self.problem = f"{self._path} cannot be read ({error}): delivering every file again"
             return Progress()
-
-    def written(self) -> float | None:
-        """Return when it was written, in seconds since 1970; None without one."""
-        try:
-            return self._path.stat().st_mtime
-        except OSError:
-            return None
 
     def save(self, progress: Progress) -> None:
         """Write the progress atomically and durably.
@@ -69,18 +64,25 @@ class Checkpoint:
             "sizes": progress.sizes,
             "ends": progress.ends,
             "mark": progress.mark,
+            "clock": progress.clock,
         }
         write_atomically(self._path, json.dumps(content))
 
 
-def _parse(content: dict[str, object]) -> Progress:
+def _parse(content: dict[str, Any]) -> Progress:
     if content["version"] != VERSION:
         raise ValueError(f"unknown version {content['version']}")
     ends = content.get("ends", {})
     if not isinstance(ends, dict):
         raise TypeError("the ends are no object")
-    sizes, mark = _numbers(content.get("sizes", {})), _numbers({"mark": content.get("mark", 0)})
-    return Progress(_numbers(content["files"]), sizes, ends, mark["mark"])
+    clock, jumped_at = content.get("clock", (0.0, 0.0))
+    return Progress(
+        _numbers(content["files"]),
+        _numbers(content.get("sizes", {})),
+        ends,
+        int(content.get("mark", 0)),
+        (float(clock), float(jumped_at)),
+    )
 
 
 def _numbers(value: object) -> dict[str, int]:

@@ -21,7 +21,7 @@ from tidegate.collector.lines import SHOWN_BYTES, QuarantinedLine
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.restoration import Restoration
-from tidegate.collector.retention import JUMP_SECONDS, Retention, SteadyClock, expired
+from tidegate.collector.retention import Retention, SteadyClock, expired
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events.event import Event, encode
 from tidegate.runtime.backoff import Backoff
@@ -177,14 +177,18 @@ class Delivery:
         quarantined = self.quarantine.add(quarantined)
         sink: object = self._sink
         mark = sink.mark() if isinstance(sink, LocalStore) else 0
-        self.checkpoint.save(replace(self.tail.progress_with(batch), mark=mark))
-        self.mark = mark
+        self._save(self.tail.progress_with(batch), mark)
         self.tail.delivered(batch)
         if self._restoration is not None:
             self._restoration.count_new(batch, rejected)
         self.metrics.delivered.inc(len(batch.events) - len(rejected))
         self.metrics.quarantined.inc(len(quarantined))
         self._log_quarantined(quarantined)
+
+    def _save(self, progress: Progress, mark: int) -> None:
+        clock = self.age_clock.now, self.age_clock.jumped_at
+        self.checkpoint.save(replace(progress, mark=mark, clock=clock))
+        self.mark = mark
 
     def _append(self, batch: Batch) -> list[Rejected]:
         if not batch.events or self._sink is None:
@@ -226,11 +230,11 @@ class Delivery:
             sink: object = self._sink
             if isinstance(sink, LocalStore):
                 damage = sink.check(content=due, mark=self.mark)
-                if damage is None and now < self._pruned - JUMP_SECONDS:
-                    damage = Damage("the clock was ahead when old events were deleted", None)
+                if damage is None and self.age_clock.went_back:
+                    damage = Damage("the clock went back: events may have been deleted early", None)
                 if damage is not None:
                     self._deliver_again(sink, damage)
-                    self._pruned = min(self._pruned, now)
+                    self.age_clock.went_back = False
         except (StoreUnavailableError, OSError) as error:
             return error
         except Exception as error:  # noqa: BLE001  a bug or an invalid setting, not an invalid event
@@ -248,8 +252,7 @@ class Delivery:
             damage = replace(damage, events=None)
         restoration = Restoration(damage, offsets, store.count())
         # The store reports the damage until the checkpoint is empty, also after a failure or a kill here.
-        self.checkpoint.save(Progress())
-        self.mark = 0
+        self._save(Progress(), 0)
         store.forget_damage()
         self._restoration = restoration
         self.tail.offsets.clear()
@@ -327,7 +330,7 @@ class Delivery:
         """Delete expired events of the store, at intervals."""
         now = self.age_clock.read(self.clock())
         sink: object = self._sink
-        if isinstance(sink, LocalStore) and now - self._pruned >= PRUNE_SECONDS:
+        if isinstance(sink, LocalStore) and abs(now - self._pruned) >= PRUNE_SECONDS:
             self._pruned = now
             before = datetime.fromtimestamp(now, UTC) - self.event_age
             try:

@@ -6,7 +6,7 @@ Their age, and that of stored events, is by a clock that is trusted only after i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tidegate.collector.tail import LogFile
@@ -19,23 +19,27 @@ JUMP_SECONDS: Final = 3600.0
 class SteadyClock:
     """The time by which something expires: what a clock deletes that is ahead for a minute, is gone.
 
-    Also after a pause of the machine, or of the collector, that time comes an hour late.
+    Also after a pause of the machine, or of the collector, that time comes an hour late. The checkpoint keeps
+    it, since a clock may be ahead for longer than a process runs.
 
     Attributes:
-        now: The time that is trusted, in seconds since 1970.
+        now: The time that is trusted, in seconds since 1970; 0 trusts the first.
+        jumped_at: The time to which the clock has jumped ahead; 0 if it has not.
+        went_back: Whether it went back by more than a jump, so that it may have been ahead before.
     """
 
-    now: float
-    _jumped_at: float | None = field(default=None, init=False)
+    now: float = 0.0
+    jumped_at: float = 0.0
+    went_back: bool = False
 
     def read(self, clock: float) -> float:
         """Return the trusted time at a time of the clock."""
-        if clock - self.now <= JUMP_SECONDS:
-            self.now, self._jumped_at = clock, None
-        elif self._jumped_at is None or clock < self._jumped_at:
-            self._jumped_at = clock
-        elif clock - self._jumped_at >= JUMP_SECONDS:
-            self.now, self._jumped_at = clock, None
+        self.went_back |= clock < self.now - JUMP_SECONDS
+        trusted = not self.now or clock - self.now <= JUMP_SECONDS
+        if trusted or 0 < self.jumped_at <= clock - JUMP_SECONDS:
+            self.now, self.jumped_at = clock, 0.0
+        elif not self.jumped_at or clock < self.jumped_at:
+            self.jumped_at = clock
         return self.now
 
 

@@ -146,7 +146,7 @@ def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None)
         event_age=time_ranges.age(settings.store.embedded.retention),
         backoff=sink_backoff(),
         clock=time.time,
-        age_clock=SteadyClock(checkpoint.written() or time.time()),
+        age_clock=SteadyClock(*progress.clock),
         mark=progress.mark,
     )
     stack.callback(delivery.close)

@@ -102,7 +102,7 @@ class Harness:
             event_age=timedelta(days=7),
             backoff=sink_backoff(lambda: 0.0),
             clock=lambda: self.now,
-            age_clock=SteadyClock(self.now),
+            age_clock=SteadyClock(*progress.clock),
             mark=progress.mark,
         )
 

@@ -129,6 +129,8 @@ def test_a_clock_that_is_ahead_for_a_minute_deletes_nothing(harness: Harness) ->
     harness.keep = Retention(DAY, 10**9)
     harness.write("old")
     harness.writer.close()
+    for file in harness.files:
+        os.utime(file, (NOW, NOW))
     with closing(harness.collector()) as delivery:
         until_done(delivery)
         harness.now += 40 * DAY
@@ -144,21 +146,60 @@ def test_a_clock_that_is_ahead_for_a_minute_deletes_nothing(harness: Harness) ->
     assert harness.messages() == ["old", "during"]
 
 
-def test_files_of_events_that_a_wrong_clock_deleted_are_delivered_again(harness: Harness) -> None:
+def test_searches_at_a_wrong_time_delete_nothing_and_at_a_right_one_what_has_expired(
+    harness: Harness,
+) -> None:
+    harness.keep = Retention(DAY, 10**9)
+
+    def search(message: str) -> None:
+        """What a search without a collector does: it delivers what was written, and ends."""
+        written = {*harness.files}
+        harness.write(message)
+        harness.writer.close()
+        for file in {*harness.files} - written:
+            os.utime(file, (harness.now, harness.now))
+        harness.deliver()
+        harness.now += 60
+
+    search("a")
+    harness.now += 40 * DAY
+    for message in ("b", "c", "d"):
+        search(message)
+    harness.now -= 40 * DAY
+    search("e")
+    assert harness.messages() == ["a", "b", "c", "d", "e"]
+    assert len(harness.files) == 5
+    harness.now += 2 * DAY  # nobody searched
+    search("f")
+    harness.now += 3600
+    search("g")
+    assert len(harness.files) == 5  # b, c, d, f and g
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_files_of_events_that_a_wrong_clock_deleted_are_delivered_again(
+    harness: Harness, running: bool
+) -> None:
     harness.write("a")
-    with closing(harness.collector()) as delivery:
+    delivery = harness.collector()
+    until_done(delivery)
+    for _ in range(7):  # for more than an hour
+        harness.now += 40 * DAY if harness.now == NOW else PRUNE_SECONDS
         until_done(delivery)
-        for _ in range(7):  # for more than an hour
-            harness.now += 40 * DAY if harness.now == NOW else PRUNE_SECONDS
-            until_done(delivery)
-        assert harness.messages() == []
-        harness.now = NOW + PRUNE_SECONDS
+    assert harness.messages() == []
+    harness.write("b")
+    until_done(delivery)
+    if not running:
+        delivery.close()
+        delivery = harness.collector()
+    harness.now = NOW + PRUNE_SECONDS
+    with closing(delivery):
         delivery.step()
         until_done(delivery)
-        assert harness.messages() == ["a"]
+        assert harness.messages() == ["a", "b"]
         harness.now += PRUNE_SECONDS
         until_done(delivery)
-    assert harness.messages() == ["a"]
+    assert harness.messages() == ["a", "b"]
     assert harness.metric("store_damages_total") == 1
 
 

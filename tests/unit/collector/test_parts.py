@@ -24,7 +24,9 @@ from tidegate.collector.tail import LogFile
      '{"version": 1, "files": []}',
      '{"version": 1, "files": {"a": -1}}',
      '{"version": 1, "files": {"a": "5"}}',
-     '{"version": 1, "files": {"a": true}}', "\udcff"],
+     '{"version": 1, "files": {"a": true}}',
+     '{"version": 1, "files": {}, "mark": Infinity}',
+     '{"version": 1, "files": {}, "clock": [1]}', "\udcff"],
 )  # fmt: skip
 def test_a_corrupt_checkpoint_restarts_delivery_and_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "checkpoint.json"
