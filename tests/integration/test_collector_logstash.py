@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_d
 from support.eventually import eventually
 from support.processes.collector_process import CollectorFolder, stop
 from tidegate.events.event import Origin, make_event
+from tidegate.events.writer import EventWriter
 from tidegate.settings import Collector
 
 
@@ -118,6 +120,24 @@ def test_a_full_batch_that_waits_for_logstash_stays_within_the_memory_limit_of_c
     status = Path(f"/proc/{process.pid}/status").read_text()
     most = int(status.partition("VmHWM:")[2].split()[0])
     assert most < limit, f"{most} KiB at most"
+    assert stop(process) == 0
+
+
+def test_an_event_that_is_longer_than_logstash_accepts_is_cut(
+    tmp_path: Path, double: LogstashDouble
+) -> None:
+    workspace = Workspace(tmp_path, double, line_bytes=1_000_000)
+    origin = Origin("flights", "1.2.3", "local", "flights-1", "default")
+    event = make_event(origin, "app", "x" * 500_000, unix_ns=time.time_ns())
+    with closing(
+        EventWriter(workspace.settings.log_dir, "flights-1", line_bytes=1_000_000)
+    ) as writer:
+        writer.write(event)
+    process = workspace.start()
+    eventually(lambda: event["event"]["id"] in double.stored, "it is delivered")
+    stored = double.stored[event["event"]["id"]]
+    assert stored["tags"] == ["truncated"]
+    assert len(stored["message"]) > 30_000
     assert stop(process) == 0
 
 

@@ -68,7 +68,6 @@ def test_a_named_file_is_read_from_anywhere(
         ("[replicas]\nmin = 3\nstart = 2\n", "replicas: expected min ≤ start ≤ max, got min = 3"),
         ("[slots]\nmax = 1\n", "slots: expected per_replica ≤ max, got per_replica = 2 (default), max ="),
         ("[drift]\nerror_rise_warning = 0.5\n", "drift: expected error_rise_warning <"),
-        ("[collector]\nsink = 'logstash'\nline_bytes = 2000000\n", "collector: line_bytes: is 2000000"),
         ("[store]\nkind = 'mongo'\n", "store.kind: must be 'embedded' or 'elasticsearch'"),
         ("[store.elasticsearch]\nurl = 'x'\n", "store.elasticsearch.url: must be a URL such as http://"),
         ("[service]\nname = 'Ö'\n", "service.name: must be at most 63 lower-case letters, digits and"),

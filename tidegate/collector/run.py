@@ -33,6 +33,7 @@ from tidegate.runtime.identity import event_origin
 from tidegate.runtime.locks import LockedError, exclusive_lock
 from tidegate.runtime.private_files import UMASK, make_private_folder
 from tidegate.settings import Settings
+from tidegate.settings.event_pipeline import LOGSTASH_BYTES
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.kinds import store_folder
 from tidegate.store.query import time_ranges
@@ -134,7 +135,10 @@ def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None)
         event_log.record("rebuild", message)
 
     collector = settings.collector
-    limits = Limits(collector.batch_events, collector.batch_bytes, collector.line_bytes)
+    line_bytes = collector.line_bytes
+    if collector.sink == "logstash":  # else a longer event would never be stored
+        line_bytes = min(line_bytes, LOGSTASH_BYTES)
+    limits = Limits(collector.batch_events, collector.batch_bytes, line_bytes)
     delivery = Delivery(
         tail=Tail(settings.log_dir, progress, limits, time.time),
         open_sink=partial(open_sink, settings, rebuilding=rebuilding),

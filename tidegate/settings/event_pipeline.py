@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tidegate.settings.section import (
     AgeOrZero,
@@ -85,7 +85,7 @@ class Collector(Section):
     """Maximum size of a batch."""
     line_bytes: int = Field(default=65_536, ge=16_384, le=64 * 2**20)
     """Maximum length of an event's line. Long texts and lists of a longer one are cut, and it gets the tag
-    `truncated`. Logstash keeps several copies of many events in memory."""
+    `truncated`. With Logstash, which keeps several copies of many events in memory, at most 110,000."""
     keep_seconds: AgeOrZero = 86_400.0
     """Closed and completely delivered event files are deleted after this time; after a jump of the clock an
     hour later."""
@@ -94,15 +94,6 @@ class Collector(Section):
     last_pass_seconds: Seconds = 10.0
     """Maximum time that a stopping collector retries while its destination is unavailable; the rest stays in
     the event files. Where these end with it, as in a pod, events are lost then."""
-
-    @model_validator(mode="after")
-    def _lines_fit_into_a_request(self) -> Collector:
-        if self.sink == "logstash" and self.line_bytes > LOGSTASH_BYTES:
-            raise ValueError(
-                f"line_bytes: is {self.line_bytes}, but Logstash accepts no request larger than 128 KiB, so a"
-                f" longer event would never be stored; set at most {LOGSTASH_BYTES}, or sink to 'store'"
-            )
-        return self
 
 
 class Exporter(Section):
