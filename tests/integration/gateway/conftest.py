@@ -70,17 +70,28 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 async def start_gateway(
     tmp_path: Path, make_settings: Callable[..., Settings], session: aiohttp.ClientSession
 ) -> AsyncIterator[StartGateway]:
-    """Starts a gateway for these addresses; at the end it must still run, and is stopped."""
+    """Starts a gateway for these addresses; at the end it must still run, and is stopped.
+
+    Unless `used` is false, it sends a replica requests from its first successful check.
+    """
     started: list[Gateway] = []
 
     async def start(
-        addresses: list[str], links: dict[str, str] | None = None, **overrides: Any
+        addresses: list[str],
+        links: dict[str, str] | None = None,
+        *,
+        used: bool = True,
+        **overrides: Any,
     ) -> Gateway:
         settings = make_settings(**overrides)
         folder = tmp_path / "a gateway"
         config = configuration.write_config(settings, folder, addresses, links=links)
-        started.append(await start_haproxy(settings, config, tmp_path / "access.ndjson", session))
-        return started[-1]
+        gateway = await start_haproxy(settings, config, tmp_path / "access.ndjson", session)
+        started.append(gateway)
+        for index, address in enumerate(addresses if used else (), 1):
+            host, _, port = address.rpartition(":")
+            await gateway.admin.use(index, host, int(port))
+        return gateway
 
     yield start
     for running in started:

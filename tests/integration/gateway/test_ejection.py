@@ -172,14 +172,14 @@ async def test_an_ejection_and_what_the_supervisor_sets_do_not_undo_each_other(
     admin = gateway.admin
     await admin.set_limit([1, 2], 3)
     await ejected(gateway)
-    await admin.drain(1)
-    # Its ejection is over, and it still drains.
+    await admin.remove(1)
+    # Its ejection is over, and it still gets none.
     await returned(gateway)
     had = len(bad.requests)
     assert await answers(gateway, 40) == {200: 40}
     assert len(bad.requests) == had
     bad.status = 200
-    await admin.end_drain(1)
+    await admin.enable(1)
     await gateway.ready_replicas(2)
     assert await admin.limits() == {1: 3, 2: 3}
 

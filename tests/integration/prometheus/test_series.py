@@ -22,6 +22,7 @@ from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.gateway import configuration, haproxy
+from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApi
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +56,17 @@ class Stack:
             self.settings, self.folder / "gateway", list(self.replicas.values())
         )
         await self._spawn("gateway", haproxy.argv(config))
+        admin = RuntimeApi(config.parent / configuration.ADMIN_SOCKET)
+
+        async def used() -> bool:
+            with contextlib.suppress(GatewayUnavailableError):
+                for index, address in enumerate(self.replicas.values(), 1):
+                    host, _, port = address.rpartition(":")
+                    await admin.use(index, host, int(port))
+                return True
+            return False
+
+        await eventually_async(used)
         config = prometheus.write_config(self.settings, self.folder / "prometheus")
         prometheus.write_targets(self.folder / "prometheus", self.replicas)
         data = self.folder / "prometheus" / "data"

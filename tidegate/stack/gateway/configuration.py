@@ -64,20 +64,12 @@ PROBES: Final = {
 }
 # The link that a browser follows.
 CONSOLE: Final = "console"
-# The columns of a state file, version 1 (HAProxy's management guide, "show servers state").
-STATE_COLUMNS: Final = (
-    "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
-    "srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state "
-    "srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl "
-    "srv_check_port srv_check_addr srv_agent_addr srv_agent_port"
-)
 
 
 def render_config(
     settings: Settings,
     *,
     servers: Sequence[str] = (),
-    state_file: Path | None = None,
     dns_name: str = "",
     dns_servers: Sequence[str] = ("127.0.0.11:53",),
     max_replicas: int = 32,
@@ -89,8 +81,7 @@ def render_config(
 
     Args:
         settings: those in force.
-        servers: host:port of every replica that may ever run; those that do not run are down.
-        state_file: the file with `down_state(servers)`.
+        servers: host:port of every replica that may ever run; none gets requests until `RuntimeApi.enable`.
         dns_name: name:port that a DNS server resolves to every replica. `stack.host` then only selects the
             address family: `::` is all addresses of IPv6, everything else all of IPv4.
         dns_servers: host:port of the DNS servers. Empty: the program that runs HAProxy sets the addresses
@@ -167,7 +158,6 @@ def render_config(
         probes={**PROBES, settings.replicas.ready_path: PROBES["/ready"]},
         scales_to_zero=settings.replicas.min == 0,
         queue_length=min(settings.gateway.queue_length, MAX_QUEUE_LENGTH),
-        state_file=state_file,
         servers=servers,
         dns_name=dns_name,
         dns_servers=dns_servers if dns_name else [],
@@ -225,18 +215,6 @@ def quoted(value: object) -> str:
     return '"' + re.sub(r'(["\\$])', r"\\\1", text) + '"'
 
 
-def down_state(servers: Sequence[str]) -> str:
-    """A server state file in which every server is down until its first successful check."""
-    lines = ["1", f"# {STATE_COLUMNS}"]
-    for index, address in enumerate(servers, 1):
-        host, _, port = address.rpartition(":")
-        # Operational state 0 is stopped, administrative state 0 is none; check state 6 is
-        # "configured and enabled", as HAProxy dumps it.
-        state = f"0 0 1 1 0 1 0 0 6 0 0 0 - {port} - 0 0 - - 0"
-        lines.append(f"1 model {index} model{index} {host} {state}")
-    return "\n".join(lines) + "\n"
-
-
 def write_config(
     settings: Settings,
     folder: Path,
@@ -244,7 +222,7 @@ def write_config(
     slots: int | None = None,
     links: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write haproxy.cfg and its state file into the folder.
+    """Write haproxy.cfg and its links file into the folder.
 
     Args:
         settings: those in force.
@@ -262,8 +240,6 @@ def write_config(
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = (folder / "servers-down.state").absolute()
-    state.write_text(down_state(replica_addresses), encoding="ascii")
     config = folder / "haproxy.cfg"
     links_file = None
     if links is not None:
@@ -273,7 +249,6 @@ def write_config(
     text = render_config(
         settings,
         servers=replica_addresses,
-        state_file=state,
         slots=slots,
         links_file=links_file,
         console_port=settings.console.port if links and CONSOLE in links else None,

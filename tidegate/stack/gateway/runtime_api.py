@@ -29,11 +29,15 @@ SHOW_REQUESTS: Final = f"show stat {PROXY} 6 -1"
 
 
 class Server(NamedTuple):
-    """A replica's server: the requests that it gets at once, those that it has, whether it gets more."""
+    """A replica's server: the requests that it gets at once, those that it has, whether it gets more.
+
+    One that is not `enabled` is neither checked nor up.
+    """
 
     limit: int
     requests: int
     is_up: bool
+    enabled: bool = True
 
 
 class RuntimeApiError(RuntimeError):
@@ -73,14 +77,9 @@ class RuntimeApi:
         """Send these servers at most this many requests at once; requests in flight continue."""
         await self._set(f"maxconn server {_server(index)} {slots}" for index in indexes)
 
-    async def drain(self, index: int) -> None:
-        """Send this server no more requests; requests in flight continue."""
-        await self._set([f"server {_server(index)} state drain"])
-
-    async def end_drain(self, index: int) -> None:
-        """Send this server requests again, from its next successful check."""
-        server = _server(index)
-        await self._set([f"server {server} health down", f"server {server} state ready"])
+    async def enable(self, index: int) -> None:
+        """Send this server requests at once, and check it again; what `remove` ended."""
+        await self._set([f"server {_server(index)} state ready"])
 
     async def use(self, index: int, host: str, port: int) -> None:
         """Give this server an address, and requests from its first successful check."""
@@ -90,8 +89,8 @@ class RuntimeApi:
         if not ADDRESS_IS_SET.search(answer):
             raise RuntimeApiError(f"HAProxy refuses `{command}`: {answer}")
         # A server that leaves the state maint is up, but not one that leaves the state drain.
-        await self.drain(index)
-        await self.end_drain(index)
+        steps = ("state drain", "health down", "state ready")
+        await self._set(f"server {server} {step}" for step in steps)
 
     async def remove(self, index: int) -> None:
         """Send this server no more requests, and check it no more; requests in flight continue."""
@@ -151,7 +150,10 @@ def parse_servers(answer: str) -> dict[int, Server]:
         found = {
             # `UP 1/3`: a check has failed, and the server still gets requests.
             int(server[1]): Server(
-                int(row["slim"]), int(row["scur"]), row["status"].startswith("UP")
+                limit=int(row["slim"]),
+                requests=int(row["scur"]),
+                is_up=row["status"].startswith("UP"),
+                enabled=not row["status"].startswith("MAINT"),
             )
             for row in _rows(answer)
             if (server := _SERVER.fullmatch(row["svname"]))

@@ -73,8 +73,6 @@ class ProcessSupervisor:
     started_at: float = field(default=0.0, init=False)
     ready_at: float | None = field(default=None, init=False)
     problem: str = field(default="", init=False)
-    # Another program answers at its port.
-    port_taken: bool = field(default=False, init=False)
     _child: Child | None = field(default=None, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
     _first_ready: asyncio.Future[str] | None = field(default=None, init=False)
@@ -209,11 +207,9 @@ class ProcessSupervisor:
             return ""
         owner = await asyncio.to_thread(earlier_listener, self.program.ready_url, child.pid)
         problem = f"{owner} answers at its port and was there before it" if owner else ""
-        if bool(owner) != self.port_taken:
-            self.port_taken = bool(owner)
-            if owner:
-                self._log("silent", problem, "warn")
-            self.on_change()
+        if problem not in {"", self.problem}:
+            self.problem = problem
+            self._log("silent", problem, "warn")
         return problem
 
     def _mark_ready(self, started: float) -> None:

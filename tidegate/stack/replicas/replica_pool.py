@@ -84,7 +84,6 @@ class ReplicaPool:
     _surge: int = field(default=0, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _drains: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _excluded: set[int] = field(default_factory=set, init=False)
 
     def start(self) -> Sequence[ProcessSupervisor]:
         """Start the first replicas."""
@@ -114,6 +113,10 @@ class ReplicaPool:
         self.release = release
         self._wake.set()
 
+    def wake(self) -> None:
+        """Reconcile again: the gateway may have restarted, and then sends no requests."""
+        self._wake.set()
+
     def surge(self, count: int) -> None:
         """Run this many replicas above the desired number."""
         self._surge = count
@@ -141,8 +144,11 @@ class ReplicaPool:
     async def run(self) -> None:
         """Reconcile, until cancelled."""
         self._wake.set()  # an earlier run may have failed in between
+        settled = True
         while True:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if settled else RETRY_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
             surplus = len(self.processes) - len(self._drains) > self.desired + self._surge
             load = await self._load() if surplus else {}
@@ -161,20 +167,25 @@ class ReplicaPool:
                 self._start(index)
             for index in drain:
                 self._begin_drain(index)
-            await self._exclude_strangers()
+            settled = await self._set_traffic()
 
-    async def _exclude_strangers(self) -> None:
-        """Let the gateway send nothing to another program that answers at a replica's port."""
-        for index, process in self.processes.items():
-            with suppress(
-                RuntimeApiError
-            ):  # it does not run; the next change of a replica tries again
-                if process.port_taken and index not in self._excluded:
-                    await self.gateway.drain(index)
-                    self._excluded.add(index)
-                elif process.state == "ready" and index in self._excluded:
-                    await self.gateway.end_drain(index)
-                    self._excluded.discard(index)
+    async def _set_traffic(self) -> bool:
+        """Let the gateway send requests to our own replicas only. Returns whether that is done.
+
+        A port is a replica's from when that is ready until its process ends; before and after, another
+        program may answer there. In between the gateway's own checks decide.
+        """
+        try:
+            for index, server in (await self.gateway.servers()).items():
+                process = None if index in self._drains else self.processes.get(index)
+                if process is None or process.pid is None or process.ready_at is None:
+                    if server.enabled:
+                        await self.gateway.remove(index)
+                elif process.state == "ready" and not server.enabled:
+                    await self.gateway.enable(index)
+        except RuntimeApiError:
+            return False
+        return True
 
     async def _load(self) -> Mapping[int, int]:
         """The requests in flight of each replica, by its index; empty if they are not known now."""
@@ -197,8 +208,7 @@ class ReplicaPool:
 
         def on_change() -> None:
             changed()
-            if process.port_taken or index in self._excluded:
-                self._wake.set()
+            self._wake.set()
 
         process.on_change = on_change
         process.start()
@@ -223,17 +233,15 @@ class ReplicaPool:
         limit = process.program.stop_seconds
         waited = await self._finish_requests(index, limit) if drained else 0.0
         await process.stop(max(limit - waited, min(limit, END_SECONDS)))
-        if drained:
-            await self._end_gateway_drain(index)
         del self.processes[index], self._drains[index], self._releases[index]
         self.event_log.record("gone", "stopped", component=process.program.name)
         process.on_change()
         self._wake.set()
 
     async def _gateway_drains(self, index: int) -> bool:
-        """Let the gateway send the replica no more requests. Returns whether that has to be ended later."""
+        """Let the gateway send the replica no more requests. Returns whether it runs."""
         try:
-            await self.gateway.drain(index)
+            await self.gateway.remove(index)
         except GatewayBusyError:
             return True
         except RuntimeApiError:
@@ -258,15 +266,3 @@ class ReplicaPool:
                 return waited  # it has stopped, and its requests with it
             await asyncio.sleep(IDLE_POLL_SECONDS)
         return waited
-
-    async def _end_gateway_drain(self, index: int) -> None:
-        """Let the gateway use the next replica of this index. Its configuration drains none at its start."""
-        while True:
-            try:
-                await self.gateway.end_drain(index)
-            except GatewayBusyError:
-                await asyncio.sleep(RETRY_SECONDS)
-            except RuntimeApiError:
-                return
-            else:
-                return

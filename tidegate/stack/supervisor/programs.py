@@ -97,7 +97,7 @@ class Programs:
         """The gateway; writes and checks its configuration.
 
         The configuration lists the addresses of all possible replicas (one more than `replicas.max`, for a
-        rollout). The gateway probes their readiness, so starts and stops of replicas need no reload.
+        rollout), so starts and stops of replicas need no reload; the pool enables those that are ready.
         """
         config = self.gateway_config()
         await haproxy.check(config)

@@ -179,7 +179,7 @@ class Supervisor:
         await self._until_ready(*components, *self._pool.start())
         self._background("replicas", self._pool.run)
         gateway = await self._programs.gateway()
-        await self._until_ready(self._start_component(gateway, self._wake_slots_controller))
+        await self._until_ready(self._start_component(gateway, self._gateway_changed))
         await self._until_served()
         if self._slots:
             self._background("slots", self._slots.run)
@@ -310,6 +310,10 @@ class Supervisor:
     def _wake_slots_controller(self) -> None:
         if self._slots:
             self._slots.wake()
+
+    def _gateway_changed(self) -> None:
+        self._pool.wake()
+        self._wake_slots_controller()
 
     def _replicas_changed(self) -> None:
         self._write_targets()

@@ -33,18 +33,6 @@ def test_a_control_character_is_rejected(text: str) -> None:
         configuration.quoted(text)
 
 
-def test_every_server_is_down_in_the_state_file() -> None:
-    state = configuration.down_state(["127.0.0.1:18001", "10.0.0.2:80"]).splitlines()
-    columns = state[1].removeprefix("# ").split()
-    rows = [dict(zip(columns, line.split(), strict=True)) for line in state[2:]]
-    assert state[0] == "1"
-    assert [(row["srv_name"], row["srv_addr"], row["srv_port"]) for row in rows] == [
-        ("model1", "127.0.0.1", "18001"),
-        ("model2", "10.0.0.2", "80"),
-    ]
-    assert {row["srv_op_state"] for row in rows} == {"0"}
-
-
 def written(folder: Path, **sections: Any) -> str:
     """The configuration for these settings and a replica, which HAProxy accepts."""
     settings = Settings.model_validate(sections)

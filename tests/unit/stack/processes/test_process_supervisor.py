@@ -87,7 +87,7 @@ async def test_the_answer_of_another_program_at_its_port_does_not_make_it_ready(
     async with supervised(first):
         assert await first.first_ready() == ""
         async with supervised(second):
-            await eventually_async(lambda: second.port_taken)
+            await eventually_async(lambda: bool(second.problem))
             assert second.state == "starting"
     (said,) = [entry.message for entry in event_log.recent if entry.action == "silent"]
     assert said.startswith("process ")

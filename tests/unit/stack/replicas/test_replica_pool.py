@@ -158,8 +158,7 @@ async def test_a_replica_that_finishes_its_requests_is_not_ready_and_not_started
         return {}
 
     async with running_pool(2, load={1: 2, 2: 1}) as pool:
-        monkeypatch.setattr(type(pool.gateway), "drain", accepted)
-        monkeypatch.setattr(type(pool.gateway), "end_drain", accepted)
+        monkeypatch.setattr(type(pool.gateway), "remove", accepted)
         draining = pool.processes[2]
         pool.resize(1)
         await eventually_async(lambda: draining.state == "draining")
