@@ -10,11 +10,11 @@ import psutil
 _HERE: Final = frozenset({"127.0.0.1", "0.0.0.0", "::1", "::"})  # noqa: S104  nothing binds to them here
 
 
-def earlier_listener(url: str, pid: int) -> str:
+def earlier_listener(url: str, pid: int) -> str | None:
     """The process that listens at the URL's port of this machine and is older than process `pid`; or empty.
 
     A younger one may be its child, or what it has started elsewhere (`docker run`). One whose owner cannot be
-    seen does not count.
+    seen does not count. None means that one of them has just ended: ask again.
     """
     port = urlsplit(url).port
     try:
@@ -30,6 +30,8 @@ def earlier_listener(url: str, pid: int) -> str:
         ]
         if owners and all(one.create_time() < began for one in owners):
             return f"process {owners[0].pid} ({' '.join(owners[0].cmdline())[:80]})"
+    except psutil.NoSuchProcess:
+        return None
     except (psutil.Error, OSError):
-        pass  # one of them has ended; the next probe asks again
+        pass
     return ""

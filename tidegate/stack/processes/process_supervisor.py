@@ -206,6 +206,8 @@ class ProcessSupervisor:
         if self.state == "ready":
             return ""
         owner = await asyncio.to_thread(earlier_listener, self.program.ready_url, child.pid)
+        if owner is None:
+            return "a process at its port has just ended"
         problem = f"{owner} answers at its port and was there before it" if owner else ""
         if problem not in {"", self.problem}:
             self.problem = problem

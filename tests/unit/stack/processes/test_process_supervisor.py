@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
@@ -18,6 +20,7 @@ from support.ports import free_port
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
+from tidegate.stack.processes.port_owner import earlier_listener
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
 
 Make = Callable[..., ProcessSupervisor]
@@ -92,6 +95,12 @@ async def test_the_answer_of_another_program_at_its_port_does_not_make_it_ready(
     (said,) = [entry.message for entry in event_log.recent if entry.action == "silent"]
     assert said.startswith("process ")
     assert said.endswith("answers at its port and was there before it")
+
+
+def test_nobody_knows_who_answered_if_one_of_them_has_ended() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert earlier_listener("http://127.0.0.1:1/ready", gone.pid) is None
 
 
 async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
