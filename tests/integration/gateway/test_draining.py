@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from support.eventually import eventually_async
-from support.processes.gateway_process import Behind, Gateway, StartGateway, StartReplica, post
+from support.processes.gateway_process import (
+    DEADLINE_SECONDS,
+    Behind,
+    Gateway,
+    StartGateway,
+    StartReplica,
+    post,
+)
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import load
@@ -30,7 +37,7 @@ ALWAYS_READY = """
 import asyncio, os, signal, sys
 from aiohttp import web
 
-busy = set()
+busy, ending = set(), asyncio.Event()
 
 async def ready(_):
     return web.Response()
@@ -40,12 +47,13 @@ async def work(request):
     busy.add(task)
     try:
         await request.read()
-        await asyncio.sleep(0.3)
+        await (ending.wait() if request.path == "/poll" else asyncio.sleep(0.3))
         return web.json_response({})
     finally:
         asyncio.get_running_loop().call_later(0.05, busy.discard, task)
 
 async def end(had):
+    ending.set()
     while busy & had:
         await asyncio.sleep(0.01)
     os._exit(0)
@@ -53,7 +61,7 @@ async def end(had):
 async def main():
     app = web.Application()
     app.router.add_get("/ready", ready)
-    app.router.add_post("/orders", work)
+    app.router.add_post("/{path}", work)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", int(sys.argv[1])).start()
@@ -89,7 +97,8 @@ def running_pool(
                     ready_url=f"http://127.0.0.1:{port}/ready",
                     address=f"http://127.0.0.1:{port}",
                     start_seconds=60,
-                    stop_seconds=30,
+                    stop_seconds=2 * DEADLINE_SECONDS,
+                    answers_first=at_its_end == "finishes",
                 )
                 return ProcessSupervisor(program, event_log, probe)
 
@@ -136,6 +145,22 @@ async def test_a_replica_that_stays_ready_until_its_end_loses_no_request(
         # The next replica of this index is used.
         pool.resize(2)
         await gateway.ready_replicas(2)
+
+
+async def test_a_replica_that_answers_its_requests_first_is_told_at_once(
+    start_gateway: StartGateway, next_port: Callable[[], int], running_pool: RunningPool
+) -> None:
+    ports = [next_port()]
+    gateway = await start_gateway([f"127.0.0.1:{ports[0]}"], used=False)
+    async with running_pool(gateway, ports, 1) as pool:
+        poll = asyncio.create_task(post(gateway, "/poll"))
+
+        async def begun() -> bool:
+            return (await gateway.admin.servers())[1].requests == 1
+
+        await eventually_async(begun)
+        pool.resize(0)
+        assert await poll == 200  # it ends with its replica, before the client gives up
 
 
 async def test_another_program_at_the_port_of_a_replica_gets_no_requests(

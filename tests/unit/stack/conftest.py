@@ -95,6 +95,7 @@ def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Prog
             address=address,
             start_seconds=start_seconds,
             stop_seconds=stop_seconds,
+            answers_first=False,
             recent_output=lambda: tail(output),
         )
 

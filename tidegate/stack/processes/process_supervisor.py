@@ -37,6 +37,7 @@ class Program:
         start_seconds: the time limit for its first readiness, and for a later loss of readiness.
         stop_seconds: how long it may take to stop before it is killed.
         stop_signal: requests a graceful stop.
+        answers_first: whether it then still answers the requests that it has; else the signal waits.
         reader: the process that reads its standard output, instead of the file.
         recent_output: returns what it printed and logged last, for an error message.
     """
@@ -49,6 +50,7 @@ class Program:
     start_seconds: float
     stop_seconds: float
     stop_signal: signal.Signals = signal.SIGTERM
+    answers_first: bool = True
     reader: Command | None = None
     recent_output: Callable[[], str] = lambda: ""
 

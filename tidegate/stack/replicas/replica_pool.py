@@ -230,8 +230,9 @@ class ReplicaPool:
         await process.drain()
         # Before the signal: a program may answer health checks until it ends and lose what arrives then.
         drained = await self._gateway_drains(index)
-        limit = process.program.stop_seconds
-        waited = await self._finish_requests(index, limit) if drained else 0.0
+        limit, waited = process.program.stop_seconds, 0.0
+        if drained and not process.program.answers_first:
+            waited = await self._finish_requests(index, limit)
         await process.stop(max(limit - waited, min(limit, END_SECONDS)))
         del self.processes[index], self._drains[index], self._releases[index]
         self.event_log.record("gone", "stopped", component=process.program.name)

@@ -82,6 +82,7 @@ class Programs:
             address=address,
             start_seconds=settings.replicas.start_seconds,
             stop_seconds=settings.replicas.drain_seconds,
+            answers_first=not settings.replicas.command,
             recent_output=self._last_words(name),
         )
 

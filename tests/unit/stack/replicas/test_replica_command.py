@@ -81,6 +81,7 @@ def test_a_relative_folder_of_an_application_reaches_its_replicas_as_an_absolute
     assert program.command.env["TIDEGATE_SERVICE__NODE_NAME"] == "shop-2"
     assert program.command.env["PATH"] == "/bin"
     assert program.ready_url == "http://127.0.0.1:18002/healthz"
+    assert program.answers_first
 
 
 def test_metrics_on_a_port_of_their_own_have_one_for_each_replica() -> None:
