@@ -180,14 +180,14 @@ class EmbeddedStore(EmbeddedReader):
             with self._unavailable():
                 make_private_folder(root)
                 self._writer_lock.enter_context(exclusive_lock(root / LOCK))
-                outdated = _fields(root) != digest()
                 # A copy of the events reads everything, so it needs undamaged files.
+                outdated = _fields(root) != digest()
                 repair(root, self._integrity, self._events, content=outdated)
                 current = layout.read(root)
                 if current is None and layout.read_damage(root) is None:
                     reason = f"there was no store in {root}"
                     layout.mark_damage(root, Damage(reason, self._events, created=True))
-                if current is None or outdated:
+                if current is None or current.fields != digest():
                     current = _build(root, current, self._rebuilding)
                 layout.remove_others(root, current.folder)
                 return index.open_index(root / current.folder), current.folder
