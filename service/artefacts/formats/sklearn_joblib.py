@@ -6,7 +6,7 @@ A joblib file is a pickle: loading one runs the code in it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,6 +113,7 @@ class _Original:
         self._is_regressor = is_regressor
         self._is_text = _is_text(model)
         self._is_named = hasattr(model, "feature_names_in_")
+        self._none = frozenset(_where_missing_is_none(model))
 
     def predict(self, features: Sequence[Feature], matrix: Matrix, texts: Texts) -> Predictions:
         """The probabilities, or the values."""
@@ -151,11 +152,13 @@ class _Original:
     def _inputs(self, features: Sequence[Feature], matrix: Matrix, texts: Texts) -> Any:
         if self._is_text:
             return list(texts[features[0].name])
-        return as_table(features, matrix, texts) if self._is_named else matrix
+        return as_table(features, matrix, texts, self._none) if self._is_named else matrix
 
 
-def as_table(features: Sequence[Feature], matrix: Matrix, texts: Texts) -> pd.DataFrame:
-    """A matrix and texts as a table with named columns."""
+def as_table(
+    features: Sequence[Feature], matrix: Matrix, texts: Texts, none: Container[str]
+) -> pd.DataFrame:
+    """A matrix and texts as a table with named columns; in those of `none`, None is missing, else NaN."""
     import pandas as pd
 
     table: dict[str, Any] = {}
@@ -164,8 +167,11 @@ def as_table(features: Sequence[Feature], matrix: Matrix, texts: Texts) -> pd.Da
         if feature.kind == "text":
             table[feature.name] = np.array(texts[feature.name], dtype=object)
         elif feature.kind == "category":
-            names = np.array([*feature.categories, np.nan], dtype=object)
-            table[feature.name] = names[np.where(known, column, -1).astype(np.intp)]
+            missing = None if feature.name in none else np.nan
+            names = np.array([*feature.categories, missing], dtype=object)
+            values = names[np.where(known, column, -1).astype(np.intp)]
+            # Of texts, pandas makes a column in which None is NaN.
+            table[feature.name] = pd.Series(values, dtype=object) if missing is None else values
         else:
             is_whole = feature.kind == "integer" and (np.abs(column) < 2.0**63).all()
             table[feature.name] = column.astype(np.int64) if is_whole else column
@@ -317,6 +323,19 @@ def _learned_categories(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, {"kind": "integer", **ends}
             elif getattr(encoders[0], "handle_unknown", "") == "error":
                 yield name, {"example": float(known[0]), **ends}
+
+
+def _where_missing_is_none(model: Any) -> Iterator[str]:
+    """The columns whose missing values are None: a step that has learned None does not know NaN."""
+    for part in _parts_of(model):
+        for _, transformer, columns in getattr(part, "transformers_", []):
+            names = columns if isinstance(columns, list) else [columns]
+            for step in _parts_of(transformer):
+                if getattr(step, "missing_values", "") is None:
+                    yield from map(str, names)
+                for name, values in zip(names, getattr(step, "categories_", ()), strict=False):
+                    if any(value is None for value in values):
+                        yield str(name)
 
 
 def _features_of(model: Any, schema: ModelSchema) -> tuple[Feature, ...]:

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from support.harnesses.served_app import Serve
 from tidegate.service.artefacts.import_model import import_model
@@ -58,3 +60,41 @@ async def test_a_pipeline_of_texts_is_served_as_any_other(
     )
     properties = document["components"]["schemas"]["Instance"]["properties"]
     assert properties["note"]["type"] == "string"
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+        make_pipeline(
+            SimpleImputer(strategy="constant", fill_value="none", missing_values=None),
+            OneHotEncoder(handle_unknown="ignore"),
+        ),
+    ],
+    ids=["an encoder that learned None", "an imputer of None"],
+)
+async def test_a_null_is_what_the_model_was_fitted_with(
+    serve: Serve, encoder: Any, tmp_path: Path
+) -> None:
+    drawn = np.random.default_rng(3)
+    plan = drawn.choice(np.array(["basic", "pro", None], dtype=object), 200)
+    table = pd.DataFrame(
+        {"plan": pd.Series(plan, dtype=object), "age": drawn.integers(18, 80, 200).astype(float)}
+    )
+    labels = (table["plan"].isna() ^ (table["age"] > 50)).to_numpy()
+    columns = ColumnTransformer([("plan", encoder, ["plan"])], remainder="passthrough")
+    model = make_pipeline(columns, RandomForestClassifier(20, random_state=1))
+    model.fit(table, np.where(labels, "stays", "leaves"))
+    joblib.dump(model, tmp_path / "churn.joblib")
+    (tmp_path / "churn.toml").write_text(
+        '[[features]]\nname = "plan"\ncategories = ["basic", "pro"]\nmissing = true\n'
+    )
+    import_model(tmp_path / "churn.joblib", tmp_path / "out")
+    async with serve(model=tmp_path / "out") as served:
+        rows = table.to_dict("records")
+        response = await served.client.post("/predict", json={"instances": rows})
+    assert response.status_code == 200, response.text
+    answers = response.json()["predictions"]
+    assert [found["label"] for found in answers] == model.predict(table).tolist()
+    expected = model.predict_proba(table).max(axis=1)
+    assert [found["probability"] for found in answers] == pytest.approx(expected, abs=1e-5)
