@@ -113,7 +113,7 @@ class _Original:
         self._is_regressor = is_regressor
         self._is_text = _is_text(model)
         self._is_named = hasattr(model, "feature_names_in_")
-        self._none = frozenset(_where_missing_is_none(model))
+        self._none = frozenset(where_missing_is_none(model))
 
     def predict(self, features: Sequence[Feature], matrix: Matrix, texts: Texts) -> Predictions:
         """The probabilities, or the values."""
@@ -325,7 +325,7 @@ def _learned_categories(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, {"example": float(known[0]), **ends}
 
 
-def _where_missing_is_none(model: Any) -> Iterator[str]:
+def where_missing_is_none(model: Any) -> Iterator[str]:
     """The columns whose missing values are None: a step that has learned None does not know NaN."""
     for part in _parts_of(model):
         for _, transformer, columns in getattr(part, "transformers_", []):

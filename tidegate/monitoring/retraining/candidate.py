@@ -17,7 +17,12 @@ from sklearn.base import clone
 
 from tidegate.monitoring.retraining.comparison import Difference, compare, measure
 from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRows
-from tidegate.service.artefacts.formats.sklearn_joblib import as_table, describe, load
+from tidegate.service.artefacts.formats.sklearn_joblib import (
+    as_table,
+    describe,
+    load,
+    where_missing_is_none,
+)
 from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import build_reference, calibrate, observed
@@ -127,10 +132,13 @@ def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: A
     """
     file = current.path / artefact.MODEL
     try:
-        model = clone(load(file))
+        fitted = load(file)
+        model = clone(fitted)
     except (ArtefactError, OSError, TypeError, RuntimeError) as error:
         raise ArtefactError(f"{file} cannot be loaded: {error}") from error
-    inputs: Any = as_table(features, matrix, {}) if current.manifest.input == "columns" else matrix
+    inputs: Any = matrix
+    if current.manifest.input == "columns":
+        inputs = as_table(features, matrix, {}, set(where_missing_is_none(fitted)))
     model.fit(inputs, np.array(current.manifest.classes)[truth])
     return model
 
