@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -12,25 +14,37 @@ from tidegate.telemetry.request_record import SCOPE_KEY
 
 ENDING_SECONDS: Final = 5.0
 """How long a request may take to end, by itself when its client has left, and when it is cancelled."""
+SOON: Final = 10.0
+"""As many cancelled requests as slots within this many times the limit: a tenth of all time hangs."""
 
 
 class AbandonedRequests:
     """Requests without a client: the gateway has answered a 504, or the client has left.
 
     Their tasks are cancelled. Threads cannot be: one that hangs goes on, and may hold a processor or a
-    connection of a pool. So a replica is replaced after as many such requests as it has slots, or if one does
-    not end.
+    connection of a pool. So a replica is replaced if as many such requests as it has slots have not begun
+    their responses within `SOON` times what one may hold, or if one does not end. One that has begun may be a
+    stream that waits for news.
 
     Args:
         slots: the slots of the replica.
         seconds: how long a request may hold its slot without a client.
         replace: called once with the reason, to replace the replica.
+        clock: in seconds.
     """
 
-    def __init__(self, slots: Slots, seconds: float, replace: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        seconds: float,
+        replace: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._slots = slots
         self._seconds = seconds
         self._replace: Callable[[str], None] | None = replace
+        self._clock = clock
+        self._hung: deque[float] = deque()
         self.cancelled = 0
 
     def add(self, scope: Scope) -> None:
@@ -51,9 +65,17 @@ class AbandonedRequests:
             f"gateway.response_seconds is {self._seconds:g}"
         )
         self.cancelled += 1
-        if self.cancelled >= self._slots.count:
-            self._replaced(f"{self.cancelled} requests held their slots and were cancelled")
+        if not slot.first_byte_sent:
+            self._count_hung()
         asyncio.get_running_loop().call_later(ENDING_SECONDS, self._check_end, slot, scope)
+
+    def _count_hung(self) -> None:
+        now = self._clock()
+        self._hung.append(now)
+        while self._hung[0] < now - SOON * self._seconds:
+            self._hung.popleft()
+        if len(self._hung) >= self._slots.count:
+            self._replaced(f"{len(self._hung)} requests held their slots and were cancelled")
 
     def _check_end(self, slot: Slot, scope: Scope) -> None:
         if slot.task is not None:
