@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import importlib
 import os
 import signal
@@ -101,6 +102,8 @@ class Server(uvicorn.Server):
         """Serve until the end. A thread of a cancelled request may never end, so it is not waited for."""
         await super().serve(sockets)
         if self._abandoned.cancelled:
+            # What an application registered there, as to send its last spans; threads are joined elsewhere.
+            atexit._run_exitfuncs()  # noqa: SLF001 - the only way
             sys.stdout.flush()
             os._exit(int(self._replaced))
 

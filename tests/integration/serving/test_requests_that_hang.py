@@ -16,12 +16,15 @@ pytestmark = pytest.mark.integration
 
 HANGING = """
 import asyncio
+import atexit
 import threading
 import time
+from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
 app = FastAPI()
+atexit.register(Path("ended").touch)
 
 @app.post("/reports/{number}")
 async def report(number: int):
@@ -74,6 +77,7 @@ def test_a_slot_comes_back_and_the_event_says_where_its_request_hung(tmp_path: P
         assert httpx.post(f"{replica.url}/fast", timeout=60).status_code == 200
         assert replica.metric("tidegate_slot_seconds_count") == 1
         assert replica.stop() == 0
+    assert (tmp_path / "ended").exists()
     hung, _ = events_in(replica.folder / "logs", "request")
     assert hung["tidegate"]["route"] == "/reports/{number}"
     assert hung["trace"]["id"] == TRACE
