@@ -178,6 +178,8 @@ class ProcessSupervisor:
         problem = describe_exit(code)
         if code >= 0:
             self._resolve_first_ready(f"{problem}\n{output}".strip())
+        if code > 0 and output:
+            problem += f" ({output.splitlines()[-1]})"
         return problem
 
     async def _watch(self, child: Child, started: float) -> str:

@@ -143,7 +143,7 @@ async def test_a_crash_loop_backs_off(make: Make, sleep: Any, delays: list[float
         # A program that was never ready does not restart at once.
         assert delays == [0.5, 0.5, 1.0, 2.0, 4.0]
         assert (process.state, process.restarts) == ("failed", 4)
-        assert process.problem == "ended with exit code 2; next start in 4.0 s"
+        assert process.problem == "ended with exit code 2 (what is wrong); next start in 4.0 s"
 
 
 async def test_with_restarts_disabled_a_program_does_not_restart(
