@@ -5,7 +5,6 @@ A replica that looks for a converted artefact imports none of the packages that 
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,9 @@ _LOCATION: Final = re.compile(
     rb"\x12([\x80-\xff]?[\x00-\x7f])"  # the length of its `value`, as a varint of one or two bytes
 )
 """How https://protobuf.dev/programming-guides/encoding/ writes the start of a tensor's location."""
+LONGEST_BYTES: Final = 2**14 + 16
+"""Of a location with its start."""
+BLOCK_BYTES: Final = 2**18
 
 
 def external_files(file: Path) -> list[Path]:
@@ -36,10 +38,15 @@ def external_files(file: Path) -> list[Path]:
 
 
 def _locations(file: Path) -> Iterator[bytes]:
-    if not file.stat().st_size:
-        return
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for match in _LOCATION.finditer(data):
-            low, *high = match[1]
-            length = (low & 0x7F) | (high[0] << 7 if high else 0)
-            yield data[match.end() : match.end() + length]
+    # Not mapped into memory: the process would die by SIGBUS if the file is cut meanwhile, and one search of
+    # all of it would stop the other threads.
+    window = b""
+    with file.open("rb") as opened:
+        while block := opened.read(BLOCK_BYTES):
+            window = window[-LONGEST_BYTES:] + block
+            for match in _LOCATION.finditer(window):
+                low, *high = match[1]
+                length = (low & 0x7F) | (high[0] << 7 if high else 0)
+                value = window[match.end() : match.end() + length]
+                if len(value) == length:  # otherwise the next window has all of it
+                    yield value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from support.samples.onnx_graphs import (
     FLOAT,
     linear,
 )
-from tidegate.service.artefacts.external_data import external_files
+from tidegate.service.artefacts.external_data import BLOCK_BYTES, external_files
 from tidegate.service.artefacts.formats import onnx_file
 from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.service.artefacts.schema_file import ModelSchema
@@ -57,6 +59,38 @@ def test_new_weights_beside_the_same_graph_give_another_artefact(tmp_path: Path)
             digests.add(import_digest(file))
             (tmp_path / location).rename(tmp_path / f"{location}.old")
     assert (len(graphs), len(digests)) == (2, 4)
+
+
+@pytest.mark.parametrize("before", range(BLOCK_BYTES - 40, BLOCK_BYTES + 1, 5))
+def test_external_data_is_found_wherever_it_stands_in_a_large_file(
+    before: int, tmp_path: Path
+) -> None:
+    file, location = tmp_path / "wide.onnx", b"weights.bin"
+    start = b"\x0a\x08location\x12" + bytes([len(location)])
+    file.write_bytes(b"0" * before + start + location + b"0" * BLOCK_BYTES)
+    for name in ("weights.bin", "weights.b"):
+        (tmp_path / name).touch()
+    assert [found.name for found in external_files(file)] == ["weights.bin"]
+
+
+CUT = """
+import os, sys
+from pathlib import Path
+from tidegate.service.artefacts.external_data import _locations
+found = _locations(Path(sys.argv[1]))
+print(next(found).decode(), flush=True)
+os.truncate(sys.argv[1], 0)
+print(len(list(found)))
+"""
+
+
+def test_a_file_that_is_overwritten_while_it_is_searched_ends_no_process(tmp_path: Path) -> None:
+    file = tmp_path / "wide.onnx"
+    file.write_bytes(b"\x0a\x08location\x12\x05w.bin" + b"0" * 2**20)
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, file], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["w.bin", "0"]), done.stderr
 
 
 def test_external_data_is_found_below_the_folder_alone_and_other_names_are_refused(
