@@ -52,8 +52,19 @@ def convert(
         )
         if is_wide:
             cast_around_trees(converted)
-        graph: bytes = converted.SerializeToString()
-    return graph
+    return content(converted)
+
+
+def content(model: Any) -> bytes:
+    """The content of an ONNX file, the same at each conversion of one model.
+
+    Converters list the operator sets in the order of a Python set of strings, another in each process.
+    """
+    operator_sets = sorted(model.opset_import, key=lambda each: str(each.domain))
+    del model.opset_import[:]
+    model.opset_import.extend(operator_sets)
+    found: bytes = model.SerializeToString()
+    return found
 
 
 @contextmanager

@@ -72,12 +72,13 @@ def source_model(booster: Booster, schema: ModelSchema) -> SourceModel:
     def to_onnx(features: Sequence[Feature], _: DatatypeOfNumbers) -> bytes:
         from onnxmltools.convert.common.data_types import FloatTensorType
 
-        from tidegate.service.artefacts.onnx_export import conversion_errors
+        from tidegate.service.artefacts.onnx_export import content, conversion_errors
 
         inputs = [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
         with conversion_errors(booster.name):
-            graph: bytes = booster.convert(inputs).SerializeToString()
-        return graph
+            model = booster.convert(inputs)
+        model.graph.name = booster.name  # onnxmltools gives it a random one
+        return content(model)
 
     return SourceModel(
         description=f"{booster.name} ({booster.details})",

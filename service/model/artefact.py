@@ -57,10 +57,12 @@ class Manifest(Signature):
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits of all that a client can notice: each file's digest, and what it declares."""
-        text = self.model_dump_json(
-            exclude={"trained", "versions", "parity"}, exclude_defaults=True
-        )
+        """16 hexadecimal digits of all that a client can notice: each file's digest, and what it declares.
+
+        Not of what was measured of it, whose last digits depend on the processor.
+        """
+        measured = {"trained", "versions", "metrics", "parity"}
+        text = self.model_dump_json(exclude=measured, exclude_defaults=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -146,7 +148,7 @@ def retain(artefact: Artefact, copies: Path) -> Artefact:
     out = copies / f"{manifest.name}-{manifest.digest}"
     with locked(out):
         try:
-            if (copy := load(out)).manifest.digest == manifest.digest:
+            if (copy := load(out)).manifest == manifest:  # also where it was made of
                 return copy
         except ArtefactError:
             pass

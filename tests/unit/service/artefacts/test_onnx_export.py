@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
+from support.samples.onnx_graphs import linear
 from tidegate.service.artefacts.formats.sklearn_joblib import describe
+from tidegate.service.artefacts.onnx_export import content
 from tidegate.service.artefacts.parity import compare, convert
 from tidegate.service.artefacts.source_model import class_names
 from tidegate.service.model.artefact import ArtefactError
@@ -35,6 +38,17 @@ def test_the_graph_of_another_model_is_detected() -> None:
     parity = compare(describe(tree), graph, signature, DATA)
     assert parity.rows_apart > 0.1
     assert parity.labels_equal < 1
+
+
+def test_the_content_of_a_graph_does_not_depend_on_the_order_of_its_operator_sets() -> None:
+    model = linear(np.ones((1, 1), dtype=np.float32))
+    sets = [onnx.helper.make_opsetid(*each) for each in (("", 21), ("ai.onnx.ml", 3))]
+    contents = set()
+    for each in (sets, sets[::-1]):
+        del model.opset_import[:]
+        model.opset_import.extend(each)
+        contents.add(content(model))
+    assert len(contents) == 1
 
 
 def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:

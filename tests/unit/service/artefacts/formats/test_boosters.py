@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +73,21 @@ XGBOOST = Library(
     ("f0", "f1"),
 )
 EACH = pytest.mark.parametrize("of", [LIGHTGBM, XGBOOST], ids=["lightgbm", "xgboost"])
+
+
+@EACH
+def test_two_conversions_of_one_file_are_one_model(
+    data: Any, imported: Any, of: Library, tmp_path: Path
+) -> None:
+    booster = of.train(data.rows, data.value, of.regression)
+    manifests = []
+    for _ in range(2):
+        manifests.append(imported(of.file, booster.save_model).manifest)
+        shutil.rmtree(tmp_path / "out")
+    first, second = manifests
+    assert (first.version, first.digest) == (second.version, second.digest)
+    measured = second.model_copy(update={"parity": {"seconds_per_row": 2.0}})
+    assert measured.digest == first.digest
 
 
 @pytest.mark.parametrize(
