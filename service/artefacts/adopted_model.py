@@ -18,7 +18,7 @@ from tidegate.service.model.artefact import Artefact, load, retain
 from tidegate.settings import Settings, is_import_string
 
 NAME_BYTES: Final = 255
-ROOT: Final = Path("/")
+MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 def adopt(found: Artefact, path: Path, settings: Settings) -> Artefact:
@@ -30,16 +30,16 @@ def adopt(found: Artefact, path: Path, settings: Settings) -> Artefact:
         ArtefactError: what they serve cannot be read.
         OSError: a file cannot be written.
     """
-    if is_import_string(path) or path.stat().st_dev == ROOT.stat().st_dev:
+    if is_import_string(path) or not _is_mounted(path):
         return found
     artefacts = settings.stack.data_dir / "artefacts"
     kept = retain(found, artefacts)
     descriptor = os.open(_file(path, artefacts), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         if not try_lock(descriptor):
-            return load(artefacts / os.pread(descriptor, NAME_BYTES, 0).decode())
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, kept.path.name.encode(), 0)
+            return _read(descriptor, artefacts)
+        # One write: a process can be killed between two.
+        os.pwrite(descriptor, kept.path.name.ljust(NAME_BYTES).encode(), 0)
     finally:
         os.close(descriptor)
     return kept
@@ -56,8 +56,20 @@ def adopted(path: Path, settings: Settings) -> Artefact | None:
         descriptor = os.open(_file(path, artefacts), os.O_RDONLY)
     except FileNotFoundError:
         return None
-    fcntl.flock(descriptor, fcntl.LOCK_SH)  # held to the end of the process
-    return load(artefacts / os.pread(descriptor, NAME_BYTES, 0).decode())
+    return _read(descriptor, artefacts)  # locked to the end of the process
+
+
+def _read(descriptor: int, artefacts: Path) -> Artefact:
+    """The model that the file names; waits for an `adopt` that writes it."""
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return load(artefacts / os.pread(descriptor, NAME_BYTES, 0).decode().rstrip())
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether it is in a volume or a folder of the host, which can be on the same device as the image."""
+    mounts = {line.split()[4] for line in MOUNTS.read_text(encoding="utf-8").splitlines()} - {"/"}
+    path = path.resolve()
+    return not mounts.isdisjoint(map(str, (path, *path.parents)))
 
 
 def _file(path: Path, artefacts: Path) -> Path:
