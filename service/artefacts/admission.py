@@ -20,7 +20,7 @@ from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.artefacts.import_report import served_by
-from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, retain
+from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, read_manifest, retain
 from tidegate.service.model.loaded_model import make_monitor, open_predictor
 from tidegate.service.model.predictor import make_inputs, make_task
 from tidegate.settings import Settings, SettingsError
@@ -35,8 +35,8 @@ def admit(path: Path, copies: Path, current: Path | None, settings: Settings) ->
     """
     found = _load(path, settings)
     if current is not None:
-        served = _load(current, settings)
-        if differences := contract_differences(served.manifest, found.manifest):
+        served = read_manifest(current)
+        if differences := contract_differences(served, found.manifest):
             raise ArtefactError(f"{path} does not accept the same requests: {differences}")
     return retain(found, copies)
 

@@ -46,24 +46,38 @@ def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
     import_from(app_dir)
     predictor = find_predictor(target)
     try:
-        fields = _fields(predictor, target, app_dir)
+        modules = sorted(own_modules(target, app_dir).items())
+        code = [(name, str(path), digest_file(path)) for name, path in modules]
+        parts = [target, *(f"{name} {digest}" for name, _, digest in code)]
+        # Of a version that the class names, the code may change.
+        inputs = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        fields = _fields(predictor, target, inputs[:DIGITS])
         reference = _reference(predictor, fields["features"], app_dir)
-        declared = Manifest.model_validate({**fields, "inputs": "", "files": {}})
-        digest = hashlib.sha256(declared.model_dump_json().encode() + reference).hexdigest()
-        out = artefacts / f"predictor-{digest[:16]}"
+        declared = Manifest.model_validate({**fields, "inputs": inputs, "files": {}})
+        content = hashlib.sha256(declared.model_dump_json().encode() + reference)
+        digest = content.hexdigest()
+        sources = {path: found for _, path, found in code}
+        # The folder is of this place, too; the digest is the same on each machine.
+        content.update(repr(sources).encode())
+        out = artefacts / f"predictor-{content.hexdigest()[:16]}"
         with locked(out):
             if out.is_dir():
                 return out
             with staged(out) as folder:
                 (folder / REFERENCE).write_bytes(reference)
-                versions = {"python": python_version()}
-                write_manifest(folder, **fields, inputs=f"sha256:{digest}", versions=versions)
+                write_manifest(
+                    folder,
+                    **fields,
+                    inputs=f"sha256:{digest}",
+                    trained={"sources": sources},
+                    versions={"python": python_version()},
+                )
     except ValidationError as error:
         raise ArtefactError(f"model.path: {target}: {first_fault(error)}") from error
     return out
 
 
-def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
+def _fields(predictor: Any, target: str, version: str) -> dict[str, Any]:
     """The fields of the manifest that the class declares."""
     own = target.partition(":")[2].rpartition(".")[2]
     task = getattr(predictor, "task", "values")
@@ -77,17 +91,11 @@ def _fields(predictor: Any, target: str, app_dir: Path) -> dict[str, Any]:
         raise ArtefactError(f"model.path: {target} has {error}") from None
     return {
         "name": getattr(predictor, "name", own),
-        "version": str(getattr(predictor, "version", "") or _version(target, app_dir)),
+        "version": str(getattr(predictor, "version", "") or version),
         "description": getattr(predictor, "description", ""),
         "task": task,
         "input": "rows",
         "runtime": "python",
-        # Of a version that the class names, the code may change.
-        "trained": {
-            "sources": {
-                str(path): digest_file(path) for path in own_modules(target, app_dir).values()
-            }
-        },
         "predictor": target,
         "features": _features(predictor, target),
         **answers,
@@ -122,14 +130,6 @@ def _value(feature: Feature) -> float | int | str:
         return feature.categories[0] if feature.categories else "text"
     low = feature.minimum if feature.minimum is not None else min(0.0, feature.maximum or 0.0)
     return int(-(-low // 1)) if feature.kind == "integer" else low
-
-
-def _version(target: str, app_dir: Path) -> str:
-    """The digest of the predictor's module and of what it has imported of its own package and `app_dir`."""
-    digest = hashlib.sha256(target.encode())
-    for name, source in sorted(own_modules(target, app_dir).items()):
-        digest.update(f"\n{name} {digest_file(source)}".encode())
-    return digest.hexdigest()[:DIGITS]
 
 
 def _reference(predictor: Any, features: Sequence[Feature], app_dir: Path) -> bytes:

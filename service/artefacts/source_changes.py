@@ -68,4 +68,5 @@ def _stat(file: Path) -> tuple[int, ...]:
         found = file.stat()
     except FileNotFoundError:
         return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # Not the time of modification, which a program can set.
+    return found.st_ctime_ns, found.st_size, found.st_ino

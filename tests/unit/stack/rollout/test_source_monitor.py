@@ -97,8 +97,15 @@ async def test_a_model_file_that_is_overwritten_is_said_and_so_is_a_new_schema(
     assert await problems(monitor) == (True, 1)
     save(source, 3)
     assert await problems(monitor) == (False, 1)
-    (tmp_path / "price.toml").write_text('description = "x"\n')
+    before = source.stat()
+    while source.stat().st_ctime_ns == before.st_ctime_ns:  # the file system's clock has ticks
+        save(source, 300)
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert await problems(monitor) == (True, 2)
+    save(source, 3)
+    assert await problems(monitor) == (False, 2)
+    (tmp_path / "price.toml").write_text('description = "x"\n')
+    assert await problems(monitor) == (True, 3)
 
 
 async def test_edited_code_of_a_predictor_is_said_and_is_another_model_whatever_its_version(
@@ -114,6 +121,10 @@ async def test_edited_code_of_a_predictor_is_said_and_is_another_model_whatever_
     assert await problems(monitor) == (True, 1)
     other = await released(Path("pricing_code:Price"), tmp_path / "data", app_dir=tmp_path)
     assert (other.version, other.digest == release.digest) == ("7", False)
+    copy = Path(shutil.copytree(tmp_path, tmp_path / "elsewhere"))
+    same = await released(Path("pricing_code:Price"), tmp_path / "data", app_dir=copy)
+    assert same.digest == other.digest
+    assert (copy / "pricing_code.py").samefile(*read_manifest(same.path).trained["sources"])
 
 
 async def test_a_stack_with_a_digest_in_its_settings_starts_with_that_model_alone(
