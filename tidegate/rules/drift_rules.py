@@ -63,7 +63,8 @@ def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
 
     `increase` misses what a replica counted before its first scrape. The counters of a replica that started
     within the window started at 0, so their last value is the growth, if it is larger than `increase` (which
-    is larger for a replica that was restarted under the same name).
+    is larger for a replica that was restarted under the same name). Counters that were there before are those
+    of a replica which had its address, such as one of another version.
     """
     seconds = SECONDS[window]
     grown = f"increase({counter}{match}[{window}])"
@@ -72,6 +73,7 @@ def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
         f"  (\n"
         f"    (\n"
         f"      last_over_time({counter}{match}[{window}])\n"
+        f"      unless {counter}{match} offset {window}\n"
         f"      and on (job, instance)\n"
         f"      (last_over_time(process_start_time_seconds{JOB}[{window}]) > time() - {seconds})\n"
         f"    ) >= {grown}\n"

@@ -32,6 +32,11 @@ def model_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
         RecordingCase(
             "a replica restarted under the same name", _restarted(), {_sum("observations"): 150}
         ),
+        RecordingCase(
+            "another version took the address of a replica",
+            _replaced(),
+            {_sum("observations"): 150.5},
+        ),
         RecordingCase("labels arrive", _labels(), _label_values(drift)),
         *error_recording_cases(drift),
     )
@@ -125,6 +130,16 @@ def _restarted() -> dict[str, str]:
     """Until 6:40 it counted 50 rows within the window; it restarted at once and counted 100 more."""
     return {
         _bin("a", "one"): "0+1x200 1+1x99 101",
+        'process_start_time_seconds{job="model",instance="one"}': "-900x200 401x100",
+    }
+
+
+def _replaced() -> dict[str, str]:
+    """Until 6:40 it counted 50 rows within the window, and 150 before; then the other version counted 100."""
+    other = _bin("a", "one").replace('version="1"', 'version="2"')
+    return {
+        _bin("a", "one"): "0+1x200",
+        other: "_x200 1+1x99 100",
         'process_start_time_seconds{job="model",instance="one"}': "-900x200 401x100",
     }
 
