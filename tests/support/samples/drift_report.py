@@ -99,17 +99,17 @@ def counters(model: Model, *, drifted: bool = True, predictions: bool = True) ->
     """What is counted of a model in two periods: its predictions drift, and its feature x if `drifted`."""
     x = (10.0, 1500.0) if drifted else (900.0, 900.0)
     observed: dict[tuple[str, ...], Floats] = {
-        ("x", "0 to 1"): np.array([900.0, x[0]]),
-        ("x", "1 to 2"): np.array([900.0, x[1]]),
+        ("x", "0"): np.array([900.0, x[0]]),
+        ("x", "1"): np.array([900.0, x[1]]),
         ("carrier", "AA"): np.array([1260.0, 0.0]),
         ("carrier", "UA"): np.array([540.0, 0.0]),
     }
     given: dict[tuple[str, ...], Floats] = {
         ("late",): np.array([360.0, 300.0]),
         ("on_time",): np.array([1440.0, 0.0]),
-        ("0 to 20",): np.array([400.0, 100.0]),
-        ("20 to 40",): np.array([400.0, 400.0]),
-        ("40 to 60",): np.array([200.0, 900.0]),
+        ("0",): np.array([400.0, 100.0]),
+        ("1",): np.array([400.0, 400.0]),
+        ("2",): np.array([200.0, 900.0]),
     }
     labelled = prediction_distribution(model.reference, model.labels, given, 2, 0.01)
     return Counters(

@@ -36,9 +36,13 @@ RESULT = [
     sample("prediction_ratio:5m", "0.4", label="late"),
     *(
         sample("feature_ratio:5m", "0.5", feature="temp", bin=name)
-        for name in ("10", "2 to 10", "over", "missing", "under", "-3 to 2")
+        for name in ("10", "2", "over", "missing", "under", "0")
     ),
-    sample("feature_reference_ratio:now", "0.25", feature="temp", bin="2 to 10"),
+    sample("feature_reference_ratio:now", "0.25", feature="temp", bin="2"),
+    {
+        "metric": {"model": "m", "version": "v", "feature": "temp", "bin": "2", "range": "-3 to 4"},
+        "value": [1, "1"],
+    },
 ]
 
 
@@ -63,7 +67,11 @@ async def test_significant_drift_comes_first_and_few_rows_are_no_drift() -> None
         ("hour", False),
         (PREDICTIONS, False),
     ]
-    assert found[0].bins == ["under", "-3 to 2", "2 to 10", "10", "over", "missing"]
+    temp = found[0]
+    assert temp.bins == ["under", "0", "2", "10", "over", "missing"]
+    assert [temp.shown(one) for one in temp.bins] == [
+        *("under -3", "0", "-3 to 4", "10", "over 4", "missing")
+    ]
 
 
 def test_a_bin_is_shown_with_its_edge_and_what_the_rows_drifted_to_is_named() -> None:

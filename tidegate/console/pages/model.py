@@ -37,7 +37,8 @@ class Distribution:
     """One feature of a version of a model, or its predicted labels, over a window.
 
     `psi` is the population stability index, None without rows; `drifted`, whether it is significant and above
-    `drift.psi_warning`. `reference` and `current` have the fraction of the rows at training and now, by bin.
+    `drift.psi_warning`. `reference` and `current` have the fraction of the rows at training and now, by bin;
+    `ranges`, what a feature's bins are called for a person.
     """
 
     of: str
@@ -47,6 +48,7 @@ class Distribution:
     drifted: bool = False
     reference: dict[str, float] = field(default_factory=dict)
     current: dict[str, float] = field(default_factory=dict)
+    ranges: dict[str, str] = field(default_factory=dict)
 
     @property
     def bins(self) -> list[str]:
@@ -61,9 +63,10 @@ class Distribution:
 
     def shown(self, name: str) -> str:
         """A bin for a person: `over 15` is above the last edge."""
-        ranges = [one for one in self.bins if " to " in one]
+        names = [self.ranges.get(one, one) for one in self.bins]
+        ranges = [one for one in names if " to " in one]
         if name not in ENDS or not ranges:
-            return name
+            return self.ranges.get(name, name)
         edge = ranges[0].partition(" to ")[0] if name == "under" else ranges[-1].rpartition(" ")[2]
         return f"{name} {edge}"
 
@@ -85,14 +88,20 @@ async def read_distributions(
     A significant difference counts as drift if its index is above the warning.
     """
     what = f"(psi|drift|samples|ratio):{window}|reference_ratio:now"
-    names = f"model:(feature|prediction)_({what})"
     found: dict[tuple[str, str], Distribution] = {}
-    for one in await prometheus.query(f'last_over_time({{__name__=~"{names}"}}[{LAST}])'):
+    query = (
+        f'last_over_time({{__name__=~"model:(feature|prediction)_({what})"}}[{LAST}])'
+        " or group by (model, version, feature, bin, range)"
+        f' (last_over_time(ml_feature_reference_ratio{{job="model",range!=""}}[{LAST}]))'
+    )
+    for one in await prometheus.query(query):
         labels, value = one.labels, one.samples[-1][1]
         key = (f"{labels['model']} {labels['version']}", labels.get("feature", PREDICTIONS))
         each = found.setdefault(key, Distribution(*key))
-        series, part = labels["__name__"], labels.get("bin", labels.get("label", ""))
-        if "_psi:" in series:
+        series, part = labels.get("__name__", ""), labels.get("bin", labels.get("label", ""))
+        if "range" in labels:
+            each.ranges[part] = labels["range"]
+        elif "_psi:" in series:
             each.psi = value
         elif "_samples:" in series:
             each.rows = round(value)

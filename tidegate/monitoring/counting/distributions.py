@@ -21,6 +21,7 @@ class Distribution:
     name: str
     """The feature's, or `predictions`."""
     bins: tuple[str, ...]
+    """As a person reads them."""
     test: DriftTest
     """It has the rows in each bin at training."""
     counts: Floats
@@ -67,7 +68,7 @@ def feature_distributions(
     return [
         _distribution(
             feature.name,
-            feature.labels,
+            dict(zip(feature.labels, feature.ranges, strict=True)),
             test,
             {label: observed[of, label] for of, label in observed if of == feature.name},
             periods,
@@ -97,15 +98,15 @@ def prediction_distribution(
         return None
     test = DriftTest(counts, 1, significance)
     by_label = {label: rows for (label,), rows in observed.items()}
-    return _distribution("predictions", tuple(labels), test, by_label, periods)
+    return _distribution("predictions", {one: one for one in labels}, test, by_label, periods)
 
 
 def _distribution(
     name: str,
-    bins: tuple[str, ...],
+    bins: Mapping[str, str],
     test: DriftTest,
     observed: Mapping[str, Floats],
     periods: int,
 ) -> Distribution:
     columns = [observed.get(label, np.zeros(periods)) for label in bins]
-    return Distribution(name, bins, test, np.stack(columns, axis=1))
+    return Distribution(name, tuple(bins.values()), test, np.stack(columns, axis=1))

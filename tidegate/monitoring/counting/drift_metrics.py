@@ -22,7 +22,7 @@ def feature_constants(
     ratios = GaugeMetricFamily(
         "ml_feature_reference_ratio",
         "Share of a bin at training, (count + ½) / (m + B/2).",
-        labels=(*FEATURE, "bin"),
+        labels=(*FEATURE, "bin", "range"),
     )
     samples = GaugeMetricFamily(
         "ml_feature_reference_samples", "m, the rows counted at training.", labels=FEATURE
@@ -36,8 +36,9 @@ def feature_constants(
     tests = feature_tests(reference, significance)
     for feature, test in zip(reference.features, tests, strict=True):
         of = (*model, feature.name)
-        for label, ratio in zip(feature.labels, smoothed_ratios(feature.counts), strict=True):
-            ratios.add_metric((*of, label), ratio)
+        shares = smoothed_ratios(feature.counts)
+        for *names, ratio in zip(feature.labels, feature.ranges, shares, strict=True):
+            ratios.add_metric((*of, *names), ratio)
         samples.add_metric(of, sum(feature.counts))
         critical.add_metric(of, test.critical_value)
     yield from (ratios, samples, critical)

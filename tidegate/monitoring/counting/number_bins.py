@@ -55,4 +55,4 @@ def predicted_value_bins(values: Values) -> FeatureReference:
     bins = number_bins(PREDICTION, np.where(np.isfinite(values), values, np.nan))
     if not bins.edges:
         return bins
-    return bins.model_copy(update={"bins": bins.labels})
+    return bins.model_copy(update={"bins": bins.ranges})

@@ -40,24 +40,29 @@ class FeatureReference(BaseModel):
     edges: tuple[float, ...] = ()
     """The edges of a number's bins: edge ≤ value < next edge; the last bin includes its upper edge."""
     bins: tuple[str, ...]
-    """The bins' names, in the order of `counts`; those of a feature's numbers are counted from 0."""
+    """The bins' names, in the order of `counts`."""
     counts: tuple[int, ...]
     """Training rows in each bin."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Unique names of the bins: the range of a number, as `3.5 to 4`, or the value that many rows share.
-
-        A category may itself be called `other` or `missing`.
-        """
+        """Unique names of the bins: a category may itself be called `other` or `missing`."""
         if self.kind != "category":
-            return (UNDER, *_ranges(self.edges), OVER, MISSING)
+            return self.bins
         *categories, other, missing = self.bins
         return (
             *(f"={name}" if name in {other, missing} else name for name in categories),
             other,
             missing,
         )
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        """The bins for a person: the range of a number, as `3.5 to 4`, or the value that many rows share.
+
+        Recorded series have `labels`: they must be the same before and after an upgrade.
+        """
+        return (UNDER, *_ranges(self.edges), OVER, MISSING) if self.edges else self.labels
 
 
 class Calibration(BaseModel):

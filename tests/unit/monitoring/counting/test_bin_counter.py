@@ -115,4 +115,6 @@ def test_training_rows_have_the_counts_of_the_reference(
 def test_no_two_bins_have_the_same_label() -> None:
     duplicates = CITY.model_copy(update={"bins": ("missing", "other", "Rome", "other", "missing")})
     assert duplicates.labels == ("=missing", "=other", "Rome", "other", "missing")
-    assert NUMBER.labels == ("under", "0 to 1", "1 to 2", "over", "missing")
+    assert NUMBER.labels == NUMBER.bins
+    assert NUMBER.ranges == ("under", "0 to 1", "1 to 2", "over", "missing")
+    assert duplicates.ranges == duplicates.labels

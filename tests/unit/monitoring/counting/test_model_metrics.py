@@ -67,23 +67,22 @@ def test_a_batch_is_counted_from_zero_with_its_confidence() -> None:
     monitor, value = make()
 
     def counted() -> dict[str, float | None]:
-        observed, bins = "ml_feature_observations_total", REFERENCE.features[0].labels
+        observed, bins = "ml_feature_observations_total", REFERENCE.features[0].bins
         return {bin_: value(observed, feature="x", bin=bin_) for bin_ in bins}
 
-    assert counted() == {"under": 0, "0 to 1": 0, "over": 0, "missing": 0}
+    assert counted() == {"under": 0, "0": 0, "over": 0, "missing": 0}
     assert value("ml_expected_correct_total") == 0
     monitor.observe(np.array([[0.5], [7.0], [np.nan]], "f4"), np.array([0.5, 0.75, 1.0], "f4"))
     monitor.observe(np.array([[0.5]], "f4"), np.array([0.75], "f4"))
-    assert counted() == {"under": 0, "0 to 1": 2, "over": 1, "missing": 1}
+    assert counted() == {"under": 0, "0": 2, "over": 1, "missing": 1}
     assert value("ml_expected_correct_total") == pytest.approx(3.0)
 
 
 def test_the_reference_is_exported() -> None:
     _, value = make(accuracy=0.8)
-    assert value("ml_feature_reference_ratio", feature="x", bin="0 to 1") == pytest.approx(
-        10.5 / 12
-    )
-    assert value("ml_feature_reference_ratio", feature="x", bin="over") == pytest.approx(0.5 / 12)
+    ratio, over = "ml_feature_reference_ratio", {"bin": "over", "range": "over"}
+    assert value(ratio, feature="x", bin="0", range="0 to 1") == pytest.approx(10.5 / 12)
+    assert value(ratio, feature="x", **over) == pytest.approx(0.5 / 12)
     assert value("ml_feature_reference_samples", feature="x") == 10
     assert value("ml_feature_critical_value", feature="x") == critical_value(4, 1, 0.01)
     assert value("ml_prediction_reference_ratio", label="yes") == pytest.approx(7.5 / 11)
@@ -97,7 +96,7 @@ def test_without_training_rows_features_are_not_counted() -> None:
     monitor, value = make(bare)
     monitor.observe(np.array([[0.5]], "f4"), np.array([0.5], "f4"))
     for name in ("ml_feature_observations_total", "ml_feature_reference_ratio"):
-        assert value(name, feature="x", bin="0 to 1") is None
+        assert value(name, feature="x", bin="0") is None
     assert value("ml_expected_correct_total") is value("ml_reference_accuracy") is None
 
 

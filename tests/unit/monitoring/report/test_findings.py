@@ -45,7 +45,7 @@ async def test_counters_of_replicas_become_distributions(
     prometheus: tuple[str, Results],
 ) -> None:
     url, results = prometheus
-    of = {"feature": "x", "bin": "0 to 1"}
+    of = {"feature": "x", "bin": "0"}
     results["ml_feature_observations_total"] = [
         series(of | {"instance": "a"}, (0, "0"), (5, "4"), (15, "6")),
         series(of | {"instance": "b"}, (12, "1")),
