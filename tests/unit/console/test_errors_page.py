@@ -44,13 +44,30 @@ def frame(path: str, line: int, function: str) -> str:
             + trace_of(frame("/app/shop/main.py", 3, "order"), BUILT_IN),
             "shop/main.py:3 in order",
         ),
-        (trace_of(SITE, STANDARD), ""),
+        # Nothing is of the application: what raised it.
+        (trace_of(SITE, STANDARD), "json/decoder.py:337 in decode"),
+        # Installed.
+        (trace_of(SITE.replace("starlette", "shop"), SITE), "shop/routing.py:9 in app"),
+        (
+            trace_of(SITE.replace("site-packages/starlette", "dist-packages/shop"), STANDARD),
+            "shop/routing.py:9 in app",
+        ),
         ("goroutine 1 [running]:\nmain.main()", ""),
         ("", ""),
     ],
 )
 def test_the_place_is_the_innermost_frame_of_the_application(stack_trace: str, place: str) -> None:
-    assert place_of(stack_trace) == place
+    assert place_of(stack_trace, "shop") == place
+
+
+def test_the_place_of_a_group_of_exceptions_is_that_of_its_last_one() -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        text = "".join(traceback.format_exception(ExceptionGroup("several", [error])))
+    here = place_of(text)
+    assert here.startswith(f"console/{Path(__file__).name}:")
+    assert " in test_the_place" in here
 
 
 def test_a_real_traceback_is_read() -> None:
@@ -80,7 +97,10 @@ async def test_errors_are_grouped_counted_and_lead_to_a_trace(
         failed("KeyError", 3, at, version, trace={"id": f"{at:032}"})
         for at, version in ((9, "2"), (60, "1"))
     ]
-    store.append([*keys, failed("KeyError", 8, 5), failed("OSError", 3, 7), odd, plain, span])
+    logged = failed("KeyError", 3, 9, "2", trace={"id": f"{9:032}"})  # before it was raised
+    store.append(
+        [*keys, logged, failed("KeyError", 8, 5), failed("OSError", 3, 7), odd, plain, span]
+    )
     page = (await client.get("/errors")).text
     rows = [
         [" ".join(unescape(re.sub(r"<[^>]*>", " ", cell)).split()) for cell in row.split("</td>")]
@@ -96,4 +116,4 @@ async def test_errors_are_grouped_counted_and_lead_to_a_trace(
     assert ("OSError", main.format(3)) in found
     assert f'href="/traces/{9:032}"' in page
     [link, *_] = re.findall(r'<strong><a href="([^"]*)">KeyError', page)
-    assert "3 events" in re.sub(r"<[^>]*>", "", (await client.get(unescape(link))).text)
+    assert "4 events" in re.sub(r"<[^>]*>", "", (await client.get(unescape(link))).text)

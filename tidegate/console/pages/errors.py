@@ -6,8 +6,6 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +30,8 @@ QUERY: Final = "data_stream.type:logs AND error.type:* AND log.level:(error OR c
 MAX_ERRORS: Final = 5000
 PAGE_SIZE: Final = 50
 MAX_GROUPS: Final = 100
-FRAME: Final = re.compile(r'^ *File "([^"]+)", line (\d+), in (.+)$', re.MULTILINE)
+# In a group of exceptions a bar is before it.
+FRAME: Final = re.compile(r'^[ |]*File "([^"]+)", line (\d+), in (.+)$', re.MULTILINE)
 # Frames of the standard library, of what is installed, and of Tidegate are not the application's.
 FOREIGN: Final = re.compile(
     rf"/(site|dist)-packages/|/lib(64)?/python\d|^<|^{re.escape(str(Path(tidegate.__file__).parent))}/"
@@ -43,7 +42,8 @@ FOREIGN: Final = re.compile(
 class Group:
     """The errors of one type from one place; `first` and `last` are in seconds since 1970.
 
-    `message` and `trace` are of the newest one that has them, `count` is of those that were read.
+    `message` and `trace` are of the newest one that has them, `count` is of those that were read: what a
+    request logs and raises is one. `seen` has a hash for each.
     """
 
     type: str
@@ -54,32 +54,39 @@ class Group:
     message: str = ""
     trace: str = ""
     versions: set[str] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)
 
     def add(self, event: Event) -> None:
         """Count an error, which is older than those before."""
-        self.count += 1
+        message, trace = text_of(event, "error.message"), text_of(event, "trace.id")
+        self.seen.add(hash((message, trace or self.count)))
+        self.count = len(self.seen)
         self.first = seconds_of(event)
-        self.message = self.message or text_of(event, "error.message")
-        self.trace = self.trace or text_of(event, "trace.id")
+        self.message = self.message or message
+        self.trace = self.trace or trace
         self.versions |= {text_of(event, "service.version")} - {""}
 
 
-def place_of(stack_trace: str) -> str:
-    """The innermost frame of the application's own code, as `shop/price.py:12 in total`; empty if none is."""
-    frames = FRAME.findall(stack_trace)
-    own = [one for one in frames if not FOREIGN.search(one[0])]
-    if not own:
-        return ""
-    path, line, function = own[-1]
-    return f"{'/'.join(Path(path).parts[-2:])}:{line} in {function}"
+def place_of(stack_trace: str, package: str = "") -> str:
+    """The innermost frame of the application, as `shop/price.py:12 in total`, or else of all; empty without.
+
+    Its code is in `package`, even if that is installed, and in what is not.
+    """
+    frames, installed = FRAME.findall(stack_trace), f"-packages/{package}/"
+    own = [one for one in frames if installed in one[0] or not FOREIGN.search(one[0])]
+    shown = ((Path(path).parts[-2:], line, name) for path, line, name in reversed(own or frames))
+    return next((f"{'/'.join(path)}:{line} in {name}" for path, line, name in shown), "")
 
 
-def grouped(errors: Iterable[Event]) -> list[Group]:
+def grouped(errors: Iterable[Event], package: str) -> list[Group]:
     """The groups of these errors, newest first, the most frequent group first."""
     found: dict[tuple[str, str], Group] = {}
     for one in errors:
         stack = value_of(one, "error.stack_trace")
-        key = (text_of(one, "error.type"), place_of(stack if isinstance(stack, str) else ""))
+        key = (
+            text_of(one, "error.type"),
+            place_of(stack if isinstance(stack, str) else "", package),
+        )
         found.setdefault(key, Group(*key, seconds_of(one))).add(one)
     return sorted(found.values(), key=lambda one: -one.count)
 
@@ -87,16 +94,14 @@ def grouped(errors: Iterable[Event]) -> list[Group]:
 def routes(site: Site) -> Sequence[BaseRoute]:
     """Its routes."""
     sources = site.sources
-
-    async def errors(begin: float, end: float) -> list[Group]:
-        asked = between(begin, end, QUERY, size=PAGE_SIZE)
-        read = partial(pages.events, sources.store, asked, MAX_ERRORS)
-        return await sources.in_thread(lambda: grouped(islice(read(), MAX_ERRORS)))
+    package = sources.settings.service.app.partition(":")[0].partition(".")[0]
 
     async def read(span: Range) -> dict[str, Any]:
         problems, end = Problems(), span.until or time.time()
         begin = end - span.seconds
-        read = await problems.read(groups=errors(begin, end))
+        asked = between(begin, end, QUERY, size=PAGE_SIZE)
+        errors = pages.events(sources.store, asked, MAX_ERRORS)
+        read = await problems.read(groups=sources.in_thread(lambda: grouped(errors, package)))
         groups = read["groups"] or []
         return {
             "groups": groups[:MAX_GROUPS],
