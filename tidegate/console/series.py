@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from starlette.requests import Request
 
-from tidegate.runtime.prometheus import Prometheus
+from tidegate.runtime.prometheus import Prometheus, Series
 from tidegate.store.query import time_ranges
 
 # Prometheus forgets a sample early (`--query.lookback-delta`), and some rules run each 15 s only.
 LAST: Final = "20s"
 # Each combination of their values is a line.
 LABELS: Final = ("state", "model", "version")
+# Of a query, those with the largest values: a page has a dozen charts.
+MAX_LINES: Final = 20
 # The step between two samples of each range that a person may choose, in seconds.
 STEPS: Final = {"5m": 2, "15m": 5, "1h": 15, "6h": 60, "24h": 300, "7d": 1800}
 
@@ -80,30 +83,32 @@ async def read_lines(
     """
     names = "|".join(sorted({key.partition(" ")[0] for key in keys}))
     query = f'last_over_time({{__name__=~"{names}"}}[{last}])'
-    return await _read(prometheus, {"": query}, span, now, ("__name__", *LABELS))
+    return await read_queries(prometheus, {"": query}, span, now, ("__name__", *LABELS))
 
 
 async def read_queries(
-    prometheus: Prometheus, queries: Mapping[str, str], span: Range, now: float
-) -> dict[str, Any]:
-    """The lines of each query likewise; a key is that of its query and, after spaces, its labels' values."""
-    return await _read(prometheus, queries, span, now)
-
-
-async def _read(
     prometheus: Prometheus,
     queries: Mapping[str, str],
     span: Range,
     now: float,
     labels: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """The lines of each query likewise; a key is that of its query and, after spaces, its labels' values.
+
+    Without labels it is the values of all that tell lines apart, and at most `MAX_LINES` of a query are read.
+    """
     end = now // span.step * span.step
     begin = end - span.seconds
     count = span.seconds // span.step + 1
     columns: dict[str, list[float | None]] = {}
     asked = (prometheus.query_range(one, begin, end, span.step) for one in queries.values())
     found = zip(queries, await asyncio.gather(*asked), strict=True)
-    for first, one in ((first, one) for first, lines in found for one in lines):
+    shown = (
+        (first, one)
+        for first, lines in found
+        for one in (lines if labels else heapq.nlargest(MAX_LINES, lines, key=_peak))
+    )
+    for first, one in shown:
         named = {"replica", "pod"} & one.labels.keys()
         hidden = {"__name__", "job", *(["instance"] if named else [])}
         names = labels or sorted(one.labels.keys() - hidden)
@@ -113,3 +118,7 @@ async def _read(
             if math.isfinite(value):
                 column[round((at - begin) / span.step)] = value
     return {"times": [begin + step * span.step for step in range(count)], "values": columns}
+
+
+def _peak(line: Series) -> float:
+    return max((value for _, value in line.samples if math.isfinite(value)), default=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -25,9 +26,13 @@ USAGE_CHARTS: Final = (
     chart("Memory of each replica", {"": "memory"}, unit="B"),
 )
 # What each replica has without the application, and what the other pages show.
-OURS: Final = "(process|python|tidegate|ml|http_server|scrape|up|target)(_.*)?|.*_created"
+OURS: Final = (
+    "(tidegate|ml|http_server|scrape)_.*|up|target_info|.*_created"
+    "|process_(cpu|max|open|resident|start|virtual)_.*|python_(gc_.*|info)"
+)
+UNITS: Final = {"_seconds": "s", "_bytes": "B"}
 MAX_OWN: Final = 12
-# Of a metric with more, those with the largest values.
+# At each time; a chart has those that are among them at any time, up to a number.
 MAX_LINES: Final = 8
 
 
@@ -50,17 +55,19 @@ def own_charts(names: Collection[str]) -> dict[str, tuple[dict[str, Any], str]]:
     found: dict[str, tuple[dict[str, Any], str]] = {}
     for name in names:
         whole, _, part = name.rpartition("_")
-        unit = {"unit": "s"} if "_seconds" in name else {"unit": "B"} if "_bytes" in name else {}
-        rate = f"sum without (instance, pod, replica) (rate({name}{JOB}[1m]))"
+        series = f'{{__name__={json.dumps(name)},job="model"}}'
+        rate = f"sum without (instance, pod, replica) (rate({series}[1m]))"
         if part in {"sum", "count"} and {f"{whole}_bucket", whole} & set(names):
             continue
-        if part == "bucket":
-            title, query = f"{whole}, p95 of a minute", f"histogram_quantile(0.95, {rate})"
-        elif part == "total":
-            title, query, unit = f"{whole} per second", rate, {}
-        else:
-            title, query = name, f"{name}{JOB}"
-        found[name] = chart(title, {"": name}, **unit), f"topk({MAX_LINES}, {query})"
+        title, query = {
+            "bucket": (f"{whole}, p95 of a minute", f"histogram_quantile(0.95, {rate})"),
+            "total": (f"{whole} per second", rate),
+        }.get(part, (name, series))
+        units = (unit for word, unit in UNITS.items() if word in name and part != "total")
+        found[name] = (
+            chart(title, {"": name}, unit=next(units, None)),
+            f"topk({MAX_LINES}, {query})",
+        )
     return found
 
 

@@ -28,7 +28,7 @@ export function text(value, unit) {
   if (value == null) return "–";
   if (unit === "%") return `${(value * 100).toFixed(value && value < 0.1 ? 2 : 1)} %`;
   if (unit === "s") return value < 1 ? `${(value * 1000).toFixed(0)} ms` : `${value.toFixed(2)} s`;
-  if (unit === "B") return value < 1e9 ? `${(value / 1e6).toFixed(0)} MB` : `${(value / 1e9).toFixed(2)} GB`;
+  if (unit === "B") return value < 1e6 ? `${(value / 1e3).toFixed(1)} kB` : value < 1e9 ? `${(value / 1e6).toFixed(0)} MB` : `${(value / 1e9).toFixed(2)} GB`;
   return Number.isInteger(value) ? String(value) : value.toFixed(value < 10 ? 2 : 1);
 }
 
