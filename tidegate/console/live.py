@@ -15,7 +15,7 @@ from tidegate.runtime.keep_running import OnFault
 
 # Longer than anything is held, and more than the open pages of a person need.
 HELD_SECONDS: Final = 60.0
-MAX_HELD: Final = 40
+MAX_HELD: Final = 24
 FAULT: Final = "this page shows what it knew last, since reading it anew failed"
 T = TypeVar("T")
 Read = Callable[[], Awaitable[T]]
@@ -71,8 +71,8 @@ class Live:
         found = held.get(key)
         if found is None or not found.serves(now - seconds):
             found = _Reading(now, asyncio.ensure_future(read()), found.fault if found else "")
-            others = [(name, one) for name, one in held.items() if name != key]
-            kept = [each for each in others if now - each[1].began < HELD_SECONDS]
+            held.pop(key, None)
+            kept = [each for each in held.items() if now - each[1].began < HELD_SECONDS]
             self._readings = dict([*kept[-MAX_HELD:], (key, found)])
         return found
 

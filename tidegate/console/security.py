@@ -31,8 +31,8 @@ HEADERS: Final = {
 }
 # The supervisor asks it without a token, and it says nothing about the stack.
 ALIVE: Final = "/live"
-# A page repeats its address in hundreds of links: 3 MB at most. Many proxies pass no more either.
-MAX_ADDRESS_BYTES: Final = 8000
+# A page repeats its address in hundreds of links: 1.7 MB at most.
+MAX_ADDRESS_BYTES: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Security:
     origin whose name resolves to this machine (DNS rebinding) sends its own name as the host. With tokens
     each request needs one, as the password of HTTP's Basic scheme or as a bearer token. A request that
     changes something must come from a page of the console. A page of another site can open the first page
-    only: whatever else it embeds, such as a search, would cost this machine the work.
+    only, without a range: whatever else it embeds, such as a search, would cost this machine the work.
     """
 
     app: ASGIApp
@@ -83,7 +83,7 @@ class Security:
             return PlainTextResponse(
                 f"{text}: shorten it, or use tidegate search in a terminal", 400
             )
-        if scope["path"] != "/" and headers.get("sec-fetch-site") == "cross-site":
+        if address != "/?" and headers.get("sec-fetch-site") == "cross-site":
             # With one slash it is of this origin.
             link = escape("/" + address.lstrip("/\\"))
             text = "A page of another site led here. If you trust this address, open it"
