@@ -63,6 +63,39 @@ def test_alerts_of_one_cause_are_one_incident_and_the_critical_one_is_first() ->
 
 
 @pytest.mark.usefixtures("store")
+async def test_an_alert_of_a_persons_own_rules_has_no_link_to_a_runbook(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, own = "GatewayDown", "Of/<b>Mine"
+    alerts = [
+        FiringAlert(name=name, severity="warning", summary=f"{name} {number}")
+        for name in (ours, own)
+        for number in range(2)
+    ]
+    given: dict[str, Any] = {
+        **dict.fromkeys(("state", "service", "gateway", "prometheus", "store"), "ready"),
+        **dict.fromkeys(("min", "max", "desired", "running", "ready", "slots", "own_slots"), 1),
+    }
+    stack = StackStatus(
+        **given,
+        simulated_device=False,
+        objective_seconds=0.5,
+        components=[],
+        replicas=[],
+        alerts=alerts,
+    )
+
+    async def status(_: Sources) -> StackStatus:
+        return stack
+
+    monkeypatch.setattr(Sources, "status", status)
+    page = (await client.get("/")).text
+    assert set(re.findall(r'href="(/runbooks/[^"]*)"', page)) == {f"/runbooks/{ours}"}
+    assert "Of/&lt;b&gt;Mine 1" in page
+    assert "<b>Mine" not in page
+
+
+@pytest.mark.usefixtures("store")
 async def test_every_runbook_is_a_page_whose_queries_and_runbooks_are_links(
     client: httpx.AsyncClient,
 ) -> None:

@@ -142,6 +142,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             "names": {"arrivals": ARRIVALS, "latency": LATENCY, "queue": QUEUE},
             "drift_rows": min_rows(SHORTEST, settings.drift),
             "incidents": incidents(found["stack"].alerts if found["stack"] else ()),
+            "runbooks": runbooks(),
             "now": now,
             "span": span,
             "charts": CHARTS,
