@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from functools import cache
 from html import escape
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,6 +20,8 @@ from tidegate.console.series import DEFAULT
 from tidegate.observability_files.paths import observability_folder
 
 SEARCH: Final = "$ tidegate search "
+# What leads from one to another, as Grafana has it.
+GRAFANA: Final = re.compile(r"\[(\w+)\]\(/d/[^)]*\)")
 
 
 @cache
@@ -36,16 +40,9 @@ def rendered(text: str, prometheus: str) -> Markup:
         lines = (_linked(one, block.info, prometheus) for one in block.content.splitlines())
         return "<pre>" + "\n".join(lines) + "</pre>\n"
 
-    def link(renderer: Any, tokens: Any, index: int, *rest: Any) -> str:
-        # As Grafana shows them, they lead to its own panels.
-        if (name := tokens[index + 1].content) in runbooks():
-            tokens[index].attrSet("href", f"/runbooks/{name}")
-        return str(renderer.renderToken(tokens, index, *rest))
-
     markdown = MarkdownIt("commonmark", {"html": False})
     markdown.add_render_rule("fence", fence)
-    markdown.add_render_rule("link_open", link)
-    return Markup(markdown.render(text))  # noqa: S704 - its text is ours, and HTML in it is escaped
+    return Markup(markdown.render(GRAFANA.sub(r"[\1](/runbooks/\1)", text)))  # noqa: S704 - its text is ours, and HTML in it is escaped
 
 
 def _linked(line: str, language: str, prometheus: str) -> str:
@@ -54,7 +51,6 @@ def _linked(line: str, language: str, prometheus: str) -> str:
     if language == "promql" and prometheus and line.strip():
         url = f"{prometheus}/graph?{urlencode({'g0.expr': line, 'g0.tab': 0, 'g0.range_input': '1h'})}"
     elif line.startswith(SEARCH):
-        query, *options = shlex.split(line.removeprefix(SEARCH))
-        since = options[options.index("--since") + 1] if "--since" in options else DEFAULT
-        url = Wanted(q=query, since=since).url()
+        words = shlex.split(line.removeprefix(SEARCH))
+        url = Wanted(q=words[0], since=dict(pairwise(words)).get("--since", DEFAULT)).url()
     return f'<a href="{escape(url)}">{escape(line)}</a>' if url else escape(line)
