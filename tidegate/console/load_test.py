@@ -85,7 +85,7 @@ class LoadTest:
             ValueError: one runs, or none can run, or there is no such scenario, or the request fails.
             OSError: a file cannot be written, or the process not be started.
         """
-        if reason := "one runs already" if self.running else self.unavailable:
+        if reason := self.unavailable:
             raise ValueError(reason)
         if scenario not in scenarios():
             raise ValueError(f"scenario: expected one of {', '.join(scenarios())}")
@@ -93,6 +93,9 @@ class LoadTest:
         requests = request_arguments(settings, self._body)
         if "--path" in requests:
             requests = request_arguments(settings, self._body, await self._answered_path())
+        # Only now: a second click may have started one meanwhile.
+        if self.running:
+            raise ValueError("one runs already")
         self._body.write_text(" ".join(settings.verify.body.splitlines()) + "\n", encoding="utf-8")
         argv = (
             *(sys.executable, "-P", "-m", "tidegate.loadgen"),

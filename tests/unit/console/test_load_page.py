@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import httpx
 import pytest
 from aiohttp import web
 
-from support.doubles.aiohttp_server import serving
+from support.doubles.aiohttp_server import answering, serving
 from support.eventually import eventually_async
 from support.samples.load_run import recorded, summary_of
+from tidegate.console.load_test import LoadTest
 from tidegate.settings import Settings, load
 from tidegate.stack.data_folder import Layout
 
@@ -257,3 +259,24 @@ class TestAnotherMachine:
             "/load/test", data={"scenario": "seed"}, headers={"Origin": ROOT}
         )
         assert answer.status_code == 422
+
+
+async def test_of_two_clicks_one_starts_a_test(tmp_path: Path, runs: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async with answering(answer) as url:
+        settings = load(
+            stack={"data_dir": tmp_path},
+            console={"control": True, "runs_dir": runs},
+            service={"app": "desk.main:app"},
+            gateway={"port": int(url.rpartition(":")[2])},
+            verify={"path": "/"},
+        )
+        Layout(tmp_path).run.mkdir(parents=True)
+        test = LoadTest(settings)
+        clicks = (test.start("seed"), test.start("seed"))
+        started = await asyncio.gather(*clicks, return_exceptions=True)
+        assert await test.stop()
+    [refused] = [one for one in started if one]
+    assert str(refused) == "one runs already"
