@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tidegate.checks.running.gateway import own_path
 from tidegate.loadgen.plan.scenario import BUILT_IN, built_in
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.runtime.loopback import is_loopback
@@ -113,6 +112,9 @@ class LoadTest:
         verify = self._settings.verify
         method, path = ("POST", verify.path or "/") if verify.body else ("GET", verify.path)
         headers = {"Content-Type": "application/json"} if verify.body else {}
+        # Only a test needs it, and it brings rich.
+        from tidegate.checks.running.gateway import own_path  # noqa: PLC0415
+
         async with aiohttp.ClientSession() as session:
             client = HttpClient(session, gateway(self._settings))
             try:
