@@ -302,8 +302,12 @@ def category_names(feature: Feature, codes: npt.NDArray[np.floating[Any]]) -> li
 def _decoded(feature: Feature, column: npt.NDArray[np.floating[Any]]) -> Sequence[Value]:
     if feature.kind == "category":
         return category_names(feature, column)
-    # The shortest decimal form: 12.65858, not 12.658579826354980.
+    # The shortest decimal form: 12.65858, not 12.658579826354980. JSON's integers have 64 bits.
     return [
-        None if np.isnan(value) else int(value) if value == int(value) else float(str(value))
+        None
+        if np.isnan(value)
+        else int(value)
+        if value == int(value) and abs(value) < 2**53
+        else float(str(value))
         for value in column
     ]

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,3 +174,10 @@ def test_decoding_is_the_inverse_of_encoding(rows: list[dict[str, Any]]) -> None
     matrix = SCHEMA.encode(rows)
     again = SCHEMA.encode(SCHEMA.decode(matrix))
     np.testing.assert_array_equal(matrix, again)
+
+
+@pytest.mark.parametrize("value", [1e20, -1e38, 5e-324, 16777217.0, -0.0])
+def test_a_decoded_number_of_any_size_can_be_written_as_json(value: float) -> None:
+    schema = Schema([Feature(name="x")], np.float64)
+    (row,) = orjson.loads(orjson.dumps(schema.decode(schema.encode([{"x": value}]))))
+    assert row["x"] == value
