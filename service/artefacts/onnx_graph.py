@@ -15,6 +15,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from tidegate.service.model.artefact import ArtefactError
+from tidegate.service.model.features import FLOAT32_MAX
 from tidegate.service.model.tensor_spec import BYTES, DTYPES, DYNAMIC, Datatype, TensorSpec
 
 MAX_BYTES: Final = 2**31 - 1
@@ -241,7 +242,8 @@ def activate(model: Any, output: str, activation: str) -> str:
 def thresholds(graph: bytes, features: int) -> dict[int, list[float]]:
     """The thresholds of its tree ensembles, by the column of their input.
 
-    Columns beyond the features come from a step before the trees, and are left out.
+    Columns beyond the features come from a step before the trees, and are left out; so is what separates
+    known values from missing ones, the largest float64.
     """
     found: dict[int, list[float]] = {}
     for node in onnx.load_model_from_string(graph).graph.node:
@@ -252,7 +254,7 @@ def thresholds(graph: bytes, features: int) -> dict[int, list[float]]:
             trees.get(f"nodes_{part}", ()) for part in ("featureids", "modes", "values")
         )
         for column, mode, value in zip(columns, modes, values, strict=True):
-            if mode != b"LEAF" and column < features:
+            if mode != b"LEAF" and column < features and abs(value) <= FLOAT32_MAX:
                 found.setdefault(column, []).append(value)
     return found
 

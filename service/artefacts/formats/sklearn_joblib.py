@@ -78,6 +78,8 @@ def _sklearn_model(
 
         if any(feature.kind == "text" for feature in features):
             raise ArtefactError("ONNX divides a text into other words")
+        if any(type(part).__name__.startswith("GaussianProcess") for part in _parts_of(model)):
+            raise ArtefactError("ONNX rounds the sums of a Gaussian process, whose terms cancel")
         for each in register:
             each()
         return convert(model, features, datatype, columns=columns, foreign=bool(register))
@@ -260,7 +262,8 @@ def _feature_names(model: Any) -> tuple[str, ...]:
     Raises:
         ArtefactError: it does not state its number of features.
     """
-    named = getattr(model, "feature_names_in_", None)
+    # CatBoost has no other names, and a loaded one no number of features.
+    named = getattr(model, "feature_names_in_", getattr(model, "feature_names_", None))
     if named is not None:
         return tuple(str(name) for name in named)
     count = getattr(model, "n_features_in_", None)

@@ -1,6 +1,6 @@
 """A served model predicts as the original does, also where a value lies on the threshold of a tree.
 
-With TIDEGATE_NIGHTLY=1 each model is compared on a million rows at ties, which takes three minutes on 2 cores.
+With TIDEGATE_NIGHTLY=1 each model is compared on a million rows at ties, in three minutes on 2 cores.
 """
 
 from __future__ import annotations

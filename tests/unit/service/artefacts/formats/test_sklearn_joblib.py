@@ -25,6 +25,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -168,6 +169,32 @@ def test_an_encoder_that_refuses_other_numbers_is_tried_with_those_that_it_learn
     np.testing.assert_allclose(answers, model.predict(table), rtol=1e-5)
     stops = found.manifest.features[0]
     assert (stops.minimum, stops.maximum) == (1, 7)
+
+
+def test_a_gaussian_process_keeps_its_precision_at_the_rows_of_training(imported: Any) -> None:
+    rows = np.round(ROWS[:, :2] * 20)
+    model = make_pipeline(StandardScaler(), GaussianProcessRegressor(optimizer=None))
+    model.fit(rows, VALUES)
+    found = imported("process.joblib", model)
+    predictor, _ = open_predictor(found)
+    answers = predictor.predict(predictor.inputs.read(as_rows(rows)))
+    np.testing.assert_allclose(answers, model.predict(rows), atol=VALUES.std() * 1e-4)
+
+
+def test_boosting_that_separates_missing_values_is_served(imported: Any) -> None:
+    rows = np.where(ROWS > 0, np.nan, 1.0)
+    model = HistGradientBoostingClassifier(max_iter=3).fit(rows, ROWS[:, 0] > 0)
+    found = imported("holes.joblib", model)
+    predictor, _ = open_predictor(found)
+    answers = predictor.predict(predictor.inputs.read(as_rows(rows)))
+    np.testing.assert_allclose(answers.probabilities, model.predict_proba(rows), atol=1e-6)
+
+
+def as_rows(matrix: Any) -> list[dict[str, float | None]]:
+    return [
+        {f"f{i}": None if np.isnan(value) else value for i, value in enumerate(row)}
+        for row in matrix.tolist()
+    ]
 
 
 def test_categories_that_boosting_learned_of_a_table_are_strings(imported: Any) -> None:
