@@ -6,7 +6,7 @@ A joblib file is a pickle: loading one runs the code in it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.artefacts.sklearn_structure import (
+    features_of,
+    is_text,
+    parts_of,
+    spread_of,
+    takes_named_columns,
+    where_missing_is_none,
+)
 from tidegate.service.artefacts.source_model import (
     Class,
     DatatypeOfNumbers,
@@ -57,7 +65,7 @@ def describe(model: Any, schema: ModelSchema = ModelSchema()) -> SourceModel:
     own = {each.estimators.package: each.estimators for each in FORMATS if each.estimators}
     if found := own.get(_package(model)):
         return found.adopt(model, schema)
-    foreign = own.keys() & {_package(part) for part in _parts_of(model)}
+    foreign = own.keys() & {_package(part) for part in parts_of(model)}
     return _sklearn_model(model, schema, [own[package].register for package in sorted(foreign)])
 
 
@@ -69,8 +77,8 @@ def _sklearn_model(
     regressor = hasattr(model, "get_params") and is_regressor(model)
     if not regressor and not isinstance(getattr(model, "classes_", None), list):
         classes = classes_of(model)
-    columns = _takes_named_columns(model)
-    features = _features_of(model, schema)
+    columns = takes_named_columns(model)
+    features = features_of(model, schema)
     original = _Original(model, is_regressor=regressor)
 
     def to_onnx(features: Sequence[Feature], datatype: DatatypeOfNumbers) -> bytes:
@@ -78,13 +86,13 @@ def _sklearn_model(
 
         if any(feature.kind == "text" for feature in features):
             raise ArtefactError("ONNX divides a text into other words")
-        if any(type(part).__name__.startswith("GaussianProcess") for part in _parts_of(model)):
+        if any(type(part).__name__.startswith("GaussianProcess") for part in parts_of(model)):
             raise ArtefactError("ONNX rounds the sums of a Gaussian process, whose terms cancel")
         for each in register:
             each()
         return convert(model, features, datatype, columns=columns, foreign=bool(register))
 
-    for part in _parts_of(model):
+    for part in parts_of(model):
         if getattr(part, "n_jobs", None) is not None:
             part.n_jobs = None  # slots provide the parallelism
     original.try_random_rows(features)
@@ -100,7 +108,7 @@ def _sklearn_model(
         predict=original.predict,
         datatypes=("FP32", "FP64"),
         labels=None if regressor else original.labels,
-        spread=_spread_of(model, features),
+        spread=spread_of(model, features),
         named=hasattr(model, "feature_names_in_"),
         # Whether it does is known by trying: an imputer accepts them for a model that does not.
         takes_missing=not columns,
@@ -113,7 +121,7 @@ class _Original:
     def __init__(self, model: Any, *, is_regressor: bool) -> None:
         self._model = model
         self._is_regressor = is_regressor
-        self._is_text = _is_text(model)
+        self._is_text = is_text(model)
         self._is_named = hasattr(model, "feature_names_in_")
         self._none = frozenset(where_missing_is_none(model))
 
@@ -254,155 +262,6 @@ def _name(model: Any) -> str:
     if not isinstance(steps, list):
         return type(model).__name__
     return f"{type(model).__name__} of " + ", ".join(type(step).__name__ for _, step in steps)
-
-
-def _feature_names(model: Any) -> tuple[str, ...]:
-    """The feature names that it was fitted with; f0, f1, … without names.
-
-    Raises:
-        ArtefactError: it does not state its number of features.
-    """
-    # CatBoost has no other names, and a loaded one no number of features.
-    named = getattr(model, "feature_names_in_", getattr(model, "feature_names_", None))
-    if named is not None:
-        return tuple(str(name) for name in named)
-    count = getattr(model, "n_features_in_", None)
-    if count is None:
-        raise ArtefactError(f"{type(model).__name__} does not state its number of features")
-    return tuple(f"f{i}" for i in range(count))
-
-
-def _parts_of(model: Any) -> Iterator[Any]:
-    """A model and all fitted estimators in it: pipeline steps, transformers, ensemble members."""
-    yield model
-    candidates: list[Any] = []
-    for attribute in ("steps", "transformers_", "estimators_"):
-        candidates += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
-    candidates += [
-        getattr(model, name, None)
-        for name in ("estimator", "estimator_", "best_estimator_", "regressor_", "_preprocessor")
-    ]
-    for part in candidates:
-        if hasattr(part, "get_params"):
-            yield from _parts_of(part)
-
-
-def _takes_named_columns(model: Any) -> bool:
-    """Whether it selects columns by name, so that it needs a table instead of a matrix."""
-    return any(
-        isinstance(column, str)
-        for part in _parts_of(model)
-        for _, _, columns in getattr(part, "transformers_", [])
-        if not isinstance(columns, slice)
-        for column in np.ravel(columns)
-    )
-
-
-def _columns_of(model: Any) -> Iterator[tuple[list[str], Any]]:
-    """The features that each transformer of columns takes, and the transformer."""
-    for part in _parts_of(model):
-        if hasattr(part, "transformers_") and part.n_features_in_ == model.n_features_in_:
-            names = np.array(_feature_names(model), dtype=object)
-            for name, transformer, _ in part.transformers_:
-                # Columns may be given as names, positions, a slice or a mask.
-                yield names[part._transformer_to_input_indices[name]].tolist(), transformer  # noqa: SLF001
-
-
-def _learned_categories(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What its encoders learned, by column name: strings, or the ends of whole numbers without a gap.
-
-    An encoder that refuses other numbers is tried with the first of those that it learned.
-    """
-    for names, transformer in _columns_of(model):
-        encoders = [step for step in _parts_of(transformer) if hasattr(step, "categories_")]
-        for name, values in zip(names, encoders[0].categories_ if encoders else (), strict=False):
-            known = [value for value in values if value is not None and value == value]  # noqa: PLR0124
-            if texts := tuple(value for value in known if isinstance(value, str)):
-                missing = len(known) < len(values)
-                yield name, {"kind": "category", "categories": texts, "missing": missing}
-                continue
-            ends = {"minimum": float(known[0]), "maximum": float(known[-1])}
-            if np.array_equal(values, np.arange(known[0], known[0] + len(values))):
-                yield name, {"kind": "integer", **ends}
-            elif getattr(encoders[0], "handle_unknown", "") == "error":
-                yield name, {"example": float(known[0]), **ends}
-
-
-def where_missing_is_none(model: Any) -> Iterator[str]:
-    """The columns whose missing values are None: a step that has learned None does not know NaN."""
-    for part in _parts_of(model):
-        for _, transformer, columns in getattr(part, "transformers_", []):
-            names = columns if isinstance(columns, list) else [columns]
-            for step in _parts_of(transformer):
-                if getattr(step, "missing_values", "") is None:
-                    yield from map(str, names)
-                for name, values in zip(names, getattr(step, "categories_", ()), strict=False):
-                    if any(value is None for value in values):
-                        yield str(name)
-
-
-def _features_of(model: Any, schema: ModelSchema) -> tuple[Feature, ...]:
-    """Its features, with the categories that its encoders learned, and texts.
-
-    Raises:
-        ArtefactError: it does not state its number of features.
-    """
-    if _is_text(model):
-        return (Feature(name="text", kind="text"),)
-    learned = dict(_learned_categories(model))
-    for names, transformer in _columns_of(model):
-        if _is_text(transformer):
-            learned |= {name: {"kind": "text"} for name in names}
-    first = model.steps[0][1] if isinstance(getattr(model, "steps", None), list) else model
-    selects = hasattr(first, "transformers_") and hasattr(first, "feature_names_in_")
-    dropped = {
-        name
-        for names, transformer in (_columns_of(first) if selects else ())
-        if transformer == "drop"
-        for name in names
-    }
-    features = tuple(
-        Feature(name=name, **learned.get(name, {}))
-        for name in _feature_names(model)
-        if name not in dropped
-    )
-    said = {
-        feature.name: feature
-        for feature in schema.features
-        if feature.categories or feature.kind == "text"
-    }
-    return tuple(
-        each.model_copy(update=said[each.name].changes()) if each.name in said else each
-        for each in features
-    )
-
-
-def _is_text(model: Any) -> bool:
-    """Whether it takes a list of texts: its first step divides them into words, or hashes these."""
-    steps = getattr(model, "steps", None)
-    return hasattr(steps[0][1] if steps else model, "build_analyzer")
-
-
-def _spread_of(model: Any, features: Sequence[Feature]) -> tuple[Any, Any] | None:
-    """The mean and the standard deviation of each feature that a part scales, 0 and 1 of others.
-
-    None if no part scales any.
-    """
-    names = [feature.name for feature in features]
-    mean, scale = np.zeros(len(names)), np.ones(len(names))
-    picked = [(names, part) for part in _parts_of(model)] + [
-        (columns, step)
-        for columns, transformer in _columns_of(model)
-        for step in _parts_of(transformer)
-    ]
-    scaled = False
-    for columns, step in picked:
-        found: Any = getattr(step, "mean_", None)
-        if getattr(step, "scale_", None) is None or np.shape(found) != (len(columns),):
-            continue
-        at = [names.index(name) for name in columns]
-        mean[at], scale[at], scaled = found, step.scale_, True
-    return (mean, scale) if scaled else None
 
 
 FORMAT = FileFormat(

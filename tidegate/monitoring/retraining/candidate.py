@@ -17,15 +17,11 @@ from sklearn.base import clone
 
 from tidegate.monitoring.retraining.comparison import Difference, compare, measure
 from tidegate.monitoring.retraining.training_rows import NoRowsError, TrainingRows
-from tidegate.service.artefacts.formats.sklearn_joblib import (
-    as_table,
-    describe,
-    load,
-    where_missing_is_none,
-)
+from tidegate.service.artefacts.formats.sklearn_joblib import as_table, describe, load
 from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
 from tidegate.service.artefacts.reference import build_reference, calibrate, observed
+from tidegate.service.artefacts.sklearn_structure import where_missing_is_none
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest
 from tidegate.service.model.features import Feature, Matrix
