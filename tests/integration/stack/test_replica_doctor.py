@@ -68,7 +68,7 @@ async def test_the_gaps_of_a_plain_server_are_named(tmp_path: Path) -> None:
     found = await checks(tmp_path, sys.executable, server, "{port}")
     ok = dict.fromkeys(("", "readiness", "stop"), "ok")
     assert states(found) == {**ok, "metrics": "warn", "events": "warn"}
-    assert found["replica metrics"].text.startswith("GET /metrics answers 404: ReplicaDown fires")
+    assert found["replica metrics"].text.startswith("GET /metrics answers 404: the autoscaler uses")
     assert "call instrument(app) of tidegate.telemetry" in found["replica events"].text
 
 
