@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -29,7 +30,8 @@ class ReplicaStatus(BaseModel):
     """The response of `GET /replicas`; `running` counts ready and starting replicas.
 
     `slots` is the requested number in each replica; None if slots cannot be set. `lends` says what a higher
-    number changes: the slots, or the CPU for the existing slots.
+    number changes: the slots, or the CPU for the existing slots. `startups` are measured: seconds from the
+    request for a replica to its readiness, of the latest ones, oldest first; empty if none is known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,10 +42,16 @@ class ReplicaStatus(BaseModel):
     replicas: list[Replica]
     slots: int | None = None
     lends: Lends = "slots"
+    startups: list[float] = []
 
     @classmethod
     def of(
-        cls, desired: int, replicas: list[Replica], slots: int | None = None, lends: Lends = "slots"
+        cls,
+        desired: int,
+        replicas: list[Replica],
+        slots: int | None = None,
+        lends: Lends = "slots",
+        startups: Sequence[float] = (),
     ) -> ReplicaStatus:
         """The status with the numbers of these replicas."""
         ready = sum(one.state == "ready" for one in replicas)
@@ -54,6 +62,7 @@ class ReplicaStatus(BaseModel):
             replicas=replicas,
             slots=slots,
             lends=lends,
+            startups=list(startups),
         )
 
 

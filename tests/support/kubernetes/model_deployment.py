@@ -130,9 +130,6 @@ class ModelDeployment:
         )
 
     def make_ready(self, pod: str) -> None:
-        moment = "2026-11-26T05:00:10Z"
+        moment = "2099-01-01T00:00:00Z"  # after its creation
         conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": moment}]
-        self.report(
-            pod,
-            {"phase": "Running", "startTime": "2026-11-26T05:00:00Z", "conditions": conditions},
-        )
+        self.report(pod, {"phase": "Running", "conditions": conditions})

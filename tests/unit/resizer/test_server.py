@@ -21,6 +21,7 @@ ONE_READY = {
     "replicas": [{"id": "flights-1", "state": "ready", "started_at": 1.5, "ready_at": 2.5}],
     "slots": None,
     "lends": "slots",
+    "startups": [],
 }
 
 

@@ -54,6 +54,12 @@ class Container:
         return _IN_REPLACEMENT.match(self.name) is not None
 
     @property
+    def requested_at(self) -> float:
+        """When it was asked for: a copy is created to be started, and Compose creates others well before."""
+        first_copy = self.is_clone and not self.finished_at
+        return self.created_at if first_copy or not self.started_at else self.started_at
+
+    @property
     def is_active(self) -> bool:
         """Whether it runs, or is paused or restarted by Docker."""
         return self.status in {"running", "paused", "restarting"}

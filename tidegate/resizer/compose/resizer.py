@@ -22,6 +22,7 @@ from tidegate.resizer.contract import (
     ResizerUnavailableError,
     check_bounds,
 )
+from tidegate.resizer.startups import Startups
 from tidegate.runtime.keep_running import keep_running
 
 TICK_SECONDS: Final = 1.0
@@ -50,6 +51,7 @@ class ComposeResizer:
     _template: Container | None = field(default=None, init=False)
     _draining: frozenset[str] = field(default=frozenset(), init=False)
     _starting: dict[int, float] = field(default_factory=dict, init=False)
+    _startups: Startups = field(default_factory=Startups, init=False)
     _refreshed_at: float = field(default=0.0, init=False)
 
     async def initialize(self) -> None:
@@ -96,7 +98,7 @@ class ComposeResizer:
             Replica(
                 id=one.name,
                 state=state,
-                started_at=one.started_at or one.created_at,
+                started_at=one.requested_at,
                 ready_at=self.observer.history.of(one).ready_at if state == "ready" else None,
             )
             for one, state in known
@@ -106,7 +108,8 @@ class ComposeResizer:
             for number, at in starting_since.items()
         ]
         slots = None if self.lender.refusal_reason(self._template) else self.slots
-        return ReplicaStatus.of(self.desired, replicas, slots, "cpu")
+        startups = self._startups.update(replicas)
+        return ReplicaStatus.of(self.desired, replicas, slots, "cpu", startups)
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Request a number of replicas, and of slots, to which the CPU quota of each is proportional.

@@ -172,7 +172,6 @@ class PodStatus(_Object):
     """`status` of a pod."""
 
     phase: str = "Pending"
-    start_time: datetime | None = None
     conditions: tuple[Condition, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.resizer.contract import Replica, ReplicaState, ReplicaStatus
+from tidegate.resizer.contract import Replica, ReplicaState
 from tidegate.resizer.kubernetes.objects import (
     READY,
     REPLICA_FAILURE,
@@ -34,9 +34,9 @@ class Snapshot:
         """The number of pods that the Deployment asks for now (`spec.replicas`)."""
         return self.deployment.spec.replicas
 
-    def status(self, desired: int) -> ReplicaStatus:
-        """The response of a resizer whose desired number is `desired`."""
-        return ReplicaStatus.of(desired, [one for pod in self.pods if (one := as_replica(pod))])
+    def as_replicas(self) -> list[Replica]:
+        """The pods as replicas."""
+        return [one for pod in self.pods if (one := as_replica(pod))]
 
 
 def owned(pods: Iterable[Pod]) -> tuple[Pod, ...]:
@@ -53,12 +53,11 @@ def as_replica(pod: Pod) -> Replica | None:
     if pod.status.phase in ENDED_PHASES:
         return None
     state, ready = _state(pod), pod.condition(READY)
-    started = pod.status.start_time or pod.metadata.creation_timestamp
     since = ready.last_transition_time if ready and state == "ready" else None
     return Replica(
         id=pod.metadata.name,
         state=state,
-        started_at=started.timestamp(),
+        started_at=pod.metadata.creation_timestamp.timestamp(),
         ready_at=since.timestamp() if since else None,
     )
 

@@ -13,6 +13,7 @@ from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError, check_b
 from tidegate.resizer.kubernetes.api import ClusterDeployment, ClusterError
 from tidegate.resizer.kubernetes.objects import RESIZER
 from tidegate.resizer.kubernetes.pods import Snapshot, problems
+from tidegate.resizer.startups import Startups
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
 
@@ -48,6 +49,8 @@ class KubernetesResizer:
     # Whether somebody set 0, as people do to stop a service. The Deployment keeps it over a restart.
     _held: bool = field(default=False, init=False)
     _snapshot: Snapshot | None = field(default=None, init=False)
+    _measured: Startups = field(default_factory=Startups, init=False)
+    _startups: list[float] = field(default_factory=list, init=False)
     _problem: str = field(default="the Deployment was not read yet", init=False)
     _corrections: deque[float] = field(default_factory=deque, init=False)
 
@@ -60,7 +63,7 @@ class KubernetesResizer:
         snapshot, desired = self._snapshot, self._desired
         if snapshot is None or desired is None or self.clock() - snapshot.read_at > STALE_SECONDS:
             raise ClusterError(self._problem)
-        return snapshot.status(desired)
+        return ReplicaStatus.of(desired, snapshot.as_replicas(), startups=self._startups)
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Request a number of replicas; returns before the change is complete.
@@ -97,7 +100,12 @@ class KubernetesResizer:
     async def tick(self) -> None:
         """Read the Deployment, and correct its number. Never raises; a problem is logged once."""
         try:
-            self._snapshot = snapshot = await self.deployment.read()
+            snapshot = await self.deployment.read()
+            measure = (
+                self._snapshot is not None
+            )  # a pod that was ready before may have lost it in between
+            self._startups = self._measured.update(snapshot.as_replicas(), measure=measure)
+            self._snapshot = snapshot
             self._report(snapshot)
             await self._correct(snapshot)
         except ClusterError as error:

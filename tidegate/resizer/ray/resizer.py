@@ -8,6 +8,7 @@ from typing import Final
 
 from tidegate.resizer.contract import Replica, ReplicaState, ReplicaStatus, check_bounds
 from tidegate.resizer.ray.serve_api import ServeApi
+from tidegate.resizer.startups import Startups
 from tidegate.settings import Replicas
 
 STATES: Final[dict[str, ReplicaState]] = {
@@ -34,6 +35,7 @@ class RayResizer:
         self._bounds = replicas
         self._clock = clock
         self._ready_at: dict[str, float] = {}
+        self._startups = Startups()
         self._last: ReplicaStatus | None = None
 
     async def status(self) -> ReplicaStatus:
@@ -61,7 +63,8 @@ class RayResizer:
             )
         present = {one.id for one in found}
         self._ready_at = {name: at for name, at in self._ready_at.items() if name in present}
-        self._last = ReplicaStatus.of(deployment.target_num_replicas, found)
+        startups = self._startups.update(found, measure=self._last is not None)
+        self._last = ReplicaStatus.of(deployment.target_num_replicas, found, startups=startups)
         return self._last
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:

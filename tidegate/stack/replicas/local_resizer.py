@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidegate.resizer.contract import Replica, ReplicaStatus, check_bounds
+from tidegate.resizer.startups import Startups
 from tidegate.settings import Replicas
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.replicas.replica_slots import SlotsController
@@ -17,6 +18,7 @@ class LocalResizer:
         self._pool = pool
         self._bounds = bounds
         self._slots = slots
+        self._startups = Startups()
 
     async def status(self) -> ReplicaStatus:
         """The replicas now."""
@@ -30,7 +32,8 @@ class LocalResizer:
             for _, process in sorted(self._pool.processes.items())
         ]
         slots = self._slots.desired if self._slots else None
-        return ReplicaStatus.of(self._pool.desired, replicas, slots)
+        startups = self._startups.update(replicas)
+        return ReplicaStatus.of(self._pool.desired, replicas, slots, startups=startups)
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Set the desired number of replicas, and of slots in each; returns before the change is complete.

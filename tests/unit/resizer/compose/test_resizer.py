@@ -75,8 +75,11 @@ async def test_a_starting_replica_is_counted_and_listed(scene: Any) -> None:
     await scene.tick()
     assert scene.names() == ["1", "2", "3"]
     await scene.tick()
-    one, _, three = (await scene.resizer.status()).replicas
+    status = await scene.resizer.status()
+    one, _, three = status.replicas
     assert (three.state, three.ready_at) == ("ready", scene.now)
+    # From the creation of a copy, not from the start of its program.
+    assert (three.started_at, status.startups) == (1003.0, [scene.now - 1003.0])
     assert one.ready_at is None  # it was ready before the resizer started
 
 

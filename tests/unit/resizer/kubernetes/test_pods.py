@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from support.doubles.memory_deployment import pod, ready_pod
 from support.harnesses.resizer_contract import check_consistent
+from tidegate.resizer.contract import ReplicaStatus
 from tidegate.resizer.kubernetes.objects import Deployment, Pod, Selector
 from tidegate.resizer.kubernetes.pods import Snapshot, as_replica, owned, problems
 
@@ -147,7 +148,7 @@ def test_whatever_the_pods_the_counts_are_those_of_the_replicas(
 ) -> None:
     pods = [pod(f"model-{number}", **status) for number, (status, _) in enumerate(statuses)]
     pods = [draining(one) if gone else one for one, (_, gone) in zip(pods, statuses, strict=True)]
-    status = snapshot(*pods).status(desired)
+    status = ReplicaStatus.of(desired, snapshot(*pods).as_replicas())
     check_consistent(status)
     assert status.desired == desired
     assert status.running <= len(pods)

@@ -172,3 +172,11 @@ async def test_a_request_that_is_not_in_force_yet_is_no_change_by_others() -> No
     await scene.tick(2)
     assert scene.deployment.scaled == [4]
     assert "corrected" not in scene.logged()
+
+
+async def test_the_start_of_a_pod_that_was_not_ready_at_the_first_read_is_measured() -> None:
+    scene = Scene(replicas=1)
+    await scene.tick()
+    await scene.resizer.resize(3)
+    await scene.tick(2)
+    assert (await scene.resizer.status()).startups == [1.0, 1.0]

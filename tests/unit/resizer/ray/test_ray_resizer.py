@@ -95,6 +95,7 @@ async def test_a_replica_is_ready_since_it_was_first_seen_running() -> None:
         last = await resizer.status()
     assert [one.ready_at for one in first.replicas] == [2000.0, None]
     assert [one.ready_at for one in last.replicas] == [2000.0, 2005.0]
+    assert (first.startups, last.startups) == ([], [1005.0])
 
 
 async def test_a_number_within_the_bounds_goes_to_ray() -> None:

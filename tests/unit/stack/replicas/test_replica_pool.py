@@ -126,6 +126,9 @@ async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_t
         await eventually_async(ready(pool, 1, 2, 3))
         status = await resizer.status()
         assert (status.desired, status.running, status.ready) == (3, 3, 3)
+        first = await LocalResizer(pool, Replicas(max=MAX_REPLICAS)).status()
+        assert len(first.startups) == 3, "also of those that an earlier part has started"
+        assert first.startups == status.startups
         assert [one.id for one in status.replicas] == ["flights-1", "flights-2", "flights-3"]
         await resizer.resize(2)
         await eventually_async(ready(pool, 1, 3))
