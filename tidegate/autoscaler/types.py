@@ -48,6 +48,15 @@ class Signals:
         service_seconds_15s: as `service_seconds`, over 15 s.
         in_system_60s: the mean of `in_system` over a minute; None if it is not measured.
         completed_rate: requests a second that leave the slots of all replicas, with any outcome, over 15 s.
+        gateway_arrivals: requests that arrived at the gateway within `gateway_seconds`, by its own counters,
+            if that is more than the last minutes explain; see `gateway_signals.py`.
+        gateway_seconds: what they arrived in, in seconds.
+        gateway_queued: the fewest requests that waited in the last two reads of the gateway's counters; None
+            if they are not read.
+        startups: the start-up times of the latest replicas as the resizer measured them, in seconds, oldest
+            first; empty if it did not.
+        between: whether this decision is made between two ticks for what the gateway's counters show; it may
+            only add replicas, and the signals of Prometheus are those of the last tick.
     """
 
     arrival_rate: float | None = None
@@ -73,6 +82,11 @@ class Signals:
     service_seconds_15s: float | None = None
     completed_rate: float | None = None
     daily_rates: Sequence[Sequence[float]] = ()
+    gateway_arrivals: float | None = None
+    gateway_seconds: float | None = None
+    gateway_queued: float | None = None
+    startups: Sequence[float] = ()
+    between: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def combine(
         unix_seconds=unix_seconds,
         slots_asked=status.slots if status else None,
         waiting=waiting,
+        startups=status.startups if status else (),
     )
 
 

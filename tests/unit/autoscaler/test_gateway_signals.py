@@ -1,0 +1,93 @@
+"""What the gateway's counters show between ticks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.samples.signals import ANY_SIGNALS, CALM, DENORMAL
+from tidegate.autoscaler.gateway_signals import GatewayRead, with_gateway
+from tidegate.autoscaler.types import Signals
+
+
+def reads_of(counts: list[float], queued: float = 0.0) -> list[GatewayRead]:
+    """Reads half a second apart."""
+    return [GatewayRead(0.5, count, queued) for count in counts]
+
+
+def poisson(rate: float, seconds: float, seed: int) -> list[float]:
+    """Arrivals of each half second."""
+    drawn: list[float] = np.random.default_rng(seed).poisson(rate / 2, round(2 * seconds)).tolist()
+    return drawn
+
+
+def rate_of(seen: Signals) -> float:
+    return (seen.gateway_arrivals or 0.0) / (seen.gateway_seconds or math.inf)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 30), (1, 30), (30, 150), (300, 600)])
+def test_a_jump_is_seen_within_a_second_and_a_half_at_about_its_rate(
+    before: float, after: float
+) -> None:
+    counts = poisson(before, 120, seed=1) + poisson(after, 1.5, seed=2)
+    seen = with_gateway(CALM, reads_of(counts))
+    assert seen.between
+    assert rate_of(seen) == pytest.approx(after, rel=0.2)
+
+
+@pytest.mark.parametrize("rate", [0.1, 1.0, 30.0, 1000.0])
+def test_constant_traffic_is_no_jump(rate: float) -> None:
+    reads = reads_of(poisson(rate, 600, seed=3))
+    for number in range(len(reads)):
+        seen = with_gateway(CALM, reads[: number + 1][-240:])
+        assert seen.gateway_arrivals is None
+        assert not seen.between
+
+
+def test_a_batch_that_arrives_at_once_is_no_jump() -> None:
+    assert not with_gateway(CALM, reads_of([0.0] * 200 + [100.0])).between
+    assert not with_gateway(CALM, reads_of([0.0] * 200 + [100.0, 0.0])).between
+
+
+def test_batches_of_which_the_last_minutes_had_several_are_no_jump() -> None:
+    often = [20.0, 0.0, 0.0, 0.0, 0.0, 20.0, 0.0, 0.0, 0.0] * 20
+    assert with_gateway(CALM, reads_of([1.0] * 180 + [15.0, 15.0])).between
+    assert not with_gateway(CALM, reads_of([*often, 15.0, 15.0])).between
+
+
+@pytest.mark.parametrize(
+    ("ready", "queued", "between"),
+    [
+        (1, [4, 5, 5], True),  # more than the 4 slots in two reads
+        (1, [5, 9, 4], False),  # no more
+        (2, [9, 8, 9], False),
+        (1, [0, 0, 400], False),  # one batch, which may be gone at the next read
+        (0, [0, 1, 1], True),
+    ],
+)
+def test_a_queue_counts_if_two_reads_have_more_than_the_slots(
+    ready: int, queued: list[float], between: bool
+) -> None:
+    reads = [GatewayRead(0.5, 5.0, one) for one in queued]
+    seen = with_gateway(replace(CALM, ready=ready), reads)
+    assert (seen.between, seen.gateway_queued) == (between, min(queued[-2:]))
+    assert seen.gateway_arrivals is None
+
+
+def test_one_read_says_nothing() -> None:
+    assert with_gateway(CALM, reads_of([50.0], queued=50.0)) == CALM
+
+
+COUNT = st.floats(0, 1e9) | DENORMAL
+
+
+@given(ANY_SIGNALS, st.lists(st.builds(GatewayRead, COUNT, COUNT, COUNT), max_size=80))
+def test_any_counts_give_finite_signals(signals: Signals, reads: list[GatewayRead]) -> None:
+    seen = with_gateway(signals, reads)
+    assert math.isfinite(rate_of(seen))
+    assert len(reads) < 2 or seen.gateway_queued is not None
