@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope
 
@@ -17,6 +17,19 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def app_with(endpoint: Endpoint, path: str = "/", **kwargs: Any) -> Starlette:
     return Starlette(routes=[Route(path, endpoint, methods=["GET", "POST"], **kwargs)])
+
+
+def streaming(chunks: AsyncIterator[Any]) -> Starlette:
+    async def stream(request: Request) -> Response:
+        return StreamingResponse(chunks)
+
+    return app_with(stream)
+
+
+async def forever() -> AsyncIterator[bytes]:
+    while True:
+        yield b"more"
+        await asyncio.sleep(0)
 
 
 class ApplicationError(Exception):

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from opentelemetry.instrumentation import _semconv
+from starlette.applications import Starlette
 
 from support.harnesses.telemetry_harness import Harness
 
@@ -57,3 +59,17 @@ def select_conventions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]
         monkeypatch.setattr(stability, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", {})
 
     return select
+
+
+@pytest.fixture(autouse=True)
+def _reset_structlog() -> Iterator[None]:
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def shop(harness: Harness) -> Harness:
+    """An instrumented application."""
+    harness.instrument(Starlette())
+    return harness
