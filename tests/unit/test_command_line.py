@@ -199,6 +199,12 @@ def test_events_of_an_application_are_found_without_a_collector(tmp_path: Path) 
     assert "1 span" in waterfall.stdout
     again = tidegate(tmp_path, "search", 'url.path:"/cakes"', "--json")
     assert len(again.stdout.splitlines()) == 1
+    # Found, but there may be newer ones.
+    (tmp_path / ".tidegate" / "collector").rename(tmp_path / "collector")
+    (tmp_path / ".tidegate" / "collector").write_text("in the way")
+    old = tidegate(tmp_path, "search", 'url.path:"/cakes"', "--json")
+    assert (old.returncode, old.stdout) == (2, again.stdout)
+    assert "the newest events are not delivered" in old.stderr
 
 
 def test_a_search_does_not_deliver_for_ever(
@@ -213,12 +219,12 @@ def test_a_search_does_not_deliver_for_ever(
                     event_origin(settings, "shop"), "app", f"number {number}", unix_ns=number
                 )
             )
-    found = []
+    found, complete = [], []
     for _ in range(3):
-        run.deliver_now(settings)
+        complete.append(run.deliver_now(settings))
         with closing(open_store(settings, read_only=True)) as store:
             found.append(store.search(SearchRequest("")).total)
-    assert found == [2, 4, 6]
+    assert (found, complete) == ([2, 4, 6], [False, False, True])
     assert capsys.readouterr().err.count("not all events are delivered yet") == 2
 
 

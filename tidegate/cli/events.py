@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Json, Since, searched_settings
+from tidegate.cli.options import Json, Since, run_search
 
 PANEL = "Events"
 
@@ -42,8 +42,8 @@ def search(
     """Search events."""
     from tidegate.store.search.commands import search as run
 
-    raise typer.Exit(
-        run(searched_settings(), query, since=since, until=until, limit=limit, as_json=as_json)
+    run_search(
+        lambda found: run(found, query, since=since, until=until, limit=limit, as_json=as_json)
     )
 
 
@@ -56,7 +56,7 @@ def trace(
     """Show one request: its spans as a waterfall, and every event of its trace."""
     from tidegate.store.search.commands import trace as run
 
-    raise typer.Exit(run(searched_settings(), trace_id, as_json=as_json))
+    run_search(lambda found: run(found, trace_id, as_json=as_json))
 
 
 @commands.command(
@@ -79,4 +79,4 @@ def logs(
     """Show events, oldest first."""
     from tidegate.store.search.commands import logs as run
 
-    raise typer.Exit(run(searched_settings(), query, since=since, follow=follow, as_json=as_json))
+    run_search(lambda found: run(found, query, since=since, follow=follow, as_json=as_json))

@@ -9,6 +9,8 @@ import typer
 from tidegate.printable_text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tidegate.settings import Settings
 
 Since = Annotated[
@@ -81,21 +83,27 @@ def model_service_settings() -> Settings:
     return found
 
 
-def searched_settings() -> Settings:
-    """The settings for a command that searches; without a running stack, it delivers the events first."""
+def run_search(run: Callable[[Settings], int]) -> NoReturn:
+    """Exit with the code of what searches; without a running stack, deliver the events first.
+
+    The code is 2 if some of them could not be delivered, whatever was found, as grep's is.
+    """
     from tidegate.collector.run import deliver_now
     from tidegate.settings import SettingsError
     from tidegate.stack.data_folder import Layout
 
+    complete = True
     try:
         found = _checked()
     except SettingsError as error:
         # Not delivered: with a default in place of an invalid `store` or `collector` setting, events would go
         # to another store, or files be deleted that are to be kept.
-        return _valid_part(error)
-    if Layout(found.stack.data_dir).holder() is None:  # otherwise its collector delivers them
-        deliver_now(found)
-    return found
+        found = _valid_part(error)
+    else:
+        if Layout(found.stack.data_dir).holder() is None:  # otherwise its collector delivers them
+            complete = deliver_now(found)
+    code = run(found)
+    raise typer.Exit(code if complete else 2)
 
 
 def stop(message: str, code: int = 2) -> NoReturn:

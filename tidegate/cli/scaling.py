@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.options import Json, searched_settings, settings, stop
+from tidegate.cli.options import Json, run_search, settings, stop
 
 if TYPE_CHECKING:
     from tidegate.settings import Settings
@@ -27,7 +27,7 @@ def explain(
     """Show the last decisions of the autoscaler and their reasons."""
     from tidegate.autoscaler.audit.explain import explain as run
 
-    raise typer.Exit(run(searched_settings(), last=last, inputs=inputs, as_json=as_json))
+    run_search(lambda found: run(found, last=last, inputs=inputs, as_json=as_json))
 
 
 @commands.command(

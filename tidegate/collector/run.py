@@ -74,16 +74,19 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         return _deliver(delivery, collector.poll_seconds, collector.last_pass_seconds, stop)
 
 
-def deliver_now(settings: Settings) -> None:
+def deliver_now(settings: Settings) -> bool:
     """Deliver the event files to the embedded store, unless a collector runs in this data folder.
 
     This makes the events of an instrumented application searchable without a collector. Events that are not
     delivered within `SEARCH_SECONDS` stay in their files.
+
+    Returns:
+        Whether a search finds all events; otherwise stderr has the reason.
     """
     if store_folder(settings) is None or settings.collector.sink != "store":
-        return
+        return True
     if not settings.log_dir.is_dir():
-        return
+        return True
     try:
         with ExitStack() as stack:
             delivery = _prepare(stack, settings, None)
@@ -92,18 +95,19 @@ def deliver_now(settings: Settings) -> None:
             while True:
                 step = delivery.step()
                 if step.done or step.retry_seconds or not delivery.has_pending(sizes):
-                    return
+                    return not step.retry_seconds
                 if time.monotonic() >= deadline:
                     sys.stderr.write(
                         "not all events are delivered yet: search again, or run `tidegate collector`\n"
                     )
-                    return
+                    return False
     except CollectorRunsError:
-        return
+        return True
     except CannotStartError as error:
         sys.stderr.write(f"the newest events are not delivered: {error}\n")
     except OSError as error:
         sys.stderr.write(f"the newest events are not delivered: {os_error_message(error)}\n")
+    return False
 
 
 def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None) -> Delivery:

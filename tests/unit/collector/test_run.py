@@ -124,15 +124,15 @@ def test_a_search_says_why_it_cannot_deliver_the_newest_events(
     write()
     folder = settings.stack.data_dir / "collector"
     folder.write_text("in the way")
-    deliver_now(settings)
+    assert not deliver_now(settings)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("the newest events are not delivered: stack.data_dir: ")
     folder.unlink()
     folder.mkdir()
     with exclusive_lock(folder / "lock", 0.0):
-        deliver_now(settings)
+        assert deliver_now(settings)
     assert capsys.readouterr().err == "", "a collector delivers them"
-    deliver_now(settings)
+    assert deliver_now(settings)
     shutil.rmtree(settings.stack.data_dir / "store")
     deliver_now(settings)
     assert len(stored(settings)) == EVENTS, "although nothing new was written"
