@@ -13,7 +13,7 @@ from tidegate.telemetry.asgi import Scope
 from tidegate.telemetry.request_record import SCOPE_KEY
 
 ENDING_SECONDS: Final = 5.0
-"""How long a request may take to end, by itself when its client has left, and when it is cancelled."""
+"""How long a stream may take to end by itself when its client has left, and any request when it is cancelled."""
 SOON: Final = 10.0
 """As many cancelled requests as slots within this many times the limit: a tenth of all time hangs."""
 
@@ -45,14 +45,15 @@ class AbandonedRequests:
         self._replace: Callable[[str], None] | None = replace
         self._clock = clock
         self._hung: deque[float] = deque()
-        self.cancelled = 0
+        self.any_cancelled = False
 
     def add(self, scope: Scope) -> None:
         """The client of this request has left before it had the whole response."""
         slot: Slot | None = scope.get(SLOT_KEY)
         if slot is not None and slot.task is not None:
             # A stream ends when it notices, so it is none that hangs, however long it was.
-            wait = max(ENDING_SECONDS, self._seconds - slot.held_seconds())
+            grace = ENDING_SECONDS if slot.first_byte_sent else 0.0
+            wait = max(grace, self._seconds - slot.held_seconds())
             asyncio.get_running_loop().call_later(wait, self._cancel, slot, scope)
 
     def _cancel(self, slot: Slot, scope: Scope) -> None:
@@ -64,7 +65,7 @@ class AbandonedRequests:
             f"cancelled after {slot.held_seconds():.0f} s in its slot: its client has left, and "
             f"gateway.response_seconds is {self._seconds:g}"
         )
-        self.cancelled += 1
+        self.any_cancelled = True
         if not slot.first_byte_sent:
             self._count_hung()
         asyncio.get_running_loop().call_later(ENDING_SECONDS, self._check_end, slot, scope)

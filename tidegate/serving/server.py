@@ -101,7 +101,7 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the end. A thread of a cancelled request may never end, so it is not waited for."""
         await super().serve(sockets)
-        if self._abandoned.cancelled:
+        if self._abandoned.any_cancelled:
             # What an application registered there, as to send its last spans; threads are joined elsewhere.
             atexit._run_exitfuncs()  # noqa: SLF001 - the only way
             sys.stdout.flush()

@@ -44,4 +44,22 @@ async def test_as_many_requests_that_hang_as_slots_replace_a_replica(
         with suppress(asyncio.CancelledError):
             await asyncio.create_task(hang())
     assert bool(reasons) == replaced
-    assert abandoned.cancelled == len(times)
+    assert abandoned.any_cancelled
+
+
+async def test_only_a_stream_has_time_to_notice_that_its_client_left_at_the_limit() -> None:
+    slots = Slots(2, wait_length=0, wait_seconds=0, metrics=SlotMetrics(CollectorRegistry()))
+    abandoned = AbandonedRequests(slots, 0.0, lambda reason: None)
+
+    async def hang(*, begun: bool) -> None:
+        with slots.take() as slot:
+            slot.task = asyncio.current_task()
+            if begun:
+                slot.first_byte()
+            abandoned.add({SLOT_KEY: slot})
+            await asyncio.Event().wait()
+
+    stream, hung = (asyncio.create_task(hang(begun=begun)) for begun in (True, False))
+    done, _ = await asyncio.wait((stream, hung), return_when=asyncio.FIRST_COMPLETED)
+    assert done == {hung}
+    stream.cancel()
