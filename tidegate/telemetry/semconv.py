@@ -1,7 +1,7 @@
 """The name and attributes of a SERVER span, by the functions of OpenTelemetry's ASGI instrumentation.
 
 So native spans equal those of the instrumentation in each of its versions, and follow its variable
-`OTEL_SEMCONV_STABILITY_OPT_IN`; without it they have the stable names, and its own the old ones. The
+`OTEL_SEMCONV_STABILITY_OPT_IN`; without it both have the stable names. The
 functions that select the names are private, hence the private imports. A test compares the spans of both.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.instrumentation._semconv import (
     _get_schema_url,
@@ -29,10 +29,12 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.http import sanitize_method
 
+OPT_IN: Final = "OTEL_SEMCONV_STABILITY_OPT_IN"
+
 
 def conventions() -> Any:
     """The semantic conventions that the variable selects; the stable ones without it."""
-    if not os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").strip():
+    if not os.environ.get(OPT_IN, "").strip():
         return _StabilityMode.HTTP
     _OpenTelemetrySemanticConventionStability._initialize()  # noqa: SLF001 - see the docstring of the module
     return _OpenTelemetrySemanticConventionStability._get_opentelemetry_stability_opt_in_mode(  # noqa: SLF001

@@ -145,7 +145,7 @@ def comparable(span: ReadableSpan) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["database", "http", "http/dup"])
+@pytest.fixture(params=["", "database", "http", "http/dup"])
 def conventions(request: pytest.FixtureRequest, select_conventions: Callable[[str], None]) -> str:
     mode = str(request.param)
     select_conventions(mode)
