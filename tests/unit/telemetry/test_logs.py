@@ -227,18 +227,28 @@ async def test_an_exception_that_the_server_logs_is_one_line_with_the_trace(
         )
 
 
+def as_django() -> None:
+    logging.getLogger("django.request").exception("%s: %s", "Internal Server Error", "/")
+
+
+def log_exception() -> None:
+    """As the method of this name of an application of Flask or Quart, whose name its logger has."""
+    logging.getLogger("shop").exception("Exception on / [GET]")
+
+
+@pytest.mark.parametrize("log", [as_django, log_exception])
 @pytest.mark.parametrize("status", [500, 400])
 async def test_an_exception_that_a_framework_logs_and_answers_is_one_line(
-    harness: Harness, status: int
+    harness: Harness, status: int, log: Callable[[], None]
 ) -> None:
-    async def as_django(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         try:
             float("bad")
         except ValueError:
-            logging.getLogger("django.request").exception("%s: %s", "Internal Server Error", "/")
+            log()
         return Response(status_code=status)
 
-    await harness.get(as_django)
+    await harness.get(answer)
     lines = [event for event in harness.events() if event["event"]["dataset"] != "tidegate.span"]
     found = [
         (event["event"]["dataset"], event["error"]["message"])
