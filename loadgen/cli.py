@@ -273,22 +273,18 @@ def routes(
 @app.command("list")
 def list_scenarios() -> None:
     """List the built-in scenarios."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("scenario", "requests", "seconds", "peak/s", "description"):
-        table.add_column(name, justify="left" if name in {"scenario", "description"} else "right")
+    # The name is whole in each terminal, and its text takes the rest.
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
     for name in built_in():
         try:
             schedule = load_schedule(name)
         except UsageError as error:
-            table.add_row(name, "-", "-", "-", str(error))
+            table.add_row(name, str(error))
             continue
-        table.add_row(
-            name,
-            f"{float(schedule.requests):,.0f}",
-            f"{schedule.seconds:g}",
-            f"{max(Counter(int(one.at) for one in make_plan(schedule, 1)).values())}",
-            schedule.description,
-        )
+        peak = max(Counter(int(one.at) for one in make_plan(schedule, 1)).values())
+        size = f"{float(schedule.requests):,.0f} requests in {schedule.seconds:g} s, {peak} in one second"
+        table.add_row(name, f"{size}. {schedule.description}")
     Console().print(table, highlight=False)
 
 

@@ -13,7 +13,7 @@ from tidegate.telemetry.asgi import Scope
 from tidegate.telemetry.request_record import SCOPE_KEY
 
 ENDING_SECONDS: Final = 5.0
-"""How long a stream may take to end by itself when its client has left, and any request when it is cancelled."""
+"""How long a stream may take to end when its client has left, and any request when it is cancelled."""
 SOON: Final = 10.0
 """As many cancelled requests as slots within this many times the limit: a tenth of all time hangs."""
 

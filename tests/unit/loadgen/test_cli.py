@@ -25,6 +25,14 @@ def test_the_list_shows_each_scenario_with_its_size() -> None:
     assert "flights" in shown
 
 
+def test_the_list_has_whole_words_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = invoke("list").output
+    assert max(map(len, shown.splitlines())) <= 40
+    assert "…" not in shown
+    assert "flights  2,793 requests in 120 s" in shown
+
+
 def test_the_list_works_without_the_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traces, "DATASET", "a_dataset_that_nobody_has")
     result = invoke("list")

@@ -227,25 +227,26 @@ async def test_an_exception_that_the_server_logs_is_one_line_with_the_trace(
         )
 
 
-def as_django() -> None:
-    logging.getLogger("django.request").exception("%s: %s", "Internal Server Error", "/")
+def as_django(error: Exception) -> None:
+    logger = logging.getLogger("django.request")
+    logger.error("%s: %s", "Internal Server Error", "/", exc_info=error)
 
 
-def log_exception() -> None:
+def log_exception(error: Exception) -> None:
     """As the method of this name of an application of Flask or Quart, whose name its logger has."""
-    logging.getLogger("shop").exception("Exception on / [GET]")
+    logging.getLogger("shop").error("Exception on / [GET]", exc_info=error)
 
 
 @pytest.mark.parametrize("log", [as_django, log_exception])
 @pytest.mark.parametrize("status", [500, 400])
 async def test_an_exception_that_a_framework_logs_and_answers_is_one_line(
-    harness: Harness, status: int, log: Callable[[], None]
+    harness: Harness, status: int, log: Callable[[Exception], None]
 ) -> None:
     async def answer(request: Request) -> Response:
         try:
             float("bad")
-        except ValueError:
-            log()
+        except ValueError as error:
+            log(error)
         return Response(status_code=status)
 
     await harness.get(answer)
