@@ -97,6 +97,7 @@ def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Prog
             stop_seconds=stop_seconds,
             answers_first=False,
             recent_output=lambda: tail(output),
+            start_setting="replicas.start_seconds",
         )
 
     return make

@@ -40,6 +40,7 @@ class Program:
         answers_first: whether it then still answers the requests that it has; else the signal waits.
         reader: the process that reads its standard output, instead of the file.
         recent_output: returns what it printed and logged last, for an error message.
+        start_setting: the setting of `start_seconds`, if there is one.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Program:
     answers_first: bool = True
     reader: Command | None = None
     recent_output: Callable[[], str] = lambda: ""
+    start_setting: str = ""
 
 
 @dataclass(slots=True)
@@ -230,9 +232,10 @@ class ProcessSupervisor:
     async def _kill_unready(self, child: Child, problem: str, unready_seconds: float) -> str:
         child.kill()
         await child.wait()
-        output = self.program.recent_output()
+        output, setting = self.program.recent_output(), self.program.start_setting
+        limit = f" ({setting} is {self.program.start_seconds:g})" if setting else ""
         self._resolve_first_ready(
-            f"not ready within {unready_seconds:.0f} s: {problem}\n{output}".strip()
+            f"not ready within {unready_seconds:.0f} s{limit}: {problem}\n{output}".strip()
         )
         return f"replaced, as it was not ready for {unready_seconds:.0f} s: {problem}"
 

@@ -81,6 +81,7 @@ class Programs:
             ready_url=f"{address}{settings.replicas.ready_path}",
             address=address,
             start_seconds=settings.replicas.start_seconds,
+            start_setting="replicas.start_seconds",
             stop_seconds=settings.replicas.drain_seconds,
             answers_first=not settings.replicas.command,
             recent_output=self._last_words(name),

@@ -198,7 +198,8 @@ async def test_a_program_that_does_not_become_ready_in_time_is_replaced(
     times = chain([0.0], repeat(21.0))
     mute = make("mute", code=MUTE, start_seconds=20, clock=lambda: next(times))
     async with supervised(mute) as process:
-        assert (await process.first_ready()).startswith("not ready within 21 s: ")
+        problem = await process.first_ready()
+        assert problem.startswith("not ready within 21 s (replicas.start_seconds is 20): ")
         await eventually_async(lambda: process.restarts > 0)
         assert any("replaced" in entry.message for entry in event_log.recent)
 
