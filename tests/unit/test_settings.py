@@ -157,6 +157,13 @@ def test_an_unreadable_settings_file_is_an_error_with_its_name(tmp_path: Path) -
         ("TIDEGATE_SLO__LATENCY", "; did you mean TIDEGATE_SLO__LATENCY_SECONDS?"),
         ("TIDEGATE_DATA_DIR", "; did you mean TIDEGATE_STACK__DATA_DIR?"),
         ("TIDEGATE_MODEL__LATENCY_QUANTILE", "; did you mean TIDEGATE_SLO__LATENCY_QUANTILE?"),
+        ("TIDEGATE_GATEWAY__TIMEOUT", "; did you mean TIDEGATE_GATEWAY__RESPONSE_SECONDS?"),
+        ("TIDEGATE_MODEL__FILE", "; did you mean TIDEGATE_MODEL__PATH?"),
+        ("TIDEGATE_MAX_REPLICAS", "; did you mean TIDEGATE_REPLICAS__MAX?"),
+        ("TIDEGATE_STACK__DIR", "; did you mean TIDEGATE_STACK__DATA_DIR?"),
+        ("TIDEGATE_SEVICE__NMAE", "; did you mean TIDEGATE_SERVICE__NAME?"),
+        ("TIDEGATE_CONSOLE__USER", ""),
+        ("TIDEGATE_LOG_LEVEL", ""),
     ],
 )
 def test_a_setting_is_suggested_for_what_is_meant(
