@@ -19,7 +19,7 @@ from support.processes.running_stack import running as run_stack
 
 pytestmark = pytest.mark.integration
 
-NAMES = ["prometheus", "collector", "gateway", "autoscaler", "watch"]
+NAMES = ["collector", "prometheus", "gateway", "autoscaler", "watch"]
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings, is_import_string
 
 # A model file is converted first, which can take many minutes.
 ADMISSION_SECONDS: Final = 3600.0
+# After this time a person is told that a model is read, which is converted if necessary; and then this often.
+READING_SECONDS: Final = 1.0
+PROGRESS_SECONDS: Final = 10.0
 ADMISSION: Final = (sys.executable, "-P", "-m", "tidegate.service.artefacts.admission")
 
 
@@ -54,7 +59,33 @@ def unread_release(settings: Settings) -> Release:
     return Release(path=settings.service.app_dir, name=settings.service.app or "replicas.command")
 
 
-async def first_release(settings: Settings, copies: Path) -> Release:
+async def first_release(settings: Settings, copies: Path, event_log: EventLog) -> Release:
+    """The model of the settings, which stays what is served until a deployment; events say how long it takes.
+
+    Raises:
+        ArtefactError: it cannot be served, or is not that of `model.digest`.
+        OSError: it cannot be copied.
+    """
+    started, path = time.monotonic(), settings.model.path
+    reading = asyncio.create_task(read_release(settings, copies))
+    try:
+        wait = READING_SECONDS
+        while not (await asyncio.wait({reading}, timeout=wait))[0]:
+            wait = PROGRESS_SECONDS
+            seconds = time.monotonic() - started
+            text = f"reading {path}, and converting it if it is a new model file: {seconds:.0f} s so far"
+            event_log.record("prepare", text, component="model")
+        release = reading.result()
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    if release.served_by:
+        text = f"{release.label} is {release.served_by}"
+        event_log.record("prepare", text, component="model")
+    return release
+
+
+async def read_release(settings: Settings, copies: Path) -> Release:
     """The model of the settings, converted if necessary, and a copy of it.
 
     Raises:

@@ -34,7 +34,7 @@ from tidegate.stack.processes.process_supervisor import (
 )
 from tidegate.stack.replicas.addresses import metrics_targets, replica_address
 from tidegate.stack.replicas.local_resizer import LocalResizer
-from tidegate.stack.replicas.release import Release, first_release, unread_release
+from tidegate.stack.replicas.release import first_release, unread_release
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 from tidegate.stack.replicas.served_versions import ServedVersions
@@ -63,9 +63,6 @@ NODE: Final = "stack"
 TRUNCATE_SECONDS: Final = 5.0
 # How long the others, which are ready, wait for the console.
 CONSOLE_SECONDS: Final = 10.0
-# After this time a person is told that a model is read, which is converted if necessary; and then this often.
-READING_SECONDS: Final = 1.0
-PROGRESS_SECONDS: Final = 10.0
 
 
 class StartError(RuntimeError):
@@ -169,17 +166,20 @@ class Supervisor:
         if self._slots:
             self._slots.write_initial()
         # First what a request needs, as each start takes a second or two of CPU; the gateway needs replicas.
-        components = [
-            self._start_component(self._programs.prometheus()),
-            self._start_component(self._programs.collector()),
-        ]
+        collector = self._start_component(self._programs.collector())
         if not self.settings.replica_program:
-            self._pool.release = await self._first_release()
+            try:
+                release = await first_release(self.settings, self._layout.models, self.event_log)
+            except ArtefactError as error:
+                raise StartError(str(error)) from error
+            self._pool.release = release
             self._background("source", self._source.run)
-        await self._until_ready(*components, *self._pool.start())
+        await self._until_ready(collector, *self._pool.start())
         self._background("replicas", self._pool.run)
         gateway = await self._programs.gateway()
-        await self._until_ready(self._start_component(gateway, self._gateway_changed))
+        # Not earlier: while a model is converted and loaded it would find the gateway down.
+        monitor = self._start_component(self._programs.prometheus())
+        await self._until_ready(monitor, self._start_component(gateway, self._gateway_changed))
         await self._until_served()
         if self._slots:
             self._background("slots", self._slots.run)
@@ -192,28 +192,6 @@ class Supervisor:
         self._state = "ready"
         text = f"everything is ready after {time.time() - self.started_at:.1f} s"
         self.event_log.record("ready", text, component=NODE)
-
-    async def _first_release(self) -> Release:
-        """The model of the settings, which stays what is served until a deployment."""
-        started, path = time.monotonic(), self.settings.model.path
-        reading = asyncio.create_task(first_release(self.settings, self._layout.models))
-        try:
-            wait = READING_SECONDS
-            while not (await asyncio.wait({reading}, timeout=wait))[0]:
-                wait = PROGRESS_SECONDS
-                seconds = time.monotonic() - started
-                text = f"reading {path}, and converting it if it is a new model file: {seconds:.0f} s so far"
-                self.event_log.record("prepare", text, component="model")
-            release = reading.result()
-        except ArtefactError as error:
-            raise StartError(str(error)) from error
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-        if release.served_by:
-            text = f"{release.label} is {release.served_by}"
-            self.event_log.record("prepare", text, component="model")
-        return release
 
     async def stop(self) -> None:
         """Stop all programs without loss of a request or an event, within `stop_seconds`.

@@ -23,7 +23,7 @@ from tidegate.service.model.artefact import (
     retain,
 )
 from tidegate.settings import Settings
-from tidegate.stack.replicas.release import Release, first_release
+from tidegate.stack.replicas.release import Release, read_release
 from tidegate.stack.rollout.source_monitor import SourceMonitor
 
 CODE = """
@@ -49,7 +49,7 @@ def save(file: Path, weight: float) -> None:
 
 async def released(path: Path, folder: Path, **service: Any) -> Release:
     settings = Settings(model={"path": path}, stack={"data_dir": folder}, service=service)
-    return await first_release(settings, folder / "models")
+    return await read_release(settings, folder / "models")
 
 
 async def problems(monitor: SourceMonitor) -> tuple[bool, int]:
@@ -134,7 +134,7 @@ async def test_a_stack_with_a_digest_in_its_settings_starts_with_that_model_alon
         model={"path": flights.path, "digest": "0123456789abcdef"}, stack={"data_dir": tmp_path}
     )
     with pytest.raises(ArtefactError, match=r"model\.digest is 0123456789abcdef"):
-        await first_release(settings, tmp_path / "models")
+        await read_release(settings, tmp_path / "models")
 
 
 def test_an_artefact_that_is_replaced_while_it_is_copied_is_not_kept_under_its_digest(

@@ -15,6 +15,7 @@ from support.eventually import eventually_async
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import load
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
+from tidegate.stack.replicas import release as releases
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.supervisor import supervisor as module
@@ -54,6 +55,9 @@ async def without_programs(
     async def ready(*_: object) -> None:
         return None
 
+    async def gateway() -> str:
+        return "gateway"
+
     monkeypatch.chdir(tmp_path)
     settings = load(
         stack={"data_dir": tmp_path / "data"},
@@ -65,7 +69,8 @@ async def without_programs(
         for name in ("_until_ready", "_until_loaded"):
             monkeypatch.setattr(supervisor, name, ready)
         monkeypatch.setattr(supervisor, "_start_component", lambda *_: None)
-        programs = SimpleNamespace(**{name: partial(str, name) for name in PROGRAMS}, gateway=ready)
+        others = {name: partial(str, name) for name in PROGRAMS}
+        programs = SimpleNamespace(**others, gateway=gateway)
         monkeypatch.setattr(supervisor, "_programs", programs)
         yield supervisor
 
@@ -79,8 +84,8 @@ async def test_a_stack_is_ready_when_its_gateway_reaches_a_replica(
     async def probe(url: str) -> str:
         assert url.endswith(":8000/ready")
         assert without_programs.status().state == "starting"
-        # What no request needs would make the replica's start longer.
-        assert started[:2] == ["prometheus", "collector"]
+        # What no request needs would make the replica's start longer, and Prometheus would miss the gateway.
+        assert started[:3] == ["collector", "prometheus", "gateway"]
         assert not {"autoscaler", "watch", "console"} & {*started}
         return problems.pop(0)
 
@@ -158,7 +163,7 @@ async def test_a_start_says_what_answers_in_place_of_onnx(
     def start(_: object) -> None:
         raise StartError("this far")
 
-    monkeypatch.setattr(module, "first_release", found)
+    monkeypatch.setattr(releases, "read_release", found)
     monkeypatch.setattr(ReplicaPool, "start", start)
     with pytest.raises(StartError, match="this far"):
         await without_programs.start()
@@ -175,8 +180,8 @@ async def test_a_model_is_converted_before_replicas_start_and_a_person_sees_how_
         await said.wait()
         raise ArtefactError("wine.joblib cannot be served: it is empty")
 
-    monkeypatch.setattr(module, "first_release", slow)
-    monkeypatch.setattr(module, "READING_SECONDS", 0.01)
+    monkeypatch.setattr(releases, "read_release", slow)
+    monkeypatch.setattr(releases, "READING_SECONDS", 0.01)
     monkeypatch.setattr(ReplicaPool, "start", lambda _: started.append(1))
     supervisor.event_log.listeners.append(
         lambda entry: said.set() if entry.action == "prepare" else None
