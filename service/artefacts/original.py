@@ -5,6 +5,7 @@ A scikit-learn model in a joblib file is a pickle: loading one runs the code in 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.artefacts.formats import format_of
 from tidegate.service.artefacts.schema_file import FeatureSchema, ModelSchema
 from tidegate.service.artefacts.source_model import Predictions, SourceModel, Texts
+from tidegate.service.artefacts.synthetic_rows import placeholder_texts, random_rows
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.inputs.rows import RowBatch
@@ -41,6 +43,12 @@ class OriginalPredictor(Predictor):
             self._source = format_of(file).open(file, _schema(manifest))
         except (ArtefactError, ImportError) as error:
             raise ArtefactError(f"{file} cannot be served: {error}") from error
+        features = self.inputs.features
+        # The first prediction makes caches and threads, and takes up to 200 times as long as others.
+        with suppress(Exception):  # it may refuse these rows
+            predict(
+                self._source, features, random_rows(features)[:1], placeholder_texts(features, 1)
+            )
 
     def predict(self, batch: RowBatch) -> Prediction:
         """Predict each row.

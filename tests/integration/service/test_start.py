@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import joblib
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 import tritonclient.http as triton
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from support.eventually import eventually
 from support.processes.service_process import service
@@ -63,3 +69,58 @@ def test_a_missing_model_ends_the_process_with_the_reason(tmp_path: Path) -> Non
     assert found.process.returncode == 1
     assert b"there is no model at" in errors
     assert b"tidegate train" in errors
+
+
+def as_tensors(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The body of a request of the Open Inference Protocol."""
+    kinds = {str: "BYTES", bool: "BOOL"}
+    tensors = [
+        {
+            "name": name,
+            "shape": [len(rows), 1],
+            "datatype": kinds.get(type(first), "FP64"),
+            "data": [[row[name]] for row in rows],
+        }
+        for name, first in rows[0].items()
+    ]
+    return {"inputs": tensors}
+
+
+def imported_by_requests(folder: Path, model: Path, requests: list[tuple[str, Any]]) -> str:
+    """What a replica imports after it is ready, while it answers these requests, as Python prints it."""
+    file = folder / "imports"
+    with (
+        file.open("wb") as errors,
+        service(folder, model, errors, PYTHONPROFILEIMPORTTIME="1") as found,
+    ):
+        eventually(lambda: found.ready() == 200, "ready")
+        at = file.stat().st_size
+        for path, body in requests:
+            response = httpx.post(f"{found.url}{path}", json=body, timeout=60)
+            assert response.status_code == 200, response.text
+        assert b"tidegate.service.http.app" in file.read_bytes()[:at]
+        imported = file.read_bytes()[at:].decode()
+        assert found.stop() == 0
+    return imported
+
+
+def test_the_first_requests_import_nothing(
+    artefact: Path, samples: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """It would make the first request after a start from zero slower than all others."""
+    requests = [
+        ("/predict", {"instances": samples[:1]}),
+        ("/predict", {"instances": samples[:100]}),
+        ("/v2/models/flights/infer", as_tensors(samples[:2])),
+    ]
+    assert imported_by_requests(tmp_path, artefact, requests) == ""
+
+
+def test_the_first_request_to_an_original_imports_nothing(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"note": ["late parcel", "fine, thanks"] * 20, "age": [30.0, 31.0] * 20})
+    columns = [("note", TfidfVectorizer(), "note"), ("age", "passthrough", ["age"])]
+    model = make_pipeline(ColumnTransformer(columns), LogisticRegression())
+    joblib.dump(model.fit(rows, ["bad", "good"] * 20), tmp_path / "note.joblib")
+    rows.to_csv(tmp_path / "note.csv", index=False)
+    request = ("/predict", {"instances": [{"note": "late again", "age": 30.5}]})
+    assert imported_by_requests(tmp_path, tmp_path / "note.joblib", [request]) == ""

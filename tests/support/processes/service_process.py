@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -56,8 +56,10 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path, model: Path, **variables: str) -> Iterator[Service]:
-    """Start a replica, and kill it at the end if it still runs."""
+def service(
+    folder: Path, model: Path, errors: IO[bytes] | int = subprocess.PIPE, /, **variables: str
+) -> Iterator[Service]:
+    """Start a replica, and kill it at the end if it still runs; what it writes on stderr goes to `errors`."""
     port = free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     env |= {"TIDEGATE_MODEL__PATH": str(model), "TIDEGATE_STACK__DATA_DIR": str(folder)} | variables
@@ -65,7 +67,7 @@ def service(folder: Path, model: Path, **variables: str) -> Iterator[Service]:
         [sys.executable, "-m", "tidegate.service", "--port", str(port)],
         cwd=ROOT,
         env=env,
-        stderr=subprocess.PIPE,
+        stderr=errors,
     )
     try:
         yield Service(process, port, folder)

@@ -98,3 +98,21 @@ async def test_a_null_is_what_the_model_was_fitted_with(
     assert [found["label"] for found in answers] == model.predict(table).tolist()
     expected = model.predict_proba(table).max(axis=1)
     assert [found["probability"] for found in answers] == pytest.approx(expected, abs=1e-5)
+
+
+async def test_it_has_predicted_before_it_is_ready(
+    serve: Serve, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joblib.dump(model, tmp_path / "note.joblib")
+    TABLE.to_csv(tmp_path / "note.csv", index=False)
+    import_model(tmp_path / "note.joblib", tmp_path / "out")
+    predicted: list[int] = []
+    real = LogisticRegression.predict_proba
+
+    def counted(model: Any, rows: Any) -> Any:
+        predicted.append(rows.shape[0])
+        return real(model, rows)
+
+    monkeypatch.setattr(LogisticRegression, "predict_proba", counted)
+    async with serve(model=tmp_path / "out"):
+        assert predicted == [1]
