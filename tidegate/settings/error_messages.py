@@ -55,12 +55,20 @@ MAX_LENGTH: Final = 100
 SIMILAR: Final = 0.7
 # What other programs call it.
 MEANT: Final = {
-    **dict.fromkeys(("timeout", "interval", "duration"), "seconds"),
-    **dict.fromkeys(("maximum", "limit"), "max"),
-    **dict.fromkeys(("workers", "instances"), "replicas"),
-    **dict.fromkeys(("concurrency", "threads"), "slots"),
-    **dict.fromkeys(("sampling", "rate"), "ratio"),
-    **{"minimum": "min", "file": "path", "size": "bytes", "objective": "latency", "bind": "host"},
+    word: ours
+    for ours, others in {
+        "seconds": "timeout interval duration",
+        "max": "maximum limit",
+        "min": "minimum",
+        "replicas": "workers instances",
+        "slots": "concurrency threads",
+        "ratio": "rate sampling",
+        "path": "file",
+        "bytes": "size",
+        "latency": "objective",
+        "host": "bind",
+    }.items()
+    for word in others.split()
 }
 EXAMPLES: Final = {"a list": '["/live", "/ready"]', "a table": '{"latency_seconds": 0.3}'}
 
@@ -104,7 +112,7 @@ def bad_value(name: str, reason: str, value: object) -> SettingsError:
 
 
 def _similar(name: str, known: Collection[str]) -> list[str]:
-    """The name that is meant: the most similar one by its words, of which those of the last part count most."""
+    """The name that is meant: the most similar one by its words; those of the last part count most."""
     meant = name[:MAX_LENGTH]
     score, found = max(
         (_alike(meant, one) + 2 * _alike(_last(meant), _last(one)), one) for one in known
