@@ -30,7 +30,7 @@ class BuiltPolicy:
     """A policy, built from its expression.
 
     Expression and parameters suffice to build it again. It `uses_history` if it prepares for rises that
-    earlier days had.
+    earlier days had, and the gateway's counters between ticks if it `uses_gateway`.
     """
 
     expression: str
@@ -39,6 +39,7 @@ class BuiltPolicy:
     tick_seconds: float
     uses_history: bool = False
     sets_slots: bool = False
+    uses_gateway: bool = False
 
 
 def build_policy(
@@ -91,7 +92,8 @@ def build_policy(
         parameters |= {"predictive": {"start_seconds": context.start_seconds}}
     policy = policy_from_parameters(expression, parameters)
     sets_slots = any(of.sets_slots for _, of, _ in parts)
-    return BuiltPolicy(expression, parameters, policy, float(tick), bool(on), sets_slots)
+    senses = any(of.uses_gateway for _, of, _ in parts)
+    return BuiltPolicy(expression, parameters, policy, float(tick), bool(on), sets_slots, senses)
 
 
 Part = tuple[Expression, PolicyType, dict[str, int | float]]

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from tidegate.autoscaler.policies import hpa, keda, kpa, ray_serve, static, step
 from tidegate.autoscaler.sloq.parameters import PRIORITIES, Priority, SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
-from tidegate.autoscaler.types import Bounds, Policy
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 from tidegate.autoscaler.wrappers.surge import SurgeParameters, surge
 
 # Parameters that are no options: they come from other settings.
@@ -61,6 +61,7 @@ class PolicyType:
         tick_seconds: the default time between decisions, as its authors have it.
         aliases: alternative names of options.
         sets_slots: whether it sets the slots of replicas, which not every resizer can.
+        uses_gateway: whether it decides between ticks, too, by the gateway's counters.
     """
 
     policy: Callable[[Any], Policy]
@@ -68,6 +69,7 @@ class PolicyType:
     tick_seconds: float
     aliases: Mapping[str, str] = field(default_factory=dict)
     sets_slots: bool = False
+    uses_gateway: bool = False
 
     def build(self, parameters: Mapping[str, Any]) -> Policy:
         """The policy of these parameters.
@@ -75,7 +77,8 @@ class PolicyType:
         Raises:
             TypeError: one is missing or unknown.
         """
-        return self.policy(self.parameters(**parameters))
+        policy = self.policy(self.parameters(**parameters))
+        return policy if self.uses_gateway else _at_ticks(policy, parameters)
 
     @property
     def options(self) -> dict[str, str]:
@@ -105,15 +108,29 @@ class PolicyType:
         return {name: value for name, value in values.items() if name in known}
 
 
+def _at_ticks(policy: Policy, parameters: Mapping[str, Any]) -> Policy:
+    """The policy, which holds the number between ticks: those that it imitates have no such decision."""
+    bounds = Bounds(parameters["min"], parameters["max"])
+
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        if not signals.between:
+            return policy(state, signals, now)
+        number = bounds.clamp(signals.desired)
+        text = f"{format_change(signals.desired, number)}: this policy decides only at its ticks"
+        return Decision(number, "hold", text, {"parameters": dict(parameters)}, state)
+
+    return decide
+
+
 POLICIES: Final[Mapping[str, PolicyType]] = {
-    "sloq": PolicyType(sloq, SloqParameters, 5.0),
+    "sloq": PolicyType(sloq, SloqParameters, 5.0, uses_gateway=True),
     "hpa": PolicyType(hpa.hpa, hpa.HpaParameters, hpa.TICK_SECONDS, {"inflight": "target"}),
     "kpa": PolicyType(kpa.kpa, kpa.KpaParameters, kpa.TICK_SECONDS),
     "ray-serve": PolicyType(
         ray_serve.ray_serve, ray_serve.RayServeParameters, ray_serve.TICK_SECONDS
     ),
     "keda": PolicyType(keda.keda, keda.KedaParameters, keda.TICK_SECONDS),
-    "surge": PolicyType(surge, SurgeParameters, 5.0, sets_slots=True),
+    "surge": PolicyType(surge, SurgeParameters, 5.0, sets_slots=True, uses_gateway=True),
     "step": PolicyType(step.step, step.StepParameters, step.TICK_SECONDS),
     "static": PolicyType(static.static, static.StaticParameters, static.TICK_SECONDS),
 }

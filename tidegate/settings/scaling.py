@@ -116,8 +116,8 @@ class Autoscaler(Section):
     metrics_port: Port = 9102
     """Port of the autoscaler's metrics."""
     gateway_metrics_url: OptionalUrl = ""
-    """URL of the gateway's metrics, from which the queue is read while there is no replica; empty means
-    `gateway.metrics_port` of this machine."""
+    """URL of the gateway's metrics, from which `sloq` reads what arrives and what waits each half second;
+    empty means `gateway.metrics_port` of this machine."""
     scaler: Literal["resizer", "keda"] = "resizer"
     """What brings the number of replicas to the decision: `resizer`, the one of `--resizer`, or `keda`, which
     asks the autoscaler for it (in Kubernetes: docs/how-to/scaling-kubernetes.md)."""

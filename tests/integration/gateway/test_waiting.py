@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import socket
 import time
@@ -21,7 +22,8 @@ from support.processes.gateway_process import (
     post,
     post_for,
 )
-from tidegate.autoscaler.live.gateway_queue import GatewayQueue
+from tidegate.autoscaler.gateway_signals import GatewayRead
+from tidegate.autoscaler.live.gateway_reader import GatewayReader
 
 pytestmark = pytest.mark.integration
 
@@ -68,24 +70,29 @@ async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_
     assert all(line["tidegate"]["gateway"]["queue_ns"] > 0 for line in lines)
 
 
-async def test_the_autoscaler_reads_the_number_of_waiting_requests_from_the_gateway(
+async def test_the_autoscaler_reads_what_arrives_and_what_waits_from_the_gateway(
     behind: Behind, session: aiohttp.ClientSession
 ) -> None:
     gateway, (replica,) = await behind({"start": False})
-    queue = GatewayQueue(f"http://127.0.0.1:{gateway.metrics_port}/metrics", session)
-    assert await queue.read() == 0
+    times = itertools.count(10.0, 0.5)
+    reader = GatewayReader(
+        f"http://127.0.0.1:{gateway.metrics_port}/metrics", session, clock=lambda: next(times)
+    )
+    assert await reader.read() == GatewayRead(0.0, 0.0, 0.0)
     requests = [asyncio.create_task(post(gateway)) for _ in range(2)]
     await gateway.queued(2)
-    assert await queue.read() == 2
+    # Counted when they arrive, not when they are answered.
+    assert await reader.read() == GatewayRead(0.5, 2.0, 2.0)
     await replica.start()
     assert await asyncio.gather(*requests) == [200, 200]
-    nobody = GatewayQueue(f"http://{replica.address}/metrics", session)
+    assert await reader.read() == GatewayRead(0.5, 0.0, 0.0)
+    nobody = GatewayReader(f"http://{replica.address}/metrics", session)
     assert await nobody.read() is None
     await replica.stop()
     assert await nobody.read() is None
 
 
-async def test_the_autoscaler_reads_the_queues_of_all_gateways_behind_the_name(
+async def test_the_autoscaler_adds_the_counters_of_all_gateways_behind_the_name(
     behind: Behind,
     session: aiohttp.ClientSession,
     monkeypatch: pytest.MonkeyPatch,
@@ -93,20 +100,39 @@ async def test_the_autoscaler_reads_the_queues_of_all_gateways_behind_the_name(
     gateway, (replica,) = await behind({"start": False})
     request = asyncio.create_task(post(gateway))
     await gateway.queued(1)
+    counts = [1_000_000.0, 1_000_050.0, 7.0, 9.0]
+
+    async def another_gateway(_: web.Request) -> web.Response:
+        return web.Response(
+            text='haproxy_backend_current_queue{proxy="model"} 3\n'
+            f'haproxy_backend_sessions_total{{proxy="model"}} {counts.pop(0)}\n'
+        )
+
     another = TestServer(web.Application(), host="127.0.0.2", port=gateway.metrics_port)
-    another.app.router.add_get("/metrics", three_queued)
-    addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]  # at the last nobody listens
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (one, 0)) for one in addresses]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    queue = GatewayQueue(f"http://gateway-pods:{gateway.metrics_port}/metrics", session)
+    another.app.router.add_get("/metrics", another_gateway)
+    addresses = ["127.0.0.1"]
+
+    def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (one, 0)) for one in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    times = itertools.count(10.0, 0.5)
+    reader = GatewayReader(
+        f"http://gateway-pods:{gateway.metrics_port}/metrics", session, clock=lambda: next(times)
+    )
+    assert await reader.read() == GatewayRead(0.0, 0.0, 1.0)
+    addresses += ["127.0.0.2", "127.0.0.3"]  # at the last nobody listens
     async with another:
-        assert await queue.read() == 4
+        # A million requests that another gateway had before are no jump.
+        assert await reader.read() == GatewayRead(0.0, 0.0, 4.0)
+        assert await reader.read() == GatewayRead(0.5, 50.0, 4.0)
+        # It was restarted.
+        assert await reader.read() == GatewayRead(0.0, 0.0, 4.0)
+        assert await reader.read() == GatewayRead(0.5, 2.0, 4.0)
+    # It is gone.
+    assert await reader.read() == GatewayRead(0.0, 0.0, 1.0)
     await replica.start()
     assert await request == 200
-
-
-async def three_queued(_: web.Request) -> web.Response:
-    return web.Response(text='haproxy_backend_current_queue{proxy="model"} 3\n')
 
 
 async def test_a_request_that_waits_too_long_for_a_replica_gets_a_503_with_retry_after(

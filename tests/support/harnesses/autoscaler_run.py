@@ -14,6 +14,7 @@ from support.doubles.memory_resizer import MemoryResizer
 from support.harnesses.event_files import events_in
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.decision_event import record_decision
+from tidegate.autoscaler.gateway_signals import GatewayRead
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.signals import Reading
@@ -55,6 +56,7 @@ class FaultyResizer(MemoryResizer):
     unreachable: bool = False
     ignores_resize: bool = False
     reading: Reading = ONE
+    startups: tuple[float, ...] = ()
 
     async def read(self) -> Reading:
         return self.reading
@@ -62,7 +64,8 @@ class FaultyResizer(MemoryResizer):
     async def status(self) -> ReplicaStatus:
         if self.unreachable:
             raise ResizerUnavailableError("gone")
-        return await super().status()
+        status = await super().status()
+        return status.model_copy(update={"startups": list(self.startups)})
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         self.asked.append(desired)
@@ -112,11 +115,9 @@ class AutoscalerRun:
     resizer: FaultyResizer
     recorded_events: RecordedEvents
     now: float = 0.0
+    gateway: GatewayRead | None = None
 
     def __post_init__(self) -> None:
-        async def unknown_queue() -> float | None:
-            return None
-
         decided = DecidedNumber(Bounds(0, 250), 20.0, lambda: self.now)
         self.metrics = Metrics(decided)
         self.autoscaler = Autoscaler(
@@ -128,7 +129,7 @@ class AutoscalerRun:
             metrics=self.metrics,
             read_override=lambda _: (None, ""),
             bounds=Bounds(1, 250),
-            read_queue=unknown_queue,
+            read_gateway=self.read_gateway,
             decided=decided,
             unix=lambda: 1_700_000_000.0 + self.now,
         )
@@ -140,6 +141,18 @@ class AutoscalerRun:
         self.now += 5.0
         decision = await self.autoscaler.tick(self.now)
         return decision.desired if decision else None
+
+    async def read_gateway(self) -> GatewayRead | None:
+        return self.gateway
+
+    async def sense(self, arrivals: float, queued: float, *, reads: int = 1) -> list[int]:
+        """The numbers decided between ticks, with reads of these each half a second."""
+        self.gateway, decided = GatewayRead(0.5, arrivals, queued), list[int]()
+        for _ in range(reads):
+            self.now += 0.5
+            if decision := await self.autoscaler.sense(self.now):
+                decided.append(decision.desired)
+        return decided
 
     def messages(self) -> list[str]:
         """What it has logged."""

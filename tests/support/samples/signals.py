@@ -95,6 +95,11 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         gateway_age_seconds=st.none() | number,
         completed_rate=st.none() | number,
         daily_rates=ANY_DAYS,
+        gateway_arrivals=st.none() | number,
+        gateway_seconds=st.none() | number,
+        gateway_queued=st.none() | number,
+        startups=st.lists(st.floats() | st.floats(0, 60), max_size=3),
+        between=st.booleans(),
     )
 
 

@@ -1,20 +1,30 @@
-"""The control loop: each tick reads the signals, decides, logs the decision and calls the resizer."""
+"""The control loop: each tick reads the signals, decides, logs the decision and calls the resizer.
+
+Between ticks it reads the gateway's counters. If they show a jump or a queue, it decides at once, and may
+only add replicas.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.decision_event import record_decision
+from tidegate.autoscaler.gateway_signals import (
+    KEPT_READS,
+    READ_SECONDS,
+    GatewayRead,
+    with_gateway,
+)
 from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.override import Override, OverrideReader, apply_override
 from tidegate.autoscaler.live.signals import Reading, combine
-from tidegate.autoscaler.types import Bounds, Decision, Policy
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.resizer.contract import (
     ReplicaStatus,
     Resizer,
@@ -40,8 +50,9 @@ UNSCRAPED_SECONDS: Final = 15.0
 class Autoscaler:
     """The state between ticks, and what a tick does.
 
-    `read` never raises, but returns a problem; `read_queue` is asked at zero replicas only. `bounds` limit
-    manual bounds. In a dry run decisions are only recorded.
+    `read` and `read_gateway` never raise. The gateway is read for a policy that `uses_gateway`, and for each
+    at zero replicas. `bounds` limit manual bounds. In a dry run decisions are only recorded, and none is made
+    between ticks.
     """
 
     policy_name: str
@@ -52,8 +63,9 @@ class Autoscaler:
     metrics: Metrics
     read_override: OverrideReader
     bounds: Bounds
-    read_queue: Callable[[], Awaitable[float | None]]
+    read_gateway: Callable[[], Awaitable[GatewayRead | None]]
     decided: DecidedNumber
+    uses_gateway: bool = False
     dry_run: bool = False
     unix: Callable[[], float] = time.time
     _state: dict[str, Any] = field(default_factory=dict, init=False)
@@ -63,6 +75,11 @@ class Autoscaler:
     # The number that the resizer confirmed last, to detect changes by others.
     _confirmed: int | None = field(default=None, init=False)
     _override: Override | None = field(default=None, init=False)
+    _reads: Sequence[GatewayRead] = field(default=(), init=False)
+    # The last reading without a problem, its time, and the signals of the last decision.
+    _reading: Reading = field(default_factory=Reading, init=False)
+    _read_at: float = field(default=0.0, init=False)
+    _signals: Signals = field(default_factory=Signals, init=False)
 
     async def tick(self, now: float) -> Decision | None:
         """One tick at `now`, in seconds on a monotonic clock.
@@ -86,10 +103,54 @@ class Autoscaler:
         current = self._desired if self._desired is not None else status.desired if status else None
         if current is None:
             return None
-        unix = self.unix()
-        waiting = await self.read_queue() if current == 0 else None
-        signals = combine(reading, status, current, away, unix, waiting=waiting)
-        decision = self._policy(unix)(self._state, signals, now)
+        if not reading.signals.problem:
+            self._reading, self._read_at = reading, now
+        signals = combine(reading, status, current, away, self.unix())
+        if self.uses_gateway or current == 0:
+            reads = await self._read_gateway()
+            if current == 0 and reads:
+                signals = replace(signals, waiting=reads[-1].queued)
+            signals = replace(with_gateway(signals, reads), between=False)
+        decision = self._policy(self.unix())(self._state, signals, now)
+        await self._carry_out(decision, status, signals, now)
+        return decision
+
+    async def sense(self, now: float) -> Decision | None:
+        """Read the gateway's counters between two ticks, and decide if they show a jump or a queue.
+
+        Returns the decision if it adds replicas; any other is dropped, and the policy learns nothing from it.
+        """
+        reads = await self._read_gateway()
+        if self._desired == 0:
+            return await self.tick(now) if reads and reads[-1].queued else None
+        current = self._desired
+        if current is None or self.dry_run or current >= self.bounds.max:
+            return None
+        if not with_gateway(self._signals, reads).between:
+            return None
+        status, away = await self._fetch_status()
+        reading = self._reading.later(now - self._read_at)
+        signals = with_gateway(combine(reading, status, current, away, self.unix()), reads)
+        self._signals = signals
+        if not signals.between:
+            return None
+        decision = self._policy(self.unix())(self._state, signals, now)
+        if decision.desired <= current:
+            return None
+        await self._carry_out(decision, status, signals, now)
+        return decision
+
+    async def _read_gateway(self) -> Sequence[GatewayRead]:
+        """The last reads of the gateway's counters; none if it cannot be read now."""
+        read = await self.read_gateway()
+        if read is None:
+            return ()
+        self._reads = [*self._reads, read][-KEPT_READS:]
+        return self._reads
+
+    async def _carry_out(
+        self, decision: Decision, status: ReplicaStatus | None, signals: Signals, now: float
+    ) -> None:
         # Recorded before it is applied: if that fails, the cause is on record.
         record_decision(
             self.event_log,
@@ -103,13 +164,12 @@ class Autoscaler:
         self.metrics.observe(decision, status, signals.age_seconds, dry_run=self.dry_run)
         self.decided.update(decision.desired, dry_run=self.dry_run)
         self._condition("machine", MACHINE_FULL if decision.inputs.get("machine_full") else "")
-        self._state = decision.state
+        self._state, self._signals = decision.state, signals
         if self.dry_run:
-            return decision
+            return
         self._desired = decision.desired
         if status:
             await self._apply(decision, status)
-        return decision
 
     async def _apply(self, decision: Decision, status: ReplicaStatus) -> None:
         """Call the resizer if its number or slots differ from the decision."""
@@ -189,7 +249,7 @@ def next_due(due: float, elapsed: float, every: float) -> float:
 
 
 async def run_ticks(autoscaler: Autoscaler, tick_seconds: float) -> None:
-    """Tick until cancelled; more often while there is no replica."""
+    """Tick until cancelled; more often while there is no replica. Read the gateway in between."""
     clock = asyncio.get_running_loop().time
     start, due = clock(), 0.0
     while True:
@@ -198,4 +258,7 @@ async def run_ticks(autoscaler: Autoscaler, tick_seconds: float) -> None:
         at_zero = decision is not None and decision.desired == 0
         every = min(ZERO_TICK_SECONDS, tick_seconds) if at_zero else tick_seconds
         due = next_due(due, clock() - start, every)
+        while (autoscaler.uses_gateway or at_zero) and start + due - clock() > READ_SECONDS:
+            await asyncio.sleep(READ_SECONDS)
+            await autoscaler.sense(clock())
         await asyncio.sleep(start + due - clock())

@@ -12,7 +12,7 @@ import aiohttp
 
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.live.configured_policy import bounds, configured_policy
-from tidegate.autoscaler.live.gateway_queue import GatewayQueue
+from tidegate.autoscaler.live.gateway_reader import GatewayReader
 from tidegate.autoscaler.live.history import HistoryReader
 from tidegate.autoscaler.live.loop import Autoscaler, run_ticks
 from tidegate.autoscaler.live.metrics import Metrics
@@ -93,8 +93,9 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             read_override=OverrideFile(settings.control_file).read,
             bounds=bounds(settings),
             dry_run=settings.autoscaler.dry_run or dry_run,
-            read_queue=GatewayQueue(_gateway_metrics_url(settings), session).read,
+            read_gateway=GatewayReader(_gateway_metrics_url(settings), session).read,
             decided=decided,
+            uses_gateway=built.uses_gateway,
         )
         await run_ticks(autoscaler, built.tick_seconds)
 

@@ -74,6 +74,16 @@ class Reading:
         """The problem of the signals without names of series; empty if there is none."""
         return "; ".join(self.problems)
 
+    def later(self, seconds: float) -> Reading:
+        """The same after this time, by which its ages have grown."""
+        signals = self.signals
+        older = {
+            name: age + seconds
+            for name in ("age_seconds", "gateway_age_seconds")
+            if (age := getattr(signals, name)) is not None
+        }
+        return replace(self, signals=replace(signals, **older))
+
     def without_replicas(self) -> Reading:
         """The same without problems of series that need a replica."""
         replica_series = {SERIES[signal] for signal in REPLICA_SERIES}
@@ -95,8 +105,6 @@ def combine(
     desired: int,
     resizer_problem: str,
     unix_seconds: float | None = None,
-    *,
-    waiting: float | None = None,
 ) -> Signals:
     """The signals of a tick. An ejected replica runs, but gives no capacity: it does not count as ready.
 
@@ -110,7 +118,6 @@ def combine(
         desired=desired,
         unix_seconds=unix_seconds,
         slots_asked=status.slots if status else None,
-        waiting=waiting,
         startups=status.startups if status else (),
     )
 

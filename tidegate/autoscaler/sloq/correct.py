@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tidegate.autoscaler.sloq.parameters import SloqParameters
-from tidegate.autoscaler.sloq.signal_checks import SHORT_SECONDS, CheckedSignals
+from tidegate.autoscaler.sloq.signal_checks import (
+    MAX_STARTUP_SECONDS,
+    SHORT_SECONDS,
+    CheckedSignals,
+)
 from tidegate.autoscaler.sloq.state import SloqState
 
 MAX_STARTUPS: Final = 20
-MAX_STARTUP_SECONDS: Final = 600.0
 # A time is known from this many requests; fewer change it a little.
 ENOUGH_REQUESTS: Final = 20.0
 FEW_SECONDS: Final = 120.0

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tidegate.autoscaler.sloq.signal_checks import SHORT_SECONDS, CheckedSignals
+from tidegate.autoscaler.gateway_signals import LEAST_SECONDS
+from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE, SHORT_SECONDS, CheckedSignals
 from tidegate.autoscaler.sloq.state import SloqState, Tick
 
 STEP_SECONDS: Final = 5.0
@@ -21,17 +22,28 @@ IDLE_SHARE: Final = 1 / 3
 def current_rate(state: SloqState, checked: CheckedSignals, now: float, sigmas: float) -> float:
     """The current rate in requests a second: the larger one of both windows, or a burst of the last 5 s.
 
+    Or a jump that the gateway's counters show, less a standard deviation: it is asked each half second, and
+    the largest answer counts.
+
     A fall is taken for noise, since waiting costs little. A burst is a rate over 5 s that exceeds the
     minute's by `sigmas` standard deviations of Poisson arrivals; 0: none counts.
     """
     unsure_at, minute = checked.learned["unsure_at"], checked.rate_60s
     good = [one for one in state.ticks if unsure_at is None or one[0] > unsure_at + SHORT_SECONDS]
-    rate = max(checked.rate_15s, minute)
+    rate = max(checked.rate_15s, minute, gateway_rate(checked))
     recent = _rate_5s(good, checked.rate_15s, now)
     # A rate of 0 is known to within a request.
     noise = math.sqrt(max(minute, 1 / STEP_SECONDS) / STEP_SECONDS)
     burst = sigmas > 0 and recent is not None and recent > minute + sigmas * noise
     return max(rate, recent) if burst and recent is not None else rate
+
+
+def gateway_rate(checked: CheckedSignals) -> float:
+    """The rate of a jump by the gateway's counters, less a standard deviation; 0 if they show none."""
+    arrivals, seconds = checked.signals.gateway_arrivals, checked.signals.gateway_seconds
+    if not arrivals or not seconds:
+        return 0.0
+    return min(MAX_VALUE, max(0.0, arrivals - math.sqrt(arrivals)) / max(seconds, LEAST_SECONDS))
 
 
 def _rate_5s(ticks: Sequence[Tick], rate_15s: float, now: float) -> float | None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from tidegate.autoscaler.gateway_signals import READ_SECONDS
 from tidegate.autoscaler.sloq.correct import (
     held_slots,
     learn_capacity,
@@ -26,7 +27,7 @@ from tidegate.autoscaler.sloq.correct import (
     machine_is_full,
     quantile,
 )
-from tidegate.autoscaler.sloq.forecast import current_rate, learn_reserve
+from tidegate.autoscaler.sloq.forecast import current_rate, gateway_rate, learn_reserve
 from tidegate.autoscaler.sloq.pace import ScalingStep, pace, recent_largest
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
@@ -46,6 +47,10 @@ RECORDED: Final = (
     "ready",
     "running",
     "age_seconds",
+    "gateway_arrivals",
+    "gateway_seconds",
+    "gateway_queued",
+    "between",
 )
 
 
@@ -70,46 +75,53 @@ class _Sloq:
             return self._decide_without_signals(state, checked, signals, now)
 
         replicas = learn_replicas(state, signals.ready, signals.running, now)
-        state = state.model_copy(update={**replicas, **learn_service(state, checked, now)})
-        corrected = {
-            **learn_capacity(state, checked, parameters, now),
-            **learn_strain(state, checked, parameters, now),
-        }
-        state = state.model_copy(update=corrected)
+        state = state.model_copy(update=replicas)
+        if not signals.between:
+            # Between ticks Prometheus' values are those of the last one, which has learned from them.
+            state = state.model_copy(update=learn_service(state, checked, now))
+            corrected = {
+                **learn_capacity(state, checked, parameters, now),
+                **learn_strain(state, checked, parameters, now),
+            }
+            state = state.model_copy(update=corrected)
         held = held_slots(state, checked, parameters, now)
         full = not held and machine_is_full(state, checked, now)
-        # Until a replica started by the next decision is ready, by p90 of the start-ups.
-        startup = quantile(state.startups, 0.9) if state.startups else parameters.startup_seconds
-        horizon = startup + parameters.tick_seconds
-        rate = current_rate(state, checked, now, parameters.burst_sigmas)
+        startups = checked.signals.startups or state.startups
+        startup = quantile(startups, 0.9) if startups else parameters.startup_seconds
+        senses = checked.signals.gateway_queued is not None
+        every = READ_SECONDS if senses else parameters.tick_seconds
+        read_at = state.now if signals.between and state.now is not None else now
+        rate = current_rate(state, checked, read_at, parameters.burst_sigmas)
         known = (state.service_seconds or parameters.service_seconds) * state.occupancy
         service = max(SHORTEST_SECONDS, known)
-        size = size_for(parameters, state, checked, Demand(now, rate, service, horizon, held))
+        demand = Demand(now, rate, service, startup, every, held)
+        size, horizon = size_for(parameters, state, checked, demand), demand.horizon
         step = pace(
             parameters, state, checked, size, horizon, current=signals.desired, now=now, full=full
         )
-        tick = (now, checked.rate_15s, rate, checked.signals.queued)
-        peak = state.peak * math.exp(-state.elapsed(now) / PEAK_SECONDS)
-        after = state.model_copy(
-            update={
+        learned: dict[str, Any] = {"targets": step.targets, "surges": step.surges}
+        if not signals.between:
+            tick = (now, checked.rate_15s, rate, checked.signals.queued)
+            peak = state.peak * math.exp(-state.elapsed(now) / PEAK_SECONDS)
+            learned |= {
                 **checked.learned,
                 # What a rate teaches must not be used for that same rate.
                 **learn_reserve(state, tick, horizon, parameters.coverage),
                 "now": now,
-                "targets": step.targets,
-                "surges": step.surges,
                 "peak": max(peak, float(size.slots)) if size.meetable else peak,
             }
-        )
+        after = state.model_copy(update=learned)
         return Decision(
             desired=step.desired,
             reason=_reason(step),
-            explanation="; ".join(self._clauses(state, checked, size, step)),
+            explanation="; ".join(self._clauses(state, checked, size, step, demand)),
             inputs={
                 "rate_15s": checked.rate_15s,
                 "rate_60s": checked.rate_60s,
                 **asdict(size),
                 "horizon_seconds": horizon,
+                "startup_seconds": startup,
+                "startup_measured": bool(startups),
                 "occupancy": state.occupancy,
                 "strain": state.strain,
                 "machine_full": step.full,
@@ -123,7 +135,12 @@ class _Sloq:
         )
 
     def _clauses(
-        self, state: SloqState, checked: CheckedSignals, size: Size, step: ScalingStep
+        self,
+        state: SloqState,
+        checked: CheckedSignals,
+        size: Size,
+        step: ScalingStep,
+        demand: Demand,
     ) -> Iterator[str]:
         """The explanation: the change, the work, the replicas needed, what was measured, and the limits."""
         rate, most = f"{size.rate:.3g} requests/s", self.parameters.max
@@ -132,13 +149,18 @@ class _Sloq:
         work = (size.rate + size.reserve) * size.service_seconds
         change = format_change(step.current, step.desired)
         yield f"{change}: {rate} × {size.service_seconds:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
+        yield from self._seen_by_gateway(checked, size)
         if size.held:
             yield (
                 f"{size.held} slots are held by requests that do not end: others queue, none leaves, so those"
                 " slots count as none"
             )
         if size.backlog >= 1:
-            yield f"{size.backlog:.0f} requests will queue before a new replica is ready"
+            known = checked.signals.startups or state.startups
+            takes = f"in {demand.horizon:.2g} s" + ", as is assumed until one was started" * (
+                not known
+            )
+            yield f"{size.backlog:.0f} requests will queue before a new replica is ready {takes}"
         if size.meetable:
             aim = f"P(wait > {size.wait_seconds:.2g} s) ≤ {100 * size.late:.2g} %"
             number = f"more than {most}" if size.capped else f"{step.needed}"
@@ -153,6 +175,15 @@ class _Sloq:
             )
         yield from self._corrections(state, checked)
         yield from self._limits(checked, step)
+
+    def _seen_by_gateway(self, checked: CheckedSignals, size: Size) -> Iterator[str]:
+        """What the gateway's counters show that Prometheus does not have yet."""
+        signals = checked.signals
+        if 0 < size.rate <= gateway_rate(checked):
+            count, seconds = f"{signals.gateway_arrivals:.0f}", f"{signals.gateway_seconds:.2g}"
+            yield f"the gateway counted {count} requests within {seconds} s, a jump"
+        if signals.between and signals.gateway_queued:
+            yield f"{signals.gateway_queued:.0f} wait at the gateway"
 
     def _corrections(self, state: SloqState, checked: CheckedSignals) -> Iterator[str]:
         """The measured quantile of latency beside the objective, and what the model was corrected by."""

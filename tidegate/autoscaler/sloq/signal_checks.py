@@ -20,8 +20,10 @@ STILL_SECONDS: Final = 90.0
 NUMBERS: Final = (
     *("arrival_rate", "arrival_rate_60s", "service_seconds", "service_seconds_15s"),
     *("service_seconds_p95", "latency_seconds", "in_system", "busy", "busiest", "queued"),
-    *("age_seconds", "completed_rate"),
+    *("age_seconds", "completed_rate", "gateway_arrivals", "gateway_seconds", "gateway_queued"),
 )
+# One that took longer was stopped or starved.
+MAX_STARTUP_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,15 @@ def check_signals(
     for name in NUMBERS:
         if name.startswith(("service", "latency")):
             valid[name] = valid[name] or None
-    checked = replace(signals, **valid)
+    startups = [one for one in signals.startups if 0 <= one <= MAX_STARTUP_SECONDS]
+    checked = replace(signals, **valid, startups=startups)
     seen = (
         *(checked.service_seconds, checked.service_seconds_p95, checked.latency_seconds),
         *(checked.arrival_rate, checked.arrival_rate_60s, checked.in_system),
     )
-    repeats = state.repeats + 1 if _unchanged(seen, state.seen) else 0
+    # Between ticks they are those of the last one, and neither frozen nor known to be live.
+    again = 0 if signals.between else 1
+    repeats = state.repeats + again if _unchanged(seen, state.seen) else 0
     stuck_since = _stuck_since(checked, state, now)
     unusable = _why_unusable(
         checked, parameters, repeats, stuck=None not in (state.stuck_since, stuck_since)
@@ -113,6 +118,8 @@ def _why_unusable(
 def _why_keep(signals: Signals, repeats: int) -> str:
     """Why no replica may be removed, although the signals suffice to add some."""
     cause = f" ({signals.problem})" if signals.problem else ""
+    if signals.between:
+        return "between two ticks no replica is removed"
     if signals.in_system is None:
         return f"the requests in the system are not known{cause}, so no replica is removed"
     if signals.arrival_rate_60s is None:

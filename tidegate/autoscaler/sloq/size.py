@@ -64,15 +64,22 @@ class Demand:
         now: the time in seconds.
         rate: the current arrival rate, in requests a second.
         service: how long a request occupies a slot, in seconds.
-        horizon: seconds until a replica started now is ready.
+        startup: seconds in which a replica is ready.
+        every: seconds until the next decision, at which one can be started.
         held: the slots of ready replicas whose requests hang.
     """
 
     now: float
     rate: float
     service: float
-    horizon: float
+    startup: float
+    every: float
     held: int = 0
+
+    @property
+    def horizon(self) -> float:
+        """Seconds until a replica started by the next decision is ready."""
+        return self.startup + self.every
 
 
 def size_for(
@@ -86,7 +93,7 @@ def size_for(
     # Before the time to the first byte is measured, only the mean to the last byte is known.
     alone = p95 or (0.0 if first_byte else mean)
     meetable = max(alone, 0.0 if first_byte else mean) < parameters.slo_seconds
-    backlog = _backlog_ahead(parameters, state, checked, demand)
+    backlog = _backlog_ahead(state, checked, demand)
     work = (demand.rate + state.reserve) * service
     load = work + backlog * service * parameters.backlog_ahead / BACKLOG_SECONDS
     stay_load = max(work * (1 + parameters.stay_margin), _observed(state, checked, service))
@@ -154,19 +161,21 @@ def _observed(state: SloqState, checked: CheckedSignals, service: float) -> floa
     return (requests - 3 * math.sqrt(requests)) / SHORT_SECONDS * service
 
 
-def _backlog_ahead(
-    parameters: SloqParameters, state: SloqState, checked: CheckedSignals, demand: Demand
-) -> float:
+def _backlog_ahead(state: SloqState, checked: CheckedSignals, demand: Demand) -> float:
     """The requests that will queue when a replica started now is ready.
 
     A fluid: until then the current rate flows in, and the ready replicas' slots, and those of the starting
     ones from when they are ready on, each finish one request per time in a slot.
     """
     horizon = demand.horizon
-    # A replica that is started now is ready a tick before the horizon.
-    since = [max(0.0, demand.now - at + parameters.tick_seconds) for at in state.starting]
+    # A replica that is started now is ready a decision before the horizon.
+    since = [max(0.0, demand.now - at + demand.every) for at in state.starting]
     working = state.ready - demand.held / checked.slots
     replica_seconds = working * horizon + sum(min(horizon, one) for one in since)
-    queued = max(0.0, (checked.signals.in_system or 0.0) - state.ready * checked.slots)
+    signals = checked.signals
+    queued = max(0.0, (signals.in_system or 0.0) - state.ready * checked.slots)
+    if signals.gateway_queued is not None:
+        # Prometheus' number may be from seconds ago, and between ticks no longer true.
+        queued = signals.gateway_queued if signals.between else max(queued, signals.gateway_queued)
     finished = replica_seconds * checked.slots / demand.service
     return max(0.0, queued + demand.rate * horizon - finished)

@@ -80,10 +80,13 @@ def what_if(
             started, due = actual.now, 0.0
         starts = [at for at in starts if at > actual.now - startup]
         seen = _with_slots(actual.signals, slots or actual.own_slots)
-        if actual.now - started < due - EARLY_SHARE * tick_seconds:
-            other = _between(previous, tick_seconds, state)
-        else:
-            own = _seen_by(seen, previous, len(starts))
+        other = _between(previous, tick_seconds, state)
+        own = _seen_by(seen, previous, len(starts))
+        if actual.signals.between:
+            decided = policy_at(actual)(state, own, actual.now)
+            if decided.desired > previous:
+                other = decided
+        elif actual.now - started >= due - EARLY_SHARE * tick_seconds:
             other = policy_at(actual)(state, own, actual.now)
             every = min(ZERO_TICK_SECONDS, tick_seconds) if other.desired == 0 else tick_seconds
             due = next_due(due, actual.now - started, every)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support.harnesses.autoscaler_run import ONE, THREE, AutoscalerRun, but, metrics_text
+from tidegate.autoscaler.gateway_signals import GatewayRead
 from tidegate.autoscaler.live.loop import MACHINE_FULL, Autoscaler
 from tidegate.autoscaler.live.override import Override
 from tidegate.autoscaler.live.signals import Reading
@@ -221,12 +222,12 @@ def sleeping(run: AutoscalerRun) -> Autoscaler:
 async def test_the_gateway_queue_is_read_only_at_zero_replicas(run: AutoscalerRun) -> None:
     asked = 0
 
-    async def waiting() -> float:
+    async def waiting() -> GatewayRead:
         nonlocal asked
         asked += 1
-        return 2.0 if asked == 3 else 0.0
+        return GatewayRead(1.0, 0.0, 2.0 if asked == 3 else 0.0)
 
-    sleeping(run).read_queue = waiting
+    sleeping(run).read_gateway = waiting
     assert [await run.tick() for _ in range(3)] == [0, 0, 1]
     assert run.resizer.asked == [1]
     await run.tick(reading=ONE)

@@ -114,3 +114,20 @@ def test_counters_that_stop_never_remove_a_replica(
         decision = decide(state, replace(changed, desired=held), now + 5.0 * number)
         assert decision.desired >= held
         state, held = decision.state, decision.desired
+
+
+@given(HISTORIES, VALID_SIGNALS, st.floats(0, 1e9))
+def test_more_arrivals_at_the_gateway_never_lead_to_fewer_replicas(
+    history: list[Signals], seen: Signals, more: float
+) -> None:
+    state, now = after(history)
+    seen = replace(seen, gateway_queued=0.0, gateway_seconds=1.0)
+    higher = replace(seen, gateway_arrivals=(seen.gateway_arrivals or 0.0) + more)
+    assert DECIDE(state, seen, now).desired <= DECIDE(state, higher, now).desired
+
+
+@given(HISTORIES, ANY_SIGNALS)
+def test_between_ticks_no_replica_is_removed(history: list[Signals], seen: Signals) -> None:
+    state, now = after(history)
+    decision = DECIDE(state, replace(seen, between=True), now + 1.0)
+    assert decision.desired >= max(2, min(40, seen.desired))

@@ -1,0 +1,142 @@
+"""Decisions between two ticks, for what the gateway's counters show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from support.harnesses.autoscaler_run import AutoscalerRun, but, reading_of
+from support.samples.signals import CALM
+from tidegate.autoscaler.gateway_signals import GatewayRead
+from tidegate.autoscaler.live.override import Override
+from tidegate.autoscaler.live.signals import Reading
+from tidegate.autoscaler.policy_builder import build_policy
+from tidegate.autoscaler.policy_registry import PolicyContext
+from tidegate.autoscaler.types import Bounds, Signals
+from tidegate.lab.replay.replay import replay
+
+QUIET = Reading(replace(CALM, arrival_rate=2.0, arrival_rate_60s=2.0, in_system=0.4))
+
+
+def sensing(run: AutoscalerRun, policy: str = "sloq") -> AutoscalerRun:
+    """A run with this policy, which reads the gateway if the policy uses it."""
+    built = build_policy(policy, PolicyContext(Bounds(1, 10), slo_seconds=0.6))
+    run.autoscaler.policy, run.autoscaler.policy_name = built.policy, policy
+    run.autoscaler.uses_gateway = built.uses_gateway
+    run.resizer.reading = QUIET
+    run.resizer.startups = (1.4,)
+    run.gateway = GatewayRead(0.5, 1.0, 0.0)
+    return run
+
+
+async def test_a_jump_is_decided_within_two_reads_and_kept_at_the_next_tick(
+    run: AutoscalerRun,
+) -> None:
+    await sensing(run).tick()
+    assert await run.sense(1.0, 0.0, reads=9) == []
+    (decided,) = await run.sense(30.0, 0.0, reads=2)
+    assert decided == 5
+    assert run.resizer.asked == [decided]
+    # Prometheus still knows nothing of it.
+    assert await run.tick(reading=QUIET) == decided
+
+
+async def test_a_queue_in_two_reads_is_decided_at_once_without_a_jump(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    assert await run.sense(1.0, 4.0, reads=5) == []
+    assert await run.sense(1.0, 400.0) == []
+    assert await run.sense(1.0, 400.0) == [7]
+
+
+async def test_a_decision_between_ticks_says_what_saw_it_and_replays(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    await run.sense(30.0, 25.0, reads=2)
+    event = run.recorded_events.events("decision")[-1]
+    assert "the gateway counted 30 requests within 0.5 s, a jump" in event["message"]
+    assert "25 wait at the gateway" in event["message"]
+    inputs = event["tidegate"]["decision"]["inputs"]
+    assert (inputs["between"], inputs["gateway_arrivals"]) == (True, 30.0)
+    assert replay(event).explanation == event["message"]
+
+
+async def test_it_learns_from_ticks_only(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    await run.tick()
+    before = run.autoscaler._state
+    await run.sense(30.0, 25.0, reads=9)
+    after = run.autoscaler._state
+    paced = {"targets", "surges", "running", "starting", "steady_since", "ready"}
+    assert {k: v for k, v in after.items() if k not in paced} == {
+        k: v for k, v in before.items() if k not in paced
+    }
+
+
+async def test_a_decision_that_adds_nothing_is_not_recorded(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    run.resizer.reading = but(QUIET, service_seconds=0.001)
+    await run.tick()
+    assert await run.sense(30.0, 0.0, reads=4) == []
+    assert len(run.decisions()) == 2
+
+
+async def test_without_prometheus_at_the_last_tick_the_reading_before_counts(
+    run: AutoscalerRun,
+) -> None:
+    await sensing(run).tick()
+    await run.tick(reading=Reading(Signals(problem="timed out")))
+    assert await run.sense(30.0, 25.0, reads=2) != []
+
+
+async def test_an_old_reading_adds_nothing(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    for _ in range(3):
+        await run.tick(reading=Reading(Signals(problem="timed out")))
+    assert await run.sense(30.0, 25.0, reads=4) == []
+
+
+@pytest.mark.parametrize("policy", ["hpa", "keda", "kpa", "step", "min(sloq,hpa)"])
+async def test_policies_that_imitate_others_decide_at_their_ticks(
+    policy: str, run: AutoscalerRun
+) -> None:
+    first = await sensing(run, policy).tick()
+    assert await run.sense(30.0, 25.0, reads=4) == []
+    assert run.resizer.count == first
+
+
+async def test_a_composition_asks_the_part_that_uses_the_gateway(run: AutoscalerRun) -> None:
+    await sensing(run, "max(sloq,hpa)").tick()
+    assert await run.sense(30.0, 25.0, reads=2) != []
+    await run.tick()
+    assert "hpa" in run.decisions()[-1]["inputs"]["parts"][1]["policy"]
+
+
+async def test_a_pause_and_a_dry_run_hold_between_ticks(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    run.autoscaler.read_override = lambda _: (Override(2e11), "")
+    assert await run.sense(30.0, 25.0, reads=3) == []
+    run.autoscaler.read_override = lambda _: (None, "")
+    run.autoscaler.dry_run = True
+    assert await run.sense(30.0, 25.0, reads=3) == []
+
+
+async def test_an_unreachable_gateway_or_resizer_adds_nothing(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    run.resizer.unreachable = True
+    assert await run.sense(30.0, 25.0, reads=3) == []
+    run.autoscaler.read_gateway = unreachable
+    assert await run.autoscaler.sense(run.now) is None
+    assert await run.tick(unreachable=False) == 1
+
+
+async def unreachable() -> GatewayRead | None:
+    return None
+
+
+async def test_a_queue_at_zero_replicas_is_a_tick_at_once(run: AutoscalerRun) -> None:
+    run.resizer.reading = reading_of()
+    run.autoscaler._desired = 0
+    run.gateway = GatewayRead(0.5, 0.0, 0.0)
+    assert await run.autoscaler.sense(1.0) is None
+    run.gateway = GatewayRead(0.5, 1.0, 1.0)
+    assert await run.autoscaler.sense(1.5) is not None
