@@ -157,6 +157,23 @@ def test_from_mode_to_mode_and_back(release: Release) -> None:
     assert {change: left for change, left in found.items() if left} == {}
 
 
+def test_a_service_is_named_as_its_release_and_an_older_one_keeps_its_name(
+    release: Release,
+) -> None:
+    settings = ("configmap", f"{FULL}-settings", "-n", NAMESPACE)
+
+    def written() -> str:
+        release.upgrade(mode("none"))
+        return str(release.kubectl.get(*settings)["data"]["tidegate.toml"])
+
+    new = f'name = "{RELEASE}"\n'
+    assert new in written()
+    older = {"data": {"tidegate.toml": written().replace(new, "")}}
+    release.kubectl.run("patch", *settings, "--field-manager=helm", "--patch", json.dumps(older))
+    assert written() == older["data"]["tidegate.toml"]
+    release.uninstall()
+
+
 @pytest.mark.parametrize("way", ["true", "false"])
 def test_what_runs_stays_when_the_mode_none_ends(release: Release, way: str) -> None:
     """Both for helm 4, which applies on the server, and for helm 3, which compares two manifests."""

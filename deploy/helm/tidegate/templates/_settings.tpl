@@ -1,6 +1,11 @@
 {{/* Tidegate's settings: the values over the defaults that templates read, and those that the chart sets itself. Returns JSON. */}}
 {{- define "tidegate.settings" -}}
 {{- $settings := mergeOverwrite (.Files.Get "files/default-settings.json" | fromJson) (deepCopy (default dict .Values.settings)) -}}
+{{- /* Events of releases that share an Elasticsearch are told apart by it. An older release keeps the name that its events have. */ -}}
+{{- $live := dig "data" "tidegate.toml" "" (lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-settings" (include "tidegate.fullname" .))) -}}
+{{- if or (not $live) (regexMatch "(?m)^name = " $live) -}}
+{{- $settings = mergeOverwrite (dict "service" (dict "name" (.Release.Name | replace "." "-"))) $settings -}}
+{{- end -}}
 {{- $replicas := $settings.replicas -}}
 {{- $start := $replicas.start | default (max 1 (int $replicas.min)) -}}
 {{- $host := ternary "::" "0.0.0.0" (eq .Values.ipFamily "IPv6") -}}
