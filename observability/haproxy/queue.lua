@@ -4,7 +4,7 @@
 -- comes. How fast they leave is measured: each request that waited knows how many were in the system, and its time.
 local REPLICAS = tonumber(os.getenv("TIDEGATE_QUEUE_REPLICAS")) -- no more will come
 local QUEUE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_SECONDS"))
-local LATE_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_LATE_SECONDS"))
+local LATE_SECONDS = math.min(QUEUE_SECONDS, tonumber(os.getenv("TIDEGATE_QUEUE_LATE_SECONDS")))
 local START_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_START_SECONDS")) -- maximum time until a lost replica is back
 local RETRY_AFTER = tonumber(os.getenv("TIDEGATE_QUEUE_RETRY_AFTER"))
 local MODEL = "model"
@@ -15,6 +15,9 @@ local ARRIVALS_SECONDS = 3 -- the period of the stick table of backend `model`
 local POLL_MS = 1000
 
 local all_up_at = -math.huge -- the second in which all replicas were up last
+local late_at = -math.huge -- the second in which a request was expected to miss the objective last
+local helped_at = -math.huge -- the second in which that began, or in which most_up grew since
+local most_up = 0
 local interval -- seconds between two requests that leave one replica; nil until it is measured
 local shortest -- its minimum in this period of SHOWN_SECONDS
 local shortest_before -- and in the one before
@@ -29,6 +32,9 @@ local function remember(up)
     if up >= REPLICAS then
         all_up_at = core.now().sec
     end
+    if up > most_up then
+        most_up, helped_at = up, core.now().sec
+    end
 end
 
 -- The requests that wait tell it, but all replicas may have been up without a queue.
@@ -39,19 +45,39 @@ core.register_task(function()
     end
 end)
 
--- Seconds after which a request that comes now is expected to be too late.
-local function limit(in_system, arrivals)
-    -- While further replicas can come, every wait that `timeout queue` allows; but one that is missing for a moment (a
-    -- crash, a failed connection) is no further one. With all of them too, if less arrives than they have shown that
-    -- they answer, and the queue will be gone within that time: it is a burst, from before the last replica came, or
-    -- from a moment in which they stood still; or they were scaled in and can come again.
-    local more_can_come = core.now().sec - all_up_at > START_SECONDS
-    local capacity = REPLICAS / math.min(shortest, shortest_before or shortest)
-    if more_can_come or in_system < (capacity - arrivals) * QUEUE_SECONDS then
-        return QUEUE_SECONDS
+-- Whether a request that comes now is expected to be answered too late.
+local function too_late(in_system, up, arrivals)
+    local wait, now, possible = in_system * interval / up, core.now().sec, REPLICAS
+    if wait <= LATE_SECONDS then
+        return false
     end
-    return LATE_SECONDS
+    if now - late_at > ARRIVALS_SECONDS then
+        most_up, helped_at = up, now
+    end
+    late_at = now
+    -- A replica that is missing for a moment (a crash, a failed connection), or was scaled in just now, is back soon.
+    if now - all_up_at > START_SECONDS then
+        -- Further replicas come within START_SECONDS after the overload began or the last one came, or not at all. While
+        -- they may come, requests wait that all of them would answer in time.
+        if now - helped_at <= START_SECONDS then
+            return in_system * interval / REPLICAS > QUEUE_SECONDS
+        end
+        possible = up
+    end
+    -- If less arrives than the replicas have shown that they answer, and the queue will be gone within QUEUE_SECONDS, it
+    -- is a burst, from before the last replica came, or from a moment in which they stood still.
+    local capacity = possible / math.min(shortest, shortest_before or shortest)
+    return wait > QUEUE_SECONDS or in_system >= (capacity - arrivals) * QUEUE_SECONDS
 end
+
+-- When the client should try again: after what is in the system now, half as long to one and a half times as long, so
+-- that not all that were refused come back together.
+core.register_fetches("retry_after", function(txn)
+    local up = replicas_up()
+    local wait = interval and up > 0 and (txn.f:be_conn(MODEL) - PLUG) * interval / up or 0
+    wait = math.max(RETRY_AFTER, math.min(QUEUE_SECONDS, wait))
+    return math.floor(wait * (0.5 + txn.f:rand(1001) / 1000) + 0.5)
+end)
 
 -- Runs if the time for a measurement has come, or the queue may be too long.
 core.register_action("queue", { "http-req" }, function(txn)
@@ -67,9 +93,7 @@ core.register_action("queue", { "http-req" }, function(txn)
     if interval and queue >= in_system - queue and not txn:get_var("txn.exempt") then
         -- During a burst the rate of the last second alone would be above the capacity at any load.
         local arrivals = txn.f:sc2_http_req_rate() / ARRIVALS_SECONDS
-        local late = in_system * interval / up - limit(in_system, arrivals)
-        if late > 0 then
-            txn:set_var("txn.retry_after", RETRY_AFTER + math.floor(late))
+        if too_late(in_system, up, arrivals) then
             txn:set_var("txn.reason", '"overload"')
             return
         end
@@ -92,5 +116,5 @@ core.register_action("leave", { "http-res" }, function(txn)
     end
     shortest = math.min(shortest, interval)
     -- For each replica that is up, so many in the system are not too many by any limit.
-    txn:set_var("proc.enough", math.floor(math.min(QUEUE_SECONDS, LATE_SECONDS) / interval))
+    txn:set_var("proc.enough", math.floor(LATE_SECONDS / interval))
 end)

@@ -41,6 +41,7 @@ def make_settings(next_port: Callable[[], int]) -> Callable[..., Settings]:
         slots: int = 2,
         max_slots: int | None = None,
         max_replicas: int = 6,
+        start_seconds: float = 60.0,
         latency_seconds: float = 0.5,
         command: tuple[str, ...] = (),
         **gateway_settings: Any,
@@ -49,7 +50,11 @@ def make_settings(next_port: Callable[[], int]) -> Callable[..., Settings]:
         return Settings.model_validate(
             {
                 "slots": {"per_replica": slots, "max": max_slots},
-                "replicas": {"max": max_replicas, "command": command},
+                "replicas": {
+                    "max": max_replicas,
+                    "start_seconds": start_seconds,
+                    "command": command,
+                },
                 "slo": {"latency_seconds": latency_seconds},
                 "gateway": {**ports, **gateway_settings},
             }

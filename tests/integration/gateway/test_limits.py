@@ -14,6 +14,7 @@ import pytest
 
 from support.eventually import eventually_async
 from support.processes.gateway_process import (
+    RETRY_AFTER,
     Behind,
     Gateway,
     StartGateway,
@@ -101,7 +102,8 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_503(behin
     accepted = [asyncio.create_task(post(gateway)) for _ in range(2)]
     await gateway.queued(1)
     for status, retry_after, body in await send_everything(gateway):
-        assert (status, retry_after) == (503, "2")
+        assert status == 503
+        assert retry_after in RETRY_AFTER
         assert json.loads(body)["detail"][0]["type"] == "queue_full"
     replica.release.set()
     assert await asyncio.gather(*accepted) == [200] * 2
@@ -295,7 +297,8 @@ async def test_waiting_bodies_are_limited_to_queue_bytes(
     await gateway.queued(3)
     for data in (io.BytesIO(b"z" * 20_000), chunks(100)):
         async with session.post(url, data=data) as answer:
-            assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+            assert answer.status == 503
+            assert answer.headers["Retry-After"] in RETRY_AFTER
             assert (await answer.json())["detail"][0]["type"] == "queue_full"
     assert await gateway.refused() == 2
     small = asyncio.create_task(post(gateway))

@@ -13,6 +13,7 @@ import pytest
 
 from support.eventually import eventually_async
 from support.processes.gateway_process import (
+    RETRY_AFTER,
     Behind,
     Replica,
     SpawnReplica,
@@ -174,7 +175,8 @@ async def test_a_client_that_leaves_or_times_out_is_not_retried_and_marks_no_rep
     await eventually_async(lambda: _attempts(slow) == 1)
     leaving.cancel()
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (504, "2")
+        assert answer.status == 504
+        assert answer.headers["Retry-After"] in RETRY_AFTER
     await gateway.lines(2)
     assert _attempts(slow) == 2
     for server in ("model1", "model2"):

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from support.processes.gateway_process import (
+    RETRY_AFTER,
     Behind,
     Gateway,
     SpawnReplica,
@@ -141,7 +142,8 @@ async def test_a_request_that_waits_too_long_for_a_replica_gets_a_503_with_retry
     gateway, _ = await behind({"start": False}, queue_seconds=0.3)
     await gateway.wait_until_queueing()
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] in RETRY_AFTER
         assert (await answer.json())["detail"][0]["type"] == "no_replica"
     (line,) = await gateway.lines(1)
     fields = line["tidegate"]["gateway"]

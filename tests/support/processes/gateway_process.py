@@ -23,6 +23,7 @@ from tidegate.stack.gateway.configuration import ADMIN_SOCKET
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 
 DEADLINE_SECONDS = 60.0
+RETRY_AFTER = {"1", "2", "3"}  # while little waits, in seconds
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 

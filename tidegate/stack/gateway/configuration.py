@@ -48,9 +48,9 @@ REWRITE_BYTES: Final = 8192
 HOT_BYTES: Final = 64 * 2**20
 HOT_BUFFERS: Final = 8
 RETRY_AFTER_SECONDS: Final = 2
-# With all replicas in use, a request whose answer is expected after this many latency objectives is refused.
-# Under constant overload the queue stays at that length, so it is the latency of what is accepted.
-LATE_OBJECTIVES: Final = 1.5
+# If no further replica comes, a request whose answer is expected after this many objectives is refused.
+# Under constant overload the queue stays at that length, so it is the median latency of what is accepted.
+LATE_OBJECTIVES: Final = 0.8
 # HAProxy's timers and its `date` may differ by this much.
 CLOCK_MS: Final = 50
 # The longest timeout that HAProxy can represent in milliseconds.
