@@ -40,8 +40,6 @@ MACHINE_FULL: Final = (
     "requests queue, and more replicas do not complete more of them: the machine, or something else that all "
     "replicas share, is used up"
 )
-# Without replicas, a tick reads the gateway's queue, and its interval adds to the cold start.
-ZERO_TICK_SECONDS: Final = 1.0
 # After this time Prometheus has scraped a new replica and evaluated its rules.
 UNSCRAPED_SECONDS: Final = 15.0
 
@@ -76,7 +74,7 @@ class Autoscaler:
     _confirmed: int | None = field(default=None, init=False)
     _override: Override | None = field(default=None, init=False)
     _reads: Sequence[GatewayRead] = field(default=(), init=False)
-    # The last reading without a problem, its time, and the signals of the last decision.
+    # The last reading without a problem, its time, and the last signals without the gateway's.
     _reading: Reading = field(default_factory=Reading, init=False)
     _read_at: float = field(default=0.0, init=False)
     _signals: Signals = field(default_factory=Signals, init=False)
@@ -105,7 +103,7 @@ class Autoscaler:
             return None
         if not reading.signals.problem:
             self._reading, self._read_at = reading, now
-        signals = combine(reading, status, current, away, self.unix())
+        signals = self._signals = combine(reading, status, current, away, self.unix())
         if self.uses_gateway or current == 0:
             reads = await self._read_gateway()
             if current == 0 and reads:
@@ -120,24 +118,23 @@ class Autoscaler:
 
         Returns the decision if it adds replicas; any other is dropped, and the policy learns nothing from it.
         """
-        reads = await self._read_gateway()
-        if self._desired == 0:
-            return await self.tick(now) if reads and reads[-1].queued else None
         current = self._desired
-        if current is None or self.dry_run or current >= self.bounds.max:
+        if current is None or not (self.uses_gateway or current == 0):
             return None
-        if not with_gateway(self._signals, reads).between:
+        reads = await self._read_gateway()
+        if current == 0:
+            return await self.tick(now) if reads and reads[-1].queued else None
+        seen = with_gateway(self._signals, reads)
+        if not seen.between or self.dry_run or current >= self.bounds.max:
             return None
         status, away = await self._fetch_status()
         reading = self._reading.later(now - self._read_at)
-        signals = with_gateway(combine(reading, status, current, away, self.unix()), reads)
-        self._signals = signals
-        if not signals.between:
+        self._signals = combine(reading, status, current, away, self.unix())
+        seen = with_gateway(self._signals, reads)
+        decision = self._policy(self.unix())(self._state, seen, now) if seen.between else None
+        if decision is None or decision.desired <= current:
             return None
-        decision = self._policy(self.unix())(self._state, signals, now)
-        if decision.desired <= current:
-            return None
-        await self._carry_out(decision, status, signals, now)
+        await self._carry_out(decision, status, seen, now)
         return decision
 
     async def _read_gateway(self) -> Sequence[GatewayRead]:
@@ -164,7 +161,7 @@ class Autoscaler:
         self.metrics.observe(decision, status, signals.age_seconds, dry_run=self.dry_run)
         self.decided.update(decision.desired, dry_run=self.dry_run)
         self._condition("machine", MACHINE_FULL if decision.inputs.get("machine_full") else "")
-        self._state, self._signals = decision.state, signals
+        self._state = decision.state
         if self.dry_run:
             return
         self._desired = decision.desired
@@ -249,16 +246,14 @@ def next_due(due: float, elapsed: float, every: float) -> float:
 
 
 async def run_ticks(autoscaler: Autoscaler, tick_seconds: float) -> None:
-    """Tick until cancelled; more often while there is no replica. Read the gateway in between."""
+    """Tick until cancelled, and read the gateway in between."""
     clock = asyncio.get_running_loop().time
     start, due = clock(), 0.0
     while True:
-        decision = await autoscaler.tick(clock())
+        await autoscaler.tick(clock())
         autoscaler.metrics.observe_tick()
-        at_zero = decision is not None and decision.desired == 0
-        every = min(ZERO_TICK_SECONDS, tick_seconds) if at_zero else tick_seconds
-        due = next_due(due, clock() - start, every)
-        while (autoscaler.uses_gateway or at_zero) and start + due - clock() > READ_SECONDS:
+        due = next_due(due, clock() - start, tick_seconds)
+        while start + due - clock() > READ_SECONDS:
             await asyncio.sleep(READ_SECONDS)
             await autoscaler.sense(clock())
         await asyncio.sleep(start + due - clock())

@@ -14,7 +14,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any
 
-from tidegate.autoscaler.live.loop import ZERO_TICK_SECONDS, next_due
+from tidegate.autoscaler.live.loop import next_due
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.lab.replay.decisions import RecordedDecision
 from tidegate.lab.replay.known_service import measured_startups
@@ -86,10 +86,10 @@ def what_if(
             decided = policy_at(actual)(state, own, actual.now)
             if decided.desired > previous:
                 other = decided
-        elif actual.now - started >= due - EARLY_SHARE * tick_seconds:
+        elif not previous or actual.now - started >= due - EARLY_SHARE * tick_seconds:
+            # At zero replicas, a request that waits is a tick.
             other = policy_at(actual)(state, own, actual.now)
-            every = min(ZERO_TICK_SECONDS, tick_seconds) if other.desired == 0 else tick_seconds
-            due = next_due(due, actual.now - started, every)
+            due = next_due(due, actual.now - started, tick_seconds)
         following = decisions[number + 1] if number + 1 < len(decisions) else None
         last = following is None or starts_new_run(actual, following)
         seconds = 0.0 if following is None or last else following.now - actual.now

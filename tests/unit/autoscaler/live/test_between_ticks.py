@@ -124,6 +124,7 @@ async def test_an_unreachable_gateway_or_resizer_adds_nothing(run: AutoscalerRun
     await sensing(run).tick()
     run.resizer.unreachable = True
     assert await run.sense(30.0, 25.0, reads=3) == []
+    run.resizer.unreachable = False
     run.autoscaler.read_gateway = unreachable
     assert await run.autoscaler.sense(run.now) is None
     assert await run.tick(unreachable=False) == 1
