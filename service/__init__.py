@@ -1,4 +1,4 @@
-"""The model service: a Starlette application, its model, training and dataset."""
+"""The model service: a FastAPI application, its model, training and dataset."""
 
 from importlib.metadata import version
 from typing import Final

@@ -33,7 +33,7 @@ FIRST_PORT: Final = 26_000
 TICK_SECONDS: Final = (1, 5)
 PACKAGES: Final = {
     "Pydantic": "pydantic.main, pydantic._internal._generate_schema",
-    "Starlette, uvicorn": "starlette.applications, uvicorn",
+    "FastAPI, uvicorn": "fastapi, uvicorn",
     "structlog, Prometheus' client": "structlog, prometheus_client",
     "OpenTelemetry": "opentelemetry.sdk.trace.export, opentelemetry.instrumentation.asgi",
     "NumPy, ONNX Runtime": "numpy, onnxruntime",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,7 +23,7 @@ from tidegate.serving import Loading, make_replica, manual_slots
 from tidegate.settings import Settings
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> FastAPI:
     """The service as an application.
 
     Serve `app.state.replica`, which is the application as a replica. It loads its model in the background:
@@ -32,9 +32,16 @@ def create_app(settings: Settings) -> Starlette:
     Raises:
         SettingsError: the key of prediction ids cannot be read.
     """
-    app = Starlette(lifespan=_lifespan)
-    # A redirect would send the body to the host of the request header, which a client can forge.
-    app.router.redirect_slashes = False
+    app = FastAPI(
+        title=settings.service.name,
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # A redirect would send the body to the host of the request header, which a client can forge.
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
     # The number of rows decides whether a prediction needs a thread, so slots are acquired after parsing.
     manual_slots(app)
     direct = DirectPaths(app)
@@ -56,13 +63,13 @@ def create_app(settings: Settings) -> Starlette:
 class DirectPaths:
     """The application as one ASGI callable: predictions without the layers of a framework.
 
-    What is asked in another way than these paths, or by another method, is routed by Starlette to the same
+    What is asked in another way than these paths, or by another method, is routed by FastAPI to the same
     endpoints.
     """
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: FastAPI) -> None:
         self.app: Final = app
-        self.version: Final = VERSION
+        self.version: Final = app.version
         self.endpoints: Final[dict[str, ASGIApp]] = {}
 
     def add_model(self, manifest: Manifest, infer: ASGIApp) -> None:
@@ -74,14 +81,14 @@ class DirectPaths:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request, or the lifespan."""
         app: ASGIApp = self.app
-        # The paths are those without a root path, which Starlette removes.
+        # The paths are those without a root path, which FastAPI removes.
         if scope["type"] == "http" and scope["method"] == "POST" and not scope.get("root_path"):
             app = self.endpoints.get(scope["path"], app)
         return app(scope, receive, send)
 
 
 @asynccontextmanager
-async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: ModelService = app.state.service
     loading = Loading[Model]("the model")
     loading.start(service.load)

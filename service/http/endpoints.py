@@ -15,6 +15,7 @@ from tidegate.service.http.body import headers_of, in_thread_if_long, parse_json
 from tidegate.service.http.body_types import Request, validated
 from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from tidegate.service.http.errors import Endpoint
+from tidegate.service.http.openapi import describe
 from tidegate.service.http.response import (
     Answer,
     check_answer_size,
@@ -77,9 +78,6 @@ class Endpoints:
 
     def _describe(self) -> dict[str, Any]:
         """The OpenAPI document, with the model's inputs and answers once it is loaded."""
-        # A quarter of the CPU of a replica's start would be FastAPI's, which nothing else here needs.
-        from tidegate.service.http.openapi import describe  # noqa: PLC0415
-
         loaded = self._service.loaded
         if loaded is None:
             return describe(None)

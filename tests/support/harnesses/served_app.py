@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Message
 
 from support.harnesses.event_files import events_in
@@ -22,7 +22,7 @@ from tidegate.serving import Replica
 class Served:
     """A running application and its client. Its model is loaded once `may_load` is set."""
 
-    app: Starlette
+    app: FastAPI
     client: httpx.AsyncClient
     log_dir: Path
     may_load: asyncio.Event
