@@ -103,7 +103,7 @@ def _fields(predictor: Any, target: str, version: str) -> dict[str, Any]:
 
 
 class _Feature(FeatureSchema):
-    example: float | int | str | None = None
+    example: bool | float | int | str | None = None
 
 
 class _Declared(BaseModel):
@@ -128,6 +128,8 @@ def _value(feature: Feature) -> float | int | str:
     """A value that is accepted, for the documentation."""
     if feature.is_string:
         return feature.categories[0] if feature.categories else "text"
+    if feature.kind == "boolean":
+        return False
     low = feature.minimum if feature.minimum is not None else min(0.0, feature.maximum or 0.0)
     return int(-(-low // 1)) if feature.kind == "integer" else low
 

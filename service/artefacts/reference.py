@@ -94,6 +94,6 @@ def calibrate_confidence(
 
 def _bins(feature: Feature, column: npt.NDArray[np.floating[Any]]) -> FeatureReference:
     if feature.kind != "category":  # of a text, its number of characters
-        kind = "integer" if feature.kind == "text" else feature.kind
+        kind = "number" if feature.kind == "number" else "integer"
         return number_bins(feature.name, column, kind=kind)
     return category_bins(feature.name, category_names(feature, column), also=feature.categories)

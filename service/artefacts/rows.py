@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 from tidegate.service.artefacts.reference import observed
 from tidegate.service.artefacts.schema_file import TARGET_COLUMNS, ModelSchema
@@ -87,15 +88,17 @@ def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
         raise ArtefactError(f"{file} has no column {', '.join(missing)}")
     if table.empty:
         raise ArtefactError(f"{file} has no rows")
+    features = []
     for feature in signature.features:
+        column = table[feature.name]
+        is_boolean = feature.kind == "number" and infer_dtype(column) == "boolean"
         if not feature.is_string:
-            table[feature.name] = _numbers(file, table[feature.name])
-    features = tuple(
-        feature.model_copy(
-            update={"missing": feature.missing or bool(table[feature.name].isna().any())}
-        )
-        for feature in signature.features
-    )
+            table[feature.name] = _numbers(file, column)
+        update = {
+            "kind": "boolean" if is_boolean else feature.kind,
+            "missing": feature.missing or bool(column.isna().any()),
+        }
+        features.append(feature.model_copy(update=update))
     columns = [name for name in candidates if name in table.columns and name not in names]
     truth = _truth(file, table[columns[0]], signature) if columns else None
     matrix = _encode(features, table, file)

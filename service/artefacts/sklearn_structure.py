@@ -77,6 +77,9 @@ def _learned_categories(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
                 missing = len(known) < len(values)
                 yield name, {"kind": "category", "categories": texts, "missing": missing}
                 continue
+            if isinstance(known[0], np.bool_ | bool):
+                yield name, {"kind": "boolean"}
+                continue
             ends = {"minimum": float(known[0]), "maximum": float(known[-1])}
             if np.array_equal(values, np.arange(known[0], known[0] + len(values))):
                 yield name, {"kind": "integer", **ends}

@@ -46,11 +46,9 @@ def random_rows(
 
 def within(feature: Feature, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Values of a number within its limits, and whole if it is an integer."""
-    if feature.kind == "integer":
+    if feature.is_whole:
         values = np.round(values)
-    low = -np.inf if feature.minimum is None else feature.minimum
-    high = np.inf if feature.maximum is None else feature.maximum
-    return np.asarray(np.clip(values, low, high))
+    return np.asarray(np.clip(values, *feature.limits))
 
 
 def placeholder_texts(features: Sequence[Feature], rows: int) -> dict[str, list[str | None]]:

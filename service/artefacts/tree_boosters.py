@@ -10,7 +10,7 @@ converter reads its dump, which changes between versions.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,8 @@ class Booster:
     """What it predicts for rows; of two classes the probability of the second one."""
     convert: Callable[[list[tuple[str, Any]]], Any]
     """The ONNX model, given the names and types of the inputs."""
+    booleans: Collection[int] = ()
+    """The columns that are true or false."""
     datatype: DatatypeOfNumbers = "FP32"
     """The type that it compares a value with a threshold in, which its ONNX model has, too."""
 
@@ -135,7 +137,8 @@ def _features(booster: Booster, schema: ModelSchema) -> tuple[Feature, ...]:
     features: list[Feature] = []
     for column, name in enumerate(booster.names):
         if column not in booster.categories:
-            features.append(Feature(name=name))
+            is_boolean = column in booster.booleans
+            features.append(Feature(name=name, kind="boolean" if is_boolean else "number"))
             continue
         values = booster.categories[column] or given.get(name) or ()
         if not values:

@@ -49,8 +49,8 @@ class FeatureDescription(BaseModel):
 
     name: str = Field(min_length=1)
     """The key of its value in an instance."""
-    kind: Literal["number", "integer", "category", "text"] = "number"
-    """A number, a whole number, one of `categories`, or any text."""
+    kind: Literal["number", "integer", "boolean", "category", "text"] = "number"
+    """A number, a whole number, true or false (or 1 or 0), one of `categories`, or any text."""
     minimum: float | None = None
     """The smallest value that is accepted."""
     maximum: float | None = None
@@ -70,8 +70,21 @@ class Feature(FeatureDescription):
 
     observed: tuple[float, float] | None = None
     """Its range in training."""
-    example: float | int | str | None = None
+    example: bool | float | int | str | None = None
     """A value that is accepted."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its number has no fraction."""
+        return self.kind in {"integer", "boolean"}
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest number that are accepted."""
+        if self.kind == "boolean":
+            return 0.0, 1.0
+        low, high = self.minimum, self.maximum
+        return -FLOAT32_MAX if low is None else low, FLOAT32_MAX if high is None else high
 
     @property
     def is_string(self) -> bool:
@@ -96,13 +109,12 @@ class Schema:
         self._values_of = _value_getter(self.names)
         self._codes = [_codes(feature) for feature in features]
         self._types = [_types(feature) for feature in features]
-        low = [-FLOAT32_MAX if f.minimum is None else f.minimum for f in features]
-        high = [FLOAT32_MAX if f.maximum is None else f.maximum for f in features]
+        low, high = zip(*(feature.limits for feature in features), strict=True)
         self._low = np.array(low)[:, None]
         self._high = np.array(high)[:, None]
-        whole = [feature.kind == "integer" for feature in features]
+        whole = [feature.is_whole for feature in features]
         self._rules = [*zip(self.names, self._codes, self._types, low, high, whole, strict=True)]
-        self._whole = np.array([i for i, f in enumerate(features) if f.kind == "integer"], np.intp)
+        self._whole = np.flatnonzero(whole)
 
     def encode(self, instances: object) -> Matrix:
         """Validate instances, and encode them: a row each, a column per feature, NaN for a missing value.
@@ -220,6 +232,9 @@ def fault_of(feature: Feature, value: object) -> tuple[str, str] | None:  # noqa
     """The fault of a value as (message, type); None if it is valid."""
     if feature.is_string:
         return _string_fault(feature, value)
+    if feature.kind == "boolean":
+        is_one = isinstance(value, int | float) and value in {0, 1}
+        return None if is_one else ("Input should be true or false", "bool_type")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "Input should be a number", "float_type"
     if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
@@ -291,6 +306,8 @@ def _codes(feature: Feature) -> dict[str | None, float] | None:
 def _types(feature: Feature) -> frozenset[type]:
     # Exact types: bool is a subclass of int, but not a JSON number.
     types: set[type] = {str} if feature.is_string else {int, float}
+    if feature.kind == "boolean":
+        types.add(bool)
     return frozenset(types | {type(None)} if feature.missing else types)
 
 
@@ -302,6 +319,8 @@ def category_names(feature: Feature, codes: npt.NDArray[np.floating[Any]]) -> li
 def _decoded(feature: Feature, column: npt.NDArray[np.floating[Any]]) -> Sequence[Value]:
     if feature.kind == "category":
         return category_names(feature, column)
+    if feature.kind == "boolean":
+        return [None if np.isnan(value) else bool(value) for value in column]
     # The shortest decimal form: 12.65858, not 12.658579826354980. JSON's integers have 64 bits.
     return [
         None

@@ -182,6 +182,8 @@ def as_table(
             values = names[np.where(known, column, -1).astype(np.intp)]
             # Of texts, pandas makes a column in which None is NaN.
             table[feature.name] = pd.Series(values, dtype=object) if missing is None else values
+        elif feature.kind == "boolean" and known.all():
+            table[feature.name] = column.astype(np.bool_)
         else:
             is_whole = feature.kind == "integer" and (np.abs(column) < 2.0**63).all()
             table[feature.name] = column.astype(np.int64) if is_whole else column

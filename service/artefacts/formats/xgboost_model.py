@@ -132,6 +132,7 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
             names=own_names or [f"f{i}" for i in range(booster.num_features())],
             named=own_names is not None,
             categories=_categories(booster, types),
+            booleans=[column for column, kind in enumerate(types or ()) if kind == "i"],
             classes=count if objective in CLASSIFICATION else 0,
             own_classes=classes,
             predict=predict,

@@ -30,6 +30,7 @@ def _field(feature: Feature) -> Any:
     types: dict[str, Any] = {
         "number": Annotated[float, bounds],
         "integer": Annotated[int, bounds],
+        "boolean": bool | Literal[0, 1],
         "category": Literal[feature.categories],
         "text": str,
     }

@@ -123,8 +123,10 @@ def _datatype(feature: Feature, of_numbers: Datatype) -> Datatype:
     """The datatype of a feature in the protocol."""
     if feature.is_string:
         return "BYTES"
-    # An integer type has no NaN for a missing value.
-    return "INT64" if feature.kind == "integer" and not feature.missing else of_numbers
+    # Only the types of numbers have NaN for a missing value.
+    if feature.missing or not feature.is_whole:
+        return of_numbers
+    return "INT64" if feature.kind == "integer" else "BOOL"
 
 
 def columns_of(schema: Schema, tensors: Sequence[Tensor]) -> list[Sequence[Any]]:
