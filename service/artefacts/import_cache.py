@@ -19,7 +19,7 @@ from typing import Final
 
 from tidegate.service.artefacts.adopted_model import adopt
 from tidegate.service.artefacts.external_data import external_files
-from tidegate.service.artefacts.import_report import served_by
+from tidegate.service.artefacts.import_report import progress, served_by
 from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
 from tidegate.settings import Settings, SettingsError, is_import_string
 from tidegate.settings import load as load_settings
@@ -173,7 +173,8 @@ def _find_and_print(
 ) -> bool:
     """Find one model; print what is served of it, or the reason why it cannot be found."""
     try:
-        found = asyncio.run(find_model(path, settings))
+        with progress(path):
+            found = asyncio.run(find_model(path, settings))
         artefact = adopt(found, path, settings)
     except (ArtefactError, OSError) as error:
         sys.stderr.write(f"{error}\n")

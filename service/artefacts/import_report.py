@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +17,33 @@ from tidegate.service.model.tensor_spec import TensorSpec
 
 NAMES: Final = 8
 """Names shown of a longer list."""
+READING_SECONDS: Final = 1.0
+PROGRESS_SECONDS: Final = 10.0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def progress(path: Path, say: Callable[[str], object] = _say) -> Iterator[None]:
+    """Tell a person in the block, from a thread, after `READING_SECONDS` and each `PROGRESS_SECONDS`."""
+    began, ended = time.monotonic(), threading.Event()
+    text = f"reading {path}, and converting it if it is a new model file:"
+
+    def tell() -> None:
+        seconds = READING_SECONDS
+        while not ended.wait(seconds):
+            say(f"{text} {time.monotonic() - began:.0f} s so far")
+            seconds = PROGRESS_SECONDS
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 def report(manifest: Manifest, out: Path, rows: Path) -> str:

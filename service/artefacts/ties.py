@@ -20,12 +20,14 @@ from tidegate.service.model.features import Feature, Matrix
 
 ROUNDS: Final = 3
 """Rounds of bisection: the rows of the later ones have values at the jumps of the earlier ones."""
-ROWS: Final = (100, 500)
-"""The smallest and the largest number of rows in a round."""
-SECONDS: Final = 1.0
+ROWS: Final = (20, 500)
+"""The smallest and the largest number of rows in a round. At 9 ms a row (a forest of 2,000 deep trees) 20
+rows take 35 s; each finds its jump as one of 500 does."""
+SECONDS: Final = 3.0
 """About how long all rounds may take; a slow model is asked for fewer rows."""
+MEASURED_ROWS: Final = 100
 TRIES: Final = 3
-"""Measurements of that time: a busy machine may interrupt any."""
+"""Measurements of that time, with so many rows: a busy machine may interrupt any."""
 STEPS: Final = 64
 """The bits of a float64."""
 REACH: Final = (-2, 7)
@@ -53,7 +55,7 @@ def rows_at_ties(
     random = np.random.default_rng(0)
     pools: dict[int, Values] = {}
     found = [base[:0].astype(np.float64)]
-    some = base[: ROWS[0]]
+    some = base[:MEASURED_ROWS]
     seconds_per_row = min(repeat(lambda: answers(some), number=1, repeat=TRIES)) / len(some)
     count = int(np.clip(SECONDS / (ROUNDS * STEPS * seconds_per_row), *ROWS))
     for _ in range(ROUNDS):

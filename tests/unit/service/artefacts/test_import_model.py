@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import operator
 import os
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tidegate.service.artefacts import import_cache
+from tidegate.service.artefacts import import_cache, import_model, import_report
 from tidegate.service.artefacts.import_cache import find_model, import_digest
 from tidegate.service.artefacts.import_model import main
 from tidegate.service.model import artefact
@@ -206,3 +208,27 @@ def test_models_are_converted_before_the_replicas_start_and_a_shadow_may_fail(
     monkeypatch.setenv("TIDEGATE_GATEWAY__PORT", "none")
     assert import_cache.main() == 2
     assert "gateway.port" in capsys.readouterr().err
+
+
+def test_a_long_conversion_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said, lines = threading.Event(), list[str]()
+
+    def convert(*_: object) -> None:
+        said.wait()
+        raise ArtefactError("it is empty")
+
+    class Output(io.StringIO):
+        def write(self, text: str) -> int:
+            lines.append(text)
+            said.set()
+            return len(text)
+
+    monkeypatch.setattr(import_report, "READING_SECONDS", 0.01)
+    monkeypatch.setattr(import_model, "import_model", convert)
+    monkeypatch.setattr(sys, "stderr", Output())
+    assert main([str(tmp_path / "big.joblib"), str(tmp_path / "out")]) == 1
+    assert re.search(r"reading .*big\.joblib.*: \d s so far", lines[0])
+    # What calls it takes the last line for the reason.
+    assert lines[-1].strip().endswith("big.joblib cannot be served: it is empty")

@@ -39,6 +39,7 @@ from tidegate.service.artefacts.import_model import import_model, main
 from tidegate.service.artefacts.import_report import served_by
 from tidegate.service.artefacts.original import predict
 from tidegate.service.model.artefact import Artefact, load
+from tidegate.service.model.features import Feature
 from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.predictions import Classification
 from tidegate.service.model.tensor_spec import Tensor
@@ -200,3 +201,18 @@ def test_values_are_compared_on_both_sides_of_each_jump() -> None:
     on = np.isin(rows[:, 0], thresholds)
     assert on.sum() > 100
     assert np.isin(np.nextafter(np.float32(rows[on, 0]), np.float32(np.inf)), rows[:, 0]).sum() > 30
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(1e-6, 500), (1e-4, 156), (1.0, 20)])
+def test_a_slow_model_is_asked_for_fewer_rows(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, rows: int
+) -> None:
+    asked: list[int] = []
+
+    def answers(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        asked.append(len(matrix))
+        return np.zeros((len(matrix), 1))
+
+    monkeypatch.setattr(ties, "repeat", lambda *_, **__: [seconds * ties.MEASURED_ROWS])
+    ties.rows_at_ties(answers, [Feature(name="x")], np.zeros((200, 1)), 1e-4)
+    assert set(asked) == {rows}
