@@ -127,6 +127,14 @@ class Child:
             child._reader = asyncio.create_task(_read(process.stdout, reader, output, child.exited))
         return child
 
+    def cpu_wait_seconds(self) -> float:
+        """How long it was ready to run and had no CPU, by its main thread; 0 where that is unknown."""
+        try:
+            fields = Path(f"/proc/{self.pid}/schedstat").read_text(encoding="ascii").split()
+        except OSError:
+            return 0.0
+        return int(fields[1]) / 1e9  # proc(5): nanoseconds on a CPU, waiting for one, and how often
+
     def send(self, signal_number: signal.Signals) -> None:
         """Send a signal, unless the process has exited."""
         if not self.exited.done():

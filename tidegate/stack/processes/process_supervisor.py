@@ -34,7 +34,8 @@ class Program:
         output: the file for its raw output.
         ready_url: answers 2xx when it is ready.
         address: the address in the status.
-        start_seconds: the time limit for its first readiness, and for a later loss of readiness.
+        start_seconds: the time limit for its first readiness, and for a later loss of readiness, without the
+            time that it waited for a CPU.
         stop_seconds: how long it may take to stop before it is killed.
         stop_signal: requests a graceful stop.
         answers_first: whether it then still answers the requests that it has; else the signal waits.
@@ -187,16 +188,20 @@ class ProcessSupervisor:
     async def _watch(self, child: Child, started: float) -> str:
         """Probe it while it runs. Returns why it was killed, empty if it exited by itself."""
         last_success, failed_probes = started, 0
+        waited = child.cpu_wait_seconds()
         while not child.exited.done():
             problem = await self.probe(self.program.ready_url) or await self._port_problem(child)
             if child.exited.done():
                 break
             if not problem:
                 last_success, failed_probes = self.clock(), 0
+                waited = child.cpu_wait_seconds()
                 self._mark_ready(started)
             else:
                 failed_probes += 1
-                unready_seconds = self.clock() - last_success
+                # On a starved machine a start takes as long as it has no CPU: that is no hang.
+                starved = child.cpu_wait_seconds() - waited
+                unready_seconds = self.clock() - last_success - starved
                 if self.state == "ready" and failed_probes >= MAX_FAILED_PROBES:
                     self.problem = problem
                     self._log("silent", f"no longer ready: {problem}", "warn")

@@ -198,3 +198,19 @@ def test_the_tail_is_the_last_lines_of_output(tmp_path: Path) -> None:
     assert tail(path) == ""
     path.write_bytes(b"".join(b"%d \xff\n" % number for number in range(10_000)))
     assert tail(path, 2) == "9998 \ufffd\n9999 \ufffd"
+
+
+async def test_the_time_that_a_child_waits_for_a_cpu_is_known(
+    tmp_path: Path, python: Python
+) -> None:
+    one_cpu = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    children = [
+        Child.start(python(f"{one_cpu}while True: pass"), tmp_path / "out.log") for _ in range(2)
+    ]
+    try:
+        await eventually_async(lambda: min(one.cpu_wait_seconds() for one in children) > 0.1)
+    finally:
+        for child in children:
+            child.kill()
+            await child.wait()
+    assert children[0].cpu_wait_seconds() == 0

@@ -21,6 +21,7 @@ from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
 from tidegate.stack.processes.port_owner import earlier_listener
+from tidegate.stack.processes.process import Child
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
 
 Make = Callable[..., ProcessSupervisor]
@@ -283,3 +284,24 @@ async def test_after_an_unexpected_error_the_supervision_begins_again(
         # The program of before, which was still running, is not left beside the new one.
         assert pids[0]
         assert not alive(pids[0])
+
+
+async def test_a_start_that_waits_for_a_cpu_is_given_that_time(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, starved = [0.0], [0.0]
+    probed: list[float] = []
+
+    async def probe(_: str) -> str:
+        probed.append(now[0])
+        return "no answer"
+
+    monkeypatch.setattr(Child, "cpu_wait_seconds", lambda _: starved[0])
+    mute = make("mute", code=MUTE, start_seconds=20, clock=lambda: now[0], probe=probe)
+    async with supervised(mute) as process:
+        await eventually_async(lambda: bool(probed))
+        now[0], starved[0] = 300.0, 290.0
+        await eventually_async(lambda: probed.count(300.0) > 2)
+        assert process.restarts == 0
+        now[0] = 311.0
+        assert (await process.first_ready()).startswith("not ready within 21 s")
