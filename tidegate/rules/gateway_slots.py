@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.rules.promql import without_nan
+from tidegate.rules.promql import histogram_quantile, without_nan
 from tidegate.rules.recording import Group, Recording, with_expressions
 
 # Not the server `waiting`, which belongs to the gateway itself.
@@ -48,6 +48,9 @@ def _values(slots: int) -> dict[str, str]:
             f"time() - min(timestamp({IN_PROGRESS}) and on (server) ({UP}))"
         ),
         "service:completed_rate:15s": f"sum(rate({RESPONSES}[15s]))",
+        "service:slot_objective_seconds_p95:1m": histogram_quantile(
+            0.95, 'tidegate_gateway_slot_seconds_bucket{job="model"}', "1m"
+        ),
         **{
             f"service:slot_seconds_mean:{window}": without_nan(
                 f"sum(avg_over_time({IN_PROGRESS}[{window}]))\n/\n(sum(rate({RESPONSES}[{window}])) > 0)"

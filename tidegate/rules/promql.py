@@ -69,3 +69,10 @@ def down(job: str) -> str:
         f'up{{job="{job}"}} == 0\n'
         f'or sum(prometheus_target_scrape_pool_targets{{scrape_job="{job}"}}) == 0'
     )
+
+
+def histogram_quantile(quantile: float, buckets: str, window: str) -> str:
+    """A quantile of the series of a histogram together, over a window; missing without any."""
+    return without_nan(
+        f"histogram_quantile(\n  {number(quantile)},\n  sum by (le) (rate({buckets}[{window}]))\n)"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidegate.rules.burn_rates import LONG_WINDOWS, RATIO_WINDOWS
-from tidegate.rules.promql import edge_pattern, number, quoted, without_nan
+from tidegate.rules.promql import edge_pattern, histogram_quantile, quoted, without_nan
 from tidegate.rules.recording import Group, Recording
 from tidegate.settings import Slo
 
@@ -134,13 +134,13 @@ def _load(slo: Slo) -> Iterator[Recording]:
         )
     yield Recording(
         "service:slot_seconds_p95:1m",
-        _quantile(0.95, 'tidegate_slot_seconds_bucket{job="model"}', "1m"),
+        histogram_quantile(0.95, 'tidegate_slot_seconds_bucket{job="model"}', "1m"),
         "95th percentile of the time of a request in its slot, in seconds",
     )
     first_byte = slo.until == "first_byte"
     yield Recording(
         "service:slot_objective_seconds_p95:1m",
-        _quantile(0.95, f'{SLOT_FIRST_BYTE}_bucket{{job="model"}}', "1m")
+        histogram_quantile(0.95, f'{SLOT_FIRST_BYTE}_bucket{{job="model"}}', "1m")
         if first_byte
         else "service:slot_seconds_p95:1m",
         "95th percentile of the part of that time that counts for the objective: until the byte of slo.until",
@@ -154,13 +154,13 @@ def _latency(slo: Slo) -> Iterator[Recording]:
         for label, quantile in QUANTILES.items():
             yield Recording(
                 f"service:latency_seconds_{label}:{window}",
-                _quantile(quantile, f"{histogram}_bucket{{{ANSWERED}}}", window),
+                histogram_quantile(quantile, f"{histogram}_bucket{{{ANSWERED}}}", window),
                 f"{label} of the response time from the arrival at the gateway{until}, in seconds, over "
                 f"{window}, without 5xx",
             )
     yield Recording(
         "service:latency_objective_quantile_seconds:1m",
-        _quantile(slo.latency_quantile, f"{histogram}_bucket{{{ANSWERED}}}", "1m"),
+        histogram_quantile(slo.latency_quantile, f"{histogram}_bucket{{{ANSWERED}}}", "1m"),
         f"quantile slo.latency_quantile of the response time{until}, in seconds; compare with "
         "slo.latency_seconds",
     )
@@ -211,10 +211,4 @@ def _ratios(slo: Slo) -> Iterator[Recording]:
         without_nan(f"({errors} or 0 * {answers})\n/\n{answers}"),
         "fraction of a replica's responses that are a 5xx, but for 501 and 503, over 1m; missing without "
         "responses",
-    )
-
-
-def _quantile(quantile: float, buckets: str, window: str) -> str:
-    return without_nan(
-        f"histogram_quantile(\n  {number(quantile)},\n  sum by (le) (rate({buckets}[{window}]))\n)"
     )

@@ -43,7 +43,7 @@ FOLDERS: Final = {
             "service/serving",
         ),
     ),
-    "Gateway (job `gateway`)": (),
+    "Gateway (job `gateway`)": ("tidegate/stack/gateway",),
     "Autoscaler (job `autoscaler`)": ("tidegate/autoscaler",),
     "Collector (job `collector`)": ("tidegate/collector",),
     "Watcher of labels (job `watch`)": ("tidegate/monitoring/concept",),
@@ -63,8 +63,8 @@ def sections() -> dict[str, tuple[Metric, ...]]:
         if title is not None:
             for metric in defined(path):
                 found[title].setdefault(metric.name, metric)
-    gateway = "Gateway (job `gateway`)"
-    return {title: tuple(each.values()) for title, each in found.items()} | {gateway: GATEWAY}
+    found["Gateway (job `gateway`)"] |= {each.name: each for each in GATEWAY}
+    return {title: tuple(each.values()) for title, each in found.items()}
 
 
 def defined(path: Path) -> Iterator[Metric]:

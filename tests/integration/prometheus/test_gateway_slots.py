@@ -57,6 +57,17 @@ CASES = (
         {"service:slot_seconds_mean:1m": 3 / 40},
     ),
     RecordingCase(
+        "the gateway measures the time of each request with a replica",
+        {
+            **GATEWAY,
+            **{
+                f'tidegate_gateway_slot_seconds_bucket{{job="model",le="{le}"}}': f"0+{rate}{STEADY}"
+                for le, rate in {"0.1": 10, "0.2": 20, "+Inf": 20}.items()
+            },
+        },
+        {"service:slot_objective_seconds_p95:1m": 0.19, "service:slot_seconds_p95:1m": None},
+    ),
+    RecordingCase(
         "replicas report their slots",
         {**GATEWAY, BUSY: f"1{STEADY}", SLOTS: f"4{STEADY}"},
         {

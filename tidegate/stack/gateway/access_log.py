@@ -186,7 +186,7 @@ def _is_recorded(fields: list[Any]) -> bool:
 
 def _observe(times: RequestTimes, fields: list[Any]) -> None:
     """Count the request of a line, unless a replica has recorded it, or not answered it."""
-    now_us, start_us, status, _, _, _, recorded, _, _, data_ms, _, _, state = fields
+    now_us, start_us, status, _, _, _, recorded, _, queue_ms, data_ms, server, _, state = fields
     if (
         status is not None
         and data_ms >= 0
@@ -194,7 +194,8 @@ def _observe(times: RequestTimes, fields: list[Any]) -> None:
         and not _TRACE.match(recorded)
     ):
         seconds = (now_us - start_us) / 1e6
-        times.observe(status, seconds, seconds - data_ms / 1e3)
+        queued = queue_ms / 1e3 if server.startswith("model") else None
+        times.observe(status, queued, seconds, seconds - data_ms / 1e3)
 
 
 def _access(fields: list[Any]) -> dict[str, Any]:

@@ -37,14 +37,30 @@ class RequestTimes:
             )
             for name in (DURATION, FIRST_BYTE)[: 1 + first_byte]
         ]
+        self._in_slot = Histogram(
+            "tidegate_gateway_slot_seconds",
+            "With replicas.command, job `model`: time that a request was with its program, which has not "
+            "recorded it, until the byte of slo.until",
+            ("job",),
+            buckets=edges,
+            registry=self._registry,
+        ).labels("model")
         # Prometheus sees no increase in the first sample of a series.
         for histogram in self._histograms:
             histogram.labels("model", 200)
 
-    def observe(self, status: int, *seconds: float) -> None:
-        """Count a request, by the time to its last byte and to its first."""
+    def observe(self, status: int, queued: float | None, *seconds: float) -> None:
+        """Count a request.
+
+        Args:
+            status: of its response.
+            queued: seconds in the gateway's queue; None if no replica answered.
+            seconds: the time to its last byte and to its first.
+        """
         for histogram, value in zip(self._histograms, seconds, strict=False):
             histogram.labels("model", status).observe(value)
+        if queued is not None:
+            self._in_slot.observe(seconds[len(self._histograms) - 1] - queued)
 
     def serve(self, path: Path) -> None:
         """Answer scrapes on a Unix socket, one after the other in a thread, until the process ends."""

@@ -40,9 +40,14 @@ def line(
     sent: str = "-",
     recorded: str = "-",
     retries: str = "0",
+    queue_ms: int = 0,
+    server: str = "model1",
 ) -> bytes:
     request = [2_000_000, 1_500_000, status, "GET", path, sent, recorded]
-    return json.dumps(["access", *request, None, 0, 100, "m1", retries, state]).encode() + b"\n"
+    return (
+        json.dumps(["access", *request, None, queue_ms, 100, server, retries, state]).encode()
+        + b"\n"
+    )
 
 
 def copy(
@@ -182,7 +187,7 @@ def test_a_program_without_metrics_has_the_gateways_times(tmp_path: Path, until:
             "stack": {"data_dir": tmp_path},
         }
     )
-    own = [line(), line(status=503), line()]
+    own = [line(), line(status=503, server="<NOSRV>"), line(queue_ms=100)]
     others = [
         line("CQ--", status=None),
         line("SD--"),
@@ -198,7 +203,11 @@ def test_a_program_without_metrics_has_the_gateways_times(tmp_path: Path, until:
         program.stdin.close()
         assert program.wait() == 0
     samples = {
-        (sample.labels["http_response_status_code"], sample.name, sample.labels.get("le")): sample
+        (
+            sample.labels.get("http_response_status_code"),
+            sample.name,
+            sample.labels.get("le"),
+        ): sample
         for family in text_string_to_metric_families(found)
         for sample in family.samples
     }
@@ -208,7 +217,12 @@ def test_a_program_without_metrics_has_the_gateways_times(tmp_path: Path, until:
     assert samples["200", f"{DURATION}_count", None].value == 2
     assert samples["200", f"{DURATION}_sum", None].value == 1
     assert {sample.labels["job"] for sample in samples.values()} == {"model"}
-    assert {status for status, *_ in samples} == {"200", "503"}
+    assert {status for status, *_ in samples} == {"200", "503", None}
+    assert samples[None, "tidegate_gateway_slot_seconds_count", None].value == 2, (
+        "the 503 was with no replica"
+    )
+    in_slot = 0.4 + 0.3 if until == "first_byte" else 0.5 + 0.4
+    assert samples[None, "tidegate_gateway_slot_seconds_sum", None].value == pytest.approx(in_slot)
     assert ("first_byte" in found) is (until == "first_byte")
 
 
