@@ -102,8 +102,7 @@ def run_search(run: Callable[[Settings], int]) -> NoReturn:
     else:
         if Layout(found.stack.data_dir).holder() is None:  # otherwise its collector delivers them
             complete = deliver_now(found)
-    code = run(found)
-    raise typer.Exit(code if complete else 2)
+    raise typer.Exit(max(run(found), 0 if complete else 2))
 
 
 def stop(message: str, code: int = 2) -> NoReturn:

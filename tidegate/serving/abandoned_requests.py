@@ -52,8 +52,7 @@ class AbandonedRequests:
         slot: Slot | None = scope.get(SLOT_KEY)
         if slot is not None and slot.task is not None:
             # A stream ends when it notices, so it is none that hangs, however long it was.
-            grace = ENDING_SECONDS if slot.first_byte_sent else 0.0
-            wait = max(grace, self._seconds - slot.held_seconds())
+            wait = max(ENDING_SECONDS * slot.first_byte_sent, self._seconds - slot.held_seconds())
             asyncio.get_running_loop().call_later(wait, self._cancel, slot, scope)
 
     def _cancel(self, slot: Slot, scope: Scope) -> None:

@@ -224,8 +224,9 @@ class StandardLibraryHandler(logging.Handler):
             return
         write = partial(write, record.name, _level_of(record.levelno), message, fields)
         # Flask's and Quart's loggers have the name of the application.
-        own = "Exception on " if record.funcName == "log_exception" else None
-        begin = _OF_RESPONSES.get(record.name, own)
+        begin = _OF_RESPONSES.get(
+            record.name, "Exception on " if record.funcName == "log_exception" else None
+        )
         repeats = begin is not None and str(record.msg).startswith(begin)
         if not repeats or not (is_recorded(error) or hold_log(error, write)):
             write()
