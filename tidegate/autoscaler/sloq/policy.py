@@ -94,8 +94,10 @@ class _Sloq:
         rate = current_rate(state, checked, read_at, parameters.burst_sigmas)
         known = (state.service_seconds or parameters.service_seconds) * state.occupancy
         service = max(SHORTEST_SECONDS, known)
-        demand = Demand(now, rate, service, startup, every, held)
-        size, horizon = size_for(parameters, state, checked, demand), demand.horizon
+        # Until a replica started by the next decision is ready.
+        horizon = startup + every
+        demand = Demand(now, rate, service, horizon, every, held)
+        size = size_for(parameters, state, checked, demand)
         step = pace(
             parameters, state, checked, size, horizon, current=signals.desired, now=now, full=full
         )
@@ -157,10 +159,10 @@ class _Sloq:
             )
         if size.backlog >= 1:
             known = checked.signals.startups or state.startups
-            takes = f"in {demand.horizon:.2g} s" + ", as is assumed until one was started" * (
+            takes = f"{demand.horizon:.3g} s" + ", as assumed until a start is measured" * (
                 not known
             )
-            yield f"{size.backlog:.0f} requests will queue before a new replica is ready {takes}"
+            yield f"{size.backlog:.0f} requests will queue before a new replica is ready (in {takes})"
         if size.meetable:
             aim = f"P(wait > {size.wait_seconds:.2g} s) ≤ {100 * size.late:.2g} %"
             number = f"more than {most}" if size.capped else f"{step.needed}"

@@ -64,22 +64,17 @@ class Demand:
         now: the time in seconds.
         rate: the current arrival rate, in requests a second.
         service: how long a request occupies a slot, in seconds.
-        startup: seconds in which a replica is ready.
-        every: seconds until the next decision, at which one can be started.
+        horizon: seconds until a replica started by the next decision is ready.
+        every: seconds until that decision.
         held: the slots of ready replicas whose requests hang.
     """
 
     now: float
     rate: float
     service: float
-    startup: float
+    horizon: float
     every: float
     held: int = 0
-
-    @property
-    def horizon(self) -> float:
-        """Seconds until a replica started by the next decision is ready."""
-        return self.startup + self.every
 
 
 def size_for(
