@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import random
 import signal
 import threading
@@ -21,6 +22,7 @@ from support.eventually import eventually
 from support.ports import free_port
 from support.processes.collector_process import CollectorFolder, stop
 from support.store_refresh import refresh
+from tidegate.collector.run import NICE
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, Terms
 
@@ -195,4 +197,23 @@ def test_a_second_collector_of_the_same_folder_is_refused(tmp_path: Path) -> Non
     refused = second.start()
     assert refused.wait(timeout=60) == 2
     assert "another collector runs in" in second.output.read_text()
+    assert stop(process) == 0
+
+
+@pytest.mark.parametrize("own_session", [True, False])
+def test_the_kernel_prefers_requests_to_each_thread_of_a_collector(
+    tmp_path: Path, *, own_session: bool
+) -> None:
+    workspace = make_workspace(tmp_path)
+    workspace.write(workspace.writer(), range(5))
+    autogroup = Path("/proc/self/autogroup")
+    before = autogroup.read_text() if autogroup.exists() else ""
+    process = workspace.start(own_session=own_session)
+    eventually(lambda: workspace.total() == 5, "the threads of its store run")
+    threads = [int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir()]
+    nice = min(os.nice(0) + NICE, 19)
+    assert [os.getpriority(os.PRIO_PROCESS, one) for one in threads] == [nice] * len(threads)
+    if before:  # a kernel that can schedule sessions as groups
+        found = Path(f"/proc/{process.pid}/autogroup").read_text()
+        assert found.split()[-1] == str(NICE) if own_session else found == before
     assert stop(process) == 0

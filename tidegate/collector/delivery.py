@@ -191,9 +191,8 @@ class Delivery:
         self.mark = mark
 
     def _append(self, batch: Batch) -> list[Rejected]:
-        if not batch.events or self._sink is None:
-            return []
-        return append_batch(self._sink, [event for _, event in batch.events])
+        events = [event for _, event in batch.events]
+        return [] if self._sink is None else append_batch(self._sink, events)
 
     def _log_unsearchable(self, event: Event, left_out: int) -> None:
         """Log once for each service that its events have more fields than are searchable."""
@@ -346,12 +345,9 @@ class Delivery:
         self.metrics.lag_bytes.set(sum(pending.values()))
         since = [self.tail.files[name].modified for name, size in pending.items() if size > 0]
         first_of_files = {position.file: event for position, event in reversed(batch.events)}
-        for event in first_of_files.values():
-            at = microseconds(str(event.get("@timestamp")))
-            if at is not None:
-                since.append(at / 1e6)
-        oldest = min(since, default=None)
-        self.metrics.lag_seconds.set(0 if oldest is None else max(0.0, self.clock() - oldest))
+        times = (microseconds(str(event.get("@timestamp"))) for event in first_of_files.values())
+        since += [at / 1e6 for at in times if at is not None]
+        self.metrics.lag_seconds.set(max(0.0, self.clock() - min(since)) if since else 0)
 
 
 def _quarantined(batch: Batch, rejected: Rejected) -> QuarantinedLine:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,9 @@ SEARCHABLE_SECONDS: Final = 0.8
 # An event is a dozen objects without cycles: at the default of 700 the garbage collector would go through the
 # objects of a batch again and again, for 6 % of the CPU.
 GARBAGE_OBJECTS: Final = 100_000
+# A tenth of the weight of a process that answers requests: under these it gets a core back in a millisecond,
+# and on a machine without an idle core its share is enough for the events of what the machine answers.
+NICE: Final = 10
 # The time that a search without a collector spends on delivery, plus the batch in progress.
 SEARCH_SECONDS: Final = 3.0
 # A collector that starts during such a search waits for it, so that the stack's start does not fail.
@@ -64,7 +67,17 @@ def run(settings: Settings) -> int:
     """
     os.umask(UMASK)  # for the files of the embedded store, which tantivy creates
     gc.set_threshold(GARBAGE_OBJECTS)
+    _run_after_requests()
     return run_daemon(NODE, lambda stop: _run(settings, stop))
+
+
+def _run_after_requests() -> None:
+    """Let the kernel prefer what answers requests; it is no error if it cannot."""
+    with suppress(OSError):
+        os.nice(NICE)
+        # With autogroups, this is the weight of a session (sched(7)). A terminal's has other programs, too.
+        if os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
 
 
 def _run(settings: Settings, stop: threading.Event) -> int:
@@ -83,9 +96,8 @@ def deliver_now(settings: Settings) -> bool:
     Returns:
         Whether a search finds all events; otherwise stderr has the reason.
     """
-    if store_folder(settings) is None or settings.collector.sink != "store":
-        return True
-    if not settings.log_dir.is_dir():
+    embedded = store_folder(settings) is not None and settings.collector.sink == "store"
+    if not (embedded and settings.log_dir.is_dir()):
         return True
     try:
         with ExitStack() as stack:

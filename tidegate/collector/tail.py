@@ -158,11 +158,6 @@ class Tail:
         """Return the number of bytes of a file that are not delivered yet."""
         return self.files[name].size - self.offsets.get(name, 0)
 
-    @property
-    def has_pending(self) -> bool:
-        """Whether there are bytes that are not delivered."""
-        return any(self.pending_bytes(name) > 0 for name in self.files)
-
     def batch(self) -> Batch:
         """Return the next lines, of the files in turn; empty if no line is complete."""
         batch = Batch()

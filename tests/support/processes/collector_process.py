@@ -41,13 +41,14 @@ class CollectorFolder:
                 text = json.dumps(value, default=str) if isinstance(value, dict) else str(value)
                 self._environment[f"TIDEGATE_{section}__{name}".upper()] = text
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *, own_session: bool = False) -> subprocess.Popen[bytes]:
         with self.output.open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "tidegate", "collector"],
                 env=os.environ | self._environment,
                 stdout=output,
                 stderr=output,
+                start_new_session=own_session,
             )
 
     def writer(self, node: str = "flights-1", file_bytes: int = 2**20) -> EventWriter:
