@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tidegate.runtime.optional_packages import exit_if_package_missing
+from tidegate.runtime.start_phases import end_phase
 
 _UNUSED: Final = ("psutil", "rich", "watchfiles")
 """What packages import if it is there, for what no replica does: OpenTelemetry to name the process's owner in
@@ -35,12 +36,14 @@ def _only_what_is_used() -> Iterator[None]:
         gc.enable()
 
 
+end_phase("python")
 with exit_if_package_missing(), _only_what_is_used():
     import uvicorn  # noqa: F401  `serve` imports it, when it is too late for a sentence
 
     from tidegate.service.http.app import create_app
     from tidegate.serving import PortInUseError, ReplicaFailedError, serve
     from tidegate.settings import SettingsError, load
+end_phase("imports")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

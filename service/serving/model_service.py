@@ -14,6 +14,7 @@ from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.feedback.signing_key import prediction_key
+from tidegate.runtime.start_phases import end_phase
 from tidegate.service.artefacts.adopted_model import adopted
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.artefacts.import_report import served_by
@@ -86,14 +87,17 @@ class ModelService:
     async def _load(self) -> Manifest:
         settings = self.settings
         path = settings.model.path
+        end_phase("application")
         artefact = await asyncio.to_thread(adopted, path, settings) or await find_model(
             path, settings
         )
         artefact.check_digest(settings.model.digest)
         manifest = artefact.manifest
+        end_phase("files")
         model = await asyncio.to_thread(load_model, artefact, settings.service.app_dir)
         monitor = await asyncio.to_thread(make_monitor, artefact, settings)
         self.recorder.open(model, monitor)
+        end_phase("session")
         if (truth := model.task.truth(manifest)) is not None:
             self._feedback = FeedbackProcessor(
                 manifest.name,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.runtime.optional_packages import exit_if_package_missing
+from tidegate.runtime.start_phases import end_phase
 from tidegate.serving.app_loader import LoadError, load_app
 from tidegate.serving.ready_check import load_ready_check
 from tidegate.serving.replica import make_replica
@@ -43,6 +44,7 @@ def run(
         sys.stderr.write(f"--app-dir: {app_dir} is not a folder\n")
         return 2
     import_all()
+    end_phase("imports")
     # From here on, a file such as logging.py in that folder hides nothing of ours.
     sys.path.insert(0, str(app_dir.resolve()))
     watch_output()
@@ -50,6 +52,7 @@ def run(
         with _said_if_slow(target, settings.replicas.start_seconds):
             app = load_app(target)
             check = load_ready_check(ready) if ready else None
+        end_phase("application")
     except LoadError as error:
         _log_cause(settings, error)
         sys.stderr.write(f"{error}\n")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from tidegate.runtime.slots_file import SlotsFile
+from tidegate.runtime.start_phases import finish_start
 from tidegate.serving.json_response import error_body, send_json
 from tidegate.serving.lifecycle import Lifecycle
 from tidegate.serving.lifespan import Lifespan
@@ -64,6 +65,7 @@ class Replica:
             slots, SlotsFile(file, settings.slots.effective_max) if file else None
         )
         self._lifespan = Lifespan(app, self.lifecycle)
+        self.lifecycle.on_ready(_started)
         probes = Probes(
             self.lifecycle,
             ready_path=settings.replicas.ready_path,
@@ -172,6 +174,11 @@ def make_replica(
         check=check,
         version=version or _version_of(app),
     )
+
+
+def _started() -> None:
+    if phases := finish_start():
+        log.info("ready", start_seconds=phases)
 
 
 def _version_of(app: ASGIApp) -> str:

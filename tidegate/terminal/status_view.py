@@ -33,6 +33,7 @@ def view(snapshot: Snapshot, now: float) -> RenderableType:
     parts: list[RenderableType] = [
         _header(status, snapshot.headline),
         _programs(status, now),
+        *_last_start(status),
         *_problems(status),
         *_alerts(status),
         _log(snapshot.log),
@@ -101,6 +102,16 @@ def _programs(status: StackStatus, now: float) -> Table:
             one.version,
         )
     return table
+
+
+def _last_start(status: StackStatus) -> list[Text]:
+    started = [one for one in status.replicas if one.start_seconds]
+    if not started:
+        return []
+    last = max(started, key=lambda one: one.started_at)
+    phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in last.start_seconds.items())
+    whole = sum(last.start_seconds.values())
+    return [Text(f"{last.id} started in {whole:.2f} s: {phases}", style="dim")]
 
 
 def _problems(status: StackStatus) -> list[Text]:

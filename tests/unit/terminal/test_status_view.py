@@ -132,6 +132,20 @@ def test_a_long_entry_of_the_log_continues_below_its_message() -> None:
             ],
             id="faults, a full machine, and a model file that changed",
         ),
+        pytest.param(
+            {
+                "replicas": [
+                    program_status("flights-1", "ready", start_seconds={"found": 1.0}),
+                    program_status(
+                        *("flights-2", "ready"),
+                        started_at=1001.0,
+                        start_seconds={"imports": 0.4, "session": 0.156, "found": 0.01},
+                    ),
+                ]
+            },
+            ["flights-2 started in 0.57 s: imports 0.40, session 0.16, found 0.01"],
+            id="the last start by phase",
+        ),
         pytest.param({"slots": 4}, [", 4 slots each instead of 2"], id="changed slots"),
     ],
 )

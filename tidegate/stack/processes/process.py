@@ -16,12 +16,15 @@ from typing import IO
 
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.private_files import UMASK
+from tidegate.runtime.start_phases import READY_FD
 
 OUTPUT_BYTES = 10 * 2**20
 # HAProxy drops log lines when the pipe is full: use the largest pipe that Linux allows.
 PIPE_BYTES = 2**20
 # A reader that does not end with the output is left alone: it still writes what it has read.
 READER_END_SECONDS = 10.0
+# A pipe takes so much in one piece (pipe(7)).
+READY_BYTES = 4096
 _PR_SET_PDEATHSIG = 1
 # Resolved at import, because as little as possible must run between fork and exec.
 _prctl = ctypes.CDLL(None).prctl
@@ -77,16 +80,21 @@ class Child:
     """A running child process.
 
     It leads its own session, so Ctrl-C in the terminal reaches only the parent; and the kernel kills it when
-    the parent dies, even by SIGKILL. A pidfd reports its exit, without a thread or polling.
+    the parent dies, even by SIGKILL. A pidfd reports its exit, without a thread or polling; `announced` is
+    what it writes to its pipe when it can serve (tidegate/runtime/start_phases.py).
     """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], ready_pipe: int | None = None) -> None:
         self.pid = process.pid
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._process = process
         self._reader: asyncio.Task[None] | None = None
+        self.announced: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._pidfd = os.pidfd_open(process.pid)
+        self._ready_pipe = ready_pipe
         asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+        if ready_pipe is not None:
+            asyncio.get_running_loop().add_reader(ready_pipe, self._read_ready)
 
     @classmethod
     def start(cls, command: Command, output: Path, reader: Command | None = None) -> Child:
@@ -109,20 +117,28 @@ class Child:
             if os.getppid() != parent:  # the parent died before prctl
                 os._exit(1)
 
-        with output.open("ab") as file:
-            process = subprocess.Popen(
-                command.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if reader else file,
-                stderr=file,
-                env=command.env,
-                cwd=command.cwd,
-                start_new_session=True,
-                umask=UMASK,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  it takes no lock that a thread may hold
-                pipesize=PIPE_BYTES if reader else -1,
-            )
-        child = cls(process)
+        ready_pipe, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            with output.open("ab") as file:
+                process = subprocess.Popen(
+                    command.argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if reader else file,
+                    stderr=file,
+                    env={**command.env, READY_FD: str(write_end)},
+                    cwd=command.cwd,
+                    start_new_session=True,
+                    umask=UMASK,
+                    preexec_fn=die_with_parent,  # noqa: PLW1509  it takes no lock that a thread may hold
+                    pipesize=PIPE_BYTES if reader else -1,
+                    pass_fds=(write_end,),
+                )
+        except OSError:
+            os.close(ready_pipe)
+            raise
+        finally:
+            os.close(write_end)
+        child = cls(process, ready_pipe)
         if reader and process.stdout:
             child._reader = asyncio.create_task(_read(process.stdout, reader, output, child.exited))
         return child
@@ -164,9 +180,22 @@ class Child:
             return False
         return True
 
+    def _read_ready(self) -> None:
+        with suppress(BlockingIOError):
+            if (said := os.read(self._ready_pipe or 0, READY_BYTES)) and not self.announced.done():
+                self.announced.set_result(said)
+            self._close_ready_pipe()
+
+    def _close_ready_pipe(self) -> None:
+        if self._ready_pipe is not None:
+            asyncio.get_running_loop().remove_reader(self._ready_pipe)
+            os.close(self._ready_pipe)
+            self._ready_pipe = None
+
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
+        self._close_ready_pipe()
         # Its remaining children would keep ports and pipes open. Until it is reaped, its id cannot be reused.
         _kill_group(self.pid)
         self.exited.set_result(self._process.wait())

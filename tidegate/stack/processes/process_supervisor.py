@@ -6,9 +6,12 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
@@ -18,10 +21,11 @@ from tidegate.stack.processes.port_owner import earlier_listener
 from tidegate.stack.processes.process import Child, Command, describe_exit
 
 State = Literal["starting", "ready", "failed", "draining", "gone"]
-STARTING_POLL_SECONDS: Final = 0.1
+STARTING_POLL_SECONDS: Final = 0.05
 READY_POLL_SECONDS: Final = 1.0
 # One failed probe may be a busy moment; three in a row are a failure.
 MAX_FAILED_PROBES: Final = 3
+PHASES: Final = TypeAdapter(dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class ProcessSupervisor:
     started_at: float = field(default=0.0, init=False)
     ready_at: float | None = field(default=None, init=False)
     problem: str = field(default="", init=False)
+    start_seconds: dict[str, float] = field(default_factory=dict, init=False)
     _child: Child | None = field(default=None, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
     _first_ready: asyncio.Future[str] | None = field(default=None, init=False)
@@ -209,7 +214,9 @@ class ProcessSupervisor:
                 if unready_seconds > self.program.start_seconds:
                     return await self._kill_unready(child, problem, unready_seconds)
             poll = READY_POLL_SECONDS if self.state == "ready" else STARTING_POLL_SECONDS
-            await asyncio.wait([child.exited], timeout=poll)
+            # A program that says when it is ready is asked at once.
+            news = [one for one in (child.exited, child.announced) if not one.done()]
+            await asyncio.wait(news, timeout=poll, return_when=asyncio.FIRST_COMPLETED)
         return ""
 
     async def _port_problem(self, child: Child) -> str:
@@ -228,11 +235,26 @@ class ProcessSupervisor:
     def _mark_ready(self, started: float) -> None:
         if self.state == "ready":
             return
+        first = self.ready_at is None
+        self.ready_at = self.ready_at or time.time()
         self._set_state("ready")
         self.problem = ""
-        self.ready_at = self.ready_at or time.time()
-        self._log("ready", f"ready {self.clock() - started:.1f} s after its start")
+        self.start_seconds = self._phases() if first else self.start_seconds
+        self._log(
+            "ready",
+            f"ready {self.clock() - started:.2f} s after its start",
+            start_seconds=self.start_seconds if first else None,
+        )
         self._resolve_first_ready("")
+
+    def _phases(self) -> dict[str, float]:
+        """The seconds of each phase of the start: what the program said, and until it was found ready."""
+        said: dict[str, float] = {}
+        if self._child and self._child.announced.done():
+            with suppress(ValidationError):
+                said = PHASES.validate_json(self._child.announced.result())
+        whole = (self.ready_at or 0.0) - self.started_at
+        return {**said, "found": round(whole - sum(said.values()), 3)}
 
     async def _kill_unready(self, child: Child, problem: str, unready_seconds: float) -> str:
         child.kill()
@@ -253,13 +275,20 @@ class ProcessSupervisor:
         if self._first_ready and not self._first_ready.done():
             self._first_ready.set_result(problem)
 
-    def _log(self, action: str, message: str, level: Literal["info", "warn"] = "info") -> None:
+    def _log(
+        self,
+        action: str,
+        message: str,
+        level: Literal["info", "warn"] = "info",
+        start_seconds: dict[str, float] | None = None,
+    ) -> None:
         process = {"pid": self.pid, "exit_code": self._exit_code}
         fields = {name: value for name, value in process.items() if value is not None}
+        own = {"process": fields, "start_seconds": start_seconds}
         self.event_log.record(
             action,
             message,
             component=self.program.name,
             level=level,
-            fields={"process": fields} if fields else None,
+            fields={name: value for name, value in own.items() if value},
         )

@@ -183,6 +183,8 @@ class ReplicaPool:
                         await self.gateway.remove(index)
                 elif process.state == "ready" and not server.enabled:
                     await self.gateway.enable(index)
+                    seconds = round(time.time() - process.ready_at, 3)
+                    process.start_seconds.setdefault("gateway", seconds)
         except RuntimeApiError:
             return False
         return True

@@ -26,7 +26,8 @@ class StatusModel(BaseModel):
 class ProgramStatus(StatusModel):
     """One program. Times are in seconds since 1970; `problem` is empty or says what is wrong.
 
-    `version` is the version of the model, or of the application, that a replica reports.
+    `version` is the version of the model, or of the application, that a replica reports. `start_seconds`
+    are those of each phase of its last start, in their order.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ProgramStatus(StatusModel):
     address: str = ""
     problem: str = ""
     version: str = ""
+    start_seconds: dict[str, float] = {}
 
 
 class PauseStatus(StatusModel):
@@ -111,6 +113,7 @@ def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStat
         address=process.program.address,
         problem=process.problem,
         version=version,
+        start_seconds=process.start_seconds,
     )
 
 

@@ -121,6 +121,46 @@ async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
     await process.stop()  # a second stop does nothing
 
 
+ANNOUNCING = """
+import os, socket, sys, threading
+def announce():
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close()
+            break
+        except OSError:
+            pass
+    with open(int(os.environ["SUPERVISOR_READY_FD"]), "w") as pipe:
+        pipe.write({said!r})
+threading.Thread(target=announce).start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "phases"),
+    [
+        ('{"python": 0.01, "imports": 0.02}', ["python", "imports", "found"]),
+        ("no JSON", ["found"]),
+        ('{"python": "long"}', ["found"]),
+    ],
+)
+async def test_a_program_that_says_that_it_is_ready_is_asked_at_once(
+    said: str,
+    phases: list[str],
+    make: Make,
+    event_log: EventLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = "tidegate.stack.processes.process_supervisor"
+    monkeypatch.setattr(f"{module}.STARTING_POLL_SECONDS", 3600.0)
+    async with supervised(make(before=ANNOUNCING.format(said=said))) as process:
+        assert await process.first_ready() == ""
+        assert list(process.start_seconds) == phases
+        whole = (process.ready_at or 0) - process.started_at
+        assert sum(process.start_seconds.values()) == pytest.approx(whole, abs=0.01)
+    assert "ready" in actions(event_log)
+
+
 async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
     make: Make, event_log: EventLog, sleep: Any, delays: list[float]
 ) -> None:
