@@ -122,6 +122,16 @@ def format_change(current: int, desired: int) -> str:
     return f"{current} held" if desired == current else f"{current} → {desired}"
 
 
+def digits(value: float, count: int = 3) -> str:
+    """The number rounded to this many digits; without an exponent where that can be read."""
+    return f"{float(f'{value:.{count}g}'):.10g}"
+
+
+def plural(count: int, noun: str) -> str:
+    """The count and the noun, in the plural if it is not one."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def direction(current: int, desired: int) -> str:
     """The reason of a decision that follows from the numbers alone: `up`, `down` or `hold`."""
     return "up" if desired > current else "down" if desired < current else "hold"

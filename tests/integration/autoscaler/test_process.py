@@ -31,7 +31,7 @@ async def test_metrics_in_prometheus_lead_to_replicas(sidecar: Sidecar, plant: P
     await eventually_async(lambda: plant.count == 3)
     rise = next(e for e in sidecar.events("decision") if e["tidegate"]["decision"]["desired"] == 3)
     assert rise["message"] == (
-        "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70"
+        "1 → 3: 4.2 requests in the system over 2 slots is 2.1 per slot, target 0.7"
     )
     recorded = rise["tidegate"]["decision"]
     assert recorded["signals"]["arrival_rate"] == 10.0

@@ -16,7 +16,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from tidegate.autoscaler.sloq.signal_checks import valid_or_none
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
+from tidegate.autoscaler.types import (
+    Bounds,
+    Decision,
+    Policy,
+    Signals,
+    digits,
+    direction,
+    format_change,
+)
 
 # Kubernetes' default scaleUp behaviour: 100 % or 4 pods every 15 s, whichever is more.
 UP_PERIOD_SECONDS: Final = 15.0
@@ -88,7 +96,7 @@ def hpa(parameters: HpaParameters) -> Policy:
         window = [[at, n] for at, n in window if n > advice.number]
         if desired != current:
             changes.append([now, desired - current])
-        notes = _notes(desired, advice.number, stabilized, limit, parameters)
+        notes = _notes(desired, advice.number, (stabilized, peak), limit, parameters)
         return Decision(
             desired=desired,
             reason=_reason(desired, current, advice, parameters.min),
@@ -140,7 +148,7 @@ def _recommend(signals: Signals, parameters: HpaParameters) -> _Recommendation:
         return _Recommendation(current, "no-signal", blind)
     if ready <= 0:
         return _Recommendation(
-            current, "hold", f"no replica is ready, {signals.running} are starting"
+            current, "hold", f"no replica is ready, with {signals.running} starting"
         )
 
     # The load in replicas at exactly the target usage; usage is the ratio per ready replica.
@@ -148,7 +156,7 @@ def _recommend(signals: Signals, parameters: HpaParameters) -> _Recommendation:
     usage = load / ready
     because = (
         f"{in_system:g} requests in the system over {slots * ready} slots"
-        f" is {in_system / (slots * ready):.2f} per slot, target {target:.2f}"
+        f" is {digits(in_system / (slots * ready))} per slot, target {digits(target)}"
     )
 
     def hold(reason: str, more: str = "") -> _Recommendation:
@@ -204,14 +212,14 @@ def _reason(desired: int, current: int, advice: _Recommendation, least: int) -> 
 
 
 def _notes(
-    desired: int, wanted: int, stabilized: int, limit: int, parameters: HpaParameters
+    desired: int, wanted: int, kept: tuple[int, int], limit: int, parameters: HpaParameters
 ) -> Iterator[str]:
-    """Why the number differs from the one wanted."""
-    least = parameters.min
+    """Why the number differs from the one wanted: by the stabilized one, the largest, and the limit."""
+    least, (stabilized, peak) = parameters.min, kept
     enough = max(wanted, least)
     if stabilized > enough:
         yield (
-            f"{enough} would be enough, but {stabilized} is the largest recommendation"
+            f"{enough} would be enough, but {peak} is the largest recommendation"
             f" of the last {parameters.down_stabilization_seconds:g} s"
         )
     if stabilized > limit:

@@ -17,7 +17,15 @@ from typing import Any, Final
 from tidegate.autoscaler.policies.hpa import scale_up_limit
 from tidegate.autoscaler.policies.samples import missing_signal
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
+from tidegate.autoscaler.types import (
+    Bounds,
+    Decision,
+    Policy,
+    Signals,
+    digits,
+    direction,
+    format_change,
+)
 
 TICK_SECONDS: Final = 15.0
 
@@ -131,7 +139,8 @@ def _hpa(
     current = signals.desired
     target = parameters.inflight * (signals.slots_per_replica or 1)
     ratio = total / (target * current)
-    text = f"{total:g} requests in the system, target {target:.2g} per replica"
+    requests = "the fallback's" if after["failures"] else f"{total:g}"
+    text = f"{requests} requests in the system, target {digits(target)} per replica"
     wanted = current if abs(ratio - 1) <= parameters.tolerance else math.ceil(total / target)
 
     since = now - parameters.down_stabilization_seconds

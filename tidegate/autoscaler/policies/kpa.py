@@ -12,7 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policies.samples import add_sample, held, mean, missing_signal, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
+from tidegate.autoscaler.types import (
+    Bounds,
+    Decision,
+    Policy,
+    Signals,
+    digits,
+    direction,
+    format_change,
+)
 
 TICK_SECONDS: Final = 2.0
 
@@ -90,9 +98,9 @@ def kpa(parameters: KpaParameters) -> Policy:
             desired=desired,
             reason=direction(current, desired),
             explanation=(
-                f"{format_change(current, desired)}: {mode} mode; mean of {stable:.1f} requests over"
-                f" {parameters.stable_seconds:g} s and {panic:.1f} over the panic window, target"
-                f" {target:.2g} per replica"
+                f"{format_change(current, desired)}: {mode} mode; mean of {digits(stable)} requests over"
+                f" {parameters.stable_seconds:g} s and {digits(panic)} over the panic window, target"
+                f" {digits(target)} per replica"
             ),
             inputs={
                 "stable": stable,

@@ -12,7 +12,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policies.samples import add_sample, held, mean, missing_signal, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
+from tidegate.autoscaler.types import (
+    Bounds,
+    Decision,
+    Policy,
+    Signals,
+    digits,
+    direction,
+    format_change,
+    plural,
+)
 
 TICK_SECONDS: Final = 5.0
 
@@ -67,13 +76,14 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
         ongoing = mean(samples)
         wanted = bounds.clamp(_scaled(parameters, ongoing / parameters.target, ready))
 
-        desired = current
+        desired, ticks = current, 0
         if wanted > current:
-            count = max(count, 0) + 1
+            ticks = count = max(count, 0) + 1
             if count > int(parameters.up_delay_seconds / parameters.tick_seconds):
                 desired, count = wanted, 0
         elif wanted < current:
             count = min(count, 0) - 1
+            ticks = -count
             if count < -int(parameters.down_delay_seconds / parameters.tick_seconds):
                 # To zero only from one.
                 desired, count = (wanted if current == 1 else max(1, wanted)), 0
@@ -84,8 +94,8 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
             desired=desired,
             reason=direction(current, desired),
             explanation=(
-                f"{format_change(current, desired)}: {ongoing:.1f} ongoing requests, target"
-                f" {parameters.target:g} per replica; {wanted} wanted for {abs(count)} ticks"
+                f"{format_change(current, desired)}: {digits(ongoing)} ongoing requests, target"
+                f" {parameters.target:g} per replica; {wanted} wanted for {plural(ticks, 'tick')}"
             ),
             inputs={"ongoing": ongoing, "wanted": wanted, "parameters": recorded_parameters},
             state={"samples": samples, "count": count},

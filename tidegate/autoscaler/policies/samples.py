@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
-from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Signals, format_change
 
 Sample = list[float]
 """A time in seconds, and a value."""
@@ -43,6 +43,6 @@ def held(
     bounds: Bounds, current: int, why: str, parameters: dict[str, Any], state: dict[str, Any]
 ) -> Decision:
     """The decision without signals: the number stays, within the bounds."""
-    explanation = f"{current} held: {why}"
-    inputs = {"parameters": parameters}
-    return Decision(bounds.clamp(current), "no-signal", explanation, inputs, state)
+    desired = bounds.clamp(current)
+    explanation = f"{format_change(current, desired)}: {why}"
+    return Decision(desired, "no-signal", explanation, {"parameters": parameters}, state)

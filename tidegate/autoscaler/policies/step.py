@@ -9,7 +9,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.policies.samples import missing_signal
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, direction, format_change
+from tidegate.autoscaler.types import (
+    Bounds,
+    Decision,
+    Policy,
+    Signals,
+    digits,
+    direction,
+    format_change,
+)
 
 TICK_SECONDS: Final = 5.0
 
@@ -49,7 +57,7 @@ def step(parameters: StepParameters) -> Policy:
                 by = (usage > parameters.above) - (usage < parameters.below)
         desired = bounds.clamp(current + by)
         moved = direction(current, desired)
-        text = why or f"{usage:.2f} requests in the system per slot"
+        text = why or f"{digits(usage)} requests in the system per slot"
         return Decision(
             desired=desired,
             reason="no-signal" if why else moved,

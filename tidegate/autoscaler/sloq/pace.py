@@ -22,7 +22,9 @@ class ScalingStep:
         desired: the next one, within bounds.
         needed: the number that the work needs now, regardless of bounds.
         largest: the largest target of both windows.
-        largest_seconds: the length of the one that it is from.
+        largest_at: when that was, in seconds.
+        largest_seconds: for how long it counts.
+        lasting: whether it is one for the measured load, with the margin.
         targets: the targets for the measured load, in slots, kept for the next ticks.
         surges: those with the backlog, kept for half as long, or until what starts for it is ready.
         full: whether none is added since the machine is full.
@@ -32,7 +34,9 @@ class ScalingStep:
     desired: int
     needed: int
     largest: int
+    largest_at: float
     largest_seconds: float
+    lasting: bool
     targets: tuple[TimedValue, ...]
     surges: tuple[TimedValue, ...]
     full: bool
@@ -64,14 +68,15 @@ def pace(
     # A backlog is temporary; but what starts for it must not go before it is ready.
     lasts = max(parameters.down_seconds / 2, horizon_seconds if state.starting else 0.0)
     surges = recent_largest((*state.surges, (now, float(size.slots))), since=now - lasts)
-    largest = math.ceil(max(targets[0][1], surges[0][1]) / checked.slots)
     lasting = targets[0][1] >= surges[0][1]
+    largest_at, slots = targets[0] if lasting else surges[0]
+    largest = math.ceil(slots / checked.slots)
     largest_seconds = parameters.down_seconds if lasting else lasts
     floor = current if checked.keep_replicas else min(current, largest)
     wanted = min(needed, current) if full else needed
     desired = Bounds(parameters.min, parameters.max).clamp(max(wanted, floor))
     return ScalingStep(
-        *(current, desired, needed, largest, largest_seconds, targets, surges),
+        *(current, desired, needed, largest, largest_at, largest_seconds, lasting, targets, surges),
         full=full and needed > current,
     )
 

@@ -33,7 +33,15 @@ from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
 from tidegate.autoscaler.sloq.size import Demand, Size, size_for
 from tidegate.autoscaler.sloq.state import SloqState
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
+from tidegate.autoscaler.types import (
+    Bounds,
+    Decision,
+    Policy,
+    Signals,
+    digits,
+    format_change,
+    plural,
+)
 
 # Half of a denormal number is 0, by which the size would be divided.
 SHORTEST_SECONDS: Final = 1e-9
@@ -102,6 +110,8 @@ class _Sloq:
             parameters, state, checked, size, horizon, current=signals.desired, now=now, full=full
         )
         learned: dict[str, Any] = {"targets": step.targets, "surges": step.surges}
+        if not state.targets and step.targets[0][1] > size.stay_slots:
+            learned["kept_at"] = (now,)
         if not signals.between:
             tick = (now, checked.rate_15s, rate, checked.signals.queued)
             peak = state.peak * math.exp(-state.elapsed(now) / PEAK_SECONDS)
@@ -116,7 +126,7 @@ class _Sloq:
         return Decision(
             desired=step.desired,
             reason=_reason(step),
-            explanation="; ".join(self._clauses(state, checked, size, step, demand)),
+            explanation="; ".join(self._clauses(after, checked, size, step, demand)),
             inputs={
                 "rate_15s": checked.rate_15s,
                 "rate_60s": checked.rate_60s,
@@ -145,45 +155,51 @@ class _Sloq:
         demand: Demand,
     ) -> Iterator[str]:
         """The explanation: the change, the work, the replicas needed, what was measured, and the limits."""
-        rate, most = f"{size.rate:.3g} requests/s", self.parameters.max
-        if size.reserve > 0.01 * size.rate:
-            rate = f"({size.rate:.3g} + {size.reserve:.3g} in reserve for bursts) requests/s"
-        work = (size.rate + size.reserve) * size.service_seconds
+        rate, most = digits(size.rate, 4), self.parameters.max
+        if size.reserve > 0.001 * size.rate:
+            rate = f"({rate} + {digits(size.reserve, 4)} in reserve for bursts)"
+        # With a digit more than their product, so that a reader can multiply them.
+        seconds = f"{digits(size.service_seconds, 4)} s" + " (assumed)" * (
+            not state.service_seconds
+        )
+        work = digits((size.rate + size.reserve) * size.service_seconds)
         change = format_change(step.current, step.desired)
-        yield f"{change}: {rate} × {size.service_seconds:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
+        yield f"{change}: {rate} requests/s × {seconds} = {work} slots of work"  # noqa: RUF001
         yield from self._seen_by_gateway(checked, size)
         if size.held:
             yield (
-                f"{size.held} slots are held by requests that do not end: others queue, none leaves, so those"
-                " slots count as none"
+                "others queue and none leaves, so requests that do not end hold"
+                f" {plural(size.held, 'slot')}, not counted below"
             )
         if size.backlog >= 1:
             known = checked.signals.startups or state.startups
-            takes = f"{demand.horizon:.3g} s" + ", as assumed until a start is measured" * (
+            takes = f"{digits(demand.horizon)} s" + ", as assumed until a start is measured" * (
                 not known
             )
-            yield f"{size.backlog:.0f} requests will queue before a new replica is ready (in {takes})"
+            requests = plural(round(size.backlog), "request")
+            yield f"{requests} will queue before a new replica is ready (in {takes})"
         if size.meetable:
-            aim = f"P(wait > {size.wait_seconds:.2g} s) ≤ {100 * size.late:.2g} %"
-            number = f"more than {most}" if size.capped else f"{step.needed}"
-            replicas, keep = ("replica", "keeps") if step.needed == 1 else ("replicas", "keep")
-            slots = "slot" if checked.slots == 1 else "slots"
-            yield f"{number} {replicas} of {checked.slots} {slots} {keep} {aim}"
+            aim = f"P(wait > {digits(size.wait_seconds)} s) ≤ {digits(100 * size.late)} %"
+            number = f"more than {plural(most, 'replica')}"
+            number = number if size.capped else plural(step.needed, "replica")
+            keep = "keeps" if step.needed == 1 else "keep"
+            yield f"{number} of {plural(checked.slots, 'slot')} {keep} {aim}"
         else:
             byte = " to the first byte" if self.parameters.until == "first_byte" else ""
             yield (
                 f"the objective cannot be met by adding replicas: the time in a slot{byte} alone is"
-                f" {size.alone_seconds:.3g} s, the objective {self.parameters.slo_seconds:g} s"
+                f" {digits(size.alone_seconds)} s, the objective {self.parameters.slo_seconds:g} s"
             )
         yield from self._corrections(state, checked)
-        yield from self._limits(checked, step)
+        yield from self._limits(state, checked, step, demand.now)
 
     def _seen_by_gateway(self, checked: CheckedSignals, size: Size) -> Iterator[str]:
         """What the gateway's counters show that Prometheus does not have yet."""
         signals = checked.signals
         if 0 < size.rate <= gateway_rate(checked):
-            count, seconds = f"{signals.gateway_arrivals:.0f}", f"{signals.gateway_seconds:.2g}"
-            yield f"the gateway counted {count} requests within {seconds} s, a jump"
+            count = plural(round(signals.gateway_arrivals or 0), "request")
+            seconds = digits(signals.gateway_seconds or 0)
+            yield f"the gateway counted {count} within {seconds} s, a jump"
         if signals.between and signals.gateway_queued:
             yield f"{signals.gateway_queued:.0f} wait at the gateway"
 
@@ -191,25 +207,27 @@ class _Sloq:
         """The measured quantile of latency beside the objective, and what the model was corrected by."""
         latency, slo = checked.signals.latency_seconds, self.parameters.slo_seconds
         if latency is not None:
-            over, digits = "over" if latency > slo else "within", 2
-            # 0.604 s is over an objective of 0.6 s, but reads as within it.
-            while digits < 9 and latency > slo >= float(f"{latency:.{digits}g}"):
-                digits += 1
+            over, count = "over" if latency > slo else "within", 3
+            # 0.6004 s is over an objective of 0.6 s, but reads as within it.
+            while count < 9 and (latency > slo) != (float(digits(latency, count)) > slo):
+                count += 1
             quantile_name = f"p{100 * self.parameters.slo_quantile:g}"
-            measured = f"{quantile_name} of the last minute is {latency:.{digits}g} s"
+            measured = f"{quantile_name} of the last minute is {digits(latency, count)} s"
             yield f"{measured}, {over} the objective of {slo:g} s"
         if state.occupancy > 1.1:
             yield (
-                f"each request keeps a slot {state.occupancy:.3g} times as long as it is processed in it, by"
-                " what left while others queued: time is spent outside the slots, or there are fewer"
+                f"each request keeps a slot {digits(state.occupancy)} times as long as it is processed in it,"
+                " by what left while others queued: time is spent outside the slots, or there are fewer"
             )
         elif state.occupancy < 0.9:
             slots = checked.slots / state.occupancy
-            yield f"a replica has {slots:.2g} slots as measured, not {checked.slots} as reported"
+            yield f"a replica has {digits(slots)} slots as measured, not {checked.slots} as reported"
         if state.strain > 1.05:
-            yield f"requests wait {state.strain:.2g} times as long as the model says"
+            yield f"requests wait {digits(state.strain)} times as long as the model says"
 
-    def _limits(self, checked: CheckedSignals, step: ScalingStep) -> Iterator[str]:
+    def _limits(
+        self, state: SloqState, checked: CheckedSignals, step: ScalingStep, now: float
+    ) -> Iterator[str]:
         """Why the number differs from the one needed."""
         parameters = self.parameters
         if step.needed > step.desired:
@@ -223,8 +241,16 @@ class _Sloq:
             if step.desired >= step.current and checked.keep_replicas:
                 yield checked.keep_replicas
             elif step.largest >= step.desired > parameters.min:
-                bound = f", and the maximum is {parameters.max}" * (step.largest > parameters.max)
-                yield f"the last {step.largest_seconds:.3g} s needed up to {step.largest}{bound}"
+                margin = f" with a margin of {digits(100 * parameters.stay_margin)} %"
+                why = (
+                    f"ran {digits(now - step.largest_at)} s ago, when nothing was known of the load"
+                    if step.lasting and step.largest_at in state.kept_at
+                    else f"were needed {digits(now - step.largest_at)} s ago{margin * step.lasting}"
+                )
+                bound = f", but the maximum is {parameters.max}" * (step.largest > parameters.max)
+                yield f"{step.largest} {why}, and stay for {digits(step.largest_seconds)} s{bound}"
+            elif step.desired > parameters.min:
+                yield f"the maximum is {parameters.max}"
             else:
                 yield f"the minimum is {parameters.min}"
 
@@ -247,7 +273,9 @@ class _Sloq:
                 needed = max(current, math.ceil(state.peak / checked.slots))
             # The current number counts as a target, so that replicas stay when the signals return.
             targets = (*state.targets, (now, float(current * checked.slots)))
-            learned["targets"] = recent_largest(targets, since=now - parameters.down_seconds)
+            since = now - parameters.down_seconds
+            learned["targets"] = recent_largest(targets, since=since)
+            learned["kept_at"] = (*(at for at in state.kept_at if at > since), now)
         if needed > current:
             why = f"; no usable signals for {blind:.0f} s, and the recent peak needs {needed} replicas"
         desired = Bounds(parameters.min, parameters.max).clamp(needed)

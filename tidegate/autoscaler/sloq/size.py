@@ -33,7 +33,7 @@ class Size:
         load: work of the rate, the reserve and the backlog, in slots.
         wait_seconds: the wait that at most the fraction `late` of requests may exceed, in seconds.
         late: that fraction.
-        alone_seconds: the time of a request without any wait, in seconds: the 95th percentile, or the mean.
+        alone_seconds: the time of a request without any wait, in seconds: p95, at least the mean.
         slots: the slots needed for the load.
         stay_slots: the slots needed for the measured load plus a margin: no replica below this is removed.
         capped: whether more slots than the maximum are needed; how many is not calculated.
@@ -86,8 +86,8 @@ def size_for(
     first_byte = parameters.until == "first_byte"
     p95 = state.service_seconds_p95
     # Before the time to the first byte is measured, only the mean to the last byte is known.
-    alone = p95 or (0.0 if first_byte else mean)
-    meetable = max(alone, 0.0 if first_byte else mean) < parameters.slo_seconds
+    alone = max(p95 or 0.0, 0.0 if first_byte else mean)
+    meetable = alone < parameters.slo_seconds
     backlog = _backlog_ahead(state, checked, demand)
     work = (demand.rate + state.reserve) * service
     load = work + backlog * service * parameters.backlog_ahead / BACKLOG_SECONDS

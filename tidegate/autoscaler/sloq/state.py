@@ -61,6 +61,8 @@ class SloqState(BaseModel):
 
     targets: tuple[TimedValue, ...] = ()
     """The slots needed at the last ticks; only those that no later one exceeds."""
+    kept_at: tuple[float, ...] = ()
+    """When the present number counted as such a target: at the start, and without usable signals."""
     surges: tuple[TimedValue, ...] = ()
     """The slots needed with the backlog; likewise."""
     peak: Annotated[float, Field(ge=0)] = 0.0

@@ -31,7 +31,7 @@ async def test_the_event_has_the_whole_decision_and_precedes_the_request(
     await run.tick(reading=THREE, ignores_resize=True)
     (event,) = run.recorded_events.events("decision")
     assert event["message"] == (
-        "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70"
+        "1 → 3: 4.2 requests in the system over 2 slots is 2.1 per slot, target 0.7"
     )
     assert event["event"]["action"] == "decide"
     assert event["service"]["node"]["name"] == "autoscaler"

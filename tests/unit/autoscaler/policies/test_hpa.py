@@ -140,11 +140,11 @@ def test_the_number_and_its_reason(case: Case) -> None:
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        (Case("", 4.2, 1, 0, ""), "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot"),
+        (Case("", 4.2, 1, 0, ""), "1 → 3: 4.2 requests in the system over 2 slots is 2.1 per slot"),
         (Case("", 4.2, 4, 0, ""), "3 would be enough, but 4 is the largest recommendation of the last 300 s"),
         (Case("", 55, 1, 0, "", bounds=Bounds(1, 3)), "40 wanted, 5 allowed within 15 s; the maximum is 3"),
         (Case("", 2.8, 3, 0, "", ready=1, running=3), "2 more are starting, which is enough"),
-        (Case("", 0, 1, 0, ""), "0.00 per slot, target 0.70; the minimum is 1"),
+        (Case("", 0, 1, 0, ""), "0 per slot, target 0.7; the minimum is 1"),
         (Case("", 1, 2, 0, "", age=23), "2 held: the signals are 23 s old, more than 15 s"),
     ],
     ids=str,

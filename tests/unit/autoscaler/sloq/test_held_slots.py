@@ -34,7 +34,7 @@ def test_a_queue_from_which_nothing_leaves_adds_a_replica_whatever_the_rate() ->
     seen = loop.ticks(4, **HELD)
     assert [one.desired for one in seen] == [1, 1, 1, 2]
     assert (
-        "2 slots are held by requests that do not end: others queue, none leaves"
+        "others queue and none leaves, so requests that do not end hold 2 slots, not counted below"
         in seen[-1].explanation
     )
     assert seen[-1].inputs["held"] == 2
@@ -65,7 +65,7 @@ def test_requests_that_are_known_to_take_longer_are_not_held() -> None:
     held = {**HELD, "service_seconds": 20.0, "queued": 1.0, "in_system": 3.0}
     # Two slots in 50 s: five requests were to be expected.
     explained = [one.explanation for one in loop.ticks(11, **held)]
-    assert ["are held by" in one for one in explained] == [False] * 10 + [True]
+    assert ["do not end hold" in one for one in explained] == [False] * 10 + [True]
 
 
 def test_times_that_stand_still_with_the_queue_are_not_frozen_signals() -> None:

@@ -41,7 +41,10 @@ def test_scale_up_is_immediate_and_scale_down_takes_two_minutes() -> None:
     falling = loop.ticks(120)
     assert {decision.desired for decision in falling[:23]} == {top}
     assert falling[0].reason == "stabilized"
-    assert f"the last 120 s needed up to {top}" in falling[0].explanation
+    assert (
+        f"{top} were needed 5 s ago with a margin of 8 %, and stay for 120 s"
+        in falling[0].explanation
+    )
     # 4 would do, but not with 8 % more work.
     assert falling[-1].desired == 5
 
