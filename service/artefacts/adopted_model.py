@@ -59,6 +59,11 @@ def adopted(path: Path, settings: Settings) -> Artefact | None:
     return _read(descriptor, artefacts)  # locked to the end of the process
 
 
+def all_adopted(artefacts: Path) -> list[Path]:
+    """The artefacts that files name, whether replicas serve them now or not."""
+    return [artefacts / file.read_text().rstrip() for file in artefacts.glob("adopted-*")]
+
+
 def _read(descriptor: int, artefacts: Path) -> Artefact:
     """The model that the file names; waits for an `adopt` that writes it."""
     fcntl.flock(descriptor, fcntl.LOCK_SH)

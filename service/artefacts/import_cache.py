@@ -11,16 +11,16 @@ import hashlib
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from tidegate.service.artefacts.adopted_model import adopt
+from tidegate.service.artefacts.adopted_model import adopt, adopted, all_adopted
 from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.artefacts.import_report import progress, served_by
-from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
+from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load, prune
 from tidegate.settings import Settings, SettingsError, is_import_string
 from tidegate.settings import load as load_settings
 
@@ -28,6 +28,11 @@ CONVERTERS: Final = ("onnx", "pandas", "skl2onnx")
 """Packages that every conversion imports, which the default installation lacks."""
 IMPORT_FORMAT: Final = 6
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
+
+
+async def served_model(path: Path, settings: Settings) -> Artefact:
+    """The adopted model of a path, else as `find_model`."""
+    return await asyncio.to_thread(adopted, path, settings) or await find_model(path, settings)
 
 
 async def find_model(path: Path, settings: Settings) -> Artefact:
@@ -162,23 +167,24 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    found = _find_and_print(settings.model.path, settings, adopt)
-    if found and settings.model.shadow_path is not None:
-        _find_and_print(settings.model.shadow_path, settings, lambda shadow, *_: shadow)
-    return 0 if found else 1
+    if not (found := _find_and_print(settings.model.path, settings)):
+        return 1
+    if settings.model.shadow_path is not None:
+        found += _find_and_print(settings.model.shadow_path, settings)
+    artefacts = settings.stack.data_dir / "artefacts"
+    prune(artefacts, [*found, *all_adopted(artefacts)])
+    return 0
 
 
-def _find_and_print(
-    path: Path, settings: Settings, adopt: Callable[[Artefact, Path, Settings], Artefact]
-) -> bool:
-    """Find one model; print what is served of it, or the reason why it cannot be found."""
+def _find_and_print(path: Path, settings: Settings) -> list[Path]:
+    """Find one model, and print what is served of it, or why it cannot be found; returns their folders."""
     try:
         with progress(path):
             found = asyncio.run(find_model(path, settings))
         artefact = adopt(found, path, settings)
     except (ArtefactError, OSError) as error:
         sys.stderr.write(f"{error}\n")
-        return False
+        return []
     manifest = artefact.manifest
     if manifest.digest != found.manifest.digest:
         text = f"{path} has changed, and replicas go on serving what it was: give the new model a new name"
@@ -186,7 +192,7 @@ def _find_and_print(
     sys.stdout.write(f"model {manifest.name} {manifest.version} in {artefact.path}\n")
     if manifest.runtime == "original":
         sys.stdout.write(f"{served_by(manifest.parity)}\n")
-    return True
+    return [found.path, artefact.path]
 
 
 if __name__ == "__main__":

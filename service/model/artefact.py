@@ -7,8 +7,9 @@ written under a temporary name and then renamed, so that an incomplete one is ne
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ MODEL: Final = "model.joblib"
 ONNX: Final = "model.onnx"
 REFERENCE: Final = "reference.json"
 SAMPLES: Final = "samples.ndjson"
+OWN: Final = re.compile(r"(.+-)?[0-9a-f]{16}")
+"""A name of a folder that ends in a digest, as `retain` and conversions give it."""
+LEFT: Final = re.compile(r"\.(.+)\.(source|new|old)\.tmp")
 
 
 class ArtefactError(Exception):
@@ -158,6 +162,30 @@ def retain(artefact: Artefact, copies: Path) -> Artefact:
             if load(folder).manifest != manifest:
                 raise ArtefactError(f"{artefact.path} changed while it was read: start again")
         return load(out)
+
+
+def prune(copies: Path, keep: Iterable[Path | None]) -> None:
+    """Remove what was copied or converted to `copies`, but the artefacts of `keep` and the newest other one.
+
+    What a killed conversion left is removed, too. Folders that a person named are left alone.
+    """
+    for left in copies.glob(".*.tmp"):
+        with locked(copies / LEFT.sub(r"\1", left.name)):
+            shutil.rmtree(left, ignore_errors=True)
+    kept = {_digest(path) for path in keep if path is not None} - {""}
+    others = [path for path in copies.glob("*/") if OWN.fullmatch(path.name)]
+    others = [path for path in others if _digest(path) not in kept]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
+        with locked(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    """The digest of an artefact; empty if it is none that this version can read."""
+    try:
+        return read_manifest(path).digest
+    except ArtefactError:
+        return ""
 
 
 def write_manifest(folder: Path, **fields: Any) -> Manifest:

@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.monitoring.feedback.retained_rows import row_events
-from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.artefacts.import_cache import served_model
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.serving.background import BackgroundWorker
@@ -53,7 +53,7 @@ class AfterResponse:
         if path is None or not self._settings.model.shadow_share:
             return
         try:
-            artefact = await find_model(path, self._settings)
+            artefact = await served_model(path, self._settings)
             app_dir = self._settings.service.app_dir
             of = (model, artefact, self._registry, self._write_event, app_dir)
             self.shadow = await asyncio.to_thread(Shadow, *of)

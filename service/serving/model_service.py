@@ -15,8 +15,7 @@ from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.feedback.signing_key import prediction_key
 from tidegate.runtime.start_phases import end_phase
-from tidegate.service.artefacts.adopted_model import adopted
-from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.artefacts.import_cache import served_model
 from tidegate.service.artefacts.import_report import served_by
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, load_model, make_monitor
@@ -86,11 +85,8 @@ class ModelService:
 
     async def _load(self) -> Manifest:
         settings = self.settings
-        path = settings.model.path
         end_phase("application")
-        artefact = await asyncio.to_thread(adopted, path, settings) or await find_model(
-            path, settings
-        )
+        artefact = await served_model(settings.model.path, settings)
         artefact.check_digest(settings.model.digest)
         manifest = artefact.manifest
         end_phase("files")

@@ -44,7 +44,7 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
             return await find_model(path, settings)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tidegate.service.serving.model_service.find_model", find_when_allowed)
+            patch.setattr("tidegate.service.serving.model_service.served_model", find_when_allowed)
             replica = app.state.replica.app
             async with lifespan(replica):
                 transport = httpx.ASGITransport(replica, raise_app_exceptions=False)

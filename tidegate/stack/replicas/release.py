@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,6 @@ from tidegate.settings import Settings, is_import_string
 
 # A model file is converted first, which can take many minutes.
 ADMISSION_SECONDS: Final = 3600.0
-# After this time a person is told that a model is read, which is converted if necessary; and then this often.
-READING_SECONDS: Final = 1.0
-PROGRESS_SECONDS: Final = 10.0
 ADMISSION: Final = (sys.executable, "-P", "-m", "tidegate.service.artefacts.admission")
 
 
@@ -27,7 +25,8 @@ class Release(BaseModel):
 
     Or the code of an application or a command: `name` is how it is started, `path` its folder. `loaded_at`
     is the time in UTC since which replicas load code; empty for the start of the stack, and for a model that
-    is none. `served_by` says what answers if it is not ONNX Runtime, why, and what that costs.
+    is none. `served_by` says what answers if it is not ONNX Runtime, why, and what that costs. `shadow` is a
+    copy of the shadow model, as it was at the start of the stack.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +38,7 @@ class Release(BaseModel):
     source: Path | None = None
     loaded_at: str = ""
     served_by: str = ""
+    shadow: Path | None = None
 
     @property
     def label(self) -> str:
@@ -66,22 +66,16 @@ async def first_release(settings: Settings, copies: Path, event_log: EventLog) -
         ArtefactError: it cannot be served, or is not that of `model.digest`.
         OSError: it cannot be copied.
     """
-    started, path = time.monotonic(), settings.model.path
-    reading = asyncio.create_task(read_release(settings, copies))
-    try:
-        wait = READING_SECONDS
-        while not (await asyncio.wait({reading}, timeout=wait))[0]:
-            wait = PROGRESS_SECONDS
-            seconds = time.monotonic() - started
-            text = f"reading {path}, and converting it if it is a new model file: {seconds:.0f} s so far"
-            event_log.record("prepare", text, component="model")
-        release = reading.result()
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+    from tidegate.service.artefacts.import_report import progress  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    record = partial(event_log.record, "prepare", component="model")
+    with progress(settings.model.path, lambda text: loop.call_soon_threadsafe(record, text)):
+        release = await read_release(settings, copies)
+    named = (settings.model.path, settings.model.shadow_path)
+    await asyncio.to_thread(prune_copies, copies, [release], named)
     if release.served_by:
-        text = f"{release.label} is {release.served_by}"
-        event_log.record("prepare", text, component="model")
+        record(f"{release.label} is {release.served_by}")
     return release
 
 
@@ -109,7 +103,32 @@ async def read_release(settings: Settings, copies: Path) -> Release:
         digest=manifest.digest,
         source=source,
         served_by=served_by(manifest.parity),
+        shadow=await _shadow(settings, copies),
     )
+
+
+def prune_copies(copies: Path, used: Iterable[Release], named: Iterable[Path | None]) -> None:
+    """Remove models that nobody uses from `copies`, and from the folder of converted ones beside it."""
+    from tidegate.service.model.artefact import prune  # noqa: PLC0415
+
+    releases = [path for release in used for path in (release.path, release.source, release.shadow)]
+    with suppress(OSError):  # more space is taken than necessary
+        for folder in (copies, copies.with_name("artefacts")):
+            prune(folder, [*releases, *named])
+
+
+async def _shadow(settings: Settings, copies: Path) -> Path | None:
+    """A copy of the shadow model; None without one, or where a replica has to say why it has none."""
+    from tidegate.service.artefacts.import_cache import find_model  # noqa: PLC0415
+    from tidegate.service.model.artefact import ArtefactError, retain  # noqa: PLC0415
+
+    path = settings.model.shadow_path
+    if path is None or is_import_string(path):
+        return None
+    with suppress(ArtefactError, OSError):
+        found = await find_model(path, settings)
+        return (await asyncio.to_thread(retain, found, copies)).path
+    return None
 
 
 class ReleaseRefusedError(ValueError):

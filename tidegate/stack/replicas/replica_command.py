@@ -55,6 +55,8 @@ def replica_variables(
     if not settings.replica_program:
         variables["TIDEGATE_MODEL__PATH"] = str(release.model_path)
         variables["TIDEGATE_MODEL__DIGEST"] = release.digest or settings.model.digest
+        if release.shadow:
+            variables["TIDEGATE_MODEL__SHADOW_PATH"] = str(release.shadow)
     if settings.slots.max is not None:
         variables["TIDEGATE_SLOTS__FILE"] = str(slots_file)
     return variables

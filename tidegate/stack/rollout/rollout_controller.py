@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import is_import_string
-from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit
+from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit, prune_copies
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.rollout.rolling_replacement import COMPONENT, Rollout
 
@@ -39,6 +39,8 @@ class RolloutController:
     env: Mapping[str, str]
     cwd: Path
     own_program: bool = False
+    named: Sequence[Path | None] = ()
+    """Models that the settings name, which are never removed."""
     rollout: Rollout | None = field(default=None, init=False)
     _checking: bool = field(default=False, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
@@ -88,6 +90,8 @@ class RolloutController:
         except Exception as error:  # noqa: BLE001 - as `keep_running`, but it must not begin again
             rollout.state, rollout.problem = "failed", f"unexpected error: {error!r}"
             self.event_log.fault(COMPONENT, error)
+        used = (self.pool.release, rollout.before, rollout.release)
+        await asyncio.to_thread(prune_copies, self.copies, used, self.named)
 
     async def _admit(self, path: Path | None, before: Release) -> Release:
         if not self.own_program:
@@ -98,7 +102,7 @@ class RolloutController:
             release = await admit(path, self.copies, before.path, self.env, self.cwd)
             # Code is loaded anew even if its declaration is the same: it may read other files.
             loaded_at = _now() if is_import_string(path) else ""
-            return release.model_copy(update={"loaded_at": loaded_at})
+            return release.model_copy(update={"loaded_at": loaded_at, "shadow": before.shadow})
         if path is not None:
             raise ReleaseRefusedError(
                 f"the replicas run {before.name}, which serves no artefact: `tidegate deploy` without a path"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,25 @@ def test_a_killed_training_leaves_no_artefact_and_the_next_one_removes_its_files
 def test_two_classes_or_features_of_one_name_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="have the same name"):
         Signature.model_validate(fields)
+
+
+def test_only_what_is_in_use_and_the_newest_other_artefact_are_kept(tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+
+    def made(content: bytes, name: str, of: Path = copies) -> Path:
+        folder = of / name
+        folder.mkdir()
+        write(folder, content)
+        return folder
+
+    served = made(b"served", "served", of=tmp_path)
+    named = [f"toy-{number:016x}" for number in range(4)]
+    for age, name in enumerate(named):
+        folder = made(b"served" if age == 1 else name.encode(), name)
+        os.utime(folder, (age, age))
+    made(b"a person's", "my-toy")
+    for left in (".0123456789abcdef.source.tmp", f".{named[0]}.new.tmp"):
+        (copies / left).mkdir()
+    artefact.prune(copies, [served, tmp_path / "wine.joblib", None])
+    assert {path.name for path in copies.iterdir()} == {named[1], named[3], "my-toy"}

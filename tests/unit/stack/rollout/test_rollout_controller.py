@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from support.eventually import eventually_async
 from tidegate.resizer.server import serve_unix
 from tidegate.runtime.event_log import EventLog
+from tidegate.service.model.artefact import write_manifest
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
@@ -184,3 +185,39 @@ async def test_the_control_client_maps_the_responses_of_put_model(tmp_path: Path
         with pytest.raises(ControlError, match="answers 400"):
             await asyncio.to_thread(request_deploy, socket, Path("/x"))
         assert await asyncio.to_thread(request_deploy, socket, Path("/x")) == NEW
+
+
+async def test_copies_that_no_release_uses_are_removed_after_a_rollout(
+    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copied(number: int) -> Release:
+        folder = rollouts.copies / f"toy-{number:016x}"
+        folder.mkdir(parents=True)
+        write_manifest(
+            folder,
+            name="toy",
+            version=str(number),
+            features=[{"name": "x"}],
+            inputs="",
+            task="values",
+            outputs=[{"name": "y", "datatype": "FP32", "shape": [-1]}],
+        )
+        os.utime(folder, (number, number))
+        return Release(path=folder, version=str(number), digest=f"{number:016x}")
+
+    async def deploy(release: Release) -> set[str]:
+        monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(release))
+        await rollouts.deploy(release.path)
+        await eventually_async(lambda: not rollouts.busy)
+        return {path.name for path in rollouts.copies.iterdir()}
+
+    first = copied(1)
+    rollouts.named = [first.path]
+    await deploy(first)
+    for number in range(2, 5):
+        left = await deploy(last := copied(number))
+    # Named by the settings, the newest other one, the one before, and what is served.
+    assert left == {f"toy-{number:016x}" for number in range(1, 5)}
+    rollouts.named = ()
+    left = await deploy(last)
+    assert left == {f"toy-{number:016x}" for number in (3, 4)}

@@ -14,6 +14,7 @@ import pytest
 
 from support.samples.onnx_graphs import linear
 from tidegate.runtime.event_log import EventLog
+from tidegate.service.artefacts.import_cache import import_digest
 from tidegate.service.model.artefact import (
     MANIFEST,
     Artefact,
@@ -24,6 +25,7 @@ from tidegate.service.model.artefact import (
 )
 from tidegate.settings import Settings
 from tidegate.stack.replicas.release import Release, read_release
+from tidegate.stack.replicas.replica_command import replica_variables
 from tidegate.stack.rollout.source_monitor import SourceMonitor
 
 CODE = """
@@ -146,3 +148,20 @@ def test_an_artefact_that_is_replaced_while_it_is_copied_is_not_kept_under_its_d
     with pytest.raises(ArtefactError, match="changed while it was read"):
         retain(found, tmp_path / "copies")
     assert not [*(tmp_path / "copies").iterdir()]
+
+
+async def test_the_shadow_model_is_that_of_the_start_whatever_stands_at_its_path_later(
+    flights: Artefact, tmp_path: Path
+) -> None:
+    save(shadow := tmp_path / "next.onnx", 3.0)
+    settings = Settings(
+        model={"path": flights.path, "shadow_path": shadow}, stack={"data_dir": tmp_path}
+    )
+    release = await read_release(settings, tmp_path / "models")
+    save(shadow, 300.0)
+    path = replica_variables(settings, 1, release, tmp_path)["TIDEGATE_MODEL__SHADOW_PATH"]
+    assert read_manifest(Path(path)).inputs != import_digest(shadow)
+    assert Path(path).parent == tmp_path / "models"
+    shadow.write_bytes(b"no model")  # a replica says why it has none
+    release = await read_release(settings, tmp_path / "models")
+    assert "TIDEGATE_MODEL__SHADOW_PATH" not in replica_variables(settings, 1, release, tmp_path)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from support.eventually import eventually_async
+from tidegate.service.artefacts import import_report
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import load
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
@@ -181,7 +182,7 @@ async def test_a_model_is_converted_before_replicas_start_and_a_person_sees_how_
         raise ArtefactError("wine.joblib cannot be served: it is empty")
 
     monkeypatch.setattr(releases, "read_release", slow)
-    monkeypatch.setattr(releases, "READING_SECONDS", 0.01)
+    monkeypatch.setattr(import_report, "READING_SECONDS", 0.01)
     monkeypatch.setattr(ReplicaPool, "start", lambda _: started.append(1))
     supervisor.event_log.listeners.append(
         lambda entry: said.set() if entry.action == "prepare" else None
