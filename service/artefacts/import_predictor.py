@@ -46,8 +46,9 @@ def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
     import_from(app_dir)
     predictor = find_predictor(target)
     try:
-        modules = sorted(own_modules(target, app_dir).items())
-        code = [(name, str(path), digest_file(path)) for name, path in modules]
+        own = own_modules(target, app_dir)
+        own |= {str(name): app_dir.resolve() / name for name in getattr(predictor, "files", ())}
+        code = [(name, str(path), digest_file(path)) for name, path in sorted(own.items())]
         parts = [target, *(f"{name} {digest}" for name, _, digest in code)]
         # Of a version that the class names, the code may change.
         inputs = hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -165,3 +165,28 @@ async def test_the_shadow_model_is_that_of_the_start_whatever_stands_at_its_path
     shadow.write_bytes(b"no model")  # a replica says why it has none
     release = await read_release(settings, tmp_path / "models")
     assert "TIDEGATE_MODEL__SHADOW_PATH" not in replica_variables(settings, 1, release, tmp_path)
+
+
+async def test_files_that_a_class_names_belong_to_its_model(
+    tmp_path: Path, event_log: EventLog
+) -> None:
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(b"3")
+    (tmp_path / "scale.txt").write_text("7")
+    named = '    files = ["weights.bin", "scale.txt"]\n'
+    (tmp_path / "weighed_code.py").write_text(CODE.format(3).rstrip() + f"\n\n{named}")
+
+    async def read() -> Release:
+        return await released(Path("weighed_code:Price"), tmp_path / "data", app_dir=tmp_path)
+
+    release = await read()
+    monitor = SourceMonitor(lambda: release, event_log)
+    assert await problems(monitor) == (False, 0)
+    (tmp_path / "scale.txt").write_text("8")
+    assert await problems(monitor) == (True, 1)
+    scaled = await read()
+    weights.write_bytes(b"4")
+    assert len({release.digest, scaled.digest, (await read()).digest}) == 3
+    (tmp_path / "scale.txt").unlink()
+    with pytest.raises(ArtefactError, match=r"weighed_code:Price .*scale\.txt does not exist"):
+        await read()
