@@ -61,10 +61,13 @@ async def read_status(prometheus: Prometheus, settings: Settings) -> StackStatus
     numbers: dict[str, Any] = {key: sizes[key] for key in ("desired", "running") if key in sizes}
     client = HttpClient(prometheus.session, prometheus.url, seconds=prometheus.seconds)
     alerts = firing_alerts((await client.call("GET", "/api/v1/alerts")).decode())
+    served = sorted({one.version for one in replicas if one.version})
+    several = f"replicas serve the models {', '.join(served)}: a rollout goes on, or model.path has changed"
     return stack_status(
         settings,
         components,
         replicas,
+        source=f"{several} (set model.digest)" if len(served) > 1 else "",
         gateway=url(settings.stack.host, settings.gateway.port),
         prometheus=prometheus.url,
         alerts=alerts or [],

@@ -36,6 +36,7 @@ def test_the_targets_of_other_programs_are_left_out(
     now = int(time.time())
     targets = (
         *(("model", "10.0.0.1:8000", 1), ("gateway", "10.0.0.2:8405", 0)),
+        ("model", "10.0.0.5:8000", 1),
         *(("node-exporter", "10.0.0.3:9100", 0), ("modeling", "10.0.0.4:80", 1)),
     )
     samples = [
@@ -43,6 +44,11 @@ def test_the_targets_of_other_programs_are_left_out(
         *(f'up{{job="{job}",instance="{at}"}} {up} {now}' for job, at, up in targets),
         "# TYPE process_start_time_seconds gauge",
         f'process_start_time_seconds{{job="model",instance="10.0.0.1:8000"}} 5 {now}',
+        "# TYPE ml_prediction_reference_samples gauge",
+        *(
+            f'ml_prediction_reference_samples{{job="model",instance="{at}",version="{version}"}} 1 {now}'
+            for at, version in (("10.0.0.1:8000", "a1"), ("10.0.0.5:8000", "b2"))
+        ),
         "# TYPE tidegate_replicas gauge",
         f'tidegate_replicas{{job="autoscaler",state="desired"}} 3 {now}',
         f'tidegate_replicas{{job="autoscaler",state="running"}} 2 {now}',
@@ -51,6 +57,9 @@ def test_the_targets_of_other_programs_are_left_out(
     port = unused_tcp_port_factory()
     with prometheus_of_samples(prometheus_program, tmp_path, port, "\n".join(samples)) as url:
         status = eventually(lambda: asyncio.run(read(url)), "the samples can be read")
-    assert (status.desired, status.running, status.ready) == (3, 2, 1)
+    assert (status.desired, status.running, status.ready) == (3, 2, 2)
+    # Of one model with two releases somebody has to know.
+    assert status.source.startswith("replicas serve the models a1, b2: ")
     assert [(one.id, one.state) for one in status.components] == [("gateway", "failed")]
-    assert [(one.id, one.started_at) for one in status.replicas] == [("10.0.0.1:8000", 5.0)]
+    started = [("10.0.0.1:8000", 5.0), ("10.0.0.5:8000", 0.0)]
+    assert [(one.id, one.started_at) for one in status.replicas] == started
