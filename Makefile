@@ -62,7 +62,7 @@ bench: setup  ## Run the short benchmarks, also of comparable projects.
 	@for bench in $(filter-out $(LONG_BENCHES),$(patsubst bench/%.py,%,$(wildcard bench/*.py))); do echo "== $$bench"; $(BIN)/python -m bench.$$bench || exit 1; done
 
 # A quarter of an hour and more each; evidently_psi installs Evidently, console needs a folder.
-LONG_BENCHES := live daily_rises evidently_psi kubernetes_faults console
+LONG_BENCHES := live daily_rises evidently_psi kubernetes_faults console reaction
 bench-live: setup  ## Live scaling for a quarter of an hour, compared with the simulator.
 	@$(BIN)/python -m bench.live $(ARGS)
 

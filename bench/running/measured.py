@@ -40,6 +40,7 @@ class LiveRun:
             slots counts as two), and ready ones.
         decisions: time, the decided change of the number, and the age of the signals.
         startups: the start-up time of each replica.
+        answers: the end of each request that a replica recorded, and which one, in order.
         failed: the number of failed requests.
         lag_p99: of the load generator; above 10 ms the machine was too busy for it.
         seed: of the load.
@@ -54,6 +55,7 @@ class LiveRun:
     replicas: list[tuple[float, float, int]]
     decisions: list[tuple[float, int, float]]
     startups: list[float]
+    answers: list[tuple[float, str]]
     failed: int
     lag_p99: float
     seed: int = 1
@@ -110,6 +112,7 @@ async def measure(
         replicas=[(at - start, count, ready) for at, count, ready in seen],
         decisions=[(at - start, change, age) for at, change, age in _decisions(events)],
         startups=[took for (_, began), took in startups.items() if began > start],
+        answers=[(at - start, replica) for at, replica in _answers(events)],
         failed=int(np.isinf(sent.responses).sum()),
         lag_p99=summary.lag_p99_seconds or 0.0,
         seed=seed,
@@ -163,6 +166,15 @@ def _services(events: list[dict[str, Any]]) -> dict[str, list[float]]:
             held = event["event"]["duration"] - event["tidegate"]["gateway"]["queue_ns"]
             found.setdefault(kind, []).append(held / 1e9)
     return found
+
+
+def _answers(events: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """The end of each request on Unix' clock, and the replica."""
+    return sorted(
+        (datetime.fromisoformat(event["@timestamp"]).timestamp(), event["service"]["node"]["name"])
+        for event in events
+        if event["event"].get("dataset") == "tidegate.request"
+    )
 
 
 def _decisions(events: list[dict[str, Any]]) -> list[tuple[float, int, float]]:
