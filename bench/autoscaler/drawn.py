@@ -112,6 +112,7 @@ def score_of(job: tuple[str, int]) -> Score:
         one.system,
         seed=number,
         tick_seconds=built.tick_seconds,
+        uses_gateway=built.uses_gateway,
         workload=workload,
     )
     return score(run, one.system.slo_seconds, slo_quantile=one.system.slo_quantile)

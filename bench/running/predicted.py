@@ -77,6 +77,7 @@ def predict(live: LiveRun, rates: Sequence[float], base: System, seeds: int) -> 
             replace(system, scrape_phase_seconds=phase),
             seed=seed,
             tick_seconds=every,
+            uses_gateway=built.uses_gateway,
             workload=workload,
         )
         runs.append(_since(run, lead, system))

@@ -40,7 +40,8 @@ def record(
         tick = (now - every) / 5.0 - RISING
         if tick >= LONGEST:
             raise RecordedEnough
-        seen = replace(signals, unix_seconds=START_NS / 1e9 + now)
+        # As by a resizer that tells no start-ups: the policy measures them by its ticks.
+        seen = replace(signals, unix_seconds=START_NS / 1e9 + now, startups=())
         decision = policy(state, seen, now)
         if tick >= 0:
             now_ns = START_NS + int(now * 1e9)

@@ -27,6 +27,10 @@ OPERATING_POINTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         # An objective that can still be met when requests take twice as long.
         "slack": {"slo_seconds": 1.2},
         "long-start": {"startup_seconds": 300.0},
+        # What a replica takes as a process, in a container, and as a pod on a node that has its image.
+        "local": {"startup_seconds": 1.0},
+        "container": {"startup_seconds": 2.0},
+        "pod": {"startup_seconds": 4.0},
         "small-fast": {
             "slots": 8,
             "service_seconds": 0.05,

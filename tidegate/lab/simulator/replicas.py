@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tidegate.autoscaler.sloq.correct import MAX_STARTUPS
 from tidegate.lab.simulator.system import System
 from tidegate.lab.simulator.traces import Floats
 from tidegate.lab.simulator.workload import Workload
@@ -37,6 +38,7 @@ class SimulatedService:
         started: the start time of each request that has got a slot.
         services: the time in a slot of each request.
         replicas: all replicas, including stopped ones.
+        startups: the start-up times of the latest replicas, in seconds, oldest first.
         concurrency: how many requests the replica of each started one worked on with it; empty with one
             queue, where it is not recorded.
     """
@@ -50,6 +52,7 @@ class SimulatedService:
     startup_cv: float = 0.0
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     concurrency: list[int] = field(default_factory=list)
+    startups: list[float] = field(default_factory=list)
     _free: list[tuple[float, int]] = field(default_factory=list)
     _kept: list[int] = field(default_factory=list)
     _sizes: list[tuple[float, int]] = field(default_factory=list)
@@ -106,6 +109,7 @@ class SimulatedService:
         for number, replica in self._starting():
             if replica.ready_at <= now:
                 self._open(number, now)
+                self._measured(replica.ready_at - replica.started_at)
 
     def resize(self, desired: int, now: float) -> None:
         """Start or stop replicas until `desired` are running."""
@@ -127,10 +131,11 @@ class SimulatedService:
         self._sizes.append((now, slots))
 
     def start_ready(self, count: int) -> None:
-        """Start with `count` ready replicas at time 0."""
+        """Start with `count` ready replicas at time 0, whose start-up has been measured."""
         for number in range(count):
             self._add(SimulatedReplica(0.0, 0.0))
             self._open(number, 0.0)
+            self._measured(self._startup())
 
     def replica_seconds(self, until: float) -> float:
         """The cost: from the start of each replica until it has finished its last request.
@@ -159,6 +164,9 @@ class SimulatedService:
         sigma = math.sqrt(math.log1p(self.startup_cv**2))
         factor = float(self.random.lognormal(-sigma * sigma / 2, sigma)) if sigma else 1.0
         return self.startup_seconds * factor
+
+    def _measured(self, startup: float) -> None:
+        self.startups = [*self.startups, startup][-MAX_STARTUPS:]
 
     def _starting(self) -> list[tuple[int, SimulatedReplica]]:
         if len(self._free) == len(self._kept) * self.slots:

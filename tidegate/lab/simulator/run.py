@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from tidegate.autoscaler import gateway_signals
+from tidegate.autoscaler.gateway_signals import GatewayRead, with_gateway
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.daily_rise import READ_SECONDS
 from tidegate.lab.simulator.measurements import SimulatedMetrics
@@ -48,6 +50,7 @@ def simulate(
     seed: int,
     tick_seconds: float = 5.0,
     uses_history: bool = True,
+    uses_gateway: bool = False,
     workload: Workload | None = None,
 ) -> Run:
     """Run a policy on a trace. The same arguments give the same run.
@@ -59,6 +62,7 @@ def simulate(
         seed: of the requests; policies with the same seed get the same requests.
         tick_seconds: the time between decisions.
         uses_history: whether the policy uses the traffic of earlier days, which takes time to collect.
+        uses_gateway: whether it decides between ticks, too, by the gateway's counters.
         workload: the requests, if known; None generates them from the trace's rates.
     """
     if workload is None:
@@ -66,46 +70,118 @@ def simulate(
     service = simulated_service(system, workload, seed)
     metrics = SimulatedMetrics(system, trace.seconds, workload.arrivals, trace.blackouts)
     service.start_ready(system.start)
-    desired, ticks = system.start, list[Tick]()
-    state: dict[str, Any] = {}
-    now, read_at, daily_rates = 0.0, -math.inf, list[list[float]]()
+    loop = _Loop(policy, trace, service, metrics, system, uses_history, system.start)
     for number in range(1, math.ceil(trace.seconds / tick_seconds)):
-        now = number * tick_seconds
-        _serve_until(service, trace, now - tick_seconds, now)
-        metrics.record_started(service.started, service.services, service.concurrency)
-        signals = metrics.read(now, ready=service.ready, running=service.running, desired=desired)
-        if uses_history:
-            if now - read_at >= READ_SECONDS:
-                daily_rates, read_at = trace.daily_rates(now), now
-            signals = replace(signals, daily_rates=daily_rates)
-        if signals.slots_per_replica is not None and service.slots != system.slots:
-            signals = replace(signals, slots_per_replica=service.slots)
-        decision = policy(state, signals, now)
-        ticks.append(Tick(now, signals, decision))
-        state, desired = decision.state, decision.desired
-        if decision.slots:
-            service.set_slots(decision.slots, now)
-        service.resize(desired, now)
+        due = number * tick_seconds
+        while uses_gateway and due - loop.now > gateway_signals.READ_SECONDS:
+            loop.serve_until(loop.now + gateway_signals.READ_SECONDS)
+            loop.read_gateway()
+            loop.sense()
+        loop.serve_until(due)
+        if uses_gateway:
+            loop.read_gateway()
+        loop.tick()
     # Requests that still wait at the end are served by the existing replicas, or by a new one.
     if not service.running and len(service.started) < len(workload.arrivals):
-        service.resize(1, now)
-    _serve_until(service, trace, now, math.inf)
+        service.resize(1, loop.now)
+    loop.serve_until(math.inf)
     counted = service.services * system.first_byte_share
     responses = np.array(service.started) - workload.arrivals + counted
     return Run(
         trace.seconds,
         workload.arrivals,
         responses,
-        ticks,
+        loop.ticks,
         service.replica_seconds(trace.seconds),
     )
 
 
-def _serve_until(service: SimulatedService, trace: Trace, begin: float, until: float) -> None:
-    """Advance the service from one time to another, change by change."""
-    now = begin
-    while now < until:
-        then = min(until, service.next_ready(), trace.next_change(now))
-        service.serve(then, trace.slowness(now))
-        service.make_ready(then)
-        now = then
+@dataclass(slots=True)
+class _Loop:
+    """The control loop in simulated time, as `tidegate.autoscaler.live.loop` has it."""
+
+    policy: Policy
+    trace: Trace
+    service: SimulatedService
+    metrics: SimulatedMetrics
+    system: System
+    uses_history: bool
+    desired: int
+    now: float = 0.0
+    ticks: list[Tick] = field(default_factory=list)
+    _state: dict[str, Any] = field(default_factory=dict)
+    _daily_rates: list[list[float]] = field(default_factory=list)
+    _daily_read_at: float = -math.inf
+    # What Prometheus had at the last tick, and when that was.
+    _measured: Signals = field(default_factory=Signals)
+    _measured_at: float = 0.0
+    _reads: list[GatewayRead] = field(default_factory=list)
+    _arrived: int = 0
+    _gateway_read_at: float = 0.0
+
+    def serve_until(self, until: float) -> None:
+        """Advance the service to a time, change by change."""
+        while self.now < until:
+            then = min(until, self.service.next_ready(), self.trace.next_change(self.now))
+            self.service.serve(then, self.trace.slowness(self.now))
+            self.service.make_ready(then)
+            self.now = then
+
+    def read_gateway(self) -> None:
+        """Count what has arrived at the gateway since the last read, and what waits."""
+        arrived = int(np.searchsorted(self.service.workload.arrivals, self.now, "right"))
+        seconds, arrivals = self.now - self._gateway_read_at, arrived - self._arrived
+        self._gateway_read_at, self._arrived = self.now, arrived
+        read = GatewayRead(seconds, arrivals, arrived - len(self.service.started))
+        self._reads = [*self._reads, read][-gateway_signals.KEPT_READS :]
+
+    def tick(self) -> None:
+        """Read all signals and decide."""
+        now, service = self.now, self.service
+        self.metrics.record_started(service.started, service.services, service.concurrency)
+        signals = self.metrics.read(
+            now, ready=service.ready, running=service.running, desired=self.desired
+        )
+        if self.uses_history:
+            if now - self._daily_read_at >= READ_SECONDS:
+                self._daily_rates, self._daily_read_at = self.trace.daily_rates(now), now
+            signals = replace(signals, daily_rates=self._daily_rates)
+        if signals.slots_per_replica is not None and service.slots != self.system.slots:
+            signals = replace(signals, slots_per_replica=service.slots)
+        signals = replace(signals, startups=service.startups)
+        if not signals.problem:
+            self._measured, self._measured_at = signals, now
+        if self.desired == 0 and self._reads:
+            signals = replace(signals, waiting=self._reads[-1].queued)
+        self._decide(replace(with_gateway(signals, self._reads), between=False))
+
+    def sense(self) -> None:
+        """Decide between two ticks if the gateway's counters show a jump or a queue."""
+        if self.desired == 0:
+            if self._reads[-1].queued:
+                self.tick()
+            return
+        if self.desired >= self.system.bounds.max:
+            return
+        age = self._measured.age_seconds
+        later = replace(
+            self._measured,
+            age_seconds=None if age is None else age + self.now - self._measured_at,
+            ready=self.service.ready,
+            running=self.service.running,
+            desired=self.desired,
+            startups=self.service.startups,
+        )
+        signals = with_gateway(later, self._reads)
+        if signals.between:
+            self._decide(signals)
+
+    def _decide(self, signals: Signals) -> None:
+        decision = self.policy(self._state, signals, self.now)
+        if signals.between and decision.desired <= self.desired:
+            return
+        self.ticks.append(Tick(self.now, signals, decision))
+        self._state, self.desired = decision.state, decision.desired
+        if decision.slots:
+            self.service.set_slots(decision.slots, self.now)
+        self.service.resize(self.desired, self.now)

@@ -59,4 +59,5 @@ def run_policy(expression: str, trace: Trace, system: System, seed: int) -> Run:
         seed=seed,
         tick_seconds=built.tick_seconds,
         uses_history=built.uses_history,
+        uses_gateway=built.uses_gateway,
     )
