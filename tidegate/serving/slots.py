@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from tidegate.settings import Slo
-from tidegate.telemetry.metrics import edges_with_objective
+from tidegate.telemetry.metrics import SLOW_BUCKETS, edges_with_objective
 
 DEFAULT_SLO: Final = Slo()
 SLOT_KEY: Final = "tidegate.slot"
@@ -24,7 +24,8 @@ SLOT_KEY: Final = "tidegate.slot"
 # around it are added: a quantile that is interpolated across it may exceed it although no request did.
 _BUCKETS: Final = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.09),
-    *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+    *SLOW_BUCKETS,
 )
 
 

@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 
 from support.harnesses.telemetry_harness import Harness
 from support.samples.asgi_apps import app_with, ok
+from tidegate.autoscaler.histograms import histogram_quantile
 from tidegate.settings import Settings
 from tidegate.telemetry import TelemetryMiddleware, duration_edges, shared_metrics
 from tidegate.telemetry.metrics import RequestMetrics
@@ -32,6 +33,15 @@ def test_the_bucket_bounds_increase_and_include_the_objective(objective: float) 
     assert objective in edges
     assert list(edges) == sorted(set(edges))
     assert {0.005, 10.0, 60.0} <= set(edges)
+
+
+@pytest.mark.parametrize("seconds", [1.2, 3.0, 9.0, 38.3, 60.0, 90.0])
+def test_a_quantile_of_slow_requests_is_right_within_a_third(seconds: float) -> None:
+    edges = duration_edges(0.5)
+    cumulative = [20.0 * (seconds <= edge) for edge in edges] + [20.0]
+    found = histogram_quantile(0.95, edges, cumulative)
+    assert found is not None
+    assert 0.95 * seconds <= found <= 4 / 3 * seconds
 
 
 async def read(harness: Harness, app: Any, **headers: str) -> Any:
