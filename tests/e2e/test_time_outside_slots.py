@@ -55,6 +55,8 @@ def loaded(folder: Path, artefact: Path) -> Iterator[Stack]:
             artefact,
             service={"app": "blocked:app", "app_dir": str(folder)},
             replicas={"start": FEW, "min": FEW},
+            # Its counters show the jump, and all replicas would start before a queue stands.
+            autoscaler={"gateway_metrics_url": "http://127.0.0.1:1/metrics"},
         ) as stack,
         stack.load(folder, *sent, phases=constant(600, 100)),
     ):
