@@ -101,8 +101,7 @@ class Autoscaler:
         current = self._desired if self._desired is not None else status.desired if status else None
         if current is None:
             return None
-        if not reading.signals.problem:
-            self._reading, self._read_at = reading, now
+        self._remember(reading, now)
         signals = self._signals = combine(reading, status, current, away, self.unix())
         if self.uses_gateway or current == 0:
             reads = await self._read_gateway()
@@ -127,6 +126,8 @@ class Autoscaler:
         seen = with_gateway(self._signals, reads)
         if not seen.between or self.dry_run or current >= self.bounds.max:
             return None
+        if self._signals.problem:  # a stack that has just started may have them since
+            self._remember(await self.read(), now)
         status, away = await self._fetch_status()
         reading = self._reading.later(now - self._read_at)
         self._signals = combine(reading, status, current, away, self.unix())
@@ -136,6 +137,10 @@ class Autoscaler:
             return None
         await self._carry_out(decision, status, seen, now)
         return decision
+
+    def _remember(self, reading: Reading, now: float) -> None:
+        if not reading.signals.problem:
+            self._reading, self._read_at = reading, now
 
     async def _read_gateway(self) -> Sequence[GatewayRead]:
         """The last reads of the gateway's counters; none if it cannot be read now."""

@@ -84,9 +84,10 @@ class _Sloq:
 
         replicas = learn_replicas(state, signals.ready, signals.running, now)
         state = state.model_copy(update=replicas)
-        if not signals.between:
-            # Between ticks Prometheus' values are those of the last one, which has learned from them.
+        # Between ticks the values of Prometheus are those of the last one, which has learned from any it had.
+        if not signals.between or not state.service_seconds:
             state = state.model_copy(update=learn_service(state, checked, now))
+        if not signals.between:
             corrected = {
                 **learn_capacity(state, checked, parameters, now),
                 **learn_strain(state, checked, parameters, now),
