@@ -126,7 +126,7 @@ class Autoscaler:
         seen = with_gateway(self._signals, reads)
         if not seen.between or self.dry_run or current >= self.bounds.max:
             return None
-        if self._signals.problem:  # a stack that has just started may have them since
+        if self._signals.arrival_rate is None:  # a stack that has just started may have it since
             self._remember(await self.read(), now)
         status, away = await self._fetch_status()
         reading = self._reading.later(now - self._read_at)

@@ -175,12 +175,12 @@ class Supervisor:
                 raise StartError(str(error)) from error
             self._pool.release = release
             self._background("source", self._source.run)
-        await self._until_ready(collector, *self._pool.start())
+        # Its first scrape is 5 s later. Not earlier: while a model is converted it would find the gateway down.
+        monitor = self._start_component(self._programs.prometheus())
+        await self._until_ready(collector, monitor, *self._pool.start())
         self._background("replicas", self._pool.run)
         gateway = await self._programs.gateway()
-        # Not earlier: while a model is converted and loaded it would find the gateway down.
-        monitor = self._start_component(self._programs.prometheus())
-        await self._until_ready(monitor, self._start_component(gateway, self._gateway_changed))
+        await self._until_ready(self._start_component(gateway, self._gateway_changed))
         await self._until_served()
         if self._slots:
             self._background("slots", self._slots.run)

@@ -90,10 +90,11 @@ async def test_without_prometheus_at_the_last_tick_the_reading_before_counts(
 
 async def test_a_jump_right_after_the_start_reads_prometheus_again(run: AutoscalerRun) -> None:
     nothing_yet = Reading(Signals(problem="no sample"), problems={"no sample": ()})
-    await sensing(run).tick(reading=nothing_yet)
+    sensing(run)
+    await run.tick(reading=nothing_yet)
+    assert await run.sense(1.0, 400.0, reads=3) == []
     run.resizer.reading = QUIET
-    assert await run.sense(1.0, 0.0, reads=2) == []
-    assert await run.sense(1.0, 400.0, reads=2) == [7]
+    assert await run.sense(1.0, 400.0) == [7]
 
 
 async def test_an_old_reading_adds_nothing(run: AutoscalerRun) -> None:

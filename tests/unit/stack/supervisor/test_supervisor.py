@@ -85,7 +85,7 @@ async def test_a_stack_is_ready_when_its_gateway_reaches_a_replica(
     async def probe(url: str) -> str:
         assert url.endswith(":8000/ready")
         assert without_programs.status().state == "starting"
-        # What no request needs would make the replica's start longer, and Prometheus would miss the gateway.
+        # What no request needs would make the replica's start longer.
         assert started[:3] == ["collector", "prometheus", "gateway"]
         assert not {"autoscaler", "watch", "console"} & {*started}
         return problems.pop(0)
