@@ -175,7 +175,7 @@ class Supervisor:
                 raise StartError(str(error)) from error
             self._pool.release = release
             self._background("source", self._source.run)
-        # Its first scrape is 5 s later. Not earlier: while a model is converted it would find the gateway down.
+        # Its first scrape is 5 s later. Not earlier: during a conversion it would find the gateway down.
         monitor = self._start_component(self._programs.prometheus())
         await self._until_ready(collector, monitor, *self._pool.start())
         self._background("replicas", self._pool.run)
