@@ -237,7 +237,7 @@ SLOQ: Claims = {
     "between two ticks no replica is removed": lambda said, told: (
         told.signals.between and told.desired >= told.signals.desired
     ),
-    rf"{COUNT} waits? at the gateway": lambda said, told: (
+    rf"the gateway's queue has {COUNT} requests?": lambda said, told: (
         told.signals.between and whole(said[1], told.signals.gateway_queued or 0.0)
     ),
     rf"{COUNT} replicas? of {COUNT} slots? keeps? P\(wait > {NUMBER} s\) ≤ {NUMBER} %": _sized,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tidegate.autoscaler.gateway_signals import LEAST_SECONDS
+from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE, SHORT_SECONDS, CheckedSignals
 from tidegate.autoscaler.sloq.state import SloqState, Tick
 
@@ -19,18 +20,21 @@ RESERVE_STEP: Final = 0.1
 IDLE_SHARE: Final = 1 / 3
 
 
-def current_rate(state: SloqState, checked: CheckedSignals, now: float, sigmas: float) -> float:
+def current_rate(
+    parameters: SloqParameters, state: SloqState, checked: CheckedSignals, now: float
+) -> float:
     """The current rate in requests a second: the larger one of both windows, or a burst of the last 5 s.
 
     Or a jump that the gateway's counters show, less a standard deviation: it is asked each half second, and
     the largest answer counts.
 
     A fall is taken for noise, since waiting costs little. A burst is a rate over 5 s that exceeds the
-    minute's by `sigmas` standard deviations of Poisson arrivals; 0: none counts.
+    minute's by `burst_sigmas` standard deviations of Poisson arrivals; 0: none counts.
     """
     unsure_at, minute = checked.learned["unsure_at"], checked.rate_60s
+    sigmas = parameters.burst_sigmas
     good = [one for one in state.ticks if unsure_at is None or one[0] > unsure_at + SHORT_SECONDS]
-    rate = max(checked.rate_15s, minute, gateway_rate(checked))
+    rate = max(checked.rate_15s, minute, gateway_rate(parameters, state, checked))
     recent = _rate_5s(good, checked.rate_15s, now)
     # A rate of 0 is known to within a request.
     noise = math.sqrt(max(minute, 1 / STEP_SECONDS) / STEP_SECONDS)
@@ -38,12 +42,21 @@ def current_rate(state: SloqState, checked: CheckedSignals, now: float, sigmas: 
     return max(rate, recent) if burst and recent is not None else rate
 
 
-def gateway_rate(checked: CheckedSignals) -> float:
-    """The rate of a jump by the gateway's counters, less a standard deviation; 0 if they show none."""
+def gateway_rate(parameters: SloqParameters, state: SloqState, checked: CheckedSignals) -> float:
+    """The rate of a jump by the gateway's counters, less a standard deviation; 0 if they show none.
+
+    Until a slot time is measured, only a queue shows that the slots do not suffice, and the work is no more
+    than the requests in slots and queue, by Little's law: an assumed time could ask for any number.
+    """
     arrivals, seconds = checked.signals.gateway_arrivals, checked.signals.gateway_seconds
     if not arrivals or not seconds:
         return 0.0
-    return min(MAX_VALUE, max(0.0, arrivals - math.sqrt(arrivals)) / max(seconds, LEAST_SECONDS))
+    rate = max(0.0, arrivals - math.sqrt(arrivals)) / max(seconds, LEAST_SECONDS)
+    if state.service_seconds is None:
+        queued = checked.signals.gateway_queued
+        present = state.ready * checked.slots + queued if queued else 0.0
+        rate = min(rate, present / parameters.service_seconds)
+    return min(MAX_VALUE, rate)
 
 
 def _rate_5s(ticks: Sequence[Tick], rate_15s: float, now: float) -> float | None:

@@ -100,7 +100,7 @@ class _Sloq:
         senses = checked.signals.gateway_queued is not None
         every = READ_SECONDS if senses else parameters.tick_seconds
         read_at = state.now if signals.between and state.now is not None else now
-        rate = current_rate(state, checked, read_at, parameters.burst_sigmas)
+        rate = current_rate(parameters, state, checked, read_at)
         known = (state.service_seconds or parameters.service_seconds) * state.occupancy
         service = max(SHORTEST_SECONDS, known)
         # Until a replica started by the next decision is ready.
@@ -166,7 +166,7 @@ class _Sloq:
         work = digits((size.rate + size.reserve) * size.service_seconds)
         change = format_change(step.current, step.desired)
         yield f"{change}: {rate} requests/s × {seconds} = {work} slots of work"  # noqa: RUF001
-        yield from self._seen_by_gateway(checked, size)
+        yield from self._seen_by_gateway(state, checked, size)
         if size.held:
             yield (
                 "others queue and none leaves, so requests that do not end hold"
@@ -194,15 +194,18 @@ class _Sloq:
         yield from self._corrections(state, checked)
         yield from self._limits(state, checked, step, demand.now)
 
-    def _seen_by_gateway(self, checked: CheckedSignals, size: Size) -> Iterator[str]:
+    def _seen_by_gateway(
+        self, state: SloqState, checked: CheckedSignals, size: Size
+    ) -> Iterator[str]:
         """What the gateway's counters show that Prometheus does not have yet."""
         signals = checked.signals
-        if 0 < size.rate <= gateway_rate(checked):
+        if 0 < size.rate <= gateway_rate(self.parameters, state, checked):
             count = plural(round(signals.gateway_arrivals or 0), "request")
             seconds = digits(signals.gateway_seconds or 0)
             yield f"the gateway counted {count} within {seconds} s, a jump"
         if signals.between and signals.gateway_queued:
-            yield f"{signals.gateway_queued:.0f} wait at the gateway"
+            waiting = plural(round(signals.gateway_queued), "request")
+            yield f"the gateway's queue has {waiting}"
 
     def _corrections(self, state: SloqState, checked: CheckedSignals) -> Iterator[str]:
         """The measured quantile of latency beside the objective, and what the model was corrected by."""
@@ -274,9 +277,12 @@ class _Sloq:
                 needed = max(current, math.ceil(state.peak / checked.slots))
             # The current number counts as a target, so that replicas stay when the signals return.
             targets = (*state.targets, (now, float(current * checked.slots)))
-            since = now - parameters.down_seconds
-            learned["targets"] = recent_largest(targets, since=since)
-            learned["kept_at"] = (*(at for at in state.kept_at if at > since), now)
+            targets = recent_largest(targets, since=now - parameters.down_seconds)
+            kept = {*state.kept_at, now}
+            learned |= {
+                "targets": targets,
+                "kept_at": tuple(at for at, _ in targets if at in kept),
+            }
         if needed > current:
             why = f"; no usable signals for {blind:.0f} s, and the recent peak needs {needed} replicas"
         desired = Bounds(parameters.min, parameters.max).clamp(needed)

@@ -173,4 +173,8 @@ def _backlog_ahead(state: SloqState, checked: CheckedSignals, demand: Demand) ->
         # Prometheus' number may be from seconds ago, and between ticks no longer true.
         queued = signals.gateway_queued if signals.between else max(queued, signals.gateway_queued)
     finished = replica_seconds * checked.slots / demand.service
-    return max(0.0, queued + demand.rate * horizon - finished)
+    backlog = max(0.0, queued + demand.rate * horizon - finished)
+    if signals.gateway_queued is not None and state.service_seconds is None:
+        # By an assumed time in a slot, a jump could ask for any number.
+        return min(backlog, queued)
+    return backlog

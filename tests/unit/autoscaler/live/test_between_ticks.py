@@ -54,7 +54,7 @@ async def test_a_decision_between_ticks_says_what_saw_it_and_replays(run: Autosc
     await run.sense(30.0, 25.0, reads=2)
     event = run.recorded_events.events("decision")[-1]
     assert "the gateway counted 30 requests within 0.5 s, a jump" in event["message"]
-    assert "25 wait at the gateway" in event["message"]
+    assert "the gateway's queue has 25 requests" in event["message"]
     inputs = event["tidegate"]["decision"]["inputs"]
     assert (inputs["between"], inputs["gateway_arrivals"]) == (True, 30.0)
     assert replay(event).explanation == event["message"]

@@ -32,6 +32,23 @@ def test_starting_replicas_count_so_that_a_scale_up_does_not_cascade() -> None:
         assert loop.tick(ready=2, running=9).desired == 9
 
 
+@pytest.mark.parametrize(
+    ("measured", "queued", "desired"),
+    # Of 4 slots. At 1 ms one replica serves 1,000/s; the 0.1 s that are assumed would need 25.
+    [({}, 0.0, 1), ({}, 6.0, 4), ({"service_seconds": 0.05}, 0.0, 20)],
+)
+def test_a_jump_before_a_slot_time_is_measured_adds_no_more_than_what_waits(
+    measured: dict[str, float], queued: float, desired: int
+) -> None:
+    nothing = {"service_seconds": None, "service_seconds_p95": None, "latency_seconds": None}
+    loop = SloqLoop(desired=1, ready=1, running=1, arrival_rate=0.0, arrival_rate_60s=0.0)
+    loop.signals = replace(loop.signals, in_system=0.0, busy=0.0, completed_rate=0.0)
+    loop.tick(**{**nothing, **measured})
+    jump = {"gateway_arrivals": 1000.0, "gateway_seconds": 1.0, "gateway_queued": queued}
+    jumped = loop.tick(**{**nothing, **measured}, **jump, between=True)
+    assert jumped.desired == desired
+
+
 def test_scale_up_is_immediate_and_scale_down_takes_two_minutes() -> None:
     loop = SloqLoop()
     loop.ticks(3)

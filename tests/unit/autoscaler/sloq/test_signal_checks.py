@@ -58,6 +58,15 @@ def test_after_a_minute_without_signals_it_covers_the_recent_peak() -> None:
     assert {decision.desired for decision in loop.ticks(20)} == {7}
 
 
+def test_an_outage_does_not_make_the_state_longer() -> None:
+    loop = SloqLoop()
+    loop.ticks(5)
+    loop.ticks(1, arrival_rate=None)
+    size = len(str(loop.state))
+    loop.ticks(20, arrival_rate=None)
+    assert len(str(loop.state)) <= size + 50
+
+
 def test_while_replicas_are_unknown_the_number_is_held_however_long_and_after_it() -> None:
     loop = SloqLoop(desired=7, ready=7, running=7)
     loop.ticks(10, arrival_rate=110.0, arrival_rate_60s=110.0, in_system=22.0, busy=22.0)
