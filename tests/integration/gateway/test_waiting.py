@@ -111,9 +111,11 @@ async def test_the_autoscaler_adds_the_counters_of_all_gateways_behind_the_name(
 
     another = TestServer(web.Application(), host="127.0.0.2", port=gateway.metrics_port)
     another.app.router.add_get("/metrics", another_gateway)
-    addresses = ["127.0.0.1"]
+    addresses, asked = ["127.0.0.1"], 0
 
     def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
+        nonlocal asked
+        asked += 1
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (one, 0)) for one in addresses]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
@@ -123,6 +125,9 @@ async def test_the_autoscaler_adds_the_counters_of_all_gateways_behind_the_name(
     )
     assert await reader.read() == GatewayRead(0.0, 0.0, 1.0)
     addresses += ["127.0.0.2", "127.0.0.3"]  # at the last nobody listens
+    # The name server is asked each 5 s.
+    assert {await reader.read() for _ in range(9)} == {GatewayRead(0.5, 0.0, 1.0)}
+    assert asked == 1
     async with another:
         # A million requests that another gateway had before are no jump.
         assert await reader.read() == GatewayRead(0.0, 0.0, 4.0)

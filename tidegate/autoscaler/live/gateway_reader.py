@@ -20,6 +20,8 @@ import aiohttp
 from tidegate.autoscaler.gateway_signals import GatewayRead
 from tidegate.runtime.metrics_text import sample_value
 
+# A name server is asked at each tenth read, 5 s, or when an address does not answer.
+ADDRESS_READS: Final = 10
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # What arrived, counted at its arrival as in `service:arrival_rate`, and what waits.
 NAMES: Final = ("haproxy_backend_sessions_total", "haproxy_backend_current_queue")
@@ -36,6 +38,8 @@ class GatewayReader:
     session: aiohttp.ClientSession
     timeout_seconds: float = 1.0
     clock: Callable[[], float] = time.monotonic
+    _urls: set[str] = field(default_factory=set, init=False)
+    _reads_left: int = field(default=0, init=False)
     _arrived: dict[str, float] = field(default_factory=dict, init=False)
     _read_at: float = field(default=0.0, init=False)
 
@@ -44,13 +48,16 @@ class GatewayReader:
 
         No time has passed where the gateways are others than at the last read, or one was restarted.
         """
-        try:
-            async with asyncio.timeout(self.timeout_seconds):
-                urls = await self._urls()
-        except (TimeoutError, OSError, ValueError):
-            return None
-        counts = await asyncio.gather(*(self._read(url) for url in urls))
-        read = {url: count for url, count in zip(urls, counts, strict=True) if count}
+        if not self._reads_left:
+            try:
+                async with asyncio.timeout(self.timeout_seconds):
+                    self._urls = await self._find_urls()
+            except (TimeoutError, OSError, ValueError):
+                return None
+            self._reads_left = ADDRESS_READS
+        counts = await asyncio.gather(*(self._read(url) for url in self._urls))
+        read = {url: count for url, count in zip(self._urls, counts, strict=True) if count}
+        self._reads_left = self._reads_left - 1 if len(read) == len(counts) else 0
         if not read:
             return None
         now, before, since = self.clock(), self._arrived, self._read_at
@@ -61,7 +68,7 @@ class GatewayReader:
         arrivals = sum(self._arrived.values()) - sum(before.values())
         return GatewayRead(now - since, arrivals, queued)
 
-    async def _urls(self) -> set[str]:
+    async def _find_urls(self) -> set[str]:
         """The URL with each address of its host."""
         url = urlsplit(self.url)
         port = url.port or DEFAULT_PORTS[url.scheme]
