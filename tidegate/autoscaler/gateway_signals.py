@@ -71,6 +71,13 @@ def with_gateway(signals: Signals, reads: Sequence[GatewayRead]) -> Signals:
     )
 
 
+def later(signals: Signals, seconds: float) -> Signals:
+    """The same signals of Prometheus after this time, by which their ages have grown."""
+    ages = {name: getattr(signals, name) for name in ("age_seconds", "gateway_age_seconds")}
+    older = {name: age + seconds for name, age in ages.items() if age is not None}
+    return replace(signals, **older)
+
+
 def _jump(reads: Sequence[GatewayRead]) -> tuple[float, float] | None:
     """The requests that arrived since a jump, and in how many seconds; None if there was none.
 

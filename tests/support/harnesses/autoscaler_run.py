@@ -57,11 +57,13 @@ class FaultyResizer(MemoryResizer):
     ignores_resize: bool = False
     reading: Reading = ONE
     startups: tuple[float, ...] = ()
+    times_asked: int = 0
 
     async def read(self) -> Reading:
         return self.reading
 
     async def status(self) -> ReplicaStatus:
+        self.times_asked += 1
         if self.unreachable:
             raise ResizerUnavailableError("gone")
         status = await super().status()

@@ -19,6 +19,7 @@ from tidegate.autoscaler.gateway_signals import (
     KEPT_READS,
     READ_SECONDS,
     GatewayRead,
+    later,
     with_gateway,
 )
 from tidegate.autoscaler.live.metrics import Metrics
@@ -40,6 +41,8 @@ MACHINE_FULL: Final = (
     "requests queue, and more replicas do not complete more of them: the machine, or something else that all "
     "replicas share, is used up"
 )
+# At zero replicas without the gateway's counters, a queue is seen at ticks alone, which delay the cold start.
+BLIND_TICK_SECONDS: Final = 1.0
 # After this time Prometheus has scraped a new replica and evaluated its rules.
 UNSCRAPED_SECONDS: Final = 15.0
 
@@ -74,16 +77,18 @@ class Autoscaler:
     _confirmed: int | None = field(default=None, init=False)
     _override: Override | None = field(default=None, init=False)
     _reads: Sequence[GatewayRead] = field(default=(), init=False)
-    # The last reading without a problem, its time, and the last signals without the gateway's.
+    # The last reading without a problem and its time, that of the last tick, and the last status.
     _reading: Reading = field(default_factory=Reading, init=False)
     _read_at: float = field(default=0.0, init=False)
-    _signals: Signals = field(default_factory=Signals, init=False)
+    _ticked_at: float = field(default=0.0, init=False)
+    _status: ReplicaStatus | None = field(default=None, init=False)
 
-    async def tick(self, now: float) -> Decision | None:
-        """One tick at `now`, in seconds on a monotonic clock.
+    async def tick(self, now: float, reads: Sequence[GatewayRead] | None = None) -> Decision | None:
+        """One tick at `now`, in seconds on a monotonic clock; without `reads` it reads the gateway.
 
         Returns None until the resizer has responded once: the current number is unknown before.
         """
+        self._ticked_at = now
         reading, (status, away) = await asyncio.gather(self.read(), self._fetch_status())
         if self.bounds.min == 0 and status and _all_unscraped(status, self.unix()):
             reading = reading.without_replicas()
@@ -102,9 +107,9 @@ class Autoscaler:
         if current is None:
             return None
         self._remember(reading, now)
-        signals = self._signals = combine(reading, status, current, away, self.unix())
+        signals = combine(reading, status, current, away, self.unix())
         if self.uses_gateway or current == 0:
-            reads = await self._read_gateway()
+            reads = await self._read_gateway() if reads is None else reads
             if current == 0 and reads:
                 signals = replace(signals, waiting=reads[-1].queued)
             signals = replace(with_gateway(signals, reads), between=False)
@@ -121,26 +126,40 @@ class Autoscaler:
         if current is None or not (self.uses_gateway or current == 0):
             return None
         reads = await self._read_gateway()
+        if self.dry_run or current >= self.bounds.max:
+            return None
         if current == 0:
-            return await self.tick(now) if reads and reads[-1].queued else None
-        seen = with_gateway(self._signals, reads)
-        if not seen.between or self.dry_run or current >= self.bounds.max:
-            return None
-        if self._signals.arrival_rate is None:  # a stack that has just started may have it since
+            due = reads[-1].queued if reads else now - self._ticked_at >= BLIND_TICK_SECONDS
+            return await self.tick(now, reads) if due else None
+        if self._reading.signals.arrival_rate is None and self._seen(current, reads, now).between:
+            # A stack that has just started may have its first values since.
             self._remember(await self.read(), now)
-        status, away = await self._fetch_status()
-        reading = self._reading.later(now - self._read_at)
-        self._signals = combine(reading, status, current, away, self.unix())
-        seen = with_gateway(self._signals, reads)
-        decision = self._policy(self.unix())(self._state, seen, now) if seen.between else None
-        if decision is None or decision.desired <= current:
+        # A queue may last: the resizer is only asked if replicas are to be added to those it told last.
+        if not self._adds(current, reads, now):
             return None
-        await self._carry_out(decision, status, seen, now)
-        return decision
+        await self._fetch_status()
+        if found := self._adds(current, reads, now):
+            await self._carry_out(found[0], self._status, found[1], now)
+            return found[0]
+        return None
 
     def _remember(self, reading: Reading, now: float) -> None:
         if not reading.signals.problem:
             self._reading, self._read_at = reading, now
+
+    def _seen(self, current: int, reads: Sequence[GatewayRead], now: float) -> Signals:
+        """The signals between two ticks."""
+        measured = later(self._reading.signals, now - self._read_at)
+        reading = replace(self._reading, signals=measured)
+        return with_gateway(combine(reading, self._status, current, "", self.unix()), reads)
+
+    def _adds(
+        self, current: int, reads: Sequence[GatewayRead], now: float
+    ) -> tuple[Decision, Signals] | None:
+        """The decision between two ticks, and its signals, if it adds replicas."""
+        seen = self._seen(current, reads, now)
+        decision = self._policy(self.unix())(self._state, seen, now) if seen.between else None
+        return (decision, seen) if decision and decision.desired > current else None
 
     async def _read_gateway(self) -> Sequence[GatewayRead]:
         """The last reads of the gateway's counters; none if it cannot be read now."""
@@ -205,14 +224,16 @@ class Autoscaler:
 
     async def _fetch_status(self) -> tuple[ReplicaStatus | None, str]:
         try:
-            return await self.resizer.status(), ""
+            self._status, away = await self.resizer.status(), ""
         except ResizerUnavailableError as error:
-            return None, str(error)
+            self._status, away = None, str(error)
+        return self._status, away
 
     async def _resize(self, desired: int, slots: int | None) -> None:
         lost, refused = "", ""
         try:
-            self._confirmed = (await self.resizer.resize(desired, slots)).desired
+            self._status = await self.resizer.resize(desired, slots)
+            self._confirmed = self._status.desired
         except ResizerUnavailableError as error:
             lost = str(error)
         except ResizeRefusedError as error:

@@ -74,16 +74,6 @@ class Reading:
         """The problem of the signals without names of series; empty if there is none."""
         return "; ".join(self.problems)
 
-    def later(self, seconds: float) -> Reading:
-        """The same after this time, by which its ages have grown."""
-        signals = self.signals
-        older = {
-            name: age + seconds
-            for name in ("age_seconds", "gateway_age_seconds")
-            if (age := getattr(signals, name)) is not None
-        }
-        return replace(self, signals=replace(signals, **older))
-
     def without_replicas(self) -> Reading:
         """The same without problems of series that need a replica."""
         replica_series = {SERIES[signal] for signal in REPLICA_SERIES}

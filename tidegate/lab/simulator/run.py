@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.autoscaler import gateway_signals
-from tidegate.autoscaler.gateway_signals import GatewayRead, with_gateway
+from tidegate.autoscaler.gateway_signals import GatewayRead, later, with_gateway
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.daily_rise import READ_SECONDS
 from tidegate.lab.simulator.measurements import SimulatedMetrics
@@ -70,16 +70,15 @@ def simulate(
     service = simulated_service(system, workload, seed)
     metrics = SimulatedMetrics(system, trace.seconds, workload.arrivals, trace.blackouts)
     service.start_ready(system.start)
-    loop = _Loop(policy, trace, service, metrics, system, uses_history, system.start)
+    loop = _Loop(
+        *(policy, trace, service, metrics, system, uses_history, uses_gateway, system.start)
+    )
     for number in range(1, math.ceil(trace.seconds / tick_seconds)):
         due = number * tick_seconds
-        while uses_gateway and due - loop.now > gateway_signals.READ_SECONDS:
+        while loop.reads_gateway and due - loop.now > gateway_signals.READ_SECONDS:
             loop.serve_until(loop.now + gateway_signals.READ_SECONDS)
-            loop.read_gateway()
             loop.sense()
         loop.serve_until(due)
-        if uses_gateway:
-            loop.read_gateway()
         loop.tick()
     # Requests that still wait at the end are served by the existing replicas, or by a new one.
     if not service.running and len(service.started) < len(workload.arrivals):
@@ -106,6 +105,7 @@ class _Loop:
     metrics: SimulatedMetrics
     system: System
     uses_history: bool
+    uses_gateway: bool
     desired: int
     now: float = 0.0
     ticks: list[Tick] = field(default_factory=list)
@@ -127,7 +127,12 @@ class _Loop:
             self.service.make_ready(then)
             self.now = then
 
-    def read_gateway(self) -> None:
+    @property
+    def reads_gateway(self) -> bool:
+        """Whether the gateway is read: for a policy that uses it, and for each at zero replicas."""
+        return self.uses_gateway or self.desired == 0
+
+    def _read_gateway(self) -> None:
         """Count what has arrived at the gateway since the last read, and what waits."""
         arrived = int(np.searchsorted(self.service.workload.arrivals, self.now, "right"))
         seconds, arrivals = self.now - self._gateway_read_at, arrived - self._arrived
@@ -138,6 +143,8 @@ class _Loop:
     def tick(self) -> None:
         """Read all signals and decide."""
         now, service = self.now, self.service
+        if self.reads_gateway and self._gateway_read_at < now:
+            self._read_gateway()
         self.metrics.record_started(service.started, service.services, service.concurrency)
         signals = self.metrics.read(
             now, ready=service.ready, running=service.running, desired=self.desired
@@ -151,28 +158,29 @@ class _Loop:
         signals = replace(signals, startups=service.startups)
         if not signals.problem:
             self._measured, self._measured_at = signals, now
-        if self.desired == 0 and self._reads:
+        if self.desired == 0:
             signals = replace(signals, waiting=self._reads[-1].queued)
-        self._decide(replace(with_gateway(signals, self._reads), between=False))
+        if self.reads_gateway:
+            signals = replace(with_gateway(signals, self._reads), between=False)
+        self._decide(signals)
 
     def sense(self) -> None:
-        """Decide between two ticks if the gateway's counters show a jump or a queue."""
+        """Read the gateway between two ticks, and decide if its counters show a jump or a queue."""
+        self._read_gateway()
         if self.desired == 0:
             if self._reads[-1].queued:
                 self.tick()
             return
         if self.desired >= self.system.bounds.max:
             return
-        age = self._measured.age_seconds
-        later = replace(
-            self._measured,
-            age_seconds=None if age is None else age + self.now - self._measured_at,
+        signals = replace(
+            later(self._measured, self.now - self._measured_at),
             ready=self.service.ready,
             running=self.service.running,
             desired=self.desired,
             startups=self.service.startups,
         )
-        signals = with_gateway(later, self._reads)
+        signals = with_gateway(signals, self._reads)
         if signals.between:
             self._decide(signals)
 

@@ -129,6 +129,21 @@ async def test_a_pause_and_a_dry_run_hold_between_ticks(run: AutoscalerRun) -> N
     assert await run.sense(30.0, 25.0, reads=3) == []
 
 
+async def test_a_queue_that_lasts_asks_the_resizer_only_to_add_replicas(run: AutoscalerRun) -> None:
+    await sensing(run).tick(reading=but(QUIET, service_seconds=0.001))
+    before = run.resizer.times_asked
+    # It is gone before a replica could start.
+    assert await run.sense(1.0, 9.0, reads=8) == []
+    assert run.resizer.times_asked == before
+
+
+async def test_a_queue_is_decided_on_by_the_replicas_of_now(run: AutoscalerRun) -> None:
+    await sensing(run).tick()
+    # Somebody has added them since.
+    run.resizer.count = 8
+    assert await run.sense(1.0, 30.0, reads=4) == []
+
+
 async def test_an_unreachable_gateway_or_resizer_adds_nothing(run: AutoscalerRun) -> None:
     await sensing(run).tick()
     run.resizer.unreachable = True
@@ -143,10 +158,33 @@ async def unreachable() -> GatewayRead | None:
     return None
 
 
-async def test_a_queue_at_zero_replicas_is_a_tick_at_once(run: AutoscalerRun) -> None:
+def at_zero(run: AutoscalerRun) -> AutoscalerRun:
     run.resizer.reading = reading_of()
     run.autoscaler._desired = 0
-    run.gateway = GatewayRead(0.5, 0.0, 0.0)
+    return run
+
+
+async def test_a_queue_at_zero_replicas_is_a_tick_at_once_by_that_one_read(
+    run: AutoscalerRun,
+) -> None:
+    at_zero(run).gateway = GatewayRead(0.5, 0.0, 0.0)
     assert await run.autoscaler.sense(1.0) is None
     run.gateway = GatewayRead(0.5, 1.0, 1.0)
     assert await run.autoscaler.sense(1.5) is not None
+    assert len(run.autoscaler._reads) == 2
+
+
+async def test_at_zero_replicas_a_gateway_that_cannot_be_read_is_a_tick_each_second(
+    run: AutoscalerRun,
+) -> None:
+    at_zero(run).gateway = None
+    for number in range(2, 8):
+        run.autoscaler._desired = 0
+        await run.autoscaler.sense(number / 2)
+    assert [one["now"] for one in run.decisions()] == [1.0, 2.0, 3.0]
+
+
+async def test_a_dry_run_decides_at_ticks_also_at_zero_replicas(run: AutoscalerRun) -> None:
+    at_zero(run).gateway = GatewayRead(0.5, 1.0, 1.0)
+    run.autoscaler.dry_run = True
+    assert await run.autoscaler.sense(1.0) is None

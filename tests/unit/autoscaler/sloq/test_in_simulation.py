@@ -21,7 +21,14 @@ SYSTEM = System()
 
 def run(expression: str, trace: Trace, system: System = SYSTEM, seed: int = 0) -> Run:
     built = simulated_policy(expression, system)
-    return simulate(built.policy, trace, system, seed=seed, tick_seconds=built.tick_seconds)
+    return simulate(
+        built.policy,
+        trace,
+        system,
+        seed=seed,
+        tick_seconds=built.tick_seconds,
+        uses_gateway=built.uses_gateway,
+    )
 
 
 @lru_cache
@@ -37,6 +44,15 @@ def score_of(expression: str, name: str) -> Score:
 def cost_after(run: Run, seconds: float) -> float:
     """The mean of the replicas requested from that time on."""
     return float(np.mean([t.decision.desired for t in run.ticks if t.at >= seconds]))
+
+
+@pytest.mark.parametrize("startup_seconds", [1.0, 30.0])
+def test_constant_traffic_has_at_most_half_as_many_replicas_again(startup_seconds: float) -> None:
+    # 12 slots of work need four of 4. A rate over 2 s, unchecked, asks for eleven.
+    system = replace(SYSTEM, startup_seconds=startup_seconds, start=4)
+    for seed in range(3):
+        ticks = run("sloq", Trace("constant", 5.0, np.full(240, 60.0)), system, seed).ticks
+        assert max(tick.decision.desired for tick in ticks) <= 6
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 from tidegate.lab.simulator.run import Run, simulate
@@ -58,9 +59,10 @@ def test_start_ups_are_those_of_the_replicas_that_became_ready() -> None:
     assert run.ticks[-1].signals.startups == [1.0] * min(20, run.ticks[-1].signals.ready)
 
 
-def test_from_zero_the_first_request_is_seen_within_half_a_second() -> None:
+@pytest.mark.parametrize("policy", ["sloq", "hpa"])
+def test_from_zero_the_first_request_is_seen_within_half_a_second(policy: str) -> None:
     system = replace(SYSTEM, bounds=Bounds(0, 5), start=0)
-    run = run_policy("sloq", Trace("first", 1.0, np.array([0.0] * 62 + [5.0] * 20)), system, 1)
+    run = run_policy(policy, Trace("first", 1.0, np.array([0.0] * 62 + [5.0] * 20)), system, 1)
     up = next(tick for tick in run.ticks if tick.decision.desired)
     assert 62 < up.at <= run.arrivals[0] + 0.5
 
