@@ -87,7 +87,7 @@ def replay_other(
 def recorded_tick_seconds(decisions: Sequence[RecordedDecision]) -> float | None:
     """The recorded tick: from the parameters, else the median gap; None if there is neither.
 
-    Ticks at zero replicas are left out: they come every second, whatever the policy's tick.
+    What a queue or a jump at the gateway caused is no tick: at zero replicas, and between two of them.
     """
     tick = decisions[0].fields["inputs"]["parameters"].get("tick_seconds") if decisions else None
     if isinstance(tick, int | float) and tick > 0:
@@ -95,7 +95,8 @@ def recorded_tick_seconds(decisions: Sequence[RecordedDecision]) -> float | None
     gaps = [
         after.now - before.now
         for before, after in pairwise(decisions)
-        if not starts_new_run(before, after) and before.fields["desired"] > 0
+        if not (starts_new_run(before, after) or before.signals.between or after.signals.between)
+        and before.fields["desired"] > 0
     ]
     # Each tick is late by some milliseconds, and Ray Serve's delays are a whole number of ticks.
     return (round(median(gaps), 1) or None) if gaps else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
@@ -136,6 +137,19 @@ def test_ticks_late_by_milliseconds_count_as_due(recorded: Recorded) -> None:
     assert recorded_tick_seconds(decisions) == 5.0
     assert all(row.other.inputs for row in over(events, "step"))
     assert len([row for row in over(events, "step:tick=10") if row.other.inputs]) == 60
+
+
+def test_decisions_between_ticks_are_no_ticks(recorded: Recorded) -> None:
+    events = recorded("max(sloq,hpa)")
+    for event in events[4:8]:
+        for seconds in (1.0, 2.0):
+            between = deepcopy(event)
+            fields = between["tidegate"]["decision"]
+            fields["now"] += seconds
+            fields["signals"]["between"] = True
+            events.append(between)
+    events = sorted(events, key=lambda event: event["tidegate"]["decision"]["now"])[:18]
+    assert recorded_tick_seconds(read(events)) == 5.0
 
 
 def test_a_shorter_tick_than_recorded_is_refused(recorded: Recorded) -> None:
