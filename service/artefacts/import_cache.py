@@ -78,7 +78,7 @@ async def _run(module: str, *arguments: str) -> str:
     """Run a module of this package in a process; returns the last line of its output.
 
     Raises:
-        ArtefactError: the last line of its errors, or how it ended; it names the model, the first argument.
+        ArtefactError: the last line of its errors, or what ended it; it names the model, the first argument.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", f"{__package__}.{module}", *arguments),
@@ -94,7 +94,8 @@ async def _run(module: str, *arguments: str) -> str:
         raise
     if code := process.returncode:
         start = f"{arguments[0]} cannot be served: "
-        reason = _last_line(errors) or _exit_reason(code)
+        said = _last_line(errors) if code != -signal.SIGKILL else ""
+        reason = said or _exit_reason(code)
         raise ArtefactError(reason if reason.startswith(("model.path:", start)) else start + reason)
     return _last_line(output)
 
@@ -104,7 +105,7 @@ def _last_line(output: bytes) -> str:
 
 
 def _exit_reason(code: int) -> str:
-    """Why a process without error output ended: SIGKILL comes from the kernel, for lack of memory."""
+    """Why a process that did not say so itself ended: SIGKILL comes from the kernel, for lack of memory."""
     if code == -signal.SIGKILL:
         return (
             "the process that imports it was killed, most likely because there was too little memory for it: "

@@ -25,7 +25,7 @@ from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.formats import FORMATS, format_of
 from tidegate.service.artefacts.held_out import measure
 from tidegate.service.artefacts.import_cache import held, import_digest, rows_file, schema_file
-from tidegate.service.artefacts.import_report import progress, report
+from tidegate.service.artefacts.import_report import report
 from tidegate.service.artefacts.original import predict
 from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
@@ -252,8 +252,7 @@ def main(arguments: Sequence[str]) -> int:
     """Import a file into a folder, with the digest that the file should have; returns the exit code."""
     file, out = map(Path, arguments[:2])
     try:
-        with progress(file):
-            manifest = import_model(file, out, *arguments[2:])
+        manifest = import_model(file, out, *arguments[2:])
     except (ArtefactError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "its conversion needs more memory than there is"
         sys.stderr.write(f"{file} cannot be served: {reason}\n")

@@ -45,8 +45,11 @@ def import_model(
 ) -> None:
     """Convert a model file into an artefact that can be served, and print what it found."""
     from tidegate.service.artefacts.import_model import main
+    from tidegate.service.artefacts.import_report import progress
 
-    raise typer.Exit(main([str(file), str(out)]))
+    with progress(file):
+        code = main([str(file), str(out)])
+    raise typer.Exit(code)
 
 
 @commands.command(
