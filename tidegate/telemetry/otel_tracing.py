@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from tidegate.telemetry.request_record import (
     Tracing,
     record_of,
 )
-from tidegate.telemetry.semconv import OPT_IN, span_name
+from tidegate.telemetry.semconv import select_conventions, span_name
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -66,9 +65,8 @@ class InstrumentedTracing(Tracing):
 
     @classmethod
     def of(cls, provider: TracerProvider) -> InstrumentedTracing:
-        """The tracing with this provider; without their variable, instrumentations use the stable names."""
-        if not os.environ.get(OPT_IN, "").strip():
-            os.environ[OPT_IN] = "http"
+        """The tracing with this provider."""
+        select_conventions()
         return cls(provider, provider.get_tracer("tidegate.telemetry"))
 
     def instrument(self, app: Starlette) -> None:

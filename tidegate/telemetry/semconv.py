@@ -29,17 +29,22 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.http import sanitize_method
 
-OPT_IN: Final = "OTEL_SEMCONV_STABILITY_OPT_IN"
+_SELECTED: Final[Any] = _OpenTelemetrySemanticConventionStability
+_HTTP: Final = _OpenTelemetryStabilitySignalType.HTTP
 
 
 def conventions() -> Any:
     """The semantic conventions that the variable selects; the stable ones without it."""
-    if not os.environ.get(OPT_IN, "").strip():
+    if not os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").strip():
         return _StabilityMode.HTTP
-    _OpenTelemetrySemanticConventionStability._initialize()  # noqa: SLF001 - see the docstring of the module
-    return _OpenTelemetrySemanticConventionStability._get_opentelemetry_stability_opt_in_mode(  # noqa: SLF001
-        _OpenTelemetryStabilitySignalType.HTTP
-    )
+    _SELECTED._initialize()  # noqa: SLF001 - see the docstring of the module
+    return _SELECTED._get_opentelemetry_stability_opt_in_mode(_HTTP)  # noqa: SLF001
+
+
+def select_conventions() -> None:
+    """Let instrumentations use these, though they read the variable once in a process, and maybe before."""
+    _SELECTED._initialize()  # noqa: SLF001
+    _SELECTED._OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING[_HTTP] = conventions()  # noqa: SLF001
 
 
 def schema_url(mode: Any) -> str:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from opentelemetry.instrumentation import _semconv
 from starlette.applications import Starlette
 
 from support.harnesses.telemetry_harness import Harness
@@ -52,6 +54,22 @@ async def test_the_event_and_the_log_records_have_the_ids_of_the_spans(harness: 
     assert headers["traceparent"].startswith(f"00-{TRACE}-{child['span']['id']}-")
     assert response.headers["traceresponse"] == f"00-{TRACE}-{server['span']['id']}-01"
     assert harness.exemplars()[0]["trace_id"] == TRACE
+
+
+async def test_names_are_stable_although_an_instrumentation_of_the_application_came_first(
+    harness: Harness, select_conventions: Callable[[str], None]
+) -> None:
+    select_conventions("")
+    stability: Any = _semconv._OpenTelemetrySemanticConventionStability
+    stability._initialize()  # as each of them does
+    app = make_app([])
+    harness.instrument(app, tracing="opentelemetry")
+    async with harness.client(app) as client:
+        await client.get("/items/3")
+    spans = {event["span"]["name"]: event for event in harness.events("span")}
+    names = spans["GET /items/{item}"]["tidegate"]["attributes"].keys()
+    assert "http.request.method" in names
+    assert "http.method" not in names
 
 
 async def test_an_exception_marks_its_spans_and_the_event_as_failed(harness: Harness) -> None:
