@@ -11,7 +11,7 @@ local MODEL = "model"
 local PLUG = 1 -- the request of waiting.lua, which stays in the system
 local WEIGHT = 1 / 8 -- of a new measurement
 local SHOWN_SECONDS = 30 -- how long at least a rate counts as possible
-local ARRIVALS_SECONDS = 3 -- the period of the stick table of backend `model`
+local ARRIVALS_SECONDS = tonumber(os.getenv("TIDEGATE_QUEUE_ARRIVALS_SECONDS")) -- of backend `model`'s stick table
 local POLL_MS = 1000
 
 local all_up_at = -math.huge -- the second in which all replicas were up last

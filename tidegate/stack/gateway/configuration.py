@@ -51,6 +51,9 @@ RETRY_AFTER_SECONDS: Final = 2
 # If no further replica comes, a request whose answer is expected after this many objectives is refused.
 # Under constant overload the queue stays at that length, so it is the median latency of what is accepted.
 LATE_OBJECTIVES: Final = 0.8
+# How many arrive is averaged over this many objectives, but 3 to 30 s. A slow service answers few: over 3 s,
+# chance alone would be an overload at 85 % of its capacity.
+ARRIVALS_OBJECTIVES: Final = 5
 # HAProxy's timers and its `date` may differ by this much.
 CLOCK_MS: Final = 50
 # The longest timeout that HAProxy can represent in milliseconds.
@@ -128,6 +131,7 @@ def render_config(
         queue_ms=_milliseconds(settings.gateway.queue_seconds),
         queue_seconds=settings.gateway.queue_seconds,
         late_seconds=LATE_OBJECTIVES * settings.slo.latency_seconds,
+        arrivals_seconds=round(min(30, max(3, ARRIVALS_OBJECTIVES * settings.slo.latency_seconds))),
         all_replicas=settings.replicas.max,
         start_seconds=settings.replicas.start_seconds,
         response_ms=response_ms,
