@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -59,9 +60,12 @@ def adopted(path: Path, settings: Settings) -> Artefact | None:
     return _read(descriptor, artefacts)  # locked to the end of the process
 
 
-def all_adopted(artefacts: Path) -> list[Path]:
-    """The artefacts that files name, whether replicas serve them now or not."""
-    return [artefacts / file.read_text().rstrip() for file in artefacts.glob("adopted-*")]
+def served_now(artefacts: Path) -> Iterator[Path]:
+    """The adopted models that a replica serves now."""
+    for file in artefacts.glob("adopted-*"):
+        with file.open("rb+") as opened:
+            if not try_lock(opened.fileno()):
+                yield artefacts / opened.read().decode().rstrip()
 
 
 def _read(descriptor: int, artefacts: Path) -> Artefact:

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from tidegate.service.artefacts.adopted_model import adopt, adopted, all_adopted
+from tidegate.service.artefacts.adopted_model import adopt, adopted, served_now
 from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.artefacts.import_report import progress, served_by
 from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load, prune
@@ -173,7 +173,7 @@ def main() -> int:
     if settings.model.shadow_path is not None:
         found += _find_and_print(settings.model.shadow_path, settings)
     artefacts = settings.stack.data_dir / "artefacts"
-    prune(artefacts, [*found, *all_adopted(artefacts)])
+    prune(artefacts, [*found, *served_now(artefacts)])
     return 0
 
 

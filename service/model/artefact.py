@@ -10,7 +10,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from tidegate.os_errors import naming_path, os_error_message
-from tidegate.runtime.locks import temporary_lock
+from tidegate.runtime.locks import LockedError, temporary_lock
 from tidegate.service.model.signature import Signature
 
 MANIFEST: Final = "manifest.json"
@@ -167,17 +167,17 @@ def retain(artefact: Artefact, copies: Path) -> Artefact:
 def prune(copies: Path, keep: Iterable[Path | None]) -> None:
     """Remove what was copied or converted to `copies`, but the artefacts of `keep` and the newest other one.
 
-    What a killed conversion left is removed, too. Folders that a person named are left alone.
+    What a killed conversion left is removed, too. What somebody writes now, and folders that a person named,
+    are left alone.
     """
-    for left in copies.glob(".*.tmp"):
-        with locked(copies / LEFT.sub(r"\1", left.name)):
-            shutil.rmtree(left, ignore_errors=True)
     kept = {_digest(path) for path in keep if path is not None} - {""}
-    others = [path for path in copies.glob("*/") if OWN.fullmatch(path.name)]
-    others = [path for path in others if _digest(path) not in kept]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
-        with locked(path):
-            shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # more space is taken than necessary
+        others = [path for path in copies.glob("*/") if OWN.fullmatch(path.name)]
+        others = [path for path in others if _digest(path) not in kept]
+        unused = sorted(others, key=lambda path: path.stat().st_mtime)[:-1]
+        for path in (*copies.glob(".*.tmp"), *unused):
+            with suppress(LockedError), locked(copies / LEFT.sub(r"\1", path.name), 0.0):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _digest(path: Path) -> str:
@@ -219,11 +219,11 @@ def refuse_foreign(out: Path) -> None:
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Wait for the exclusive lock of `out` and hold it inside the block."""
+def locked(out: Path, wait_seconds: float | None = None) -> Iterator[None]:
+    """Hold the exclusive lock of `out` inside the block, as `exclusive_lock`."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_lock(out.parent / f".{out.name}.lock"):
+    with temporary_lock(out.parent / f".{out.name}.lock", wait_seconds):
         yield
 
 

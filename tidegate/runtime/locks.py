@@ -52,14 +52,10 @@ def exclusive_lock(path: Path, wait_seconds: float | None = 0.0) -> Iterator[int
 
 
 @contextmanager
-def temporary_lock(path: Path) -> Iterator[None]:
-    """Wait for the lock of a file, hold it inside the block, and remove the file at the end.
-
-    Raises:
-        OSError: the file cannot be opened.
-    """
+def temporary_lock(path: Path, wait_seconds: float | None = None) -> Iterator[None]:
+    """As `exclusive_lock`, and remove the file at the end."""
     while True:
-        with exclusive_lock(path, wait_seconds=None) as descriptor:
+        with exclusive_lock(path, wait_seconds) as descriptor:
             # The previous holder may have removed the file after it was opened here: such a lock excludes
             # nobody.
             if not _is_open_file(descriptor, path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -72,8 +72,7 @@ async def first_release(settings: Settings, copies: Path, event_log: EventLog) -
     record = partial(event_log.record, "prepare", component="model")
     with progress(settings.model.path, lambda text: loop.call_soon_threadsafe(record, text)):
         release = await read_release(settings, copies)
-    named = (settings.model.path, settings.model.shadow_path)
-    await asyncio.to_thread(prune_copies, copies, [release], named)
+    await asyncio.to_thread(prune_copies, copies, release)
     if release.served_by:
         record(f"{release.label} is {release.served_by}")
     return release
@@ -107,14 +106,13 @@ async def read_release(settings: Settings, copies: Path) -> Release:
     )
 
 
-def prune_copies(copies: Path, used: Iterable[Release], named: Iterable[Path | None]) -> None:
+def prune_copies(copies: Path, *used: Release) -> None:
     """Remove models that nobody uses from `copies`, and from the folder of converted ones beside it."""
     from tidegate.service.model.artefact import prune  # noqa: PLC0415
 
-    releases = [path for release in used for path in (release.path, release.source, release.shadow)]
-    with suppress(OSError):  # more space is taken than necessary
-        for folder in (copies, copies.with_name("artefacts")):
-            prune(folder, [*releases, *named])
+    paths = [path for release in used for path in (release.path, release.source, release.shadow)]
+    for folder in (copies, copies.with_name("artefacts")):
+        prune(folder, paths)
 
 
 async def _shadow(settings: Settings, copies: Path) -> Path | None:

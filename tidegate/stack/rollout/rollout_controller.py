@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,9 +39,8 @@ class RolloutController:
     env: Mapping[str, str]
     cwd: Path
     own_program: bool = False
-    named: Sequence[Path | None] = ()
-    """Models that the settings name, which are never removed."""
     rollout: Rollout | None = field(default=None, init=False)
+    _first: Release | None = field(default=None, init=False)
     _checking: bool = field(default=False, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
@@ -90,8 +89,6 @@ class RolloutController:
         except Exception as error:  # noqa: BLE001 - as `keep_running`, but it must not begin again
             rollout.state, rollout.problem = "failed", f"unexpected error: {error!r}"
             self.event_log.fault(COMPONENT, error)
-        used = (self.pool.release, rollout.before, rollout.release)
-        await asyncio.to_thread(prune_copies, self.copies, used, self.named)
 
     async def _admit(self, path: Path | None, before: Release) -> Release:
         if not self.own_program:
@@ -99,7 +96,11 @@ class RolloutController:
                 raise ReleaseRefusedError(
                     "the replicas run the model service: name the artefact folder or model file to serve"
                 )
+            self._first = self._first or before
             release = await admit(path, self.copies, before.path, self.env, self.cwd)
+            # The next start is with the first one. Not after the rollout, whose end lets another one begin.
+            used = (self._first, before, release)
+            await asyncio.to_thread(prune_copies, self.copies, *used)
             # Code is loaded anew even if its declaration is the same: it may read other files.
             loaded_at = _now() if is_import_string(path) else ""
             return release.model_copy(update={"loaded_at": loaded_at, "shadow": before.shadow})

@@ -134,7 +134,6 @@ class Supervisor:
             env,
             Path.cwd(),
             own_program=bool(settings.replica_program),
-            named=(settings.model.path, settings.model.shadow_path),
         )
 
     def control(self) -> web.Application:

@@ -79,6 +79,33 @@ def test_a_replica_that_starts_later_serves_what_the_others_serve(
         assert replica.communicate("")[0].strip() != first
 
 
+def test_a_model_that_got_a_new_name_is_kept_while_a_replica_serves_it(
+    mounted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path))
+
+    def adopt_next(number: int) -> Path:
+        save(file := mounted / f"price-{number}.onnx", number)
+        monkeypatch.setenv("TIDEGATE_MODEL__PATH", str(file))
+        assert import_cache.main() == 0
+        return Path(capsys.readouterr().out.rpartition(" in ")[2].strip())
+
+    command, pipe = [sys.executable, "-c", REPLICA], subprocess.PIPE
+    first = adopt_next(1)
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=os.environ, text=True) as replica:
+        assert replica.stdout is not None
+        replica.stdout.readline()
+        for number in range(2, 5):
+            adopt_next(number)
+        assert first.is_dir()
+        replica.communicate("")
+    adopt_next(5)
+    assert not first.exists()
+
+
 def test_a_model_in_the_image_changes_with_the_image(
     flights: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,5 +134,11 @@ def test_only_what_is_in_use_and_the_newest_other_artefact_are_kept(tmp_path: Pa
     made(b"a person's", "my-toy")
     for left in (".0123456789abcdef.source.tmp", f".{named[0]}.new.tmp"):
         (copies / left).mkdir()
-    artefact.prune(copies, [served, tmp_path / "wine.joblib", None])
+    written = copies / ".fedcba9876543210.source.tmp"
+    written.mkdir()
+    with artefact.locked(copies / "fedcba9876543210"), artefact.locked(copies / named[2]):
+        artefact.prune(copies, [served, tmp_path / "wine.joblib", None])
+        rest = {path.name for path in copies.iterdir() if path.is_dir()}
+    assert rest == {*named[1:], "my-toy", written.name}
+    artefact.prune(copies, [served])
     assert {path.name for path in copies.iterdir()} == {named[1], named[3], "my-toy"}

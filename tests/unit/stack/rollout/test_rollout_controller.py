@@ -187,9 +187,18 @@ async def test_the_control_client_maps_the_responses_of_put_model(tmp_path: Path
         assert await asyncio.to_thread(request_deploy, socket, Path("/x")) == NEW
 
 
-async def test_copies_that_no_release_uses_are_removed_after_a_rollout(
+async def test_copies_that_no_release_uses_are_removed_before_a_rollout(
     rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    states: list[str] = []
+    prune = release.prune_copies
+
+    def pruned(*arguments: Any) -> None:
+        states.append(rollouts.rollout.state if rollouts.rollout else "")
+        prune(*arguments)
+
+    monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.prune_copies", pruned)
+
     def copied(number: int) -> Release:
         folder = rollouts.copies / f"toy-{number:016x}"
         folder.mkdir(parents=True)
@@ -211,13 +220,10 @@ async def test_copies_that_no_release_uses_are_removed_after_a_rollout(
         await eventually_async(lambda: not rollouts.busy)
         return {path.name for path in rollouts.copies.iterdir()}
 
-    first = copied(1)
-    rollouts.named = [first.path]
-    await deploy(first)
-    for number in range(2, 5):
-        left = await deploy(last := copied(number))
-    # Named by the settings, the newest other one, the one before, and what is served.
-    assert left == {f"toy-{number:016x}" for number in range(1, 5)}
-    rollouts.named = ()
-    left = await deploy(last)
-    assert left == {f"toy-{number:016x}" for number in (3, 4)}
+    rollouts.pool.release = copied(1)
+    for number in range(2, 7):
+        left = await deploy(copied(number))
+    # Of the start, the newest other one, the one before, and what is served.
+    assert left == {f"toy-{number:016x}" for number in (1, 4, 5, 6)}
+    # A client that sees the end of a rollout may begin the next one.
+    assert states == ["", *["done"] * 4]
