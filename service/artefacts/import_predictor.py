@@ -47,7 +47,8 @@ def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
     predictor = find_predictor(target)
     try:
         own = own_modules(target, app_dir)
-        own |= {str(name): app_dir.resolve() / name for name in getattr(predictor, "files", ())}
+        read = _Read(files=getattr(predictor, "files", ())).files
+        own |= {str(name): app_dir.resolve() / name for name in read}
         code = [(name, str(path), digest_file(path)) for name, path in sorted(own.items())]
         parts = [target, *(f"{name} {digest}" for name, _, digest in code)]
         # Of a version that the class names, the code may change.
@@ -101,6 +102,10 @@ def _fields(predictor: Any, target: str, version: str) -> dict[str, Any]:
         "features": _features(predictor, target),
         **answers,
     }
+
+
+class _Read(BaseModel):
+    files: list[Path]
 
 
 class _Feature(FeatureSchema):

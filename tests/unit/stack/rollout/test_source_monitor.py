@@ -190,3 +190,7 @@ async def test_files_that_a_class_names_belong_to_its_model(
     (tmp_path / "scale.txt").unlink()
     with pytest.raises(ArtefactError, match=r"weighed_code:Price .*scale\.txt does not exist"):
         await read()
+    code = tmp_path / "weighed_code.py"
+    code.write_text(code.read_text().replace(named, '    files = "weights.bin"\n'))
+    with pytest.raises(ArtefactError, match=r"weighed_code:Price: `?files`?: .*a valid list"):
+        await read()
