@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from tidegate.resizer.contract import Replica
@@ -19,23 +18,19 @@ class Startups:
     """
 
     def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=LATEST)
+        self.seconds: list[float] = []
         self._seen: set[tuple[str, float]] = set()
 
-    def update(self, replicas: Iterable[Replica], *, measure: bool = True) -> list[float]:
+    def update(self, replicas: Sequence[Replica], *, measure: bool = True) -> list[float]:
         """The start-ups, with those of these replicas, which are all that exist.
 
         Without `measure` those that are ready now never count: it is not known whether for the first time.
         """
-        ready: list[tuple[float, float]] = []
-        present: set[tuple[str, float]] = set()
-        for one in replicas:
-            key = (one.id, one.started_at)
-            if one.ready_at is not None and key not in self._seen:
-                ready.append((one.ready_at, one.ready_at - one.started_at))
-            if one.ready_at is not None or key in self._seen:
-                present.add(key)
-        self._seen = present
+        present = {(one.id, one.started_at): one.ready_at for one in replicas}
+        ready = {key: at for key, at in present.items() if at is not None}
         if measure:
-            self._seconds += [seconds for _, seconds in sorted(ready) if seconds >= 0]
-        return list(self._seconds)
+            new = sorted((at, at - key[1]) for key, at in ready.items() if key not in self._seen)
+            measured = [seconds for _, seconds in new if seconds >= 0]
+            self.seconds = [*self.seconds, *measured][-LATEST:]
+        self._seen = (self._seen & present.keys()) | ready.keys()
+        return self.seconds

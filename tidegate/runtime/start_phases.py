@@ -12,12 +12,12 @@ from typing import Final
 READY_FD: Final = "SUPERVISOR_READY_FD"
 """The variable with the descriptor of the supervisor's pipe. One that begins with TIDEGATE_ is a setting."""
 
-_ends: Final[dict[str, float]] = {}
+_phases: Final[dict[str, float]] = {}
 
 
 def end_phase(name: str) -> None:
     """End a phase of the start: it lasted from the end of the one before, or from the fork."""
-    _ends.setdefault(name, _age())
+    _phases.setdefault(name, round(_age() - sum(_phases.values()), 3))
 
 
 def finish_start() -> dict[str, float]:
@@ -26,16 +26,12 @@ def finish_start() -> dict[str, float]:
     Returns:
         The seconds of each phase in their order; empty if no phase has ended, as in a server of others.
     """
-    phases: dict[str, float] = {}
-    if _ends:
+    if _phases:
         end_phase("ready")
-        before = 0.0
-        for name, end in _ends.items():
-            phases[name], before = round(end - before, 3), end
     if (descriptor := os.environ.pop(READY_FD, "")).isdecimal():
         with suppress(OSError), open(int(descriptor), "wb") as pipe:  # noqa: PTH123 - it has no path
-            pipe.write(json.dumps(phases).encode() + b"\n")
-    return phases
+            pipe.write(json.dumps(_phases).encode() + b"\n")
+    return _phases
 
 
 def _age() -> float:

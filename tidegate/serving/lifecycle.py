@@ -22,7 +22,8 @@ class Lifecycle:
         self._reason = ""
         self._pending: list[str] = []
         self._on_failure: list[Callable[[], None]] = []
-        self._on_ready: list[Callable[[], None]] = []
+        self.on_ready: list[Callable[[], None]] = []
+        """Functions to call once, when the replica is ready for the first time."""
         self._problem: Callable[[], str] = str
 
     @property
@@ -53,10 +54,6 @@ class Lifecycle:
         """Call a function once when the replica fails."""
         self._on_failure.append(callback)
 
-    def on_ready(self, callback: Callable[[], None]) -> None:
-        """Call a function once when the replica is ready for the first time."""
-        self._on_ready.append(callback)
-
     def begin(self, task: str) -> None:
         """Add a task that must end before the replica is ready; the name is for people."""
         self._pending.append(task)
@@ -73,9 +70,8 @@ class Lifecycle:
         if not self._pending and self._phase == "loading":
             _return_freed_memory()
             self._phase = "ready"
-            callbacks, self._on_ready = self._on_ready, []
-            for callback in callbacks:
-                callback()
+            while self.on_ready:
+                self.on_ready.pop()()
 
     def fail(self, reason: str) -> None:
         """The replica cannot serve: it stops with this reason. A replica that drains goes on draining."""

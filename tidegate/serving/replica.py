@@ -65,7 +65,7 @@ class Replica:
             slots, SlotsFile(file, settings.slots.effective_max) if file else None
         )
         self._lifespan = Lifespan(app, self.lifecycle)
-        self.lifecycle.on_ready(_started)
+        self.lifecycle.on_ready.append(_started)
         probes = Probes(
             self.lifecycle,
             ready_path=settings.replicas.ready_path,

@@ -49,8 +49,7 @@ class KubernetesResizer:
     # Whether somebody set 0, as people do to stop a service. The Deployment keeps it over a restart.
     _held: bool = field(default=False, init=False)
     _snapshot: Snapshot | None = field(default=None, init=False)
-    _measured: Startups = field(default_factory=Startups, init=False)
-    _startups: list[float] = field(default_factory=list, init=False)
+    _startups: Startups = field(default_factory=Startups, init=False)
     _problem: str = field(default="the Deployment was not read yet", init=False)
     _corrections: deque[float] = field(default_factory=deque, init=False)
 
@@ -63,7 +62,7 @@ class KubernetesResizer:
         snapshot, desired = self._snapshot, self._desired
         if snapshot is None or desired is None or self.clock() - snapshot.read_at > STALE_SECONDS:
             raise ClusterError(self._problem)
-        return ReplicaStatus.of(desired, snapshot.as_replicas(), startups=self._startups)
+        return ReplicaStatus.of(desired, snapshot.as_replicas(), startups=self._startups.seconds)
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Request a number of replicas; returns before the change is complete.
@@ -101,10 +100,8 @@ class KubernetesResizer:
         """Read the Deployment, and correct its number. Never raises; a problem is logged once."""
         try:
             snapshot = await self.deployment.read()
-            measure = (
-                self._snapshot is not None
-            )  # a pod that was ready before may have lost it in between
-            self._startups = self._measured.update(snapshot.as_replicas(), measure=measure)
+            # A pod that was ready before the first look may have lost it in between.
+            self._startups.update(snapshot.as_replicas(), measure=self._snapshot is not None)
             self._snapshot = snapshot
             self._report(snapshot)
             await self._correct(snapshot)

@@ -181,8 +181,8 @@ class Child:
         return True
 
     def _read_ready(self) -> None:
-        with suppress(BlockingIOError):
-            if (said := os.read(self._ready_pipe or 0, READY_BYTES)) and not self.announced.done():
+        if self._ready_pipe is not None:
+            if said := os.read(self._ready_pipe, READY_BYTES):
                 self.announced.set_result(said)
             self._close_ready_pipe()
 

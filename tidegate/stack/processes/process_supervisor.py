@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
@@ -25,7 +25,7 @@ STARTING_POLL_SECONDS: Final = 0.05
 READY_POLL_SECONDS: Final = 1.0
 # One failed probe may be a busy moment; three in a row are a failure.
 MAX_FAILED_PROBES: Final = 3
-PHASES: Final = TypeAdapter(dict[str, float])
+PHASES: Final = TypeAdapter(dict[str, FiniteFloat])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class ProcessSupervisor:
 
     async def _run_once(self, started: float) -> str:
         """Run it until it exits. Returns how it ended."""
-        self.started_at, self.ready_at = time.time(), None
+        self.started_at, self.ready_at, self.start_seconds = time.time(), None, {}
         try:
             self._child = Child.start(
                 self.program.command, self.program.output, self.program.reader
@@ -235,16 +235,13 @@ class ProcessSupervisor:
     def _mark_ready(self, started: float) -> None:
         if self.state == "ready":
             return
-        first = self.ready_at is None
         self.ready_at = self.ready_at or time.time()
         self._set_state("ready")
         self.problem = ""
-        self.start_seconds = self._phases() if first else self.start_seconds
-        self._log(
-            "ready",
-            f"ready {self.clock() - started:.2f} s after its start",
-            start_seconds=self.start_seconds if first else None,
-        )
+        first = {} if self.start_seconds else self._phases()
+        self.start_seconds |= first
+        text = f"ready {self.clock() - started:.2f} s after its start"
+        self._log("ready", text, start_seconds=first)
         self._resolve_first_ready("")
 
     def _phases(self) -> dict[str, float]:
@@ -280,15 +277,14 @@ class ProcessSupervisor:
         action: str,
         message: str,
         level: Literal["info", "warn"] = "info",
-        start_seconds: dict[str, float] | None = None,
+        **fields: dict[str, float],
     ) -> None:
         process = {"pid": self.pid, "exit_code": self._exit_code}
-        fields = {name: value for name, value in process.items() if value is not None}
-        own = {"process": fields, "start_seconds": start_seconds}
+        own = {"process": {name: value for name, value in process.items() if value is not None}}
         self.event_log.record(
             action,
             message,
             component=self.program.name,
             level=level,
-            fields={name: value for name, value in own.items() if value},
+            fields={name: value for name, value in (own | fields).items() if value},
         )
