@@ -48,7 +48,7 @@ def cost_after(run: Run, seconds: float) -> float:
 
 @pytest.mark.parametrize("startup_seconds", [1.0, 30.0])
 def test_constant_traffic_has_at_most_half_as_many_replicas_again(startup_seconds: float) -> None:
-    # 12 slots of work need four of 4. A rate over 2 s, unchecked, asks for eleven.
+    # 12 slots of work need four of 4. The rate of each second, unchecked, asks for seven.
     system = replace(SYSTEM, startup_seconds=startup_seconds, start=4)
     for seed in range(3):
         ticks = run("sloq", Trace("constant", 5.0, np.full(240, 60.0)), system, seed).ticks
