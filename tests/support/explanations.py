@@ -259,6 +259,10 @@ SLOQ: Claims = {
         says(said[1], told["slots_per_replica"] / told["occupancy"])
         and int(said[2]) == told["slots_per_replica"]
     ),
+    (
+        rf"requests keep a slot {NUMBER} times as long as the mean says, by what left while others"
+        " queued: some hang, or take longer than before"
+    ): lambda said, told: says(said[1], told["slowness"]) and told["slowness"] > 1,
     rf"requests wait {NUMBER} times as long as the model says": lambda said, told: (
         says(said[1], told["strain"]) and told["strain"] > 1
     ),

@@ -78,6 +78,8 @@ def signals(random: Random, of: dict[str, float], before: Signals, desired: int)
     busy = float(room if waits else min(room, random.poisson(min(rate * service, 1e6))))
     queued = float(1 + ready + random.poisson(20)) if waits else 0.0
     completed = (min(room, slots * of["machine"]) / service if waits else rate) * of["speed"]
+    if waits and of["outside"]:
+        busy = min(busy, float(round(completed * service)))
     if of["stuck"] and waits:
         completed = 0.0
     seen: dict[str, Any] = {
@@ -135,6 +137,7 @@ def history(expression: str, around: str, number: int) -> Iterator[tuple[str, To
                 "stuck": float(random.random() < 0.3),
                 "machine": float(random.choice([2.0, 100.0])),
                 "speed": log(random, 0.2, 2.0),
+                "outside": float(random.random() < 0.5),
                 "missing": float(random.choice([0.0, 0.0, 0.1, 1.0])),
                 "still": float(random.choice([0.0, 0.1, 0.9])),
                 "starting": float(random.choice([0.0, 0.0, 0.5, 1.0])),

@@ -110,10 +110,13 @@ def learn_capacity(
     """How long a request occupies a slot, as a multiple of the time that is measured in it.
 
     While a queue stands, the rate at which requests leave is the capacity, whatever is modelled: with c slots
-    each is occupied for c / rate. It is longer than the time in a slot if time is spent outside of it (a busy
-    machine, parsing, an event loop) or if a replica has fewer slots than it reports. One replica with more
-    requests in it than slots shows that it has more, queue or not. Without a queue, a longer occupancy is
-    forgotten within a day, as nothing shows that it has ended.
+    each is occupied for c / rate, by Little's law. It is longer than the time in a slot if time is spent
+    outside of it (a busy machine, parsing, an event loop) or if a replica has fewer slots than it reports:
+    then slots are idle. One replica with more requests in it than slots shows that it has more, queue or not.
+    Without a queue, a longer occupancy is forgotten within a day, as nothing shows that it has ended.
+
+    The rest of c / rate is slowness: requests that hang keep all slots busy, and the mean of few requests is
+    learned in minutes. It is forgotten within minutes, and no sign that the objective cannot be met.
     """
     if parameters.correction_most <= 1:
         return {}
@@ -123,16 +126,23 @@ def learn_capacity(
     service = checked.signals.service_seconds_15s or state.service_seconds
     completed = checked.signals.completed_rate
     if _queue_stands(state, checked, now) and completed and service:
-        measured = state.ready * checked.slots / completed / service
+        slots = state.ready * checked.slots
+        kept, busy = slots / completed, checked.signals.busy
+        measured = min(kept / service, slots / busy if busy else math.inf)
         measured = max(min(known, 1.0), min(measured, MAX_OCCUPANCY))
         requests = completed * SHORT_SECONDS
         weight = requests / (requests + ENOUGH_REQUESTS)
+        occupancy = known * (measured / known) ** weight
+        slower = kept / (state.service_seconds or service) / occupancy
+        slower = max(1.0, min(slower, parameters.correction_most))
         return {
-            "occupancy": known * (measured / known) ** weight,
+            "occupancy": occupancy,
+            "slowness": state.slowness * (slower / state.slowness) ** weight,
             "full": _full(state, completed, now),
         }
     fade = math.exp(-state.elapsed(now) / OCCUPANCY_FADE_SECONDS) if known > 1 else 1.0
-    return {"occupancy": known**fade}
+    slowness = state.slowness ** math.exp(-state.elapsed(now) / FEW_SECONDS)
+    return {"occupancy": known**fade, "slowness": slowness}
 
 
 def _full(state: SloqState, completed: float, now: float) -> tuple[float, float, float]:

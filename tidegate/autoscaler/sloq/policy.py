@@ -94,6 +94,7 @@ class _Sloq:
             }
             state = state.model_copy(update=corrected)
         held = held_slots(state, checked, parameters, now)
+        # What few completed is no limit of what more do that complete nothing: theirs hang.
         full = not held and machine_is_full(state, checked, now)
         startups = checked.signals.startups or state.startups
         startup = quantile(startups, 0.9) if startups else parameters.startup_seconds
@@ -102,7 +103,7 @@ class _Sloq:
         read_at = state.now if signals.between and state.now is not None else now
         rate = current_rate(parameters, state, checked, read_at)
         known = (state.service_seconds or parameters.service_seconds) * state.occupancy
-        service = max(SHORTEST_SECONDS, known)
+        service = max(SHORTEST_SECONDS, known * state.slowness)
         # Until a replica started by the next decision is ready.
         horizon = startup + every
         demand = Demand(now, rate, service, horizon, every, held)
@@ -136,6 +137,7 @@ class _Sloq:
                 "startup_seconds": startup,
                 "startup_measured": bool(startups),
                 "occupancy": state.occupancy,
+                "slowness": state.slowness,
                 "strain": state.strain,
                 "machine_full": step.full,
                 "slots_per_replica": checked.slots,
@@ -226,6 +228,11 @@ class _Sloq:
         elif state.occupancy < 0.9:
             slots = checked.slots / state.occupancy
             yield f"a replica has {digits(slots)} slots as measured, not {checked.slots} as reported"
+        if state.slowness > 1.05:
+            yield (
+                f"requests keep a slot {digits(state.slowness)} times as long as the mean says, by what left"
+                " while others queued: some hang, or take longer than before"
+            )
         if state.strain > 1.05:
             yield f"requests wait {digits(state.strain)} times as long as the model says"
 

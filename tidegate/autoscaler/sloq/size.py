@@ -130,12 +130,12 @@ def _slots_to_keep_up(
     """The slots with which the queue does not grow, if no number of them meets the objective.
 
     A dependency that breaks could need any number: at most half-way from what was needed while the objective
-    could be met to the maximum.
+    could be met to the maximum, but one replica more at least, or 1 of 2 would stay for ever.
     """
     cap = (parameters.max + 1) * checked.slots
     if state.peak:
         before = math.ceil(state.peak / checked.slots)
-        cap = min(cap, max(before, (before + parameters.max) // 2) * checked.slots)
+        cap = min(cap, max(before + 1, (before + parameters.max) // 2) * checked.slots)
     return math.ceil(min(load / MAX_UTILISATION, cap))
 
 

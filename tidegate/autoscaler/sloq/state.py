@@ -49,6 +49,8 @@ class SloqState(BaseModel):
     """The 95th percentile of that time until the byte of the objective; likewise."""
     occupancy: Positive = 1.0
     """How many times as long as that mean a request occupies a slot, measured while requests queued."""
+    slowness: Annotated[float, Field(ge=1)] = 1.0
+    """How many times longer than both say a request kept a slot while others queued; forgotten in minutes."""
     strain: Annotated[float, Field(ge=1)] = 1.0
     """How many times longer requests wait than the queueing model predicts."""
     full: tuple[float, float, float] | None = None

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from support.harnesses.sloq_loop import PARAMETERS, SloqLoop
-from tidegate.autoscaler.types import Decision
+from tidegate.autoscaler.types import Decision, digits
 
 
 def queueing(loop: SloqLoop, completed: float, ticks: int = 6, **changed: Any) -> Decision:
     """The last decision while requests queue and this many a second are completed."""
-    full = {"queued": 84.0, "in_system": 100.0, "completed_rate": completed, **changed}
+    full = {"queued": 84.0, "in_system": 100.0, "completed_rate": completed}
+    # The other slots are idle, by Little's law: time is spent outside of them, or there are fewer.
+    full |= {"busy": 0.2 * completed, **changed}
     return loop.ticks(ticks, **full)[-1]
 
 
@@ -69,6 +71,21 @@ def test_a_longer_occupancy_is_forgotten_within_a_day() -> None:
         last = loop.tick()
     # 4^(1/e) after twelve hours.
     assert last.inputs["occupancy"] == pytest.approx(1.66, abs=0.05)
+
+
+def test_slots_that_hang_are_missing_for_minutes_not_for_a_day() -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(9)
+    # Half of the 16 hang.
+    half = queueing(loop, 40.0, busy=16.0)
+    assert half.inputs["service_seconds"] == pytest.approx(0.4, rel=0.05)
+    assert half.inputs["occupancy"] == 1
+    assert (
+        f"requests keep a slot {digits(half.inputs['slowness'])} times as long as the mean says"
+        in half.explanation
+    )
+    freed = loop.ticks(60)[-1]
+    assert freed.inputs["service_seconds"] == pytest.approx(0.2, rel=0.1)
 
 
 def test_no_replica_is_added_where_more_have_completed_no_more() -> None:

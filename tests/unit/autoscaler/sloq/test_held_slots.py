@@ -49,6 +49,16 @@ def test_more_are_added_only_when_those_are_held_too() -> None:
     assert [one.desired for one in loop.ticks(4, **HELD)] == [2, 2, 2, 3]
 
 
+def test_replicas_that_hang_one_after_the_other_are_added_to() -> None:
+    # One request of the first replica still completes, and nothing once those of the second hang, too.
+    loop = calm(service_seconds=1.0, service_seconds_p95=1.1)
+    one = {**HELD, "completed_rate": 1.0, "service_seconds_15s": 1.0}
+    assert loop.ticks(6, **one, ready=1, running=1)[-1].inputs["occupancy"] == 1
+    loop.ticks(9, **one, ready=2, running=2)
+    seen = loop.ticks(4, **HELD, ready=2, running=2)
+    assert (seen[-1].desired, seen[-1].inputs["machine_full"]) == (3, False)
+
+
 def test_a_queue_of_longer_requests_needs_more_of_them() -> None:
     loop = calm(service_seconds=0.5, service_seconds_p95=0.55)
     seen = loop.ticks(4, **HELD, ready=1, running=1)

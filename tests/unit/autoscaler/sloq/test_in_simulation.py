@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from support.components import AT_NIGHT
-from tidegate.autoscaler.types import Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.lab.simulator.named_traces import find_trace
 from tidegate.lab.simulator.run import Run, simulate
 from tidegate.lab.simulator.score import Score, score
 from tidegate.lab.simulator.simulated_policy import simulated_policy
-from tidegate.lab.simulator.system import System
-from tidegate.lab.simulator.traces import Trace
+from tidegate.lab.simulator.system import RequestKind, System
+from tidegate.lab.simulator.traces import Slowness, Trace
 
 SYSTEM = System()
 
@@ -108,6 +108,25 @@ def test_a_rate_frozen_too_low_alone_does_not_violate_the_objective() -> None:
     frozen = score(simulate(policy, lull, SYSTEM, seed=0), SYSTEM.slo_seconds)
     good = score(run("sloq", lull), SYSTEM.slo_seconds)
     assert frozen.violation_seconds <= good.violation_seconds + 30
+
+
+def test_a_queue_at_one_of_two_replicas_does_not_stand_for_a_minute() -> None:
+    # Nine streams a minute, of 3 s, and from second 600 on of 8.7 s; none can meet the objective.
+    streams = replace(
+        SYSTEM,
+        slots=2,
+        kinds=(RequestKind(0.5, 1.0), RequestKind(0.5, 5.0)),
+        slo_seconds=2.5,
+        bounds=Bounds(1, 2),
+        start=1,
+    )
+    trace = Trace("streams", 5.0, np.full(300, 0.15), (Slowness(600.0, 1500.0, 2.9),))
+    stood = since = 0.0
+    for tick in run("sloq", trace, streams, seed=6).ticks:
+        if tick.decision.desired > 1 or not tick.signals.queued:
+            since = tick.at
+        stood = max(stood, tick.at - since)
+    assert 0 < stood < 60
 
 
 # Half-way from what was needed to the maximum of 30.
