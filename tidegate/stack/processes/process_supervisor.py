@@ -277,14 +277,17 @@ class ProcessSupervisor:
         action: str,
         message: str,
         level: Literal["info", "warn"] = "info",
-        **fields: dict[str, float],
+        **own: dict[str, float],
     ) -> None:
         process = {"pid": self.pid, "exit_code": self._exit_code}
-        own = {"process": {name: value for name, value in process.items() if value is not None}}
+        fields = {
+            "process": {name: value for name, value in process.items() if value is not None},
+            "tidegate": {"component": self.program.name, **own},
+        }
         self.event_log.record(
             action,
             message,
             component=self.program.name,
             level=level,
-            fields={name: value for name, value in (own | fields).items() if value},
+            fields={name: value for name, value in fields.items() if value},
         )
