@@ -12,7 +12,7 @@ from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.lab.simulator.named_traces import find_trace
 from tidegate.lab.simulator.run import Run, simulate
 from tidegate.lab.simulator.score import Score, score
-from tidegate.lab.simulator.simulated_policy import simulated_policy
+from tidegate.lab.simulator.simulated_policy import run_policy, simulated_policy
 from tidegate.lab.simulator.system import RequestKind, System
 from tidegate.lab.simulator.traces import Slowness, Trace
 
@@ -20,15 +20,7 @@ SYSTEM = System()
 
 
 def run(expression: str, trace: Trace, system: System = SYSTEM, seed: int = 0) -> Run:
-    built = simulated_policy(expression, system)
-    return simulate(
-        built.policy,
-        trace,
-        system,
-        seed=seed,
-        tick_seconds=built.tick_seconds,
-        uses_gateway=built.uses_gateway,
-    )
+    return run_policy(expression, trace, system, seed)
 
 
 @lru_cache
