@@ -60,14 +60,17 @@ def with_gateway(signals: Signals, reads: Sequence[GatewayRead]) -> Signals:
     if len(last) < 2:
         return signals
     queued = min(one.queued for one in last)
-    arrivals, seconds = _jump(reads[-KEPT_READS:]) or (None, None)
+    jump = _jump(reads[-KEPT_READS:])
     slots = max(0, signals.ready) * max(0, signals.slots_per_replica or 0)
+    # Of a stack that has just started nothing explains what arrives.
+    counted = _sum(reads[-MOST_READS:]) if signals.arrival_rate is None else None
+    arrivals, seconds = jump or counted or (None, None)
     return replace(
         signals,
         gateway_arrivals=arrivals,
         gateway_seconds=seconds,
         gateway_queued=queued,
-        between=arrivals is not None or queued > slots,
+        between=jump is not None or queued > slots,
     )
 
 
@@ -78,6 +81,10 @@ def later(signals: Signals, seconds: float) -> Signals:
     return replace(signals, **older)
 
 
+def _sum(reads: Sequence[GatewayRead]) -> tuple[float, float]:
+    return sum(one.arrivals for one in reads), sum(one.seconds for one in reads)
+
+
 def _jump(reads: Sequence[GatewayRead]) -> tuple[float, float] | None:
     """The requests that arrived since a jump, and in how many seconds; None if there was none.
 
@@ -85,7 +92,7 @@ def _jump(reads: Sequence[GatewayRead]) -> tuple[float, float] | None:
     batch that arrives at once is no rate.
     """
     batch = _batch(reads[:-MOST_READS])
-    total, span = sum(one.arrivals for one in reads), sum(one.seconds for one in reads)
+    total, span = _sum(reads)
     found, most = None, CHANCE * batch
     count = seconds = 0.0
     fullest = GatewayRead(0.0, 0.0, 0.0)

@@ -133,6 +133,7 @@ class AutoscalerRun:
             bounds=Bounds(1, 250),
             read_gateway=self.read_gateway,
             decided=decided,
+            slots=2,
             unix=lambda: 1_700_000_000.0 + self.now,
         )
 

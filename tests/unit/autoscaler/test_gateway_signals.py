@@ -49,6 +49,11 @@ def test_constant_traffic_is_no_jump(rate: float) -> None:
         assert not seen.between
 
 
+def test_without_a_rate_of_prometheus_all_counts_but_is_no_jump() -> None:
+    first = with_gateway(replace(CALM, arrival_rate=None), reads_of([0.0, 1.0, 1.0]))
+    assert (first.gateway_arrivals, first.gateway_seconds, first.between) == (2.0, 1.5, False)
+
+
 def test_a_batch_that_arrives_at_once_is_no_jump() -> None:
     assert not with_gateway(CALM, reads_of([0.0] * 200 + [100.0])).between
     assert not with_gateway(CALM, reads_of([0.0] * 200 + [100.0, 0.0])).between

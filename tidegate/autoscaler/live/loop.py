@@ -53,7 +53,7 @@ class Autoscaler:
 
     `read` and `read_gateway` never raise. The gateway is read for a policy that `uses_gateway`, and for each
     at zero replicas. `bounds` limit manual bounds. In a dry run decisions are only recorded, and none is made
-    between ticks.
+    between ticks. A replica has `slots` until Prometheus says how many.
     """
 
     policy_name: str
@@ -66,6 +66,7 @@ class Autoscaler:
     bounds: Bounds
     read_gateway: Callable[[], Awaitable[GatewayRead | None]]
     decided: DecidedNumber
+    slots: int
     uses_gateway: bool = False
     dry_run: bool = False
     unix: Callable[[], float] = time.time
@@ -150,8 +151,12 @@ class Autoscaler:
     def _seen(self, current: int, reads: Sequence[GatewayRead], now: float) -> Signals:
         """The signals between two ticks."""
         measured = later(self._reading.signals, now - self._read_at)
+        if unread := measured.arrival_rate is None:
+            measured = replace(measured, slots_per_replica=self.slots)
         reading = replace(self._reading, signals=measured)
-        return with_gateway(combine(reading, self._status, current, "", self.unix()), reads)
+        seen = with_gateway(combine(reading, self._status, current, "", self.unix()), reads)
+        # The first values of Prometheus come up to 10 s after its start.
+        return replace(seen, arrival_rate=0.0, age_seconds=0.0) if unread else seen
 
     def _adds(
         self, current: int, reads: Sequence[GatewayRead], now: float

@@ -95,6 +95,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             dry_run=settings.autoscaler.dry_run or dry_run,
             read_gateway=GatewayReader(_gateway_metrics_url(settings), session).read,
             decided=decided,
+            slots=settings.slots.per_replica,
             uses_gateway=built.uses_gateway,
         )
         await run_ticks(autoscaler, built.tick_seconds)

@@ -18,6 +18,8 @@ from tidegate.lab.replay.replay import replay
 
 QUIET = Reading(replace(CALM, arrival_rate=2.0, arrival_rate_60s=2.0, in_system=0.4))
 
+NOTHING_YET = Reading(Signals(problem="no sample"), problems={"no sample": ()})
+
 
 def sensing(run: AutoscalerRun, policy: str = "sloq") -> AutoscalerRun:
     """A run with this policy, which reads the gateway if the policy uses it."""
@@ -88,13 +90,35 @@ async def test_without_prometheus_at_the_last_tick_the_reading_before_counts(
     assert await run.sense(30.0, 25.0, reads=2) != []
 
 
+async def test_a_queue_before_the_first_values_of_prometheus_is_decided_by_the_gateway_alone(
+    run: AutoscalerRun,
+) -> None:
+    await sensing(run).tick(reading=NOTHING_YET)
+    # 2 slots, and 40 requests a second.
+    assert await run.sense(20.0, 15.0) == []
+    (decided,) = await run.sense(20.0, 15.0)
+    assert decided > 1
+    event = run.recorded_events.events("decision")[-1]
+    assert "0.1 s (assumed)" in event["message"]
+    assert "the gateway counted 41 requests within 1.5 s" in event["message"]
+    assert replay(event).explanation == event["message"]
+    # At the tick there is still nothing of Prometheus: nothing is removed.
+    assert await run.tick() == decided
+
+
+async def test_before_the_first_values_requests_that_do_not_queue_add_nothing(
+    run: AutoscalerRun,
+) -> None:
+    await sensing(run).tick(reading=NOTHING_YET)
+    assert await run.sense(1.0, 2.0, reads=9) == []
+    assert await run.sense(500.0, 0.0, reads=9) == []
+
+
 async def test_a_jump_right_after_the_start_reads_prometheus_again(run: AutoscalerRun) -> None:
-    nothing_yet = Reading(Signals(problem="no sample"), problems={"no sample": ()})
-    sensing(run)
-    await run.tick(reading=nothing_yet)
-    assert await run.sense(1.0, 400.0, reads=3) == []
+    await sensing(run).tick(reading=NOTHING_YET)
     run.resizer.reading = QUIET
-    assert await run.sense(1.0, 400.0) == [7]
+    assert await run.sense(1.0, 400.0, reads=2) == [7]
+    assert "(assumed)" not in run.recorded_events.events("decision")[-1]["message"]
 
 
 async def test_an_old_reading_adds_nothing(run: AutoscalerRun) -> None:
