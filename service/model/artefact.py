@@ -21,6 +21,7 @@ from tidegate.os_errors import naming_path, os_error_message
 from tidegate.runtime.locks import LockedError, temporary_lock
 from tidegate.service.model.signature import Signature
 
+FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.joblib"
 ONNX: Final = "model.onnx"
@@ -38,7 +39,7 @@ class ArtefactError(Exception):
 class Manifest(Signature):
     """The metadata of an artefact."""
 
-    format: Literal[1] = 1
+    format: Literal[1] = FORMAT
     """Version of this format."""
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """The model's name."""
@@ -118,6 +119,16 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise ArtefactError(os_error_message(error)) from error
     except ValidationError as error:
+        unknown = [
+            f"{'.'.join(map(str, one['loc']))}={one['input']!r:.40}"
+            for one in error.errors(include_url=False)
+            if one["type"] in {"extra_forbidden", "literal_error"}
+        ]
+        if unknown:
+            raise ArtefactError(
+                f"{file} was written by another version of Tidegate: this one reads format {FORMAT} and does "
+                f"not know {', '.join(unknown)}; use that version, or train or convert the model again"
+            ) from error
         raise ArtefactError(f"{file} cannot be read: {error}") from error
 
 

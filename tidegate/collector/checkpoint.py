@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidegate.runtime.atomic_files import write_atomically
+from tidegate.runtime.daemon import CannotStartError
 
 VERSION: Final = 1
 
@@ -43,9 +44,20 @@ class Checkpoint:
         self.problem = ""
 
     def load(self) -> Progress:
-        """Read the progress; for an invalid file it is empty, and `problem` contains the reason."""
+        """Read the progress; for an invalid file it is empty, and `problem` contains the reason.
+
+        Raises:
+            CannotStartError: A newer version wrote it. It may hold what this one would lose.
+        """
         try:
-            return _parse(json.loads(self._path.read_bytes()))
+            content = json.loads(self._path.read_bytes())
+            if content["version"] > VERSION:
+                raise CannotStartError(
+                    f"{self._path} is in format {content['version']}, and this version of Tidegate reads "
+                    f"format {VERSION}: use the version that wrote it, or remove the file to deliver every "
+                    "event file again"
+                )
+            return _parse(content)
         except FileNotFoundError:
             return Progress()
         except (OSError, ArithmeticError, ValueError, KeyError, TypeError) as error:

@@ -16,11 +16,12 @@ from tidegate.collector.lines import LinePosition, QuarantinedLine
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.retention import Retention, expired
 from tidegate.collector.tail import LogFile
+from tidegate.runtime.daemon import CannotStartError
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "5", "[]", "{}", '{"version": 9, "files": {}}',
+    ["", "{", "5", "[]", "{}", '{"version": 0, "files": {}}', '{"version": "2", "files": {}}',
      '{"version": 1, "files": []}',
      '{"version": 1, "files": {"a": -1}}',
      '{"version": 1, "files": {"a": "5"}}',
@@ -34,6 +35,15 @@ def test_a_corrupt_checkpoint_restarts_delivery_and_is_reported(tmp_path: Path, 
     checkpoint = Checkpoint(path)
     assert checkpoint.load() == Progress()
     assert "delivering every file again" in checkpoint.problem
+
+
+def test_a_checkpoint_of_a_newer_version_is_neither_used_nor_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    path.write_text('{"version": 2, "files": {"a": 5}}')
+    with pytest.raises(
+        CannotStartError, match=r"is in format 2, and this version .* format 1: use"
+    ):
+        Checkpoint(path).load()
 
 
 def quarantined_line(offset: int = 0) -> QuarantinedLine:

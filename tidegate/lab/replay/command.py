@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tidegate.autoscaler.decision_event import format_size
 from tidegate.lab.replay.counterfactual import replay_other
-from tidegate.lab.replay.decisions import RecordedDecision, read_decisions
+from tidegate.lab.replay.decisions import RecordedDecision, other_version, read_decisions
 from tidegate.lab.replay.replay import replay
 from tidegate.lab.replay.what_if import TickComparison, totals
 from tidegate.printable_text import printable
@@ -83,7 +83,8 @@ def _replay_same(decisions: Sequence[RecordedDecision], name: str, *, as_json: b
     elif found:
         one, text = found
         at = text_of(one.event, "@timestamp")
-        sys.stdout.write(f"{name}:{one.line}: {at}: {printable(text)}\n")
+        said = printable(f"{text}{other_version(one.event)}")
+        sys.stdout.write(f"{name}:{one.line}: {at}: {said}\n")
     else:
         sys.stdout.write(f"{len(decisions)} decisions, each the same to the byte\n")
     return DIFFERENT if found else SAME

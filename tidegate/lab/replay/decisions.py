@@ -13,6 +13,7 @@ from tidegate.autoscaler.audit.intervals import decision_of
 from tidegate.autoscaler.decision_event import DRY_RUN
 from tidegate.autoscaler.types import Signals
 from tidegate.events.event import Event
+from tidegate.runtime.identity import own_version
 from tidegate.store.search.event_lines import value_of
 
 DATASET: Final = "tidegate.decision"
@@ -111,11 +112,17 @@ def read_decisions(
         if wrong := (recorded - KNOWN_SIGNALS) | (COUNTS - recorded):
             on_problem(
                 number,
-                f"not a decision that can be replayed: unknown or missing signals {', '.join(sorted(wrong))};"
-                " was it recorded by another version?",
+                f"not a decision that can be replayed: unknown or missing signals {', '.join(sorted(wrong))}"
+                f"{other_version(event)}",
             )
             continue
         yield RecordedDecision(number, event, decision, Signals(**decision["signals"]))
+
+
+def other_version(event: Event) -> str:
+    """By which version of Tidegate an event was recorded, in parentheses; empty if it is this one."""
+    recorded, own = value_of(event, "service.version"), own_version()
+    return "" if recorded == own else f" (recorded by Tidegate {recorded}, this is {own})"
 
 
 def shortened(events: Iterable[Event]) -> Iterator[Event]:

@@ -39,6 +39,7 @@ from tidegate.store.embedded.integrity import Integrity
 from tidegate.store.embedded.repair import damaged_segments, repair
 from tidegate.store.embedded.text_analysis import tokenize
 from tidegate.store.fields import RefusedError, catalogue, digest
+from tidegate.store.mapping_conflicts import move_conflicting_values
 from tidegate.store.own_fields import LeftOut, ignore, rewrite
 from tidegate.store.query import parser, time_ranges
 from tidegate.store.requests import check
@@ -337,17 +338,33 @@ def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layou
     layout.remove_others(root, previous.folder if previous else "")
     mark = index.mark(root / previous.folder) if previous else 0
     new = index.create(root / built.folder, mark)
+    left_out = 0
     if previous is not None:
         writer = new.writer(HEAP_BYTES, WRITER_THREADS)
         for event in _all_events(root / previous.folder, rebuilding):
-            # Events that conflict with the new mapping are dropped.
-            with suppress(RefusedError):
-                writer.add_json(index.document(event)[1])
+            if (document := _document(event)) is None:
+                left_out += 1
+            else:
+                writer.add_json(document)
         writer.commit()
         writer.wait_merging_threads()
     sync_folder(root)
+    if left_out and layout.read_damage(root) is None:
+        # Their lines go to the quarantine, as far as their files still exist.
+        reason = f"{root} had {left_out} events that this version of Tidegate refuses"
+        layout.mark_damage(root, Damage(reason, left_out))
     layout.write(root, built)
     return built
+
+
+def _document(event: Event) -> str | None:
+    """Return the document of an event of another mapping, as a delivery would; None if it is refused."""
+    with suppress(RefusedError):
+        return index.document(event)[1]
+    moved = move_conflicting_values(event)
+    with suppress(RefusedError):
+        return None if moved is None else index.document(moved)[1]
+    return None
 
 
 def _all_events(folder: Path, rebuilding: Rebuilding) -> Iterator[Event]:

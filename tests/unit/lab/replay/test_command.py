@@ -23,6 +23,7 @@ from tidegate.cli import app
 from tidegate.lab.replay.command import replay_command
 from tidegate.lab.replay.decisions import RecordedDecision
 from tidegate.lab.replay.what_if import totals, what_if
+from tidegate.runtime.identity import own_version
 from tidegate.settings import Settings
 
 Recorded = Callable[..., list[dict[str, Any]]]
@@ -109,7 +110,8 @@ def test_invalid_lines_are_reported_and_skipped_like_other_events(
     for number, line in ((1, first), (2, second)):
         assert line == f"replay: stdin:{number} not an event: skipped"
     assert third.startswith("replay: stdin:5 not a decision that can be replayed: ")
-    assert "unknown or missing signals moon, ready; was it recorded by another version?" in third
+    said = f"moon, ready (recorded by Tidegate 1.2.3, this is {own_version()})"
+    assert f"unknown or missing signals {said}" in third
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -61,11 +62,24 @@ def test_a_folder_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
         artefact.load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "toy"}'])
 def test_a_manifest_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     write(tmp_path)
     (tmp_path / artefact.MANIFEST).write_text(text)
     with pytest.raises(ArtefactError, match=r"manifest\.json cannot be read"):
+        artefact.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "unknown"), [({"format": 2}, "format=2"), ({"layout": "dense"}, "layout='dense'")]
+)
+def test_a_manifest_of_another_version_is_refused_with_what_is_unknown(
+    tmp_path: Path, changed: dict[str, Any], unknown: str
+) -> None:
+    file = tmp_path / artefact.MANIFEST
+    file.write_text(json.dumps(write(tmp_path).model_dump(mode="json") | changed))
+    said = f"another version .* reads format 1 and does not know {unknown}; use that version"
+    with pytest.raises(ArtefactError, match=said):
         artefact.load(tmp_path)
 
 

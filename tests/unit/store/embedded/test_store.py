@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from support.components import examples
 from support.doubles.raising import no_space_left, raising
 from support.samples.numbered_events import START, event, messages
-from tidegate.store import fields
+from tidegate.store import fields, mapping_conflicts
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
 from tidegate.store.embedded import compiler
 from tidegate.store.embedded import folder as layout
@@ -31,6 +31,7 @@ from tidegate.store.embedded.execution import within_time
 from tidegate.store.embedded.folder import Layout
 from tidegate.store.embedded.repair import problem
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
+from tidegate.store.fields import DocumentAddress, RefusedError, document_address
 from tidegate.store.query.tree import Node
 
 
@@ -138,6 +139,32 @@ def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
     (root / "format.json").unlink()
     with closing(EmbeddedStore(root)) as new:
         assert new.mark() == after, "nor is one that lost its layout, which is not rebuilt"
+
+
+def test_a_rebuild_keeps_what_no_longer_fits_and_says_what_it_cannot_keep(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(EmbeddedStore(root)) as old:
+        old.append([event(1), event(2, shop="Berlin"), event(3)])
+        old.forget_damage()
+    for module in (fields, embedded):
+        monkeypatch.setattr(module, "digest", lambda: "0123456789abcdef")
+    for module in (fields, mapping_conflicts):
+        monkeypatch.setattr(module, "is_refused_name", lambda name, path: name == "shop")
+
+    def refuse_the_third(one: dict[str, Any]) -> DocumentAddress:
+        if one["message"] == "number 3":
+            raise RefusedError("no")
+        return document_address(one)
+
+    monkeypatch.setattr("tidegate.store.embedded.index.document_address", refuse_the_third)
+    with closing(EmbeddedStore(root)) as new:
+        assert messages(new) == ["number 1", "number 2"]
+        (second,) = new.search(SearchRequest(query='"number 2"')).hits
+        assert second["tidegate"]["misfits"] == {"shop": "Berlin"}
+        damage = new.check(content=True)
+    assert damage is not None
+    assert f"{root} had 1 events that this version of Tidegate refuses" in damage.reason
 
 
 def test_a_rebuild_that_fails_again_and_again_leaves_one_torso(
