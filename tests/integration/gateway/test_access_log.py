@@ -15,9 +15,10 @@ import aiohttp
 import pytest
 
 from support.doubles.tcp_server import speaking
-from support.eventually import eventually
-from support.processes.gateway_process import TRACE_ID, Behind, StartGateway, send
+from support.eventually import eventually, eventually_async
+from support.processes.gateway_process import TRACE_ID, Behind, Gateway, StartGateway, send
 from tidegate.events.event import Origin, make_event
+from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings
 from tidegate.stack.gateway import access_log
 from tidegate.stack.gateway.request_times import RequestTimes
@@ -26,6 +27,7 @@ from tidegate.stack.processes.process import PIPE_BYTES
 pytestmark = pytest.mark.integration
 
 END = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+OK = {"job": "model", "http_response_status_code": "200"}
 VALID_TRACE = f"00-{'ab' * 16}-{'cd' * 8}-01".encode()
 HOSTILE = {
     "quotes and a backslash": b'GET /a"b\\c","log":{"level":"x' + END,
@@ -207,6 +209,71 @@ async def test_the_gateway_answers_with_the_times_of_a_program_without_metrics(
         assert answer.status == 404
 
 
+async def times_of(
+    gateway: Gateway, until: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[float, float]:
+    """The seconds of its one request, and how long that was with its program, as the gateway counts them."""
+    await gateway.lines(1)
+    (line,) = gateway.output.read_bytes().splitlines()
+    times = RequestTimes((0.5,), first_byte=until == "first_byte")
+    access_log.access_event(line, b"", times)
+    monkeypatch.chdir(gateway.config.parent)
+    times.serve(Path(access_log.REQUESTS_SOCKET))
+    url = f"http://127.0.0.1:{gateway.metrics_port}/metrics/requests"
+    async with gateway.session.get(url) as answer:
+        text = await answer.text()
+    whole = sample_value(text, "http_server_request_duration_seconds_sum", **OK)
+    return whole or 0.0, sample_value(text, "tidegate_gateway_slot_seconds_sum") or 0.0
+
+
+async def a_second(gateway: Gateway) -> None:
+    """Wait until at least one second has gone by on the gateway's clock."""
+    began = await gateway.metric("haproxy_process_uptime_seconds")
+
+    async def later() -> bool:
+        return await gateway.metric("haproxy_process_uptime_seconds") >= began + 2
+
+    await eventually_async(later)
+
+
+@pytest.mark.parametrize("until", ["last_byte", "first_byte"])
+async def test_a_client_that_is_slow_to_send_takes_no_time_of_a_slot(
+    behind: Behind, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, _ = await behind({"traced": False}, command=("shop", "{port}"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"POST /x" + END.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\n{"))
+    await a_second(gateway)
+    writer.write(b"}")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    whole, in_slot = await times_of(gateway, until, monkeypatch)
+    assert in_slot < whole - 1
+
+
+@pytest.mark.parametrize("until", ["last_byte", "first_byte"])
+async def test_a_client_that_is_slow_to_read_takes_time_of_a_slot_until_the_byte_of_the_objective(
+    start_gateway: StartGateway, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        body = b"" if request.startswith(b"GET /ready ") else bytes(2**25)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+
+    async with speaking(much) as port:
+        gateway = await start_gateway([f"127.0.0.1:{port}"], command=("shop", "{port}"))
+        await gateway.ready_replicas(1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"GET /x" + END)
+        await reader.readuntil(b"\r\n\r\n")
+        await a_second(gateway)
+        assert len(await reader.read()) == 2**25
+        writer.close()
+        whole, in_slot = await times_of(gateway, until, monkeypatch)
+    assert (in_slot < whole - 1) is (until == "first_byte")
+
+
 def test_a_flood_of_long_lines_does_not_fill_the_pipe(
     tmp_path: Path,
 ) -> None:
@@ -221,8 +288,7 @@ def test_a_flood_of_long_lines_does_not_fill_the_pipe(
         "-",
         "-",
         None,
-        -1,
-        -1,
+        *[-1] * 4,
         "m",
         "0",
     ]

@@ -179,23 +179,24 @@ def access_event(
 
 def _is_recorded(fields: list[Any]) -> bool:
     """Whether a replica has recorded the request, and the gateway knows no more about it than the times."""
-    _, _, status, _, _, _, recorded, _, _, _, _, retries, state = fields
+    _, _, status, _, _, _, recorded, *_, retries, state = fields
     ended = status is not None and retries == "0" and state.startswith("--")
     return ended and bool(_TRACE.match(recorded))
 
 
 def _observe(times: RequestTimes, fields: list[Any]) -> None:
     """Count the request of a line, unless a replica has recorded it, or not answered it."""
-    now_us, start_us, status, _, _, _, recorded, _, queue_ms, data_ms, server, _, state = fields
+    now_us, start_us, status, _, _, _, recorded, *_ = fields
+    *_, connect_ms, answer_ms, data_ms, server, _, state = fields
     if (
         status is not None
         and data_ms >= 0
         and state.startswith("--")
         and not _TRACE.match(recorded)
     ):
-        seconds = (now_us - start_us) / 1e6
-        queued = queue_ms / 1e3 if server.startswith("model") else None
-        times.observe(status, queued, seconds, seconds - data_ms / 1e3)
+        # Not what is left of the duration: before it the client may have sent its body slowly.
+        with_program = (connect_ms + answer_ms) / 1e3 if server.startswith("model") else None
+        times.observe(status, (now_us - start_us) / 1e6, data_ms / 1e3, with_program)
 
 
 def _access(fields: list[Any]) -> dict[str, Any]:
@@ -205,9 +206,9 @@ def _access(fields: list[Any]) -> dict[str, Any]:
         fields: times of its end and its start, in microseconds since 1970; the status, null if the client
             left before there was one; the method and the path, cut; the valid `traceparent` of the client and
             `traceresponse` of the replica; why the gateway refused the request; milliseconds in the queue,
-            and from the head of the response to its end, negative if it was never there; HAProxy's name of
-            the replica; its number of retries, with a + in front if the request went to another replica; its
-            termination state.
+            until the replica was connected, until the head of its response, and from there to its end, each
+            negative if it did not come so far; HAProxy's name of the replica; its number of retries, with a +
+            in front if the request went to another replica; its termination state.
     """
     (
         now_us,
@@ -218,6 +219,8 @@ def _access(fields: list[Any]) -> dict[str, Any]:
         *traces,
         reason,
         queue_ms,
+        _,
+        _,
         data_ms,
         server,
         retries,

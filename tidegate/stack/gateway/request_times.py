@@ -49,18 +49,24 @@ class RequestTimes:
         for histogram in self._histograms:
             histogram.labels("model", 200)
 
-    def observe(self, status: int, queued: float | None, *seconds: float) -> None:
+    def observe(
+        self, status: int, seconds: float, data_seconds: float, with_program: float | None
+    ) -> None:
         """Count a request.
 
         Args:
             status: of its response.
-            queued: seconds in the gateway's queue; None if no replica answered.
-            seconds: the time to its last byte and to its first.
+            seconds: its whole time.
+            data_seconds: from the head of the response to its last byte.
+            with_program: seconds at a replica until the head of the response; None if none answered.
         """
-        for histogram, value in zip(self._histograms, seconds, strict=False):
+        for histogram, value in zip(
+            self._histograms, (seconds, seconds - data_seconds), strict=False
+        ):
             histogram.labels("model", status).observe(value)
-        if queued is not None:
-            self._in_slot.observe(seconds[len(self._histograms) - 1] - queued)
+        if with_program is not None:
+            last = data_seconds if len(self._histograms) == 1 else 0.0
+            self._in_slot.observe(with_program + last)
 
     def serve(self, path: Path) -> None:
         """Answer scrapes on a Unix socket, one after the other in a thread, until the process ends."""

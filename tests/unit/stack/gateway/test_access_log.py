@@ -43,11 +43,9 @@ def line(
     queue_ms: int = 0,
     server: str = "model1",
 ) -> bytes:
-    request = [2_000_000, 1_500_000, status, "GET", path, sent, recorded]
-    return (
-        json.dumps(["access", *request, None, queue_ms, 100, server, retries, state]).encode()
-        + b"\n"
-    )
+    request = [2_000_000, 1_500_000, status, "GET", path, sent, recorded, None]
+    times = [queue_ms, 10, 390 - queue_ms, 100]
+    return json.dumps(["access", *request, *times, server, retries, state]).encode() + b"\n"
 
 
 def copy(
