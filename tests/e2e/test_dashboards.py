@@ -198,9 +198,9 @@ def test_exemplars_lead_to_logs_and_spans(
             assert hits, f"{trace} is not in {index}"
 
 
-def search(stack: Stack, target: Target, until: float, namespace: str) -> dict[str, Any]:
+def search(stack: Stack, target: Target, until: float, selected: dict[str, str]) -> dict[str, Any]:
     """The response to the search that Grafana sends for a panel."""
-    query = {**target.query, "query": fill(target.query["query"], {"namespace": namespace})}
+    query = {**target.query, "query": fill(target.query["query"], selected)}
     kind = query["datasource"]["uid"].strip("${}")
     body = elasticsearch_search(query, until - SHOWN_SECONDS, until)
     url = stack.settings.store.elasticsearch.url
@@ -218,13 +218,15 @@ def has_values(bucket: dict[str, Any], target: Target) -> bool:
     )
 
 
-@pytest.mark.parametrize("namespaces", ["all", "one"])
+@pytest.mark.parametrize("selected", ["all", "one"])
 @pytest.mark.parametrize("target", grafana_dashboards.targets("elasticsearch"), ids=ids)
 def test_an_elasticsearch_query_finds_events(
-    stack: Stack, until: float, target: Target, namespaces: str
+    stack: Stack, until: float, target: Target, selected: str
 ) -> None:
-    namespace = "*" if namespaces == "all" else f'("{stack.settings.service.namespace}")'
-    answer = search(stack, target, until, namespace)
+    service = stack.settings.service
+    names = {"namespace": service.namespace, "service": service.name}
+    chosen = {key: "*" if selected == "all" else f'("{name}")' for key, name in names.items()}
+    answer = search(stack, target, until, chosen)
     assert answer["_shards"]["failed"] == 0
     assert answer["hits"]["total"]["value"] > 0, target.query["query"]
     if target.query["bucketAggs"]:
@@ -267,4 +269,6 @@ def test_the_variables_offer_the_existing_values(stack: Stack, elasticsearch_url
                 url = f"{elasticsearch_url}/logs-tidegate.*-*/_search"
                 answer = get(url, {"size": 0, "aggs": {"values": terms}})
                 offered = {each["key"] for each in answer["aggregations"]["values"]["buckets"]}
-                assert stack.settings.service.namespace in offered
+                service = stack.settings.service
+                own = {"namespace": service.namespace, "service": service.name}
+                assert own[variable["name"]] in offered

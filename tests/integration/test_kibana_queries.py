@@ -161,10 +161,11 @@ class Scenario:
         response = self.client.search(index=pattern, query={"bool": {"filter": filters}}, **body)
         return dict(response.body)
 
-    def ask(self, panel: Panel) -> dict[str, Any]:
-        """What `tidegate verify` asks for a panel, of this scenario's events only."""
+    def ask(self, panel: Panel, **chosen: str) -> dict[str, Any]:
+        """What `tidegate verify` asks for a panel, of this scenario's events with the chosen values only."""
         body = search_body(panel, "now-24h")
-        body["query"]["bool"]["filter"].append({"term": {"data_stream.namespace": self.namespace}})
+        chosen["data_stream.namespace"] = self.namespace
+        body["query"]["bool"]["filter"] += [{"term": {name: one}} for name, one in chosen.items()]
         return dict(self.client.search(index=panel.view.pattern, **body).body)
 
     def found(self, pattern: str, query: str) -> set[str]:
@@ -286,6 +287,13 @@ def test_a_panel_has_data(scenario: Scenario, panel: Panel) -> None:
     if panel.kind == "lens":
         assert all(value is not None for row in found for value in row.values())
         assert all(set(row) == set(panel.columns) for row in found)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
+def test_a_chosen_service_narrows_each_panel(scenario: Scenario, panel: Panel) -> None:
+    own = scenario.ask(panel, **{"service.name": "flights"})
+    assert rows(panel, own) == rows(panel, scenario.ask(panel))
+    assert not has_data(panel, scenario.ask(panel, **{"service.name": "another"}))
 
 
 def drawn(scenario: Scenario, title: str) -> list[dict[str, Any]]:

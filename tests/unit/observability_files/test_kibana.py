@@ -70,6 +70,21 @@ def test_a_search_is_documented(search: kibana.SavedSearch) -> None:
     assert f"| {search.title} | {query} | {search.view.name} |" in PAGE
 
 
+def test_a_person_can_choose_the_service_of_the_dashboard_and_sees_that_of_each_event() -> None:
+    found = OBJECTS[DASHBOARD.id]
+    controls = json.loads(found["attributes"]["controlGroupInput"]["panelsJSON"])
+    named = {one["explicitInput"]["fieldName"]: name for name, one in controls.items()}
+    assert named.keys() == {"service.name", "data_stream.namespace"}
+    views = {one["name"]: one["id"] for one in found["references"]}
+    for field, name in named.items():
+        assert controls[name]["explicitInput"]["id"] == name
+        assert views[f"controlGroup_{name}:optionsListDataView"] in VIEWS
+        assert catalogue()[field].kind == Kind.KEYWORD
+    for search in kibana.saved_searches(SETTINGS):
+        shown = OBJECTS[search.id]["attributes"]["columns"]
+        assert "service.name" in shown or search.id == "tidegate-one-trace"
+
+
 @pytest.mark.parametrize(
     ("slo", "query", "shown"),
     [

@@ -88,7 +88,7 @@ def dashboard(
     """The JSON of a dashboard, as Grafana's file provider reads it.
 
     The URL is `/d/tidegate-<name>`, the description the question that it answers, and `time_from` the start
-    of its time range, which ends now. `with_logs` adds Elasticsearch's data sources, namespace and resizes;
+    of its time range, which ends now. `with_logs` adds Elasticsearch's data sources, filters and resizes;
     `variables` are those of this dashboard only.
     """
     links = builders.DashboardLink("Tidegate").type(DashboardLinkType.DASHBOARDS).tags([TAG])
@@ -121,7 +121,8 @@ def dashboard(
             .with_variable(
                 _data_source_variable("traces", "Traces", "elasticsearch", "elasticsearch-traces")
             )
-            .with_variable(_namespace_variable())
+            .with_variable(_events_of("namespace", "data_stream.namespace", "Namespaces"))
+            .with_variable(_events_of("service", "service.name", "Services"))
         )
         builder = builder.annotation(_resize_annotation())
     for variable in variables:
@@ -188,13 +189,14 @@ def _data_source_variable(
     return variable.current(VariableOption(selected=True, text=title, value=uid))
 
 
-def _namespace_variable() -> builders.QueryVariable:
+def _events_of(name: str, field: str, several: str) -> builders.QueryVariable:
+    """Which values of a field are searched, all at first; Prometheus' series have no such label."""
     return (
-        builders.QueryVariable("namespace")
-        .label("Namespace")
-        .description("Namespaces of the data streams to search.")
+        builders.QueryVariable(name)
+        .label(name.capitalize())
+        .description(f"{several} whose events are searched.")
         .datasource(LOGS)
-        .query('{"find":"terms","field":"data_stream.namespace"}')
+        .query(f'{{"find":"terms","field":"{field}"}}')
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .include_all(include_all=True)
         .all_value("*")

@@ -16,8 +16,8 @@ TRACES: Final = DataSourceRef(type_val="elasticsearch", uid="${traces}")
 TIME_FIELD: Final = "@timestamp"
 # Filled in by Grafana: at least four scrape intervals, and at least the step between two points.
 WINDOW: Final = "$__rate_interval"
-# Events of the selected namespaces; the variable's "All" is `*`.
-NAMESPACE_FILTER: Final = "data_stream.namespace:$namespace"
+# Events of the selected namespaces and services; the "All" of both variables is `*`.
+SELECTED: Final = "data_stream.namespace:$namespace AND service.name:$service"
 MAX_TERMS: Final = 12
 
 Query = prometheus.Dataquery | elasticsearch.Dataquery
@@ -87,7 +87,7 @@ def percentile_query(
 
 
 def _search(query: str, source: DataSourceRef) -> searches.Dataquery:
-    text = f"{NAMESPACE_FILTER} AND ({query})"
+    text = f"{SELECTED} AND ({query})"
     search = searches.Dataquery().datasource(source).query(text).time_field(TIME_FIELD)
     return search.bucket_aggs([])
 
