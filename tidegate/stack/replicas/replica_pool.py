@@ -11,7 +11,12 @@ from typing import Final
 
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.keep_running import keep_running
-from tidegate.stack.gateway.runtime_api import GatewayBusyError, RuntimeApi, RuntimeApiError
+from tidegate.stack.gateway.runtime_api import (
+    GatewayBusyError,
+    RuntimeApi,
+    RuntimeApiError,
+    Server,
+)
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
 from tidegate.stack.replicas.release import Release
 
@@ -151,7 +156,8 @@ class ReplicaPool:
                     await self._wake.wait()
             self._wake.clear()
             surplus = len(self.processes) - len(self._drains) > self.desired + self._surge
-            load = await self._load() if surplus else {}
+            # Without a surplus nothing waits for the gateway's answer, least of all a start.
+            servers = await self._servers() if surplus else {}
             replicas = {
                 index: ReplicaSnapshot(
                     "draining" if index in self._drains else process.state,
@@ -162,21 +168,22 @@ class ReplicaPool:
             }
             # One index above the maximum: otherwise a rollout at the maximum could replace no replica.
             max_index = self.max_replicas + self._surge
+            load = {index: one.requests for index, one in servers.items()}
             start, drain = plan(replicas, self.desired, max_index, load, self._surge)
             for index in start:
                 self._start(index)
             for index in drain:
                 self._begin_drain(index)
-            settled = await self._set_traffic()
+            settled = await self._set_traffic(servers or await self._servers())
 
-    async def _set_traffic(self) -> bool:
+    async def _set_traffic(self, servers: Mapping[int, Server]) -> bool:
         """Let the gateway send requests to our own replicas only. Returns whether that is done.
 
         A port is a replica's from when that is ready until its process ends; before and after, another
         program may answer there. In between the gateway's own checks decide.
         """
         try:
-            for index, server in (await self.gateway.servers()).items():
+            for index, server in servers.items():
                 process = None if index in self._drains else self.processes.get(index)
                 if process is None or process.pid is None or process.ready_at is None:
                     if server.enabled:
@@ -187,12 +194,12 @@ class ReplicaPool:
                     process.start_seconds.setdefault("gateway", seconds)
         except RuntimeApiError:
             return False
-        return True
+        return bool(servers)
 
-    async def _load(self) -> Mapping[int, int]:
-        """The requests in flight of each replica, by its index; empty if they are not known now."""
+    async def _servers(self) -> Mapping[int, Server]:
+        """The gateway's server of each replica, by its index; empty if they are not known now."""
         try:
-            return {index: one.requests for index, one in (await self.gateway.servers()).items()}
+            return await self.gateway.servers()
         except RuntimeApiError:
             return {}
 
