@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from tidegate.runtime.optional_packages import exit_if_package_missing
 from tidegate.settings import Settings, load
+from tidegate.telemetry import get_logger
 
 INITIAL_BACKOFF_SECONDS: Final = 0.005
 MAX_BACKOFF_SECONDS: Final = 0.02
 """How long Ray's proxy waits before it looks for a free slot again. With Ray's own 0.5 s slots stay empty
 while requests wait: p50 was 6.3 to 8.3 s against 1.6 s in one overload."""
 
+log = get_logger("tidegate.ray")
+
 
 def deployment(app: str = "", settings: Settings | None = None, **options: Any) -> Any:
     """A deployment whose replicas serve an ASGI application with Tidegate's slots, probes and telemetry.
 
-    Bind it: `app = deployment("shop.main:app").bind()`. Its replicas read their own settings where they run.
+    Bind it: `app = deployment("shop.main:app").bind()`. Its replicas read their own settings where they run,
+    and serve the model that `model.path` is here and now, if they serve one.
 
     Args:
         app: the application, `module:attribute`; empty for `service.app`, or the model service without it.
@@ -35,7 +41,8 @@ def deployment(app: str = "", settings: Settings | None = None, **options: Any) 
         from ray import serve  # noqa: PLC0415  an environment of its own has it
     settings = load() if settings is None else settings
     found: Any = serve.deployment(**(deployment_options(settings) | options))
-    return found(_ingress(app))
+    is_fixed = app or settings.service.app or settings.model.digest
+    return found(_ingress(app, "" if is_fixed else model_digest(settings)))
 
 
 def application(args: Mapping[str, Any]) -> Any:
@@ -77,7 +84,23 @@ def deployment_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _ingress(app: str) -> Any:
+def model_digest(settings: Settings) -> str:
+    """The digest of the model, so that all replicas of a deployment serve one; empty if it cannot be read."""
+    from tidegate.service.artefacts.import_cache import find_model  # noqa: PLC0415  an application needs none
+    from tidegate.service.model.artefact import ArtefactError  # noqa: PLC0415
+
+    try:
+        with ThreadPoolExecutor(1) as pool:  # an event loop may run in this thread
+            found = pool.submit(asyncio.run, find_model(settings.model.path, settings)).result()
+    except ArtefactError as error:
+        log.warning(
+            f"each replica serves what it finds at model.path, unless model.digest is set: {error}"
+        )
+        return ""
+    return found.manifest.digest
+
+
+def _ingress(app: str, digest: str) -> Any:
     from ray import serve  # noqa: PLC0415
 
     # A plain function: Ray takes any other callable for the application itself.
@@ -87,7 +110,7 @@ def _ingress(app: str) -> Any:
         from tidegate.ray.served_replica import build_replica  # noqa: PLC0415
 
         replica_id = serve.get_replica_context().replica_id.unique_id
-        return build_replica(load(), app, replica_id, ray.util.get_node_ip_address())
+        return build_replica(load(), app, replica_id, ray.util.get_node_ip_address(), digest)
 
     class Replica:
         """What Ray asks of a replica besides requests; `app` is what the builder returned."""

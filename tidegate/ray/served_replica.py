@@ -111,11 +111,12 @@ class ServedReplica:
 
 
 def build_replica(
-    settings: Settings, target: str, replica_id: str, node_address: str = ""
+    settings: Settings, target: str, replica_id: str, node_address: str = "", digest: str = ""
 ) -> ServedReplica:
     """The application of the settings, or the model service, as a replica with the name of Ray's.
 
-    The target is `module:attribute`; empty for `service.app`, or the model service without it.
+    The target is `module:attribute`; empty for `service.app`, or the model service without it, whose model
+    has the digest, unless `model.digest` names another one.
 
     Raises:
         LoadError: the application cannot be loaded.
@@ -123,7 +124,7 @@ def build_replica(
     """
     target = target or settings.service.app
     if not target:
-        return ServedReplica(_model_service(_named(settings, replica_id)), node_address)
+        return ServedReplica(_model_service(_named(settings, replica_id, digest)), node_address)
     folder = str(Path(settings.service.app_dir).resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -136,13 +137,14 @@ def build_replica(
     return ServedReplica(replica, node_address)
 
 
-def _named(settings: Settings, replica_id: str) -> Settings:
-    """The settings with the replica's name, and without a port that its neighbours would want, too."""
+def _named(settings: Settings, replica_id: str, digest: str = "") -> Settings:
+    """The settings with the replica's name and model, and without a port that its neighbours would want."""
     service, telemetry = settings.service, settings.telemetry
     node = node_label(f"{service.name}-{replica_id}")
     return settings.model_copy(
         update={
             "service": service.model_copy(update={"node_name": node}),
+            "model": settings.model.model_copy(update={"digest": settings.model.digest or digest}),
             "telemetry": telemetry.model_copy(update={"metrics_port": None}),
         }
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
@@ -25,6 +27,7 @@ from support.ray.cluster import (
     ray_cluster,
     serve_config,
 )
+from tidegate.runtime.atomic_files import write_atomically
 
 pytestmark = [pytest.mark.e2e, pytest.mark.in_order]
 behind_proxy = pytest.mark.parametrize("cluster", ["proxy"], indirect=True)
@@ -37,7 +40,11 @@ def cluster(request: pytest.FixtureRequest, artefact: Path) -> Iterator[Cluster]
     # Ray's sockets are below it, and the path of a socket has at most 107 characters.
     with (
         tempfile.TemporaryDirectory(prefix="tg-", ignore_cleanup_errors=True) as folder,
-        ray_cluster(Path(folder), artefact, f"--{request.param}") as running,
+        ray_cluster(
+            Path(folder),
+            shutil.copytree(artefact, Path(folder) / "flights"),
+            f"--{request.param}",
+        ) as running,
     ):
         running.deploy(serve_config("serve.yaml"))
         running.start_scaling(request.param)
@@ -160,6 +167,24 @@ def test_a_killed_replica_is_replaced_and_its_target_removed(cluster: Cluster) -
     assert summary["failed"] <= 10, summary
     succeeded = summary["answered"] - summary["failed"]
     assert succeeded <= cluster.predictions() - before <= summary["sent"]
+
+
+@behind_proxy
+def test_a_replica_with_another_model_is_not_healthy(cluster: Cluster) -> None:
+    manifest = cluster.folder / "flights" / "manifest.json"
+    before = manifest.read_text()
+    # It replaces the whole file, which may be read just now.
+    write_atomically(manifest, json.dumps(json.loads(before) | {"description": "another"}))
+    for victim in cluster.replicas():
+        cluster.namespace.run("kill", "-9", str(victim["pid"]), env=cluster.environment)
+    eventually(
+        lambda: "is not the model that is served here" in str(cluster.application()),
+        "Ray has the reason",
+        WAIT_SECONDS,
+    )
+    assert not cluster.running()
+    write_atomically(manifest, before)
+    eventually(lambda: cluster.running() > 0, "the model of the deployment runs", WAIT_SECONDS)
 
 
 @behind_proxy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from tidegate.ray.counters import SLOT_SECONDS
-from tidegate.ray.deployment import application
+from tidegate.ray.deployment import application, model_digest
 from tidegate.ray.served_replica import ServedReplica, UnhealthyError, build_replica
+from tidegate.service.model.artefact import MANIFEST, Artefact
 from tidegate.serving import LoadError, Loading, make_replica
 from tidegate.settings import Settings, SettingsError
 
@@ -170,6 +172,33 @@ def test_the_application_gets_the_name_of_ray_s_replica(
     assert (origin.service, origin.node) == ("shop-on-ray", "shop-on-ray-k3x9")
     assert replica.replica.settings.telemetry.metrics_port is None, "its neighbours would want it"
     replica.replica.telemetry.close()
+
+
+async def test_a_replica_with_another_model_than_the_deployment_was_built_with_is_unhealthy(
+    flights: Artefact, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(flights.path, tmp_path / "model"))
+    settings = Settings(model={"path": model}, stack={"data_dir": tmp_path})
+    digest = model_digest(settings)  # in a running event loop, as in a notebook
+    assert digest == flights.manifest.digest
+    same = build_replica(settings, "", "k3x9", digest=digest)
+    async with running(same):
+        await same.check_health()
+    manifest = json.loads((model / MANIFEST).read_text())
+    (model / MANIFEST).write_text(json.dumps(manifest | {"description": "another"}))
+    another = build_replica(settings, "", "k3x8", digest=digest)
+    async with running(another):
+        with pytest.raises(UnhealthyError, match=f"model.digest is {digest}"):
+            await another.check_health()
+    fixed = settings.model.model_copy(update={"digest": model_digest(settings)})
+    own = build_replica(settings.model_copy(update={"model": fixed}), "", "k3x7", digest=digest)
+    async with running(own):
+        await own.check_health()
+
+
+def test_a_model_that_cannot_be_read_where_a_deployment_is_built_fixes_none(tmp_path: Path) -> None:
+    settings = Settings(model={"path": tmp_path / "nowhere"}, stack={"data_dir": tmp_path})
+    assert not model_digest(settings)
 
 
 def test_a_wrong_name_is_one_sentence(tmp_path: Path) -> None:
