@@ -100,6 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             return
         app.state.direct.add_model(model.manifest, app.state.infer)
         await service.after_response.load(model)
+        await service.check_rollout(model.manifest)
 
     shadow = asyncio.create_task(when_loaded())
     yield

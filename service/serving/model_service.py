@@ -22,6 +22,7 @@ from tidegate.service.model.loaded_model import Model, load_model, make_monitor
 from tidegate.service.model.prediction_recorder import PredictionRecorder
 from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError, full_message
+from tidegate.service.serving import rollout_peers
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
 from tidegate.serving import LoadingError, Replica, acquire_slot
@@ -89,6 +90,7 @@ class ModelService:
         artefact = await served_model(settings.model.path, settings)
         artefact.check_digest(settings.model.digest)
         manifest = artefact.manifest
+        await self._compare_with_rollout(manifest)
         end_phase("files")
         model = await asyncio.to_thread(load_model, artefact, settings.service.app_dir)
         monitor = await asyncio.to_thread(make_monitor, artefact, settings)
@@ -105,8 +107,35 @@ class ModelService:
             )
             self.ids = self._feedback.ids
         self.loaded = model
-        self.replica.about.update(model=manifest.name, version=manifest.version)
+        self.replica.about.update(
+            model=manifest.name,
+            version=manifest.version,
+            digest=manifest.digest,
+            node=self.replica.telemetry.origin.node,
+        )
         return manifest
+
+    async def check_rollout(self, manifest: Manifest) -> None:
+        """Stop if by now most replicas of this rollout serve another model than this one."""
+        if self.settings.model.peers:
+            await asyncio.sleep(rollout_peers.DNS_SECONDS)
+            try:
+                await self._compare_with_rollout(manifest)
+            except ArtefactError as error:
+                log.warning(str(error))
+                self.replica.lifecycle.fail(str(error))
+
+    async def _compare_with_rollout(self, manifest: Manifest) -> None:
+        found, expected = "", self.settings.model
+        if expected.peers and not expected.digest:
+            node = self.replica.telemetry.origin.node
+            found = await rollout_peers.rollout_digest(expected.peers, node)
+        if found not in {"", manifest.digest}:
+            raise ArtefactError(
+                f"{expected.path} is not the model of this rollout: its digest is {manifest.digest}, and "
+                f"its ready pods serve {found}; put that one back, or serve this one in all of them: "
+                "kubectl rollout restart"
+            )
 
     def close(self) -> None:
         """Stop the threads."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from support.eventually import eventually
-from support.processes.service_process import service
+from support.processes.service_process import Service, service
+from tidegate.service.model.artefact import MANIFEST, Artefact
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +73,33 @@ def test_a_missing_model_ends_the_process_with_the_reason(tmp_path: Path) -> Non
     assert found.process.returncode == 1
     assert b"there is no model at" in errors
     assert b"tidegate train" in errors
+
+
+def test_a_pod_with_another_model_than_its_rollout_does_not_become_ready(
+    flights: Artefact, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(flights.path, tmp_path / "other"))
+    manifest = json.loads((other / MANIFEST).read_text())
+    (other / MANIFEST).write_text(json.dumps(manifest | {"description": "another"}))
+
+    def pod(model: Path, node: str, peers: str) -> AbstractContextManager[Service]:
+        where = {"TIDEGATE_SERVICE__NODE_NAME": node, "TIDEGATE_MODEL__PEERS": peers}
+        return service(tmp_path / node, model, **where)
+
+    with pod(flights.path, "flights-6d9-aaaaa", "nowhere.invalid:1") as first:
+        eventually(lambda: first.ready() == 200, "the first is ready")
+        peers = f"127.0.0.1:{first.port}"
+        with pod(other, "flights-6d9-bbbbb", peers) as second:
+            _, errors = second.process.communicate(timeout=60)
+        assert second.process.returncode == 1
+        assert f"its ready pods serve {flights.manifest.digest}".encode() in errors
+        assert b"kubectl rollout restart" in errors
+        with (
+            pod(flights.path, "flights-6d9-bbbbb", peers) as same,
+            pod(other, "flights-777-aaaaa", peers) as next_rollout,
+        ):
+            eventually(lambda: same.ready() == 200, "the same model is ready")
+            eventually(lambda: next_rollout.ready() == 200, "and that of another rollout")
 
 
 def as_tensors(rows: list[dict[str, Any]]) -> dict[str, Any]:
