@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,21 +30,23 @@ async def answering(handler: Handler, port: int | None = None) -> AsyncIterator[
 
 
 @contextmanager
-def serving(app: web.Application, port: int = 0, **options: Any) -> Iterator[str]:
+def serving(
+    app: web.Application, port: int = 0, *, tls: ssl.SSLContext | None = None, **options: Any
+) -> Iterator[str]:
     """Serve the application on this port or a free one; yields its URL. Options are those of `AppRunner`."""
     loop = asyncio.new_event_loop()
 
     async def start() -> web.AppRunner:
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, **options)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls, reuse_address=True).start()
         return runner
 
     runner = loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         try:
             asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(120)

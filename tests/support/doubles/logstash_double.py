@@ -46,8 +46,9 @@ class LogstashDouble:
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/{path:.*}", self._answer)
         # Bodies as they were sent, and an end that does not wait for clients.
-        options = {"auto_decompress": False, "shutdown_timeout": 0.1}
-        self._running.enter_context(serving(app, self.port, **options))
+        self._running.enter_context(
+            serving(app, self.port, auto_decompress=False, shutdown_timeout=0.1)
+        )
 
     def stop(self) -> None:
         """Nobody listens any more."""

@@ -40,8 +40,13 @@ class Authority:
     def key(self) -> str:
         return str(self.folder / f"{self.name}.key")
 
-    def issue(self, name: str, subject: str, *, names: tuple[str, ...] = ()) -> None:
-        """Write `NAME.crt` and `NAME.key`, valid for these names (`DNS:…`, `IP:…`) and as a client."""
+    def issue(
+        self, name: str, subject: str, *, names: tuple[str, ...] = (), days: int = DAYS
+    ) -> None:
+        """Write `NAME.crt` and `NAME.key`, valid for these names (`DNS:…`, `IP:…`) and as a client.
+
+        With -1 days it has expired.
+        """
         extensions = "extendedKeyUsage=serverAuth,clientAuth\n"
         if names:
             extensions += f"subjectAltName={','.join(names)}\n"
@@ -51,7 +56,7 @@ class Authority:
         output("openssl", "req", *CURVE, "-subj", subject, "-keyout", key, "-out", request)
         output(
             "openssl",
-            *("x509", "-req", "-in", request, "-days", str(DAYS), "-out", leaf),
+            *("x509", "-req", "-in", request, "-days", str(days), "-out", leaf),
             *("-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial"),
             *("-extfile", "/dev/stdin"),
             input=extensions,
