@@ -124,6 +124,8 @@ def run(
         arrivals="poisson",
     )
     with progress(lambda: now[0], say), load as sent:
+        # It has found its target, and begins: the first fault must not be in the way of that.
+        eventually(lambda: [*folder.glob("runs/*")], "the load begins")
         for number, step in enumerate(steps, 1):
             now[0] = f"{name(step)} ({number} of {len(steps)})"
             report.windows.append(_happen(stack, step, faults, body, stored))
