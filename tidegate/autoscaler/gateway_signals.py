@@ -16,9 +16,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
-from tidegate.autoscaler.types import Signals
+from tidegate.autoscaler.types import Decision, Policy, Signals
 
 READ_SECONDS: Final = 0.5
 """The time between two reads."""
@@ -74,6 +74,17 @@ def with_gateway(signals: Signals, reads: Sequence[GatewayRead]) -> Signals:
     )
 
 
+def decide_between(
+    policy: Policy, state: dict[str, Any], seen: Signals, now: float
+) -> Decision | None:
+    """The decision between two ticks, of signals `with_gateway`.
+
+    None if the counters show nothing, or it would add no replica: then the policy learns nothing from it.
+    """
+    decision = policy(state, seen, now) if seen.between else None
+    return decision if decision and decision.desired > seen.desired else None
+
+
 def later(signals: Signals, seconds: float) -> Signals:
     """The same signals of Prometheus after this time, by which their ages have grown."""
     ages = {name: getattr(signals, name) for name in ("age_seconds", "gateway_age_seconds")}
@@ -82,7 +93,7 @@ def later(signals: Signals, seconds: float) -> Signals:
 
 
 def _sum(reads: Sequence[GatewayRead]) -> tuple[float, float]:
-    return sum(one.arrivals for one in reads), sum(one.seconds for one in reads)
+    return sum([one.arrivals for one in reads]), sum([one.seconds for one in reads])
 
 
 def _jump(reads: Sequence[GatewayRead]) -> tuple[float, float] | None:
@@ -91,19 +102,20 @@ def _jump(reads: Sequence[GatewayRead]) -> tuple[float, float] | None:
     Of all times at which it may have begun, the likeliest. The fullest read since then does not count: a
     batch that arrives at once is no rate.
     """
-    batch = _batch(reads[:-MOST_READS])
     total, span = _sum(reads)
-    found, most = None, CHANCE * batch
+    found, most = None, CHANCE
     count = seconds = 0.0
     fullest = GatewayRead(0.0, 0.0, 0.0)
     for one in reads[: -MOST_READS - 1 : -1]:
         count, seconds = count + one.arrivals, seconds + one.seconds
-        fullest = max(fullest, one, key=lambda read: read.arrivals)
+        if one.arrivals > fullest.arrivals:
+            fullest = one
         part, during = count - fullest.arrivals, seconds - fullest.seconds
         likelier = _likelier(part, during, total - count, span - seconds)
         if likelier > most:
             found, most = (part, during), likelier
-    return found
+    # At most reads nothing is likely enough, and batches, which make it less so, need not be counted.
+    return found if found and most > CHANCE * _batch(reads[:-MOST_READS]) else None
 
 
 def _likelier(count: float, seconds: float, before: float, span: float) -> float:

@@ -19,6 +19,7 @@ from tidegate.autoscaler.gateway_signals import (
     KEPT_READS,
     READ_SECONDS,
     GatewayRead,
+    decide_between,
     later,
     with_gateway,
 )
@@ -161,10 +162,9 @@ class Autoscaler:
     def _adds(
         self, current: int, reads: Sequence[GatewayRead], now: float
     ) -> tuple[Decision, Signals] | None:
-        """The decision between two ticks, and its signals, if it adds replicas."""
         seen = self._seen(current, reads, now)
-        decision = self._policy(self.unix())(self._state, seen, now) if seen.between else None
-        return (decision, seen) if decision and decision.desired > current else None
+        decision = decide_between(self._policy(self.unix()), self._state, seen, now)
+        return (decision, seen) if decision else None
 
     async def _read_gateway(self) -> Sequence[GatewayRead]:
         """The last reads of the gateway's counters; none if it cannot be read now."""

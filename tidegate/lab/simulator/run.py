@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.autoscaler import gateway_signals
-from tidegate.autoscaler.gateway_signals import GatewayRead, later, with_gateway
+from tidegate.autoscaler.gateway_signals import GatewayRead, decide_between, later, with_gateway
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.daily_rise import READ_SECONDS
 from tidegate.lab.simulator.measurements import SimulatedMetrics
@@ -137,8 +137,8 @@ class _Loop:
         arrived = int(np.searchsorted(self.service.workload.arrivals, self.now, "right"))
         seconds, arrivals = self.now - self._gateway_read_at, arrived - self._arrived
         self._gateway_read_at, self._arrived = self.now, arrived
-        read = GatewayRead(seconds, arrivals, arrived - len(self.service.started))
-        self._reads = [*self._reads, read][-gateway_signals.KEPT_READS :]
+        self._reads.append(GatewayRead(seconds, arrivals, arrived - len(self.service.started)))
+        del self._reads[: -gateway_signals.KEPT_READS]
 
     def tick(self) -> None:
         """Read all signals and decide."""
@@ -162,7 +162,7 @@ class _Loop:
             signals = replace(signals, waiting=self._reads[-1].queued)
         if self.reads_gateway:
             signals = replace(with_gateway(signals, self._reads), between=False)
-        self._decide(signals)
+        self._carry_out(self.policy(self._state, signals, now), signals)
 
     def sense(self) -> None:
         """Read the gateway between two ticks, and decide if its counters show a jump or a queue."""
@@ -180,14 +180,11 @@ class _Loop:
             desired=self.desired,
             startups=self.service.startups,
         )
-        signals = with_gateway(signals, self._reads)
-        if signals.between:
-            self._decide(signals)
+        seen = with_gateway(signals, self._reads)
+        if decision := decide_between(self.policy, self._state, seen, self.now):
+            self._carry_out(decision, seen)
 
-    def _decide(self, signals: Signals) -> None:
-        decision = self.policy(self._state, signals, self.now)
-        if signals.between and decision.desired <= self.desired:
-            return
+    def _carry_out(self, decision: Decision, signals: Signals) -> None:
         self.ticks.append(Tick(self.now, signals, decision))
         self._state, self.desired = decision.state, decision.desired
         if decision.slots:
