@@ -42,6 +42,12 @@ MACHINE_FULL: Final = (
     "requests queue, and more replicas do not complete more of them: the machine, or something else that all "
     "replicas share, is used up"
 )
+GATEWAY_AWAY: Final = (
+    "its counters cannot be read, so nothing is decided between ticks: check"
+    " autoscaler.gateway_metrics_url"
+)
+# While a gateway replaces another, some reads fail.
+MOST_FAILED_READS: Final = 10
 # At zero replicas without the gateway's counters, a queue is seen at ticks alone, which delay the cold start.
 BLIND_TICK_SECONDS: Final = 1.0
 # After this time Prometheus has scraped a new replica and evaluated its rules.
@@ -79,6 +85,7 @@ class Autoscaler:
     _confirmed: int | None = field(default=None, init=False)
     _override: Override | None = field(default=None, init=False)
     _reads: Sequence[GatewayRead] = field(default=(), init=False)
+    _failed_reads: int = field(default=0, init=False)
     # The last reading without a problem and its time, that of the last tick, and the last status.
     _reading: Reading = field(default_factory=Reading, init=False)
     _read_at: float = field(default=0.0, init=False)
@@ -169,6 +176,8 @@ class Autoscaler:
     async def _read_gateway(self) -> Sequence[GatewayRead]:
         """The last reads of the gateway's counters; none if it cannot be read now."""
         read = await self.read_gateway()
+        self._failed_reads = 0 if read else self._failed_reads + 1
+        self._condition("gateway", GATEWAY_AWAY * (self._failed_reads >= MOST_FAILED_READS))
         if read is None:
             return ()
         self._reads = [*self._reads, read][-KEPT_READS:]

@@ -19,18 +19,18 @@ REASON_FIELDS: Final = ("message", "reason")
 
 
 def last_decisions(logs: Path, count: int) -> list[Entry]:
-    """The autoscaler's last decisions that changed the number of replicas, oldest first."""
+    """The autoscaler's last decisions that changed the number of replicas, and its problems, oldest first."""
     found = []
     for event in _last_events(logs, AUTOSCALER):
         try:
-            reason = event["tidegate"]["decision"]["reason"]
+            decision, level = event.get("tidegate", {}).get("decision"), event["log"]["level"]
+            action = decision["reason"] if decision else event["event"]["action"]
             at = datetime.fromisoformat(event["@timestamp"]).timestamp()
             message = str(event["message"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             continue
-        if reason in {"up", "down"}:
-            entry = Entry(at=at, level="info", component=AUTOSCALER, action=reason, message=message)
-            found.append(entry)
+        if not decision or action in {"up", "down"}:
+            found.append(Entry(at, level, AUTOSCALER, action, message))
     return found[-count:]
 
 

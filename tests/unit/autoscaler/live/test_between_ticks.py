@@ -178,6 +178,24 @@ async def test_an_unreachable_gateway_or_resizer_adds_nothing(run: AutoscalerRun
     assert await run.tick(unreachable=False) == 1
 
 
+async def test_a_gateway_that_cannot_be_read_is_logged_once_and_when_it_can_again(
+    run: AutoscalerRun,
+) -> None:
+    await sensing(run).tick()
+    run.gateway = None
+    for _ in range(30):
+        await run.autoscaler.sense(run.now)
+    run.gateway = GatewayRead(0.5, 1.0, 0.0)
+    # One that fails while the gateway is replaced is none.
+    await run.autoscaler.sense(run.now)
+    run.gateway = None
+    await run.autoscaler.sense(run.now)
+    away, resolved = run.recorded_events.messages()
+    assert "gateway: its counters cannot be read" in away
+    assert "autoscaler.gateway_metrics_url" in away
+    assert resolved == "gateway: resolved"
+
+
 async def unreachable() -> GatewayRead | None:
     return None
 

@@ -16,12 +16,25 @@ def decision(reason: str, message: str) -> str:
             "@timestamp": "2026-01-02T03:04:05.000006Z",
             "message": message,
             "event": {"dataset": "tidegate.decision"},
+            "log": {"level": "info"},
             "tidegate": {"decision": {"reason": reason}},
         }
     )
 
 
-def test_the_last_decisions_that_changed_the_number_are_found(tmp_path: Path) -> None:
+def problem(level: str, message: str) -> str:
+    event = {
+        **json.loads(decision("", message)),
+        "event": {"action": "gateway", "dataset": "tidegate.app"},
+        "log": {"level": level},
+        "tidegate": {},
+    }
+    return json.dumps(event)
+
+
+def test_the_last_decisions_that_changed_the_number_are_found_with_the_problems(
+    tmp_path: Path,
+) -> None:
     assert last_decisions(tmp_path, 3) == []
     (tmp_path / "autoscaler.1.0.ndjson").write_text(
         "\n".join(
@@ -32,12 +45,17 @@ def test_the_last_decisions_that_changed_the_number_are_found(tmp_path: Path) ->
                 decision("up", "one"),
                 decision("hold", "two"),
                 decision("down", "three"),
+                problem("warn", "gateway: away"),
                 decision("up", "four"),
             ]
         )
     )
-    found = last_decisions(tmp_path, 2)
-    assert [(entry.action, entry.message) for entry in found] == [("down", "three"), ("up", "four")]
+    found = last_decisions(tmp_path, 3)
+    assert [(one.level, one.action, one.message) for one in found] == [
+        ("info", "down", "three"),
+        ("warn", "gateway", "gateway: away"),
+        ("info", "up", "four"),
+    ]
     assert found[0].at == pytest.approx(1767323045.000006)
 
 
