@@ -60,7 +60,13 @@ def _prepares(recorded: RecordedDecision) -> bool:
 
 
 def measured_startups(decisions: Sequence[RecordedDecision]) -> tuple[float, ...]:
-    """The start-up times of replicas: those known at the first decision, and those seen since, in seconds."""
+    """The start-up times of replicas in seconds: the last that the resizer measured.
+
+    Else those known at the first decision, and those seen since, which ticks round up.
+    """
+    for one in reversed(decisions):
+        if one.signals.startups:
+            return tuple(one.signals.startups)
     known = known_service(decisions[0]) if decisions else None
     state = SloqState(startups=known.startups if known else ())
     for one in decisions:

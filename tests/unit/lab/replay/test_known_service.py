@@ -101,6 +101,16 @@ def test_a_recording_from_the_start_of_the_autoscaler_begins_empty(recorded: Rec
     assert initial_state([], "sloq") == {}
 
 
+def test_start_up_times_that_the_resizer_measured_come_before_those_that_ticks_saw(
+    recorded: Recorded,
+) -> None:
+    decisions = read(recorded("sloq"))
+    measured = replace(decisions[-2].signals, startups=[1.4, 1.6])
+    decisions[-2] = replace(decisions[-2], signals=measured)
+    assert measured_startups(decisions) == (1.4, 1.6)
+    assert startup_seconds(decisions) == 1.5
+
+
 def test_start_up_times_from_before_the_recording_count(recorded: Recorded) -> None:
     decisions = read(recorded("sloq", ticks=2))
     assert set(measured_startups(decisions)) == {STARTUP_SECONDS}
