@@ -135,18 +135,33 @@ def _latency(said: Said, told: Told) -> bool:
     real, slo = told.signals.latency_seconds or 0.0, told.parameters["slo_seconds"]
     return (
         says(said[1], 100 * told.parameters["slo_quantile"])
-        and says(said[2], min(real, 1e9))
-        and float(said[4]) == slo
+        and says(said[3], min(real, 1e9))
+        and float(said[5]) == slo
+        and bool(said[2]) == (real > 2 * slo)
         # As a reader compares the two numbers, too.
-        and (said[3] == "over") == (real > slo) == (float(said[2]) > slo)
+        and (said[4] == "over") == (real > slo) == (float(said[3]) > slo)
     )
 
 
 def _alone(said: Said, told: Told) -> bool:
     return (
-        says(said[1], told["alone_seconds"])
-        and float(said[1]) >= float(said[2]) == told.parameters["slo_seconds"]
+        says(said[2], told["alone_seconds"])
+        and float(said[2]) >= float(said[3]) == told.parameters["slo_seconds"]
+        and bool(said[1]) == (told["alone_seconds"] > 2 * float(said[3]))
         and not told["meetable"]
+    )
+
+
+def _tried(said: Said, told: Told) -> bool:
+    number, of, most = int(said[1]), told["slots_per_replica"], told.parameters["max"]
+    met = [one["slots"] for one in told.before if one.inputs.get("meetable")]
+    before = math.ceil(max(met, default=0) / of)
+    work = (told["rate"] + told["reserve"]) * told["service_seconds"]
+    return (
+        int(said[2]) == most >= number
+        and number * of == told["slots"] - told["held"] < work / 0.97
+        # Of a longer history only the end is told.
+        and (number <= max(before + 1, (before + most) // 2) or len(told.before) >= 60)
     )
 
 
@@ -246,10 +261,14 @@ SLOQ: Claims = {
     ): lambda said, told: int(said[1]) == told.parameters["max"] < told["wanted"],
     (
         r"the objective cannot be met by adding replicas: the time in a slot(?: to the first byte)?"
-        rf" alone is {NUMBER} s, the objective {NUMBER} s"
+        rf" alone is (about )?{NUMBER} s, the objective {NUMBER} s"
     ): _alone,
     (
-        rf"p{NUMBER} of the last minute is {NUMBER} s, (over|within) the objective of {NUMBER} s"
+        rf"the queue grows with {COUNT} replicas?, and no more are tried: half-way from what met it to the"
+        rf" maximum of {COUNT}"
+    ): _tried,
+    (
+        rf"p{NUMBER} of the last minute is (about )?{NUMBER} s, (over|within) the objective of {NUMBER} s"
     ): _latency,
     (
         rf"each request keeps a slot {NUMBER} times as long as it is processed in it, by what left"

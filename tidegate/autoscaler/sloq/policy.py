@@ -45,6 +45,8 @@ from tidegate.autoscaler.types import (
 
 # Half of a denormal number is 0, by which the size would be divided.
 SHORTEST_SECONDS: Final = 1e-9
+# The buckets of times beyond twice the objective are wide, and their quantiles known to within one.
+EXACT_FACTOR: Final = 2.0
 # Without usable signals for this long, the recent peak is covered.
 BLIND_SECONDS: Final = 60.0
 PEAK_SECONDS: Final = 3600.0
@@ -191,8 +193,15 @@ class _Sloq:
             byte = " to the first byte" if self.parameters.until == "first_byte" else ""
             yield (
                 f"the objective cannot be met by adding replicas: the time in a slot{byte} alone is"
-                f" {digits(size.alone_seconds)} s, the objective {self.parameters.slo_seconds:g} s"
+                f" {self._about(size.alone_seconds)}{digits(size.alone_seconds)} s, the objective"
+                f" {self.parameters.slo_seconds:g} s"
             )
+            if size.tried:
+                number = plural(size.tried, "replica")
+                yield (
+                    f"the queue grows with {number}, and no more are tried: half-way from what met it to the"
+                    f" maximum of {self.parameters.max}"
+                )
         yield from self._corrections(state, checked)
         yield from self._limits(state, checked, step, demand.now)
 
@@ -218,7 +227,8 @@ class _Sloq:
             while count < 9 and (latency > slo) != (float(digits(latency, count)) > slo):
                 count += 1
             quantile_name = f"p{100 * self.parameters.slo_quantile:g}"
-            measured = f"{quantile_name} of the last minute is {digits(latency, count)} s"
+            seconds = f"{self._about(latency)}{digits(latency, count)} s"
+            measured = f"{quantile_name} of the last minute is {seconds}"
             yield f"{measured}, {over} the objective of {slo:g} s"
         if state.occupancy > 1.1:
             yield (
@@ -235,6 +245,9 @@ class _Sloq:
             )
         if state.strain > 1.05:
             yield f"requests wait {digits(state.strain)} times as long as the model says"
+
+    def _about(self, seconds: float) -> str:
+        return "about " * (seconds > EXACT_FACTOR * self.parameters.slo_seconds)
 
     def _limits(
         self, state: SloqState, checked: CheckedSignals, step: ScalingStep, now: float

@@ -39,6 +39,8 @@ class Size:
         capped: whether more slots than the maximum are needed; how many is not calculated.
         meetable: whether more slots can help to meet the objective.
         held: the slots whose requests hang; they are among `slots`, and do no work.
+        tried: the most replicas that are tried while the objective cannot be met, if that are fewer than keep
+            the queue from growing, else 0.
     """
 
     rate: float
@@ -54,6 +56,7 @@ class Size:
     capped: bool
     meetable: bool
     held: int
+    tried: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +115,32 @@ def size_for(
             return within(load, planned / service, late), planned
 
         (needed, wait), (stay, _) = slots(load), slots(stay_load)
+        tried = 0
     else:
+        # So that the queue does not grow.
+        replicas = _most_to_try(parameters, state, checked)
         needed, stay = (
-            _slots_to_keep_up(one, parameters, state, checked) for one in (work, stay_load)
+            math.ceil(min(one / MAX_UTILISATION, replicas * checked.slots))
+            for one in (work, stay_load)
         )
+        tried = replicas if needed < work / MAX_UTILISATION and replicas <= parameters.max else 0
     if demand.held:
         needed = min(most, max(1, needed) + demand.held)
     return Size(
         *(demand.rate, state.reserve, service, backlog, load, wait, late, alone),
-        *(needed, stay, needed >= most, meetable, demand.held),
+        *(needed, stay, needed >= most, meetable, demand.held, tried),
     )
 
 
-def _slots_to_keep_up(
-    load: float, parameters: SloqParameters, state: SloqState, checked: CheckedSignals
-) -> int:
-    """The slots with which the queue does not grow, if no number of them meets the objective.
+def _most_to_try(parameters: SloqParameters, state: SloqState, checked: CheckedSignals) -> int:
+    """The most replicas to keep the queue from growing, if no number of them meets the objective.
 
     A dependency that breaks could need any number: at most half-way from what was needed while the objective
     could be met to the maximum, but one replica more at least, or 1 of 2 would stay for ever.
     """
-    cap = (parameters.max + 1) * checked.slots
-    if state.peak:
-        before = math.ceil(state.peak / checked.slots)
-        cap = min(cap, max(before + 1, (before + parameters.max) // 2) * checked.slots)
-    return math.ceil(min(load / MAX_UTILISATION, cap))
+    before = math.ceil(state.peak / checked.slots)
+    half_way = max(before + 1, (before + parameters.max) // 2)
+    return min(parameters.max + 1, half_way) if state.peak else parameters.max + 1
 
 
 def _observed(state: SloqState, checked: CheckedSignals, service: float) -> float:

@@ -74,6 +74,10 @@ def test_an_objective_that_replicas_cannot_meet_adds_few_replicas() -> None:
     assert "the objective cannot be met by adding replicas" in broken[0].explanation
     # Half-way from the 5 that were needed to 20.
     assert {decision.desired for decision in broken} == {(5 + 20) // 2}
+    assert (
+        "the queue grows with 12 replicas, and no more are tried: half-way from what met it to the"
+        " maximum of 20"
+    ) in broken[0].explanation
 
 
 def test_an_objective_that_was_never_met_is_sized_for_utilisation() -> None:
