@@ -323,9 +323,14 @@ def test_who_may_connect_to_what() -> None:
     (queries,) = policies["prometheus"]["spec"]["ingress"]
     assert queries["from"] == [{"podSelector": {}}, grafana]
     # The collector is in the same pod.
-    names, *others = policies["model"]["spec"]["egress"]
+    names, replicas, *others = policies["model"]["spec"]["egress"]
     assert {port["port"] for port in names["ports"]} == {53}
     assert others == lines + store
+    # What the others of its rollout serve.
+    assert replicas["to"] == [{"podSelector": policies["model"]["spec"]["podSelector"]}]
+    requests, _ = policies["model"]["spec"]["ingress"]
+    assert replicas["ports"] == requests["ports"]
+    assert replicas["to"][0] in requests["from"]
 
 
 def test_an_ingress_leads_to_the_gateway() -> None:
