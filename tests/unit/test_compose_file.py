@@ -111,6 +111,18 @@ def test_each_service_mounts_only_its_own_secrets(services: dict[str, dict[str, 
             assert len([each for each in mounted if each.startswith("secrets-")]) <= 1, name
 
 
+def test_each_service_shares_a_network_with_those_that_it_asks(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for name, one in services.items():
+        words = [*(one["command"] or ()), *one.get("environment", {}).values()]
+        asked = {found[1] for word in words if (found := re.match(r"http://(\w+):", word or ""))}
+        for other in asked & services.keys() - {"elasticsearch"}:  # in the settings of all
+            if "networks" in one:  # else it has those of the gateway, or none
+                shared = one["networks"].keys() & services[other]["networks"].keys()
+                assert shared, f"{name} cannot reach {other}"
+
+
 def test_verify_shares_a_network_with_each_component_and_has_its_secrets(
     services: dict[str, dict[str, Any]],
 ) -> None:
