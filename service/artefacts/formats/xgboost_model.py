@@ -88,7 +88,7 @@ def _register() -> None:
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         # As in `_source`: a step before it may output a table with names.
-        operator.raw_operator.get_booster().feature_names = None
+        _make_convertible(operator.raw_operator.get_booster())
         convert_xgboost(scope, operator, container)
 
     register(
@@ -107,8 +107,7 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
     best = booster.attr("best_iteration")
     trees = booster[: int(best) + 1] if best is not None else booster.copy()
     own_names, types = booster.feature_names, booster.feature_types
-    # The converter accepts no feature names but f0, f1, …
-    trees.feature_names = None
+    _make_convertible(trees)
     if objective == "multi:softmax":  # the same trees, but it predicts labels
         trees.set_param("objective", "multi:softprob")
     count = max(2, int(learner["learner_model_param"]["num_class"]))
@@ -132,7 +131,7 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
             names=own_names or [f"f{i}" for i in range(booster.num_features())],
             named=own_names is not None,
             categories=_categories(booster, types),
-            booleans=[column for column, kind in enumerate(types or ()) if kind == "i"],
+            booleans=_booleans(trees, types),
             classes=count if objective in CLASSIFICATION else 0,
             own_classes=classes,
             predict=predict,
@@ -140,6 +139,24 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
         ),
         schema,
     )
+
+
+def _make_convertible(trees: Any) -> None:
+    """Leave out what the converter cannot read in the dump: other names than f0, f1, …, and no thresholds.
+
+    A dump has none of a column of booleans, and rounds those of integers.
+    """
+    types = trees.feature_types
+    trees.feature_names = None
+    trees.feature_types = types and ["c" if kind == "c" else "q" for kind in types]
+
+
+def _booleans(trees: Any, types: Sequence[str] | None) -> set[int]:
+    """The columns of the type `i`, XGBoost's boolean, unless it split one elsewhere than between 0 and 1."""
+    declared = {column for column, kind in enumerate(types or ()) if kind == "i"}
+    dump = "".join(trees.get_dump(dump_format="json")) if declared else ""
+    splits = re.findall(r'"split": "f(\d+)", "split_condition": ([^\[,]+),', dump)
+    return declared - {int(column) for column, at in splits if not 0 < float(at) <= 1}
 
 
 def _refuse_unsupported(objective: str, learner: dict[str, Any]) -> None:

@@ -258,6 +258,23 @@ def cities() -> tuple[pd.DataFrame, Any]:
     return table, np.isin(city, ["Lima", "Rome"]) * 3.0 + table["size"]
 
 
+@pytest.mark.parametrize("marked", ["i", "int"])
+def test_xgboost_s_booleans_are_served_by_onnx_and_integers_that_are_marked_so_are_numbers(
+    imported: Any, marked: str
+) -> None:
+    random = np.random.default_rng(5)
+    rows = np.column_stack([random.integers(0, 20, 400), random.random(400) < 0.5]).astype(float)
+    late = (rows[:, 0] + 5 * rows[:, 1] > 12).astype(int)
+    about = {"feature_names": ["age", "flag"], "feature_types": [marked, "i"]}
+    matrix = xgboost.DMatrix(rows, late, nthread=1, **about)
+    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 4)
+    found = imported("m.json", booster.save_model)
+    assert found.manifest.runtime == "onnx"
+    assert [each.kind for each in found.manifest.features] == ["number", "boolean"]
+    expected = booster.predict(matrix)
+    np.testing.assert_allclose(values_of(found, rows)[:, 1], expected, rtol=0, atol=1e-6)
+
+
 @EACH
 def test_categories_of_a_table_keep_their_names(imported: Any, of: Library) -> None:
     table, price = cities()
