@@ -26,8 +26,14 @@ if TYPE_CHECKING:
     from support.releases.data import ReleaseData
 
 FOLDER: Final = Path(__file__).parent
-NAMES: Final = sorted(path.name.removesuffix(".tar.xz") for path in FOLDER.glob("*.tar.xz"))
-"""Of all releases whose data is kept: `<version>-<commit>`."""
+NAMES: Final = sorted(
+    (path.name.removesuffix(".tar.xz") for path in FOLDER.glob("*.tar.xz")),
+    key=lambda name: ([int(part) for part in name.partition("-")[0].split(".")], name),
+)
+"""Of all releases whose data is kept, by their versions: `<version>-<commit>`."""
+# In CI the tests run as root, in a checkout of another account, which git refuses otherwise.
+GIT: Final = ("git", "-c", "safe.directory=*")
+# The data is older each day: nothing of it expires.
 KEEP_SECONDS, RETENTION = 316_224_000, "3650d"
 # What runs from a checkout.
 CODE: Final = ("tidegate", "service", "loadgen", "observability", "pyproject.toml")
@@ -86,9 +92,9 @@ class Checkout:
 
 def check_out(commit: str, folder: Path) -> Checkout:
     """The code of a commit, in a folder; the test is skipped where the history does not reach it."""
-    if not commands.succeeds("git", "cat-file", "-e", f"{commit}^{{commit}}", cwd=ROOT):
+    if not commands.succeeds(*GIT, "cat-file", "-e", f"{commit}^{{commit}}", cwd=ROOT):
         pytest.skip(f"the history of this checkout does not reach {commit}")
-    command = ("git", "archive", "--format=tar", commit, *CODE)
+    command = (*GIT, "archive", "--format=tar", commit, *CODE)
     content = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         archive.extractall(folder, filter="data")

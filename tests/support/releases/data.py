@@ -29,7 +29,6 @@ class ReleaseData:
 
     @property
     def settings(self) -> Settings:
-        # The data is older each day: nothing of it expires.
         return load(
             stack={"data_dir": self.data},
             collector={"keep_seconds": KEEP_SECONDS},
