@@ -1,10 +1,10 @@
 """What the collector does to the latency of requests: p99 at half of one's own capacity, in turns.
 
-    python -m bench.tail                 4 minutes; as root, since it also runs the collector at nice 0
+    python -m bench.tail                 5 minutes; as root, since it also runs the collector at nice 0
     python -m bench.tail --alone         2 minutes: without MLServer and Ray
 
 A turn is the same open loop with the collector as it is, at the priority of all others, and stopped; then
-MLServer and Ray, each at half of what it answers (`bench.engines`).
+MLServer and Ray, each at half of what it answers (`bench.engines`), and this at the rate of each.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def measure(started: list[Running], bodies: Bodies, rounds: int, seconds: float)
         "collector stopped": lambda: collector.send_signal(signal.SIGSTOP),
     }
 
-    def latency(engine: Running, title: str) -> None:
-        rate = rates[engine.engine.name]
+    def latency(engine: Running, title: str, rate: float) -> None:
+        rates[title] = rate
         measure_latency(engine, bodies, rate, seconds, found.setdefault(title, Measured()))
 
     for turn in range(rounds):
@@ -76,15 +76,17 @@ def measure(started: list[Running], bodies: Bodies, rounds: int, seconds: float)
         for title in [*states][:: -1 if turn % 2 else 1]:
             states[title]()
             time.sleep(SETTLE_SECONDS)
-            latency(ours, title)
+            latency(ours, title, rates[OURS])
             collector.send_signal(signal.SIGCONT)
             at_nice(collector, NICE)
             time.sleep(SETTLE_SECONDS)  # it delivers what waited
         for peer in peers:
-            latency(peer, peer.engine.name)
+            name = peer.engine.name
+            latency(peer, name, rates[name])
+            latency(ours, f"{OURS} at the rate of {name}", rates[name])
     first, *_ = [statistics.median(each.p99) for each in found.values()]
     for title, each in found.items():
-        rate = rates.get(title, rates[OURS])
+        rate = rates[title]
         p50, p99 = ([1e3 * value for value in values] for values in (each.p50, each.p99))
         ratio = first / statistics.median(each.p99)
         print(

@@ -97,25 +97,41 @@ def _sum(reads: Sequence[GatewayRead]) -> tuple[float, float]:
 
 
 def _jump(reads: Sequence[GatewayRead]) -> tuple[float, float] | None:
-    """The requests that arrived since a jump, and in how many seconds; None if there was none.
+    """The requests that arrived since the last jump, and in how many seconds; None if there was none.
 
-    Of all times at which it may have begun, the likeliest. The fullest read since then does not count: a
-    batch that arrives at once is no rate.
+    Of all times at which one may have begun, the likeliest; then again in the reads since then, as a load may
+    rise in steps.
+    """
+    older, batch, jump = reads[:-MOST_READS], 0.0, None
+    while found := _likeliest(reads):
+        since, requests, likelier = found
+        # At most reads nothing is likely enough, and batches, which make it less so, need not be counted.
+        batch = batch or _batch(older)
+        if likelier <= CHANCE * batch:
+            break
+        reads, jump = reads[-since:], requests
+    return jump
+
+
+def _likeliest(reads: Sequence[GatewayRead]) -> tuple[int, tuple[float, float], float] | None:
+    """The reads since the likeliest jump, its requests and seconds, and by how much it is likelier than none.
+
+    None if no jump is likelier than `CHANCE`. The fullest read does not count: a batch that arrives at once
+    is no rate.
     """
     total, span = _sum(reads)
     found, most = None, CHANCE
     count = seconds = 0.0
     fullest = GatewayRead(0.0, 0.0, 0.0)
-    for one in reads[: -MOST_READS - 1 : -1]:
+    for number, one in enumerate(reads[: -MOST_READS - 1 : -1], 1):
         count, seconds = count + one.arrivals, seconds + one.seconds
         if one.arrivals > fullest.arrivals:
             fullest = one
         part, during = count - fullest.arrivals, seconds - fullest.seconds
         likelier = _likelier(part, during, total - count, span - seconds)
         if likelier > most:
-            found, most = (part, during), likelier
-    # At most reads nothing is likely enough, and batches, which make it less so, need not be counted.
-    return found if found and most > CHANCE * _batch(reads[:-MOST_READS]) else None
+            found, most = (number, (part, during), likelier), likelier
+    return found
 
 
 def _likelier(count: float, seconds: float, before: float, span: float) -> float:
@@ -131,15 +147,22 @@ def _likelier(count: float, seconds: float, before: float, span: float) -> float
 def _batch(reads: Sequence[GatewayRead]) -> float:
     """How many requests come at once, at least 1: the variance of counts over 2 s, divided by their mean.
 
-    By the differences of successive counts, which a step or a trend hardly changes (J. von Neumann, "The
-    mean square successive difference", Annals of Mathematical Statistics 12, 1941).
+    By the differences of successive counts (J. von Neumann, "The mean square successive difference", Annals
+    of Mathematical Statistics 12, 1941). The largest is left out with its neighbours if it is that of a step:
+    what a batch adds, it takes away in the next.
     """
     counts = [
         sum(one.arrivals for one in reads[first : first + BATCH_READS])
         for first in range(0, len(reads) - BATCH_READS + 1, BATCH_READS)
     ]
     total = sum(counts)
-    if len(counts) < 2 or total <= 0:
+    differences = [later - earlier for earlier, later in pairwise(counts)]
+    largest = max(differences, key=abs, default=0.0)
+    at = differences.index(largest) if differences else 0
+    around = slice(max(0, at - 1), at + 2)
+    if abs(sum(differences[around])) > abs(largest) / 2:
+        del differences[around]
+    if not differences or total <= 0:
         return 1.0
-    squares = sum((two - one) ** 2 for one, two in pairwise(counts))
-    return max(1.0, squares / (2 * (len(counts) - 1)) / (total / len(counts)))
+    squares = sum(one**2 for one in differences)
+    return max(1.0, squares / (2 * len(differences)) / (total / len(counts)))

@@ -40,6 +40,22 @@ def test_a_jump_is_seen_within_a_second_and_a_half_at_about_its_rate(
     assert rate_of(seen) == pytest.approx(after, rel=0.2)
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        [(0, 10), (300, 12)],  # a stack that has just started
+        [(0, 30), (300, 30)],  # whose first step explains nothing of what varies now
+        [(0, 100), (300, 16)],
+        [(10, 60), (60, 10), (150, 5)],
+    ],
+)
+def test_a_jump_that_follows_another_is_seen_as_soon(before: list[tuple[float, float]]) -> None:
+    last = before[-1][0]
+    steps = [*before, (2 * last, 1.5)]
+    counts = [one for n, (rate, seconds) in enumerate(steps) for one in poisson(rate, seconds, n)]
+    assert rate_of(with_gateway(CALM, reads_of(counts))) == pytest.approx(2 * last, rel=0.2)
+
+
 @pytest.mark.parametrize("rate", [0.1, 1.0, 30.0, 1000.0])
 def test_constant_traffic_is_no_jump(rate: float) -> None:
     reads = reads_of(poisson(rate, 600, seed=3))
