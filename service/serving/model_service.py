@@ -90,7 +90,8 @@ class ModelService:
         artefact = await served_model(settings.model.path, settings)
         artefact.check_digest(settings.model.digest)
         manifest = artefact.manifest
-        await self._compare_with_rollout(manifest)
+        if problem := await self._rollout_problem(manifest):
+            raise ArtefactError(problem)
         end_phase("files")
         model = await asyncio.to_thread(load_model, artefact, settings.service.app_dir)
         monitor = await asyncio.to_thread(make_monitor, artefact, settings)
@@ -119,23 +120,23 @@ class ModelService:
         """Stop if by now most replicas of this rollout serve another model than this one."""
         if self.settings.model.peers:
             await asyncio.sleep(rollout_peers.DNS_SECONDS)
-            try:
-                await self._compare_with_rollout(manifest)
-            except ArtefactError as error:
-                log.warning(str(error))
-                self.replica.lifecycle.fail(str(error))
+            if problem := await self._rollout_problem(manifest):
+                log.warning(problem)
+                self.replica.lifecycle.fail(problem)
 
-    async def _compare_with_rollout(self, manifest: Manifest) -> None:
+    async def _rollout_problem(self, manifest: Manifest) -> str:
+        """Why it is not the model of this rollout; empty if it is."""
         found, expected = "", self.settings.model
         if expected.peers and not expected.digest:
             node = self.replica.telemetry.origin.node
             found = await rollout_peers.rollout_digest(expected.peers, node)
-        if found not in {"", manifest.digest}:
-            raise ArtefactError(
-                f"{expected.path} is not the model of this rollout: its digest is {manifest.digest}, and "
-                f"its ready pods serve {found}; put that one back, or serve this one in all of them: "
-                "kubectl rollout restart"
-            )
+        if found in {"", manifest.digest}:
+            return ""
+        return (
+            f"{expected.path} is not the model of this rollout: its digest is {manifest.digest}, and "
+            f"its ready pods serve {found}; put that one back, or serve this one in all of them: "
+            "kubectl rollout restart"
+        )
 
     def close(self) -> None:
         """Stop the threads."""
