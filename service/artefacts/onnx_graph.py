@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
@@ -20,6 +21,8 @@ from tidegate.service.model.tensor_spec import BYTES, DTYPES, DYNAMIC, Datatype,
 
 MAX_BYTES: Final = 2**31 - 1
 """Largest ONNX file: the limit of protobuf."""
+MAPPED_BYTES: Final = 2**26
+"""A graph of this size has its tensors in a second file."""
 MAX_VALUES: Final = 2**24
 """Largest number of values in one row of an input: 64 MiB as float32, more than a request may have."""
 MAX_FEATURES: Final = 2**17
@@ -60,6 +63,24 @@ def read(file: Path) -> Any:
     for node in model.graph.node:
         tuple(_class_labels(node))  # ONNX Runtime would fail to decode its own answer
     return model
+
+
+def write(graph: bytes, file: Path) -> None:
+    """Write a graph, and the tensors of a large one to `FILE.data`, for replicas that start soon.
+
+    ONNX Runtime maps that file, and copies tensors out of the first one: of 1 GiB of weights a session takes
+    1.5 s of CPU instead of 3.5 s (2026-12-01, 16 products of 4096 x 4096). These 1.5 s pack the weights.
+    Without that it takes 0.0 s, but predicts 8 rows in 2.3 times the time, 64 in 1.8 times, and one in 0.87;
+    saved packed weights take twice the space, and are packed again all the same.
+    """
+    if len(graph) < MAPPED_BYTES:
+        file.write_bytes(graph)
+        return
+    data = f"{file.name}.data"
+    model = onnx.load_model_from_string(graph)
+    onnx.save_model(model, str(file), save_as_external_data=True, location=data)
+    # It would be for the owner only, and a replica may be another user.
+    shutil.copymode(file, file.with_name(data))
 
 
 def run(model: Any, feed: dict[str, npt.NDArray[Any]]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from tidegate.monitoring.counting.reference import Reference
+from tidegate.service.artefacts.onnx_graph import write
 from tidegate.service.artefacts.source_model import Texts
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Matrix, Schema
@@ -39,7 +41,9 @@ def write_artefact(
     generators; `fields` are further ones of the manifest. Without a graph the original answers.
     """
     if graph is not None:
-        (folder / artefact.ONNX).write_bytes(graph)
+        write(graph, folder / artefact.ONNX)
+        # Also of tensors in a file beside it.
+        fields = {"version": hashlib.sha256(graph).hexdigest()[:12], **fields}
     (folder / artefact.REFERENCE).write_text(reference.model_dump_json() + "\n", encoding="utf-8")
     if signature.features:
         rows = Schema(signature.features).decode(samples)

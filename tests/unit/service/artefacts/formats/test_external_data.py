@@ -17,11 +17,14 @@ from support.samples.onnx_graphs import (
     FLOAT,
     linear,
 )
+from tidegate.service.artefacts import onnx_graph
 from tidegate.service.artefacts.external_data import BLOCK_BYTES, external_files
 from tidegate.service.artefacts.formats import onnx_file
 from tidegate.service.artefacts.import_cache import import_digest
+from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.artefacts.schema_file import ModelSchema
-from tidegate.service.model.artefact import ArtefactError
+from tidegate.service.model.artefact import Artefact, ArtefactError, load, retain
+from tidegate.service.model.onnx_predictor import OnnxPredictor
 
 
 def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_path: Path) -> None:
@@ -40,6 +43,35 @@ def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_pa
     (tmp_path / "w.bin").unlink()
     with pytest.raises(ArtefactError, match=r"external data cannot be read: .*w\.bin"):
         onnx_file.open_file(tmp_path / "wide.onnx", ModelSchema())
+
+
+def test_a_large_graph_is_served_with_its_tensors_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def served(name: str, weight: float) -> Artefact:
+        weights = np.random.default_rng(3).normal(weight, size=(400, 3)).astype(np.float32)
+        file = tmp_path / f"{name}.onnx"
+        onnx.save(linear(weights), str(file))
+        import_model(file, tmp_path / name)
+        return load(tmp_path / name)
+
+    whole = served("whole", 1.0)
+    monkeypatch.setattr(onnx_graph, "MAPPED_BYTES", 4000)
+    split, other = served("split", 1.0), served("other", 2.0)
+    graph, data = split.path / "model.onnx", split.path / "model.onnx.data"
+    assert graph.stat().st_size < 1000 < data.stat().st_size
+    assert data.stat().st_mode == graph.stat().st_mode
+    # The same model whichever way it is stored, and another one with other weights.
+    assert split.manifest.version == whole.manifest.version != other.manifest.version
+    rows = np.random.default_rng(4).normal(size=(9, 400)).astype(np.float32)
+    ours, theirs = (
+        OnnxPredictor(str(one.path / "model.onnx"), one.manifest) for one in (split, whole)
+    )
+    assert all(map(np.array_equal, ours.predict(rows), theirs.predict(rows)))
+    assert load(retain(split, tmp_path / "copies").path).manifest == split.manifest
+    data.write_bytes(bytes(data.stat().st_size))
+    with pytest.raises(ArtefactError, match=r"model\.onnx\.data is not the file"):
+        load(split.path)
 
 
 def test_new_weights_beside_the_same_graph_give_another_artefact(tmp_path: Path) -> None:
