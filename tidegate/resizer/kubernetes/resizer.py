@@ -134,8 +134,10 @@ class KubernetesResizer:
                 await self.deployment.hold()
             return
         self.event_log.resolved("held", "the Deployment has replicas again: scaling continues")
-        if found != self._desired:
-            await self.deployment.scale(self._desired)
+        if found != (desired := self._desired):
+            await self.deployment.scale(desired)
+            # A client may have requested another number meanwhile.
+            self._in_force = desired if desired == self._desired else None
         if changed_by_others:
             self._record_correction(found)
 
