@@ -24,9 +24,9 @@ class Release(BaseModel):
     """A model: a copy of its artefact that nobody changes, and `source`, where it was made of.
 
     Or the code of an application or a command: `name` is how it is started, `path` its folder. `loaded_at`
-    is the time in UTC since which replicas load code; empty for the start of the stack, and for a model that
-    is none. `served_by` says what answers if it is not ONNX Runtime, why, and what that costs. `shadow` is a
-    copy of the shadow model, as it was at the start of the stack.
+    is the time in UTC since which replicas load code, by which releases of it differ; empty for the start of
+    the stack, and for a model that is none. `served_by` says what answers if it is not ONNX Runtime, why, and
+    what that costs. `shadow` is a copy of the shadow model, as it was at the start of the stack.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -142,6 +142,9 @@ async def test_code_is_rolled_out_without_a_path_and_an_artefact_is_refused(
     await eventually_async(lambda: not rollouts.busy)
     assert rollouts.pool.release == release
     assert release.label == f"shop.main:app (code of {release.loaded_at})"
+    again = await rollouts.deploy(None)
+    await eventually_async(lambda: not rollouts.busy)
+    assert again != release, "it is another release, also within the same second"
 
 
 @pytest.mark.parametrize(
