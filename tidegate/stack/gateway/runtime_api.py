@@ -49,7 +49,7 @@ class GatewayUnavailableError(RuntimeApiError):
 
 
 class GatewayBusyError(GatewayUnavailableError):
-    """The gateway has not answered in time; it may still execute the command."""
+    """The gateway gives no answer although it may run; it may still execute the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,12 @@ class RuntimeApi:
                     return (await reader.read()).decode(errors="replace")
                 finally:
                     writer.close()
-        except TimeoutError as error:
-            raise GatewayBusyError(f"the gateway does not answer at {self.path}") from error
-        except OSError as error:
+        except (FileNotFoundError, ConnectionRefusedError) as error:
             raise GatewayUnavailableError(
                 f"the gateway cannot be reached at {self.path}"
             ) from error
+        except OSError as error:  # among them a timeout, a reset, and too many open files
+            raise GatewayBusyError(f"the gateway does not answer at {self.path}") from error
 
 
 def _server(index: int) -> str:

@@ -13,6 +13,7 @@ from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.keep_running import keep_running
 from tidegate.stack.gateway.runtime_api import (
     GatewayBusyError,
+    GatewayUnavailableError,
     RuntimeApi,
     RuntimeApiError,
     Server,
@@ -249,13 +250,12 @@ class ReplicaPool:
         self._wake.set()
 
     async def _gateway_drains(self, index: int) -> bool:
-        """Let the gateway send the replica no more requests. Returns whether it runs."""
+        """Let the gateway send the replica no more requests. Returns whether it may run."""
         try:
             await self.gateway.remove(index)
-        except GatewayBusyError:
-            return True
-        except RuntimeApiError:
-            return False  # it does not run, as when the whole stack stops
+        except RuntimeApiError as error:
+            # If it does not run, as when the whole stack stops, it has no requests; else `run` removes it.
+            return _may_run(error)
         await asyncio.sleep(IN_TRANSIT_SECONDS)
         return True
 
@@ -268,11 +268,15 @@ class ReplicaPool:
         while (waited := time.monotonic() - began) < seconds:
             try:
                 server = (await self.gateway.servers()).get(index)
-                if server is None or server.requests == 0:
+                if server is None or not (server.requests or server.enabled):
                     return waited
-            except GatewayBusyError:
-                pass
-            except RuntimeApiError:
-                return waited  # it has stopped, and its requests with it
+            except RuntimeApiError as error:
+                if not _may_run(error):
+                    return waited  # it has stopped, and its requests with it
             await asyncio.sleep(IDLE_POLL_SECONDS)
         return waited
+
+
+def _may_run(error: RuntimeApiError) -> bool:
+    """Whether the gateway may run although it did not do as asked."""
+    return isinstance(error, GatewayBusyError) or not isinstance(error, GatewayUnavailableError)

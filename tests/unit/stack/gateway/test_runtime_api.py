@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
+from pathlib import Path
+
 import pytest
 
 from tidegate.stack.gateway.runtime_api import (
+    GatewayBusyError,
+    GatewayUnavailableError,
+    RuntimeApi,
     RuntimeApiError,
     Server,
     parse_requests,
@@ -43,3 +51,28 @@ def test_an_answer_that_is_not_the_table_is_an_error(answer: str) -> None:
 )
 def test_the_requests_are_those_of_the_backend_without_the_plug(rows: str, number: int) -> None:
     assert parse_requests(f"# pxname,svname,scur,\n{rows}\n") == number
+
+
+async def test_a_gateway_that_breaks_the_connection_off_may_run_and_one_that_is_away_does_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "admin.sock"
+    api = RuntimeApi(path)
+
+    def break_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What was sent is not read, which resets the connection.
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+    async with await asyncio.start_unix_server(break_off, path):
+        with pytest.raises(RuntimeApiError, match="does not answer") as broken:
+            await api.remove(1)
+    assert isinstance(broken.value, GatewayBusyError)
+    for error in ("refused", "absent"):
+        if error == "absent":
+            path.unlink(missing_ok=True)
+        with pytest.raises(GatewayUnavailableError, match="cannot be reached") as away:
+            await api.remove(1)
+        assert not isinstance(away.value, GatewayBusyError)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.eventually import eventually_async
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
-from tidegate.stack.gateway.runtime_api import RuntimeApi, Server
+from tidegate.stack.gateway.runtime_api import RuntimeApi, RuntimeApiError, Server
 from tidegate.stack.processes.process_supervisor import State
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, plan
@@ -151,11 +151,13 @@ async def test_while_the_gateway_does_not_answer_a_surplus_replica_is_drained(
     assert event_log.faults == 0
 
 
+@pytest.mark.parametrize("refused", [False, True])
 async def test_a_replica_that_finishes_its_requests_is_not_ready_and_not_started_again(
-    running_pool: RunningPool, monkeypatch: pytest.MonkeyPatch
+    running_pool: RunningPool, monkeypatch: pytest.MonkeyPatch, *, refused: bool
 ) -> None:
     async def accepted(_: RuntimeApi, index: int) -> None:
-        del index
+        if refused:
+            raise RuntimeApiError(f"HAProxy refuses it for {index}")
 
     async def none(_: RuntimeApi) -> dict[int, Server]:
         return {}
