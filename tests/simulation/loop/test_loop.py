@@ -1,0 +1,67 @@
+"""The control loop under seeds of faults: `python -m tests.simulation.loop --help` runs more of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from simulation.loop.__main__ import run_seeds
+from simulation.loop.run import run, simulated
+from simulation.loop.schedule import draw
+from support.checkout import ROOT
+from support.components import AT_NIGHT
+
+# About 75 ms of CPU time each.
+SEEDS = 500
+SEEDS_AT_NIGHT = 200_000
+TRACED = (6, 40, 204)
+DIGESTS = """
+import hashlib
+from tests.simulation.loop.run import run, simulated
+from tests.simulation.loop.schedule import draw
+with simulated():
+    for seed in SEEDS:
+        print(hashlib.sha256("\\n".join(run(draw(seed)).trace).encode()).hexdigest())
+"""
+
+
+def test_no_seed_breaks_an_invariant() -> None:
+    for result, shortest in run_seeds(range(SEEDS)):
+        faults = "\n".join(map(str, shortest.faults))
+        pytest.fail(f"seed {result.schedule.seed}: {result.invariant}: {result.problem}\n{faults}")
+
+
+@AT_NIGHT
+def test_no_seed_of_the_night_breaks_an_invariant() -> None:
+    # Not measured for coverage, which doubles the two hours that it takes on two cores.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    command = ["-m", "tests.simulation.loop", "--first", f"{SEEDS}", "--seeds", f"{SEEDS_AT_NIGHT}"]
+    done = subprocess.run(
+        [sys.executable, *command, "--jobs", f"{os.cpu_count()}"],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_seed_has_the_same_trace_in_each_process() -> None:
+    with simulated():
+        traces = ["\n".join(run(draw(seed)).trace) for seed in TRACED]
+    here = [hashlib.sha256(trace.encode()).hexdigest() for trace in traces]
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", DIGESTS.replace("SEEDS", repr(TRACED))],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == here
