@@ -127,7 +127,7 @@ def read_manifest(path: Path) -> Manifest:
         if unknown:
             raise ArtefactError(
                 f"{file} was written by another version of Tidegate: this one reads format {FORMAT} and does "
-                f"not know {', '.join(unknown)}; use that version, or train or convert the model again"
+                f"not know {', '.join(unknown[:3])}; use that version, or train or convert the model again"
             ) from error
         raise ArtefactError(f"{file} cannot be read: {error}") from error
 
