@@ -221,13 +221,13 @@ class Release:
 
 @contextmanager
 def released(
-    cluster: Cluster, store: Store, namespace: str, values: dict[str, Any]
+    cluster: Cluster, store: Store, namespace: str, values: dict[str, Any], *, wait: bool = True
 ) -> Iterator[Release]:
     """The chart with these values in addition to VALUES, uninstalled at the end."""
     cluster.create_namespace(namespace)
     cluster.kubectl().apply(_secret(store.accounts), namespace=namespace)
     release = Release(cluster, store, namespace)
-    release.install(values)
+    release.install(values, wait=wait)
     yield release
     release.uninstall()
 
