@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-live bench-stack render render-check kustomize screenshots lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation soak test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-live bench-stack render render-check kustomize screenshots lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ nightly:  ## Run what CI runs (all tests, every component required), with all ex
 
 mutation: setup  ## List the faults that the unit tests of a package do not notice (hours); ARGS="--rooms store" is shorter.
 	@$(BIN)/python -m tools.mutation $(ARGS)
+
+soak: setup artefacts/flights/manifest.json  ## Break a real stack under load in every way, and account for each request and event (root, 30 minutes); ARGS="--parts memory" runs a part.
+	@scripts/setup prometheus elasticsearch faketime && PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
 
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes half an hour or more).
 	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 3 tests/e2e/kubernetes $(ARGS)
