@@ -1,0 +1,1 @@
+"""The collector beside other shippers of files, into one Elasticsearch, under the same faults."""
