@@ -44,7 +44,7 @@ class KubernetesResizer:
     changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     # None until the Deployment was read once: then its number, until a client requests another.
     _desired: int | None = field(default=None, init=False)
-    # The number that was last in force as desired, to tell a change by others from one not yet made.
+    # The Deployment's number as last known, to tell a change by others from one not yet made.
     _in_force: int | None = field(default=None, init=False)
     # Whether somebody set 0, as people do to stop a service. The Deployment keeps it over a restart.
     _held: bool = field(default=False, init=False)
@@ -83,7 +83,7 @@ class KubernetesResizer:
                 f"{self._desired} → {desired} replicas requested",
                 fields={"tidegate": {"resizer": {"before": self._desired, "desired": desired}}},
             )
-            self._desired, self._in_force = desired, None
+            self._desired = desired
             self.changed.set()
         return await self.status()
 
@@ -119,7 +119,10 @@ class KubernetesResizer:
                 "start",
                 f"scales between {self.bounds.min} and {self.bounds.max} replicas; {found} now",
             )
-        changed_by_others = found != self._desired == self._in_force
+        changed_by_others = self._in_force is not None and found not in {
+            self._in_force,
+            self._desired,
+        }
         if found == self._desired:
             self._in_force = found
         # At the start, a 0 of nobody is an autoscaler's that was here before.
@@ -135,9 +138,9 @@ class KubernetesResizer:
             return
         self.event_log.resolved("held", "the Deployment has replicas again: scaling continues")
         if found != (desired := self._desired):
+            self._in_force = None  # without an answer it is not known
             await self.deployment.scale(desired)
-            # A client may have requested another number meanwhile.
-            self._in_force = desired if desired == self._desired else None
+            self._in_force = desired
         if changed_by_others:
             self._record_correction(found)
 

@@ -174,12 +174,14 @@ async def test_a_request_that_is_not_in_force_yet_is_no_change_by_others() -> No
     assert "corrected" not in scene.logged()
 
 
-async def test_a_zero_by_hand_right_after_a_resize_is_left_there() -> None:
+@pytest.mark.parametrize("then", [3, 4])
+async def test_a_zero_by_hand_right_after_or_before_a_resize_is_left_there(then: int) -> None:
     scene = Scene(replicas=2)
     await scene.tick()
     await scene.resizer.resize(3)
     await scene.tick()
     scene.deployment.replicas = 0
+    await scene.resizer.resize(then)
     await scene.tick(2)
     assert scene.deployment.scaled == [3]
     assert scene.deployment.manager == HOLD
