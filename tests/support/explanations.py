@@ -160,8 +160,8 @@ def _tried(said: Said, told: Told) -> bool:
     return (
         int(said[2]) == most >= number
         and number * of == told["slots"] - told["held"] < work / 0.97
-        # Of a longer history only the end is told.
-        and (number <= max(before + 1, (before + most) // 2) or len(told.before) >= 60)
+        # Of a longer history only the end is told, and of a composition's nothing.
+        and (number <= max(before + 1, (before + most) // 2) or not met or len(told.before) >= 60)
     )
 
 
