@@ -23,6 +23,8 @@ JUMPS: Final = (2, 5, 20)
 QUIET_SECONDS: Final = 120.0
 AFTER_SECONDS: Final = 15.0
 RUNS: Final = 100
+# Without a rate of Prometheus all counts, as after a start.
+MEASURED: Final = Signals(arrival_rate=0.0)
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def false_jumps(
     reads, number, before = list[GatewayRead](), 0, False
     for batches in random.poisson(rate / batch * READ_SECONDS, round(seconds / READ_SECONDS)):
         reads = [*reads, GatewayRead(READ_SECONDS, float(batches * batch), 0.0)][-KEPT_READS:]
-        seen = with_gateway(Signals(), reads)
+        seen = with_gateway(MEASURED, reads)
         if seen.gateway_arrivals and seen.gateway_seconds:
             number += not before
             yield Seen(number, seen.gateway_arrivals / seen.gateway_seconds)
@@ -80,7 +82,7 @@ def delay(random: np.random.Generator, before: float, after: float) -> float:
     counts, edges = np.histogram(arrivals, np.arange(0, at + AFTER_SECONDS, READ_SECONDS))
     reads = [GatewayRead(READ_SECONDS, float(count), 0.0) for count in counts]
     for number, edge in enumerate(edges[1:], 1):
-        if edge > at and with_gateway(Signals(), reads[:number]).gateway_arrivals:
+        if edge > at and with_gateway(MEASURED, reads[:number]).gateway_arrivals:
             return float(edge - at)
     return float("inf")
 

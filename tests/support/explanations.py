@@ -110,7 +110,7 @@ def _work(said: Said, told: Told) -> bool:
 def _sized(said: Said, told: Told) -> bool:
     number, of, wait, late = int(said[1]), int(said[2]), said[3], said[4]
     # By Hayward's approximation.
-    strain, load = told["strain"], told["load"] / told["strain"]
+    strain, load = told["peakedness"], told["load"] / told["peakedness"]
     patience = told["wait_seconds"] / told["service_seconds"]
 
     def free(replicas: int) -> float:
@@ -248,6 +248,12 @@ SLOQ: Claims = {
         whole(said[1], told.signals.gateway_arrivals or 0.0)
         and says(said[2], told.signals.gateway_seconds or 0.0)
         and told["rate"] > max(told["rate_15s"], told["rate_60s"])
+    ),
+    (
+        rf"requests come in bunches: those of half a second vary {NUMBER} times as much as by chance"
+    ): lambda said, told: (
+        says(said[1], told.signals.gateway_dispersion or 0.0)
+        and told["peakedness"] > max(1.05, told["strain"])
     ),
     "between two ticks no replica is removed": lambda said, told: (
         told.signals.between and told.desired >= told.signals.desired

@@ -49,12 +49,15 @@ class GatewayRead:
     queued: float
 
 
-def with_gateway(signals: Signals, reads: Sequence[GatewayRead]) -> Signals:
+def with_gateway(
+    signals: Signals, reads: Sequence[GatewayRead], *, at_tick: bool = False
+) -> Signals:
     """The signals with what the gateway's counters show; `between` if they ask for a decision at once.
 
     Args:
         signals: of the last tick, or of this one.
         reads: oldest first, `READ_SECONDS` apart; a missing one may be left out. The last `KEPT_READS` count.
+        at_tick: whether a decision is due anyway.
     """
     last = reads[-2:]
     if len(last) < 2:
@@ -65,12 +68,14 @@ def with_gateway(signals: Signals, reads: Sequence[GatewayRead]) -> Signals:
     # Of a stack that has just started nothing explains what arrives.
     counted = _sum(reads[-MOST_READS:]) if signals.arrival_rate is None else None
     arrivals, seconds = jump or counted or (None, None)
+    asks = jump is not None or queued > slots
     return replace(
         signals,
         gateway_arrivals=arrivals,
         gateway_seconds=seconds,
         gateway_queued=queued,
-        between=jump is not None or queued > slots,
+        gateway_dispersion=_dispersion(reads[-KEPT_READS:]) if asks or at_tick else None,
+        between=asks and not at_tick,
     )
 
 
@@ -166,3 +171,16 @@ def _batch(reads: Sequence[GatewayRead]) -> float:
         return 1.0
     squares = sum(one**2 for one in differences)
     return max(1.0, squares / (2 * len(differences)) / (total / len(counts)))
+
+
+def _dispersion(reads: Sequence[GatewayRead]) -> float:
+    """The variance of the counts of all reads, divided by their mean, at least 1; by the same differences.
+
+    One batch alone, which makes the two largest, says nothing of the next.
+    """
+    counts = [one.arrivals for one in reads]
+    squares = sorted([(later - earlier) ** 2 for earlier, later in pairwise(counts)])[:-2]
+    total = sum(counts)
+    if not squares or total <= 0:
+        return 1.0
+    return max(1.0, sum(squares) / (2 * len(squares)) / (total / len(counts)))

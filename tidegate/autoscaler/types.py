@@ -53,6 +53,8 @@ class Signals:
         gateway_seconds: what they arrived in, in seconds.
         gateway_queued: the fewest requests that waited in the last two reads of the gateway's counters; None
             if they are not read.
+        gateway_dispersion: the variance of the requests that arrive at the gateway within half a second, over
+            the last two minutes, as a multiple of their mean, at least 1; None as above.
         startups: the start-up times of the latest replicas as the resizer measured them, in seconds, oldest
             first; empty if it did not.
         between: whether this decision is made between two ticks for what the gateway's counters show; it may
@@ -85,6 +87,7 @@ class Signals:
     gateway_arrivals: float | None = None
     gateway_seconds: float | None = None
     gateway_queued: float | None = None
+    gateway_dispersion: float | None = None
     startups: Sequence[float] = ()
     between: bool = False
 

@@ -98,6 +98,7 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         gateway_arrivals=st.none() | number,
         gateway_seconds=st.none() | number,
         gateway_queued=st.none() | number,
+        gateway_dispersion=st.none() | number,
         startups=st.lists(st.floats() | st.floats(0, 60), max_size=3),
         between=st.booleans(),
     )

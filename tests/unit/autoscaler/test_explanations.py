@@ -151,6 +151,7 @@ def history(expression: str, around: str, number: int) -> Iterator[tuple[str, To
                 gateway_arrivals=arrived,
                 gateway_seconds=1.0,
                 gateway_queued=arrived,
+                gateway_dispersion=log(random, 1.0, 100.0),
                 between=True,
                 desired=desired,
             )

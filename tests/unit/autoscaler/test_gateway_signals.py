@@ -100,6 +100,33 @@ def test_a_queue_counts_if_two_reads_have_more_than_the_slots(
     assert seen.gateway_arrivals is None
 
 
+BUNCHES = [12.0, 13.0, 0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [
+        (poisson(1.0, 120, seed=4), 1.0, 1.4),
+        (poisson(1000.0, 120, seed=5), 1.0, 1.4),
+        (BUNCHES * 40, 6.0, 12.0),  # 25 requests in each third second
+        ([*[0.0] * 100, 100.0, *[0.0] * 100], 1.0, 1.0),  # one batch
+        ([*poisson(10.0, 60, seed=6), *poisson(60.0, 60, seed=7)], 1.0, 1.4),  # a step
+        ([0.0] * 9, 1.0, 1.0),
+    ],
+)
+def test_the_dispersion_is_that_of_what_comes_again(
+    counts: list[float], low: float, high: float
+) -> None:
+    seen = with_gateway(CALM, reads_of(counts), at_tick=True)
+    assert low <= (seen.gateway_dispersion or 0.0) <= high
+
+
+def test_at_a_tick_nothing_asks_for_a_further_decision() -> None:
+    reads = reads_of([0.0] * 200 + [15.0, 15.0], queued=30.0)
+    assert with_gateway(CALM, reads).between
+    assert not with_gateway(CALM, reads, at_tick=True).between
+
+
 def test_one_read_says_nothing() -> None:
     assert with_gateway(CALM, reads_of([50.0], queued=50.0)) == CALM
 

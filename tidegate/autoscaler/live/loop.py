@@ -121,7 +121,7 @@ class Autoscaler:
             reads = await self._read_gateway() if reads is None else reads
             if current == 0 and reads:
                 signals = replace(signals, waiting=reads[-1].queued)
-            signals = replace(with_gateway(signals, reads), between=False)
+            signals = with_gateway(signals, reads, at_tick=True)
         decision = self._policy(self.unix())(self._state, signals, now)
         await self._carry_out(decision, status, signals, now)
         return decision

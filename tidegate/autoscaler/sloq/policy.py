@@ -60,6 +60,7 @@ RECORDED: Final = (
     "gateway_arrivals",
     "gateway_seconds",
     "gateway_queued",
+    "gateway_dispersion",
     "between",
 )
 
@@ -214,6 +215,9 @@ class _Sloq:
             count = plural(round(signals.gateway_arrivals or 0), "request")
             seconds = digits(signals.gateway_seconds or 0)
             yield f"the gateway counted {count} within {seconds} s, a jump"
+        if size.peakedness > max(1.05, state.strain):
+            times = digits(signals.gateway_dispersion or 1.0)
+            yield f"requests come in bunches: those of half a second vary {times} times as much as by chance"
         if signals.between and signals.gateway_queued:
             waiting = plural(round(signals.gateway_queued), "request")
             yield f"the gateway's queue has {waiting}"

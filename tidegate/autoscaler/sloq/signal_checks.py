@@ -21,6 +21,7 @@ NUMBERS: Final = (
     *("arrival_rate", "arrival_rate_60s", "service_seconds", "service_seconds_15s"),
     *("service_seconds_p95", "latency_seconds", "in_system", "busy", "busiest", "queued"),
     *("age_seconds", "completed_rate", "gateway_arrivals", "gateway_seconds", "gateway_queued"),
+    "gateway_dispersion",
 )
 # One that took longer was stopped or starved.
 MAX_STARTUP_SECONDS: Final = 600.0

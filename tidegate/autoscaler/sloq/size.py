@@ -8,6 +8,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Final
 
+from tidegate.autoscaler.gateway_signals import READ_SECONDS
 from tidegate.autoscaler.sloq.correct import allowed_wait
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.queueing import slots_needed
@@ -17,6 +18,8 @@ from tidegate.autoscaler.sloq.state import SloqState
 # Above this mean utilisation, a small error in the load makes the queue grow without bound.
 MAX_UTILISATION: Final = 0.97
 LEAST_LATE: Final = 1e-9
+# How much of the peakedness of arrivals counts: the rest is in the wait that is not planned for.
+PEAKED_SHARE: Final = 0.7
 # In how much time the backlog ahead is worked off, before it is counted several times.
 BACKLOG_SECONDS: Final = 10.0
 
@@ -41,6 +44,7 @@ class Size:
         held: the slots whose requests hang; they are among `slots`, and do no work.
         tried: the most replicas that are tried while the objective cannot be met, if that are fewer than keep
             the queue from growing, else 0.
+        peakedness: how many times longer requests wait than with Poisson arrivals and by the model.
     """
 
     rate: float
@@ -57,6 +61,7 @@ class Size:
     meetable: bool
     held: int
     tried: int
+    peakedness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +103,13 @@ def size_for(
     late = max(LEAST_LATE, parameters.late_share * (1 - parameters.slo_quantile))
     # One replica more than the maximum is enough to show that the maximum is too low.
     most = (parameters.max + 1) * checked.slots
+    peaked = peakedness(parameters, state, checked, service)
     wait = allowed_wait(parameters, p95 or (parameters.slo_seconds if first_byte else mean))
     if meetable:
         # The rest of the wait is for a jump or a slowdown, which no model knows.
         planned = min(wait, parameters.wait_share * max(wait, service))
         within = partial(
-            slots_needed, utilisation=MAX_UTILISATION, peakedness=state.strain, max_slots=most
+            slots_needed, utilisation=MAX_UTILISATION, peakedness=peaked, max_slots=most
         )
 
         def slots(load: float) -> tuple[int, float]:
@@ -128,8 +134,23 @@ def size_for(
         needed = min(most, max(1, needed) + demand.held)
     return Size(
         *(demand.rate, state.reserve, service, backlog, load, wait, late, alone),
-        *(needed, stay, needed >= most, meetable, demand.held, tried),
+        *(needed, stay, needed >= most, meetable, demand.held, tried, peaked),
     )
+
+
+def peakedness(
+    parameters: SloqParameters, state: SloqState, checked: CheckedSignals, service: float
+) -> float:
+    """How many times longer requests wait than with Poisson arrivals: the strain, or that of bunches.
+
+    With unlimited slots, the variance of the busy ones would be z times their mean. By the index of
+    dispersion I of counts over T, z - 1 is (I - 1)/2 for batches that come at once, and about (I - 1)·s/T for
+    bunches that last longer than a time s in a slot (A. E. Eckberg, "Generalized peakedness of teletraffic
+    processes", 10th International Teletraffic Congress, 1983).
+    """
+    excess = (checked.signals.gateway_dispersion or 1.0) - 1
+    bunches = 1 + PEAKED_SHARE * max(0.0, excess) * min(0.5, service / READ_SECONDS)
+    return max(state.strain, min(bunches, parameters.correction_most))
 
 
 def _most_to_try(parameters: SloqParameters, state: SloqState, checked: CheckedSignals) -> int:

@@ -161,7 +161,7 @@ class _Loop:
         if self.desired == 0:
             signals = replace(signals, waiting=self._reads[-1].queued)
         if self.reads_gateway:
-            signals = replace(with_gateway(signals, self._reads), between=False)
+            signals = with_gateway(signals, self._reads, at_tick=True)
         self._carry_out(self.policy(self._state, signals, now), signals)
 
     def sense(self) -> None:

@@ -140,3 +140,15 @@ def test_a_trickle_for_a_day_after_one_burst_costs_no_more_than_with_hpa() -> No
     burst = Trace("burst", 5.0, np.where((times >= 600) & (times < 900), 130.0, 0.3))
     ours, theirs = (run(one, burst).replica_seconds for one in ("sloq", "hpa:inflight=0.7"))
     assert ours <= 1.1 * theirs
+
+
+def test_bunches_within_seconds_are_served_in_time() -> None:
+    # Each third second 15 to 50 requests, whose mean rate two replicas serve.
+    heights = np.random.default_rng(5).choice(
+        [15.0, 20.0, 25.0, 50.0], 400, p=[0.35, 0.3, 0.25, 0.1]
+    )
+    bunches = Trace("bunches", 1.0, np.array([[height, 0.0, 0.0] for height in heights]).ravel())
+    system = System(start=1, startup_seconds=1.0)
+    ours, most = (run_policy(one, bunches, system, 1) for one in ("sloq", "static"))
+    late, unavoidable = (score(one, 0.6).violation_seconds for one in (ours, most))
+    assert late - unavoidable <= 30  # 60 of random arrivals

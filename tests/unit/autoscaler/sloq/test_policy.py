@@ -9,6 +9,7 @@ from support.erlang import wait_exceeds
 from support.harnesses.sloq_loop import CALM, PARAMETERS, SloqLoop
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.sloq.policy import sloq
+from tidegate.autoscaler.types import Decision
 from tidegate.settings import Settings
 
 
@@ -47,6 +48,19 @@ def test_a_jump_before_a_slot_time_is_measured_adds_no_more_than_what_waits(
     jump = {"gateway_arrivals": 1000.0, "gateway_seconds": 1.0, "gateway_queued": queued}
     jumped = loop.tick(**{**nothing, **measured}, **jump, between=True)
     assert jumped.desired == desired
+
+
+def test_requests_that_come_in_bunches_need_more_slots_than_as_many_at_random() -> None:
+    def decided(dispersion: float | None) -> Decision:
+        return SloqLoop().tick(gateway_queued=0.0, gateway_dispersion=dispersion)
+
+    random = decided(None).desired
+    assert decided(1.0).desired == random
+    bunches = decided(30.0)
+    assert bunches.desired > random
+    assert (
+        "requests come in bunches: those of half a second vary 30 times as" in bunches.explanation
+    )
 
 
 def test_scale_up_is_immediate_and_scale_down_takes_two_minutes() -> None:
