@@ -153,15 +153,12 @@ def _alone(said: Said, told: Told) -> bool:
 
 
 def _tried(said: Said, told: Told) -> bool:
-    number, of, most = int(said[1]), told["slots_per_replica"], told.parameters["max"]
-    met = [one["slots"] for one in told.before if one.inputs.get("meetable")]
-    before = math.ceil(max(met, default=0) / of)
+    number, most = int(said[1]), told.parameters["max"]
     work = (told["rate"] + told["reserve"]) * told["service_seconds"]
     return (
-        int(said[2]) == most >= number
-        and number * of == told["slots"] - told["held"] < work / 0.97
-        # Of a longer history only the end is told, and of a composition's nothing.
-        and (number <= max(before + 1, (before + most) // 2) or not met or len(told.before) >= 60)
+        int(said[2]) == most >= number == told["tried"]
+        and number * told["slots_per_replica"] < work / 0.97
+        and not told["meetable"]
     )
 
 
