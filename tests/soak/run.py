@@ -19,8 +19,8 @@ from support.processes.load import constant
 from support.processes.running_stack import Stack
 
 PROGRESS_SECONDS: Final = 10.0
-# The load is stopped when the last step has recovered.
-LOAD_SECONDS: Final = 7200.0
+# It is stopped when the last step has recovered. A longer plan costs time in the report of the load.
+LOAD_SECONDS: Final = 1800.0
 
 
 class Faults(Protocol):
