@@ -21,6 +21,7 @@ from tidegate.collector.retention import Retention, SteadyClock
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
 from tidegate.os_errors import os_error_message
+from tidegate.runtime.atomic_files import remove_leftovers
 from tidegate.runtime.daemon import (
     CannotStartError,
     daemon_event_writer,
@@ -131,6 +132,7 @@ def _prepare(stack: ExitStack, settings: Settings, stop: threading.Event | None)
             stack.enter_context(exclusive_lock(folder / "lock", LOCK_SECONDS if stop else 0.0))
         except LockedError as error:  # two would overwrite each other's checkpoint
             raise CollectorRunsError(f"another collector runs in {folder}") from error
+        remove_leftovers(folder / "checkpoint.json")
     writer = stack.enter_context(daemon_event_writer(settings, NODE))
     metrics = Metrics()
     if stop:

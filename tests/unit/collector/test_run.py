@@ -83,6 +83,17 @@ def test_a_collector_that_is_stopped_delivers_the_rest_into_files_of_its_owner_a
     assert modes == dict.fromkeys(modes, 0o600)
 
 
+def test_a_start_removes_what_killed_writes_of_the_checkpoint_have_left(
+    settings: Settings, write: Callable[[], None]
+) -> None:
+    folder = settings.stack.data_dir / "collector"
+    folder.mkdir(parents=True)
+    (folder / ".checkpoint.json.killed").write_text("{")
+    write()
+    assert deliver_now(settings)
+    assert [path.name for path in folder.glob(".*")] == []
+
+
 @pytest.mark.parametrize(
     ("step", "spent", "pause"),
     [
