@@ -63,8 +63,8 @@ def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then deliver the remaining events.
 
     Returns:
-        The exit code: 0 if all events were delivered, 1 if the sink was unavailable at the end, 2 if the
-        collector cannot start (the reason is on stderr).
+        The exit code: 0 if all events were delivered, 1 if at the end the sink was unavailable or a file
+        could not be read, 2 if the collector cannot start (the reason is on stderr).
     """
     os.umask(UMASK)  # for the files of the embedded store, which tantivy creates
     gc.set_threshold(GARBAGE_OBJECTS)
@@ -197,12 +197,13 @@ def _deliver(
         stop.wait(pause_seconds(step, clock() - began, poll_seconds))
     delivery.event_log.record("stop", "stopping: delivering the remaining events")
     # Only the events written so far, because the writers may continue.
+    delivery.tail.failed = False
     sizes = delivery.sizes()
     deadline = clock() + last_pass_seconds
     while delivery.has_pending(sizes):
         step = delivery.step()
         if step.done:
-            break  # the rest is an incomplete last line
+            break  # the rest is an incomplete last line, or cannot be read
         if step.retry_seconds and clock() + step.retry_seconds > deadline:
             delivery.event_log.record(
                 "not-delivered",
@@ -211,4 +212,4 @@ def _deliver(
             )
             return NOT_ALL_DELIVERED
         time.sleep(step.retry_seconds)
-    return 0
+    return NOT_ALL_DELIVERED if delivery.tail.failed else 0

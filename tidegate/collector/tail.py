@@ -100,6 +100,8 @@ class Tail:
         self._links: dict[str, str] = {}
         self._problems: dict[str, str] = {}
         self._notices: list[str] = []
+        self.failed = False
+        """Whether the folder, or a file with pending lines, could not be read since this was set to False."""
 
     def scan(self) -> None:
         """List the files and their sizes.
@@ -130,7 +132,7 @@ class Tail:
         self.offsets = {name: self.offsets[one] for name, one in of.items() if one in self.offsets}
         self.ends = {name: self.ends[one] for name, one in of.items() if one in self.ends}
         self._skipped = {name: at for name, at in self._skipped.items() if name in found}
-        for name in self.offsets.keys() & found.keys():
+        for name in sorted(self.offsets.keys() & found.keys()):
             if name in others:
                 self._read_again(name, "replaced")
             elif self.pending_bytes(name) < 0:
@@ -234,6 +236,7 @@ class Tail:
         return found
 
     def _notice_error(self, name: str, operation: str, error: OSError) -> None:
+        self.failed |= operation in {"listed", "read"}
         self._notice(name, f"{name} cannot be {operation}: {error.strerror or error}")
 
     def _notice(self, name: str, reason: str) -> None:
