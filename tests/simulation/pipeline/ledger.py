@@ -1,0 +1,188 @@
+"""What was promised, and what became of it: the invariants of the event pipeline.
+
+An event is promised when the call that writes it has returned without counting it as lost. From then on it is
+on its way, or accounted for: stored, quarantined for a reason, or lost in a way that the documentation names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ..world.files import Inode
+from ..world.machine import ViolationError
+
+QUEUED = "queued"
+
+
+@dataclass(slots=True, eq=False)
+class Written:
+    """An event that a writer has tried to write.
+
+    Attributes:
+        key: What identifies it, whatever id it is stored under.
+        refused: Whether the sink never accepts it, so that it belongs into the quarantine.
+        promised: Whether the call that wrote it has returned.
+        accounted: How it ended; empty while it is on its way.
+        inode: The file that it is in; None if that is not known.
+        end: The offset after its line.
+    """
+
+    key: str
+    line: bytes
+    refused: bool = False
+    promised: bool = False
+    accounted: str = ""
+    stored_as: str = ""
+    inode: Inode | None = None
+    end: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class FileOfEvents:
+    """The promised events of a file, in order, and how many of the first are accounted for."""
+
+    events: list[Written] = field(default_factory=list)
+    done: int = 0
+
+    def settled(self) -> int:
+        """The number of events from the start that are all accounted for."""
+        while self.done < len(self.events) and self.events[self.done].accounted:
+            self.done += 1
+        return self.done
+
+
+def key_of(event: dict[str, Any]) -> str:
+    """What identifies an event: its text if a test's writer has numbered it, else the id in its line."""
+    message = event.get("message")
+    return message if isinstance(message, str) and message[:1] == "#" else event["event"]["id"]
+
+
+class Ledger:
+    """All events of a simulation."""
+
+    def __init__(self, batch_events: int) -> None:
+        self._batch_events = batch_events
+        self.written: dict[str, Written] = {}
+        self.files: dict[int, FileOfEvents] = {}
+        self.accepted = 0
+        self._gone: set[int] = set()
+        self._touched: set[int] = set()
+        self._cut: dict[int, int] = {}
+
+    def attempt(self, key: str, line: bytes, *, refused: bool = False) -> Written:
+        """An event is about to be written."""
+        written = self.written[key] = Written(key, line, refused)
+        return written
+
+    def promise(self, written: Written, inode: Inode, end: int) -> None:
+        """The call that wrote it has returned."""
+        written.promised, written.inode, written.end = True, inode, end
+        if inode.number in self._gone:
+            written.accounted = written.accounted or "its file had been deleted"
+        if self._cut.pop(inode.number, -1) == end - len(written.line):
+            written.accounted = written.accounted or "it follows a line that had been cut"
+        self.files.setdefault(inode.number, FileOfEvents()).events.append(written)
+
+    def stored(self, identity: str, event: dict[str, Any]) -> None:
+        """The sink has taken an event under an id that it did not have.
+
+        Raises:
+            ViolationError: nobody wrote it, it is stored for the second time, or before the events of an
+                earlier batch of its file.
+        """
+        written = self.written.get(key_of(event))
+        if written is None:
+            raise ViolationError(f"an event is stored that nobody wrote: {event}")
+        if written.stored_as:
+            raise ViolationError(
+                f"doubled: {written.key} is stored as {written.stored_as} and as {identity}"
+            )
+        if event.get("@timestamp") != orjson.loads(written.line).get("@timestamp"):
+            raise ViolationError(f"changed: {written.key} is stored as {event}")
+        written.stored_as, written.accounted = identity, "stored"
+        self.accepted += 1
+        self._in_order(written)
+
+    def queued(self, event: dict[str, Any]) -> None:
+        """The sink has acknowledged it, and will store it.
+
+        Raises:
+            ViolationError: as of `stored`.
+        """
+        written = self.written.get(key_of(event))
+        if written is None:
+            raise ViolationError(f"an event is queued that nobody wrote: {event}")
+        written.accounted = written.accounted or QUEUED
+        self._in_order(written)
+
+    def _in_order(self, written: Written) -> None:
+        if not written.promised or written.inode is None:
+            return
+        file = self.files[written.inode.number]
+        behind = file.settled()
+        batch = file.events[behind : behind + self._batch_events]
+        if batch and written.end > max(one.end for one in batch):
+            raise ViolationError(
+                f"order: {written.key} is delivered and {batch[0].key} of its file is not"
+            )
+
+    def quarantined(self, inode: Inode, offset: int, reason: str) -> None:
+        """A line at an offset of a file is in the quarantine.
+
+        Raises:
+            ViolationError: it is an event that the sink would accept.
+        """
+        for written in self.files.get(inode.number, FileOfEvents()).events:
+            torn = inode.data[offset : written.end] != written.line
+            if written.end - len(written.line) != offset or torn:
+                continue
+            if not written.refused and written.accounted in ("", QUEUED, "stored"):
+                raise ViolationError(f"{written.key} is quarantined: {reason}")
+            written.accounted = written.accounted or "quarantined"
+
+    def lost_content(self, inode: Inode, why: str, *, linked: bool = True) -> None:
+        """The content of a file has changed from outside: what it no longer has is excused."""
+        for written in self.files.get(inode.number, FileOfEvents()).events:
+            start = written.end - len(written.line)
+            there = linked and inode.data[start : written.end] == written.line
+            if not there and not written.accounted:
+                written.accounted = why
+
+    def removed(self, inode: Inode) -> None:
+        """Somebody has deleted a file: what was not delivered is excused, and what is written until its
+        writer notices.
+        """
+        self._gone.add(inode.number)
+        self.lost_content(inode, "its file was deleted", linked=False)
+
+    def cut(self, inode: Inode) -> None:
+        """Somebody has cut a file, perhaps in a line: the next event then is a part of that."""
+        self._touched.add(inode.number)
+        if inode.data and inode.data[-1] != 0x0A:
+            self._cut[inode.number] = len(inode.data)
+        self.lost_content(inode, "its file was cut")
+
+    def all_settled_before(self, inode: Inode, offset: int, what: str) -> None:
+        """The pipeline relies on all lines before an offset being delivered.
+
+        Raises:
+            ViolationError: one is not.
+        """
+        file = self.files.get(inode.number)
+        # An offset in a file that was cut is one of what it contained before, which the end of a run tells.
+        if file is None or inode.number in self._touched:
+            return
+        for written in file.events[file.settled() :]:
+            if written.end > offset:
+                break
+            if not written.accounted:
+                raise ViolationError(f"{what}, and {written.key} before that is not delivered")
+
+    def missing(self) -> list[Written]:
+        """The promised events that are on their way."""
+        return [
+            one for one in self.written.values() if one.promised and one.accounted in ("", QUEUED)
+        ]

@@ -1,0 +1,1 @@
+"""A machine whose disk, clock, processes and scheduler belong to the test."""
