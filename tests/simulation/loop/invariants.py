@@ -220,6 +220,10 @@ class LocalChecks:
         if excused:
             return
         if replica.foreign:
+            # A program that is younger than the replica may be what the replica has started.
+            own = self._stack.pool.processes.get(index)
+            if own is not None and own.pid is not None and replica.process.pid > own.pid:
+                return
             self.world.fail("requests reach own replicas", f"another program at {index} got one")
         elif not replica.was_ready:
             self.world.fail("no request before ready", f"replica {index} got one")
@@ -227,7 +231,9 @@ class LocalChecks:
             self.world.fail("no request after the drain began", f"replica {index} got one")
 
     def _ends(self, running: Running) -> None:
-        if not isinstance(running, Replica) or not running.in_flight or not running.spared:
+        if not isinstance(running, Replica) or running.foreign:
+            return
+        if not running.in_flight or not running.spared:
             return
         began = self._drains.get(f"replica-{running.index}", -1e9)
         if began < running.started_at:
