@@ -139,6 +139,8 @@ async def test_a_zero_stays_over_a_restart_only_if_a_person_set_it(
         if how == "this resizer":
             await one.resizer.resize(0)
         elif how[0] == "scale":
+            await one.resizer.resize(1)
+            await one.resizer.tick()
             model.kubectl(*how, "deployment/model")
         await one.resizer.tick()
     if how[0] == "patch":

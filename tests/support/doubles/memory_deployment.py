@@ -72,6 +72,10 @@ class MemoryDeployment:
         self._check()
         self.manager = HOLD
 
+    def set_by_hand(self, replicas: int) -> None:
+        """As `kubectl scale`, of which the API server keeps no name."""
+        self.replicas, self.manager = replicas, ""
+
     def _managed_fields(self) -> list[dict[str, Any]]:
         fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
         return [{"manager": self.manager, "fieldsV1": fields}] if self.manager else []

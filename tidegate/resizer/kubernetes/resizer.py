@@ -126,8 +126,11 @@ class KubernetesResizer:
         if found == self._desired:
             self._in_force = found
         # At the start, a 0 of nobody is an autoscaler's that was here before.
-        recorded = bool(snapshot.deployment.replicas_managers - {RESIZER})
-        self._held = found == 0 < self._desired and (self._held or changed_by_others or recorded)
+        managers = snapshot.deployment.replicas_managers
+        recorded = bool(managers - {RESIZER})
+        # A 0 of another resizer, as of one that was replaced and lives on, would stay for ever.
+        by_hand = recorded or (changed_by_others and not managers)
+        self._held = found == 0 < self._desired and (self._held or by_hand)
         if self._held:
             self.event_log.condition(
                 "held",

@@ -180,11 +180,20 @@ async def test_a_zero_by_hand_right_after_or_before_a_resize_is_left_there(then:
     await scene.tick()
     await scene.resizer.resize(3)
     await scene.tick()
-    scene.deployment.replicas = 0
+    scene.deployment.set_by_hand(0)
     await scene.resizer.resize(then)
     await scene.tick(2)
     assert scene.deployment.scaled == [3]
     assert scene.deployment.manager == HOLD
+
+
+async def test_a_zero_of_another_resizer_does_not_stay() -> None:
+    scene = Scene(replicas=2, min=0)
+    await scene.tick()
+    await scene.deployment.scale(0)
+    await scene.tick(2)
+    assert scene.deployment.scaled == [0, 2]
+    assert scene.logged() == ["start", "corrected"]
 
 
 async def test_the_start_of_a_pod_that_was_not_ready_at_the_first_read_is_measured() -> None:
