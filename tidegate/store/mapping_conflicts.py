@@ -25,7 +25,11 @@ def move_conflicting_values(event: Event) -> Event | None:
     if not misfits or not _REQUIRED.isdisjoint(misfits):
         return None
     own = result.get("tidegate")
-    result["tidegate"] = {**(own if isinstance(own, dict) else {}), "misfits": misfits}
+    own = own if isinstance(own, dict) else {}
+    # One of an older mapping may have been moved before.
+    before = own.get("misfits")
+    before = before if isinstance(before, dict) else {}
+    result["tidegate"] = {**own, "misfits": {**before, **misfits}}
     return result
 
 

@@ -36,6 +36,11 @@ def event(**more: Any) -> Event:
         ({"log.level.deep": 1}, {}, {"log.level.deep": 1}),
         ({"http": {"response.status_code": {}}}, {"http": {}}, {"http.response.status_code": {}}),
         ({"message": {"a": 1}}, {}, {"message": {"a": 1}}),
+        (
+            {"tidegate": {"model": "small", "misfits": {"shop": "x"}}},
+            {"tidegate": {}},
+            {"tidegate.model": "small", "shop": "x"},
+        ),
     ],
 )
 def test_values_that_conflict_with_the_mapping_are_moved(
