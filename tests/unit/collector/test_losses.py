@@ -16,10 +16,13 @@ from support.harnesses.collector_harness import NOW, Harness, event, until_done
 from tidegate.collector.delivery import CHECK_SECONDS
 from tidegate.collector.retention import Retention
 from tidegate.collector.tail import Limits
-from tidegate.events.event import encode
+from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
+from tidegate.store import fields
 from tidegate.store.base import StoreUnavailableError
+from tidegate.store.embedded import store as embedded
 from tidegate.store.embedded.folder import FORMAT
+from tidegate.store.fields import DocumentAddress, RefusedError, document_address
 
 A_MINUTE = Retention(60, 10**9)
 
@@ -240,6 +243,30 @@ def test_events_whose_files_are_gone_are_said_to_be_lost(harness: Harness) -> No
     (message,) = harness.messages("event.action:store-restored AND log.level:error")
     assert "; 2 are lost: their event files were deleted before" in message
     assert harness.metric("lost_events_total") == 2
+
+
+def test_events_that_a_newer_version_refuses_are_quarantined_and_not_said_to_be_lost(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.write("a", "b")
+    harness.deliver()
+
+    def refuse_b(one: Event) -> DocumentAddress:
+        if one["message"] == "b":
+            raise RefusedError("no")
+        return document_address(one)
+
+    monkeypatch.setattr("tidegate.store.embedded.index.document_address", refuse_b)
+    for module in (fields, embedded):
+        monkeypatch.setattr(module, "digest", lambda: "0123456789abcdef")
+    harness.deliver()
+    assert harness.messages() == ["a"]
+    assert [one["reason"] for one in harness.quarantined()] == ["no"]
+    (damage,) = harness.messages("event.action:store-damaged")
+    assert "had 1 events that this version of Tidegate refuses. " in damage
+    (message,) = harness.messages("event.action:store-restored")
+    assert "lost" not in message
+    assert harness.metric("lost_events_total") == 0
 
 
 def test_files_that_expired_while_the_stack_was_stopped_are_there_for_a_damaged_store(

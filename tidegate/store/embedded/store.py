@@ -350,9 +350,9 @@ def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layou
         writer.wait_merging_threads()
     sync_folder(root)
     if left_out and layout.read_damage(root) is None:
-        # Their lines go to the quarantine, as far as their files still exist.
+        # Their lines go to the quarantine, as far as their files still exist: they do not come back.
         reason = f"{root} had {left_out} events that this version of Tidegate refuses"
-        layout.mark_damage(root, Damage(reason, left_out))
+        layout.mark_damage(root, Damage(reason, None))
     layout.write(root, built)
     return built
 
