@@ -115,13 +115,18 @@ class AutoscalerProgram(Running):
 
     def _read_override(self, unix: float) -> tuple[Override | None, str]:
         """What a person has written to the control file."""
-        kind = self.world.kind("override")
-        setup, number = self.world.setup, self.world.number("override")
-        if kind == "garbage":
+        del unix
+        if self.world.kind("override") == "garbage":
             return None, "the control file is not a valid pause, so nothing is paused"
-        if kind == "pause":
-            return Override(unix + 60), ""
-        if kind == "bounds":
-            low = min(setup.max, number // 2)
-            return Override(unix + 60, min=low, max=max(low, setup.max - number % 3)), ""
-        return None, ""
+        return override(self.world), ""
+
+
+def override(this: World) -> Override | None:
+    """The pause or the manual bounds in force."""
+    kind, number, most = this.kind("override"), this.number("override"), this.setup.max
+    if kind == "pause":
+        return Override(this.unix() + 60)
+    if kind == "bounds":
+        low = min(most, number // 2)
+        return Override(this.unix() + 60, min=low, max=max(low, most - number % 3))
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.resizer.kubernetes.objects import RESIZER
+from tidegate.resizer.kubernetes.objects import HOLD, RESIZER
 
 from .autoscaler import AutoscalerProgram
 from .cluster import SERVERS, Cluster, ResizerProgram
@@ -12,6 +12,8 @@ from .programs import Running
 from .world import World
 
 RESTART_SECONDS = 1.5
+# For so long after a lost answer a resizer does not know which number is in force.
+UNKNOWN_SECONDS = 5.0
 
 
 class ClusterStack:
@@ -86,9 +88,19 @@ class ClusterChecks:
         elif manager == RESIZER:
             if not setup.min <= number <= setup.max:
                 self.world.fail("within the bounds", f"the resizer set {number} replicas")
-            faulty = any(self.world.last_fault.get(part) for part in ("resizer-process", "api"))
-            if self._zero_since is not None and number > 0 and not faulty:
+            if number > 0 and self._must_stay_zero():
                 self.world.fail("a zero set by hand stays", f"the resizer set {number} replicas")
+
+    def _must_stay_zero(self) -> bool:
+        """Whether a resizer knows that somebody has set 0: it saw how, or another has recorded it."""
+        if self._zero_since is None:
+            return False
+        since = self.world.now - self._zero_since
+        if self._stack.cluster.manager == HOLD:
+            # A second one may have read another number before.
+            return self.world.kind("resizer-process") != "second"
+        restarted = self.world.has_had("resizer-process", since)
+        return not restarted and not self.world.has_had("api", since + UNKNOWN_SECONDS)
 
     def unsettled(self) -> str:
         """Why the stack is not as it should be without faults; empty if it is."""

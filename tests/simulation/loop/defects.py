@@ -189,13 +189,13 @@ DEFECTS: Final[Mapping[str, Mapping[str, Any]]] = {
 # A seed that finds each, and the invariant that it breaks.
 FOUND_BY: Final[Mapping[str, tuple[int, str]]] = {
     "a missing metric counts as 0": (88, "a lost metric removes nothing"),
-    "one replica over the maximum": (78, "within the bounds"),
+    "one replica over the maximum": (81, "within the bounds"),
     "requests before ready": (102, "requests reach own replicas"),
     "an error of the gateway counts as done": (96, "without faults it recovers"),
-    "a drain signals at once": (6, "no request after the drain began"),
+    "a drain signals at once": (38, "no request after the drain began"),
     "a drain does not wait": (61, "no request is cut by a drain"),
     "a gateway that breaks off counts as gone": (475, "no request is cut by a drain"),
-    "the end of a gateway is not noticed": (18, "without faults it recovers"),
+    "the end of a gateway is not noticed": (59, "without faults it recovers"),
     "a rollout keeps an old replica": (6, "a rollout ends with one version"),
     "a rollout stops before it starts": (10, "without faults it recovers"),
     "a pause is ignored": (34, "a pause holds the number"),

@@ -177,7 +177,5 @@ class ClusterFaults(Faults):
     def end(self, fault: Fault) -> None:
         """The fault ends."""
         super().end(fault)
-        # A 0 that another resizer has set counts as one by hand, too, and somebody ends both.
-        second = (fault.part, fault.kind) == ("resizer-process", "second")
-        if fault.kind == "zero" or (second and self._stack.cluster.replicas == 0):
+        if fault.kind == "zero":
             self._stack.cluster.scale(1, "")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .programs import Replica
 
 CHECK_SECONDS: Final = 0.5
+DOWN_CHECK_SECONDS: Final = 0.1
 QUEUE_SECONDS: Final = 20.0
 RESPONSE_SECONDS: Final = 15.0
 COLUMNS: Final = "# pxname,svname,scur,slim,status,\n"
@@ -64,6 +65,7 @@ class Gateway:
         self.on_send: list[Callable[[int, Replica], None]] = []
         self._backlog: list[Callable[[], object]] = []
         this.later(CHECK_SECONDS, self._check)
+        this.later(DOWN_CHECK_SECONDS, self._check_down)
         this.later(0.0, self._arrive)
 
     @property
@@ -167,10 +169,17 @@ class Gateway:
 
     def _check(self) -> None:
         self.world.later(CHECK_SECONDS, self._check)
+        self._check_servers(up=True)
+
+    def _check_down(self) -> None:
+        self.world.later(DOWN_CHECK_SECONDS, self._check_down)
+        self._check_servers(up=False)
+
+    def _check_servers(self, *, up: bool) -> None:
         if not self.runs:
             return
         for server in self.servers.values():
-            if server.enabled:
+            if server.enabled and server.up == up:
                 replica = self._listener(server.index)
                 server.up = replica is not None and replica.passes_check(was_up=server.up)
         self.dispatch()

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import orjson
 
+from tidegate.autoscaler.types import Bounds
 from tidegate.events.event import encode
 from tidegate.lab.replay.replay import replay
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.rollout.rolling_replacement import Rollout
 
-from .autoscaler import configured
+from .autoscaler import configured, override
 from .local_stack import LocalStack
 from .network import PrometheusServer
 from .programs import Replica, Running
@@ -62,14 +63,22 @@ class DecisionChecks:
             self.world.fail(
                 "a lost metric removes nothing", f"{process} removed {previous - desired} replicas"
             )
-        held = max(setup.min, min(setup.max, previous))
-        if self.world.kind("override") == "pause" and desired != held:
+        if desired not in self._allowed(previous):
             self.world.fail("a pause holds the number", f"{process} decided {desired}")
         if desired < previous and signals["between"]:
             self.world.fail("between ticks nothing is removed", f"{process} decided {desired}")
         self._count += 1
         if decision["changed"] or self._count % REPLAYED == 0:
             self._replay(process, event)
+
+    def _allowed(self, previous: int) -> range:
+        """What a person who has paused the autoscaler, or has set bounds, lets it decide."""
+        setup, control = self.world.setup, override(self.world)
+        bounds = Bounds(setup.min, setup.max)
+        if control is None:
+            return range(setup.min, setup.max + 1)
+        low, high = (previous, previous) if control.holds else (control.min, control.max)
+        return range(bounds.clamp(low or 0), bounds.clamp(high or 0) + 1)
 
     def _replay(self, process: str, event: Mapping[str, Any]) -> None:
         stored = orjson.loads(encode(event))
@@ -238,8 +247,8 @@ class LocalChecks:
         began = self._drains.get(f"replica-{running.index}", -1e9)
         if began < running.started_at:
             # Not by a drain: a replica that hung is replaced.
-            hung = self.world.has_had("replica", self.world.setup.start_limit + 5)
-            cut = not hung
+            limit = self.world.setup.start_limit + 5
+            cut = not self.world.has_had("replica", limit, running.index)
         else:
             cut = self.world.now - began < self.world.setup.drain_seconds - 0.6
         if cut:

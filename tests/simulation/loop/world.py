@@ -33,8 +33,8 @@ class World:
         self.violation: tuple[str, str] | None = None
         self.over = False
         self.checks: list[Callable[[], None]] = []
-        # When a fault of a part was last in force, for what it excuses.
-        self.last_fault: dict[str, float] = {}
+        # When a fault of a part, and of its number, was last in force, for what it excuses.
+        self._last_fault: dict[tuple[str, int | None], float] = {}
         # What listens, by its port.
         self.listeners: dict[int, Running] = {}
         self.gateway: Gateway
@@ -77,7 +77,7 @@ class World:
         """The fault is in force."""
         self.say(f"fault begins: {fault}")
         self._active.append(fault)
-        self.last_fault[fault.part] = self.now
+        self._note(fault)
         if fault.part == "clock":
             self._clock_offset += fault.number
 
@@ -85,7 +85,11 @@ class World:
         """It ends. The clock is not set right again: no later reading shows that it was wrong."""
         self.say(f"fault ends: {fault}")
         self._active.remove(fault)
-        self.last_fault[fault.part] = self.now
+        self._note(fault)
+
+    def _note(self, fault: Fault) -> None:
+        for number in (fault.number, None):
+            self._last_fault[fault.part, number] = self.now
 
     def kind(self, part: str) -> str:
         """The kind of the part's fault that is in force, the latest; empty if none is."""
@@ -95,11 +99,11 @@ class World:
         """The number of that fault; 0 if none is in force."""
         return next((one.number for one in reversed(self._active) if one.part == part), 0)
 
-    def has_had(self, part: str, seconds: float) -> bool:
-        """Whether a fault of this part was in force within the last seconds."""
-        if self.kind(part):
+    def has_had(self, part: str, seconds: float, number: int | None = None) -> bool:
+        """Whether a fault of this part (and number) was in force within the last seconds."""
+        if any(one.part == part and number in {None, one.number} for one in self._active):
             return True
-        return self.now - self.last_fault.get(part, -1e9) <= seconds
+        return self.now - self._last_fault.get((part, number), -1e9) <= seconds
 
     def process(self, name: str) -> OsProcess:
         """A new process."""
