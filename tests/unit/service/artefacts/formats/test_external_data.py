@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from sklearn.ensemble import RandomForestRegressor
 
 from support.samples.onnx_graphs import (
     FLOAT,
@@ -48,6 +49,10 @@ def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_pa
 def test_a_large_graph_is_served_with_its_tensors_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As PyTorch names what it exports, in the folder in which the conversion runs.
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx.data").touch()
+
     def served(name: str, weight: float) -> Artefact:
         weights = np.random.default_rng(3).normal(weight, size=(400, 3)).astype(np.float32)
         file = tmp_path / f"{name}.onnx"
@@ -72,6 +77,17 @@ def test_a_large_graph_is_served_with_its_tensors_beside_it(
     data.write_bytes(bytes(data.stat().st_size))
     with pytest.raises(ArtefactError, match=r"model\.onnx\.data is not the file"):
         load(split.path)
+
+
+def test_a_large_graph_without_tensors_is_one_file(
+    imported: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_graph, "MAPPED_BYTES", 0)
+    rows = np.random.default_rng(6).normal(size=(300, 3))
+    forest = RandomForestRegressor(5, random_state=0).fit(rows, rows.sum(axis=1))
+    found = imported("forest.joblib", forest)
+    assert found.manifest.runtime == "onnx"
+    assert [name for name in found.manifest.files if "onnx" in name] == ["model.onnx"]
 
 
 def test_new_weights_beside_the_same_graph_give_another_artefact(tmp_path: Path) -> None:
