@@ -26,7 +26,7 @@ from tidegate.settings import load as load_settings
 
 CONVERTERS: Final = ("onnx", "pandas", "skl2onnx")
 """Packages that every conversion imports, which the default installation lacks."""
-IMPORT_FORMAT: Final = 6
+IMPORT_FORMAT: Final = 7
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
 
