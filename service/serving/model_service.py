@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter_ns
@@ -118,18 +119,16 @@ class ModelService:
 
     async def check_rollout(self, manifest: Manifest) -> None:
         """Stop if by now most replicas of this rollout serve another model than this one."""
-        if self.settings.model.peers:
-            await asyncio.sleep(rollout_peers.DNS_SECONDS)
-            if problem := await self._rollout_problem(manifest):
-                log.warning(problem)
-                self.replica.lifecycle.fail(problem)
+        await asyncio.sleep(rollout_peers.DNS_SECONDS)
+        if problem := await self._rollout_problem(manifest):
+            log.warning(problem)
+            self.replica.lifecycle.fail(problem)
 
     async def _rollout_problem(self, manifest: Manifest) -> str:
         """Why it is not the model of this rollout; empty if it is."""
         found, expected = "", self.settings.model
-        if expected.peers and not expected.digest:
-            node = self.replica.telemetry.origin.node
-            found = await rollout_peers.rollout_digest(expected.peers, node)
+        if (peers := os.environ.get(rollout_peers.PEERS)) and not expected.digest:
+            found = await rollout_peers.rollout_digest(peers, self.replica.telemetry.origin.node)
         if found in {"", manifest.digest}:
             return ""
         return (

@@ -14,6 +14,9 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+PEERS: Final = "ROLLOUT_PEERS"
+"""The environment variable in which the chart names the replicas, as `host:port`. It is no setting: an
+earlier Tidegate in a user's image would refuse it, and with this chart no pod of that would start."""
 DNS_SECONDS: Final = 30.0
 """How long the cluster's DNS may lack a new pod, so that two which start together do not see each other."""
 
@@ -40,8 +43,9 @@ async def rollout_digest(peers: str, node: str) -> str:
     host, _, port = peers.rpartition(":")
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
-    except OSError:
+        names = loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+        found = await asyncio.wait_for(names, PROBE_SECONDS)
+    except OSError:  # also TimeoutError: no replica waits for DNS before it serves
         return ""
     hosts = [f"[{at[0]}]" if ":" in str(at[0]) else at[0] for *_, at in found]
     async with probe_session() as (_, fetch):

@@ -54,9 +54,6 @@ class Model(Section):
     digest: Annotated[str, TextLike(r"([0-9a-f]{16})?", "empty or 16 hexadecimal digits")] = ""
     """Digest of the model that replicas must serve, as `tidegate import-model` prints it: a replica that
     finds another model at `model.path` does not become ready. Empty means any."""
-    peers: str = ""
-    """`host:port` with the address of each replica, where nothing else fixes the model: one that finds
-    another than most ready replicas of its rollout serve does not become ready. The chart sets it."""
     shadow_path: Path | None = None
     """Shadow model, which scores a fraction of the requests after the response and never answers clients."""
     shadow_share: Ratio = 0.1

@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from support.eventually import eventually
 from support.processes.service_process import Service, service
 from tidegate.service.model.artefact import MANIFEST, Artefact
+from tidegate.service.serving.rollout_peers import PEERS
 
 pytestmark = pytest.mark.integration
 
@@ -83,7 +84,7 @@ def test_a_pod_with_another_model_than_its_rollout_does_not_become_ready(
     (other / MANIFEST).write_text(json.dumps(manifest | {"description": "another"}))
 
     def pod(model: Path, node: str, peers: str) -> AbstractContextManager[Service]:
-        where = {"TIDEGATE_SERVICE__NODE_NAME": node, "TIDEGATE_MODEL__PEERS": peers}
+        where = {"TIDEGATE_SERVICE__NODE_NAME": node, PEERS: peers}
         return service(tmp_path / node, model, **where)
 
     with pod(flights.path, "flights-6d9-aaaaa", "nowhere.invalid:1") as first:

@@ -55,7 +55,6 @@ SPECIAL: Final[dict[str, dict[str, Any]]] = {
 OWNED: Final = frozenset(
     {
         "service.node_name",
-        "model.peers",
         "telemetry.metrics_port",
         "gateway.port",
         "gateway.metrics_port",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve
 from support.ports import free_port
+from tidegate.runtime import http_probe
 from tidegate.service.serving import rollout_peers
 from tidegate.service.serving.rollout_peers import rollout_digest
 
@@ -90,14 +92,21 @@ async def test_a_pod_that_started_beside_one_with_another_model_ends_when_that_i
     app = web.Application()
     app.router.add_get("/ready", respond)
     async with TestServer(app) as peer:
-        about = {
-            "model_settings": {"peers": f"127.0.0.1:{peer.port}"},
-            "service": {"node_name": OWN},
-        }
-        async with serve(**about) as served:
+        monkeypatch.setenv(rollout_peers.PEERS, f"127.0.0.1:{peer.port}")
+        async with serve(service={"node_name": OWN}) as served:
             lifecycle = served.replica.lifecycle
             await eventually_async(lambda: lifecycle.phase == "failed")
             assert "its ready pods serve another" in lifecycle.reason
+
+
+async def test_a_start_does_not_wait_for_names_that_are_not_resolved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait())
+    monkeypatch.setattr(http_probe, "PROBE_SECONDS", 0.0)
+    assert await rollout_digest("replicas:80", OWN) == ""
+    ended.set()
 
 
 async def test_without_any_other_address_or_an_answer_there_is_none() -> None:
