@@ -152,35 +152,51 @@ def _likelier(count: float, seconds: float, before: float, span: float) -> float
 def _batch(reads: Sequence[GatewayRead]) -> float:
     """How many requests come at once, at least 1: the variance of counts over 2 s, divided by their mean.
 
-    By the differences of successive counts (J. von Neumann, "The mean square successive difference", Annals
-    of Mathematical Statistics 12, 1941). The largest is left out with its neighbours if it is that of a step:
-    what a batch adds, it takes away in the next.
+    The largest difference is left out with its neighbours if it is that of a step: what a batch adds, it
+    takes away in the next.
     """
     counts = [
-        sum(one.arrivals for one in reads[first : first + BATCH_READS])
+        GatewayRead(seconds, arrivals, 0.0)
         for first in range(0, len(reads) - BATCH_READS + 1, BATCH_READS)
+        for arrivals, seconds in [_sum(reads[first : first + BATCH_READS])]
     ]
-    total = sum(counts)
-    differences = [later - earlier for earlier, later in pairwise(counts)]
+    differences = _differences(counts)
     largest = max(differences, key=abs, default=0.0)
     at = differences.index(largest) if differences else 0
     around = slice(max(0, at - 1), at + 2)
-    if abs(sum(differences[around])) > abs(largest) / 2:
+    # Counts of batches are often exactly half, which rounding must not make more.
+    if abs(sum(differences[around])) > 0.501 * abs(largest):
         del differences[around]
-    if not differences or total <= 0:
-        return 1.0
-    squares = sum(one**2 for one in differences)
-    return max(1.0, squares / (2 * len(differences)) / (total / len(counts)))
+    return _mean_square(differences)
 
 
 def _dispersion(reads: Sequence[GatewayRead]) -> float:
-    """The variance of the counts of all reads, divided by their mean, at least 1; by the same differences.
+    """The variance of the counts of all reads, divided by their mean, at least 1.
 
-    One batch alone, which makes the two largest, says nothing of the next.
+    One batch alone, which makes the two largest differences, says nothing of the next.
     """
-    counts = [one.arrivals for one in reads]
-    squares = sorted([(later - earlier) ** 2 for earlier, later in pairwise(counts)])[:-2]
-    total = sum(counts)
-    if not squares or total <= 0:
-        return 1.0
-    return max(1.0, sum(squares) / (2 * len(squares)) / (total / len(counts)))
+    return _mean_square(sorted(_differences(reads), key=abs)[:-2])
+
+
+def _differences(reads: Sequence[GatewayRead]) -> list[float]:
+    """By how much the rate differs from one read to the next, in standard deviations of Poisson arrivals.
+
+    The mean of their squares is the variance of counts, divided by their mean (J. von Neumann, "The mean
+    square successive difference", Annals of Mathematical Statistics 12, 1941), also where reads are not
+    equally long: the one before a tick is shorter, and one after a read that failed is longer.
+    """
+    known = [one for one in reads if one.seconds >= LEAST_SECONDS]
+    total, span = _sum(known)
+    if total < 1:
+        return []
+    # Of each read its rate, and the variance of a Poisson one.
+    rates = [(one.arrivals / one.seconds, total / span / one.seconds) for one in known]
+    return [
+        (later - earlier) / math.sqrt(before + after)
+        for (earlier, before), (later, after) in pairwise(rates)
+    ]
+
+
+def _mean_square(differences: Sequence[float]) -> float:
+    """The mean of the squares, at least 1."""
+    return max(1.0, sum([one**2 for one in differences]) / max(1, len(differences)))

@@ -121,6 +121,28 @@ def test_the_dispersion_is_that_of_what_comes_again(
     assert low <= (seen.gateway_dispersion or 0.0) <= high
 
 
+def uneven(rate: float, ticks: int, seed: int) -> list[GatewayRead]:
+    """Reads as of a live loop: the first after a tick takes longer, and what is left before it is shorter."""
+    random = np.random.default_rng(seed)
+    lengths = [0.54, *[0.51] * 8, 0.38] * ticks
+    return [GatewayRead(one, float(random.poisson(rate * one)), 0.0) for one in lengths]
+
+
+def test_reads_of_different_lengths_are_no_bunches() -> None:
+    reads = uneven(1000.0, 24, seed=8)
+    # Each minute a gateway is restarted, and a read fails.
+    for number in (50, 150):
+        reads[number] = GatewayRead(0.0, 0.0, 0.0)
+        reads[number + 9] = GatewayRead(1.02, 1020.0, 0.0)
+    seen = with_gateway(CALM, reads, at_tick=True)
+    assert (seen.gateway_dispersion or 0.0) <= 1.4
+
+
+def test_reads_of_different_lengths_hide_no_jump() -> None:
+    reads = [*uneven(1000.0, 23, seed=8), *uneven(1100.0, 1, seed=9)]
+    assert with_gateway(CALM, reads).between
+
+
 def test_at_a_tick_nothing_asks_for_a_further_decision() -> None:
     reads = reads_of([0.0] * 200 + [15.0, 15.0], queued=30.0)
     assert with_gateway(CALM, reads).between
