@@ -14,14 +14,16 @@ from typing import Any, Final
 from unittest import mock
 
 from tidegate.autoscaler.decision_event import record_decision
+from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.live.signals import combine
-from tidegate.autoscaler.types import Bounds, Signals
+from tidegate.autoscaler.types import Bounds, Policy, Signals
 from tidegate.resizer.contract import ReplicaStatus
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
 from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.stack.gateway.runtime_api import RuntimeApiError
 from tidegate.stack.gateway.runtime_api import Server as GatewayServer
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
+from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.rollout.rolling_replacement import Rollout
 
@@ -134,6 +136,18 @@ async def _below_the_bounds(self: KubernetesResizer, snapshot: Any) -> None:
         await self.deployment.scale(self._desired + 1)
 
 
+def _only_pauses(policy: Policy, override: Override, bounds: Bounds) -> Policy:
+    return apply_override(policy, override, bounds) if override.holds else policy
+
+
+async def _no_way_back(self: Rollout, release: Release) -> str:
+    return "" if release is self.before else await REPLACE_ALL(self, release)
+
+
+def _for_good(self: ReplicaPool, count: int) -> None:
+    SURGE(self, max(count, self._surge))
+
+
 def _nobody(url: str, pid: int) -> str:
     del url, pid
     return ""
@@ -141,6 +155,8 @@ def _nobody(url: str, pid: int) -> str:
 
 SET_TRAFFIC: Final = ReplicaPool._set_traffic
 OUTDATED: Final = ReplicaPool.outdated
+SURGE: Final = ReplicaPool.surge
+REPLACE_ALL: Final = Rollout._replace_all
 
 DEFECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "a missing metric counts as 0": {f"{LOOP}.combine": _zero_if_missing},
@@ -162,6 +178,11 @@ DEFECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "a rollout stops before it starts": {
         "tidegate.stack.rollout.rolling_replacement.Rollout._add_replica": _no_replica
     },
+    "a rollout that failed leaves its replicas": {
+        "tidegate.stack.rollout.rolling_replacement.Rollout._replace_all": _no_way_back
+    },
+    "a rollout keeps one replica more": {f"{POOL}.ReplicaPool.surge": _for_good},
+    "bounds by hand are ignored": {f"{LOOP}.apply_override": _only_pauses},
     "a pause is ignored": {f"{LOOP}.apply_override": lambda policy, *_: policy},
     "removals are free": {"tidegate.resizer.rate_limit.RateLimitedResizer.resize": _free_of_charge},
     "removals are limited by the wall clock": {
@@ -198,6 +219,9 @@ FOUND_BY: Final[Mapping[str, tuple[int, str]]] = {
     "the end of a gateway is not noticed": (59, "without faults it recovers"),
     "a rollout keeps an old replica": (6, "a rollout ends with one version"),
     "a rollout stops before it starts": (10, "without faults it recovers"),
+    "a rollout that failed leaves its replicas": (6, "a rollout ends with one version"),
+    "a rollout keeps one replica more": (6, "without faults it recovers"),
+    "bounds by hand are ignored": (40, "a pause holds the number"),
     "a pause is ignored": (34, "a pause holds the number"),
     "removals are free": (1, "removals keep the limit"),
     "removals are limited by the wall clock": (106, "removals keep the limit"),
