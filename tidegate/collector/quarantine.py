@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from tidegate.collector.lines import QuarantinedLine
 from tidegate.events.event import encode, timestamp
+from tidegate.runtime.atomic_files import sync_folder
 from tidegate.runtime.private_files import open_private_file
 
 # A larger file is rotated; one rotated file is retained.
@@ -64,6 +65,8 @@ class Quarantine:
                 file.writelines(encode(self._entry(line)) for line in fresh.values())
                 file.flush()
                 os.fsync(file.fileno())
+            if not size:  # or the checkpoint may be on the disk, and the name of this file not
+                sync_folder(self._path.parent)
         except OSError:
             try:
                 self._truncate(size)
@@ -80,6 +83,10 @@ class Quarantine:
             self._older, _ = _read(self._rotated)
             newer, complete = _read(self._path)
             self._truncate(complete)  # an entry whose write was interrupted by a kill
+            if complete:  # the checkpoint will rely on these, which a killed process may not have flushed
+                with open_private_file(self._path, "ab") as file:
+                    os.fsync(file.fileno())
+                sync_folder(self._path.parent)
             self._newer = newer
         return self._newer
 

@@ -98,6 +98,7 @@ class Tail:
         self._losses: list[Loss] = []
         self._closed: set[str] = set()
         self._links: dict[str, str] = {}
+        self._unseen: list[str] = []
         self._problems: dict[str, str] = {}
         self._notices: list[str] = []
         self.failed = False
@@ -117,9 +118,11 @@ class Tail:
             # Keep the known offsets: without them the files would be delivered again.
             self._notice_error(str(self.folder), "listed", error)
             return
+        unseen = {name: self._known.pop(name) for name in self._unseen if name in self._known}
         self._losses += losses(self._known, found, self.offsets)
         others = replaced(self._known, found)
         self._known = {name: KnownFile(one.st_size, one.st_ino) for name, one in found.items()}
+        self._known |= unseen
         newest = _newest(found)
         # A closed file remains closed: no writer opens an existing file.
         self._closed = {name for name in found if self._is_closed(name, found[name], newest)}
@@ -128,7 +131,7 @@ class Tail:
             for name, status in found.items()
         }
         # What was read by one name is not read again by a link of it: ids are made of names.
-        of = {**{name: name for name in found}, **self._links}
+        of = {**{name: name for name in [*found, *self._unseen]}, **self._links}
         self.offsets = {name: self.offsets[one] for name, one in of.items() if one in self.offsets}
         self.ends = {name: self.ends[one] for name, one in of.items() if one in self.ends}
         self._skipped = {name: at for name, at in self._skipped.items() if name in found}
@@ -205,7 +208,7 @@ class Tail:
 
     def _list(self) -> dict[str, os.stat_result]:
         """Return the event files; symbolic links are not followed, and of hard links one name is read."""
-        self._links = {}
+        self._links, self._unseen = {}, []
         found: dict[str, os.stat_result] = {}
         present: set[str] = set()
         with os.scandir(self.folder) as entries:
@@ -217,7 +220,8 @@ class Tail:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue  # deleted since it was listed
-                except OSError as error:
+                except OSError as error:  # it is still there, perhaps as it was
+                    self._unseen.append(entry.name)
                     self._notice_error(entry.name, "read", error)
                     continue
                 if stat.S_ISREG(status.st_mode):
