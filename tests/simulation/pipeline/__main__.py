@@ -24,8 +24,8 @@ from .simulation import Simulation
 CHUNK = 500
 
 
-def _run_chunk(first: int, last: int) -> Failure | None:
-    return first_failure(range(first, last))
+def _run_chunk(first: int, last: int) -> list[Failure]:
+    return [failure for seed in range(first, last) if (failure := try_seed(seed))]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +80,7 @@ def _many(first: int, seeds: int, jobs: int) -> int:
         for future in as_completed(running):
             start, end = running[future]
             done += end - start
-            if failure := future.result():
+            for failure in future.result():
                 failed += 1
                 print(f"\n{failure}", flush=True)
             each = (time.monotonic() - began) / done * 1000

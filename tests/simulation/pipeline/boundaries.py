@@ -30,7 +30,7 @@ from tidegate.store import fields
 from tidegate.store.elasticsearch import store, templates
 
 from ..world import system_calls
-from ..world.machine import ThreadLock
+from ..world.machine import ThreadLock, ViolationError
 from .network import elasticsearch_node, logstash_pool
 
 if TYPE_CHECKING:
@@ -59,8 +59,13 @@ class RecordedWriter(EventWriter):
             ]
             before = self.lost
             super().write_line(line)
-            whole = tried[: len(tried) - (self.lost - before)]
-            self.simulation.promise(whole, self._fd)
+            whole = len(tried) - (self.lost - before)
+            inode = self.simulation.machine.described(self._fd) if self._fd >= 0 else None
+            ledger.returned(tried[:whole], inode)
+            ledger.failed(tried[whole:], inode)
+            limit = max(self.file_bytes, len(line)) + 1  # the end of an incomplete line
+            if inode is not None and len(inode.data) > limit:
+                raise ViolationError(f"an event file has {len(inode.data)} bytes")
 
 
 class InlineThreads:

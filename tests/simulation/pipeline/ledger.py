@@ -6,6 +6,7 @@ on its way, or accounted for: stored, quarantined for a reason, or lost in a way
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..world.files import Inode
 from ..world.machine import ViolationError
 
 QUEUED = "queued"
+DELETED = "its file was deleted"
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +26,8 @@ class Written:
     Attributes:
         key: What identifies it, whatever id it is stored under.
         refused: Whether the sink never accepts it, so that it belongs into the quarantine.
-        promised: Whether the call that wrote it has returned.
+        began: When the call that writes it began.
+        promised: Whether that call has returned.
         accounted: How it ended; empty while it is on its way.
         inode: The file that it is in; None if that is not known.
         end: The offset after its line.
@@ -32,6 +35,7 @@ class Written:
 
     key: str
     line: bytes
+    began: float
     refused: bool = False
     promised: bool = False
     accounted: str = ""
@@ -61,26 +65,63 @@ def key_of(event: dict[str, Any]) -> str:
 
 
 class Ledger:
-    """All events of a simulation."""
+    """All events of a simulation, and the lines that are none.
 
-    def __init__(self, batch_events: int) -> None:
+    A writer notices within `notice_seconds` that its file was deleted; the clock is one that nobody sets.
+    """
+
+    def __init__(
+        self, batch_events: int, clock: Callable[[], float], notice_seconds: float
+    ) -> None:
         self._batch_events = batch_events
+        self._clock = clock
+        self._notice_seconds = notice_seconds
         self.written: dict[str, Written] = {}
         self.files: dict[int, FileOfEvents] = {}
         self.accepted = 0
-        self._gone: set[int] = set()
+        self._gone: dict[int, float] = {}
         self._touched: set[int] = set()
         self._cut: dict[int, int] = {}
 
     def attempt(self, key: str, line: bytes, *, refused: bool = False) -> Written:
-        """An event is about to be written."""
-        written = self.written[key] = Written(key, line, refused)
+        """An event, or a line that is none and `refused`, is about to be written."""
+        written = self.written[key] = Written(key, line, self._clock(), refused)
         return written
 
-    def promise(self, written: Written, inode: Inode, end: int) -> None:
-        """The call that wrote it has returned."""
+    def returned(self, written: Sequence[Written], inode: Inode | None) -> None:
+        """The call that wrote these lines into a file, one after the other, has returned.
+
+        Raises:
+            ViolationError: the file does not have one of them, and nobody has cut it.
+        """
+        ends = list[int]()
+        limit = len(inode.data) if inode else 0
+        for one in reversed(written):
+            start = inode.data.rfind(one.line, 0, limit) if inode else -1
+            ends.append(start + len(one.line) if start >= 0 else 0)
+            limit = max(0, start)
+            if start < 0 and (inode is None or inode.number not in self._touched):
+                raise ViolationError(f"{one.key} is written, and is not in the file")
+        for one, end in zip(written, reversed(ends), strict=True):
+            if end and inode is not None:
+                self._promise(one, inode, end)
+
+    def failed(self, written: Sequence[Written], inode: Inode | None) -> None:
+        """The call has counted these lines as lost.
+
+        Raises:
+            ViolationError: the file has one of them.
+        """
+        for one in written:
+            if inode is not None and one.line in inode.data:
+                raise ViolationError(f"{one.key} is counted as lost, and is in the file")
+
+    def _promise(self, written: Written, inode: Inode, end: int) -> None:
         written.promised, written.inode, written.end = True, inode, end
-        if inode.number in self._gone:
+        gone = self._gone.get(inode.number)
+        if gone is not None:
+            if written.began > gone + self._notice_seconds:
+                raise ViolationError(f"{written.key} is written to a file that was long deleted")
             written.accounted = written.accounted or "its file had been deleted"
         if self._cut.pop(inode.number, -1) == end - len(written.line):
             written.accounted = written.accounted or "it follows a line that had been cut"
@@ -148,15 +189,22 @@ class Ledger:
         for written in self.files.get(inode.number, FileOfEvents()).events:
             start = written.end - len(written.line)
             there = linked and inode.data[start : written.end] == written.line
+            there = there and (not start or inode.data[start - 1] == 0x0A)  # else a part of a line
             if not there and not written.accounted:
                 written.accounted = why
+
+    def rolled_back(self, inode: Inode, why: str) -> None:
+        """A file is there after a power failure, perhaps shorter, or again."""
+        self._gone.pop(inode.number, None)
+        self._touched.add(inode.number)
+        self.lost_content(inode, why)
 
     def removed(self, inode: Inode) -> None:
         """Somebody has deleted a file: what was not delivered is excused, and what is written until its
         writer notices.
         """
-        self._gone.add(inode.number)
-        self.lost_content(inode, "its file was deleted", linked=False)
+        self._gone.setdefault(inode.number, self._clock())
+        self.lost_content(inode, DELETED, linked=False)
 
     def cut(self, inode: Inode) -> None:
         """Somebody has cut a file, perhaps in a line: the next event then is a part of that."""

@@ -19,7 +19,7 @@ FAULTS = {
     "network": NETWORK_FAULTS,
 }
 """The kinds of faults by group. A seed has some of the groups, so that each occurs without the others."""
-PROCESSES = ("w0", "w1", "c0", "c1")
+STRANGERS = FAULTS["strangers"]
 EVENTS = ("plain",) * 12 + ("refused", "conflict", "together")
 LINES = ("plain", "plain", "junk", "torn", "long")
 

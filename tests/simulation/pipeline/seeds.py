@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ..world.machine import ViolationError
+from ..world.machine import UnsupportedCallError, ViolationError
 from ..world.shrink import shrink
 from .schedule import Fault, Op, Run, Schedule, draw
 from .simulation import Simulation
@@ -33,6 +33,8 @@ def violation(schedule: Schedule) -> str:
         Simulation(schedule).run()
     except ViolationError as broken:
         return str(broken)
+    except (UnsupportedCallError, Exception) as failure:  # noqa: BLE001  its seed is to be named
+        return repr(failure)
     return ""
 
 

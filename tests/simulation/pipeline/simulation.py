@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
 import os
 from contextlib import suppress
 from functools import cache
@@ -23,11 +24,11 @@ from tidegate.settings import Settings
 from ..world.files import ROOT, error
 from ..world.machine import Action, Machine, Process, Task, ViolationError
 from ..world.system_calls import SystemCalls
-from .boundaries import boundaries
+from .boundaries import METRICS, boundaries
 from .invariants import DATA, LOGS, Invariants
 from .ledger import Ledger, Written, key_of
 from .network import ElasticsearchModel, LogstashModel, Network
-from .schedule import Configuration, Fault, Op, Run, Schedule
+from .schedule import STRANGERS, Configuration, Fault, Op, Run, Schedule
 from .strangers import interfere
 
 OTHER = f"{LOGS}/other.ndjson"
@@ -38,7 +39,6 @@ DISK_ERRORS = {
     "emfile": (errno.EMFILE, {"open", "scandir"}),
 }
 """Errors of the disk, and the calls that they happen to."""
-STRANGERS = {"cut", "delete", "replace", "link", "symlink"}
 SUSPENDED_SECONDS = 60.0
 AFTERWARDS = 1_773_366_400.0  # later than any clock has jumped
 CLOCK_JUMPS = (-200_000.0, -4000.0, -7.0, 7.0, 4000.0, 200_000.0)
@@ -97,11 +97,15 @@ class Simulation:
         self.machine = Machine(traced=traced)
         self.calls = SystemCalls()
         self.calls.machine = self.machine
-        self.ledger = Ledger(configuration.batch_events)
-        self.invariants = Invariants(self.machine.files, self.ledger, configuration.keep_bytes)
+        kinds = {record.kind for record in schedule.records if isinstance(record, Fault)}
+        # A writer looks once a second by the clock, which may stand.
+        notice = math.inf if "freeze" in kinds else 1.1
+        self.ledger = Ledger(configuration.batch_events, lambda: self.machine.monotonic, notice)
+        self.invariants = Invariants(self.machine, self.ledger, configuration, kinds)
         self.machine.on_power_failure = self.invariants.power_failed
         self.calls.on_replace = self.invariants.replaced
         self.calls.on_unlink = self.invariants.unlinked
+        self.calls.on_status = self.invariants.listed
         self.network = Network(self.machine, self.ledger)
         self.elasticsearch = ElasticsearchModel(self.network, configuration.longest)
         self.logstash = LogstashModel(self.network, self.elasticsearch, configuration.longest, 60)
@@ -110,6 +114,7 @@ class Simulation:
         self.writers: dict[str, tuple[Process, EventWriter | None]] = {}
         self.armed: list[Fault] = []
         self._numbers = itertools.count()
+        self._lost_before = lost_bytes()
         for folder in (ROOT, DATA, LOGS)[1:]:
             self.machine.files.make_folder(folder, 0o700)
 
@@ -175,7 +180,7 @@ class Simulation:
             if number:
                 raise error(number, path)
             if fault.kind in STRANGERS:
-                interfere(self.machine.files, self.ledger, LOGS, fault.kind, random)
+                interfere(self.machine.files, self.invariants, fault.kind, random)
             else:
                 self._happen(fault.kind, process, random)
 
@@ -192,6 +197,7 @@ class Simulation:
         if kind == "stop":
             process.suspended = SUSPENDED_SECONDS
         elif kind == "clock":
+            self.invariants.clock_jumped()
             machine.set_clock(random.choice(CLOCK_JUMPS))
         elif kind in ("freeze", "thaw"):
             machine.ticking = kind == "thaw"
@@ -251,45 +257,38 @@ class Simulation:
 
     def _other(self, process: Process, op: Op) -> None:
         """Another program, which appends lines without an id, and not always whole ones."""
+        began = self.machine.monotonic
         with suppress(OSError):  # it does not try again
             number = self.calls.open(OTHER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
             if not bytes(self.machine.described(number).data or b"\n").endswith(b"\n"):
                 self.calls.write(number, b"\n")  # after a line that a full disk has left
             for _ in range(op.events):
-                self._other_line(number, op.kind)
+                if not self._other_line(number, op.kind, began):
+                    break
         self.machine.kill(process)
 
-    def _other_line(self, number: int, kind: str) -> None:
+    def _other_line(self, number: int, kind: str, began: float) -> bool:
         if kind in ("junk", "long"):
-            junk = b'{"message": "junk\n' if kind == "junk" else b"x" * 70_000 + b"\n"
-            self.calls.write(number, junk)
-            return
-        event = self._event("plain")
-        del event["event"]["id"]
-        line = encode(event)
-        written = self.ledger.attempt(self.key_of_line(line), line)
-        for part in (line[:100], line[100:]) if kind == "torn" else (line,):
-            self.calls.write(number, part)
-        self.promise([written], number)
+            key = f"{kind} {next(self._numbers)}"
+            line = b'{"%s' % key.encode() + b"x" * (70_000 if kind == "long" else 0) + b"\n"
+            written = self.ledger.attempt(key, line, refused=True)
+        else:
+            # Of different lengths: a file as long, of the same name and number, is taken for the one before.
+            event = self._event("plain" + "." * len(self.ledger.written))
+            del event["event"]["id"]
+            line = encode(event)
+            written = self.ledger.attempt(self.key_of_line(line), line)
+        written.began = began
+        parts = (line[:100], line[100:]) if kind == "torn" else (line,)
+        whole = sum(self.calls.write(number, part) for part in parts) == len(line)
+        if whole:
+            self.ledger.returned([written], self.machine.described(number))
+        return whole
 
     @staticmethod
     def key_of_line(line: bytes) -> str:
         """What identifies the event of a line."""
         return key_of(orjson.loads(line))
-
-    def promise(self, events: list[Written], number: int) -> None:
-        """These are whole in the file that is open: their write has returned."""
-        if number < 0:
-            return
-        inode = self.machine.described(number)
-        ends, limit = [], len(inode.data)
-        for written in reversed(events):
-            start = inode.data.rfind(written.line, 0, limit)
-            ends.append(start + len(written.line) if start >= 0 else 0)
-            limit = max(0, start)
-        for written, end in zip(events, reversed(ends), strict=True):
-            if end:
-                self.ledger.promise(written, inode, end)
 
     def _finish(self) -> None:
         """All faults end: everything arrives in a bounded number of steps, and files are bounded."""
@@ -313,6 +312,8 @@ class Simulation:
             steps -= 1
             if not steps:
                 raise ViolationError(left)
+        self._step(deliver)
+        self.invariants.check_told(lost_bytes() - self._lost_before)
         self._step(Op("c0", 1, "term"))
         if self.collectors["c0"].code != 0:
             raise ViolationError(f"the collector ends with {self.collectors['c0'].code}")
@@ -323,6 +324,7 @@ class Simulation:
         self.armed.clear()
         network.faults.clear()
         machine.files.free, machine.ticking = None, True
+        self.invariants.clock_jumped()
         machine.set_clock(max(0.0, AFTERWARDS - machine.now))
         processes = [one.process for one in self.collectors.values()]
         for process in (*processes, *(process for process, _ in self.writers.values())):
@@ -335,6 +337,11 @@ class Simulation:
         assert task is not None
         self.machine.run([task], Random(0))
         self.logstash.work(1000)
+
+
+def lost_bytes() -> float:
+    """What the collectors have counted as lost."""
+    return next(iter(METRICS.lost_bytes.collect())).samples[0].value
 
 
 @cache

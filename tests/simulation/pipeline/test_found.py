@@ -17,6 +17,7 @@ SMALL = Configuration(
     quarantine_bytes=10**8,
 )
 DELIVER = Op("c0", 1, "deliver")
+JUNK = Op("other", 1, "junk")
 FOUND: dict[str, tuple[Run | Fault, ...]] = {
     "the temporary file of a checkpoint stays for ever after a kill": (
         Fault("c0", 31, "kill", 0),
@@ -27,6 +28,23 @@ FOUND: dict[str, tuple[Run | Fault, ...]] = {
         Run((Op("w0", 1, "plain"),), 0, 0.0),
         Fault("c0", 7, "eio", 0),
         Run((Op("c0", 1, "term"),), 0, 0.0),
+    ),
+    "a line that a killed collector has put into the quarantine is taken for flushed": (
+        Fault("c0", 43, "kill", 0),
+        Run((JUNK, DELIVER), 0, 0.0),
+        Run((DELIVER,), 0, 0.0),
+        Fault("c0", 1, "power", 0),
+        Run((DELIVER,), 0, 0.0),
+    ),
+    "the checkpoint is on the disk before the name of the quarantine": (
+        Fault("c0", 51, "power", 1),
+        Run((JUNK, DELIVER), 0, 0.0),
+    ),
+    "a file whose status cannot be read is reported as lost": (
+        Run((Op("w0", 5, "plain"),), 0, 0.0),
+        Run((DELIVER,), 0, 0.0),
+        Fault("c0", 4, "eio", 0),
+        Run((DELIVER,), 0, 0.0),
     ),
 }
 

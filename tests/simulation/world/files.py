@@ -16,6 +16,8 @@ from random import Random
 
 ROOT = "/simulated"
 FILE, FOLDER, LINK = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK
+PAGE = 512
+"""What is written back at once, in bytes: smaller than the kernel's, as are the files."""
 
 
 def error(number: int, path: str | None = None) -> OSError:
@@ -38,7 +40,9 @@ class Inode:
     number: int
     kind: int = FILE
     mode: int = 0o600
+    shown: int = 0  # the number that stat(2) shows, which a later file gets again
     modified_ns: int = 0
+    modified_monotonic: float = 0.0
     links: int = 0
     data: bytearray = field(default_factory=bytearray)
     durable: bytes = b""
@@ -73,6 +77,10 @@ class Inode:
                 cut < len(data) and random.random() < 0.25
             ):  # the size was written back, the data not
                 _change(kept, offset + cut, bytes(len(data) - cut))
+        if len(kept) > len(self.durable) and random.random() < 0.25:  # a later page came first
+            hole = random.randrange(len(self.durable), len(kept)) // PAGE * PAGE
+            start, end = max(hole, len(self.durable)), min(hole + PAGE, len(kept))
+            kept[start:end] = bytes(end - start)
         self.data = kept
         self.flush()
 
@@ -100,9 +108,13 @@ class Folder(Inode):
         kept = dict(self.durable_names)
         in_order = random.random() < 0.5
         until = random.randint(0, len(self.changes))
+        undone = set[str]()  # what comes later to the same name is undone, too
         for number, change in enumerate(self.changes):
-            if number < until if in_order else random.random() < 0.5:
+            keep = number < until if in_order else random.random() < 0.5
+            if keep and undone.isdisjoint(change):
                 _apply(kept, change)
+            else:
+                undone |= change.keys()
         self.names = kept
         self.flush()
 
@@ -131,17 +143,24 @@ class FileSystem:
 
     def __init__(self) -> None:
         self._numbers = 0
+        self._shown = 0
+        self._unused: list[int] = []  # numbers of files that are gone
         self.root = Folder(0, FOLDER, 0o700)
         self.opened: dict[int, Description] = {}
         self.free: int | None = None
         """The bytes that can still be written; None if the disk has room."""
         self.now_ns = 0
+        self.monotonic = 0.0
 
     def new(self, kind: int, mode: int) -> Inode:
         """An inode without a name."""
         self._numbers += 1
+        if self._unused:
+            shown = self._unused.pop()
+        else:
+            self._shown = shown = self._shown + 1
         make = Folder if kind == FOLDER else Inode
-        return make(self._numbers, kind, mode, self.now_ns)
+        return make(self._numbers, kind, mode, shown, self.now_ns)
 
     def parent(self, path: str) -> tuple[Folder, str]:
         """The folder of a path, and its last part.
@@ -207,6 +226,7 @@ class FileSystem:
         description = self.described(number)
         del self.opened[number]
         description.inode.locks.pop(number, None)
+        self._release(description.inode)
 
     def described(self, number: int) -> Description:
         """The open file of a descriptor."""
@@ -226,7 +246,7 @@ class FileSystem:
                 raise error(errno.ENOSPC)
             self.free -= len(data)
         inode.change(offset, data)
-        inode.modified_ns = self.now_ns
+        inode.modified_ns, inode.modified_monotonic = self.now_ns, self.monotonic
         description.offset = offset + len(data)
         return len(data)
 
@@ -251,9 +271,9 @@ class FileSystem:
         replaced = folder.names.get(new)
         if replaced is inode:
             return
+        folder.rename({old: None, new: inode})
         if replaced is not None:
             self._unlinked(replaced)
-        folder.rename({old: None, new: inode})
 
     def link(self, source: str, target: str) -> None:
         """As link(2)."""
@@ -274,13 +294,21 @@ class FileSystem:
         inode = folder.names.get(name)
         if inode is None:
             raise error(errno.ENOENT, path)
-        self._unlinked(inode)
         folder.rename({name: None})
+        self._unlinked(inode)
         return inode
 
     def _unlinked(self, inode: Inode) -> None:
         inode.links -= 1
-        if self.free is not None and not inode.links:
+        self._release(inode)
+
+    def _release(self, inode: Inode) -> None:
+        """Give back the number and the room of a file without a name that nobody has open."""
+        opened = (one.inode is inode for one in self.opened.values())
+        if inode.kind != FILE or inode.links or any(opened):
+            return
+        self._unused.append(inode.shown)
+        if self.free is not None:
             self.free += len(inode.data)
 
     def make_folder(self, path: str, mode: int) -> None:
@@ -322,6 +350,6 @@ class FileSystem:
         seconds = inode.modified_ns // 10**9
         times = (seconds, seconds, seconds)
         return os.stat_result(
-            (inode.kind | inode.mode, inode.number, 1, inode.links, 0, 0, size, *times),
+            (inode.kind | inode.mode, inode.shown, 1, inode.links, 0, 0, size, *times),
             {"st_mtime": inode.modified_ns / 1e9, "st_mtime_ns": inode.modified_ns},
         )

@@ -88,7 +88,7 @@ class Machine:
         self.monotonic += seconds
         if self.ticking:
             self.now += seconds
-        self.files.now_ns = int(self.now * 1e9)
+        self.files.now_ns, self.files.monotonic = int(self.now * 1e9), self.monotonic
 
     def set_clock(self, seconds: float) -> None:
         """Let the clock jump by so much."""

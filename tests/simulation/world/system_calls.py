@@ -9,6 +9,7 @@ import errno
 import fcntl
 import io
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ class RawFile(io.RawIOBase):
         size = description.offset if size is None else size
         if size < len(description.inode.data):
             description.inode.change(size, b"")
+            description.inode.modified_ns = machine.files.now_ns
         return size
 
     def close(self) -> None:
@@ -120,6 +122,7 @@ class SystemCalls:
     def __init__(self) -> None:
         self.machine = Machine()
         self.on_replace: Callable[[str, str], None] = lambda _source, _target: None
+        self.on_status: Callable[[str, Inode], None] = lambda _path, _inode: None
         self.on_unlink: Callable[[str, Inode], None] = lambda _path, _inode: None
 
     def _path(self, number: int) -> str:
@@ -160,6 +163,8 @@ class SystemCalls:
         inode = self.machine.files.get(path)
         if inode.kind == LINK and follow_symlinks:
             raise error(errno.ENOENT, path)
+        if not follow_symlinks:
+            self.on_status(path, inode)
         return self.machine.files.status(inode)
 
     def lstat(self, path: str) -> os.stat_result:
@@ -195,9 +200,8 @@ class SystemCalls:
         folder = self.machine.files.get(path)
         if not isinstance(folder, Folder):
             raise error(errno.ENOTDIR, path)
-        return Entries(
-            [Entry(name, f"{path}/{name}", self, inode) for name, inode in folder.names.items()]
-        )
+        names = sorted(folder.names, key=lambda name: zlib.crc32(name.encode()))  # in no order
+        return Entries([Entry(name, f"{path}/{name}", self, folder.names[name]) for name in names])
 
     def flock(self, number: int, operation: int) -> None:
         self.machine.call("flock", self._path(number), operation)
