@@ -12,6 +12,7 @@ from functools import partial
 from types import SimpleNamespace
 from unittest import mock
 
+from ..world.shrink import shrink as shortest
 from . import gateway, programs
 from .cluster_stack import ClusterChecks, ClusterStack
 from .event_loop import BusyLoopError
@@ -155,20 +156,10 @@ async def _yield() -> None:
 def shrink(schedule: Schedule, invariant: str) -> Schedule:
     """The shortest schedule that still breaks the invariant: without any fault that it does not need."""
 
-    def fails(faults: tuple[Fault, ...]) -> bool:
-        return run(replace(schedule, faults=faults)).invariant == invariant
+    def fails(faults: Sequence[Fault]) -> bool:
+        return run(replace(schedule, faults=tuple(faults))).invariant == invariant
 
-    faults = schedule.faults
-    step = max(1, len(faults) // 2)
-    while step:
-        for begin in range(0, len(faults), step):
-            fewer = faults[:begin] + faults[begin + step :]
-            if len(fewer) < len(faults) and fails(fewer):
-                faults = fewer
-                break
-        else:
-            step //= 2
-    return replace(schedule, faults=faults)
+    return replace(schedule, faults=tuple(shortest(schedule.faults, fails)))
 
 
 def kept(schedule: Schedule, numbers: Sequence[int]) -> Schedule:

@@ -12,10 +12,11 @@ import pytest
 from simulation.loop.__main__ import run_seeds
 from simulation.loop.run import run, simulated
 from simulation.loop.schedule import draw
+from simulation.nightly import run_seeds_at_night
 from support.checkout import ROOT
 from support.components import AT_NIGHT
 
-# About 75 ms of CPU time each.
+# About 75 ms of CPU time each: those of the night take two hours on two cores.
 SEEDS = 500
 SEEDS_AT_NIGHT = 200_000
 TRACED = (6, 40, 204)
@@ -37,18 +38,7 @@ def test_no_seed_breaks_an_invariant() -> None:
 
 @AT_NIGHT
 def test_no_seed_of_the_night_breaks_an_invariant() -> None:
-    # Not measured for coverage, which doubles the two hours that it takes on two cores.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    command = ["-m", "tests.simulation.loop", "--first", f"{SEEDS}", "--seeds", f"{SEEDS_AT_NIGHT}"]
-    done = subprocess.run(
-        [sys.executable, *command, "--jobs", f"{os.cpu_count()}"],
-        cwd=ROOT,
-        env=env,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+    run_seeds_at_night("loop", SEEDS, SEEDS_AT_NIGHT)
 
 
 def test_a_seed_has_the_same_trace_in_each_process() -> None:

@@ -9,18 +9,27 @@ import sys
 import pytest
 
 from support.checkout import ROOT
+from support.components import AT_NIGHT
 
+from ..nightly import run_seeds_at_night
 from .schedule import draw
 from .seeds import first_failure
 from .simulation import Simulation
 
 PARTS = 8
+# About 25 ms of CPU time each: those of the night take three and a half hours on two cores.
 SEEDS = 2000
+SEEDS_AT_NIGHT = 1_000_000
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_seed_breaks_an_invariant(part: int) -> None:
     assert str(first_failure(range(part, SEEDS, PARTS)) or "") == ""
+
+
+@AT_NIGHT
+def test_no_seed_of_the_night_breaks_an_invariant() -> None:
+    run_seeds_at_night("pipeline", SEEDS, SEEDS_AT_NIGHT)
 
 
 def trace(seed: int) -> list[str]:
