@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -25,6 +26,9 @@ from support.store_refresh import refresh
 from tidegate.collector.run import NICE
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, Terms
+
+HEAP_MAX_SIZE = 2**26
+"""Of glibc on 64 bits."""
 
 
 class Workspace(CollectorFolder):
@@ -216,4 +220,17 @@ def test_the_kernel_prefers_requests_to_each_thread_of_a_collector(
     if before:  # a kernel that can schedule sessions as groups
         found = Path(f"/proc/{process.pid}/autogroup").read_text()
         assert found.split()[-1] == str(NICE) if own_session else found == before
+    assert stop(process) == 0
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+def test_the_threads_of_the_store_share_one_heap(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    process = workspace.start()
+    workspace.write(workspace.writer(), range(1000))
+    eventually(lambda: workspace.metric("delivered_total") >= 1000, "all are delivered")
+    # A heap of its own begins at a multiple of its greatest size (glibc's malloc/arena.c).
+    maps = Path(f"/proc/{process.pid}/maps").read_text()
+    starts = [int(line.split("-")[0], 16) for line in maps.splitlines()]
+    assert [hex(start) for start in starts if start % HEAP_MAX_SIZE == 0] == []
     assert stop(process) == 0

@@ -30,6 +30,7 @@ from tidegate.runtime.daemon import (
     run_daemon,
 )
 from tidegate.runtime.event_log import EventLog, Terminal
+from tidegate.runtime.heap import share_heap
 from tidegate.runtime.identity import event_origin
 from tidegate.runtime.locks import LockedError, exclusive_lock
 from tidegate.runtime.private_files import UMASK, make_private_folder
@@ -68,6 +69,7 @@ def run(settings: Settings) -> int:
     """
     os.umask(UMASK)  # for the files of the embedded store, which tantivy creates
     gc.set_threshold(GARBAGE_OBJECTS)
+    share_heap()
     _run_after_requests()
     return run_daemon(NODE, lambda stop: _run(settings, stop))
 

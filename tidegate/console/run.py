@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -18,6 +17,7 @@ from tidegate.console.sources import open_sources
 from tidegate.runtime.connections import Connections
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import APP, EventLog
+from tidegate.runtime.heap import share_heap
 from tidegate.runtime.http_server import listen
 from tidegate.runtime.secret_files import ReplaceableSecret, SecretFileError
 from tidegate.settings import Settings
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 NAME: Final = "console"
 # Live pages end at once; a request that is being answered gets this long.
 SHUTDOWN_SECONDS: Final = 2
-M_ARENA_MAX: Final = -8  # of glibc's <malloc.h>
 
 
 def run(settings: Settings, *, prometheus: str = "") -> int:
@@ -39,9 +38,7 @@ def run(settings: Settings, *, prometheus: str = "") -> int:
     Returns:
         The exit code: 0, or 2 if it cannot start (and the reason is on stderr).
     """
-    with suppress(AttributeError):  # another C library than glibc
-        # What the threads of searches have freed, all can use again: 6 MB less with the page of scaling open.
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+    share_heap()
     settings = with_absolute_paths(settings, Path.cwd())
     return run_async_daemon(NAME, lambda: _serve(settings, prometheus), (SecretFileError,))
 
