@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from soak import parts
 from support.checkout import ROOT
 
 IN_NAMESPACE: Final = "SOAK_NAMESPACE"
+CANNOT_RUN: Final = 2
 
 
 def main() -> int:
@@ -58,7 +60,11 @@ def main() -> int:
             # Elasticsearch runs as another user.
             Path(folder).chmod(0o755)
             order = parts.Order(Path(folder), ROOT / "artefacts" / "flights", options, left, _say)
-            wrong += [f"{part}: {each}" for each in parts.PARTS[part](order)]
+            try:
+                wrong += [f"{part}: {each}" for each in parts.PARTS[part](order)]
+            except Exception as error:  # noqa: BLE001  the other parts are tried all the same
+                traceback.print_exc()
+                wrong.append(f"{part} was not run to its end: {error}")
     print(
         "\n".join(wrong) or "soak: nothing lost, nothing doubled, nothing unexplained", flush=True
     )
@@ -68,9 +74,14 @@ def main() -> int:
 def _enter_namespace() -> None:
     """Run this program again where only it listens, and where packets can be dropped."""
     if os.geteuid() != 0:
-        sys.exit("soak: it needs root, for a network namespace and a full disk of its own")
+        sys.stderr.write(
+            "soak: it needs root, for a network namespace and a full disk of its own\n"
+        )
+        sys.exit(CANNOT_RUN)
     os.environ[IN_NAMESPACE] = "1"
-    again = ("bash", "-c", 'ip link set lo up && exec "$0" "$@"', sys.executable, "-m", "soak")
+    # The shell stays as the namespace's first process: it takes the ends of those whose parent was killed.
+    command = 'ip link set lo up && "$0" "$@"; exit'
+    again = ("bash", "-c", command, sys.executable, "-m", "soak")
     os.execvp(
         "unshare",
         ["unshare", "-n", "-p", "-f", "--mount-proc", "--kill-child", *again, *sys.argv[1:]],

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from soak.schedule import Step, name
 from tidegate.store.base import EventStore, SearchRequest
@@ -18,18 +21,26 @@ PAGE: Final = 10_000
 # Events whose clock was wrong are found, too.
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 REFUSED: Final = 503
-"""What the gateway answers, with its reason, to a request that it does not accept."""
-NOT_ANSWERING: Final = frozenset({"gateway", "supervisor"})
-"""While one of these is away, nobody can answer: requests may fail."""
+"""What the gateway answers to a request that it does not accept."""
+REASONS: Final = frozenset({"overload", "queue_length", "queue_bytes"})
+"""Why, in an access event."""
+SUPERVISOR: Final = "supervisor"
+REPLICAS: Final = 2
+"""While so many are away, as while the gateway is, nobody can answer: requests may fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A step as it happened; times in seconds since 1970."""
+    """A step as it happened; times in seconds since 1970.
+
+    Attributes:
+        answered: when the first request after the end of the faults was answered.
+    """
 
     step: Step
     began: float
     ended: float
+    answered: float
     recovered: float
 
     @property
@@ -37,10 +48,32 @@ class Window:
         """Seconds from the end of the faults until requests are answered, and their events found, again."""
         return self.recovered - self.ended
 
-    def excuses(self, start: float, end: float) -> bool:
-        """Whether a request of this time may fail: the gateway was away."""
-        away = any(fault.target in NOT_ANSWERING for fault in self.step)
-        return away and start <= self.recovered and end >= self.began
+    @property
+    def nobody_answers(self) -> bool:
+        """Whether requests may fail: there is no gateway, or no replica."""
+        targets = {fault.target for fault in self.step}
+        killed = {fault.target for fault in self.step if fault.kind == "kill"}
+        return (
+            "gateway" in targets
+            or SUPERVISOR in killed
+            or sum(map(_is_replica, targets)) >= REPLICAS
+        )
+
+    @property
+    def refuses(self) -> bool:
+        """Whether requests may be refused without an event that says why."""
+        fewer = any(_is_replica(fault.target) for fault in self.step)
+        return fewer or self.nobody_answers or any(one.target == "access-log" for one in self.step)
+
+    @property
+    def loses(self) -> bool:
+        """Whether answers may leave no event: no disk had room for it."""
+        return any(fault.kind == "disk" for fault in self.step)
+
+    def meets(self, request: Request) -> bool:
+        """Whether a request was there between the begin of the faults and the first answer after them."""
+        end = request.finished or request.planned
+        return request.planned <= self.answered and end >= self.began
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +96,10 @@ class Account:
     sent: int = 0
     answered: int = 0
     refused: int = 0
+    unexplained: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     stored: int = 0
+    unwritten: int = 0
     lost: int = 0
     doubled: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -74,7 +109,8 @@ class Account:
         return (
             f"planned {self.planned:,}, sent {self.sent:,}, answered {self.answered:,}, refused"
             f" {self.refused:,}, failed {self.failed.total():,}{f' ({failed})' if failed else ''};"
-            f" events {self.stored:,}, lost {self.lost}, doubled {self.doubled}"
+            f" events {self.stored:,}, never written (full disk) {self.unwritten}, lost {self.lost},"
+            f" doubled {self.doubled}"
         )
 
 
@@ -116,13 +152,19 @@ def every_event(
     return list(found.hits)
 
 
+def ids_in(folder: Path) -> Iterator[str]:
+    """The ids of all lines of the event files, but for those that a full disk has torn."""
+    for path in folder.glob("*.ndjson"):
+        for line in path.read_bytes().rpartition(b"\n")[0].splitlines():
+            with suppress(orjson.JSONDecodeError):
+                yield str(orjson.loads(line)["event"]["id"])
+
+
 def settle(
     requests: Sequence[Request],
     events: Sequence[dict[str, Any]],
     written: Iterable[str],
     windows: Sequence[Window],
-    *,
-    losable: Collection[str] = (),
 ) -> Account:
     """Hold the requests against the events.
 
@@ -131,7 +173,6 @@ def settle(
         events: all that the store has.
         written: the ids of all lines in the event files.
         windows: the faults as they happened.
-        losable: trace ids of answers whose event may be missing: no disk had room for it.
     """
     account = Account(planned=len(requests))
     ids = Counter(event["event"]["id"] for event in events)
@@ -148,38 +189,46 @@ def settle(
         if event["event"]["dataset"] == "tidegate.request" and "trace" in event
     )
     for request in requests:
-        _settle_one(account, request, traces, windows, losable)
+        _settle_one(account, request, traces, [one for one in windows if one.meets(request)])
+    reasons = sum(1 for event in events if event["event"].get("reason") in REASONS)
+    if account.unexplained > reasons:
+        account.wrong.append(
+            f"{account.unexplained} refused while all replicas were there, {reasons} with a reason"
+        )
     if account.answered + account.refused + account.failed.total() != account.planned:
         account.wrong.append("some requests have neither an answer nor a reason")
     return account
 
 
 def _settle_one(
-    account: Account,
-    request: Request,
-    traces: Counter[str],
-    windows: Sequence[Window],
-    losable: Collection[str],
+    account: Account, request: Request, traces: Counter[str], windows: Sequence[Window]
 ) -> None:
+    """Hold one request against its events; the windows are those that it met."""
     account.sent += request.sent is not None
     if request.status == REFUSED:
         account.refused += 1
+        account.unexplained += not any(one.refuses for one in windows)
         return
     if request.error or not request.status:
         if request.error:
             account.failed[request.error] += 1
-        start = request.planned
-        if not any(one.excuses(start, request.finished or start) for one in windows):
-            during = [name(one.step) for one in windows if one.began <= start <= one.recovered]
+        if not any(one.nobody_answers for one in windows):
+            during = [name(one.step) for one in windows]
             account.wrong.append(
                 f"failed ({request.error or 'no reason'}) though the gateway was there; during: {during}"
             )
         return
     account.answered += 1
     count = traces[request.trace_id]
-    if count == 0 and request.trace_id not in losable:
-        account.lost += 1
-        account.wrong.append(f"answered without an event: {request.trace_id}")
-    elif count > 1:
+    if count > 1:
         account.doubled += count - 1
         account.wrong.append(f"answered once with {count} events: {request.trace_id}")
+    elif not count and any(one.loses for one in windows):
+        account.unwritten += 1
+    elif not count:
+        account.lost += 1
+        account.wrong.append(f"answered without an event: {request.trace_id}")
+
+
+def _is_replica(target: str) -> bool:
+    return target.rpartition("-")[2].isdigit()

@@ -12,6 +12,7 @@ from typing import Final
 
 import psutil
 
+from soak.account import SUPERVISOR
 from soak.schedule import Fault, Step
 from support.doubles.small_disk import fill, make_room
 from support.eventually import eventually
@@ -19,7 +20,6 @@ from support.processes.running_stack import Stack
 
 ACCESS_LOG: Final = "access-log"
 """The process that reads the gateway's output, which the status does not name."""
-SUPERVISOR: Final = "supervisor"
 
 
 def processes(stack: Stack) -> dict[str, int]:
@@ -53,7 +53,8 @@ class Injection:
         """Let the faults of a step happen."""
         # All at first: the supervisor may be the one that stops.
         pids = eventually(lambda: processes(self.stack), "the processes are known")
-        for fault in step:
+        # The supervisor last: its end is that of all, and without it the others' ports are not known.
+        for fault in sorted(step, key=lambda one: one.target == SUPERVISOR):
             self._begin(fault, pids)
 
     def _begin(self, fault: Fault, pids: dict[str, int]) -> None:

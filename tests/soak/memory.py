@@ -14,6 +14,7 @@ from typing import Final
 import psutil
 
 from soak.injection import processes
+from support.eventually import eventually
 from support.processes.running_stack import Stack
 
 LOOK_SECONDS: Final = 5.0
@@ -24,20 +25,28 @@ MOST_GROWTH: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Of each part with all its descendants: the proportional set size in MB, and open descriptors."""
+    """Of each part with all its descendants: its share of memory in MB, and open descriptors.
+
+    Attributes:
+        own: anonymous memory, which only the process itself can free.
+        files: of mapped files, such as the index of the store, which the kernel takes back as it needs.
+    """
 
     seconds: float
-    pss: Mapping[str, float]
+    own: Mapping[str, float]
+    files: Mapping[str, float]
     descriptors: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Of a part: Pss at the first and last sample in MB, MB in ten minutes, descriptors likewise."""
+    """Of a part: MB of its own and of files at the first and last sample, MB in ten minutes, and the fewest
+    descriptors in the first and in the last third.
+    """
 
     name: str
-    first: float
-    last: float
+    own: tuple[float, float]
+    files: tuple[float, float]
     slope: float
     descriptors: tuple[int, int]
 
@@ -49,17 +58,20 @@ class Growth:
 
 def sample(stack: Stack, seconds: float) -> Sample:
     """Look at all processes of a stack now; a child counts for the part that started it."""
-    named = processes(stack)
+    named = eventually(lambda: processes(stack), "the processes are known")
     owners = {pid: name for name, pid in named.items()}
-    pss, descriptors = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0)
+    own, files = dict.fromkeys(named, 0.0), dict.fromkeys(named, 0.0)
+    descriptors = dict.fromkeys(named, 0)
     for process in _family(named["supervisor"]):
         with suppress(psutil.Error, OSError):
             owner = next(
                 owners[one.pid] for one in (process, *process.parents()) if one.pid in owners
             )
-            pss[owner] += _pss(process.pid)
+            share = shares(process.pid)
+            own[owner] += share["Pss_Anon"]
+            files[owner] += share["Pss"] - share["Pss_Anon"]
             descriptors[owner] += process.num_fds()
-    return Sample(seconds, pss, descriptors)
+    return Sample(seconds, own, files, descriptors)
 
 
 def watch(
@@ -78,20 +90,22 @@ def growth(samples: Sequence[Sample]) -> list[Growth]:
     The slope is the median of those of all pairs of samples (Theil, 1950; Sen, 1968): a step or a peak in
     less than 29 % of them does not move it.
     """
-    names = set.intersection(*(set(one.pss) for one in samples))
+    names = set.intersection(*(set(one.own) for one in samples))
+    first, last = samples[0], samples[-1]
     return [
         Growth(
             name,
-            samples[0].pss[name],
-            samples[-1].pss[name],
+            (first.own[name], last.own[name]),
+            (first.files[name], last.files[name]),
             TEN_MINUTES
             * statistics.median(
-                (b.pss[name] - a.pss[name]) / (b.seconds - a.seconds)
+                (b.own[name] - a.own[name]) / (b.seconds - a.seconds)
                 for a, b in combinations(samples, 2)
             ),
             (
-                max(one.descriptors[name] for one in samples[: len(samples) // 3 + 1]),
-                max(one.descriptors[name] for one in samples[-len(samples) // 3 :]),
+                # The fewest: a merge of the index, or an answer, has some of its own for a moment.
+                min(one.descriptors[name] for one in samples[: len(samples) // 3 + 1]),
+                min(one.descriptors[name] for one in samples[-len(samples) // 3 :]),
             ),
         )
         for name in sorted(names)
@@ -101,11 +115,11 @@ def growth(samples: Sequence[Sample]) -> list[Growth]:
 def table(found: Sequence[Growth]) -> str:
     """The growth of each part, in Markdown."""
     lines = [
-        "| process | Pss, MB | MB in 10 min | descriptors |",
-        "| --- | ---: | ---: | ---: |",
+        "| process | own memory, MB | MB in 10 min | mapped files, MB | descriptors |",
+        "| --- | ---: | ---: | ---: | ---: |",
         *(
-            f"| {one.name} | {one.first:.1f} → {one.last:.1f} | {one.slope:+.2f} |"
-            f" {one.descriptors[0]} → {one.descriptors[1]} |"
+            f"| {one.name} | {one.own[0]:.1f} → {one.own[1]:.1f} | {one.slope:+.2f} |"
+            f" {one.files[0]:.1f} → {one.files[1]:.1f} | {one.descriptors[0]} → {one.descriptors[1]} |"
             for one in found
         ),
     ]
@@ -117,7 +131,7 @@ def _family(pid: int) -> list[psutil.Process]:
     return [first, *first.children(recursive=True)]
 
 
-def _pss(pid: int) -> float:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    line = next(each for each in text.splitlines() if each.startswith("Pss:"))
-    return int(line.split()[1]) / 1024
+def shares(pid: int) -> dict[str, float]:
+    """The proportional set size of a process in MB, by kind (proc_pid_smaps(5))."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {key[:-1]: int(value) / 1024 for key, value, _ in map(str.split, lines)}

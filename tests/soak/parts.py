@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,7 +70,9 @@ def of_processes(order: Order) -> list[str]:
             *(Fault("stop", part, seconds) for part in parts),
             *(Fault("cut", part, seconds) for part in ("flights-1", "prometheus")),
         ]
-        steps = schedule(order.options.seed, faults, order.options.pairs)
+        # The disk alone: no new stack can start on a full one.
+        full: Step = (Fault("disk", "data", seconds),)
+        steps = [*schedule(order.options.seed, faults, order.options.pairs), full]
         return order.soak(stack, steps, Injection(stack))
 
 
@@ -172,7 +175,9 @@ def of_clock(order: Order) -> list[str]:
     pairs: list[Step] = [(jump, Fault("kill", "collector")) for jump in jumps[:2]]
     with stack.up():
         steps = [*schedule(order.options.seed, jumps, 0), *pairs]
-        return order.soak(stack, steps, Injection(stack, clock))
+        wrong = order.soak(stack, steps, Injection(stack, clock))
+    ahead = stack.search(size=0, since=datetime.now(UTC) + timedelta(minutes=30)).total
+    return wrong if ahead else [*wrong, "no event has the time of a clock that was ahead"]
 
 
 def of_restarts(order: Order) -> list[str]:
@@ -203,8 +208,13 @@ def of_restarts(order: Order) -> list[str]:
 
 
 def of_memory(order: Order) -> list[str]:
-    """Pss and descriptors of each process at a constant rate, after a warm-up."""
+    """Memory and descriptors of each process at a constant rate, after a warm-up."""
     rate, seconds = order.options.memory_rate, order.left - LEAST_SECONDS
+    if seconds < 2 * WARM_UP_SECONDS:
+        order.say(
+            f"soak: memory is left out: it needs {(2 * WARM_UP_SECONDS + LEAST_SECONDS) / 60:g} minutes"
+        )
+        return []
     samples = list[memory_of.Sample]()
     with running(order.folder / "stack", order.artefact, **LEFT_ALONE) as stack:
         rows = str(order.artefact / "samples.ndjson")

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from soak.account import Account, Window, every_event, requests_of, settle
+from soak.account import SUPERVISOR, Account, Window, every_event, ids_in, requests_of, settle
 from soak.schedule import Fault, Step, name
 from support.eventually import eventually
-from support.harnesses.event_files import events_in
 from support.processes.load import constant
 from support.processes.running_stack import Stack
 
@@ -136,7 +135,7 @@ def run(
     report.account = settle(
         requests_of(folder / "runs" / "latest"),
         stored.every(),
-        (event["event"]["id"] for event in events_in(stack.data / "logs")),
+        ids_in(stack.data / "logs"),
         report.windows,
     )
     return report
@@ -146,15 +145,17 @@ def _happen(stack: Stack, step: Step, faults: Faults, body: bytes, stored: Store
     """Let the faults of a step happen, and wait until the stack has recovered."""
     began = time.time()
     faults.begin(step)
-    for fault in sorted(step, key=lambda one: one.seconds):
+    # What lasts ends before a new stack starts, which would wait for it.
+    for fault in sorted(step, key=lambda one: (one.target == SUPERVISOR, one.seconds)):
         # Its duration is what the fault is, not a wait for something.
         time.sleep(max(0.0, began + fault.seconds - time.time()))
         faults.end(fault)
     ended = time.time()
     trace = eventually(lambda: _answered(stack, body), f"the stack answers after {name(step)}")
+    answered = time.time()
     eventually(lambda: stored.of_trace(trace) == 1, f"an event is found after {name(step)}")
     eventually(lambda: stack.status()["state"] == "ready", f"the stack is ready after {name(step)}")
-    return Window(step, began, ended, time.time())
+    return Window(step, began, ended, answered, time.time())
 
 
 def _answered(stack: Stack, body: bytes) -> str:

@@ -19,7 +19,9 @@ SEED = 41
 SECONDS = 3.0
 RATE = 15.0
 EVENT = {"event": {"id": "1", "dataset": "tidegate.request"}, "trace": {"id": "a"}}
+REASON = {"event": {"id": "2", "dataset": "tidegate.access", "reason": "overload"}}
 ANSWERED = Request(1, 1, 2, 200, "", "a")
+REFUSED = Request(1, 1, 2, 503, "HTTP 503", "")
 
 
 @pytest.mark.parametrize(
@@ -32,14 +34,23 @@ ANSWERED = Request(1, 1, 2, 200, "", "a")
         ([Request(1, 1, None, 0, "", "")], [], [], "neither an answer nor a reason"),
         ([Request(1, 1, 2, 0, "disconnected", "")], [], [], "though the gateway was there"),
         ([Request(5, 5, 6, 0, "connection refused", "")], [], [], ""),
-        ([Request(1, 1, 2, 503, "HTTP 503", "")], [], [], ""),
+        ([Request(8, 8, 8, 0, "connection refused", "")], [], [], "though the gateway was there"),
+        ([Request(5, 5, 6, 503, "HTTP 503", "")], [], [], ""),
+        ([REFUSED], [REASON], ["2"], ""),
+        ([REFUSED, REFUSED], [REASON], ["2"], "2 refused while all replicas were there, 1 with"),
+        ([Request(21, 21, 22, 200, "", "a")], [], [], ""),
+        ([Request(31, 31, 32, 200, "", "a")], [], [], "answered without an event"),
     ],
 )
 def test_the_account_names_what_is_lost_doubled_or_unexplained(
     requests: list[Request], events: list[dict[str, object]], written: list[str], wrong: str
 ) -> None:
-    away = Window((Fault("kill", "gateway"),), 4, 4, 7)
-    account = settle(requests, events, written, [away])
+    windows = [
+        # Answered again at 7, although all is ready only at 9.
+        Window((Fault("kill", "gateway"),), 4, 4, 7, 9),
+        Window((Fault("disk", "data", 3),), 20, 23, 24, 25),
+    ]
+    account = settle(requests, events, written, windows)
     assert wrong in str(account.wrong)
     assert bool(wrong) == bool(account.wrong), account.wrong
 
