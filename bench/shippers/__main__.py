@@ -12,6 +12,7 @@ Needs root for the full disk, and what `scripts/shippers install` builds.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import subprocess
 import sys
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from bench.shippers.faults import FAULTS, Fault  # noqa: E402
-from bench.shippers.shippers import SHIPPERS, Shipper  # noqa: E402
+from bench.shippers.shippers import SCRIPT, SHIPPERS, Shipper  # noqa: E402
 from bench.shippers.trial import RATE, Outcome, trial  # noqa: E402
 from support.processes.elasticsearch_server import running  # noqa: E402
 
@@ -44,7 +45,7 @@ def main() -> int:
     options = parser.parse_args()
     shippers = [SHIPPERS[each] for each in options.shippers]
     if options.shippers != ["tidegate"]:
-        subprocess.run([ROOT / "scripts" / "shippers", "install"], check=True)
+        subprocess.run([SCRIPT, "install"], check=True)
     rows: list[tuple[Fault, list[Outcome]]] = []
     with running() as server, ThreadPoolExecutor(len(shippers)) as threads:
         for number, key in enumerate(options.faults, 1):
@@ -71,7 +72,7 @@ def main() -> int:
         for each, one in zip(shippers, found, strict=True)
         if each is SHIPPERS["tidegate"]
     ]
-    return int(any(one.lost or one.doubled for one in ours))
+    return int(any(one.lost or one.doubled or one.recovery == math.inf for one in ours))
 
 
 def table(shippers: Sequence[Shipper], rows: Sequence[tuple[Fault, Sequence[Outcome]]]) -> str:

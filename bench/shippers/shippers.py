@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from support.ports import free_port
+from support.scrape import scrape
+from tidegate.collector.checkpoint import Checkpoint
 
-HOME: Final = Path(os.environ.get("TIDEGATE_CACHE") or Path.home() / ".cache/tidegate") / "shippers"
+SCRIPT: Final = Path(__file__).parents[2] / "scripts" / "shippers"
+"""Builds the other shipper, and says where it is."""
+NODE: Final = "flights-1"
+"""Whose event files are counted."""
 STOP_SECONDS: Final = 30.0
 
 
@@ -26,11 +31,13 @@ class Place:
         data: its folder; the event files are in `logs`, what it remembers is in `collector`.
         url: of Elasticsearch, or of what receives OTLP before it.
         index: that it writes to, unless it is ours; there it is the namespace.
+        metrics_port: of its own metrics.
     """
 
     data: Path
     url: str
     index: str
+    metrics_port: int = field(default_factory=free_port)
 
     @property
     def logs(self) -> Path:
@@ -50,6 +57,7 @@ class Shipper:
     Attributes:
         command: writes its configuration; returns the arguments and the environment.
         stream: the index or data stream in which its events are, from `Place.index`.
+        done: whether, by what it shows itself, it has nothing left to send.
         otlp: whether it sends OTLP.
     """
 
@@ -57,6 +65,7 @@ class Shipper:
     page: str
     command: Callable[[Place], tuple[list[str], Mapping[str, str]]]
     stream: str
+    done: Callable[[Place], bool]
     otlp: bool = False
 
 
@@ -99,13 +108,24 @@ def _tidegate(place: Place) -> tuple[list[str], dict[str, str]]:
         "TIDEGATE_STORE__KIND": "elasticsearch",
         "TIDEGATE_STORE__ELASTICSEARCH": json.dumps({"url": place.url}),
         "TIDEGATE_SERVICE__NAMESPACE": place.index,
-        "TIDEGATE_COLLECTOR__METRICS_PORT": str(free_port()),
+        "TIDEGATE_COLLECTOR__METRICS_PORT": str(place.metrics_port),
     }
 
 
+def _tidegate_done(place: Place) -> bool:
+    """Whether its checkpoint is at the end of each file."""
+    offsets = Checkpoint(place.state / "checkpoint.json").load().offsets
+    files = place.logs.glob(f"{NODE}.*.ndjson")
+    return all(offsets.get(path.name) == path.stat().st_size for path in files)
+
+
 def _otelcol(place: Place) -> tuple[list[str], dict[str, str]]:
-    """Positions and queue on disk, retries without an end, and files read again when a queue is full."""
+    """Positions and queue on disk, retries without an end, and files read again when a queue is full.
+
+    And no buffer before the queue, which a kill would take: the feature gate is in pkg/stanza's README.
+    """
     retry = {"enabled": True, "initial_interval": "1s", "max_interval": "5s", "max_elapsed_time": 0}
+    served = {"prometheus": {"host": "127.0.0.1", "port": place.metrics_port}}
     config = {
         "extensions": {"file_storage": {"directory": str(place.state), "fsync": True}},
         "receivers": {
@@ -127,17 +147,35 @@ def _otelcol(place: Place) -> tuple[list[str], dict[str, str]]:
         },
         "service": {
             "extensions": ["file_storage"],
-            "telemetry": {"metrics": {"level": "none"}},
+            "telemetry": {
+                "metrics": {"level": "basic", "readers": [{"pull": {"exporter": served}}]}
+            },
             "pipelines": {"logs": {"receivers": ["filelog"], "exporters": ["otlphttp"]}},
         },
     }
     path = place.data / "otelcol.yaml"
     path.write_text(json.dumps(config))  # JSON is YAML
-    return [str(HOME / "otelcol"), "--config", f"file:{path}"], {}
+    gate = "--feature-gates=stanza.synchronousLogEmitter"
+    program = subprocess.run(
+        [SCRIPT, "path"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    return [program, "--config", f"file:{path}", gate], {}
+
+
+def _otelcol_done(place: Place) -> bool:
+    """Whether it runs and its queue, which holds what is being sent, is empty."""
+    try:
+        return scrape(place.metrics_port, "otelcol_exporter_queue_size") == 0
+    except OSError:
+        return False
 
 
 TIDEGATE: Final = Shipper(
-    "Tidegate", "docs/explanation/event-pipeline.md", _tidegate, "logs-tidegate.request-{}"
+    "Tidegate",
+    "docs/explanation/event-pipeline.md",
+    _tidegate,
+    "logs-tidegate.request-{}",
+    _tidegate_done,
 )
 SHIPPERS: Final = {
     "tidegate": TIDEGATE,
@@ -146,6 +184,7 @@ SHIPPERS: Final = {
         "opentelemetry.io/docs/collector/resiliency",
         _otelcol,
         "{}",
+        _otelcol_done,
         otlp=True,
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from elasticsearch import Elasticsearch, helpers
 from bench.collector import make_request_event
 from bench.shippers.faults import Fault, Scene
 from bench.shippers.otlp_endpoint import otlp_endpoint
-from bench.shippers.shippers import Place, Process, Shipper
+from bench.shippers.shippers import NODE, Place, Process, Shipper
 from support.doubles.faulty_proxy import FaultyProxy
 from support.doubles.small_disk import mounted
 from support.ports import free_port
@@ -32,10 +33,9 @@ FILE_BYTES: Final = 200_000
 DISK_BYTES: Final = 32 * 2**20
 AT_LEAST_SECONDS: Final = 20.0
 START_SECONDS: Final = 30.0
-# Longer than a start on a busy machine and the longest pause between two tries; when all are there, a second
-# copy may come.
-QUIET_SECONDS: Final = 120.0
-COMPLETE_SECONDS: Final = 10.0
+# For so long a shipper says that it is done, and no document comes: longer than its pause between two looks.
+DONE_SECONDS: Final = 10.0
+MOST_SECONDS: Final = 900.0
 LOOK_SECONDS: Final = 0.5
 
 
@@ -47,7 +47,8 @@ class Outcome:
         written: whole lines in the files.
         lost: of these in no document.
         doubled: documents of an event beside its first one.
-        recovery: seconds from the end of the fault and of the writing until the last document came.
+        recovery: seconds from the end of the fault and of the writing until the last document came;
+            infinite if after 15 minutes the shipper was not done.
     """
 
     written: int
@@ -57,7 +58,7 @@ class Outcome:
 
 
 def trial(shipper: Shipper, fault: Fault, elasticsearch: str) -> Outcome:
-    """Write events while the fault happens, wait until no more are stored, and count."""
+    """Write events while the fault happens, wait until the shipper is done, and count."""
     index = uuid.uuid4().hex
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-ship-")))
@@ -71,7 +72,8 @@ def trial(shipper: Shipper, fault: Fault, elasticsearch: str) -> Outcome:
         url = f"http://127.0.0.1:{proxy.port}"
         if shipper.otlp:
             url = stack.enter_context(otlp_endpoint(url, index))
-        process = Process(shipper, Place(folder, url, index))
+        place = Place(folder, url, index)
+        process = Process(shipper, place)
         client = stack.enter_context(Elasticsearch(elasticsearch, request_timeout=60))
         stream = shipper.stream.format(index)
         writing = _Writing(folder / "logs", index)
@@ -86,7 +88,7 @@ def trial(shipper: Shipper, fault: Fault, elasticsearch: str) -> Outcome:
         time.sleep(max(0.0, began + AT_LEAST_SECONDS - time.monotonic()))
         writing.end()
         ended = time.monotonic()
-        last = _until_quiet(client, stream, len(writing.ids))
+        last = _until_done(lambda: _count(client, stream), lambda: shipper.done(place))
         process.stop()
         client.indices.refresh(index=stream)
         found = Counter(
@@ -114,11 +116,8 @@ class _Writing:
         self.thread.join()
 
     def _write(self, folder: Path, namespace: str) -> None:
-        writer = EventWriter(folder, "flights-1", FILE_BYTES)
-        origin, chance = (
-            Origin("flights", "0.1.0", "bench", "flights-1", namespace),
-            random.Random(1),
-        )
+        writer = EventWriter(folder, NODE, FILE_BYTES)
+        origin, chance = Origin("flights", "0.1.0", "bench", NODE, namespace), random.Random(1)
         number, began = 0, time.monotonic()
         while not self._ended.wait(max(0.0, began + number / RATE - time.monotonic())):
             event = make_request_event(origin, 0, chance, time.time_ns())
@@ -134,14 +133,17 @@ def _count(client: Elasticsearch, stream: str) -> int:
     return int(options.count(index=stream).get("count", 0))
 
 
-def _until_quiet(client: Elasticsearch, stream: str, wanted: int) -> float:
-    """Wait until for a while no more are stored; returns when the number last changed."""
-    seen, changed, quiet = -1, time.monotonic(), QUIET_SECONDS
-    while time.monotonic() < changed + quiet:
-        found = _count(client, stream)
-        if found != seen:
-            seen, changed = found, time.monotonic()
-        quiet = COMPLETE_SECONDS if found >= wanted else QUIET_SECONDS
+def _until_done(count: Callable[[], int], done: Callable[[], bool]) -> float:
+    """Wait until the shipper has been done for a while; returns when the last document came."""
+    seen, now = -1, time.monotonic()
+    changed, busy, until = now, now, now + MOST_SECONDS
+    while (now := time.monotonic()) < max(changed, busy) + DONE_SECONDS:
+        if now > until:
+            return math.inf
+        if (found := count()) != seen:
+            seen, changed = found, now
+        if not done():
+            busy = now
         time.sleep(LOOK_SECONDS)
     return changed
 
