@@ -96,7 +96,7 @@ def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Prog
             start_seconds=start_seconds,
             stop_seconds=stop_seconds,
             answers_first=False,
-            recent_output=lambda: tail(output),
+            recent_output=lambda start, _: tail(output, start=start),
             start_setting="replicas.start_seconds",
         )
 

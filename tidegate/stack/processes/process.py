@@ -65,11 +65,13 @@ def truncate_output(path: Path, limit: int = OUTPUT_BYTES) -> None:
         return  # the file is gone
 
 
-def tail(path: Path, lines: int = 15, limit: int = 16_384) -> str:
-    """The last lines of a file of raw output; empty if there is none."""
+def tail(path: Path, lines: int = 15, limit: int = 16_384, start: int = 0) -> str:
+    """The last lines of a file of raw output from the byte `start` on; empty if there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - limit))
+            size = path.stat().st_size
+            # truncated meanwhile, it holds only what came after
+            file.seek(max(start if start <= size else 0, size - limit))
             text = file.read().decode(errors="replace")
     except OSError:
         return ""

@@ -44,7 +44,8 @@ class Program:
         stop_signal: requests a graceful stop.
         answers_first: whether it then still answers the requests that it has; else the signal waits.
         reader: the process that reads its standard output, instead of the file.
-        recent_output: returns what it printed and logged last, for an error message.
+        recent_output: returns what it printed last, from a byte of `output` on, and logged, since a time in
+            seconds since 1970, for an error message.
         start_setting: the setting of `start_seconds`, if there is one.
     """
 
@@ -58,7 +59,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     answers_first: bool = True
     reader: Command | None = None
-    recent_output: Callable[[], str] = lambda: ""
+    recent_output: Callable[[int, float], str] = lambda _start, _since: ""
     start_setting: str = ""
 
 
@@ -87,6 +88,7 @@ class ProcessSupervisor:
     _task: asyncio.Task[None] | None = field(default=None, init=False)
     _first_ready: asyncio.Future[str] | None = field(default=None, init=False)
     _exit_code: int | None = field(default=None, init=False)
+    _output_start: int = field(default=0, init=False)
     _restarts_disabled: bool = field(default=False, init=False)
 
     def start(self) -> None:
@@ -166,6 +168,8 @@ class ProcessSupervisor:
     async def _run_once(self, started: float) -> str:
         """Run it until it exits. Returns how it ended."""
         self.started_at, self.ready_at, self.start_seconds = time.time(), None, {}
+        output = self.program.output
+        self._output_start = output.stat().st_size if output.exists() else 0
         try:
             self._child = Child.start(
                 self.program.command, self.program.output, self.program.reader
@@ -182,7 +186,7 @@ class ProcessSupervisor:
         self.pid, self._exit_code = None, code
         if kill_reason:
             return kill_reason
-        output = self.program.recent_output()
+        output = self._recent_output()
         problem = describe_exit(code)
         if code >= 0:
             self._resolve_first_ready(f"{problem}\n{output}".strip())
@@ -256,12 +260,15 @@ class ProcessSupervisor:
     async def _kill_unready(self, child: Child, problem: str, unready_seconds: float) -> str:
         child.kill()
         await child.wait()
-        output, setting = self.program.recent_output(), self.program.start_setting
+        output, setting = self._recent_output(), self.program.start_setting
         limit = f" ({setting} is {self.program.start_seconds:g})" if setting else ""
         self._resolve_first_ready(
             f"not ready within {unready_seconds:.0f} s{limit}: {problem}\n{output}".strip()
         )
         return f"replaced, as it was not ready for {unready_seconds:.0f} s: {problem}"
+
+    def _recent_output(self) -> str:
+        return self.program.recent_output(self._output_start, self.started_at)
 
     def _set_state(self, state: State) -> None:
         if state != self.state or state == "starting":

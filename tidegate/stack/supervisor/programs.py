@@ -201,7 +201,7 @@ class Programs:
             recent_output=self._last_words(name),
         )
 
-    def _last_words(self, name: str) -> Callable[[], str]:
+    def _last_words(self, name: str) -> Callable[[int, float], str]:
         return partial(recent_output, self.layout.output(name), self.layout.logs, name)
 
     def _command(self, argv: Sequence[str]) -> Command:

@@ -34,10 +34,14 @@ def last_decisions(logs: Path, count: int) -> list[Entry]:
     return found[-count:]
 
 
-def recent_output(output: Path, logs: Path, node: str) -> str:
-    """The end of a program's raw output, and its last error events."""
-    errors, raw = [], tail(output)
-    for event in _last_events(logs, node):
+def recent_output(output: Path, logs: Path, node: str, start: int = 0, since: float = 0.0) -> str:
+    """The end of a program's raw output, and its last error events.
+
+    The programs of this name before it wrote the output up to the byte `start`, and their events into files
+    that have not changed since the time `since`.
+    """
+    errors, raw = [], tail(output, start=start)
+    for event in _last_events(logs, node, since):
         try:
             if event["log"]["level"] == "error":
                 fields = {**event.get("tidegate", {}), **event.get("error", {})}
@@ -51,9 +55,9 @@ def recent_output(output: Path, logs: Path, node: str) -> str:
     return "\n".join(filter(None, [raw, *errors[-MAX_ERRORS:]]))
 
 
-def _last_events(logs: Path, node: str) -> list[dict[str, Any]]:
+def _last_events(logs: Path, node: str, since: float = 0.0) -> list[dict[str, Any]]:
     files = sorted(logs.glob(f"{node}.*.ndjson"), key=_changed)
-    if not files:
+    if not files or _changed(files[-1]) < since:
         return []
     try:
         with files[-1].open("rb") as file:

@@ -161,6 +161,15 @@ async def test_a_program_that_says_that_it_is_ready_is_asked_at_once(
     assert "ready" in actions(event_log)
 
 
+async def test_the_reason_of_a_failed_start_is_not_that_of_the_program_before_it(
+    make: Make, sleep: Any
+) -> None:
+    process: ProcessSupervisor = make(before="raise SystemExit('no prices')", sleep=sleep)
+    process.program.output.write_text("no stock\n")
+    async with supervised(process):
+        assert await process.first_ready() == "ended with exit code 1\nno prices"
+
+
 async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
     make: Make, event_log: EventLog, sleep: Any, delays: list[float]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,17 @@ def test_the_recent_output_of_a_program_is_its_raw_output_and_its_last_errors(
     output.write_text("shop needs the package x\nmodel.onnx: bad digest\n")
     found = recent_output(output, tmp_path, "flights-1")
     assert found == "shop needs the package x\nmodel.onnx: bad digest\ngone\nrefused: why"
+
+
+def test_the_recent_output_of_a_program_is_not_that_of_the_one_before_it(tmp_path: Path) -> None:
+    output, events = tmp_path / "shop-1.log", tmp_path / "shop-1.1.0.ndjson"
+    output.write_text("shop needs the package x\n")
+    events.write_text('{"message": "no stock", "log": {"level": "error"}}\n')
+    start, since = output.stat().st_size, events.stat().st_mtime + 1
+    with output.open("a") as file:
+        file.write("no file prices.csv\n")
+    assert recent_output(output, tmp_path, "shop-1", start, since) == "no file prices.csv"
+    os.utime(events, (since, since))
+    assert recent_output(output, tmp_path, "shop-1", start, since) == "no file prices.csv\nno stock"
+    output.write_text("after a truncation\n")
+    assert recent_output(output, tmp_path, "shop-1", start, since + 1) == "after a truncation"
