@@ -83,7 +83,7 @@ class Quarantine:
             self._older, _ = _read(self._rotated)
             newer, complete = _read(self._path)
             self._truncate(complete)  # an entry whose write was interrupted by a kill
-            if complete:  # the checkpoint will rely on these, which a killed process may not have flushed
+            if complete:  # the checkpoint will rely on these; a killed process may not have flushed
                 with open_private_file(self._path, "ab") as file:
                     os.fsync(file.fileno())
                 sync_folder(self._path.parent)

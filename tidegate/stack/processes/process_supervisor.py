@@ -168,8 +168,8 @@ class ProcessSupervisor:
     async def _run_once(self, started: float) -> str:
         """Run it until it exits. Returns how it ended."""
         self.started_at, self.ready_at, self.start_seconds = time.time(), None, {}
-        output = self.program.output
-        self._output_start = output.stat().st_size if output.exists() else 0
+        file = self.program.output
+        self._output_start = file.stat().st_size if file.exists() else 0
         try:
             self._child = Child.start(
                 self.program.command, self.program.output, self.program.reader
