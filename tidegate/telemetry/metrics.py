@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -16,8 +16,10 @@ from prometheus_client.registry import Collector
 
 from tidegate.settings import Slo
 from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+from tidegate.telemetry.request_event import error_text
 from tidegate.telemetry.shared_metrics import SharedMetrics
 
+_LOG: Final = logging.getLogger("tidegate.telemetry")
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _CONVENTION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -54,6 +56,40 @@ class _AtScrape(Collector):
     describe = collect
 
 
+class ExposedRegistry(CollectorRegistry):
+    """An application's registry, then the metrics of prometheus_client's default one whose names are new.
+
+    There `Counter("orders_total", "…")` registers itself, as that library's documentation does.
+    """
+
+    def __init__(self, own: CollectorRegistry) -> None:
+        super().__init__()
+        self._own = own
+        self._failed = False
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics."""
+        names = set()
+        for metric in self._own.collect():
+            names.add(metric.name)
+            yield metric
+        try:
+            default = list(REGISTRY.collect())
+        except Exception as error:  # noqa: BLE001 - a collector of the application may raise anything
+            if not self._failed:
+                self._failed = True
+                _LOG.warning(
+                    "the metrics of the default registry are left out: %s", error_text(error)
+                )
+            return
+        self._failed = False
+        yield from (metric for metric in default if metric.name not in names)
+
+    def restricted_registry(self, names: Iterable[str]) -> Any:
+        """Of the application's own registry, what `?name[]=` asks for."""
+        return self._own.restricted_registry(names)
+
+
 class RequestMetrics:
     """`http_server_request_duration_seconds`, and the metrics of the process.
 
@@ -65,6 +101,7 @@ class RequestMetrics:
 
     def __init__(self, slo: Slo, lost_events: Callable[[], int], node: Callable[[], str]) -> None:
         self.registry = CollectorRegistry()
+        self.exposed: Final = ExposedRegistry(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -124,16 +161,17 @@ class RequestMetrics:
             self._series[first_byte, route, method, status] = series
         series.observe(seconds, exemplar)
 
-    def encode(self, accept: str) -> tuple[bytes, str]:
+    def encode(self, accept: str, *, default_registry: bool = False) -> tuple[bytes, str]:
         """The metrics and their content type, in OpenMetrics format (with exemplars) if `accept` has it."""
+        registry = self.exposed if default_registry else self.registry
         encode: Callable[[Collector], bytes] = generate_latest
         content_type = CONTENT_TYPE_PLAIN_0_0_4
         try:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):
             # prometheus_client raises them for a version that is not a number.
-            logging.getLogger(__name__).debug("an invalid Accept header of a scrape")
-        return encode(self.registry), content_type
+            _LOG.debug("an invalid Accept header of a scrape")
+        return encode(registry), content_type
 
 
 def _replica_info(node: str) -> Metric:
@@ -170,7 +208,7 @@ class MetricsEndpoint:
         """Respond with the metrics."""
         del receive
         accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
-        body, content_type = self._metrics.encode(accept.decode("latin-1"))
+        body, content_type = self._metrics.encode(accept.decode("latin-1"), default_registry=True)
         headers = [
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(body)).encode()),

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, make_asgi_app
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    make_asgi_app,
+)
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -249,3 +257,54 @@ def test_the_buckets_include_the_objective_of_the_settings() -> None:
     text = generate_latest(metrics.registry).decode()
     buckets = samples(text, "http_server_request_duration_seconds_bucket")
     assert "0.321" in {sample.labels["le"] for sample in buckets}
+
+
+@pytest.fixture
+def orders() -> Iterator[Counter]:
+    counter = Counter("orders", "Orders, in the default registry.")
+    yield counter
+    REGISTRY.unregister(counter)
+
+
+async def test_the_metrics_of_the_default_registry_are_exposed_once(
+    harness: Harness, orders: Counter
+) -> None:
+    orders.inc(3)
+    app = app_with(ok)
+    harness.instrument(app)
+    for parse, headers in ((classic, {}), (openmetrics, OPENMETRICS)):
+        text = (await read(harness, app, **headers)).text
+        assert values(text, "orders_total", parse) == [3]
+        assert len(values(text, "process_start_time_seconds", parse)) == 1
+        assert len(samples(text, "python_info", parse)) == 1
+
+
+async def test_where_the_app_serves_its_metrics_itself_they_are_its_own(
+    harness: Harness, orders: Counter
+) -> None:
+    app = Starlette(routes=[Mount("/metrics", make_asgi_app(CollectorRegistry()))])
+    harness.instrument(app)
+    orders.inc()
+    assert values((await read(harness, app)).text, "orders_total") == []
+
+
+async def test_a_default_registry_that_fails_costs_no_other_metric(harness: Harness) -> None:
+    class Failing(Collector):
+        def collect(self) -> Iterator[Any]:
+            raise ConnectionError("no database")
+
+        def describe(self) -> Iterator[Any]:
+            return iter(())
+
+    failing = Failing()
+    REGISTRY.register(failing)
+    try:
+        app = app_with(ok)
+        harness.instrument(app)
+        for _ in range(2):
+            text = (await read(harness, app)).text
+    finally:
+        REGISTRY.unregister(failing)
+    assert len(samples(text, "tidegate_replica_info")) == 1
+    messages = [event["message"] for event in harness.events("app")]
+    assert messages == ["the metrics of the default registry are left out: no database"]

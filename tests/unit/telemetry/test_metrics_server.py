@@ -7,7 +7,7 @@ import socket
 
 import httpx
 import pytest
-from prometheus_client import Counter
+from prometheus_client import REGISTRY, Counter
 
 from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
@@ -29,6 +29,16 @@ async def test_the_metrics_are_also_on_a_port_of_their_own(harness: Harness) -> 
     assert "cakes_total 1.0" in response.text
     assert 'http_route="/items/{item:int}"' in response.text
     assert harness.event("request")["trace"]["id"] in response.text  # the exemplar
+
+
+def test_the_port_has_the_metrics_of_the_default_registry_too(harness: Harness) -> None:
+    port = free_port()
+    harness.telemetry(metrics_port=port)
+    counter = Counter("orders", "Orders.")
+    try:
+        assert "orders_total 0.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    finally:
+        REGISTRY.unregister(counter)
 
 
 def test_a_scrape_can_select_metrics_by_name(harness: Harness) -> None:
