@@ -43,7 +43,7 @@ mutation: setup  ## List the faults that the unit tests of a package do not noti
 	@$(BIN)/python -m tools.mutation $(ARGS)
 
 soak: setup artefacts/flights/manifest.json  ## Break a real stack under load in every way, and account for each request and event (root, 30 minutes); ARGS="--parts memory" runs a part.
-	@scripts/setup prometheus elasticsearch faketime && PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
+	@scripts/setup prometheus elasticsearch && PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
 
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes half an hour or more).
 	@scripts/docker images kubernetes && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 3 tests/e2e/kubernetes $(ARGS)
