@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation soak test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-live bench-stack render render-check kustomize screenshots lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test nightly mutation simulate soak test-kubernetes test-ray test-bentoml lint format bench bench-ablation bench-autoscaler bench-drawn bench-kubernetes-faults bench-live bench-stack render render-check kustomize screenshots lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ nightly:  ## Run what CI runs (all tests, every component required), with all ex
 
 mutation: setup  ## List the faults that the unit tests of a package do not notice (hours); ARGS="--rooms store" is shorter.
 	@$(BIN)/python -m tools.mutation $(ARGS)
+
+simulate: setup  ## Run seeds of faults against the event pipeline in a simulated world; ARGS="--seeds 100000 --jobs 2", "--world loop" for the control loop.
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 soak: setup artefacts/flights/manifest.json  ## Break a real stack under load in every way, and account for each request and event (root, 30 minutes); ARGS="--parts memory" runs a part.
 	@scripts/setup prometheus elasticsearch && PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)

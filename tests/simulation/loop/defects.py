@@ -1,7 +1,6 @@
 """Defects put into the production code by hand, each of which the simulation must find.
 
-`FOUND_BY` has a seed that finds each; `python -m tests.simulation.loop --seeds 10000 --defect NAME` looks for
-one.
+`FOUND_BY` has a seed that finds each; `python -m tests.simulation --world loop --defect NAME` looks for one.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import urllib3
 from elasticsearch import Elasticsearch
+from elasticsearch._otel import OpenTelemetry
+from elasticsearch._sync.client import _base as client
 
 from tidegate.collector import delivery, logstash, quarantine, run
 from tidegate.collector.metrics import Metrics
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 METRICS = Metrics()
 """The counters go on from one seed to the next: a registry takes a fifth of the time of a short seed."""
+TELEMETRY = OpenTelemetry(enabled=False)
+"""Of the client of Elasticsearch, which else asks the environment for it with each request."""
 
 
 class RecordedWriter(EventWriter):
@@ -150,6 +154,7 @@ def boundaries(simulation: Simulation) -> Iterator[None]:
     put(writer, "sys", SimpleNamespace(stderr=SimpleNamespace(write=machine.note)))
     node = elasticsearch_node(lambda: simulation.elasticsearch)
     put(store, "Elasticsearch", partial(Elasticsearch, node_class=node))
+    put(client, "OpenTelemetry", lambda **_: TELEMETRY)
     put(store, "ThreadPoolExecutor", lambda *_: InlineThreads(simulation))
     put(store, "LEAST_OPERATIONS", 2)
     put(templates, "template", lambda name: orjson.loads(_template(name)))

@@ -1,6 +1,6 @@
 """Defects put into production code by hand, each with a seed that finds it: the proof that it can see.
 
-`python -m tests.simulation.pipeline --defects` looks for the first seed of each.
+`python -m tests.simulation --defects` looks for the first seed of each.
 """
 
 from __future__ import annotations
@@ -309,7 +309,8 @@ DEFECTS: dict[str, Defect] = {
 
 @contextmanager
 def built_in(name: str) -> Iterator[None]:
-    """Put a defect into production code."""
+    """Put a defect into production code; without a name it is as it is."""
     with pytest.MonkeyPatch.context() as patch:
-        DEFECTS[name].patch(patch)
+        if name:
+            DEFECTS[name].patch(patch)
         yield

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..world.machine import UnsupportedCallError, ViolationError
+from ..world.machine import ViolationError
 from ..world.shrink import shrink
+from .defects import DEFECTS, built_in
 from .schedule import Fault, Op, Run, Schedule, draw
 from .simulation import Simulation
+
+__all__ = [
+    "DEFECTS",
+    "Failure",
+    "failing",
+    "first_failure",
+    "shortest",
+    "trace",
+    "try_seed",
+    "violation",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +35,38 @@ class Failure:
         records = "".join(f"\n  {one}" for one in self.shortest.records)
         return (
             f"seed {self.seed}: {self.reason}\n  {self.shortest.configuration}{records}\n"
-            f"replay: python -m tests.simulation.pipeline --seed {self.seed}"
+            f"replay: python -m tests.simulation --seed {self.seed}"
         )
+
+
+def failing(seeds: Iterable[int], defect: str = "") -> Iterator[tuple[int, str]]:
+    """Run seeds with a defect, if any; yield those that fail, and why."""
+    with built_in(defect):
+        for seed in seeds:
+            if reason := violation(draw(seed)):
+                yield seed, reason
+
+
+def shortest(seed: int, defect: str = "", _keep: str | None = None) -> str:
+    """The shortest schedule with which a seed fails; empty if it does not."""
+    with built_in(defect):
+        failure = try_seed(seed)
+    if failure is None:
+        return ""
+    return f"{failure} --defect '{defect}'" if defect else str(failure)
+
+
+def trace(seed: int, defect: str = "", _keep: str | None = None) -> list[str]:
+    """Each call of the system in a seed, and the invariant that it breaks, if any."""
+    simulation = Simulation(draw(seed), traced=True)
+    lines = simulation.machine.trace
+    assert lines is not None
+    with built_in(defect):
+        try:
+            simulation.run()
+        except ViolationError as broken:
+            lines.append(f"broken: {broken}")
+    return lines
 
 
 def violation(schedule: Schedule) -> str:
@@ -33,8 +75,6 @@ def violation(schedule: Schedule) -> str:
         Simulation(schedule).run()
     except ViolationError as broken:
         return str(broken)
-    except (UnsupportedCallError, Exception) as failure:  # noqa: BLE001  its seed is to be named
-        return repr(failure)
     return ""
 
 

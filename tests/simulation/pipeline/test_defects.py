@@ -25,4 +25,4 @@ def test_a_failure_names_the_shortest_schedule_that_fails_and_how_to_repeat_it()
         for left_out in range(len(records)):
             rest = (*records[:left_out], *records[left_out + 1 :])
             assert violation(replace(failure.shortest, records=rest)) == ""
-    assert f"python -m tests.simulation.pipeline --seed {failure.seed}" in str(failure)
+    assert f"python -m tests.simulation --seed {failure.seed}" in str(failure)

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 
 ROOT = "/simulated"
@@ -138,6 +139,12 @@ class Description:
     offset: int = 0
 
 
+@lru_cache(4096)
+def _parts(path: str) -> tuple[list[str], str]:
+    *folders, last = path[len(ROOT) + 1 :].split("/")
+    return folders, last
+
+
 class FileSystem:
     """The files below `ROOT`."""
 
@@ -149,8 +156,13 @@ class FileSystem:
         self.opened: dict[int, Description] = {}
         self.free: int | None = None
         """The bytes that can still be written; None if the disk has room."""
-        self.now_ns = 0
+        self.now = 0.0
         self.monotonic = 0.0
+
+    @property
+    def now_ns(self) -> int:
+        """What the clock shows, in nanoseconds since 1970."""
+        return int(self.now * 1e9)
 
     def new(self, kind: int, mode: int) -> Inode:
         """An inode without a name."""
@@ -169,7 +181,7 @@ class FileSystem:
             OSError: a folder of the path does not exist.
         """
         folder: Inode = self.root
-        *folders, last = path[len(ROOT) + 1 :].split("/")
+        folders, last = _parts(path)
         for name in folders:
             found = folder.names.get(name) if isinstance(folder, Folder) else None
             if found is None:

@@ -78,6 +78,7 @@ class Machine:
         self._hub = getcurrent()
         self._ready: list[Task] = []
         self._pids = 100
+        self._died = False
         self._processes: list[Process] = []
         self.on_power_failure: Callable[[], None] = lambda: None
 
@@ -88,12 +89,12 @@ class Machine:
         self.monotonic += seconds
         if self.ticking:
             self.now += seconds
-        self.files.now_ns, self.files.monotonic = int(self.now * 1e9), self.monotonic
+        self.files.now, self.files.monotonic = self.now, self.monotonic
 
     def set_clock(self, seconds: float) -> None:
         """Let the clock jump by so much."""
         self.now += seconds
-        self.files.now_ns = int(self.now * 1e9)
+        self.files.now = self.now
 
     def time_ns(self) -> int:
         """Nanoseconds since 1970."""
@@ -110,7 +111,7 @@ class Machine:
 
     def kill(self, process: Process) -> None:
         """End a process: its files are closed, and what it wrote stays in the page cache."""
-        process.dead = True
+        process.dead = self._died = True
         for number in sorted(process.descriptors & self.files.opened.keys()):
             self.files.close(number)
         process.descriptors.clear()
@@ -145,6 +146,7 @@ class Machine:
         """
         self.random, self.limit = random, self.calls + limit
         self._ready = ready = list(tasks)
+        self.tasks = [task for task in self.tasks if not task.thread.dead]
         for task in ready:
             task.idle = False
         while ready:
@@ -162,6 +164,9 @@ class Machine:
 
     def _bury(self) -> None:
         """Unwind the other threads of processes that have just died."""
+        if not self._died:
+            return
+        self._died = False
         for task in self.tasks:
             if task.process.dead and not task.thread.dead:
                 self.task = task
@@ -211,7 +216,8 @@ class Machine:
         if self.calls > self.limit:
             raise ViolationError(f"no progress: {self.limit} calls, now {name} {path}")
         self.pass_time(CALL_NS / 1e9)
-        self.note(f"{process.name} {name} {path} {detail}")
+        if self.trace is not None:
+            self.note(f"{process.name} {name} {path} {detail}")
         if process.faults and (actions := process.faults.pop(process.calls, None)):
             for action in actions:
                 action(process, name, path)
@@ -228,7 +234,7 @@ class Machine:
     def lose_power(self, random: Random) -> None:
         """End all processes and lose what was not on the disk."""
         for process in self._processes:
-            process.dead = True
+            process.dead = self._died = True
             process.descriptors.clear()
         self.files.lose_power(random)
         self.on_power_failure()

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -232,10 +233,9 @@ class SystemCalls:
 
 def _virtual(path: object) -> str | None:
     """The simulated path; None for a file of the real machine."""
-    if isinstance(path, int):
-        return None
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
-    return text if isinstance(text, str) and text.startswith(ROOT) else None
+    if isinstance(path, PurePath):
+        path = str(path)
+    return path if isinstance(path, str) and path.startswith(ROOT) else None
 
 
 class _Installation:
