@@ -26,9 +26,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from support.harnesses.event_files import events_in
+from support.panels.kibana_dashboards import Panel, dashboards
+from support.panels.lens_search import has_data, rows, search_body
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
-from tidegate.checks.running.lens_search import has_data, rows, search_body
 from tidegate.events.event import Event, Origin
 from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, alert_event
@@ -39,7 +40,6 @@ from tidegate.observability_files.kibana import (
     saved_searches,
     trace_path,
 )
-from tidegate.observability_files.kibana_dashboards import Panel, dashboards
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.stack.gateway.access_log import ACCESS, access_event, constant_fields

@@ -58,7 +58,7 @@ def verify(
         float, typer.Option(min=0, help="Seconds for which failed checks are repeated.")
     ] = 15.0,
 ) -> None:
-    """Check every component of the running stack, and every panel of Kibana and Grafana.
+    """Check that every component of the running stack works, and that data arrive there.
 
     The exit code is 0 only if all checks pass.
     """

@@ -21,6 +21,10 @@ DATA_VIEWS_FILE: Final = Path("kibana", "data-views.json")
 SAVED_OBJECTS_FILE: Final = Path("kibana", "saved-objects.ndjson")
 DEFAULT_DATA_VIEW: Final = "tidegate-logs"
 SLOW_REQUESTS: Final = "tidegate-slow-requests"
+MAY_BE_EMPTY: Final = frozenset(
+    {"tidegate-errors", SLOW_REQUESTS, "tidegate-drift", "tidegate-refusals"}
+)
+"""The ids of searches that find events only after an error, a slow request or an alert."""
 
 
 @dataclass(frozen=True, slots=True)

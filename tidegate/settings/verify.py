@@ -26,13 +26,13 @@ class Verify(Section):
     kibana_url: str = Field(default="", pattern=URL)
     """URL of Kibana; empty means that Kibana is not checked."""
     kibana_username: str = Field(default="tidegate_viewer", min_length=1)
-    """User that reads Kibana's objects, and whose login runs the queries of its panels in Elasticsearch."""
+    """User that reads Kibana's objects, and whose login searches Elasticsearch."""
     kibana_password_file: Path | None = None
     """File that contains the password of this user; unset means no authentication."""
     grafana_url: str = Field(default="", pattern=URL)
     """URL of Grafana; empty means that Grafana is not checked."""
     grafana_username: str = Field(default="admin", min_length=1)
-    """User that runs the queries of Grafana's panels."""
+    """User that queries Grafana's data sources."""
     grafana_password_file: Path | None = None
     """File that contains the password of this user; unset means no authentication."""
     console_url: str = Field(default="", pattern=URL)

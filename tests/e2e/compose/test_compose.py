@@ -23,8 +23,7 @@ from support.eventually import eventually
 from support.processes.compose_project import docker
 from support.processes.compose_stack import Compose
 from support.processes.load import constant, served, write_scenario
-from tidegate.observability_files.kibana import data_views, saved_searches
-from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY
+from tidegate.observability_files.kibana import MAY_BE_EMPTY, data_views, saved_searches
 from tidegate.provision.first_requests import REQUEST_COUNT
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS
 from tidegate.settings import Settings

@@ -15,13 +15,12 @@ import pytest
 from elasticsearch import AuthorizationException, Elasticsearch
 
 from support.eventually import eventually
+from support.panels import kibana as kibana_panels
+from support.panels.kibana_dashboards import dashboards
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.samples.elasticsearch_accounts import client_of, superuser_client
-from tidegate.checks.running import kibana_panels
 from tidegate.checks.running.target import Target
 from tidegate.events.event import Event, Origin, make_event
-from tidegate.observability_files.kibana import saved_objects
-from tidegate.observability_files.kibana_dashboards import dashboards
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.settings import Settings
@@ -151,10 +150,10 @@ async def refused_panels(server: ElasticsearchServer, account: str, folder: Path
             },
         }
     )
-    stored = {(one["type"], one["id"]): one for one in saved_objects(settings)}
+    (dashboard,) = dashboards(settings)
     async with aiohttp.ClientSession() as session:
         target = Target(settings, session, "", "", None)
-        _, data = await kibana_panels.check(target, target.kibana(), (9, 2), stored)
+        data = await kibana_panels.data(target, dashboard)
     others = [line for line in data.details if "no data" not in line]
     assert all("is unauthorized for user" in line for line in others), others
     return others

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidegate.observability_files.kibana_dashboards import Dashboard
+from support.panels.kibana_dashboards import Dashboard
 
 TYPES = {"lens": "vis", "search": "discover_session"}
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from support.checkout import ROOT
+from support.panels.kibana_dashboards import dashboards
 from tidegate.observability_files import kibana
-from tidegate.observability_files.kibana_dashboards import dashboards
 from tidegate.observability_files.paths import observability_folder
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch.templates import STREAMS

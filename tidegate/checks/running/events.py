@@ -12,12 +12,12 @@ from typing import Final
 
 from tidegate.checks.running.target import Target
 from tidegate.observability_files.kibana import (
+    MAY_BE_EMPTY,
     DataView,
     SavedSearch,
     data_views,
     saved_searches,
 )
-from tidegate.observability_files.kibana_dashboards import MAY_BE_EMPTY
 from tidegate.runtime.check_results import Result, count, failed, ok, skipped
 from tidegate.runtime.http_client import HttpClient
 from tidegate.store import open_store
@@ -46,7 +46,7 @@ async def check(target: Target) -> list[Result]:
         server = target.elasticsearch()
         return [
             await _health(server),
-            *(await _counts(target, _elasticsearch(server, owner(target.settings)))),
+            *(await _counts(target, elasticsearch_counter(server, owner(target.settings)))),
         ]
     with closing(open_store(target.settings, read_only=True)) as store:
         return await _counts(target, _embedded(store))
@@ -61,7 +61,8 @@ async def _health(server: HttpClient) -> Result:
     return failed("health", text) if health["status"] == "red" else ok("health", text)
 
 
-def _elasticsearch(server: HttpClient, whose: Owner) -> Counter:
+def elasticsearch_counter(server: HttpClient, whose: Owner) -> Counter:
+    """Counts the events of this owner in Elasticsearch."""
     # Other releases may share the server.
     filters = [{"term": {name: value}} for name, value in zip(OWNER, whose, strict=True) if value]
 
@@ -87,9 +88,13 @@ def _embedded(store: EventStore) -> Counter:
 
 
 async def _counts(target: Target, found: Counter) -> list[Result]:
-    settings = target.settings
-    views = [await _view(target, view, found) for view in data_views(settings)]
-    return [*views, *[await _search(target, one, found) for one in saved_searches(settings)]]
+    searches = [await _search(target, one, found) for one in saved_searches(target.settings)]
+    return [*await count_views(target, found), *searches]
+
+
+async def count_views(target: Target, found: Counter) -> list[Result]:
+    """Whether each data view has events."""
+    return [await _view(target, view, found) for view in data_views(target.settings)]
 
 
 async def _view(target: Target, view: DataView, found: Counter) -> Result:

@@ -1,196 +1,95 @@
-"""Grafana: its health, its data sources, and every query of its dashboards, run through Grafana.
-
-A panel that may be empty says so itself: it has a text for the case without data (`noValue`), which Grafana
-shows in it. Each other panel must have data after the first requests.
-"""
+"""Grafana: its health, whether each data source returns data, and whether each dashboard is provisioned."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
-from tidegate.checks.running.dashboard_variables import initial_values, offered_terms, substitute
+from tidegate.checks.running.events import WITHOUT_EVENTS
 from tidegate.checks.running.target import Target
 from tidegate.observability_files.paths import observability_folder
-from tidegate.runtime.check_results import Result, count, failed, ok, skipped
+from tidegate.runtime.check_results import Result, failed, ok, result_from, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.settings import Settings
+from tidegate.store.fields import TIMESTAMP
 
-MAX_CONCURRENT: Final = 4
-"""Concurrent queries, about as many as a browser sends."""
 MAX_DATA_POINTS: Final = 200
 INTERVAL_MS: Final = 5000
-NAMESPACE: Final = "namespace"
-"""The variable with the namespaces of the data streams."""
-FEATURE: Final = "feature"
-"""The variable with the features of the model; it has no value without statistics of training rows."""
-ANNOTATIONS: Final = "annotations"
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A panel, or the marks that an annotation adds to all panels.
-
-    Attributes:
-        name: its title, and the section in which it is.
-        queries: for `/api/ds/query`, with the variables substituted.
-        no_data_text: why it may be empty; empty if it must have data.
-    """
-
-    name: str
-    queries: tuple[dict[str, Any], ...]
-    no_data_text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the queries of a panel returned: the first error, if any, and whether one has data."""
-
-    panel: Panel
-    error: str
-    has_data: bool
+RECENT: Final = {"from": "now-15m", "to": "now"}
+"""A time range with the request that `tidegate verify` has sent before."""
 
 
 async def check(target: Target) -> list[Result]:
-    """Check Grafana's health, that of each data source, and run each query of each dashboard."""
+    """Check Grafana's health, each data source with a query, and that the dashboards exist."""
     if not target.settings.verify.grafana_url:
         return [skipped("all checks", "verify.grafana_url is not set: no Grafana")]
     grafana = target.grafana()
     health = await grafana.get("/api/health")
     text = f"Grafana {health['version']}, database {health['database']}"
     own = ok("health", text) if health["database"] == "ok" else failed("health", text)
-    folder = observability_folder() / "grafana"
-    provisioned = yaml.safe_load(
-        (folder / "provisioning" / "datasources" / "tidegate.yml").read_text("utf-8")
-    )["datasources"]
-    sources = [await _source(grafana, one) for one in provisioned]
-    indices = {one["uid"]: one["jsonData"].get("index", "") for one in provisioned}
-    files = sorted((folder / "dashboards").glob("*.json"))
-    uids = [json.loads(path.read_text("utf-8"))["uid"] for path in files]
-    found = [await _dashboard(target.settings, grafana, uid, indices) for uid in uids]
-    return [own, *sources, *found]
+    sources = [await _source(target.settings, grafana, source) for source in data_sources()]
+    return [own, *sources, await _dashboards(grafana)]
 
 
-async def _source(grafana: HttpClient, source: dict[str, Any]) -> Result:
-    name = f"data source {source['name']}"
+def data_sources() -> list[dict[str, Any]]:
+    """The provisioned data sources."""
+    path = observability_folder() / "grafana" / "provisioning" / "datasources" / "tidegate.yml"
+    return list(yaml.safe_load(path.read_text("utf-8"))["datasources"])
+
+
+def dashboard_uids() -> list[str]:
+    """The ids of the provisioned dashboards."""
+    files = sorted((observability_folder() / "grafana" / "dashboards").glob("*.json"))
+    return [json.loads(path.read_text("utf-8"))["uid"] for path in files]
+
+
+async def _source(settings: Settings, grafana: HttpClient, source: dict[str, Any]) -> Result:
+    name, uid = f"data source {source['name']}", source["uid"]
     try:
-        found = await grafana.get(f"/api/datasources/uid/{source['uid']}/health")
+        found = await grafana.get(f"/api/datasources/uid/{uid}/health")
     except HttpError as error:
         return failed(name, str(error))
-    return ok(name, str(found.get("message") or found.get("status")))
+    text = str(found.get("message") or found.get("status"))
+    if uid.endswith("traces") and settings.telemetry.tracing == "off":
+        return ok(name, text)
+    datasource = {"type": source["type"], "uid": uid}
+    asked: dict[str, Any] = {"refId": "A", "datasource": datasource}
+    if source["type"] == "prometheus":
+        asked |= {"expr": "up", "instant": True}
+    else:
+        histogram = {"id": "2", "type": "date_histogram", "field": TIMESTAMP}
+        asked |= {
+            "query": f'data_stream.namespace:"{settings.service.namespace}"',
+            "metrics": [{"id": "1", "type": "count"}],
+            "bucketAggs": [histogram | {"settings": {"interval": "auto"}}],
+            "timeField": TIMESTAMP,
+        }
+    problem, has_data = await run_query(grafana, asked, RECENT)
+    if problem:
+        return failed(name, problem)
+    if has_data:
+        return ok(name, f"{text}; it returns data")
+    if source["type"] != "prometheus" and settings.replicas.command:
+        return skipped(name, WITHOUT_EVENTS)
+    what = asked.get("expr") or asked["query"]
+    return failed(name, f"{text}, but {what} returns no data of the last 15 minutes")
 
 
-async def _dashboard(
-    settings: Settings, grafana: HttpClient, uid: str, indices: dict[str, str]
-) -> Result:
-    name = f"dashboard {uid.removeprefix('tidegate-')}"
-    try:
-        dashboard = (await grafana.get(f"/api/dashboards/uid/{uid}"))["dashboard"]
-        variables = await initial_values(grafana, dashboard)
-        problems = await _namespace(settings, grafana, dashboard, variables, indices)
-    except HttpError as error:
-        return failed(name, str(error))
-    semaphore = asyncio.Semaphore(MAX_CONCURRENT)
-
-    async def run(panel: Panel) -> Outcome:
-        async with semaphore:
-            return await _run(grafana, panel, dashboard["time"])
-
-    outcomes = await asyncio.gather(*(run(one) for one in panels(dashboard, variables)))
-    remarks = []
-    for one in outcomes:
-        if one.error:
-            problems.append(f"{one.panel.name}: {one.error}")
-        elif not one.has_data:
-            if reason := one.panel.no_data_text or _without(settings, variables, one.panel):
-                remarks.append(f"{one.panel.name}: no data, {reason}")
-            else:
-                problems.append(f"{one.panel.name}: no data")
-    number = count(len(outcomes), "panel")
-    if problems:
-        return failed(name, f"{count(len(problems), 'problem')} in {number}", problems)
-    if outcomes and len(remarks) == len(outcomes):
-        return failed(name, f"{number}, none with data")
-    return ok(name, f"{number}, {len(outcomes) - len(remarks)} with data", remarks)
+async def _dashboards(grafana: HttpClient) -> Result:
+    uids, problems = dashboard_uids(), []
+    for uid in uids:
+        try:
+            await grafana.get(f"/api/dashboards/uid/{uid}")
+        except HttpError as error:
+            problems.append(f"{uid}: {error}")
+    text = f"all {len(uids)} are provisioned"
+    wrong = f"{len(problems)} of {len(uids)} are missing"
+    return result_from("dashboards", problems, text, wrong)
 
 
-async def _namespace(
-    settings: Settings,
-    grafana: HttpClient,
-    dashboard: dict[str, Any],
-    variables: dict[str, str],
-    indices: dict[str, str],
-) -> list[str]:
-    """The problem of the variable that selects namespaces, if there is one."""
-    for variable in dashboard["templating"]["list"]:
-        if variable["name"] == NAMESPACE:
-            source = substitute(variable["datasource"], variables)["uid"]
-            index = indices.get(source, "")
-            offered = await offered_terms(grafana, variable, source, index, dashboard["time"])
-            if settings.service.namespace not in offered:
-                names = ", ".join(offered) or "nothing"
-                own = settings.service.namespace
-                return [f"the variable {variable['label']} offers {names}, and not {own}"]
-    return []
-
-
-def panels(dashboard: dict[str, Any], variables: dict[str, str]) -> Iterator[Panel]:
-    """Each panel with queries, and each annotation, as a browser would send them."""
-    section = ""
-    for panel in dashboard["panels"]:
-        if panel["type"] == "row":
-            section = panel["title"]
-        for inner in (panel, *panel.get("panels", ())):  # a collapsed row contains its panels
-            if queries := inner.get("targets"):
-                text = inner.get("fieldConfig", {}).get("defaults", {}).get("noValue", "")
-                name = f"{inner['title']} ({section})"
-                yield Panel(name, tuple(substitute(one, variables) for one in queries), text)
-    for annotation in (dashboard.get("annotations") or {}).get("list", ()):
-        target = annotation.get("target") or {}
-        # Grafana's built-in annotations have no expression.
-        if target.get("expr"):
-            query = {
-                "refId": "Anno",
-                "range": True,
-                "datasource": annotation["datasource"],
-                **target,
-            }
-            name = f"{annotation['name']} ({ANNOTATIONS})"
-            yield Panel(name, (substitute(query, variables),), "nothing happened")
-
-
-def _without(settings: Settings, variables: dict[str, str], panel: Panel) -> str:
-    """Why a panel has no data with these settings and this model; empty if it must have some."""
-    if settings.replica_program or settings.verify.path or settings.verify.body:
-        return "the application is not Tidegate's model service"
-    asked = [query.get("expr") or query.get("query", "") for query in panel.queries]
-    # What is missing, by the text that all of the panel's queries contain.
-    off = {
-        'job="autoscaler"': not settings.autoscaler.enabled and "autoscaler.enabled is false",
-        'job="exporter"': not settings.exporter.logstash_url and "exporter.logstash_url is not set",
-        "model:": variables.get(FEATURE) == "" and "the model has no statistics of training rows",
-        "tidegate.span": settings.telemetry.tracing == "off" and "telemetry.tracing is off",
-    }
-    reasons = (reason for text, reason in off.items() if all(text in one for one in asked))
-    return next((reason for reason in reasons if reason), "")
-
-
-async def _run(grafana: HttpClient, panel: Panel, time: dict[str, str]) -> Outcome:
-    has_data = False
-    for query in panel.queries:
-        error, found = await _run_query(grafana, query, time)
-        if error:
-            return Outcome(panel, error, False)
-        has_data = has_data or found
-    return Outcome(panel, "", has_data)
-
-
-async def _run_query(
+async def run_query(
     grafana: HttpClient, query: dict[str, Any], time: dict[str, str]
 ) -> tuple[str, bool]:
     """The error of a query (empty if it succeeded), and whether it returned data."""

@@ -1,13 +1,7 @@
-"""Grafana's responses are those of grafana/grafana 13: pkg/api/ds_query.go (a failed query has status 400
-and still has `results`), pkg/api/datasources.go (`/health`); the data frames' JSON of grafana-plugin-sdk-go,
-data/frame_json.go (NaN is null); and the resource `_msearch` of grafana-elasticsearch-datasource,
-pkg/elasticsearch/elasticsearch.go (the response of Elasticsearch).
-"""
+"""Grafana's responses are those that test_grafana_panels.py names."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,55 +11,39 @@ import pytest
 from support import grafana_dashboards
 from support.doubles.http_doubles import Answer, Answers, Serve
 from tidegate.checks.running import grafana
-from tidegate.checks.running.dashboard_variables import substitute
+from tidegate.checks.running.run import run_checks
 from tidegate.runtime.check_results import Result
 
-FRAMES = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [0.5, 0.7]]}}]}
-NAN = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [None, None]]}}]}
-EMPTY = {"status": 200, "frames": [{"schema": {}, "data": {"values": []}}]}
-COMMITTED = grafana_dashboards.dashboards()
-EXPORTER = {"logstash_url": "http://127.0.0.1:9600"}
-FEATURES = "GET /api/datasources/uid/prometheus/resources/api/v1/label/feature/values"
-NAMESPACES = "POST /api/datasources/uid/elasticsearch-logs/resources/_msearch"
+UIDS = ("prometheus", "elasticsearch-logs", "elasticsearch-traces")
+SOURCES = ("Prometheus", "Elasticsearch logs", "Elasticsearch traces")
+VALUES = [[1, 2], [0.5, 0.7]]
+Check = Callable[..., Awaitable[dict[str, Result]]]
 
 
-def namespaces(*names: str) -> dict[str, Any]:
-    buckets = [{"key": name, "doc_count": 1} for name in names]
-    return {"responses": [{"aggregations": {"1": {"buckets": buckets}}, "status": 200}]}
-
-
-def answers(query: Any) -> Answers:
-    offered = {"status": "success", "data": ["carrier", "dest"]}
-    return {
-        "GET /api/health": (200, {"database": "ok", "version": "13.2.3", "commit": "abc"}),
-        **{
-            f"GET /api/datasources/uid/{uid}/health": (200, {"status": "OK", "message": "works"})
-            for uid in ("prometheus", "elasticsearch-logs", "elasticsearch-traces")
-        },
-        **{
-            f"GET /api/dashboards/uid/{one['uid']}": (200, {"dashboard": one, "meta": {}})
-            for one in COMMITTED.values()
-        },
-        FEATURES: (200, offered),
-        NAMESPACES: (200, namespaces("default", "other")),
-        "POST /api/ds/query": query,
-    }
-
-
-def answering(frames: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Answer]:
-    """Grafana's answer to a query."""
+def returning(values: list[Any]) -> Callable[[Any], Answer]:
+    """Grafana's answer to a query, with these columns."""
 
     def answer(body: Any) -> Answer:
         (asked,) = body["queries"]
-        return 200, {"results": {asked["refId"]: frames(asked)}}
+        frames = [{"schema": {}, "data": {"values": values}}]
+        return 200, {"results": {asked["refId"]: {"status": 200, "frames": frames}}}
 
     return answer
 
 
-Check = Callable[..., Awaitable[dict[str, Result]]]
-
-found = answering(lambda _: FRAMES)
-nothing = answering(lambda _: EMPTY)
+def answers(query: Any) -> Answers:
+    return {
+        "GET /api/health": (200, {"database": "ok", "version": "13.2.3", "commit": "abc"}),
+        **{
+            f"GET /api/datasources/uid/{uid}/health": (200, {"status": "OK", "message": "works"})
+            for uid in UIDS
+        },
+        **{
+            f"GET /api/dashboards/uid/{one['uid']}": (200, {"dashboard": one, "meta": {}})
+            for one in grafana_dashboards.dashboards().values()
+        },
+        "POST /api/ds/query": query,
+    }
 
 
 @pytest.fixture
@@ -76,165 +54,58 @@ def check(serve: Serve, target: Any, tmp_path: Path) -> Check:
     async def run(given: Answers, **sections: Any) -> dict[str, Result]:
         url = await serve(given, login="Basic YWRtaW46c2VjcmV0")
         verify = {"grafana_url": url, "grafana_password_file": tmp_path / "admin"}
-        made = target(**{**sections, "verify": {**verify, **sections.get("verify", {})}})
-        return {one.name: one for one in await grafana.check(made)}
+        made = target(verify=verify, **sections)
+        results = await run_checks(made, 0, checks={"Grafana": grafana.check})
+        return {one.name: one for one in results["Grafana"]}
 
     return run
 
 
-async def test_every_query_of_every_dashboard_runs_with_its_variables_substituted(
-    check: Check,
-) -> None:
+async def test_it_passes_where_each_data_source_returns_data(check: Check) -> None:
     sent: list[dict[str, Any]] = []
 
     def record(body: Any) -> Answer:
-        assert body["from"].startswith("now-")
         sent.extend(body["queries"])
-        return found(body)
+        return returning(VALUES)(body)
 
-    results = await check(answers(record))
+    results = await check(answers(record), service={"namespace": "shop"})
     assert {one.state for one in results.values()} == {"ok"}
-    assert results["dashboard service"].text.endswith("with data")
-    of_panels = sum(
-        len(panel.get("targets", ()))
-        for one in COMMITTED.values()
-        for panel in grafana_dashboards.panels(one)
-    )
-    assert len(sent) >= of_panels > 100
-    text = json.dumps(sent)
-    assert {one["datasource"]["uid"] for one in sent} == {
-        "prometheus",
-        "elasticsearch-logs",
-        "elasticsearch-traces",
-    }
-    # Grafana's data source substitutes the others.
-    assert {name for name in re.findall(r"\$\{?([a-z_]\w*)", text) if name[:2] != "__"} == set()
-    assert 'feature=\\"carrier\\"' in text
-    assert "data_stream.namespace:* AND" in text
+    assert results["health"].text == "Grafana 13.2.3, database ok"
+    number = len(grafana_dashboards.dashboards())
+    assert results["dashboards"].text == f"all {number} are provisioned"
+    assert [one["datasource"]["uid"] for one in sent] == list(UIDS)
+    assert [one["query"] for one in sent[1:]] == ['data_stream.namespace:"shop"'] * 2
 
 
-async def test_a_failed_query_names_its_panel_and_the_error(check: Check) -> None:
-    title = grafana_dashboards.targets("elasticsearch")[0].panel["title"]
+@pytest.mark.parametrize("values", [[], [[1, 2], [None, None]]], ids=["no series", "NaN"])
+async def test_a_data_source_without_data_fails(check: Check, values: list[Any]) -> None:
+    results = await check(answers(returning(values)))
+    for name in SOURCES:
+        assert results[f"data source {name}"].state == "failed"
+        assert "returns no data of the last 15 minutes" in results[f"data source {name}"].text
 
+
+async def test_events_that_nobody_writes_are_not_asked_for(check: Check) -> None:
+    given = answers(returning([]))
+    without_spans = await check(given, telemetry={"tracing": "off"})
+    assert without_spans["data source Elasticsearch traces"].state == "ok"
+    assert without_spans["data source Elasticsearch logs"].state == "failed"
+    program = await check(given, replicas={"command": ["my-service", "{port}"]})
+    states = [program[f"data source {name}"].state for name in SOURCES]
+    assert states == ["failed", "skipped", "skipped"]
+
+
+async def test_a_failed_query_is_its_error(check: Check) -> None:
     def refuse(body: Any) -> Answer:
         (asked,) = body["queries"]
-        if asked["datasource"]["type"] == "elasticsearch":
-            failure = {"error": "unexpected status code 401", "status": 400}
-            return 400, {"results": {asked["refId"]: failure}}
-        return found(body)
+        return 400, {"results": {asked["refId"]: {"error": "unexpected status code 401"}}}
 
     results = await check(answers(refuse))
-    wrong = [one for one in results.values() if one.state == "failed"]
-    lines = [line for one in wrong for line in one.details]
-    assert any(re.fullmatch(rf"{title} \(.*\): unexpected status code 401", line) for line in lines)
-    assert results["dashboard host"].state == "ok"
+    assert results["data source Elasticsearch logs"].text == "unexpected status code 401"
 
 
-@pytest.mark.parametrize("empty", [EMPTY, NAN], ids=["no series", "NaN"])
-async def test_each_empty_panel_is_named_unless_it_says_why_it_may_be_empty(
-    check: Check, empty: dict[str, Any]
-) -> None:
-    given = answers(answering(lambda _: empty))
-    results = await check(given, exporter=EXPORTER)
-    for name, dashboard in COMMITTED.items():
-        found = results[f"dashboard {name}"]
-        drawn = [panel for panel in grafana_dashboards.panels(dashboard) if "targets" in panel]
-        without_text = [
-            panel["title"]
-            for panel in drawn
-            if not panel.get("fieldConfig", {}).get("defaults", {}).get("noValue")
-        ]
-        assert [line.partition(" (")[0] for line in found.details] == without_text
-        assert all(line.endswith("): no data") for line in found.details)
-        assert found.state == ("failed" if without_text else "ok")
-    assert results["dashboard runbooks"].text == "0 panels, 0 with data"
-
-
-async def test_a_panel_with_data_in_one_of_its_queries_is_not_empty(check: Check) -> None:
-    first_only = answering(lambda asked: FRAMES if asked["refId"] == "A" else EMPTY)
-    results = await check(answers(first_only))
-    assert {one.state for one in results.values()} == {"ok"}
-
-
-@pytest.mark.parametrize(
-    ("without", "names"),
-    [
-        ({"autoscaler": {"enabled": False}}, ["Decisions by reason", "Replicas desired"]),
-        ({"telemetry": {"tracing": "off"}}, ["Duration of each step, p95"]),
-        ({"exporter": {"logstash_url": ""}}, ["Logstash queue", "Cluster status"]),
-        (
-            {"replicas": {"command": ["my-service", "{port}"]}},
-            ["Rows per second", "Time in a slot"],
-        ),
-        ({"verify": {"path": "/shop"}}, ["Rows per second", "Time in a slot"]),
-    ],
-)
-async def test_panels_of_what_is_switched_off_may_be_empty(
-    check: Check, without: dict[str, Any], names: list[str]
-) -> None:
-    sections = {"exporter": EXPORTER, **without}
-    with_all = await check(answers(nothing), exporter=EXPORTER)
-    results = await check(answers(nothing), **sections)
-    for name in names:
-        assert f"{name} (" in str([one.details for one in with_all.values() if one.state != "ok"])
-        assert f"{name} (" not in str([o.details for o in results.values() if o.state != "ok"])
-
-
-async def test_drift_may_be_empty_with_a_model_without_statistics_of_training_rows(
-    check: Check,
-) -> None:
-    def drift_only(asked: dict[str, Any]) -> Any:
-        return EMPTY if "model:feature_psi" in asked.get("expr", "") else FRAMES
-
-    given = answers(answering(drift_only))
-    found = (await check(given))["dashboard model"]
-    assert found.details == (
-        "Largest feature drift (Drift): no data",
-        "Feature drift (Drift): no data",
-    )
-    given[FEATURES] = (200, {"status": "success", "data": []})
-    found = (await check(given))["dashboard model"]
-    assert found.state == "ok"
-    assert "Feature drift (Drift): no data, the model has no statistics" in found.details[1]
-
-
-async def test_a_dashboard_without_any_data_fails_with_an_own_application_too(check: Check) -> None:
-    own = {"verify": {"path": "/shop"}}
-    found = (await check(answers(nothing), **own))["dashboard host"]
-    assert (found.state, found.text) == ("failed", "14 panels, none with data")
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        (namespaces("other"), "the variable Namespace offers other, and not default"),
-        (
-            {"responses": [{"status": 200}]},
-            "the variable Namespace offers nothing, and not default",
-        ),
-        # The status of a multi-search is 200 even if a search fails.
-        (
-            {
-                "responses": [
-                    {"error": {"reason": "no such index", "root_cause": []}, "status": 404}
-                ]
-            },
-            "the variable Namespace: no such index",
-        ),
-    ],
-)
-async def test_the_variable_must_offer_the_namespace(
-    check: Check, answer: dict[str, Any], text: str
-) -> None:
-    given = answers(found) | {NAMESPACES: (200, answer)}
-    results = await check(given)
-    service = results["dashboard service"]
-    assert text in (service.text, *service.details)
-    assert results["dashboard host"].state == "ok"
-
-
-async def test_an_unhealthy_data_source_and_a_missing_dashboard_are_named(check: Check) -> None:
-    given = answers(found)
+async def test_what_is_missing_or_unhealthy_is_named(check: Check) -> None:
+    given = answers(returning(VALUES))
     del given["GET /api/dashboards/uid/tidegate-host"]
     given["GET /api/datasources/uid/elasticsearch-logs/health"] = (
         400,
@@ -242,24 +113,11 @@ async def test_an_unhealthy_data_source_and_a_missing_dashboard_are_named(check:
     )
     results = await check(given)
     assert "Health check failed: no index" in results["data source Elasticsearch logs"].text
-    assert "responded with status 404: Not Found" in results["dashboard host"].text
+    (detail,) = results["dashboards"].details
+    assert detail.startswith("tidegate-host: ")
+    assert "responded with status 404: Not Found" in detail
 
 
 async def test_without_a_url_the_checks_are_skipped(target: Any) -> None:
     (only,) = await grafana.check(target())
     assert (only.state, only.text) == ("skipped", "verify.grafana_url is not set: no Grafana")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("${logs}", "L"),
-        ("$window", "5m"),
-        ("a:$window)", "a:5m)"),
-        ("${window:raw}", "5m"),
-        ("[$__rate_interval]", "[$__rate_interval]"),
-        ("$unknown", "$unknown"),
-    ],
-)
-def test_variables_are_substituted_as_in_a_browser(text: str, expected: str) -> None:
-    assert substitute({"a": [text]}, {"logs": "L", "window": "5m"}) == {"a": [expected]}

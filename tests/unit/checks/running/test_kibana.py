@@ -14,17 +14,20 @@ import orjson
 import pytest
 
 from support.doubles.http_doubles import Answers, Serve
-from support.samples.kibana_dashboard import dashboard_answer
 from tidegate.checks.running import kibana
 from tidegate.checks.running.run import run_checks
-from tidegate.observability_files.kibana import data_view_requests, ndjson, saved_objects
-from tidegate.observability_files.kibana_dashboards import dashboards
+from tidegate.observability_files.kibana import (
+    data_view_requests,
+    data_views,
+    ndjson,
+    saved_objects,
+)
 from tidegate.runtime.check_results import Result
 from tidegate.settings import Settings
 
 OBJECTS = saved_objects(Settings())
-(DASHBOARD,) = dashboards(Settings())
-Check = Callable[[Answers], Awaitable[dict[str, Result]]]
+VIEWER = "Basic dGlkZWdhdGVfdmlld2VyOnNlY3JldA=="
+Check = Callable[..., Awaitable[dict[str, Result]]]
 AVAILABLE = {"level": "available", "summary": "All services are available"}
 
 
@@ -44,7 +47,6 @@ def answers() -> Answers:
     # Kibana migrates imported objects.
     migrated = [{**one, "typeMigrationVersion": "10.11.0"} for one in OBJECTS]
     return {
-        f"GET /api/dashboards/{DASHBOARD.id}": (200, dashboard_answer(DASHBOARD)),
         "GET /api/status": (200, status("available", lens=AVAILABLE)),
         "GET /api/data_views": (200, {"data_view": views}),
         "POST /api/saved_objects/_export": (200, ndjson(migrated).rstrip(b"\n")),
@@ -56,10 +58,16 @@ def check(serve: Serve, target: Any, tmp_path: Path) -> Check:
     """The results for a Kibana with these responses, by their names."""
     (tmp_path / "viewer").write_text("secret\n")
 
-    async def run(given: Answers) -> dict[str, Result]:
-        url = await serve(given, login="Basic dGlkZWdhdGVfdmlld2VyOnNlY3JldA==")
-        settings = {"kibana_url": url, "kibana_password_file": tmp_path / "viewer"}
-        results = await run_checks(target(verify=settings), 0, checks={"Kibana": kibana.check})
+    async def run(given: Answers, events: tuple[int, Any] | None = None) -> dict[str, Result]:
+        url = await serve(given, login=VIEWER)
+        sections: dict[str, Any] = {
+            "verify": {"kibana_url": url, "kibana_password_file": tmp_path / "viewer"}
+        }
+        if events:  # of each data view
+            found = {f"POST /{view.pattern}/_search": events for view in data_views(Settings())}
+            elasticsearch = {"url": await serve(found, login=VIEWER)}
+            sections["store"] = {"kind": "elasticsearch", "elasticsearch": elasticsearch}
+        results = await run_checks(target(**sections), 0, checks={"Kibana": kibana.check})
         return {one.name: one for one in results["Kibana"]}
 
     return run
@@ -67,13 +75,29 @@ def check(serve: Serve, target: Any, tmp_path: Path) -> Check:
 
 async def test_the_checks_pass_where_the_objects_are_as_imported(check: Check) -> None:
     results = await check(answers())
-    passed = ("status", "data views", "saved objects", "panels of Tidegate")
     states = {name: one.state for name, one in results.items()}
-    assert states == {**dict.fromkeys(passed, "ok"), "data of Tidegate": "skipped"}
+    passed = ("status", "data views", "saved objects")
+    assert states == {**dict.fromkeys(passed, "ok"), "events": "skipped"}
     assert results["status"].text == "Kibana 9.5.3 is available"
     assert results["saved objects"].text == (
         f"all {len(OBJECTS)} are present (dashboard 10.11.0, search 10.11.0)"
     )
+
+
+async def test_the_login_of_the_person_must_find_events_in_each_data_view(check: Check) -> None:
+    views = {view.name.removeprefix("Tidegate ") for view in data_views(Settings())}
+
+    def number(value: int) -> tuple[int, Any]:
+        return 200, {"hits": {"total": {"value": value, "relation": "eq"}, "hits": []}}
+
+    for value, state in ((3, "ok"), (0, "failed")):
+        results = await check(answers(), number(value))
+        assert {results[name].state for name in views} == {state}
+    reason = "action [indices:data/read/search] is unauthorized for user [tidegate_viewer]"
+    refused = {"error": {"root_cause": [{"reason": reason}], "reason": reason}, "status": 403}
+    (found,) = (await check(answers(), (403, refused))).values()
+    assert found.state == "failed"
+    assert reason in found.text
 
 
 async def test_degraded_passes_and_names_what_is_not_available(check: Check) -> None:

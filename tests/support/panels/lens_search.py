@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tidegate.observability_files.kibana_dashboards import Panel
+from support.panels.kibana_dashboards import Panel
 from tidegate.store.fields import TIMESTAMP
 
 INTERVAL: Final = "30m"

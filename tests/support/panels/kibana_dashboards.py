@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from tidegate.observability_files.kibana import (
+    MAY_BE_EMPTY,
     DataView,
     SavedSearch,
     data_views,
@@ -17,18 +18,8 @@ from tidegate.observability_files.kibana import (
 )
 from tidegate.settings import Settings
 
-MAY_BE_EMPTY: Final = frozenset(
-    {
-        "tidegate-errors",
-        "tidegate-slow-requests",
-        "tidegate-drift",
-        "tidegate-refusals",
-        "Failed requests",
-        "Top errors",
-    }
-)
-"""Searches (by id) and panels (by title) that show events only after an error, a slow request or an alert; a
-panel with a saved search is named by the search."""
+OFTEN_EMPTY: Final = frozenset({"Failed requests", "Top errors"})
+"""The titles of panels that show events only after an error."""
 
 _DATA_VIEW: Final = "index-pattern"
 
@@ -93,4 +84,4 @@ def _panel(
     (layer,) = state["datasourceStates"]["formBased"]["layers"].values()
     columns = {name: layer["columns"][name] for name in layer["columnOrder"]}
     query = state["query"]["query"]
-    return Panel(id_, title, "lens", views[referred["id"]], query, columns, title in MAY_BE_EMPTY)
+    return Panel(id_, title, "lens", views[referred["id"]], query, columns, title in OFTEN_EMPTY)

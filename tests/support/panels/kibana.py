@@ -8,23 +8,22 @@ too, sends a search with the login of the user, so the privileges are the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from support.panels.kibana_dashboards import Dashboard, Panel, dashboards
+from support.panels.lens_search import has_data, search_body
 from tidegate.checks.running.events import WITHOUT_EVENTS, skip_reason
-from tidegate.checks.running.lens_search import has_data, search_body
 from tidegate.checks.running.target import Target
-from tidegate.observability_files.kibana_dashboards import Dashboard, Panel, dashboards
 from tidegate.runtime.check_results import Result, count, failed, ok, result_from, skipped
 from tidegate.runtime.http_client import HttpClient, HttpError
 from tidegate.store.kinds import store_server
 
-API_SINCE: Final = (9, 4)
-"""The first version in which `GET /api/dashboards/<id>` is public."""
 API_VERSION: Final = {"elastic-api-version": "2023-10-31"}
+"""Of `GET /api/dashboards/<id>`, which is public since 9.4."""
 MAX_CONCURRENT: Final = 4
 # The names of a kind of panel: in saved objects, and in the API.
 _KINDS: Final = {
@@ -44,47 +43,30 @@ class _Shown:
     kind: str
 
 
-async def check(
-    target: Target,
-    kibana: HttpClient,
-    version: tuple[int, ...],
-    stored: Mapping[tuple[str, str], Mapping[str, Any]],
-) -> list[Result]:
-    """Compare the panels of each dashboard with the imported ones, and run the query of each.
-
-    `stored` are the exported saved objects by type and id.
-    """
+async def check(target: Target) -> list[Result]:
+    """Compare the panels of each dashboard with the imported ones, and run the query of each."""
+    if not target.settings.verify.kibana_url:
+        return [skipped("all checks", "verify.kibana_url is not set: no Kibana")]
     results = []
     for dashboard in dashboards(target.settings):
-        results.append(await _panels(kibana, dashboard, version, stored))
-        results.append(await _data(target, dashboard))
+        results.append(await _panels(target.kibana(), dashboard))
+        results.append(await data(target, dashboard))
     return results
 
 
-async def _panels(
-    kibana: HttpClient,
-    dashboard: Dashboard,
-    version: tuple[int, ...],
-    stored: Mapping[tuple[str, str], Mapping[str, Any]],
-) -> Result:
+async def _panels(kibana: HttpClient, dashboard: Dashboard) -> Result:
     name = f"panels of {dashboard.title}"
     remarks: list[str] = []
     try:
-        if version >= API_SINCE:
-            path = f"/api/dashboards/{dashboard.id}"
-            answer = orjson.loads(await kibana.call("GET", path, headers=API_VERSION))
-            shown = list(_of_api(answer["data"]["panels"]))
-            for warning in answer.get("warnings") or ():
-                remarks.append(str(warning.get("message")))
-                if warning.get("type") == "dropped_panel":
-                    # The dashboard's own page shows it: it reads another route, which converts nothing.
-                    title = str((warning.get("panel_config") or {}).get("title"))
-                    shown.append(_Shown(None, title, _kind(warning["panel_type"])))
-        else:
-            found = stored.get(("dashboard", dashboard.id))
-            if found is None:
-                return failed(name, "the dashboard cannot be read")
-            shown = list(_of_object(found["attributes"]))
+        path = f"/api/dashboards/{dashboard.id}"
+        answer = orjson.loads(await kibana.call("GET", path, headers=API_VERSION))
+        shown = list(_of_api(answer["data"]["panels"]))
+        for warning in answer.get("warnings") or ():
+            remarks.append(str(warning.get("message")))
+            if warning.get("type") == "dropped_panel":
+                # The dashboard's own page shows it: it reads another route, which converts nothing.
+                title = str((warning.get("panel_config") or {}).get("title"))
+                shown.append(_Shown(None, title, _kind(warning["panel_type"])))
     except HttpError as error:
         return failed(name, str(error))
     problems = [text for panel in dashboard.panels if (text := _difference(panel, shown))]
@@ -106,12 +88,6 @@ def _of_api(panels: list[dict[str, Any]]) -> Iterator[_Shown]:
             yield _Shown(id_, str(panel["config"].get("title", "")), _kind(panel["type"]))
 
 
-def _of_object(attributes: Mapping[str, Any]) -> Iterator[_Shown]:
-    for panel in orjson.loads(attributes["panelsJSON"]):
-        title = panel.get("title") or panel.get("embeddableConfig", {}).get("title", "")
-        yield _Shown(panel["panelIndex"], title, _kind(panel.get("type", "")))
-
-
 def _kind(name: str) -> str:
     return _KINDS.get(name, name)
 
@@ -130,7 +106,8 @@ def _difference(panel: Panel, shown: list[_Shown]) -> str:
     return ""
 
 
-async def _data(target: Target, dashboard: Dashboard) -> Result:
+async def data(target: Target, dashboard: Dashboard) -> Result:
+    """Run the query of each panel, with the login of the person in `[verify]`."""
     name = f"data of {dashboard.title}"
     if store_server(target.settings) is None:
         kind = target.settings.store.kind
