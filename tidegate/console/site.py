@@ -26,6 +26,7 @@ from tidegate.console import event_view
 from tidegate.console.live import Live
 from tidegate.console.series import RANGES
 from tidegate.console.sources import Sources
+from tidegate.monitoring import report
 from tidegate.runtime.event_log import EventLog
 from tidegate.stack.load import load_command
 from tidegate.stack.snapshot import duration
@@ -52,7 +53,7 @@ class Page(NamedTuple):
 def environment() -> Environment:
     """The templates."""
     found = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
+        loader=FileSystemLoader([FOLDER / "templates", Path(report.__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from tidegate.console.problems import Problems
 from tidegate.console.series import RANGES, chart, keys_of, read_lines
 from tidegate.console.site import Page, Site
+from tidegate.monitoring.counting.distributions import Bar
 from tidegate.rules.drift_rules import min_rows
 from tidegate.runtime.prometheus import Prometheus
 
@@ -56,10 +57,13 @@ class Distribution:
         return sorted({*self.reference, *self.current}, key=_place)
 
     @property
-    def gained(self) -> str:
-        """The bin whose fraction has grown most; empty without rows."""
-        change = {one: self.current.get(one, 0) - self.reference.get(one, 0) for one in self.bins}
-        return max(change, key=change.__getitem__) if self.psi is not None and change else ""
+    def bars(self) -> list[Bar]:
+        """The fractions of the rows in each bin."""
+        reference, current = self.reference, self.current
+        return [
+            Bar(self.shown(one), reference.get(one, 0.0), current.get(one, 0.0))
+            for one in self.bins
+        ]
 
     def shown(self, name: str) -> str:
         """A bin for a person: `over 15` is above the last edge."""

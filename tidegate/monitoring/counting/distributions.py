@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,19 @@ from tidegate.monitoring.counting.drift_test import DriftTest, feature_tests
 from tidegate.monitoring.counting.reference import Counts, Reference
 
 Floats = npt.NDArray[np.float64]
+
+
+class Bar(NamedTuple):
+    """A bin as a person reads it, and the fraction of the rows in it at training and now."""
+
+    name: str
+    then: float
+    now: float
+
+    @property
+    def gain(self) -> float:
+        """By how much the fraction has grown since training."""
+        return self.now - self.then
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,13 @@ class Distribution:
     def reference(self) -> Counts:
         """Rows in each bin at training."""
         return np.array(self.test.reference, np.int64)
+
+    @property
+    def bars(self) -> list[Bar]:
+        """The fractions of the rows in each bin, over all periods."""
+        then = self.reference / max(1, self.reference.sum())
+        now = self.total / max(1.0, self.total.sum())
+        return [Bar(*of) for of in zip(self.bins, then.tolist(), now.tolist(), strict=True)]
 
     @property
     def total(self) -> Floats:

@@ -57,6 +57,7 @@ def to_html(
         detail_note=found.task.by_score(found.rows).note if found.bins else "",
         drifted=[_most_drifted(found, number) for number in range(len(found.periods))],
         plots={name: _data_uris(partial(PLOTS[name], found)) for name in plot_names(found)},
+        by_psi=sorted(found.distributions, key=lambda each: -(each.psi or 0.0)),
         trace_url=trace_url,
         model_source=model_source,
         note=note,

@@ -14,10 +14,13 @@ from matplotlib.ticker import FuncFormatter
 
 from tidegate.loadgen.report.plots import WIDTH_INCHES, bare, figure, percent_label, title
 from tidegate.loadgen.report.theme import STYLE, Theme
-from tidegate.monitoring.report.drift_plots import drift, features, name_periods
 from tidegate.monitoring.report.findings import Findings
 from tidegate.monitoring.report.quality import Bin
 from tidegate.monitoring.tasks.panel import Panel
+from tidegate.monitoring.tasks.periods import Period
+
+MAX_CHARACTERS: Final = 110
+"""Characters that fit below the axis of a plot."""
 
 Plot: TypeAlias = Callable[[Findings, Theme], Figure]
 
@@ -32,7 +35,7 @@ def quality(found: Findings, theme: Theme) -> Figure:
         _realised(column[0, 0], found, theme)
         if lower is not None:
             _draw(column[1, 0], lower, theme)
-        name_periods(column[-1, 0], found.periods)
+        _name_periods(column[-1, 0], found.periods)
         return drawn
 
 
@@ -48,17 +51,21 @@ def detail(found: Findings, theme: Theme) -> Figure:
 
 PLOTS: Final[dict[str, Plot]] = {
     "quality": quality,
-    "drift": drift,
-    "features": features,
     "detail": detail,
 }
 
 
 def plot_names(found: Findings) -> Sequence[str]:
     """The plots for which there is data."""
-    counted = ("drift", "features") if found.distributions else ()
-    labelled = ("detail",) if found.bins else ()
-    return ("quality", *counted, *labelled)
+    return ("quality", "detail") if found.bins else ("quality",)
+
+
+def _name_periods(axes: Axes, periods: Sequence[Period]) -> None:
+    """Name the periods below the axis; only some of them if their names would overlap."""
+    characters = sum(len(each.name) + 1 for each in periods)
+    every = max(1, math.ceil(characters / MAX_CHARACTERS))
+    shown = range(0, len(periods), every)
+    axes.set_xticks(shown, [periods[number].name for number in shown])
 
 
 def _realised(axes: Axes, found: Findings, theme: Theme) -> None:
