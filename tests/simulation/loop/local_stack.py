@@ -89,6 +89,7 @@ class LocalStack:
             max_replicas=setup.max,
             desired=setup.start,
             release=release,
+            at_once=2,  # whatever the machine has
         )
         self.rollouts = RolloutController(
             self.pool, log, Path("copies"), {}, Path(), own_program=setup.own_code

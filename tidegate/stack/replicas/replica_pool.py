@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,8 @@ IDLE_POLL_SECONDS: Final = 0.1
 # A program that has waited for its requests for all its time may still take so long to end.
 END_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
+# A start that takes longer, as it reads a large model or hangs, no longer holds back others.
+TURN_SECONDS: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ class ReplicaPool:
     """Replicas with the indexes 1 to `max_replicas`, and one more during a rollout.
 
     One task reconciles the replicas with the desired number whenever either changes; a resize during a drain
-    takes effect as indexes become free.
+    takes effect as indexes become free. At most `at_once` replicas begin their starts together: a start is
+    CPU time, and of four that share two CPUs the first would be ready as late as the last.
     """
 
     create: Callable[[int, Release], ProcessSupervisor]
@@ -85,6 +89,7 @@ class ReplicaPool:
     max_replicas: int
     desired: int
     release: Release
+    at_once: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     processes: dict[int, ProcessSupervisor] = field(default_factory=dict, init=False)
     _releases: dict[int, Release] = field(default_factory=dict, init=False)
     _surge: int = field(default=0, init=False)
@@ -171,11 +176,23 @@ class ReplicaPool:
             max_index = self.max_replicas + self._surge
             load = {index: one.requests for index, one in servers.items()}
             start, drain = plan(replicas, self.desired, max_index, load, self._surge)
-            for index in start:
+            turns = self._turns()
+            for index in start[:turns]:
                 self._start(index)
             for index in drain:
                 self._begin_drain(index)
             settled = await self._set_traffic(servers or await self._servers())
+            settled &= len(start) <= turns
+
+    def _turns(self) -> int:
+        """How many replicas may begin their start now; that of a rollout waits for no other."""
+        since = time.time() - TURN_SECONDS
+        starting = [
+            one
+            for one in self.processes.values()
+            if one.state == "starting" and one.started_at > since
+        ]
+        return max(0, self.at_once + self._surge - len(starting))
 
     async def _set_traffic(self, servers: Mapping[int, Server]) -> bool:
         """Let the gateway send requests to our own replicas only. Returns whether that is done.

@@ -17,7 +17,9 @@ from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
 from tidegate.stack.gateway.runtime_api import RuntimeApi, RuntimeApiError, Server
 from tidegate.stack.processes.process_supervisor import State
+from tidegate.stack.replicas import replica_pool
 from tidegate.stack.replicas.local_resizer import LocalResizer
+from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, plan
 
 MAX_REPLICAS = 4
@@ -140,6 +142,49 @@ async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_t
         "3 → 2 replicas requested",
         "2 → 3 replicas requested",
     ]
+
+
+async def test_of_several_replicas_the_next_begins_its_start_when_an_earlier_one_is_ready(
+    running_pool: RunningPool, event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_pool, "TURN_SECONDS", 600)
+    async with running_pool() as pool:
+        pool.at_once = 1
+        pool.resize(MAX_REPLICAS)
+        await eventually_async(ready(pool, *range(1, MAX_REPLICAS + 1)))
+    of_start = [one.action for one in event_log.recent if one.action in {"start", "ready"}]
+    assert of_start == ["start", "ready"] * MAX_REPLICAS
+
+
+async def test_replicas_whose_start_hangs_do_not_hold_back_others(
+    running_pool: RunningPool, tmp_path: Path
+) -> None:
+    async with running_pool() as pool:
+        pool.at_once = 2
+        (tmp_path / "unready").touch()
+        pool.resize(MAX_REPLICAS)
+        await eventually_async(lambda: pool.processes.keys() == set(range(1, MAX_REPLICAS + 1)))
+        (tmp_path / "unready").unlink()
+
+
+async def test_a_crashed_replica_and_a_rollout_do_not_wait_for_replicas_that_start(
+    running_pool: RunningPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_pool, "TURN_SECONDS", 600)
+    async with running_pool() as pool:
+        pool.at_once = 1
+        crashed = pool.processes[1]
+        (tmp_path / "unready").touch()
+        pool.resize(MAX_REPLICAS)
+        await eventually_async(lambda: pool.processes.keys() == {1, 2})
+        assert crashed.pid is not None
+        os.kill(crashed.pid, signal.SIGKILL)
+        await eventually_async(lambda: (crashed.restarts, crashed.state) == (1, "starting"))
+        pool.resize(2)
+        pool.set_release(Release(path=Path("new")))
+        pool.surge(1)
+        await eventually_async(lambda: pool.processes.keys() == {1, 2, 3})
+        (tmp_path / "unready").unlink()
 
 
 async def test_while_the_gateway_does_not_answer_a_surplus_replica_is_drained(
