@@ -50,6 +50,8 @@ GATEWAY_AWAY: Final = (
 MOST_FAILED_READS: Final = 10
 # At zero replicas without the gateway's counters, a queue is seen at ticks alone, which delay the cold start.
 BLIND_TICK_SECONDS: Final = 1.0
+# There a read costs 0.6 ms of CPU, a cold start has no other wait of ours, and nothing else works.
+ZERO_READ_SECONDS: Final = 0.1
 # After this time Prometheus has scraped a new replica and evaluated its rules.
 UNSCRAPED_SECONDS: Final = 15.0
 
@@ -138,7 +140,9 @@ class Autoscaler:
         if self.dry_run or current >= self.bounds.max:
             return None
         if current == 0:
-            due = reads[-1].queued if reads else now - self._ticked_at >= BLIND_TICK_SECONDS
+            # A queue may last at zero, as in a pause: no tick at each read.
+            wait = READ_SECONDS if reads else BLIND_TICK_SECONDS
+            due = now - self._ticked_at >= wait and (not reads or reads[-1].queued)
             return await self.tick(now, reads) if due else None
         if self._reading.signals.arrival_rate is None and self._seen(current, reads, now).between:
             # A stack that has just started may have its first values since.
@@ -151,6 +155,12 @@ class Autoscaler:
             await self._carry_out(found[0], self._status, found[1], now)
             return found[0]
         return None
+
+    @property
+    def read_seconds(self) -> float:
+        """How long after one read of the gateway the next is due."""
+        often = self._desired == 0 and not self._failed_reads
+        return ZERO_READ_SECONDS if often else READ_SECONDS
 
     def _remember(self, reading: Reading, now: float) -> None:
         if not reading.signals.problem:
@@ -180,7 +190,11 @@ class Autoscaler:
         self._condition("gateway", GATEWAY_AWAY * (self._failed_reads >= MOST_FAILED_READS))
         if read is None:
             return ()
-        self._reads = [*self._reads, read][-KEPT_READS:]
+        reads = [*self._reads, read]
+        # Those at zero replicas are more frequent, and counts are of half a second.
+        if len(reads) > 1 and (seconds := reads[-2].seconds + read.seconds) <= READ_SECONDS:
+            reads[-2:] = [GatewayRead(seconds, reads[-2].arrivals + read.arrivals, read.queued)]
+        self._reads = reads[-KEPT_READS:]
         return self._reads
 
     async def _carry_out(
@@ -293,7 +307,7 @@ async def run_ticks(autoscaler: Autoscaler, tick_seconds: float) -> None:
         await autoscaler.tick(clock())
         autoscaler.metrics.observe_tick()
         due = next_due(due, clock() - start, tick_seconds)
-        while start + due - clock() > READ_SECONDS:
-            await asyncio.sleep(READ_SECONDS)
+        while start + due - clock() > (pause := autoscaler.read_seconds):
+            await asyncio.sleep(pause)
             await autoscaler.sense(clock())
         await asyncio.sleep(start + due - clock())

@@ -226,6 +226,40 @@ async def test_at_zero_replicas_a_gateway_that_cannot_be_read_is_a_tick_each_sec
     assert [one["now"] for one in run.decisions()] == [1.0, 2.0, 3.0]
 
 
+async def test_at_zero_replicas_the_gateway_is_read_more_often_as_long_as_it_answers(
+    run: AutoscalerRun,
+) -> None:
+    at_zero(run).gateway = GatewayRead(0.1, 0.0, 0.0)
+    await run.autoscaler.sense(0.1)
+    assert run.autoscaler.read_seconds == 0.1
+    run.gateway = None
+    await run.autoscaler.sense(0.2)
+    assert run.autoscaler.read_seconds == 0.5
+    run.gateway = GatewayRead(0.1, 0.0, 0.0)
+    run.autoscaler._desired = 1
+    await run.autoscaler.tick(0.3)
+    assert run.autoscaler.read_seconds == 0.5
+
+
+async def test_the_counts_of_frequent_reads_are_kept_by_half_seconds(run: AutoscalerRun) -> None:
+    run.autoscaler.uses_gateway = True
+    for seconds, arrivals in ((0.5, 5), (0.125, 1), (0.25, 2), (0.125, 0), (0.125, 4), (0.5, 3)):
+        run.gateway = GatewayRead(seconds, arrivals, arrivals)
+        await run.autoscaler.tick(1.0)
+    kept = [GatewayRead(0.5, 5, 5), GatewayRead(0.5, 3, 0), GatewayRead(0.125, 4, 4)]
+    assert run.autoscaler._reads == [*kept, GatewayRead(0.5, 3, 3)]
+
+
+async def test_a_queue_that_stays_at_zero_replicas_is_no_tick_at_each_read(
+    run: AutoscalerRun,
+) -> None:
+    at_zero(run).gateway = GatewayRead(0.125, 1.0, 1.0)
+    for number in range(8, 17):
+        run.autoscaler._desired = 0
+        await run.autoscaler.sense(number / 8)
+    assert [one["now"] for one in run.decisions()] == [1.0, 1.5, 2.0]
+
+
 async def test_a_dry_run_decides_at_ticks_also_at_zero_replicas(run: AutoscalerRun) -> None:
     at_zero(run).gateway = GatewayRead(0.5, 1.0, 1.0)
     run.autoscaler.dry_run = True
