@@ -119,21 +119,27 @@ class ModelService:
 
     async def check_rollout(self, manifest: Manifest) -> None:
         """Stop if by now most replicas of this rollout serve another model than this one."""
+        if not self._peers:
+            return
         await asyncio.sleep(rollout_peers.DNS_SECONDS)
         if problem := await self._rollout_problem(manifest):
             log.warning(problem)
             self.replica.lifecycle.fail(problem)
 
+    @property
+    def _peers(self) -> str:
+        """Where the replicas of its rollout are; empty if a digest, or nothing, says which model it is."""
+        return "" if self.settings.model.digest else os.environ.get(rollout_peers.PEERS, "")
+
     async def _rollout_problem(self, manifest: Manifest) -> str:
         """Why it is not the model of this rollout; empty if it is."""
-        found, expected = "", self.settings.model
-        if (peers := os.environ.get(rollout_peers.PEERS)) and not expected.digest:
-            found = await rollout_peers.rollout_digest(peers, self.replica.telemetry.origin.node)
+        node = self.replica.telemetry.origin.node
+        found = await rollout_peers.rollout_digest(self._peers, node) if self._peers else ""
         if found in {"", manifest.digest}:
             return ""
         return (
-            f"{expected.path} is not the model of this rollout: its digest is {manifest.digest}, and "
-            f"its ready pods serve {found}; put that one back, or serve this one in all of them: "
+            f"{self.settings.model.path} is not the model of this rollout: its digest is {manifest.digest}, "
+            f"and its ready pods serve {found}; put that one back, or serve this one in all of them: "
             "kubectl rollout restart"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -18,6 +19,7 @@ from support.harnesses.served_app import Serve
 from support.ports import free_port
 from tidegate.runtime import http_probe
 from tidegate.service.serving import rollout_peers
+from tidegate.service.serving.model_service import ModelService
 from tidegate.service.serving.rollout_peers import rollout_digest
 
 OWN = "flights-model-6d9-bbbbb"
@@ -97,6 +99,21 @@ async def test_a_pod_that_started_beside_one_with_another_model_ends_when_that_i
             lifecycle = served.replica.lifecycle
             await eventually_async(lambda: lifecycle.phase == "failed")
             assert "its ready pods serve another" in lifecycle.reason
+
+
+@pytest.mark.parametrize("peers", [False, True])
+async def test_only_a_pod_that_has_peers_and_no_digest_looks_again_later(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, *, peers: bool
+) -> None:
+    monkeypatch.setattr(rollout_peers, "DNS_SECONDS", 600.0)
+    if peers:
+        monkeypatch.setenv(rollout_peers.PEERS, f"127.0.0.1:{free_port()}")
+    async with serve(service={"node_name": OWN}) as served:
+        service: ModelService = served.app.state.service
+        later = asyncio.create_task(service.check_rollout(service.model().manifest))
+        await asyncio.wait([later], timeout=0.1 if peers else 60)
+        assert later.done() != peers
+        later.cancel()
 
 
 async def test_a_start_does_not_wait_for_names_that_are_not_resolved(
