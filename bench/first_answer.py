@@ -2,22 +2,24 @@
 
     python -m bench.first_answer local zero             in this process; five minutes
     python -m bench.first_answer compose kubernetes     with the images of scripts/docker; the latter as root
+    timeout --foreground -k 120 1200 python -m …        with a time limit: SIGTERM ends what was started, too
 
 Rounds of an open loop of Poisson arrivals that becomes four times as high, under `sloq`; `zero` sends one
 request to a stack without a replica. Of each round the new replica counts that answered first. The phases are
 from events: of the decision, `ready` of the replica, and its requests. `container` is the time from the
-decision until the fork of Python.
+decision until the fork of Python. What was measured is saved after each round.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -117,9 +119,8 @@ def parse(lines: Iterable[bytes]) -> list[Event]:
     return [orjson.loads(line) for line in lines if line.endswith(b"}")]
 
 
-async def local(rounds: int) -> list[Start]:
+async def local(rounds: int) -> AsyncGenerator[Start, None]:
     """Jumps on a stack in this process."""
-    found: list[Start] = []
     async with own_stack(0, **SETTINGS) as stack:
         url = f"http://127.0.0.1:{stack.settings.gateway.port}"
         logs = stack.settings.stack.data_dir / "logs"
@@ -130,13 +131,12 @@ async def local(rounds: int) -> list[Start]:
 
         for _ in range(rounds):
             await eventually_async(one_is_left, "one replica is left", DOWN_SECONDS)
-            found += await asyncio.to_thread(_jump, url, lambda: _files(logs))
-    return found
+            for start in await asyncio.to_thread(_jump, url, lambda: _files(logs)):
+                yield start
 
 
-async def zero(rounds: int) -> list[Start]:
+async def zero(rounds: int) -> AsyncGenerator[Start, None]:
     """One request to a stack without a replica."""
-    found: list[Start] = []
     settings = {
         **SETTINGS,
         "replicas": {"min": 0, "start": 0, "max": 3},
@@ -154,8 +154,8 @@ async def zero(rounds: int) -> list[Start]:
             await eventually_async(none_is_left, "no replica is left", DOWN_SECONDS)
             began = time.time()
             await _post(url, body)
-            found += _found(began, await asyncio.to_thread(_files, logs))
-    return found
+            for start in _found(began, await asyncio.to_thread(_files, logs)):
+                yield start
 
 
 async def _post(url: str, body: bytes) -> None:
@@ -194,13 +194,12 @@ def _found(since: float, events: list[Event]) -> list[Start]:
     return [start]
 
 
-async def compose(rounds: int) -> list[Start]:
+async def compose(rounds: int) -> AsyncGenerator[Start, None]:
     """Jumps on the containers of docker-compose.yml, without Elasticsearch and what needs it."""
     require_images()
     first = free_ports(FIRST_PORT)
     ports = {name: first + number for number, name in enumerate(PUBLISHED)}
     stack = Compose(f"tidegate-bench-{first}", ports)
-    found: list[Start] = []
     try:
         started = stack.call(
             *("up", "--detach", "--wait", "--no-build", *SERVICES), **_variables(SETTINGS)
@@ -209,10 +208,10 @@ async def compose(rounds: int) -> list[Start]:
             sys.exit(started.stderr)
         for _ in range(rounds):
             eventually(lambda: len(stack.replicas()) == 1, "one container is left", DOWN_SECONDS)
-            found += _jump(stack.url("GATEWAY"), lambda: _volume(stack))
+            for start in _jump(stack.url("GATEWAY"), lambda: _volume(stack)):
+                yield start
     finally:
         stack.run("down", "--volumes", "--remove-orphans", "--timeout", "5")
-    return found
 
 
 def _variables(settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -228,15 +227,14 @@ def _volume(stack: Compose) -> list[Event]:
     return parse(docker(*volume, "sh", "-c", "cat /logs/*.ndjson").encode().splitlines())
 
 
-async def kubernetes(rounds: int) -> list[Start]:
+async def kubernetes(rounds: int) -> AsyncGenerator[Start, None]:
     """Jumps on pods of the chart, in a cluster of one node that has the images."""
-    found: list[Start] = []
     with tempfile.TemporaryDirectory() as name, _release(Path(name) / "cluster") as release:
         for _ in range(rounds):
             release.wait_for_replicas(1, 1, seconds=DOWN_SECONDS)
             eventually(lambda: len(release.pods()) == 1, "one pod is left", DOWN_SECONDS)
-            found += _jump(release.gateway, lambda: list(_pods(release)), "--allow-remote")
-    return found
+            for start in _jump(release.gateway, lambda: list(_pods(release)), "--allow-remote"):
+                yield start
 
 
 @contextmanager
@@ -277,7 +275,7 @@ def results_of(mode: str, starts: list[Start]) -> Iterator[Result]:
         yield result(f"{mode}: {phase}", [one.phases.get(phase, 0.0) for one in starts], unit="s")
 
 
-MODES: Final[dict[str, Callable[[int], Awaitable[list[Start]]]]] = {
+MODES: Final[dict[str, Callable[[int], AsyncGenerator[Start, None]]]] = {
     one.__name__: one for one in (local, zero, compose, kubernetes)
 }
 
@@ -290,14 +288,18 @@ def main() -> None:
     parser.add_argument("modes", nargs="+", choices=list(MODES))
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     for mode in options.modes:
         print(f"{mode}:", file=sys.stderr, flush=True)
-        if starts := asyncio.run(_run(mode, options.rounds)):
+        asyncio.run(_measure(mode, options.rounds))
+
+
+async def _measure(mode: str, rounds: int) -> None:
+    starts: list[Start] = []
+    async with aclosing(MODES[mode](rounds)) as found:
+        async for start in found:
+            starts.append(start)
             save(f"first_answer_{mode}", list(results_of(mode, starts)))
-
-
-async def _run(mode: str, rounds: int) -> list[Start]:
-    return await MODES[mode](rounds)
 
 
 if __name__ == "__main__":
