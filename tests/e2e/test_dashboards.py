@@ -43,7 +43,7 @@ VARIABLES = {
     "__range": f"{SHOWN_SECONDS}s",
     "__range_s": str(SHOWN_SECONDS),
 }
-# Absent while a feature has drifted; the requests' rows are of a later month.
+# Absent while a feature has drifted.
 EXPECTED_ACCURACY = "model:accuracy_expected"
 # The stack serves a classifier: tests/integration/prometheus/test_regressor_panels.py has a regressor.
 OF_REGRESSORS = {panel["title"] for panel in section(dashboards()["model"], "Regressors")}

@@ -10,6 +10,8 @@ import numpy as np
 import orjson
 import pytest
 
+from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.drift_test import feature_tests, psi
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema
@@ -17,6 +19,7 @@ from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.training.flights import read_flights
 from tidegate.service.training.forest import split
 from tidegate.service.training.train import train_flights
+from tidegate.settings import load
 from tidegate.terminal_console import Console
 
 pytestmark = pytest.mark.integration
@@ -62,12 +65,26 @@ def test_the_artefact_predicts_as_scikit_learn_does_on_later_months(
     assert labels == model.predict(flights.matrix[rows]).tolist()
 
 
-def test_the_samples_are_500_valid_instances(
+def test_the_samples_are_500_valid_instances_which_have_not_drifted(
     trained: Path,
 ) -> None:
+    found = artefact.load(trained)
     lines = (trained / artefact.SAMPLES).read_bytes().splitlines()
-    schema = Schema(artefact.load(trained).manifest.features)
-    assert schema.encode([orjson.loads(line) for line in lines]).shape == (500, 15)
+    features = found.manifest.features
+    matrix = Schema(features).encode([orjson.loads(line) for line in lines])
+    assert matrix.shape == (500, 15)
+    reference = Reference.model_validate_json((trained / artefact.REFERENCE).read_bytes())
+    counter = BinCounter(reference.features, [each.categories for each in features])
+    counter.add(matrix)
+    largest = max(
+        test.index(counts)
+        for test, counts in zip(feature_tests(reference, 0.05), counter.counts(), strict=True)
+    )
+    labels = open_predictor(found)[0].predict(matrix).labels
+    assert reference.predictions is not None
+    largest = max(largest, psi(np.bincount(labels), reference.predictions))
+    # A load test repeats them, so that chance explains nothing: only the PSI keeps an alert away.
+    assert largest < load().drift.psi_warning
 
 
 def test_the_reference_counts_each_row_of_the_window_for_each_feature(
