@@ -87,6 +87,8 @@ class Autoscaler:
     _confirmed: int | None = field(default=None, init=False)
     _override: Override | None = field(default=None, init=False)
     _reads: Sequence[GatewayRead] = field(default=(), init=False)
+    # The replicas that were known to be ready at the last two reads.
+    _ready_at_reads: tuple[int, int] = field(default=(0, 0), init=False)
     _failed_reads: int = field(default=0, init=False)
     # The last reading without a problem and its time, that of the last tick, and the last status.
     _reading: Reading = field(default_factory=Reading, init=False)
@@ -172,7 +174,11 @@ class Autoscaler:
         if unread := measured.arrival_rate is None:
             measured = replace(measured, slots_per_replica=self.slots)
         reading = replace(self._reading, signals=measured)
-        seen = with_gateway(combine(reading, self._status, current, "", self.unix()), reads)
+        signals = combine(reading, self._status, current, "", self.unix())
+        if measured.service_seconds is None:
+            # Requests that queued have filled the slots of then, not those that are ready since.
+            signals = replace(signals, ready=min(signals.ready, *self._ready_at_reads))
+        seen = with_gateway(signals, reads)
         # The first values of Prometheus come up to 10 s after its start.
         return replace(seen, arrival_rate=0.0, age_seconds=0.0) if unread else seen
 
@@ -195,6 +201,8 @@ class Autoscaler:
         if len(reads) > 1 and (seconds := reads[-2].seconds + read.seconds) <= READ_SECONDS:
             reads[-2:] = [GatewayRead(seconds, reads[-2].arrivals + read.arrivals, read.queued)]
         self._reads = reads[-KEPT_READS:]
+        ready = self._status.ready if self._status else 0
+        self._ready_at_reads = (self._ready_at_reads[1], ready)
         return self._reads
 
     async def _carry_out(

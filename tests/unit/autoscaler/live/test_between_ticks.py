@@ -106,6 +106,21 @@ async def test_a_queue_before_the_first_values_of_prometheus_is_decided_by_the_g
     assert await run.tick() == decided
 
 
+@pytest.mark.parametrize("measured", [{}, {"arrival_rate": 2.0, "arrival_rate_60s": 2.0}])
+async def test_replicas_that_are_ready_at_once_do_not_ask_for_more_while_no_slot_time_is_known(
+    measured: dict[str, float], run: AutoscalerRun
+) -> None:
+    young = but(QUIET, service_seconds=None, service_seconds_p95=None, **measured)
+    await sensing(run).tick(reading=young if measured else NOTHING_YET)
+    (decided,) = await run.sense(200.0, 5.0, reads=2)
+    assert 1 < decided < 10
+    # The first read with them all may still show what queued for the first one.
+    assert await run.sense(200.0, 5.0) == []
+    assert await run.sense(200.0, 0.0, reads=9) == []
+    # What queues for all of them is more.
+    assert await run.sense(200.0, 30.0, reads=3) == [10]
+
+
 async def test_before_the_first_values_requests_that_do_not_queue_add_nothing(
     run: AutoscalerRun,
 ) -> None:
