@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from support.processes.compose_project import (
     docker,
     running_resizer,
 )
+from tidegate.resizer.compose.containers import Container, parse_container
 
 pytestmark = pytest.mark.integration
 
@@ -39,6 +41,18 @@ def test_scale_out_to_five_and_in_to_two_drains_the_replicas_with_the_lowest_loa
         lambda: sorted(project.containers()) == sorted(project.ids())
     )  # the others have been removed
     assert [one["message"].split()[0] for one in resizer.events("gone")]
+
+
+def test_the_engine_says_when_a_replica_was_healthy_for_the_first_time(project: Project) -> None:
+    project.run("up", "--detach")
+
+    def first() -> Container | None:
+        (one,) = map(parse_container, project.containers().values())
+        return one if one.healthy_at else None
+
+    one = eventually(first)
+    assert one.health == "healthy"
+    assert one.started_at < (one.healthy_at or 0.0) < time.time()
 
 
 def test_a_copy_differs_from_its_template_only_in_its_identity(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.resizer.kubernetes.api import ClusterError
@@ -25,24 +26,25 @@ def pod(name: str = "model-1", **status: Any) -> Pod:
     )
 
 
-def ready_pod(name: str = "model-1") -> Pod:
-    """A pod that is ready since 1970-01-01T00:00:02Z."""
+def ready_pod(name: str = "model-1", took: float = 1.0) -> Pod:
+    """A pod that was ready after so many seconds."""
     condition = {
         "type": "Ready",
         "status": "True",
-        "lastTransitionTime": "1970-01-01T00:00:02Z",
+        "lastTransitionTime": datetime.fromtimestamp(1.0 + took, UTC),
     }
     return pod(name, phase="Running", conditions=[condition])
 
 
 @dataclass
 class MemoryDeployment:
-    """Its number, who set it, and the problem that every call has, if any."""
+    """Its number, who set it, how long its pods took, and the problem that every call has, if any."""
 
     replicas: int
     clock: Callable[[], float]
     problem: str = ""
     manager: str = ""
+    took: float = 1.0
     scaled: list[int] = field(default_factory=list)
 
     def _check(self) -> None:
@@ -60,7 +62,7 @@ class MemoryDeployment:
         )
 
     async def read(self) -> Snapshot:
-        pods = tuple(ready_pod(f"model-{number}") for number in range(self.replicas))
+        pods = tuple(ready_pod(f"model-{number}", self.took) for number in range(self.replicas))
         return Snapshot(await self.deployment(), pods, self.clock())
 
     async def scale(self, replicas: int) -> None:

@@ -15,6 +15,8 @@ IMAGE_LABEL: Final = "com.docker.compose.image"
 CLONE_LABEL: Final = "tidegate.resizer.clone-of"
 """A label of the replicas that a resizer created: the id of the container that was copied."""
 
+# How many results of health checks the engine keeps.
+KEPT_CHECKS: Final = 5
 # The exit codes of a program that was asked to stop: 0, or 128 + SIGTERM without a signal handler.
 STOPPED_CODES: Final = frozenset({0, 143})
 # While Compose replaces a container, the name of the new one begins with the id of the old one.
@@ -28,6 +30,7 @@ class Container:
     Attributes:
         status: created, running, paused, restarting, removing, exited or dead.
         health: starting, healthy or unhealthy; empty without a health check.
+        healthy_at: when it was healthy for the first time since its start, as far as the engine still knows.
         definition: configuration hash and image; Compose recreates a container if they change.
         is_clone: whether a resizer created it.
         addresses: its address in each network, by the network's id.
@@ -39,6 +42,7 @@ class Container:
     number: int
     status: str
     health: str
+    healthy_at: float | None
     exit_code: int
     created_at: float
     started_at: float
@@ -80,6 +84,7 @@ def parse_container(inspected: Json) -> Container:
         number=int(number) if number.isdecimal() else 0,
         status=state["Status"],
         health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
+        healthy_at=_healthy_at(state),
         exit_code=state.get("ExitCode", 0),
         created_at=_seconds(inspected["Created"]),
         started_at=_seconds(state.get("StartedAt", "")),
@@ -108,6 +113,16 @@ def networks_of(inspected: Json) -> dict[str, Json]:
 def project_of(inspected: Json) -> str:
     """The Compose project of a container; empty if it has none."""
     return labels_of(inspected).get(PROJECT_LABEL, "")
+
+
+def _healthy_at(state: Json) -> float | None:
+    """The end of the first check that succeeded, unless the engine, which keeps five, may have had others."""
+    log = (state.get("Health") or {}).get("Log") or []
+    started_at = _seconds(state.get("StartedAt", ""))
+    checks = [(at, one["ExitCode"]) for one in log if (at := _seconds(one["End"])) >= started_at]
+    if len(checks) == KEPT_CHECKS and checks[0][1] == 0:
+        return None
+    return next((at for at, code in checks if code == 0), None)
 
 
 def _seconds(timestamp: str) -> float:

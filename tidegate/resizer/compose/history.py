@@ -21,7 +21,7 @@ class ReplicaHealth:
         first_seen: when it was first seen.
         started_at: the container's `started_at`, which changes at each restart.
         ready_at: when it became ready, in seconds since 1970; None if it never did since it was started, or
-            was ready already when first seen, so that the time is unknown.
+            was ready already when first seen and the engine knows no more since when.
         not_ready_since: since when it has not been ready; None while it is ready.
         finished_at: the container's `finished_at`, once it has exited.
         restart_at: when to start it again.
@@ -62,8 +62,10 @@ class ReplicaHistory:
                 if health.not_ready_since is None:
                     health.not_ready_since = now
             else:
-                if not (health.was_ready or self._first):
-                    health.ready_at = at
+                if not health.was_ready:
+                    # A check that has not passed yet is passed soon.
+                    soon = one.health == "starting"
+                    health.ready_at = at if soon or not self._first else one.healthy_at
                 health.not_ready_since, health.was_ready = None, True
             if one.status == "exited" and health.finished_at != one.finished_at:
                 health.finished_at = one.finished_at

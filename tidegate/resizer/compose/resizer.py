@@ -51,8 +51,11 @@ class ComposeResizer:
     _template: Container | None = field(default=None, init=False)
     _draining: frozenset[str] = field(default=frozenset(), init=False)
     _starting: dict[int, float] = field(default_factory=dict, init=False)
-    _startups: Startups = field(default_factory=Startups, init=False)
+    _startups: Startups = field(init=False)
     _refreshed_at: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._startups = Startups(self.observer.settings.start_seconds)
 
     async def initialize(self) -> None:
         """Read the present replicas; their number is desired until a client requests another.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -237,3 +238,15 @@ async def test_it_runs_until_it_is_cancelled_and_reads_the_events(
     with suppress(asyncio.CancelledError):
         await running
     assert running.cancelled()
+
+
+async def test_the_start_of_the_first_replica_is_known_before_any_scale_up(
+    harness: Any, replica: Make
+) -> None:
+    # It was ready before, too, an hour after its start.
+    for number, seconds in ((1, 4.0), (2, 3600.0)):
+        end = datetime.fromtimestamp(1000.0 + number + seconds, UTC).isoformat()
+        health = {"Status": "healthy", "Log": [{"End": end, "ExitCode": 0}]}
+        harness.engine.add(replica(number, state={"Health": health}))
+    await harness.resizer.initialize()
+    assert (await harness.resizer.status()).startups == [4.0]

@@ -202,3 +202,13 @@ async def test_the_start_of_a_pod_that_was_not_ready_at_the_first_read_is_measur
     await scene.resizer.resize(3)
     await scene.tick(2)
     assert (await scene.resizer.status()).startups == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("took", "known"), [(4.0, [4.0]), (59.0, [59.0]), (3_600.0, [])])
+async def test_the_start_of_the_first_pods_is_known_before_any_scale_up(
+    took: float, known: list[float]
+) -> None:
+    scene = Scene(replicas=1)
+    scene.deployment.took = took
+    await scene.tick()
+    assert (await scene.resizer.status()).startups == known
