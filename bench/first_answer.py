@@ -36,6 +36,7 @@ from bench.results import Result, result, save  # noqa: E402
 from bench.running.stack import FIRST_PORT, ROWS, own_stack  # noqa: E402
 from support.eventually import eventually, eventually_async  # noqa: E402
 from support.kubernetes import cluster as clusters  # noqa: E402
+from support.kubernetes import keda  # noqa: E402
 from support.kubernetes.release import NAME, Release, Store, released  # noqa: E402
 from support.processes.compose_project import docker  # noqa: E402
 from support.processes.compose_stack import PUBLISHED, Compose, require_images  # noqa: E402
@@ -240,8 +241,8 @@ async def kubernetes(rounds: int) -> AsyncGenerator[Start, None]:
 @contextmanager
 def _release(folder: Path) -> Iterator[Release]:
     folder.mkdir()
-    images = tuple(image for image in clusters.TIDEGATE if "elasticsearch" not in image)
-    with clusters.running(folder, images=images) as cluster:
+    # Those of the tests, whose import, a minute or two, is then that of this.
+    with clusters.running(folder, images=clusters.TIDEGATE + keda.IMAGES) as cluster:
         store = Store("", dict.fromkeys(("elastic", "writer", "reader", "viewer"), "none"))
         values = {"settings": SETTINGS, "scaling": {"mode": "resizer"}}
         with released(cluster, store, "bench", values, wait=False) as release:
