@@ -164,6 +164,8 @@ def boundaries(simulation: Simulation) -> Iterator[None]:
         exceptions=urllib3.exceptions,
     )
     put(logstash, "urllib3", connection)
+    for owner, name, value in simulation.embedded.replacements():
+        put(owner, name, value)
     put(events, "_process", "5eed" * 4)
     put(events, "_count", itertools.count())
     try:

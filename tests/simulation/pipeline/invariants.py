@@ -29,6 +29,7 @@ class Invariants:
         self._ledger = ledger
         self._settings = settings
         self._entries: set[bytes] = set()
+        self._deleted: set[int] = set()
         self._listed: dict[int, tuple[Process, int]] = {}
         self._to_tell: list[tuple[Process, int, Inode]] = []
         self._losses = not kinds.isdisjoint({"power", *STRANGERS})
@@ -86,8 +87,13 @@ class Invariants:
             elif file.events and (first := file.events[0].inode) is not None:
                 self._ledger.lost_content(first, lost, linked=False)
 
+    def is_deleted(self, inode: Inode | None) -> bool:
+        """Whether production code has deleted this event file, and no power failure brought it back."""
+        return inode is not None and inode.number in self._deleted and not inode.links
+
     def unlinked(self, path: str, inode: Inode) -> None:
         if path.startswith(LOGS) and inode.kind == FILE and not inode.links:
+            self._deleted.add(inode.number)
             self._ledger.all_settled_before(inode, len(inode.data), f"{path} was deleted")
             self._check_age(path, inode)
 

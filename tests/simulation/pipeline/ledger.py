@@ -6,7 +6,7 @@ on its way, or accounted for: stored, quarantined for a reason, or lost in a way
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..world.machine import ViolationError
 
 QUEUED = "queued"
 DELETED = "its file was deleted"
+IN_A_BATCH = ("", QUEUED, "stored", "quarantined")
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +148,18 @@ class Ledger:
         self.accepted += 1
         self._in_order(written)
 
+    def stored_as(self, identities: Container[str]) -> list[Written]:
+        """The events that are stored under these ids."""
+        return [one for one in self.written.values() if one.stored_as in identities]
+
+    def unstored(self, written: Written) -> None:
+        """The sink does not have it any more, because the machine lost power: it is on its way again."""
+        written.stored_as = written.accounted = ""
+        if written.inode is not None:
+            self.files[written.inode.number].done = 0
+            if written.inode.number in self._gone:
+                written.accounted = DELETED
+
     def queued(self, event: dict[str, Any]) -> None:
         """The sink has acknowledged it, and will store it.
 
@@ -163,8 +176,9 @@ class Ledger:
         if not written.promised or written.inode is None:
             return
         file = self.files[written.inode.number]
-        behind = file.settled()
-        batch = file.events[behind : behind + self._batch_events]
+        # What a power failure or somebody took is in no batch.
+        there = [one for one in file.events[file.settled() :] if one.accounted in IN_A_BATCH]
+        batch = there[: self._batch_events]
         if batch and written.end > max(one.end for one in batch):
             raise ViolationError(
                 f"order: {written.key} is delivered and {batch[0].key} of its file is not"

@@ -76,7 +76,7 @@ def draw(seed: int) -> Schedule:
     """The schedule of a seed."""
     random = Random(seed)
     configuration = Configuration(
-        sink=random.choice(("elasticsearch", "elasticsearch", "logstash")),
+        sink=random.choice(("elasticsearch", "embedded", "logstash")),
         batch_events=random.choice((2, 3, 5, 9)),
         file_bytes=random.choice((1200, 2500, 100_000)),
         keep_seconds=random.choice((0.0, 30.0, 86_400.0)),

@@ -25,6 +25,7 @@ from ..world.files import ROOT, error
 from ..world.machine import Action, Machine, Process, Task, ViolationError
 from ..world.system_calls import SystemCalls
 from .boundaries import METRICS, boundaries
+from .embedded import EmbeddedModel
 from .invariants import DATA, LOGS, Invariants
 from .ledger import Ledger, Written, key_of
 from .network import ElasticsearchModel, LogstashModel, Network
@@ -102,13 +103,14 @@ class Simulation:
         notice = math.inf if "freeze" in kinds else 1.1
         self.ledger = Ledger(configuration.batch_events, lambda: self.machine.monotonic, notice)
         self.invariants = Invariants(self.machine, self.ledger, configuration, kinds)
-        self.machine.on_power_failure = self.invariants.power_failed
-        self.calls.on_replace = self.invariants.replaced
+        self.machine.on_power_failure = self._power_failed
+        self.calls.on_replace = self._replaced
         self.calls.on_unlink = self.invariants.unlinked
         self.calls.on_status = self.invariants.listed
         self.network = Network(self.machine, self.ledger)
         self.elasticsearch = ElasticsearchModel(self.network, configuration.longest)
         self.logstash = LogstashModel(self.network, self.elasticsearch, configuration.longest, 60)
+        self.embedded = EmbeddedModel(self.machine, self.ledger)
         self.settings = _settings(configuration)
         self.collectors: dict[str, Collector] = {}
         self.writers: dict[str, tuple[Process, EventWriter | None]] = {}
@@ -147,6 +149,21 @@ class Simulation:
         if self.schedule.configuration.sink == "logstash":
             self.logstash.work(random.randint(0, 20), forgotten=random.random() < 0.1)
         self.machine.pass_time(record.seconds)
+
+    def _replaced(self, source: str, target: str) -> None:
+        self.embedded.replaced(target)
+        self.invariants.replaced(source, target)
+
+    def _power_failed(self) -> None:
+        """What the store has lost comes again; nothing excuses that its file was deleted before."""
+        lost = self.ledger.stored_as(self.embedded.power_failed())
+        deleted = [one for one in lost if self.invariants.is_deleted(one.inode)]
+        for one in lost:
+            if one not in deleted:
+                self.ledger.unstored(one)
+        self.invariants.power_failed()
+        for one in deleted:
+            self.ledger.unstored(one)
 
     def _arm(self) -> None:
         """Let the faults happen to the processes that now exist."""
@@ -349,7 +366,10 @@ def _settings(configuration: Configuration) -> Settings:
     made = Settings.model_validate(
         {
             "stack": {"data_dir": Path(DATA)},
-            "store": {"kind": "elasticsearch"},
+            "store": {
+                "kind": "embedded" if configuration.sink == "embedded" else "elasticsearch",
+                "embedded": {"retention": "3650d"},
+            },
             "collector": {
                 "sink": "logstash" if configuration.sink == "logstash" else "store",
                 "logstash": {"username": ""},

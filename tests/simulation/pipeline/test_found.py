@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from .schedule import Configuration, Fault, Op, Run, Schedule
@@ -52,3 +54,14 @@ FOUND: dict[str, tuple[Run | Fault, ...]] = {
 @pytest.mark.parametrize("name", FOUND)
 def test_a_fault_that_was_found_stays_away(name: str) -> None:
     assert violation(Schedule(SMALL, FOUND[name])) == ""
+
+
+@pytest.mark.parametrize("salt", [1, 3, 4])
+def test_a_commit_of_the_embedded_store_is_on_the_disk_before_event_files_are_deleted(
+    salt: int,
+) -> None:
+    later = Run((DELIVER,), 0, 100.0)
+    written = Run((Op("w0", 5, "plain"), Op("w0", 0, "close")), 0, 7.0)
+    records = (written, later, later, later, Fault("c0", 1, "power", salt), later)
+    settings = replace(SMALL, sink="embedded", batch_events=9, keep_seconds=0.0, keep_bytes=0)
+    assert violation(Schedule(settings, records)) == ""

@@ -277,6 +277,8 @@ class EmbeddedStore(EmbeddedReader):
             for document in documents.values():
                 writer.add_json(document)
             writer.commit()
+            # tantivy does not flush the new name of meta.json, and the files of these events may be deleted.
+            sync_folder(self._root / self._written_folder)
             self._events = before.num_docs + len(documents)
         return rejected
 
