@@ -35,6 +35,8 @@ from tidegate.store.base import Rejected, RequestRefusedError, StoreUnavailableE
 from tidegate.store.elasticsearch import store
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 
+from . import file_defects as more
+
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -282,21 +284,21 @@ def _no_last_pass(patch: pytest.MonkeyPatch) -> None:
 
 DEFECTS: dict[str, Defect] = {
     "the checkpoint is written before the acknowledgement": Defect(0, _checkpoint_first),
-    "progress is remembered before the acknowledgement": Defect(0, _remembered_first),
-    "ids are made of the time": Defect(0, _id_by_time),
+    "progress is remembered before the acknowledgement": Defect(1, _remembered_first),
+    "ids are made of the time": Defect(49, _id_by_time),
     "ids are made of the position alone": Defect(282, _ids(lambda at, _: f"{at.file}-{at.offset}")),
     "the quarantine is not flushed": Defect(39, _quarantine_unsynced),
     "the quarantine is written after the checkpoint": Defect(1, _quarantine_after_checkpoint),
     "the quarantine does not know its lines": Defect(15, _quarantine_twice),
     "an incomplete entry of the quarantine stays": Defect(89, _quarantine_torn),
     "the offset is one byte too high": Defect(0, _offset(1)),
-    "an incomplete line is delivered": Defect(124, _incomplete_line_delivered),
-    "a refused batch is quarantined, not halved": Defect(7, _refused_batch_quarantined),
+    "an incomplete line is delivered": Defect(510, _incomplete_line_delivered),
+    "a refused batch is quarantined, not halved": Defect(15, _refused_batch_quarantined),
     "a repaired event is not sent": Defect(0, _repaired_not_sent),
     "Logstash: 413 is success": Defect(6, _too_large_forgotten),
     "Logstash: no answer is success": Defect(24, _time_out_is_success),
-    "Elasticsearch: an item's 503 is success": Defect(23, _items({503: 201})),
-    "Elasticsearch: a conflict is a refusal": Defect(0, _conflict_is_refused),
+    "Elasticsearch: an item's 503 is success": Defect(675, _items({503: 201})),
+    "Elasticsearch: a conflict is a refusal": Defect(2, _conflict_is_refused),
     "two collectors run": Defect(6, _two_collectors),
     "files of writers that live are closed": Defect(1, _writers_ignored),
     "files are deleted before they are delivered": Defect(0, _deleted_undelivered),
@@ -304,6 +306,30 @@ DEFECTS: dict[str, Defect] = {
     "the checkpoint has sizes for offsets": Defect(0, _end_is_size),
     "what follows a line that is too long is skipped": Defect(24, _long_line_skips_too_far),
     "the collector ends without its last pass": Defect(0, _no_last_pass),
+    "a full batch skips a line": Defect(0, more.full_batch_skips_a_line),
+    "Logstash: after 413 only the first half is sent": Defect(6, more.second_half_not_sent),
+    "Logstash: 429 is success": Defect(508, more.busy_logstash_is_success),
+    "of a halved batch the right half is not tried": Defect(15, more.right_half_not_tried),
+    "a file is deleted one line short": Defect(1, more.deleted_one_line_short),
+    "a file is deleted by an old size": Defect(8, more.deleted_by_an_old_size),
+    "a file is deleted without its lock": Defect(18, more.deleted_without_the_lock),
+    "Elasticsearch: a missing stream is a refusal": Defect(177, more.missing_stream_is_refused),
+    "Elasticsearch: no shard left is a refusal": Defect(137, more.no_shard_left_is_refused),
+    "files are kept for no time": Defect(0, more.kept_for_no_time),
+    "losses are told that are none": Defect(0, more.losses_that_are_none),
+    "losses are not told": Defect(17, more.losses_not_told),
+    "invalid lines are dropped": Defect(0, more.invalid_lines_dropped),
+    "the quarantine is never rotated": Defect(6, more.quarantine_never_rotated),
+    "an error of the quarantine is ignored": Defect(275, more.error_of_the_quarantine_ignored),
+    "a failed write is not counted": Defect(0, more.failed_write_not_counted),
+    "a short write is success": Defect(0, more.short_write_is_success),
+    "a failed write counts its whole batch": Defect(916, more.whole_batch_counted_as_lost),
+    "a link is read as another file": Defect(288, more.links_read_twice),
+    "Elasticsearch: templates are installed once": Defect(332, more.templates_installed_once),
+    "the end of what was delivered is not compared": Defect(75, more.ends_not_compared),
+    "a file that was cut is not read again": Defect(132, more.cut_file_not_read_again),
+    "a clock that has jumped is trusted": Defect(568, more.jumped_clock_trusted),
+    "a commit of the embedded store is not flushed": Defect(530, more.commit_not_flushed),
 }
 
 
