@@ -100,6 +100,7 @@ class ClusterChecks:
             # A second one may have read another number before.
             return self.world.kind("resizer-process") != "second"
         restarted = self.world.has_had("resizer-process", since)
+        restarted |= self._stack.resizing.started_at > self._zero_since
         return not restarted and not self.world.has_had("api", since + UNKNOWN_SECONDS)
 
     def unsettled(self) -> str:

@@ -16,21 +16,24 @@ from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.live.signals import combine
 from tidegate.autoscaler.types import Bounds, Policy, Signals
-from tidegate.resizer.contract import ReplicaStatus
+from tidegate.resizer.client import ResizerClient
+from tidegate.resizer.contract import ReplicaStatus, ResizeLimitedError, ResizerUnavailableError
 from tidegate.resizer.kubernetes.resizer import KubernetesResizer
 from tidegate.resizer.rate_limit import RateLimitedResizer
+from tidegate.runtime.locks import LockedError
 from tidegate.stack.gateway.runtime_api import RuntimeApiError
 from tidegate.stack.gateway.runtime_api import Server as GatewayServer
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.replicas.replica_pool import ReplicaPool
+from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, plan
 from tidegate.stack.rollout.rolling_replacement import Rollout
 
-from .world import SimulatedTime
+from .world import SimulatedTime, exclusive_lock, world
 
 POOL: Final = "tidegate.stack.replicas.replica_pool"
 SUPERVISION: Final = "tidegate.stack.processes.process_supervisor"
 LOOP: Final = "tidegate.autoscaler.live.loop"
+FOLDER: Final = "tidegate.stack.data_folder"
 
 
 def _zero_if_missing(*arguments: Any, **named: Any) -> Signals:
@@ -152,6 +155,62 @@ def _nobody(url: str, pid: int) -> str:
     return ""
 
 
+@contextmanager
+def _no_lock(path: Any, seconds: float) -> Iterator[int]:
+    del path, seconds
+    yield 0
+
+
+@contextmanager
+def _lock_for_good(path: Any, seconds: float) -> Iterator[int]:
+    if world().lock:
+        raise LockedError(path)
+    with exclusive_lock(path, seconds) as fd:
+        yield fd
+
+
+async def _one_token(
+    self: RateLimitedResizer, desired: int, slots: int | None = None
+) -> ReplicaStatus:
+    before = (await self.inner.status()).desired
+    self._refill()
+    if before > desired and self._tokens < 1:
+        raise ResizeLimitedError("", 1.0)
+    self._tokens -= before > desired
+    return await self.inner.resize(desired, slots)
+
+
+def _one_less(self: Bounds, number: int) -> int:
+    return max(0, self.min - 1, min(self.max, number)) if self.min > 1 else CLAMP(self, number)
+
+
+def _after_the_decision(log: Any, decision: Any, **named: Any) -> None:
+    record_decision(log, decision, **{**named, "state": decision.state})
+
+
+async def _one_more_if_lost(
+    self: ResizerClient, desired: int, slots: int | None = None
+) -> ReplicaStatus:
+    try:
+        return await RESIZE(self, desired, slots)
+    except ResizerUnavailableError:
+        return await RESIZE(self, desired + 1, slots)
+
+
+async def _never_killed(*_: Any) -> str:
+    return ""
+
+
+def _without_versions(
+    replicas: Mapping[int, ReplicaSnapshot], *arguments: Any
+) -> tuple[list[int], list[int]]:
+    alike = {index: replace(one, up_to_date=True) for index, one in replicas.items()}
+    start, drain = plan(alike, *arguments)
+    return [*start], [*drain]
+
+
+CLAMP: Final = Bounds.clamp
+RESIZE: Final = ResizerClient.resize
 SET_TRAFFIC: Final = ReplicaPool._set_traffic
 OUTDATED: Final = ReplicaPool.outdated
 SURGE: Final = ReplicaPool.surge
@@ -203,6 +262,26 @@ DEFECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "one pod more than desired": {
         "tidegate.resizer.kubernetes.resizer.KubernetesResizer._correct": _below_the_bounds
     },
+    "a recorded hold is not read after a restart": {
+        "tidegate.resizer.kubernetes.objects.Deployment.replicas_managers": frozenset()
+    },
+    "a second stack is not refused": {f"{FOLDER}.exclusive_lock": _no_lock},
+    "the lock outlives a killed stack": {f"{FOLDER}.exclusive_lock": _lock_for_good},
+    "a removal of several costs as one": {
+        "tidegate.resizer.rate_limit.RateLimitedResizer.resize": _one_token
+    },
+    "one replica below the minimum": {
+        "tidegate.autoscaler.types.Bounds.clamp": _one_less,
+        "tidegate.stack.replicas.local_resizer.check_bounds": lambda *_: None,
+    },
+    "the state after the decision is recorded": {f"{LOOP}.record_decision": _after_the_decision},
+    "a lost answer adds a replica": {
+        "tidegate.resizer.client.ResizerClient.resize": _one_more_if_lost
+    },
+    "a program that never gets ready is waited for": {
+        f"{SUPERVISION}.ProcessSupervisor._kill_unready": _never_killed
+    },
+    "a rollout drains the newest replica": {f"{POOL}.plan": _without_versions},
 }
 
 
@@ -232,6 +311,15 @@ FOUND_BY: Final[Mapping[str, tuple[int, str]]] = {
     "a zero by hand is corrected": (27, "a zero set by hand stays"),
     "the resizer takes over any number": (13, "removals keep the limit"),
     "one pod more than desired": (0, "without faults it recovers"),
+    "a recorded hold is not read after a restart": (27, "a zero set by hand stays"),
+    "a second stack is not refused": (32, "never two leaders"),
+    "the lock outlives a killed stack": (9, "without faults it recovers"),
+    "a removal of several costs as one": (1, "removals keep the limit"),
+    "one replica below the minimum": (40, "within the bounds"),
+    "the state after the decision is recorded": (0, "decisions replay to the byte"),
+    "a lost answer adds a replica": (20, "what takes effect is recorded"),
+    "a program that never gets ready is waited for": (44, "without faults it recovers"),
+    "a rollout drains the newest replica": (38, "without faults it recovers"),
 }
 
 

@@ -107,6 +107,8 @@ class LocalFaults(Faults):
             self._stack.die()
         elif (fault.part, fault.kind) == ("supervisor", "stop") and process:
             process.stop()
+        elif (fault.part, fault.kind) == ("supervisor", "second"):
+            self._start_second(fault)
         elif fault.part == "deploy" and process and not process.dead:
             process.spawn(self._deploy(fault))
 
@@ -118,6 +120,12 @@ class LocalFaults(Faults):
         if fault.part == "deploy":
             # Somebody corrects the code on the disk.
             self.world.good_starts = 1_000
+
+    def _start_second(self, fault: Fault) -> None:
+        """Somebody else starts a stack in the same folder, and tries again."""
+        if self.world.kind("supervisor") == "second":
+            self._stack.boot("supervisor of another", again=False)
+            self.world.later(0.6, lambda: self._start_second(fault))
 
     async def _deploy(self, fault: Fault) -> None:
         rollouts = self._stack.rollouts
@@ -164,10 +172,17 @@ class ClusterFaults(Faults):
             self.started[fault] = self._stack.new_resizer(None)
         elif fault.kind == "scale":
             cluster.scale(fault.number, "")
-        elif fault.kind == "zero":
+        elif fault.kind in {"zero", "zero-restart"}:
             cluster.scale(0, "")
+        if fault.kind == "zero-restart":
+            # Half way the resizer that has recorded it is no more, and the next one has to find it.
+            self.world.later(fault.seconds / 2, self._end_resizer)
         elif fault.kind == "hpa":
             self._scale_again(fault)
+
+    def _end_resizer(self) -> None:
+        self.world.say("the resizer's node ends")
+        self._stack.resizing.exit(-9)
 
     def _scale_again(self, fault: Fault) -> None:
         if self.world.kind("other") == "hpa":
@@ -177,5 +192,5 @@ class ClusterFaults(Faults):
     def end(self, fault: Fault) -> None:
         """The fault ends."""
         super().end(fault)
-        if fault.kind == "zero":
+        if fault.kind in {"zero", "zero-restart"}:
             self._stack.cluster.scale(1, "")

@@ -169,6 +169,8 @@ class LocalChecks:
             self._removals.restart()
         if pool.desired != self._removals.number:
             self._removals.observe(pool.desired)
+            # Those that a resize has just asked for are not lost by a rollout.
+            self._whole = None
             if not setup.min <= pool.desired <= setup.max:
                 self.world.fail("within the bounds", f"{pool.desired} replicas are in force")
         active = len(pool.processes) - len(pool._drains)
@@ -188,11 +190,11 @@ class LocalChecks:
             for index, process in pool.processes.items()
         )
         whole = (pool, pool.desired)
-        faulty = any(
-            self.world.has_had(part, 30) for part in ("replica", "start", "port", "supervisor")
-        )
-        if ready >= pool.desired or faulty:
+        faults = ("replica", "start", "port", "supervisor")
+        if ready >= pool.desired:
             self._whole = whole
+        elif any(self.world.has_had(part, 30) for part in faults):
+            self._whole = None
         elif self._whole == whole:
             self.world.fail("a rollout takes no capacity", f"{ready} of {pool.desired} are ready")
 
@@ -223,10 +225,10 @@ class LocalChecks:
                 )
 
     def _receives(self, index: int, replica: Replica) -> None:
-        excused = any(
-            self.world.has_had(part, API_RECOVERS) for part in ("socket", "gateway", "supervisor")
-        )
-        if excused:
+        if replica.was_ready and not replica.draining and not replica.foreign:
+            return
+        faults = ("socket", "gateway", "supervisor")
+        if any(self.world.has_had(part, API_RECOVERS) for part in faults):
             return
         if replica.foreign:
             # A program that is younger than the replica may be what the replica has started.

@@ -11,6 +11,7 @@ from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.keep_running import keep_running
+from tidegate.stack.data_folder import Layout, StackRunningError
 from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.process import Command
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program
@@ -53,11 +54,25 @@ class LocalStack:
             autoscaler=self._start_autoscaler,
         )
 
-    def boot(self) -> None:
-        """Start the supervisor."""
-        self.process = self.world.process("supervisor")
-        self.resizer.process = self.process
-        self.process.spawn(self._run())
+    def boot(self, name: str = "supervisor", *, again: bool = True) -> None:
+        """Start a supervisor; one that is refused is started `again`, as by a service manager."""
+        process = self.world.process(name)
+        process.spawn(self._lead(process, again=again))
+
+    async def _lead(self, process: OsProcess, *, again: bool) -> None:
+        """Run the stack if no other supervisor does."""
+        try:
+            with Layout(Path("data")).locked():
+                if self.process and not self.process.dead:
+                    self.world.fail(
+                        "never two leaders", f"{self.process.name} runs, and {process.name}"
+                    )
+                self.process = self.resizer.process = process
+                await self._run()
+        except StackRunningError as error:
+            self.world.say(f"{process.name}: {error}")
+            if again:
+                self.world.later(1.0, self.boot)
 
     def die(self) -> None:
         """Kill the supervisor; the kernel kills its children."""

@@ -23,7 +23,14 @@ from .local_stack import LocalStack
 from .network import PrometheusServer, ResizerServer
 from .prometheus import Prometheus
 from .schedule import FAULTS_END, Fault, Schedule
-from .world import SimulatedDatetime, SimulatedTime, Violated, World
+from .world import (
+    SimulatedDatetime,
+    SimulatedTime,
+    Violated,
+    World,
+    exclusive_lock,
+    lock_holder,
+)
 
 # A replica that crashed again and again is started after 30 s, is ready after 15, and is seen 15 s later.
 SETTLE_SECONDS = 100.0
@@ -47,12 +54,17 @@ def simulated() -> Iterator[None]:
         "tidegate.stack.processes.process_supervisor",
         "tidegate.stack.replicas.replica_pool",
     )
-    rollouts = "tidegate.stack.rollout.rollout_controller"
+    rollouts, folder = "tidegate.stack.rollout.rollout_controller", "tidegate.stack.data_folder"
     api = SimpleNamespace(
         timeout=asyncio.timeout, open_unix_connection=gateway.open_unix_connection
     )
     with ExitStack() as stack:
         for target, value in {
+            f"{folder}.exclusive_lock": exclusive_lock,
+            f"{folder}._pid": lock_holder,
+            f"{folder}.os": SimpleNamespace(
+                ftruncate=lambda *_: None, pwrite=lambda *_: None, getpid=lambda: 0
+            ),
             f"{processes}.Child": programs.SimulatedChild,
             f"{processes}.time": SimulatedTime,
             f"{processes}.earlier_listener": programs.earlier_listener,

@@ -35,13 +35,13 @@ LOCAL: Final[dict[str, tuple[str, ...]]] = {
     "start": ("slow", "exit", "never", "deaf"),
     "port": ("taken",),
     "gateway": ("crash", "stop"),
-    "supervisor": ("crash", "stop"),
+    "supervisor": ("crash", "stop", "second"),
     "deploy": ("good", "twice", "bad", "later-bad"),
 }
 KUBERNETES: Final[dict[str, tuple[str, ...]]] = {
     "api": ("lost", "slow", "429", "409", "lost-answer", "half"),
     "pod": ("crash", "pending"),
-    "other": ("scale", "zero", "hpa"),
+    "other": ("scale", "zero", "hpa", "zero-restart"),
     "resizer-process": ("crash", "stop", "second"),
 }
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, tzinfo
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
+
+from tidegate.runtime.locks import LockedError
 
 from .event_loop import PROCESS, OsProcess, SimulatedLoop, check_alive
 from .schedule import Fault, Schedule
@@ -44,6 +48,8 @@ class World:
         self.on_event: list[Callable[[str, Mapping[str, Any]], None]] = []
         # Called with a program before it ends.
         self.on_end: list[Callable[[Running], None]] = []
+        # Who has the lock of the data folder, which ends with the process.
+        self.lock: OsProcess | None = None
         self._active: list[Fault] = []
         self._clock_offset = 0.0
         self._last_pid = 100
@@ -142,6 +148,25 @@ def caller() -> str:
     """The name of the process that runs now."""
     process = PROCESS.get()
     return process.name if process else "world"
+
+
+@contextmanager
+def exclusive_lock(path: Path, seconds: float) -> Iterator[int]:
+    """In the place of a lock of the kernel."""
+    del seconds
+    check_alive()
+    this = world()
+    if this.lock and not this.lock.dead:
+        raise LockedError(path)
+    this.lock = PROCESS.get()
+    yield 0
+
+
+def lock_holder(path: Path) -> int:
+    """The process in the file of the lock."""
+    del path
+    holder = world().lock
+    return holder.pid if holder else 0
 
 
 class SimulatedDatetime:
