@@ -46,19 +46,20 @@ def test_each_start_counts_once_and_the_oldest_comes_first(
 def test_what_was_ready_at_the_first_look_counts_if_it_was_quick_until_another_is_measured() -> (
     None
 ):
-    startups = Startups(longest=30.0)
+    startups = Startups()
     # The second one was ready before, too: no start takes as long.
     before = [one("a", 10.0, 35.0), one("b", 10.0, 80.0)]
-    assert startups.update([*before, one("c", 79.0)]) == [25.0]
-    assert startups.update([*before, one("c", 79.0)]) == [25.0]
-    assert startups.update([*before, one("c", 79.0, 81.0)]) == [2.0]
-    assert startups.update([one("d", 90.0, 93.0), one("e", 80.0, 180.0)]) == [2.0, 3.0, 100.0]
+    assert startups.update([*before, one("c", 79.0)], 30.0) == [25.0]
+    assert startups.update([*before, one("c", 79.0)], 30.0) == [25.0]
+    assert startups.update([*before, one("c", 79.0, 81.0)], 30.0) == [2.0]
+    later = [one("d", 90.0, 93.0), one("e", 80.0, 180.0)]
+    assert startups.update(later, 30.0) == [2.0, 3.0, 100.0]
 
 
 def test_what_is_not_known_at_the_first_look_never_counts() -> None:
-    startups = Startups(longest=-1.0)
-    assert startups.update([one("a", 10.0, 10.0)]) == []
-    assert startups.update([one("a", 10.0, 10.0), one("b", 12.0, 13.0)]) == [1.0]
+    startups = Startups()
+    assert startups.update([one("a", 10.0, 10.0)], -1.0) == []
+    assert startups.update([one("a", 10.0, 10.0), one("b", 12.0, 13.0)], -1.0) == [1.0]
 
 
 def test_the_latest_are_kept() -> None:

@@ -51,11 +51,8 @@ class ComposeResizer:
     _template: Container | None = field(default=None, init=False)
     _draining: frozenset[str] = field(default=frozenset(), init=False)
     _starting: dict[int, float] = field(default_factory=dict, init=False)
-    _startups: Startups = field(init=False)
+    _startups: Startups = field(default_factory=Startups, init=False)
     _refreshed_at: float = field(default=0.0, init=False)
-
-    def __post_init__(self) -> None:
-        self._startups = Startups(self.observer.settings.start_seconds)
 
     async def initialize(self) -> None:
         """Read the present replicas; their number is desired until a client requests another.
@@ -111,7 +108,7 @@ class ComposeResizer:
             for number, at in starting_since.items()
         ]
         slots = None if self.lender.refusal_reason(self._template) else self.slots
-        startups = self._startups.update(replicas)
+        startups = self._startups.update(replicas, self.observer.settings.start_seconds)
         return ReplicaStatus.of(self.desired, replicas, slots, "cpu", startups)
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:

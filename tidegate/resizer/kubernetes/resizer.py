@@ -49,12 +49,9 @@ class KubernetesResizer:
     # Whether somebody set 0, as people do to stop a service. The Deployment keeps it over a restart.
     _held: bool = field(default=False, init=False)
     _snapshot: Snapshot | None = field(default=None, init=False)
-    _startups: Startups = field(init=False)
+    _startups: Startups = field(default_factory=Startups, init=False)
     _problem: str = field(default="the Deployment was not read yet", init=False)
     _corrections: deque[float] = field(default_factory=deque, init=False)
-
-    def __post_init__(self) -> None:
-        self._startups = Startups(self.bounds.start_seconds)
 
     async def status(self) -> ReplicaStatus:
         """The replicas at the last read, usually at most two seconds ago.
@@ -103,7 +100,7 @@ class KubernetesResizer:
         """Read the Deployment, and correct its number. Never raises; a problem is logged once."""
         try:
             snapshot = await self.deployment.read()
-            self._startups.update(snapshot.as_replicas())
+            self._startups.update(snapshot.as_replicas(), self.bounds.start_seconds)
             self._snapshot = snapshot
             self._report(snapshot)
             await self._correct(snapshot)

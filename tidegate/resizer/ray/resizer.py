@@ -35,8 +35,7 @@ class RayResizer:
         self._bounds = replicas
         self._clock = clock
         self._ready_at: dict[str, float] = {}
-        # Of those that are ready at the first look it is not known since when.
-        self._startups = Startups(longest=-1.0)
+        self._startups = Startups()
         self._last: ReplicaStatus | None = None
 
     async def status(self) -> ReplicaStatus:
@@ -64,7 +63,8 @@ class RayResizer:
             )
         present = {one.id for one in found}
         self._ready_at = {name: at for name, at in self._ready_at.items() if name in present}
-        startups = self._startups.update(found)
+        # Of those that are ready at the first look it is not known since when.
+        startups = self._startups.update(found, longest=-1.0)
         self._last = ReplicaStatus.of(deployment.target_num_replicas, found, startups=startups)
         return self._last
 
