@@ -20,9 +20,6 @@ SIGNALS: Final = {
     "latency, s": "latency_seconds",
     "age, s": "age_seconds",
 }
-# Of a long explanation of an unchanged number, only the first and the last clause are shown.
-CLAUSE = "; "
-CLAUSES_SHOWN = 2
 Size = tuple[Any, Any]
 """As recorded: events come from files, so that a number may be anything."""
 
@@ -71,25 +68,8 @@ class Interval:
 
     @property
     def sentence(self) -> str:
-        """The explanation; shortened if nothing changed."""
-        message = text_of(self.last, "message")
-        clauses = _clauses(message)
-        if self.is_change or len(clauses) <= CLAUSES_SHOWN:
-            return message
-        return CLAUSE.join([clauses[0], "…", clauses[-1]])
-
-
-def _clauses(message: str) -> list[str]:
-    """The clauses of an explanation; parentheses belong to the clause around them."""
-    clauses: list[str] = []
-    depth = 0
-    for part in message.split(CLAUSE):
-        if depth:
-            clauses[-1] += CLAUSE + part
-        else:
-            clauses.append(part)
-        depth += part.count("(") - part.count(")")
-    return clauses
+        """The explanation, of the last one if nothing changed."""
+        return text_of(self.last, "message")
 
 
 def _override(decision: Mapping[str, Any]) -> Any:
