@@ -20,6 +20,8 @@ MAX_UTILISATION: Final = 0.97
 LEAST_LATE: Final = 1e-9
 # How much of the peakedness of arrivals counts: the rest is in the wait that is not planned for.
 PEAKED_SHARE: Final = 0.7
+# From where a replica takes this long to be ready, only `wait_share` of the wait is planned for.
+SLOW_SECONDS: Final = 10.0
 # In how much time the backlog ahead is worked off, before it is counted several times.
 BACKLOG_SECONDS: Final = 10.0
 
@@ -106,8 +108,7 @@ def size_for(
     peaked = peakedness(parameters, state, checked, service)
     wait = allowed_wait(parameters, p95 or (parameters.slo_seconds if first_byte else mean))
     if meetable:
-        # The rest of the wait is for a jump or a slowdown, which no model knows.
-        planned = min(wait, parameters.wait_share * max(wait, service))
+        planned = min(wait, _planned_share(parameters, checked, demand) * max(wait, service))
         within = partial(
             slots_needed, utilisation=MAX_UTILISATION, peakedness=peaked, max_slots=most
         )
@@ -136,6 +137,16 @@ def size_for(
         *(demand.rate, state.reserve, service, backlog, load, wait, late, alone),
         *(needed, stay, needed >= most, meetable, demand.held, tried, peaked),
     )
+
+
+def _planned_share(parameters: SloqParameters, checked: CheckedSignals, demand: Demand) -> float:
+    """The share of the wait to plan for; the rest is for a jump or a slowdown, which no model knows.
+
+    The sooner the gateway's counters show one and a replica for it is ready, the less must be left.
+    """
+    senses = checked.signals.gateway_queued is not None
+    slow = min(1.0, demand.horizon / SLOW_SECONDS) if senses else 1.0
+    return 1 - (1 - parameters.wait_share) * slow
 
 
 def peakedness(

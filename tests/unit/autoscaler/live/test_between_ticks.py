@@ -48,7 +48,7 @@ async def test_a_queue_in_two_reads_is_decided_at_once_without_a_jump(run: Autos
     await sensing(run).tick()
     assert await run.sense(1.0, 4.0, reads=5) == []
     assert await run.sense(1.0, 400.0) == []
-    assert await run.sense(1.0, 400.0) == [7]
+    assert await run.sense(1.0, 400.0) == [6]
 
 
 async def test_a_decision_between_ticks_says_what_saw_it_and_replays(run: AutoscalerRun) -> None:
@@ -132,7 +132,7 @@ async def test_before_the_first_values_requests_that_do_not_queue_add_nothing(
 async def test_a_jump_right_after_the_start_reads_prometheus_again(run: AutoscalerRun) -> None:
     await sensing(run).tick(reading=NOTHING_YET)
     run.resizer.reading = QUIET
-    assert await run.sense(1.0, 400.0, reads=2) == [7]
+    assert await run.sense(1.0, 400.0, reads=2) == [6]
     assert "(assumed)" not in run.recorded_events.events("decision")[-1]["message"]
 
 

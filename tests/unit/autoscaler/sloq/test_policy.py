@@ -190,6 +190,26 @@ def test_the_wait_to_plan_for_is_a_part_of_what_the_objective_leaves(
 
 
 @pytest.mark.parametrize(
+    ("startup", "queued", "share"),
+    [
+        # Half a second later, by the gateway's counters.
+        (1.0, 0.0, 1 - 0.7 * 1.5 / 10),
+        (4.0, 0.0, 1 - 0.7 * 4.5 / 10),
+        (9.5, 0.0, 0.3),
+        (90.0, 0.0, 0.3),
+        # Without them a jump is known only ten seconds later.
+        (1.0, None, 0.3),
+    ],
+)
+def test_the_sooner_a_replica_answers_a_jump_the_more_of_the_wait_is_planned_for(
+    startup: float, queued: float | None, share: float
+) -> None:
+    parameters = replace(PARAMETERS, slo_seconds=0.72)
+    found = SloqLoop(parameters).tick(startups=(startup,), gateway_queued=queued).inputs
+    assert found["wait_seconds"] == pytest.approx(share * 0.26)
+
+
+@pytest.mark.parametrize(
     ("rate", "replicas", "wait"),
     [
         # 0.8 of 4 slots: one replica would do with the wait that is planned for as well.
