@@ -45,7 +45,7 @@ def test_a_seed_makes_the_same_calls_each_time(seed: int) -> None:
 
 
 def test_a_seed_makes_the_same_calls_in_every_process() -> None:
-    command = [sys.executable, "-m", "tests.simulation.pipeline", "--seed", "3", "--trace"]
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "3", "--trace"]
     printed = [
         subprocess.run(
             command,
