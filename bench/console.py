@@ -59,8 +59,7 @@ from tidegate.stack import objective
 from tidegate.stack.prometheus import prometheus_binary, promtool_binary
 from tidegate.store.base import DateHistogram, EventStore, SearchRequest
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
-from tidegate.store.search.browse import browse
-from tidegate.store.search.histograms import fitting_interval
+from tidegate.store.search.browse import browse, fitting_interval
 from tidegate.store.search.pages import page
 
 Times = list[tuple[float, float]]

@@ -2,12 +2,18 @@
 
 `python -m tidegate.service.artefacts.import_cache` converts it before the replicas start, as a replica with a
 memory limit may have too little memory for the packages that convert it.
+
+Where nothing supervises the replicas, in Docker Compose, they share one model: the one-shot `adopt` names
+its artefact in a file, which each replica reads and holds locked while it runs. So replicas that start later
+serve the same model, whatever stands at `model.path` by then.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
+import os
 import shutil
 import signal
 import sys
@@ -17,17 +23,91 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from tidegate.service.artefacts.adopted_model import adopt, adopted, served_now
+from tidegate.runtime.locks import try_lock
+from tidegate.runtime.private_files import FILE_MODE
 from tidegate.service.artefacts.external_data import external_files
 from tidegate.service.artefacts.import_report import progress, served_by
-from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load, prune
+from tidegate.service.model.artefact import (
+    Artefact,
+    ArtefactError,
+    digest_file,
+    load,
+    prune,
+    retain,
+)
 from tidegate.settings import Settings, SettingsError, is_import_string
 from tidegate.settings import load as load_settings
 
+NAME_BYTES: Final = 255
+MOUNTS: Final = Path("/proc/self/mountinfo")
 CONVERTERS: Final = ("onnx", "pandas", "skl2onnx")
 """Packages that every conversion imports, which the default installation lacks."""
 IMPORT_FORMAT: Final = 7
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
+
+
+def adopt(found: Artefact, path: Path, settings: Settings) -> Artefact:
+    """Let replicas serve an artefact as the model of `path`, unless one runs; returns what they serve.
+
+    What is part of the image is not adopted: it changes with the replicas' image, and with nothing else.
+
+    Raises:
+        ArtefactError: what they serve cannot be read.
+        OSError: a file cannot be written.
+    """
+    if is_import_string(path) or not _is_mounted(path):
+        return found
+    artefacts = settings.stack.data_dir / "artefacts"
+    kept = retain(found, artefacts)
+    descriptor = os.open(_file(path, artefacts), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        if not try_lock(descriptor):
+            return _read(descriptor, artefacts)
+        # One write: a process can be killed between two.
+        os.pwrite(descriptor, kept.path.name.ljust(NAME_BYTES).encode(), 0)
+    finally:
+        os.close(descriptor)
+    return kept
+
+
+def adopted(path: Path, settings: Settings) -> Artefact | None:
+    """The adopted model of `path`, which stays so while this process runs; None without one.
+
+    Raises:
+        ArtefactError: it cannot be read.
+    """
+    artefacts = settings.stack.data_dir / "artefacts"
+    try:
+        descriptor = os.open(_file(path, artefacts), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    return _read(descriptor, artefacts)  # locked to the end of the process
+
+
+def served_now(artefacts: Path) -> Iterator[Path]:
+    """The adopted models that a replica serves now."""
+    for file in artefacts.glob("adopted-*"):
+        with file.open("rb+") as opened:
+            if not try_lock(opened.fileno()):
+                yield artefacts / opened.read().decode().rstrip()
+
+
+def _read(descriptor: int, artefacts: Path) -> Artefact:
+    """The model that the file names; waits for an `adopt` that writes it."""
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return load(artefacts / os.pread(descriptor, NAME_BYTES, 0).decode().rstrip())
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether it is in a volume or a folder of the host, which can be on the same device as the image."""
+    mounts = {line.split()[4] for line in MOUNTS.read_text(encoding="utf-8").splitlines()} - {"/"}
+    path = path.resolve()
+    return not mounts.isdisjoint(map(str, (path, *path.parents)))
+
+
+def _file(path: Path, artefacts: Path) -> Path:
+    """The file that names the model of a path."""
+    return artefacts / f"adopted-{hashlib.sha256(bytes(path)).hexdigest()[:16]}"
 
 
 async def served_model(path: Path, settings: Settings) -> Artefact:

@@ -21,15 +21,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.monitoring.counting.reference import BadReferenceError, Reference
+from tidegate.monitoring.counting.residuals import MIN_ROWS, calibrate_residuals
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.formats import FORMATS, format_of
-from tidegate.service.artefacts.held_out import measure
 from tidegate.service.artefacts.import_cache import held, import_digest, rows_file, schema_file
 from tidegate.service.artefacts.import_report import report
 from tidegate.service.artefacts.original import predict
 from tidegate.service.artefacts.parity import convert
 from tidegate.service.artefacts.provenance import versions, write_artefact
-from tidegate.service.artefacts.reference import no_rows
+from tidegate.service.artefacts.reference import build_reference, calibrate, no_rows
 from tidegate.service.artefacts.rows import Rows, names_from_header, read_rows
 from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
 from tidegate.service.artefacts.source_model import SourceModel, Texts
@@ -44,11 +45,49 @@ from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.loaded_model import open_predictor
 from tidegate.service.model.onnx_predictor import OnnxPredictor
+from tidegate.service.model.predictions import Classification, Prediction
 from tidegate.service.model.signature import Signature
 
+DECIMALS: Final = 4
 EXAMPLE_CHARACTERS: Final = 200
 TRIES: Final = 5
 """Predictions of one row that the time of one is the median of."""
+
+
+def measure(rows: Rows, prediction: Prediction) -> tuple[Reference, dict[str, Any]]:
+    """The reference, and the metrics on the rows whose truth is known; no metrics below `MIN_ROWS` of them.
+
+    Returns:
+        The reference, and the manifest's `held_out` metrics: of a classifier accuracy, of a regressor MAE and
+        RMSE in the unit of its target, and the coverage of its interval. Empty without truth.
+
+    Raises:
+        ArtefactError: the model predicts a value that is not finite.
+    """
+    if isinstance(prediction, np.ndarray) and not np.isfinite(prediction).all():
+        raise ArtefactError("it predicts a value that is not finite for a row of the CSV file")
+    build = partial(build_reference, rows.features, rows.matrix, prediction)
+    if rows.truth is None or (known := np.isfinite(rows.truth)).sum() < MIN_ROWS:
+        return build(), {}
+    truth = rows.truth[known]
+    if isinstance(prediction, Classification):
+        own = Classification(prediction.labels[known], prediction.probabilities[known])
+        indices = truth.astype(np.intp)
+        accuracy = float((own.labels == indices).mean())
+        held_out = {"rows": len(indices), "accuracy": round(accuracy, DECIMALS)}
+        return build(calibration=calibrate(own, indices)), held_out
+    if not isinstance(prediction, np.ndarray):
+        return build(), {}
+    try:
+        residuals = calibrate_residuals(prediction[known], truth)
+    except BadReferenceError as error:
+        raise ArtefactError(f"its errors on the CSV file cannot be computed: {error}") from error
+    return build(residuals=residuals), {
+        "rows": residuals.samples,
+        "mae": float(f"{residuals.mean_absolute_error:.6g}"),
+        "rmse": float(f"{residuals.root_mean_squared_error:.6g}"),
+        "coverage": round(residuals.held_out_coverage, DECIMALS),
+    }
 
 
 def import_model(file: Path, out: Path, expected: str = "") -> artefact.Manifest:

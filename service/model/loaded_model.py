@@ -1,12 +1,15 @@
-"""A loaded model, and the monitor of its predictions."""
+"""A loaded model, one in Python too, and the monitor of its predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 import orjson
@@ -21,21 +24,109 @@ from tidegate.service.model.artefact import (
     ArtefactError,
     Manifest,
 )
-from tidegate.service.model.inline_rows import inline_rows
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.onnx_predictor import OnnxPredictor
+from tidegate.service.model.predictions import Prediction
 from tidegate.service.model.predictor import Predictor, make_inputs
-from tidegate.service.model.python_predictor import PythonPredictor
+from tidegate.service.model.predictor_code import import_from, load_predictor
+from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Task
-from tidegate.service.request_errors import RequestError, full_message
+from tidegate.service.model.tasks.python_results import ResultError, listed
+from tidegate.service.request_errors import Detail, RequestError, full_message
+from tidegate.serving import code_location
 from tidegate.settings import Settings
 
+INLINE_SECONDS: Final = 0.0005
+"""Longest prediction that may block the event loop."""
+INLINE_ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Batch sizes to measure. Beyond 128 rows the 50 µs of a thread are negligible."""
+TRIES: Final = 5
+"""Calls per batch size, of which one must be fast enough: a busy machine may interrupt any call."""
+MEASURE_SECONDS: Final = 2.0
+"""Time limit of the measurement, which delays readiness; a slower model runs in threads."""
+WRONG_RESULT: Final = "predictor_result"
+"""The error type of a request for which the predictor returned something invalid."""
 TYPICAL_ROWS: Final = 32
 """Rows that a model is tried and measured with."""
 TRIED_ROWS: Final = 2
 """Rows of the first prediction: an output that is not one per row shows."""
 TRIED_SIZES: Final = (1, 8, 32, 224)
 """Sizes of an axis that differs between requests, of which the graph must run with one."""
+
+
+def inline_rows(
+    predict: Callable[[Any], object],
+    resize: Callable[[int], Any],
+    clock: Callable[[], float] = perf_counter,
+) -> int:
+    """The largest number of rows that the model predicts within `INLINE_SECONDS`; 0 if none.
+
+    A thread costs about 50 µs per request, four times the prediction of one row of the flights model. But a
+    prediction on the event loop blocks `/ready` and the requests of other slots. So small batches of a fast
+    model run on the event loop, and a slow model runs in threads only.
+
+    It stops at the first batch that is too slow, and after `MEASURE_SECONDS`. `resize` makes the batches.
+    """
+    end = clock() + MEASURE_SECONDS
+
+    def is_fast(batch: Any) -> bool:
+        start = clock()
+        if start >= end:
+            return False
+        predict(batch)
+        return clock() - start <= INLINE_SECONDS
+
+    max_rows = 0
+    for count in INLINE_ROWS:
+        batch = resize(count)
+        if not any(is_fast(batch) for _ in range(TRIES)):
+            break
+        max_rows = count
+    return max_rows
+
+
+class PythonPredictor(Predictor):
+    """Calls the predictor in the calling thread; several threads may call it at once.
+
+    Raises:
+        ArtefactError: it cannot be loaded from `app_dir`.
+    """
+
+    def __init__(
+        self, signature: Signature, app_dir: Path, reference: Reference | None = None
+    ) -> None:
+        super().__init__(signature, reference)
+        import_from(app_dir)
+        self._name = signature.predictor
+        self._predictor = load_predictor(signature.predictor)
+
+    def predict(self, batch: Any) -> Prediction:
+        """Predict each row.
+
+        Raises:
+            RequestError: 500, it raised or returned something invalid; the text has no value of the request.
+        """
+        name, rows = self._name, batch.rows
+        try:
+            results = self._predictor.predict(rows)
+        except BaseException as error:  # noqa: BLE001  also SystemExit, which must not end the thread
+            # Without the text of the exception: it may contain values of the request.
+            kind, where = type(error).__name__, code_location(error.__traceback__)
+            message = f"predict of {name} raised {kind}{f' ({where})' if where else ''}"
+            raise _failure(f"{message}: see that line", kind) from None
+        try:
+            found: Prediction = self.task.from_results(listed(results, len(rows)))
+        except ResultError as error:
+            raise _failure(f"predict of {name} {error}", WRONG_RESULT) from None
+        except Exception as error:  # noqa: BLE001  of a type of its own, which may fail when it is read
+            kind = type(error).__name__
+            message = f"predict of {name} returned something that cannot be read ({kind})"
+            raise _failure(message, WRONG_RESULT) from None
+        return found
+
+
+def _failure(message: str, kind: str) -> RequestError:
+    return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, Detail(("model",), message, kind))
 
 
 @dataclass(frozen=True, slots=True)

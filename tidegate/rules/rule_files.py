@@ -1,4 +1,4 @@
-"""The text of the rule files that Prometheus loads."""
+"""The list of all alerts, and the text of the rule files that Prometheus loads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alert import Alert
-from tidegate.rules.alerts import alerts
+from tidegate.rules.burn_rates import burn_rate_alerts
 from tidegate.rules.drift_rules import (
     FAST,
     INTERVALS,
@@ -18,15 +18,28 @@ from tidegate.rules.drift_rules import (
     reference_recordings,
 )
 from tidegate.rules.gateway_slots import with_gateway_slots
+from tidegate.rules.model_alerts import model_alerts
+from tidegate.rules.pipeline_alerts import pipeline_alerts
 from tidegate.rules.promql import duration
 from tidegate.rules.quality_rules import quality_recordings
 from tidegate.rules.ray_signals import with_ray_signals
 from tidegate.rules.recording import Group
+from tidegate.rules.service_alerts import service_alerts
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Drift, Settings
 
 ALERT_GROUP: Final = "alerts"
 ALERT_INTERVAL_SECONDS: Final = 5.0
+
+
+def alerts(settings: Settings) -> tuple[Alert, ...]:
+    """Every alert, for these settings."""
+    return (
+        *burn_rate_alerts(settings.slo),
+        *service_alerts(settings),
+        *pipeline_alerts(),
+        *model_alerts(settings.drift),
+    )
 
 
 def model_groups(drift: Drift) -> tuple[Group, ...]:

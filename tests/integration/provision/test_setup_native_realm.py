@@ -8,7 +8,7 @@ import pytest
 
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.samples.elasticsearch_accounts import Prepare, superuser_client
-from tidegate.provision.elasticsearch import wait
+from tidegate.provision.elasticsearch import setup
 from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.provision.elasticsearch.setup import set_up
@@ -143,7 +143,7 @@ def test_a_password_of_elastic_that_was_changed_manually_is_reported(
     native_realm_elasticsearch: ElasticsearchServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wait, "REFUSED_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(setup, "REFUSED_TIMEOUT_SECONDS", 0)
     bootstrap = secret(settings, "elastic").read_text().strip()
     with superuser_client(native_realm_elasticsearch) as client:
         client.security.change_password(username="elastic", password="set-by-somebody")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tidegate.rules.alerts import alerts
+from tidegate.rules.rule_files import alerts
 from tidegate.settings import Settings
 
 PATH = Path(__file__).parents[3] / "observability" / "alertmanager" / "alertmanager.yml"

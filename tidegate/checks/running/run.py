@@ -9,13 +9,11 @@ from typing import Final
 
 from tidegate.checks.running import (
     collector,
-    console,
     events,
     gateway,
     grafana,
     kibana,
     logstash,
-    memory,
     programs,
     prometheus,
 )
@@ -27,7 +25,7 @@ from tidegate.store.base import StoreUnavailableError
 
 # The gateway first: its check sends a request, whose events and samples the other checks look for.
 CHECKS: Final[Mapping[str, Check]] = {
-    "Programs": programs.check,
+    "Programs": programs.programs,
     "Gateway and one request": gateway.check,
     "Collector": collector.check,
     "Logstash": logstash.check,
@@ -35,8 +33,8 @@ CHECKS: Final[Mapping[str, Check]] = {
     "Prometheus": prometheus.check,
     "Kibana": kibana.check,
     "Grafana": grafana.check,
-    "Console": console.check,
-    "Memory": memory.check,
+    "Console": programs.console,
+    "Memory": programs.memory,
 }
 REPEAT_SECONDS: Final = 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf, nextafter
@@ -12,18 +13,50 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tidegate.monitoring.counting.expectation import Expectation
-
+_MAX_SINGLE: Final = 2
+"""More values than this are interpolated by numpy."""
 UNDER: Final = "under"
 OVER: Final = "over"
 MISSING: Final = "missing"
 OTHER: Final = "other"
 _MAX_DIGITS: Final = 17
-
 MAX_VALUE: Final = 1e100
 """The largest number that a regressor's errors are computed of: squares of larger ones could overflow."""
-
 Counts = npt.NDArray[np.int64]
+
+
+class Expectation:
+    """What a calibrated curve expects of predictions, before the labels are known.
+
+    For a classifier it is the number of correct predictions, by confidence; for a regressor the sum of
+    absolute errors, by predicted value. The curve is linear between its points, over ascending scores, and
+    constant beyond them. It does not detect concept drift: it assumes that the labels still depend on the
+    features as at training. So trust it only where no feature has drifted.
+    """
+
+    def __init__(self, points: Sequence[float], expected: Sequence[float]) -> None:
+        self._points = list(points)
+        self._expected = list(expected)
+
+    def sum(self, scores: npt.NDArray[np.floating[Any]]) -> float:
+        """The sum of what is expected at each score; a score that is NaN adds nothing."""
+        if len(scores) > _MAX_SINGLE:
+            expected = np.interp(scores, self._points, self._expected)
+            total = float(expected.sum())
+            return total if total == total else float(np.nansum(expected))  # noqa: PLR0124 (NaN)
+        return sum(map(self._one, scores.tolist()))
+
+    def _one(self, score: float) -> float:
+        # np.interp costs 4 µs for a single value, this 0.4 µs.
+        xs, ys = self._points, self._expected
+        right = bisect_right(xs, score)
+        if right == 0:
+            return ys[0]
+        if right == len(xs):
+            return ys[-1] if score == score else 0.0  # noqa: PLR0124 (only NaN differs from itself)
+        left = right - 1
+        share = (score - xs[left]) / (xs[right] - xs[left])
+        return ys[left] + share * (ys[right] - ys[left])
 
 
 class BadReferenceError(ValueError):

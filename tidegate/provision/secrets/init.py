@@ -1,23 +1,114 @@
-"""`tidegate secrets init`: checks the machine, then creates missing secrets and folders."""
+"""`tidegate secrets init`: checks the machine, then creates missing secrets and folders for their users."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tidegate.observability_files.paths import project_folder
 from tidegate.observability_files.watermarks import Watermarks, read_watermarks
 from tidegate.provision import preflight
 from tidegate.provision.checkout_permissions import unreadable_problem
 from tidegate.provision.commands import Report, warn
-from tidegate.provision.errors import ProvisionError
+from tidegate.provision.errors import ProvisionError, reason
 from tidegate.provision.secrets import version_stamp
-from tidegate.provision.secrets.folders import OwnedFolder, parse_owned_folder
-from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS
+from tidegate.provision.secrets.inventory import APPLICATION_UID, CONSUMERS, SECRETS, Secret
 from tidegate.provision.secrets.storage import SecretStorage, distribute
-from tidegate.provision.secrets.supplied import read_supplied
 from tidegate.runtime.check_results import Result, failed, problem_or_ok
+
+_OWNED_FOLDER: Final = re.compile(r"(?P<path>/.*?)(=(?P<uid>\d{1,9}):(?P<gid>\d{1,9}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedFolder:
+    """A folder and its owner."""
+
+    path: Path
+    uid: int = APPLICATION_UID
+    gid: int = APPLICATION_UID
+
+    def create(self) -> str:
+        """Create the folder and set its owner; its contents stay unchanged."""
+        try:
+            created = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
+            status = self.path.stat()
+            if (status.st_uid, status.st_gid) == (self.uid, self.gid):
+                return "created" if created else "unchanged"
+            os.chown(self.path, self.uid, self.gid)
+        except OSError as error:
+            raise ProvisionError(
+                f"{self.path} cannot be created with owner {self.uid}:{self.gid}: {reason(error)}"
+            ) from error
+        return f"owner set to {self.uid}:{self.gid}"
+
+
+def parse_owned_folder(text: str) -> OwnedFolder:
+    """Parse `PATH` or `PATH=UID:GID`; the default owner is the user of Tidegate's containers."""
+    match = _OWNED_FOLDER.fullmatch(text)
+    if match is None:
+        raise ProvisionError(f"--own {text}: must be an absolute PATH or PATH=UID:GID")
+    path = Path(match["path"])
+    return (
+        OwnedFolder(path)
+        if match["uid"] is None
+        else OwnedFolder(path, int(match["uid"]), int(match["gid"]))
+    )
+
+
+def read_supplied(folder: Path, table: Sequence[Secret]) -> tuple[dict[str, str], list[str]]:
+    """The values by name, and a sentence for each invalid file.
+
+    A missing folder supplies nothing. Names that begin with a dot are ignored: a folder under version control
+    has a `.gitignore`.
+    """
+    known = {secret.name: secret for secret in table}
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    try:
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return {}, []
+    except OSError as error:
+        return {}, [f"{folder} cannot be read: {reason(error)}"]
+    for path in files:
+        secret = known.get(path.name)
+        if secret is None:
+            problems.append(f"{path}: unknown secret; expected one of {', '.join(known)}")
+            continue
+        try:
+            with path.open("rb") as file:
+                # Up to four bytes per character, a newline, and one byte more to detect a longer value.
+                raw = file.read(4 * secret.max_length + 2)
+        except OSError as error:
+            problems.append(f"{path} cannot be read: {reason(error)}")
+            continue
+        value = raw.decode("utf-8", "replace").removesuffix("\n")
+        if problem := value_problem(value, secret):
+            problems.append(f"{path}: {problem}")
+        else:
+            values[secret.name] = value
+    return values, problems
+
+
+def value_problem(value: str, secret: Secret) -> str:
+    """Why a value is invalid; empty if it is valid. The text does not contain the value."""
+    if not value:
+        return "is empty"
+    # Values appear in HTTP headers, YAML files and environment variables; all of these allow such characters.
+    if not all("!" <= character <= "~" for character in value):
+        return "must be one line of printable ASCII characters without a space"
+    if "$" in value:
+        return "must not contain `$`: Grafana, Kibana and Logstash would expand it as a variable"
+    if len(value) < secret.min_length:
+        return f"is too short: {len(value)} characters, the minimum is {secret.min_length}"
+    if len(value) > secret.max_length:
+        return f"is too long: the maximum is {secret.max_length} characters"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tidegate.rules.alerts import alerts
 from tidegate.rules.promql import duration, number
+from tidegate.rules.rule_files import alerts
 from tidegate.rules.yaml_text import NOTE
 from tidegate.settings import Settings
 

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Final
 
-from tidegate.rules.alerts import alerts
+from tidegate.rules.rule_files import alerts
 from tidegate.settings import Settings
 from tools.generate.checkout import ROOT
 from tools.generate.grafana.dashboard import panel_id

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tidegate.rules.alert import Alert
-from tidegate.rules.alerts import alerts
 from tidegate.rules.model_alerts import model_alerts
-from tidegate.rules.rule_files import ALERT_GROUP, MODEL_GROUPS
+from tidegate.rules.rule_files import ALERT_GROUP, MODEL_GROUPS, alerts
 from tidegate.rules.service_rules import SERVICE_GROUPS
 from tidegate.rules.yaml_text import to_yaml
 from tidegate.settings import Settings

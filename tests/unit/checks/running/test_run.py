@@ -11,7 +11,7 @@ import pytest
 
 from support.doubles.http_doubles import Serve
 from support.ports import free_port
-from tidegate.checks.running import memory, prometheus
+from tidegate.checks.running import programs, prometheus
 from tidegate.checks.running.run import CHECKS, run_checks
 from tidegate.checks.running.target import Target
 from tidegate.runtime.check_results import Result, failed, ok
@@ -119,7 +119,7 @@ async def test_a_memory_peak_near_the_limit_fails(serve: Serve, target: Any) -> 
         [vector({"kibana": 950, "gateway": 100}), vector({"kibana": 1000, "gateway": 300})]
     )
     url = await serve({"GET /api/v1/query": lambda _: (200, next(responses))})
-    results = await memory.check(target(url))
+    results = await programs.memory(target(url))
     assert [(one.name, one.state, one.text) for one in results] == [
         ("kibana", "failed", "peak 950 of 1000 MiB, 95%"),
         ("gateway", "ok", "peak 100 of 300 MiB, 33%"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.monitoring.counting.expectation import Expectation
+from tidegate.monitoring.counting.reference import Expectation
 
 CURVE = (0.5, 0.6, 0.6, 0.9), (0.45, 0.55, 0.65, 0.95)
 

@@ -10,7 +10,7 @@ import pytest
 
 from support.doubles.recorded_elasticsearch import RecordedElasticsearch
 from tidegate.provision.elasticsearch.server import connect
-from tidegate.provision.elasticsearch.wait import wait
+from tidegate.provision.elasticsearch.setup import wait
 from tidegate.provision.errors import ProvisionError
 from tidegate.settings import Settings, load
 

@@ -9,7 +9,7 @@ import pytest
 
 from support.doubles.raising import raising
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.secrets.folders import OwnedFolder, parse_owned_folder
+from tidegate.provision.secrets.init import OwnedFolder, parse_owned_folder
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.provision.elasticsearch.roles import ROLES
+from tidegate.provision.secrets.init import value_problem
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS, Secret, key, password
-from tidegate.provision.secrets.supplied import value_problem
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "how-to" / "secrets.md").read_text(encoding="utf-8")

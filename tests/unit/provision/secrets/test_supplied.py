@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.provision.secrets.init import read_supplied, value_problem
 from tidegate.provision.secrets.inventory import SECRETS, password
-from tidegate.provision.secrets.supplied import read_supplied, value_problem
 
 WRITER = next(secret for secret in SECRETS if secret.name == "writer")
 

@@ -19,14 +19,14 @@ import pytest
 from support.eventually import eventually
 from support.samples.onnx_graphs import linear
 from tidegate.service.artefacts import import_cache
-from tidegate.service.artefacts.adopted_model import adopt, adopted
+from tidegate.service.artefacts.import_cache import adopt, adopted
 from tidegate.service.model.artefact import Artefact
 from tidegate.settings import Settings
 
 REPLICA = """
 import sys
 from pathlib import Path
-from tidegate.service.artefacts.adopted_model import adopted
+from tidegate.service.artefacts.import_cache import adopted
 from tidegate.settings import load
 settings = load()
 print(adopted(settings.model.path, settings).manifest.digest, flush=True)
@@ -114,7 +114,7 @@ def test_a_model_in_the_image_changes_with_the_image(
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "data"))
     settings = Settings(model={"path": path}, stack={"data_dir": tmp_path / "data"})
     mounts = tmp_path / "mountinfo"
-    monkeypatch.setattr("tidegate.service.artefacts.adopted_model.MOUNTS", mounts)
+    monkeypatch.setattr("tidegate.service.artefacts.import_cache.MOUNTS", mounts)
     for points in (
         ["/", "/proc"],
         ["/", str(tmp_path)],

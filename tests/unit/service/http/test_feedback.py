@@ -13,7 +13,7 @@ from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.runtime.metrics_text import sample_value
-from tidegate.service.http.feedback import BLOCK_OUTCOMES, status_of
+from tidegate.service.http.app import BLOCK_OUTCOMES, status_of
 from tidegate.service.model.features import MAX_DETAILS
 
 

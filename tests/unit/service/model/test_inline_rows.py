@@ -10,8 +10,7 @@ import pytest
 
 from tidegate.service.model.artefact import ONNX, Artefact
 from tidegate.service.model.features import Matrix
-from tidegate.service.model.inline_rows import INLINE_SECONDS, TRIES, inline_rows
-from tidegate.service.model.loaded_model import open_predictor
+from tidegate.service.model.loaded_model import INLINE_SECONDS, TRIES, inline_rows, open_predictor
 
 
 class TimedModel:

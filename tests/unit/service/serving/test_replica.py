@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from support.eventually import eventually_async
 from support.harnesses.served_app import Serve, Served
-from tidegate.service.model.inline_rows import INLINE_SECONDS
+from tidegate.service.model.loaded_model import INLINE_SECONDS
 from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.work import Work, device_seconds
 from tidegate.service.request_errors import RequestError

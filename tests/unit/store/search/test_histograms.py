@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tidegate.store.base import Bucket
-from tidegate.store.search.histograms import INTERVALS, filled, fitting_interval
+from tidegate.store.search.browse import INTERVALS, filled, fitting_interval
 
 START = datetime(2026, 3, 1, 10, 0, 3, tzinfo=UTC)
 

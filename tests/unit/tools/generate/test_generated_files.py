@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.rules.alerts import alerts
-from tidegate.rules.rule_files import model_groups
+from tidegate.rules.rule_files import alerts, model_groups
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings
 from tools.generate.checkout import ROOT

@@ -12,7 +12,7 @@ import yaml
 from support import grafana_dashboards
 from support.grafana_dashboards import panels, with_headings
 from tidegate.observability_files.kibana import data_views
-from tidegate.rules.alerts import alerts
+from tidegate.rules.rule_files import alerts
 from tidegate.settings import Settings, Slo, load
 from tools.generate.checkout import ROOT
 from tools.generate.grafana import FOLDER, data_sources, grafana_files, runbooks
