@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from tidegate.console.problems import Problems
 from tidegate.console.series import RANGES, chart, keys_of, read_lines
 from tidegate.console.site import Page, Site
-from tidegate.monitoring.counting.distributions import Bar
+from tidegate.monitoring.counting.bar import Bar
 from tidegate.rules.drift_rules import min_rows
 from tidegate.runtime.prometheus import Prometheus
 

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.monitoring.counting.bar import Bar
 from tidegate.monitoring.counting.drift_test import DriftTest, feature_tests
 from tidegate.monitoring.counting.reference import Counts, Reference
 
 Floats = npt.NDArray[np.float64]
-
-
-class Bar(NamedTuple):
-    """A bin as a person reads it, and the fraction of the rows in it at training and now."""
-
-    name: str
-    then: float
-    now: float
-
-    @property
-    def gain(self) -> float:
-        """By how much the fraction has grown since training."""
-        return self.now - self.then
 
 
 @dataclass(frozen=True, slots=True)
