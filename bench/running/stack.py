@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from bench.engines.engine import free_ports
 from tidegate.settings import Settings, load
-from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
+from tidegate.stack.supervisor.supervisor import StartError, Supervisor
+from tidegate.terminal.run import running_stack
 
 ARTEFACT: Final = Path(__file__).parents[2] / "artefacts" / "flights"
 ROWS: Final = ARTEFACT / "samples.ndjson"

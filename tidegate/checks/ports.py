@@ -19,6 +19,8 @@ from tidegate.stack.supervisor.programs import console_problem
 LOCAL = "127.0.0.1"
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 DATA_DIR = variable("stack.data_dir")
+MOST_SHIFT = 1000
+TWICE = ("replicas.first_port", "telemetry.metrics_port", "gateway.metrics_port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,30 @@ def required_ports(settings: Settings) -> list[RequiredPort]:
             name = f"telemetry.metrics_port + {offset}" if offset else "telemetry.metrics_port"
             ports.append(RequiredPort(name, settings.stack.metrics_host, own + offset))
     return ports
+
+
+def beside(settings: Settings, running: Settings) -> Settings:
+    """The settings of a stack that replaces the running one, with free ports for what both have for a time.
+
+    These are the replicas' and the gateway's for metrics; the others pass from one to the other.
+    """
+    used = {required.port for required in required_ports(running)}
+    for shift in range(MOST_SHIFT):
+        found = settings.model_copy(
+            update={
+                section: getattr(settings, section).model_copy(update={name: port + shift})
+                for section, name, port in (
+                    ("replicas", "first_port", settings.replicas.first_port),
+                    ("gateway", "metrics_port", settings.gateway.metrics_port),
+                    ("telemetry", "metrics_port", settings.telemetry.metrics_port),
+                )
+                if port is not None
+            }
+        )
+        own = [one for one in required_ports(found) if one.setting.startswith(TWICE)]
+        if not used & {one.port for one in own} and not port_problems(own):
+            return found
+    return settings
 
 
 def port_problems(ports: list[RequiredPort]) -> list[str]:

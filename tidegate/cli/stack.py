@@ -27,12 +27,19 @@ def up(
             help="Your ASGI application, as MODULE:NAME; default: service.app, else the model service."
         ),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Replace the running stack by this version and these settings; no request fails.",
+        ),
+    ] = False,
 ) -> None:
     """Start the whole stack on this machine."""
     from tidegate.terminal.up_command import up as run
 
     found = settings() if app is None else settings(service={"app": app})
-    raise typer.Exit(run(found, detach=detach, store=store))
+    raise typer.Exit(run(found, detach=detach, store=store, replace=replace))
 
 
 @commands.command(rich_help_panel=PANEL)

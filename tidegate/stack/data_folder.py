@@ -26,6 +26,8 @@ class Layout:
     """The paths in one data folder."""
 
     data: Path
+    gateway_name: str = "gateway"
+    """The folder of the gateway: while a stack replaces another, each has its own."""
 
     @property
     def run(self) -> Path:
@@ -49,8 +51,8 @@ class Layout:
 
     @property
     def gateway(self) -> Path:
-        """The gateway's configuration."""
-        return self.data / "gateway"
+        """The gateway's configuration and sockets, and what else only one supervisor may use."""
+        return self.data / self.gateway_name
 
     @property
     def socket(self) -> Path:
@@ -60,7 +62,12 @@ class Layout:
     @property
     def slots(self) -> Path:
         """The file of the slots in force, which replicas follow."""
-        return self.run / "slots"
+        return self.gateway / "slots"
+
+    @property
+    def own_socket(self) -> Path:
+        """The control socket for the supervisor's own programs."""
+        return self.gateway / "control.sock"
 
     @property
     def lock(self) -> Path:
@@ -116,7 +123,7 @@ def already_running(data: Path, pid: int) -> str:
     """The message for the start of a second stack in a data folder."""
     return (
         f"a stack is already running in {data} (pid {pid}): "
-        "see `tidegate status`, or stop it with `tidegate down`"
+        "see `tidegate status`, replace it with `tidegate up --replace`, or stop it with `tidegate down`"
     )
 
 

@@ -1,4 +1,4 @@
-"""The supervisor of `up --detach`: `python -m tidegate.terminal.detached FD`.
+"""The supervisor of `up --detach`: `python -m tidegate.terminal.detached FD [--replace]`.
 
 It reports its start to its parent process through the pipe FD.
 """
@@ -20,7 +20,7 @@ def main() -> int:
     pipe = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
     reporter = PipeStatusReporter(pipe, PlainStatusReporter(Console(file=sys.stdout, width=200)))
     try:
-        return asyncio.run(run_stack(load(), reporter))
+        return asyncio.run(run_stack(load(), reporter, replace="--replace" in sys.argv))
     finally:
         reporter.close()
 

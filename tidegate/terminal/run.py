@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 from tidegate.os_errors import naming_path, os_error_message
+from tidegate.resizer.server import serve_unix
+from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings
-from tidegate.stack.data_folder import StackRunningError
+from tidegate.stack.data_folder import Layout, StackRunningError
 from tidegate.stack.gateway.haproxy import GatewayError
-from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
+from tidegate.stack.processes.environment import with_absolute_paths
+from tidegate.stack.supervisor.supervisor import NODE, StartError, Supervisor
+from tidegate.stack.supervisor.takeover import open_predecessor
 from tidegate.terminal.status_reporters import StatusReporter
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def run_stack(settings: Settings, reporter: StatusReporter) -> int:
+async def run_stack(settings: Settings, reporter: StatusReporter, *, replace: bool = False) -> int:
     """Run a stack until the first SIGINT, SIGTERM or SIGHUP, which stops it; the second one kills it.
+
+    With `replace` it takes the place of one that runs.
 
     Returns:
         The exit code: 0 if it was ready and then stopped, 1 if it could not start.
     """
     try:
-        async with running_stack(settings) as supervisor:
+        async with running_stack(settings, replace=replace) as supervisor:
             supervisor.event_log.listeners.append(reporter.entry)
             with _stop_signals(supervisor) as stop, naming_path(settings.stack.data_dir):
                 try:
@@ -36,6 +44,49 @@ async def run_stack(settings: Settings, reporter: StatusReporter) -> int:
     except OSError as error:
         reporter.failed(f"the stack cannot start: {os_error_message(error)}")
     return 1
+
+
+@asynccontextmanager
+async def running_stack(settings: Settings, *, replace: bool = False) -> AsyncIterator[Supervisor]:
+    """A supervisor that holds the lock of the data folder; the end of the block stops its programs.
+
+    `Supervisor.start` starts them. To `replace` another stack, it has the lock when that has returned.
+
+    Raises:
+        StackRunningError: another stack runs in the data folder, or cannot be replaced.
+        OSError: the data folder cannot be written to.
+    """
+    settings = with_absolute_paths(settings, Path.cwd())
+    layout = Layout(settings.stack.data_dir)
+    layout.make()
+    async with AsyncExitStack() as held:
+        predecessor = await held.enter_async_context(open_predecessor(layout)) if replace else None
+        if predecessor:
+            layout = predecessor.successor_layout()
+            layout.make()
+        probe, fetch = await held.enter_async_context(probe_session())
+
+        async def take_folder() -> None:
+            held.enter_context(layout.locked())
+            await held.enter_async_context(serve_unix(supervisor.control(), layout.socket))
+
+        event_log = EventLog.to_files(settings, NODE, NODE)
+        supervisor = Supervisor(
+            settings,
+            layout,
+            event_log,
+            probe,
+            fetch,
+            take_folder=take_folder,
+            predecessor=predecessor,
+        )
+        await held.enter_async_context(serve_unix(supervisor.control(), layout.own_socket))
+        if predecessor is None:
+            await take_folder()
+        try:
+            yield supervisor
+        finally:
+            await supervisor.stop()
 
 
 async def _until(supervisor: Supervisor, reporter: StatusReporter, stop: asyncio.Event) -> int:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final, get_args
 
+from tidegate.checks.ports import beside
 from tidegate.checks.start import start_checks
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
@@ -22,6 +23,7 @@ from tidegate.stack.processes.environment import (
     with_program_name,
 )
 from tidegate.stack.processes.process import tail
+from tidegate.stack.processes.running_settings import running_settings
 from tidegate.stack.supervisor.programs import console_problem, console_url
 from tidegate.terminal.run import run_stack
 from tidegate.terminal.status_reporters import PlainStatusReporter
@@ -29,12 +31,14 @@ from tidegate.terminal.status_view import line
 from tidegate.terminal_console import Console
 
 BAD_ARGUMENT: Final = 2
+DETACHED: Final = (sys.executable, "-P", "-m", "tidegate.terminal.detached")
 
 
-def up(settings: Settings, *, detach: bool, store: str | None) -> int:
+def up(settings: Settings, *, detach: bool, store: str | None, replace: bool = False) -> int:
     """Start the stack, with this kind of store if one is named, and run it in the foreground.
 
-    With `detach` it runs in the background, and this returns when it is ready.
+    With `detach` it runs in the background, and this returns when it is ready. With `replace` it takes the
+    place of the one that runs, if one does.
 
     Returns:
         The exit code: 0, 1 if it could not start, 2 if the kind of store is unknown.
@@ -47,8 +51,10 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
     settings = with_program_name(with_absolute_paths(_with_store(settings, store), Path.cwd()))
     layout = Layout(settings.stack.data_dir)
     if pid := layout.holder():
-        errors.say(already_running(layout.data, pid))
-        return 1
+        if not replace:
+            errors.say(already_running(layout.data, pid))
+            return 1
+        settings = beside(settings, running_settings(layout, pid) or settings)
     # Before the first file is written: a start in a wrong folder leaves no files.
     checks = asyncio.run(start_checks(settings))
     if problems := [one.text for one in checks if one.state == "failed"]:
@@ -57,8 +63,8 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
     if settings.console.enabled:
         console.say(f"console: {console_url(settings) or console_problem(settings)}")
     if detach:
-        return _detached(settings, layout, console, errors)
-    return asyncio.run(run_stack(settings, PlainStatusReporter(console)))
+        return _detached(settings, layout, console, errors, replace=replace)
+    return asyncio.run(run_stack(settings, PlainStatusReporter(console), replace=replace))
 
 
 def _with_store(settings: Settings, kind: str | None) -> Settings:
@@ -68,7 +74,9 @@ def _with_store(settings: Settings, kind: str | None) -> Settings:
     return settings.model_copy(update={"store": store})
 
 
-def _detached(settings: Settings, layout: Layout, console: Console, errors: Console) -> int:
+def _detached(
+    settings: Settings, layout: Layout, console: Console, errors: Console, *, replace: bool = False
+) -> int:
     try:
         layout.make()
         output = layout.output("supervisor")
@@ -76,7 +84,7 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
         with output.open("ab") as file:  # opened for appending, as it may be truncated meanwhile
             read_end, write_end = os.pipe()
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tidegate.terminal.detached", str(write_end)],
+                [*DETACHED, str(write_end), *(["--replace"] if replace else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

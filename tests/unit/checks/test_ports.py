@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from support.ports import free_port, free_ports
-from tidegate.checks.ports import RequiredPort, port_problems, required_ports
+from tidegate.checks.ports import RequiredPort, beside, port_problems, required_ports
 from tidegate.settings import load
 from tidegate.terminal.down_command import down
 from tidegate.terminal.status_command import status
@@ -51,6 +51,32 @@ def test_each_replica_may_have_a_port_of_its_own_for_metrics() -> None:
         RequiredPort("telemetry.metrics_port", "::1", 9200),
         RequiredPort("telemetry.metrics_port + 1", "::1", 9201),  # for a rollout
     ]
+
+
+@pytest.mark.parametrize("own_metrics", [False, True])
+def test_a_stack_beside_another_has_other_ports_and_the_next_one_its_own_again(
+    own_metrics: bool,
+) -> None:
+    first = free_ports(40)
+    metrics = {"telemetry": {"metrics_port": first + 6}} if own_metrics else {}
+    settings = load(
+        gateway={"metrics_port": first}, replicas={"first_port": first + 1, "max": 4}, **metrics
+    )
+    found = beside(settings, settings)
+    taken = {one.port for one in required_ports(settings)}
+    moved = {one.port for one in required_ports(found)} - taken
+    assert len(moved) == (11 if own_metrics else 6)
+    assert not {found.gateway.metrics_port, found.replicas.first_port} & taken
+    assert found.gateway.port == settings.gateway.port
+    assert beside(settings, found) == settings
+
+
+def test_a_stack_beside_another_leaves_out_a_port_that_is_used() -> None:
+    first = free_ports(40)
+    settings = load(gateway={"metrics_port": first}, replicas={"first_port": first + 1, "max": 1})
+    with socket.create_server(("127.0.0.1", first + 4)):
+        found = beside(settings, settings)
+    assert found.replicas.first_port > first + 4
 
 
 def test_a_used_port_is_reported_with_its_setting_and_process() -> None:

@@ -79,6 +79,7 @@ def render_config(
     slots: int | None = None,
     links_file: Path | None = None,
     console_port: int | None = None,
+    sockets: str = "",
 ) -> str:
     """The configuration's text, for local mode (`servers`) or for Compose and Kubernetes (`dns_name`).
 
@@ -93,6 +94,8 @@ def render_config(
         slots: the maximum of concurrent requests to each replica; None means `slots.per_replica`.
         links_file: what the gateway answers at `/`, as JSON; None means that `/` is a replica's.
         console_port: where `/` leads a browser, on the same machine; None if there is no console.
+        sockets: what is put in front of the names of its sockets. A gateway that takes over another's ports
+            takes over its sockets of the same names, too.
 
     Raises:
         GatewayError: a setting contains a control character.
@@ -141,7 +144,7 @@ def render_config(
         requests_socket=REQUESTS_SOCKET if settings.replicas.command else "",
         metrics_bind=f"{metrics_host}:{settings.gateway.metrics_port}",
         slots=settings.slots.per_replica if slots is None else slots,
-        admin_socket=ADMIN_SOCKET,
+        admin_socket=f"{sockets}{ADMIN_SOCKET}",
         quiet_paths=settings.telemetry.quiet_paths,
         traceparent=TRACEPARENT,
         invalid_traceparent=INVALID_TRACEPARENT,
@@ -153,8 +156,8 @@ def render_config(
         outliers_file=folder / "outliers.lua",
         ejection_file=folder / "ejection.lua",
         stack_fields=constant_fields(settings, "stack").decode(),
-        waiting_address=f"unix@{WAITING_SOCKET}",
-        plug_address=f"unix@{PLUG_SOCKET}",
+        waiting_address=f"unix@{sockets}{WAITING_SOCKET}",
+        plug_address=f"unix@{sockets}{PLUG_SOCKET}",
         plug_timeout=PLUG_TIMEOUT,
         keep_alive=keep_alive(settings),
         idempotent_paths=settings.gateway.idempotent_paths,
@@ -256,6 +259,7 @@ def write_config(
         slots=slots,
         links_file=links_file,
         console_port=settings.console.port if links and CONSOLE in links else None,
+        sockets=f"../{folder.name}/",
     )
     # Atomically: a gateway may start at any time.
     write_atomically(config, text, durable=False)

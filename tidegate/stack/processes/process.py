@@ -19,6 +19,7 @@ from tidegate.runtime.private_files import UMASK
 from tidegate.runtime.start_phases import READY_FD
 
 OUTPUT_BYTES = 10 * 2**20
+TRUNCATE_SECONDS = 5.0
 # HAProxy drops log lines when the pipe is full: use the largest pipe that Linux allows.
 PIPE_BYTES = 2**20
 # A reader that does not end with the output is left alone: it still writes what it has read.
@@ -63,6 +64,14 @@ def truncate_output(path: Path, limit: int = OUTPUT_BYTES) -> None:
         os.truncate(path, 0)
     except OSError:
         return  # the file is gone
+
+
+async def truncate_outputs(folder: Path) -> None:
+    """Truncate the files of raw output in a folder that have grown too large, until cancelled."""
+    while True:
+        await asyncio.sleep(TRUNCATE_SECONDS)
+        for path in folder.glob("*.log"):  # noqa: ASYNC240  a folder of ten files
+            truncate_output(path)
 
 
 def tail(path: Path, lines: int = 15, limit: int = 16_384, start: int = 0) -> str:

@@ -59,8 +59,12 @@ def unread_release(settings: Settings) -> Release:
     return Release(path=settings.service.app_dir, name=settings.service.app or "replicas.command")
 
 
-async def first_release(settings: Settings, copies: Path, event_log: EventLog) -> Release:
+async def first_release(
+    settings: Settings, copies: Path, event_log: EventLog, *used: Release
+) -> Release:
     """The model of the settings, which stays what is served until a deployment; events say how long it takes.
+
+    Copies of models that neither it nor one of `used` needs are removed.
 
     Raises:
         ArtefactError: it cannot be served, or is not that of `model.digest`.
@@ -72,7 +76,7 @@ async def first_release(settings: Settings, copies: Path, event_log: EventLog) -
     record = partial(event_log.record, "prepare", component="model")
     with progress(settings.model.path, lambda text: loop.call_soon_threadsafe(record, text)):
         release = await read_release(settings, copies)
-    await asyncio.to_thread(prune_copies, copies, release)
+    await asyncio.to_thread(prune_copies, copies, release, *used)
     if release.served_by:
         record(f"{release.label} is {release.served_by}")
     return release

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -95,17 +95,20 @@ class Programs:
         argv = prometheus.argv(self.settings, Path(config.name), data)
         return self._program("prometheus", argv, f"{address}/-/ready", address, cwd=config.parent)
 
-    async def gateway(self) -> Program:
-        """The gateway; writes and checks its configuration.
+    async def gateway(self, predecessor: str = "") -> Program:
+        """The gateway, which takes over the ports of that in the folder of a predecessor.
+
+        Writes and checks its configuration.
 
         The configuration lists the addresses of all possible replicas (one more than `replicas.max`, for a
         rollout), so starts and stops of replicas need no reload; the pool enables those that are ready.
         """
         config = self.gateway_config()
         await haproxy.check(config)
+        socket = f"../{predecessor}/{configuration.ADMIN_SOCKET}" if predecessor else ""
         return Program(
             name="gateway",
-            command=self._command(haproxy.argv(config)),
+            command=Command(tuple(haproxy.argv(config, socket)), self.env, config.parent),
             output=self.layout.output("gateway"),
             ready_url=f"http://127.0.0.1:{self.settings.gateway.metrics_port}/metrics?scope=global",
             address=url(self.settings.stack.host, self.settings.gateway.port),
@@ -153,7 +156,7 @@ class Programs:
         return self._python(
             "autoscaler",
             [
-                *("autoscaler", "--resizer", f"unix:{self.layout.socket}"),
+                *("autoscaler", "--resizer", f"unix:{self.layout.own_socket}"),
                 *("--prometheus", url(self.settings.stack.host, self.settings.prometheus.port)),
             ],
             self.settings.autoscaler.metrics_port,
@@ -203,6 +206,3 @@ class Programs:
 
     def _last_words(self, name: str) -> Callable[[int, float], str]:
         return partial(recent_output, self.layout.output(name), self.layout.logs, name)
-
-    def _command(self, argv: Sequence[str]) -> Command:
-        return Command(tuple(argv), self.env, self.cwd)

@@ -66,13 +66,15 @@ class StackStatus(StatusModel):
     desired slots of each replica, `own_slots` those of the settings. `program` is the application or command
     that replicas run; empty for the model service. `faults` counts the unexpected errors in the supervisor.
     `machine` is empty or says that its processors are fully used; `source` is empty or says that the model's
-    file has changed since its `release`. `console` is its URL, or empty.
+    file has changed since its `release`. `console` is its URL, or empty. `gateway_folder` names the gateway's
+    part of the data folder.
     """
 
     state: StackState
     pid: int = 0
     started_at: float = 0.0
     data_dir: str = ""
+    gateway_folder: str = "gateway"
     service: str
     gateway: str
     prometheus: str

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from tidegate.resizer.rate_limit import RateLimitedResizer
-from tidegate.resizer.server import make_app, serve_unix
+from tidegate.resizer.server import make_app
 from tidegate.runtime.event_log import EventLog
-from tidegate.runtime.http_probe import Fetch, Probe, probe_session
+from tidegate.runtime.http_probe import Fetch, Probe
 from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.service.model.artefact import ArtefactError
@@ -24,9 +24,9 @@ from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import folder_problem
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
-from tidegate.stack.gateway.runtime_api import RuntimeApi
-from tidegate.stack.processes.environment import environment, with_absolute_paths
-from tidegate.stack.processes.process import truncate_output
+from tidegate.stack.gateway.runtime_api import RuntimeApi, RuntimeApiError
+from tidegate.stack.processes.environment import environment
+from tidegate.stack.processes.process import truncate_output, truncate_outputs
 from tidegate.stack.processes.process_supervisor import (
     STARTING_POLL_SECONDS,
     ProcessSupervisor,
@@ -40,65 +40,47 @@ from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_me
 from tidegate.stack.replicas.served_versions import ServedVersions
 from tidegate.stack.rollout.rollout_controller import RolloutController
 from tidegate.stack.rollout.source_monitor import SourceMonitor
-from tidegate.stack.supervisor import prometheus_monitor
+from tidegate.stack.supervisor import prometheus_monitor, takeover
 from tidegate.stack.supervisor.processors import ProcessorMonitor
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
     Programs,
     console_problem,
     console_url,
+    stop_seconds,
     url,
 )
 from tidegate.stack.supervisor.prometheus_monitor import PrometheusMonitor
-from tidegate.stack.supervisor.status import (
-    StackState,
-    StackStatus,
-    program_status,
-    stack_status,
-)
+from tidegate.stack.supervisor.status import StackState, StackStatus, program_status, stack_status
+from tidegate.stack.supervisor.takeover import Handover, Predecessor
 from tidegate.store.embedded.repair import problem as store_damage
 from tidegate.store.kinds import store_folder
 
 NODE: Final = "stack"
-TRUNCATE_SECONDS: Final = 5.0
 # How long the others, which are ready, wait for the console.
 CONSOLE_SECONDS: Final = 10.0
+# Programs that two stacks cannot have at once; Supervisor._owner is whether this one has them.
+OBSERVERS: Final = ("autoscaler", "watch", "console")
+RECORDERS: Final = ("collector", "prometheus")
 
 
 class StartError(RuntimeError):
     """The stack cannot start. The text has at least one line for each reason."""
 
 
-@asynccontextmanager
-async def running_stack(settings: Settings) -> AsyncIterator[Supervisor]:
-    """A supervisor that holds the lock of the data folder; the end of the block stops its programs.
-
-    `Supervisor.start` starts them.
-
-    Raises:
-        StackRunningError: another stack runs in the data folder.
-        OSError: the data folder cannot be written to.
-    """
-    settings = with_absolute_paths(settings, Path.cwd())
-    layout = Layout(settings.stack.data_dir)
-    layout.make()
-    with layout.locked():
-        async with probe_session() as (probe, fetch):
-            supervisor = Supervisor(
-                settings, layout, EventLog.to_files(settings, NODE, NODE), probe, fetch
-            )
-            async with serve_unix(supervisor.control(), layout.socket):
-                try:
-                    yield supervisor
-                finally:
-                    await supervisor.stop()
-
-
 class Supervisor:
     """The programs of one stack. Created by `running_stack`."""
 
     def __init__(
-        self, settings: Settings, layout: Layout, event_log: EventLog, probe: Probe, fetch: Fetch
+        self,
+        settings: Settings,
+        layout: Layout,
+        event_log: EventLog,
+        probe: Probe,
+        fetch: Fetch,
+        *,
+        take_folder: Callable[[], Awaitable[None]],
+        predecessor: Predecessor | None = None,
     ) -> None:
         self.settings = settings
         self.event_log = event_log
@@ -111,6 +93,9 @@ class Supervisor:
         self._prometheus: PrometheusMonitor | None = None
         self._processors = ProcessorMonitor(event_log)
         self._fetch = fetch
+        self._take_folder, self._predecessor = take_folder, predecessor
+        self._handover = Handover(self.status, self._pause, self._resume, self._accept_no_more)
+        self._owner = predecessor is None
         env = environment(settings, os.environ, layout.run / "settings.toml")
         self._gateway = RuntimeApi(layout.gateway / ADMIN_SOCKET)
         self._programs = Programs(settings, layout, env, Path.cwd())
@@ -127,13 +112,9 @@ class Supervisor:
         self._slots = self._slots_controller(fetch) if settings.slots.max is not None else None
         self._served_versions = ServedVersions(fetch)
         self._source = SourceMonitor(lambda: self._pool.release, event_log)
+        own = bool(settings.replica_program)
         self._rollouts = RolloutController(
-            self._pool,
-            event_log,
-            layout.models,
-            env,
-            Path.cwd(),
-            own_program=bool(settings.replica_program),
+            self._pool, event_log, layout.models, env, Path.cwd(), own_program=own
         )
 
     def control(self) -> web.Application:
@@ -141,13 +122,14 @@ class Supervisor:
 
         async def get_status(request: web.Request) -> web.Response:
             del request
-            status = await self.status_with_versions()
-            return web.Response(text=status.model_dump_json(), content_type="application/json")
+            text = (await self.status_with_versions()).model_dump_json()
+            return web.Response(text=text, content_type="application/json")
 
         bounds = self.settings.replicas
         resizer = LocalResizer(self._pool, bounds, self._slots)
         app = make_app(RateLimitedResizer(resizer, bounds.max, time.monotonic))
         app.router.add_get("/status", get_status)
+        app.router.add_get(takeover.PATH, self._handover.serve)
         self._rollouts.add_routes(app)
         return app
 
@@ -161,25 +143,39 @@ class Supervisor:
             if output != self._layout.output("supervisor"):
                 truncate_output(output, 0)  # so that after a failure it contains only this start
         self.event_log.record("start", f"starting in {self._layout.data}", component=NODE)
-        self._background("outputs", self._truncate_outputs)
+        self._background("outputs", lambda: truncate_outputs(self._layout.run))
         self._background("processors", self._processors.run)
         if self._slots:
             self._slots.write_initial()
         # First what a request needs, as each start takes a second or two of CPU; the gateway needs replicas.
-        collector = self._start_component(self._programs.collector())
+        predecessor = self._predecessor
+        first = [] if predecessor else [self._start_component(self._programs.collector())]
         if not self.settings.replica_program:
             try:
-                release = await first_release(self.settings, self._layout.models, self.event_log)
+                used = [one] if predecessor and (one := predecessor.status.release) else []
+                models = self._layout.models
+                release = await first_release(self.settings, models, self.event_log, *used)
             except ArtefactError as error:
                 raise StartError(str(error)) from error
             self._pool.release = release
             self._background("source", self._source.run)
+        if predecessor:
+            bounds = self.settings.replicas
+            self._pool.desired = max(bounds.start, min(predecessor.status.desired, bounds.max))
+            await self._until_ready(*self._pool.start())
+            await predecessor.do("pause", stop_seconds(self.settings))
+            self._owner = True
+            self._write_targets()
+            first = [self._start_component(self._programs.collector())]
+        else:
+            first += self._pool.start()
         # Its first scrape is 5 s later. Not earlier: during a conversion it would find the gateway down.
-        monitor = self._start_component(self._programs.prometheus())
-        await self._until_ready(collector, monitor, *self._pool.start())
+        first.append(self._start_component(self._programs.prometheus()))
+        await self._until_ready(*first)
         self._background("replicas", self._pool.run)
-        gateway = await self._programs.gateway()
-        await self._until_ready(self._start_component(gateway, self._gateway_changed))
+        program = await self._programs.gateway(predecessor.gateway if predecessor else "")
+        gateway = self._start_component(program, self._gateway_changed)
+        await self._until_ready(gateway)
         await self._until_served()
         if self._slots:
             self._background("slots", self._slots.run)
@@ -189,6 +185,10 @@ class Supervisor:
             # The stack works without it: what is wrong with it is in the status.
             with suppress(TimeoutError):
                 await asyncio.wait_for(console.first_ready(), CONSOLE_SECONDS)
+        if predecessor:
+            await predecessor.end(stop_seconds(self.settings) + takeover.IDLE_SECONDS)
+            gateway.program = await self._programs.gateway()
+            await self._take_folder()
         self._state = "ready"
         text = f"everything is ready after {time.time() - self.started_at:.1f} s"
         self.event_log.record("ready", text, component=NODE)
@@ -207,18 +207,42 @@ class Supervisor:
                 process.disable_restarts()
         self._state = "stopping"
         if self._components:
-            self.event_log.record(
-                "stop", "stopping: finishing requests, delivering events", component=NODE
-            )
+            text = "stopping: finishing requests, delivering events"
+            self.event_log.record("stop", text, component=NODE)
+        await self._handover.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rollouts.stop()
-        await asyncio.gather(*map(self._stop, ("autoscaler", "watch", "console")))
+        await self._stop(*OBSERVERS)
         await self._stop("gateway")
         await self._pool.drain_all()
         self.event_log.close()
-        await asyncio.gather(self._stop("collector"), self._stop("prometheus"))
+        await self._stop(*RECORDERS)
+
+    async def _pause(self) -> None:
+        text = "another stack takes over: it delivers events and scales from now on"
+        self.event_log.record("stop", text, component=NODE)
+        self._owner = False
+        await self._stop(*OBSERVERS)
+        await self._stop(*RECORDERS)
+
+    async def _resume(self) -> None:
+        if self._state != "ready":
+            return
+        text = "the other stack did not become ready: this one goes on"
+        self.event_log.record("start", text, level="warn", component=NODE)
+        self._owner = True
+        self._start_component(self._programs.prometheus())
+        self._start_component(self._programs.collector())
+        self._start_observers()
+        self._write_targets()
+
+    async def _accept_no_more(self) -> None:
+        text = "another stack has taken over: this one answers what it has, and ends"
+        self.event_log.record("stop", text, component=NODE)
+        with suppress(RuntimeApiError):  # it does not run, and has no connection
+            await self._gateway.accept_no_more()
 
     def kill(self) -> None:
         """Kill every program now, without a graceful stop."""
@@ -258,6 +282,7 @@ class Supervisor:
             pid=os.getpid(),
             started_at=self.started_at,
             data_dir=str(self._layout.data),
+            gateway_folder=self._layout.gateway_name,
             program=settings.replica_program,
             gateway=url(settings.stack.host, settings.gateway.port),
             prometheus=url(settings.stack.host, settings.prometheus.port),
@@ -285,17 +310,16 @@ class Supervisor:
             event_log=self.event_log,
         )
 
-    def _wake_slots_controller(self) -> None:
+    def _gateway_changed(self) -> None:
+        self._pool.wake()
         if self._slots:
             self._slots.wake()
 
-    def _gateway_changed(self) -> None:
-        self._pool.wake()
-        self._wake_slots_controller()
-
     def _replicas_changed(self) -> None:
-        self._write_targets()
-        self._wake_slots_controller()
+        if self._owner:
+            self._write_targets()
+        if self._slots:
+            self._slots.wake()
 
     def _supervise(
         self, program: Program, on_change: Callable[[], None] = lambda: None
@@ -335,16 +359,11 @@ class Supervisor:
         """Wait until the gateway's own health checks find a replica ready."""
         gateway = url(self.settings.stack.host, self.settings.gateway.port)
         ready_url = f"{gateway}{self.settings.replicas.ready_path}"
-        problem = ""
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                while True:
-                    problem = await self._probe(ready_url)
-                    if not problem:
-                        return
-                    await asyncio.sleep(STARTING_POLL_SECONDS)
-        except TimeoutError:
-            raise StartError(f"the gateway reaches no replica: {problem}") from None
+        deadline = time.monotonic() + START_SECONDS
+        while problem := await self._probe(ready_url):
+            if time.monotonic() > deadline:
+                raise StartError(f"the gateway reaches no replica: {problem}")
+            await asyncio.sleep(STARTING_POLL_SECONDS)
 
     async def _until_loaded(self) -> None:
         """Wait until Prometheus has all rules and targets, then monitor it."""
@@ -360,9 +379,9 @@ class Supervisor:
             raise StartError(f"{problem}, so nothing would scale and no alert fire\n(see {output})")
         self._background(prometheus_monitor.NAME, self._prometheus.run)
 
-    async def _stop(self, name: str) -> None:
-        if process := self._components.get(name):
-            await process.stop()
+    async def _stop(self, *names: str) -> None:
+        found = [self._components[name] for name in names if name in self._components]
+        await asyncio.gather(*(process.stop() for process in found))
 
     def _background(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(keep_running(name, run, self.event_log.fault)))
@@ -373,18 +392,8 @@ class Supervisor:
             prometheus.write_targets(self._layout.prometheus, targets)
         except OSError as error:
             # A full disk must not stop the supervision of a replica; the next change writes the file again.
-            self.event_log.record(
-                "targets",
-                f"cannot write Prometheus' list of replicas: {error}",
-                level="error",
-                component=NODE,
-            )
-
-    async def _truncate_outputs(self) -> None:
-        while True:
-            await asyncio.sleep(TRUNCATE_SECONDS)
-            for output in self._layout.run.glob("*.log"):
-                truncate_output(output)
+            text = f"cannot write Prometheus' list of replicas: {error}"
+            self.event_log.record("targets", text, level="error", component=NODE)
 
 
 async def _first_ready(process: ProcessSupervisor) -> tuple[str, str]:

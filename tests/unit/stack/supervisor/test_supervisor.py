@@ -21,7 +21,8 @@ from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.supervisor import supervisor as module
 from tidegate.stack.supervisor.programs import console_problem, console_url
-from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
+from tidegate.stack.supervisor.supervisor import StartError, Supervisor
+from tidegate.terminal.run import running_stack
 
 
 async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it(
@@ -56,7 +57,7 @@ async def without_programs(
     async def ready(*_: object) -> None:
         return None
 
-    async def gateway() -> str:
+    async def gateway(_: str) -> str:
         return "gateway"
 
     monkeypatch.chdir(tmp_path)
