@@ -21,6 +21,8 @@ LOOK_SECONDS: Final = 5.0
 TEN_MINUTES: Final = 600.0
 MOST_GROWTH: Final = 1.0
 """MB in ten minutes, after the warm-up."""
+MORE_DESCRIPTORS: Final = 2
+"""Such as a connection that is used again later; a leak opens one for each of so many requests or reads."""
 
 
 @dataclass(frozen=True, slots=True)
