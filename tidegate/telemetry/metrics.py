@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -20,6 +21,9 @@ from tidegate.telemetry.request_event import error_text
 from tidegate.telemetry.shared_metrics import SharedMetrics
 
 _LOG: Final = logging.getLogger("tidegate.telemetry")
+MAX_REASON: Final = 300
+"""Characters of why the default registry is left out; prometheus_client may append a whole metric."""
+_ENCODERS: Final = (generate_latest, openmetrics.generate_latest)
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _CONVENTION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -56,6 +60,17 @@ class _AtScrape(Collector):
     describe = collect
 
 
+class _Collected(Collector):
+    """Metrics as they were at one time."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        """The metrics."""
+        return self._metrics
+
+
 class ExposedRegistry(CollectorRegistry):
     """An application's registry, then the metrics of prometheus_client's default one whose names are new.
 
@@ -74,16 +89,21 @@ class ExposedRegistry(CollectorRegistry):
             names.add(metric.name)
             yield metric
         try:
-            default = list(REGISTRY.collect())
+            default = [metric for metric in REGISTRY.collect() if metric.name not in names]
+            # What cannot be written, such as a label that is a number, would cost the application's own.
+            for encode in _ENCODERS:
+                encode(_Collected(default))
         except Exception as error:  # noqa: BLE001 - a collector of the application may raise anything
             if not self._failed:
                 self._failed = True
                 _LOG.warning(
-                    "the metrics of the default registry are left out: %s", error_text(error)
+                    "the metrics of prometheus_client's default registry are left out until all of its "
+                    "collectors work: %s",
+                    error_text(error)[:MAX_REASON],
                 )
             return
         self._failed = False
-        yield from (metric for metric in default if metric.name not in names)
+        yield from default
 
     def restricted_registry(self, names: Iterable[str]) -> Any:
         """Of the application's own registry, what `?name[]=` asks for."""
@@ -101,7 +121,7 @@ class RequestMetrics:
 
     def __init__(self, slo: Slo, lost_events: Callable[[], int], node: Callable[[], str]) -> None:
         self.registry = CollectorRegistry()
-        self.exposed: Final = ExposedRegistry(self.registry)
+        self._exposed = ExposedRegistry(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -163,7 +183,7 @@ class RequestMetrics:
 
     def encode(self, accept: str, *, default_registry: bool = False) -> tuple[bytes, str]:
         """The metrics and their content type, in OpenMetrics format (with exemplars) if `accept` has it."""
-        registry = self.exposed if default_registry else self.registry
+        registry = self._exposed if default_registry else self.registry
         encode: Callable[[Collector], bytes] = generate_latest
         content_type = CONTENT_TYPE_PLAIN_0_0_4
         try:

@@ -10,19 +10,20 @@ from prometheus_client import CollectorRegistry
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.metrics_server import MetricsHttpServer
 from tidegate.settings import SettingsError
+from tidegate.telemetry.metrics import ExposedRegistry
 
 
 class MetricsServer:
-    """Serves the metrics of one registry, in threads of its own, between `open` and `close`.
+    """Serves metrics, in threads of its own, between `open` and `close`.
 
     Args:
-        registry: the metrics.
+        registry: the metrics; those of prometheus_client's default registry come after them.
         host: the address to listen on.
         port: the TCP port; 0 for any free one.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        self._registry = registry
+        self._registry = ExposedRegistry(registry)
         self._host, self._port = host, port
         self._running: MetricsHttpServer | None = None
         reference = weakref.WeakMethod(self._after_fork)

@@ -105,7 +105,7 @@ class Telemetry:
         self._server = (
             None
             if port is None
-            else MetricsServer(self._metrics.exposed, settings.stack.metrics_host, port)
+            else MetricsServer(self.registry, settings.stack.metrics_host, port)
         )
         self._quiet_paths = frozenset(settings.telemetry.quiet_paths)
         self._slow_ns = int(settings.slow_seconds * 1e9)

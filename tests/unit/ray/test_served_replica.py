@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY, Counter
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -77,12 +78,14 @@ async def running(replica: ServedReplica) -> AsyncIterator[None]:
 
 
 async def test_its_metrics_are_registered_from_start_to_end(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
     replica = ServedReplica(make_replica(app, settings))
     file = tmp_path / "targets" / "shop-r1.json"
     assert not file.exists()
+    orders = Counter("orders", "Orders, in the default registry.")
+    request.addfinalizer(lambda: REGISTRY.unregister(orders))
     async with running(replica):
         await replica.check_health()
         transport = httpx.ASGITransport(replica)
@@ -94,6 +97,7 @@ async def test_its_metrics_are_registered_from_start_to_end(
         url = f"http://{address}/metrics"
         text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
         assert "tidegate_slot_seconds_count 1.0" in text
+        assert "orders_total 0.0" in text
         assert replica.cumulative_counters()[f"{SLOT_SECONDS}_count"] == 1
     assert not file.exists()
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from prometheus_client import (
     generate_latest,
     make_asgi_app,
 )
+from prometheus_client.core import Exemplar, GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as classic
 from prometheus_client.registry import Collector
@@ -288,10 +289,38 @@ async def test_where_the_app_serves_its_metrics_itself_they_are_its_own(
     assert values((await read(harness, app)).text, "orders_total") == []
 
 
-async def test_a_default_registry_that_fails_costs_no_other_metric(harness: Harness) -> None:
+def unreachable() -> Iterator[Any]:
+    raise ConnectionError("no database")
+
+
+def numbered() -> Iterator[Any]:
+    found = GaugeMetricFamily("stock", "By the number of the shop.", labels=("shop",))
+    found.add_metric([7], 1)  # type: ignore[list-item]
+    yield found
+
+
+def misplaced() -> Iterator[Any]:
+    found = GaugeMetricFamily("stock", "With what only OpenMetrics refuses.")
+    found.add_sample("stock", {}, 1, exemplar=Exemplar({}, 1))
+    yield found
+
+
+@pytest.mark.parametrize(
+    ("collect", "reason"),
+    [
+        (unreachable, "no database"),
+        (numbered, "'int' object has no attribute 'replace'"),
+        (misplaced, "has exemplars"),
+        (lambda: iter([None]), "'NoneType' object has no attribute 'name'"),
+    ],
+    ids=["raises", "a label is a number", "exemplar", "no metric"],
+)
+async def test_a_default_registry_that_fails_costs_no_other_metric(
+    harness: Harness, collect: Callable[[], Iterator[Any]], reason: str
+) -> None:
     class Failing(Collector):
         def collect(self) -> Iterator[Any]:
-            raise ConnectionError("no database")
+            return collect()
 
         def describe(self) -> Iterator[Any]:
             return iter(())
@@ -301,10 +330,10 @@ async def test_a_default_registry_that_fails_costs_no_other_metric(harness: Harn
     try:
         app = app_with(ok)
         harness.instrument(app)
-        for _ in range(2):
-            text = (await read(harness, app)).text
+        texts = [(await read(harness, app, **headers)).text for headers in ({}, {}, OPENMETRICS)]
     finally:
         REGISTRY.unregister(failing)
-    assert len(samples(text, "tidegate_replica_info")) == 1
-    messages = [event["message"] for event in harness.events("app")]
-    assert messages == ["the metrics of the default registry are left out: no database"]
+    assert all("tidegate_replica_info{" in text for text in texts)
+    (message,) = (event["message"] for event in harness.events("app"))
+    assert message.startswith("the metrics of prometheus_client's default registry are left out")
+    assert reason in message
