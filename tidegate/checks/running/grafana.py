@@ -57,7 +57,8 @@ async def _source(settings: Settings, grafana: HttpClient, source: dict[str, Any
     datasource = {"type": source["type"], "uid": uid}
     asked: dict[str, Any] = {"refId": "A", "datasource": datasource}
     if source["type"] == "prometheus":
-        asked |= {"expr": "up", "instant": True}
+        # another Prometheus has no such job
+        asked |= {"expr": 'up{job="gateway"}', "instant": True}
     else:
         histogram = {"id": "2", "type": "date_histogram", "field": TIMESTAMP}
         asked |= {

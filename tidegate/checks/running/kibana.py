@@ -44,7 +44,10 @@ async def _events(target: Target) -> list[Result]:
         kind = target.settings.store.kind
         return [skipped("events", f"store.kind is {kind}: Kibana shows another store")]
     server = target.elasticsearch_of_viewer()
-    return await count_views(target, elasticsearch_counter(server, owner(target.settings)))
+    try:
+        return await count_views(target, elasticsearch_counter(server, owner(target.settings)))
+    except HttpError as error:  # Kibana itself answers
+        return [failed("events", str(error))]
 
 
 def _status(status: dict[str, Any], version: str) -> Result:

@@ -74,6 +74,8 @@ async def test_it_passes_where_each_data_source_returns_data(check: Check) -> No
     number = len(grafana_dashboards.dashboards())
     assert results["dashboards"].text == f"all {number} are provisioned"
     assert [one["datasource"]["uid"] for one in sent] == list(UIDS)
+    # Of this stack: the data source may be another Prometheus, of somebody's own Grafana.
+    assert sent[0]["expr"] == 'up{job="gateway"}'
     assert [one["query"] for one in sent[1:]] == ['data_stream.namespace:"shop"'] * 2
 
 
