@@ -12,7 +12,9 @@ import itertools
 import json
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -27,10 +29,12 @@ _writers: WeakValueDictionary[tuple[int, str], Writer] = WeakValueDictionary()
 Document = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
 class Found:
-    """The result of a search for events that are too old, of which a simulation has none."""
+    """The result of a search: all documents, or the number of those that are too old, which none is."""
 
-    count = 0
+    hits: list[tuple[float, int]]
+    count: int = 0
 
 
 class Searcher:
@@ -44,8 +48,11 @@ class Searcher:
     def doc_freq(self, _field: str, value: str) -> int:
         return int(value in self._ids)
 
-    def search(self, _query: object, _limit: int) -> Found:
-        return Found()
+    def search(self, _query: object, limit: int, *, count: bool = True, offset: int = 0) -> Found:
+        return Found([(1.0, at) for at in range(offset, min(offset + limit, self.num_docs))])
+
+    def doc(self, address: int) -> SimpleNamespace:
+        return SimpleNamespace(get_first=self.documents[address].get)
 
 
 class Index:

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from tidegate.store.embedded import store
+
 from .schedule import Configuration, Fault, Op, Run, Schedule
 from .seeds import violation
+from .simulation import Simulation
 
 SMALL = Configuration(
     sink="elasticsearch",
@@ -65,3 +68,26 @@ def test_a_commit_of_the_embedded_store_is_on_the_disk_before_event_files_are_de
     records = (written, later, later, later, Fault("c0", 1, "power", salt), later)
     settings = replace(SMALL, sink="embedded", batch_events=9, keep_seconds=0.0, keep_bytes=0)
     assert violation(Schedule(settings, records)) == ""
+
+
+def test_a_rebuilt_store_is_on_the_disk_before_the_earlier_one_is_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def calls(*later: Fault) -> list[str]:
+        """The calls of a collector of another version than the one before."""
+        written = Run((Op("w0", 5, "plain"), DELIVER), 0, 0.0)
+        again = Run((DELIVER,), 0, 0.0)
+        killed = Fault("c0", 1, "kill", 0)
+        schedule = Schedule(
+            replace(SMALL, sink="embedded"), (written, again, killed, again, *later, again)
+        )
+        simulation = Simulation(schedule, traced=True)
+        machine = simulation.machine
+        monkeypatch.setattr(store, "digest", lambda: f"{machine.process.pid}")
+        simulation.run()
+        assert machine.trace is not None
+        return machine.trace[machine.trace.index("fault kill") + 1 :]
+
+    rebuilds = [at for at, call in enumerate(calls(), 1) if call.startswith("c0 rmtree")]
+    for salt in range(4):
+        assert "fault power" in calls(Fault("c0", rebuilds[0], "power", salt))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tantivy
 
-from tidegate.store.embedded import index
+from tidegate.store.embedded import index, store
 from tidegate.store.embedded.integrity import Integrity, segments
 
 from . import tantivy_double
@@ -34,7 +34,9 @@ def run(folder: Path, operations: list[str]) -> list[Any]:
     before, added = index.mark(folder), False
     for number, operation in enumerate(operations):
         if operation == "add":
-            writer.add_json(json.dumps({"event.id": f"event-{number}", "_source": "{}"}))
+            writer.add_json(
+                json.dumps({"event.id": f"event-{number}", "_source": f'{{"n": {number}}}'})
+            )
         elif operation == "kill":
             del writer  # nothing was committed
             writer = opened.writer(15_000_000, 1)
@@ -55,6 +57,7 @@ def run(folder: Path, operations: list[str]) -> list[Any]:
     assert Integrity().damaged(folder) == []
     assert sum(one.events for one in found) == searcher.num_docs
     assert len(found) <= 8 + searcher.num_docs // 8
+    seen.append(sorted(one["n"] for one in store._all_events(folder, lambda *_: None)))
     return seen
 
 

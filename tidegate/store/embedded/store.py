@@ -350,6 +350,8 @@ def _build(root: Path, previous: Layout | None, rebuilding: Rebuilding) -> Layou
                 writer.add_json(document)
         writer.commit()
         writer.wait_merging_threads()
+        # As after each commit: an empty index would have the mark of the previous one, which is deleted next.
+        sync_folder(root / built.folder)
     sync_folder(root)
     if left_out and layout.read_damage(root) is None:
         # Their lines go to the quarantine, as far as their files still exist: they do not come back.
