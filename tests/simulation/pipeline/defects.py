@@ -329,6 +329,7 @@ DEFECTS: dict[str, Defect] = {
     "the end of what was delivered is not compared": Defect(75, more.ends_not_compared),
     "a file that was cut is not read again": Defect(132, more.cut_file_not_read_again),
     "a clock that has jumped is trusted": Defect(568, more.jumped_clock_trusted),
+    "folders are not flushed": Defect(60, more.folders_not_flushed),
     "a commit of the embedded store is not flushed": Defect(530, more.commit_not_flushed),
 }
 

@@ -62,8 +62,9 @@ class EmbeddedModel:
         """A file has a new content: that of meta.json is a commit."""
         if target.startswith(f"{STORE}/index-") and target.endswith("/meta.json"):
             now = self._read()
-            for identity in now.keys() - self._visible.keys():
-                self._ledger.stored(identity, now[identity])
+            for identity, event in now.items():  # in order: that of a set differs between processes
+                if identity not in self._visible:
+                    self._ledger.stored(identity, event)
             self._visible = now
 
     def power_failed(self) -> set[str]:

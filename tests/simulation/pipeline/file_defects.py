@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -18,6 +19,7 @@ from tidegate.collector import (
     lines,
     logstash,
     losses,
+    quarantine,
     retention,
     tail,
     writer_lock,
@@ -25,6 +27,7 @@ from tidegate.collector import (
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.tail import Tail
 from tidegate.events.writer import EventWriter
+from tidegate.runtime import atomic_files
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.elasticsearch import store
 from tidegate.store.embedded import store as embedded
@@ -43,6 +46,11 @@ def full_batch_skips_a_line(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tail, "split", split)
 
 
+def folders_not_flushed(patch: pytest.MonkeyPatch) -> None:
+    for module in (atomic_files, embedded, quarantine):
+        patch.setattr(module, "sync_folder", lambda _: None)
+
+
 def commit_not_flushed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(embedded, "sync_folder", lambda _: None)
 
@@ -57,12 +65,12 @@ def no_shard_left_is_refused(patch: pytest.MonkeyPatch) -> None:
 
 def templates_installed_once(patch: pytest.MonkeyPatch) -> None:
     real = store.ElasticsearchStore._install
-    done = set[int]()
+    done = WeakSet[store.ElasticsearchStore]()
 
     def install(self: store.ElasticsearchStore) -> None:
-        if id(self) not in done:
+        if self not in done:
             real(self)
-            done.add(id(self))
+            done.add(self)
 
     patch.setattr(store.ElasticsearchStore, "_install", install)
 

@@ -79,7 +79,6 @@ class Ledger:
         self._notice_seconds = notice_seconds
         self.written: dict[str, Written] = {}
         self.files: dict[int, FileOfEvents] = {}
-        self.accepted = 0
         self._gone: dict[int, float] = {}
         self._touched: set[int] = set()
         self._cut: dict[int, int] = {}
@@ -145,7 +144,6 @@ class Ledger:
         if event.get("@timestamp") != orjson.loads(written.line).get("@timestamp"):
             raise ViolationError(f"changed: {written.key} is stored as {event}")
         written.stored_as, written.accounted = identity, "stored"
-        self.accepted += 1
         self._in_order(written)
 
     def stored_as(self, identities: Container[str]) -> list[Written]:

@@ -11,16 +11,7 @@ from .defects import DEFECTS, built_in
 from .schedule import Fault, Op, Run, Schedule, draw
 from .simulation import Simulation
 
-__all__ = [
-    "DEFECTS",
-    "Failure",
-    "failing",
-    "first_failure",
-    "shortest",
-    "trace",
-    "try_seed",
-    "violation",
-]
+__all__ = ["DEFECTS", "failing", "shortest", "trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +69,11 @@ def violation(schedule: Schedule) -> str:
     return ""
 
 
-def try_seed(seed: int, *, shortest: bool = True) -> Failure | None:
-    """Run a seed."""
+def try_seed(seed: int) -> Failure | None:
+    """Run a seed; if it fails, look for its shortest schedule."""
     schedule = draw(seed)
     reason = violation(schedule)
-    if not reason:
-        return None
-    return Failure(seed, reason, shortened(schedule) if shortest else schedule)
-
-
-def first_failure(seeds: Iterable[int], *, shortest: bool = True) -> Failure | None:
-    """Run seeds until one fails."""
-    return next((found for seed in seeds if (found := try_seed(seed, shortest=shortest))), None)
+    return Failure(seed, reason, shortened(schedule)) if reason else None
 
 
 def shortened(schedule: Schedule) -> Schedule:

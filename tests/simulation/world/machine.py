@@ -7,7 +7,6 @@ catches; a dead process's calls raise it again and do nothing, so that its `fina
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -71,7 +70,6 @@ class Machine:
         self.calls = 0
         self.limit = 0
         self.trace: list[str] | None = [] if traced else None
-        self.digest = 0
         self.random = Random(0)
         self.tasks: list[Task] = []
         self.task: Task | None = None
@@ -229,7 +227,6 @@ class Machine:
         """Add a line to the trace."""
         if self.trace is not None:
             self.trace.append(text)
-            self.digest = zlib.crc32(text.encode(), self.digest)
 
     def lose_power(self, random: Random) -> None:
         """End all processes and lose what was not on the disk."""
