@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from .pipeline.error_branches import report
+from .world.machine import UnsupportedCallError
 
 CHUNK = 100
 SHRUNK = 3
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.defect and chosen.defect not in world.DEFECTS:
         parser.error(f"--defect is one of {', '.join(world.DEFECTS)}")
     if chosen.coverage:
+        if chosen.world != "pipeline":
+            parser.error("--coverage is of the pipeline")
         return report(seeds)
     if chosen.seed is not None:
         return _one(world, chosen)
@@ -80,7 +83,13 @@ def _defects(world: Any, seeds: range) -> int:
 
 
 def _chunk(name: str, defect: str, seeds: range) -> list[tuple[int, str]]:
-    return list(_world(name).failing(seeds, defect))
+    failed = list[tuple[int, str]]()
+    for seed in seeds:
+        try:
+            failed += _world(name).failing([seed], defect)
+        except (Exception, UnsupportedCallError) as error:  # noqa: BLE001  the others go on
+            failed.append((seed, f"the simulation itself fails: {error!r}"))
+    return failed
 
 
 def _many(name: str, seeds: range, jobs: int, defect: str) -> int:

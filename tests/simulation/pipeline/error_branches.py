@@ -22,6 +22,10 @@ ROOMS = (
     "tidegate/runtime/private_files.py",
     "tidegate/store/elasticsearch/store.py",
     "tidegate/store/elasticsearch/templates.py",
+    *(
+        f"tidegate/store/embedded/{one}.py"
+        for one in ("folder", "index", "integrity", "repair", "store")
+    ),
 )
 """What runs in the simulation."""
 
