@@ -93,6 +93,10 @@ def test_the_page_needs_no_other_file_and_shows_every_finding(
     assert "Kibana" not in page.text
 
 
+def test_a_distribution_in_which_nothing_gained_names_no_bin_that_gained_most() -> None:
+    assert HtmlPage(to_html(FOUND)).text.count("Most gained") == 1  # of two, one has drifted
+
+
 def test_examples_link_to_the_page_of_their_request() -> None:
     html = to_html(FOUND, trace_url="http://kibana/?a&id={}".format)
     assert f"http://kibana/?a&amp;id={80:032x}" in html
