@@ -50,7 +50,7 @@ FOUND = FINDINGS["classifier"]
                 "distribution PSI rows",
                 "carrier AA 100.0% 20.0% 50 significant",
                 f"late on_time 90.0% 00:00:05 80 UA FOLDER='a b' tidegate trace {80:032x}",
-                "3,310 drift 0 to 1 50 → 27 %, 1 to 2 50 → 73 %",
+                "3,310 drift 0 to 1: 50 → 27 %, 1 to 2: 50 → 73 %",
                 "x 0.00 2.44",
                 "Most gained: 1 to 2, 50 → 73 %",
             ),
