@@ -27,7 +27,7 @@ class Replica(BaseModel):
 
 
 class ReplicaStatus(BaseModel):
-    """The response of `GET /replicas`; `running` counts ready and starting replicas.
+    """The response of `GET /replicas`; `running` counts what is ready, starts, or waits for its turn.
 
     `slots` is the requested number in each replica; None if slots cannot be set. `lends` says what a higher
     number changes: the slots, or the CPU for the existing slots. `startups` are measured: seconds from the
@@ -52,12 +52,14 @@ class ReplicaStatus(BaseModel):
         slots: int | None = None,
         lends: Lends = "slots",
         startups: Sequence[float] = (),
+        *,
+        waiting: int = 0,
     ) -> ReplicaStatus:
-        """The status with the numbers of these replicas."""
+        """The status with the numbers of these replicas, and of `waiting` ones that are to be started."""
         ready = sum(one.state == "ready" for one in replicas)
         return cls(
             desired=desired,
-            running=ready + sum(one.state == "starting" for one in replicas),
+            running=ready + sum(one.state == "starting" for one in replicas) + waiting,
             ready=ready,
             replicas=replicas,
             slots=slots,

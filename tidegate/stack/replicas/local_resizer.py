@@ -32,8 +32,10 @@ class LocalResizer:
             for _, process in sorted(self._pool.processes.items())
         ]
         slots = self._slots.desired if self._slots else None
-        startups = self._startups.update(replicas)
-        return ReplicaStatus.of(self._pool.desired, replicas, slots, startups=startups)
+        startups, waiting = self._startups.update(replicas), self._pool.missing()
+        return ReplicaStatus.of(
+            self._pool.desired, replicas, slots, startups=startups, waiting=waiting
+        )
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Set the desired number of replicas, and of slots in each; returns before the change is complete.

@@ -145,9 +145,9 @@ class ReplicaPool:
         """Whether there are more replicas than desired, including those that drain."""
         return len(self.processes) > self.desired + self._surge
 
-    def is_full(self) -> bool:
-        """Whether the desired number of replicas is active."""
-        return len(self._active()) >= self.desired + self._surge
+    def missing(self) -> int:
+        """How many replicas have still to be started, as they wait for their turn."""
+        return max(0, self.desired + self._surge - len(self._active()))
 
     def _active(self) -> list[tuple[int, ProcessSupervisor]]:
         return [pair for pair in sorted(self.processes.items()) if pair[0] not in self._drains]

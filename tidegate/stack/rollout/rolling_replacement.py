@@ -97,7 +97,7 @@ class Rollout:
         while self.pool.outdated():
             added = next((pair for pair in self.pool.up_to_date() if pair[0] not in known), None)
             if added is None:
-                if self.pool.is_full():  # the desired number fell meanwhile: none will start
+                if not self.pool.missing():  # the desired number fell meanwhile: none will start
                     self.pool.surge(0)
                     await self._wait_until_drained()
                     self.pool.surge(1)

@@ -177,6 +177,8 @@ async def test_a_crashed_replica_and_a_rollout_do_not_wait_for_replicas_that_sta
         (tmp_path / "unready").touch()
         pool.resize(MAX_REPLICAS)
         await eventually_async(lambda: pool.processes.keys() == {1, 2})
+        status = await LocalResizer(pool, Replicas(max=MAX_REPLICAS)).status()
+        assert status.running == MAX_REPLICAS, "a policy would add more for those that wait"
         assert crashed.pid is not None
         os.kill(crashed.pid, signal.SIGKILL)
         await eventually_async(lambda: (crashed.restarts, crashed.state) == (1, "starting"))
