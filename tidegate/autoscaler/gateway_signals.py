@@ -59,10 +59,10 @@ def with_gateway(
         reads: oldest first, `READ_SECONDS` apart; a missing one may be left out. The last `KEPT_READS` count.
         at_tick: whether a decision is due anyway.
     """
-    last = reads[-2:]
-    if len(last) < 2:
+    if not reads:
         return signals
-    queued = min(one.queued for one in last)
+    # The first read alone, which may be one that failed, shows no queue that stands.
+    queued = min(one.queued for one in reads[-2:]) if len(reads) > 1 else 0.0
     jump = _jump(reads[-KEPT_READS:])
     slots = max(0, signals.ready) * max(0, signals.slots_per_replica or 0)
     # Of a stack that has just started nothing explains what arrives.

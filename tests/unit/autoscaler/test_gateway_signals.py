@@ -149,8 +149,10 @@ def test_at_a_tick_nothing_asks_for_a_further_decision() -> None:
     assert not with_gateway(CALM, reads, at_tick=True).between
 
 
-def test_one_read_says_nothing() -> None:
-    assert with_gateway(CALM, reads_of([50.0], queued=50.0)) == CALM
+def test_one_read_says_only_that_the_gateway_is_read() -> None:
+    assert with_gateway(CALM, []) == CALM
+    seen = with_gateway(CALM, reads_of([50.0], queued=50.0))
+    assert seen == replace(CALM, gateway_queued=0.0)
 
 
 COUNT = st.floats(0, 1e9) | DENORMAL

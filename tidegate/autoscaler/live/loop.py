@@ -125,6 +125,9 @@ class Autoscaler:
             reads = await self._read_gateway() if reads is None else reads
             if current == 0 and reads:
                 signals = replace(signals, waiting=reads[-1].queued)
+            if self._failed_reads < MOST_FAILED_READS:
+                # One that failed is no reason to plan as without any, and to keep that number for minutes.
+                reads = reads or (GatewayRead(0.0, 0.0, 0.0),)
             signals = with_gateway(signals, reads, at_tick=True)
         decision = self._policy(self.unix())(self._state, signals, now)
         await self._carry_out(decision, status, signals, now)
@@ -138,12 +141,13 @@ class Autoscaler:
         current = self._desired
         if current is None or not (self.uses_gateway or current == 0):
             return None
+        lasts = any(one.queued for one in self._reads[-1:])
         reads = await self._read_gateway()
         if self.dry_run or current >= self.bounds.max:
             return None
         if current == 0:
             # A queue may last at zero, as in a pause: no tick at each read.
-            wait = READ_SECONDS if reads else BLIND_TICK_SECONDS
+            wait = READ_SECONDS * lasts if reads else BLIND_TICK_SECONDS
             due = now - self._ticked_at >= wait and (not reads or reads[-1].queued)
             return await self.tick(now, reads) if due else None
         if self._reading.signals.arrival_rate is None and self._seen(current, reads, now).between:
@@ -161,7 +165,7 @@ class Autoscaler:
     @property
     def read_seconds(self) -> float:
         """How long after one read of the gateway the next is due."""
-        often = self._desired == 0 and not self._failed_reads
+        often = self._desired == 0 and not (self.dry_run or self._failed_reads)
         return ZERO_READ_SECONDS if often else READ_SECONDS
 
     def _remember(self, reading: Reading, now: float) -> None:

@@ -34,7 +34,8 @@ class SloqParameters:
         service_seconds: initial mean time in a slot, until it is measured.
         startup_seconds: initial start-up time of a replica, until it is measured.
         late_share: the fraction of the requests that may miss the objective that may do so by waiting.
-        wait_share: the wait to plan for, as a fraction of what the objective leaves for it.
+        wait_share: the wait to plan for, as a fraction of what the objective leaves for it; more where a new
+            replica is soon ready (`size.py`).
         coverage: the fraction of forecast errors that the burst reserve covers; 0: no reserve.
         burst_sigmas: arrivals of 5 s that exceed the minute's rate by this many standard deviations count as
             the current rate; 0: never.

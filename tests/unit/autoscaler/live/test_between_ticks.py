@@ -18,6 +18,9 @@ from tidegate.lab.replay.replay import replay
 
 QUIET = Reading(replace(CALM, arrival_rate=2.0, arrival_rate_60s=2.0, in_system=0.4))
 
+# 12 slots of work.
+BUSY = Reading(replace(CALM, arrival_rate=60.0, arrival_rate_60s=60.0, in_system=12.0))
+
 NOTHING_YET = Reading(Signals(problem="no sample"), problems={"no sample": ()})
 
 
@@ -193,6 +196,21 @@ async def test_an_unreachable_gateway_or_resizer_adds_nothing(run: AutoscalerRun
     assert await run.tick(unreachable=False) == 1
 
 
+async def test_a_tick_plans_for_the_same_wait_at_the_first_read_and_when_one_fails(
+    run: AutoscalerRun,
+) -> None:
+    await sensing(run).tick(reading=BUSY)
+    await run.tick()
+    run.gateway = None
+    await run.tick()
+    first, second, failed = (one["inputs"]["wait_seconds"] for one in run.decisions())
+    assert first == second == failed
+    for _ in range(10):
+        await run.autoscaler.sense(run.now)
+    await run.tick()
+    assert run.decisions()[-1]["inputs"]["wait_seconds"] < failed
+
+
 async def test_a_gateway_that_cannot_be_read_is_logged_once_and_when_it_can_again(
     run: AutoscalerRun,
 ) -> None:
@@ -275,7 +293,17 @@ async def test_a_queue_that_stays_at_zero_replicas_is_no_tick_at_each_read(
     assert [one["now"] for one in run.decisions()] == [1.0, 1.5, 2.0]
 
 
+async def test_a_queue_right_after_a_tick_at_zero_replicas_is_decided_at_the_next_read(
+    run: AutoscalerRun,
+) -> None:
+    at_zero(run).gateway = GatewayRead(0.5, 0.0, 0.0)
+    await run.autoscaler.tick(1.0)
+    at_zero(run).gateway = GatewayRead(0.125, 1.0, 1.0)
+    assert await run.autoscaler.sense(1.125) is not None
+
+
 async def test_a_dry_run_decides_at_ticks_also_at_zero_replicas(run: AutoscalerRun) -> None:
     at_zero(run).gateway = GatewayRead(0.5, 1.0, 1.0)
     run.autoscaler.dry_run = True
     assert await run.autoscaler.sense(1.0) is None
+    assert run.autoscaler.read_seconds == 0.5
