@@ -20,8 +20,8 @@ import aiohttp
 from tidegate.autoscaler.gateway_signals import GatewayRead
 from tidegate.runtime.metrics_text import sample_value
 
-# A name server is asked at each tenth read, 5 s, or when an address does not answer.
-ADDRESS_READS: Final = 10
+# A name server is asked again after this time, however often is read, or when an address does not answer.
+ADDRESS_SECONDS: Final = 5.0
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # What arrived, counted at its arrival as in `service:arrival_rate`, and what waits.
 NAMES: Final = ("haproxy_backend_sessions_total", "haproxy_backend_current_queue")
@@ -39,7 +39,7 @@ class GatewayReader:
     timeout_seconds: float = 1.0
     clock: Callable[[], float] = time.monotonic
     _urls: set[str] = field(default_factory=set, init=False)
-    _reads_left: int = field(default=0, init=False)
+    _found_at: float = field(default=0.0, init=False)
     _arrived: dict[str, float] = field(default_factory=dict, init=False)
     _read_at: float = field(default=0.0, init=False)
 
@@ -48,19 +48,21 @@ class GatewayReader:
 
         No time has passed where the gateways are others than at the last read, or one was restarted.
         """
-        if not self._reads_left:
+        if not (found := bool(self._urls)):
             try:
                 async with asyncio.timeout(self.timeout_seconds):
                     self._urls = await self._find_urls()
             except (TimeoutError, OSError, ValueError):
                 return None
-            self._reads_left = ADDRESS_READS
         counts = await asyncio.gather(*(self._read(url) for url in self._urls))
         read = {url: count for url, count in zip(self._urls, counts, strict=True) if count}
-        self._reads_left = self._reads_left - 1 if len(read) == len(counts) else 0
+        now = self.clock()
+        self._found_at = self._found_at if found else now
+        if len(read) < len(counts) or now - self._found_at >= ADDRESS_SECONDS:
+            self._urls = set()
         if not read:
             return None
-        now, before, since = self.clock(), self._arrived, self._read_at
+        before, since = self._arrived, self._read_at
         self._read_at, self._arrived = now, {url: arrived for url, (arrived, _) in read.items()}
         queued = sum(waiting for _, waiting in read.values())
         if before.keys() != read.keys() or any(self._arrived[url] < before[url] for url in before):
