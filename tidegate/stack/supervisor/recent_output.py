@@ -38,7 +38,7 @@ def recent_output(output: Path, logs: Path, node: str, start: int = 0, since: fl
     """The end of a program's raw output, and its last error events.
 
     The programs of this name before it wrote the output up to the byte `start`, and their events into files
-    that have not changed since the time `since`.
+    that are older than the time `since`; one of a stack that is being replaced still writes.
     """
     errors, raw = [], tail(output, start=start)
     for event in _last_events(logs, node, since):
@@ -56,8 +56,9 @@ def recent_output(output: Path, logs: Path, node: str, start: int = 0, since: fl
 
 
 def _last_events(logs: Path, node: str, since: float = 0.0) -> list[dict[str, Any]]:
-    files = sorted(logs.glob(f"{node}.*.ndjson"), key=_changed)
-    if not files or _changed(files[-1]) < since:
+    found = [path for path in logs.glob(f"{node}.*.*.ndjson") if _started(path) >= since]
+    files = sorted(found, key=_changed)
+    if not files:
         return []
     try:
         with files[-1].open("rb") as file:
@@ -73,6 +74,12 @@ def _read(line: bytes) -> Any:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         return None  # the first line of a tail is usually incomplete
+
+
+def _started(path: Path) -> float:
+    """When the writer of a file with the name `<node>.<start in ms>-<pid>.<number>.ndjson` has started."""
+    start = path.name.rsplit(".", 3)[1].partition("-")[0]
+    return int(start) / 1000 if start.isdecimal() else 0.0
 
 
 def _changed(path: Path) -> float:

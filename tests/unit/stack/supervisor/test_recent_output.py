@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -91,15 +90,19 @@ def test_the_recent_output_of_a_program_is_its_raw_output_and_its_last_errors(
     assert found == "shop needs the package x\nmodel.onnx: bad digest\ngone\nrefused: why"
 
 
-def test_the_recent_output_of_a_program_is_not_that_of_the_one_before_it(tmp_path: Path) -> None:
-    output, events = tmp_path / "shop-1.log", tmp_path / "shop-1.1.0.ndjson"
+def test_the_recent_output_of_a_program_is_not_that_of_another_with_its_name(
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "shop-1.log"
     output.write_text("shop needs the package x\n")
-    events.write_text('{"message": "no stock", "log": {"level": "error"}}\n')
-    start, since = output.stat().st_size, events.stat().st_mtime + 1
+    start = output.stat().st_size
     with output.open("a") as file:
         file.write("no file prices.csv\n")
-    assert recent_output(output, tmp_path, "shop-1", start, since) == "no file prices.csv"
-    os.utime(events, (since, since))
-    assert recent_output(output, tmp_path, "shop-1", start, since) == "no file prices.csv\nno stock"
+    event = '{"message": "%s", "log": {"level": "error"}}\n'
+    (tmp_path / "shop-1.4001-8.0.ndjson").write_text(event % "no stock")
+    # The other one still runs and writes, in the stack that this one replaces.
+    (tmp_path / "shop-1.3999-7.0.ndjson").write_text(event % "no such order")
+    assert recent_output(output, tmp_path, "shop-1", start, 4) == "no file prices.csv\nno stock"
+    assert recent_output(output, tmp_path, "shop-1", start, 5) == "no file prices.csv"
     output.write_text("after a truncation\n")
-    assert recent_output(output, tmp_path, "shop-1", start, since + 1) == "after a truncation"
+    assert recent_output(output, tmp_path, "shop-1", start, 5) == "after a truncation"
