@@ -27,6 +27,7 @@ from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.gateway import haproxy
+from tidegate.stack.processes.running_settings import running_settings
 from tidegate.store.embedded import folder
 from tidegate.store.kinds import store_folder, store_server
 
@@ -181,10 +182,13 @@ def policy_check(settings: Settings) -> Result:
 
 def ports_check(settings: Settings) -> Result:
     """Whether each port is free, or belongs to the stack that runs in the data folder."""
-    if pid := Layout(settings.stack.data_dir).holder():
-        return ok("ports", f"used by the stack that runs here (pid {pid})")
-    ports = required_ports(settings)
-    return problem_or_ok("ports", "\n".join(port_problems(ports)), f"all {len(ports)} are free")
+    layout, ports = Layout(settings.stack.data_dir), required_ports(settings)
+    text = f"all {len(ports)} are free"
+    if pid := layout.holder():
+        used = {one.port for one in required_ports(running_settings(layout, pid) or settings)}
+        ports = [one for one in ports if one.port not in used]
+        text = f"used by the stack that runs here (pid {pid})"
+    return problem_or_ok("ports", "\n".join(port_problems(ports)), text)
 
 
 async def _store_server(settings: Settings) -> list[Result]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tidegate.checks.start import (
     installed_check,
     objective_check,
     policy_check,
+    ports_check,
     program_check,
     replicas_check,
     start_checks,
@@ -82,6 +85,20 @@ async def test_a_full_disk_is_the_first_problem(
     ]
     assert found[0].state == "failed"
     assert found[0].text.startswith(f"the disk of {tmp_path}/data is full (")
+
+
+def test_the_ports_that_the_running_stack_does_not_use_are_checked_for_the_one_that_replaces_it(
+    tmp_path: Path, holder: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another stack's gateway would share such a port: HAProxy binds with SO_REUSEPORT.
+    running = load(stack={"data_dir": tmp_path / "data"})
+    monkeypatch.setattr("tidegate.checks.start.running_settings", lambda *_: running)
+    holder(tmp_path / "data")
+    assert ports_check(running).text.startswith("used by the stack that runs here (pid ")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        found = ports_check(load(stack={"data_dir": tmp_path / "data"}, gateway={"port": port}))
+    assert (found.state, f"port {port} (gateway.port) is used by" in found.text) == ("failed", True)
 
 
 @pytest.mark.parametrize(("free", "state"), [(5 * GIB, "ok"), (GIB, "warn")])
