@@ -34,9 +34,9 @@ async def run_stack(settings: Settings, reporter: StatusReporter, *, replace: bo
     try:
         async with running_stack(settings, replace=replace) as supervisor:
             supervisor.event_log.listeners.append(reporter.entry)
-            with _stop_signals(supervisor) as stop, naming_path(settings.stack.data_dir):
+            with _stop_signals(supervisor), naming_path(settings.stack.data_dir):
                 try:
-                    return await _until(supervisor, reporter, stop)
+                    return await _until(supervisor, reporter)
                 finally:
                     await supervisor.stop()
     except (StackRunningError, StartError, GatewayError) as error:
@@ -58,16 +58,19 @@ async def running_stack(settings: Settings, *, replace: bool = False) -> AsyncIt
     """
     settings = with_absolute_paths(settings, Path.cwd())
     layout = Layout(settings.stack.data_dir)
-    layout.make()
     async with AsyncExitStack() as held:
-        predecessor = await held.enter_async_context(open_predecessor(layout)) if replace else None
+        opened = open_predecessor(layout, settings)
+        predecessor = await held.enter_async_context(opened) if replace else None
         if predecessor:
             layout = predecessor.successor_layout()
-            layout.make()
+        layout.make()
+        if predecessor is None:
+            held.enter_context(layout.locked())
         probe, fetch = await held.enter_async_context(probe_session())
 
         async def take_folder() -> None:
-            held.enter_context(layout.locked())
+            if predecessor:
+                held.enter_context(layout.locked())
             await held.enter_async_context(serve_unix(supervisor.control(), layout.socket))
 
         event_log = EventLog.to_files(settings, NODE, NODE)
@@ -89,9 +92,9 @@ async def running_stack(settings: Settings, *, replace: bool = False) -> AsyncIt
             await supervisor.stop()
 
 
-async def _until(supervisor: Supervisor, reporter: StatusReporter, stop: asyncio.Event) -> int:
+async def _until(supervisor: Supervisor, reporter: StatusReporter) -> int:
     starting = asyncio.create_task(supervisor.start())
-    stopping = asyncio.create_task(stop.wait())
+    stopping = asyncio.create_task(supervisor.to_stop.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
@@ -108,19 +111,21 @@ async def _until(supervisor: Supervisor, reporter: StatusReporter, stop: asyncio
 
 
 @contextmanager
-def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
-    stop = asyncio.Event()
+def _stop_signals(supervisor: Supervisor) -> Iterator[None]:
+    asked = False
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
-        if stop.is_set():
+        nonlocal asked
+        if asked:  # by a person; that another stack has taken over is no reason to kill
             supervisor.kill()
-        stop.set()
+        asked = True
+        supervisor.to_stop.set()
 
     for signal_number in SIGNALS:
         loop.add_signal_handler(signal_number, on_signal)
     try:
-        yield stop
+        yield
     finally:
         for signal_number in SIGNALS:
             loop.remove_signal_handler(signal_number)

@@ -84,15 +84,13 @@ def _build_options(binary: str) -> str:
         return ""
 
 
-def argv(config: Path, predecessor: str = "") -> list[str]:
+def argv(config: Path) -> list[str]:
     """The command that runs it in the foreground, with its access log on standard output.
 
-    It takes over the ports of a predecessor; the path of its admin socket is relative to that folder.
     Its working directory is the configuration's folder, because the path of a Unix socket must be short.
     SIGUSR1 stops it after the last response, SIGTERM at once.
     """
-    taken_over = ["-x", predecessor] if predecessor else []
-    return [str(haproxy_binary()), "-db", "-C", str(config.parent), "-f", config.name, *taken_over]
+    return [str(haproxy_binary()), "-db", "-C", str(config.parent), "-f", config.name]
 
 
 async def check(config: Path) -> None:

@@ -97,9 +97,10 @@ class ReplicaPool:
     _drains: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     def start(self) -> Sequence[ProcessSupervisor]:
-        """Start the first replicas."""
+        """Start the first replicas that are not there yet."""
         for index in range(1, self.desired + 1):
-            self._start(index)
+            if index not in self.processes:
+                self._start(index)
         return list(self.processes.values())
 
     def resize(self, desired: int) -> None:

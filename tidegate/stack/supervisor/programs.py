@@ -95,20 +95,17 @@ class Programs:
         argv = prometheus.argv(self.settings, Path(config.name), data)
         return self._program("prometheus", argv, f"{address}/-/ready", address, cwd=config.parent)
 
-    async def gateway(self, predecessor: str = "") -> Program:
-        """The gateway, which takes over the ports of that in the folder of a predecessor.
-
-        Writes and checks its configuration.
+    async def gateway(self) -> Program:
+        """The gateway; writes and checks its configuration.
 
         The configuration lists the addresses of all possible replicas (one more than `replicas.max`, for a
         rollout), so starts and stops of replicas need no reload; the pool enables those that are ready.
         """
         config = self.gateway_config()
         await haproxy.check(config)
-        socket = f"../{predecessor}/{configuration.ADMIN_SOCKET}" if predecessor else ""
         return Program(
             name="gateway",
-            command=Command(tuple(haproxy.argv(config, socket)), self.env, config.parent),
+            command=Command(tuple(haproxy.argv(config)), self.env, config.parent),
             output=self.layout.output("gateway"),
             ready_url=f"http://127.0.0.1:{self.settings.gateway.metrics_port}/metrics?scope=global",
             address=url(self.settings.stack.host, self.settings.gateway.port),

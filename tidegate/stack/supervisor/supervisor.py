@@ -47,7 +47,6 @@ from tidegate.stack.supervisor.programs import (
     Programs,
     console_problem,
     console_url,
-    stop_seconds,
     url,
 )
 from tidegate.stack.supervisor.prometheus_monitor import PrometheusMonitor
@@ -94,7 +93,8 @@ class Supervisor:
         self._processors = ProcessorMonitor(event_log)
         self._fetch = fetch
         self._take_folder, self._predecessor = take_folder, predecessor
-        self._handover = Handover(self.status, self._pause, self._resume, self._accept_no_more)
+        self.to_stop = asyncio.Event()
+        self._handover = Handover(self.status, self._pause, self._resume, self._finish)
         self._owner = predecessor is None
         env = environment(settings, os.environ, layout.run / "settings.toml")
         self._gateway = RuntimeApi(layout.gateway / ADMIN_SOCKET)
@@ -110,6 +110,9 @@ class Supervisor:
             release=unread_release(settings),
         )
         self._slots = self._slots_controller(fetch) if settings.slots.max is not None else None
+        bounds = settings.replicas
+        local = LocalResizer(self._pool, bounds, self._slots)
+        self._resizer = RateLimitedResizer(local, bounds.max, time.monotonic)
         self._served_versions = ServedVersions(fetch)
         self._source = SourceMonitor(lambda: self._pool.release, event_log)
         own = bool(settings.replica_program)
@@ -125,9 +128,7 @@ class Supervisor:
             text = (await self.status_with_versions()).model_dump_json()
             return web.Response(text=text, content_type="application/json")
 
-        bounds = self.settings.replicas
-        resizer = LocalResizer(self._pool, bounds, self._slots)
-        app = make_app(RateLimitedResizer(resizer, bounds.max, time.monotonic))
+        app = make_app(self._resizer)
         app.router.add_get("/status", get_status)
         app.router.add_get(takeover.PATH, self._handover.serve)
         self._rollouts.add_routes(app)
@@ -160,22 +161,19 @@ class Supervisor:
             self._pool.release = release
             self._background("source", self._source.run)
         if predecessor:
-            bounds = self.settings.replicas
-            self._pool.desired = max(bounds.start, min(predecessor.status.desired, bounds.max))
+            self._pool.desired = predecessor.desired(self.settings.replicas)
             await self._until_ready(*self._pool.start())
-            await predecessor.do("pause", stop_seconds(self.settings))
+            await predecessor.do("pause")
             self._owner = True
+            self._pool.desired = predecessor.desired(self.settings.replicas)  # it scaled until now
             self._write_targets()
             first = [self._start_component(self._programs.collector())]
-        else:
-            first += self._pool.start()
+        first += self._pool.start()
         # Its first scrape is 5 s later. Not earlier: during a conversion it would find the gateway down.
         first.append(self._start_component(self._programs.prometheus()))
         await self._until_ready(*first)
         self._background("replicas", self._pool.run)
-        program = await self._programs.gateway(predecessor.gateway if predecessor else "")
-        gateway = self._start_component(program, self._gateway_changed)
-        await self._until_ready(gateway)
+        await self._start_gateway()
         await self._until_served()
         if self._slots:
             self._background("slots", self._slots.run)
@@ -186,8 +184,7 @@ class Supervisor:
             with suppress(TimeoutError):
                 await asyncio.wait_for(console.first_ready(), CONSOLE_SECONDS)
         if predecessor:
-            await predecessor.end(stop_seconds(self.settings) + takeover.IDLE_SECONDS)
-            gateway.program = await self._programs.gateway()
+            await predecessor.end()
             await self._take_folder()
         self._state = "ready"
         text = f"everything is ready after {time.time() - self.started_at:.1f} s"
@@ -238,11 +235,13 @@ class Supervisor:
         self._start_observers()
         self._write_targets()
 
-    async def _accept_no_more(self) -> None:
+    async def _finish(self) -> None:
         text = "another stack has taken over: this one answers what it has, and ends"
         self.event_log.record("stop", text, component=NODE)
         with suppress(RuntimeApiError):  # it does not run, and has no connection
             await self._gateway.accept_no_more()
+        await asyncio.sleep(takeover.IDLE_SECONDS)
+        self.to_stop.set()
 
     def kill(self) -> None:
         """Kill every program now, without a graceful stop."""
@@ -332,6 +331,17 @@ class Supervisor:
         process = self._components[program.name] = self._supervise(program, on_change)
         process.start()
         return process
+
+    async def _start_gateway(self) -> None:
+        program, predecessor = await self._programs.gateway(), self._predecessor
+        taking_over = predecessor.taking_over(program) if predecessor else program
+        gateway = self._start_component(taking_over, self._gateway_changed)
+        if predecessor and await gateway.first_ready() and not predecessor.holds():
+            await gateway.stop()  # there was nothing to take over: it has been killed just before
+            gateway = self._start_component(program, self._gateway_changed)
+        await self._until_ready(gateway)
+        if predecessor:
+            gateway.program = program  # should it start again
 
     def _start_observers(self) -> list[ProcessSupervisor]:
         """Start the autoscaler, the monitor of drift and the console; only the last is not waited for."""

@@ -17,11 +17,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import aiohttp
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
 from tidegate.runtime.unix_sockets import unix_address
+from tidegate.settings import Replicas, Settings
 from tidegate.stack.data_folder import Layout, StackRunningError
+from tidegate.stack.gateway.configuration import ADMIN_SOCKET
+from tidegate.stack.processes.process_supervisor import Program
+from tidegate.stack.processes.running_settings import running_settings
+from tidegate.stack.supervisor.programs import stop_seconds
 from tidegate.stack.supervisor.status import StackStatus
 
 PATH: Final = "/successor"
@@ -34,6 +39,8 @@ RELEASE_SECONDS: Final = 2.0
 IDLE_SECONDS: Final = 5.0
 # A successor reads what is said to it only between its steps.
 CLOSE_SECONDS: Final = 0.1
+# One that is stopped (SIGSTOP) does not answer.
+ANSWER_SECONDS: Final = 10.0
 Step = Literal["pause", "end"]
 
 
@@ -45,13 +52,13 @@ class Handover:
         status: of the stack, which it says first.
         pause: stops what two stacks cannot have at once, before the successor starts its own.
         resume: starts that again.
-        accept_no_more: ends each client's connection with its next answer.
+        finish: answers what it has, and lets the stack stop.
     """
 
     status: Callable[[], StackStatus]
     pause: Callable[[], Awaitable[None]]
     resume: Callable[[], Awaitable[None]]
-    accept_no_more: Callable[[], Awaitable[None]]
+    finish: Callable[[], Awaitable[None]]
     successor: web.WebSocketResponse | None = field(default=None, init=False)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -60,24 +67,22 @@ class Handover:
         if self.successor or status.state not in {"ready", "degraded"}:
             return web.Response(status=409, text=BUSY)
         self.successor = successor = web.WebSocketResponse(timeout=CLOSE_SECONDS)
-        await successor.prepare(request)
-        await successor.send_str(status.model_dump_json())
-        step = ""
+        done = ""
         try:
-            async for message in successor:
-                if (step := message.data) == "end":
-                    break
-                await self.pause()
-                await successor.send_str(step)
+            await successor.prepare(request)
+            await successor.send_str(status.model_dump_json())
+            while done != "end" and (message := await successor.receive()).type is WSMsgType.TEXT:
+                if message.data == "pause":
+                    done = "pause"
+                    await self.pause()
+                await successor.send_str(self.status().model_dump_json())
+                done = message.data
         finally:
-            if step == "pause":
+            if done == "pause":
                 await self.resume()
             self.successor = None
-        if step == "end":
-            await successor.send_str(step)
-            await self.accept_no_more()
-            await asyncio.sleep(IDLE_SECONDS)
-            signal.raise_signal(signal.SIGTERM)
+        if done == "end":
+            await self.finish()
         return successor
 
     async def stop(self) -> None:
@@ -88,10 +93,11 @@ class Handover:
 
 @dataclass(slots=True)
 class Predecessor:
-    """The successor's side; `status` is the predecessor's."""
+    """The successor's side; `status` is the predecessor's, which may take so many seconds for a step."""
 
     layout: Layout
     pid: int
+    seconds: float
     status: StackStatus
     connection: aiohttp.ClientWebSocketResponse
 
@@ -100,39 +106,49 @@ class Predecessor:
         (name,) = {*FOLDERS} - {self.status.gateway_folder}
         return replace(self.layout, gateway_name=name)
 
-    @property
-    def gateway(self) -> str:
-        """The folder of its gateway; empty if it was killed."""
-        return self.status.gateway_folder if self.holds() else ""
+    def desired(self, bounds: Replicas) -> int:
+        """How many replicas the successor shall have: as many as it has, within the bounds."""
+        least = bounds.min if self.status.pause else bounds.start
+        return max(least, min(self.status.desired, bounds.max))
+
+    def taking_over(self, gateway: Program) -> Program:
+        """The successor's gateway, which takes over the ports of the predecessor's unless that was killed."""
+        if not self.holds():
+            return gateway
+        socket = f"../{self.status.gateway_folder}/{ADMIN_SOCKET}"
+        argv = (*gateway.command.argv, "-x", socket)
+        return replace(gateway, command=replace(gateway.command, argv=argv))
 
     def holds(self) -> bool:
         """Whether it has the data folder."""
         return self.layout.holder() == self.pid
 
-    async def do(self, step: Step, seconds: float) -> None:
-        """Let it do a step; if it was killed, there is nothing to do.
+    async def do(self, step: Step) -> None:
+        """Let it do a step, and renew its status; if it was killed, there is nothing to do.
 
         Raises:
-            StackRunningError: it has not done it within `seconds`, or stops by itself.
+            StackRunningError: it has not done it in time, or stops by itself.
         """
         with suppress(ConnectionError):
             await self.connection.send_str(step)
         try:
-            message = await self.connection.receive(seconds)
+            message = await self.connection.receive(self.seconds)
         except TimeoutError:
             raise StackRunningError(f"the running stack (pid {self.pid}) does not answer") from None
         stopped = self.connection.close_code == aiohttp.WSCloseCode.GOING_AWAY
-        if message.data != step and (stopped or not await self._released(RELEASE_SECONDS)):
+        if message.type is WSMsgType.TEXT:
+            self.status = StackStatus.model_validate_json(message.data)
+        elif stopped or not await self._released(RELEASE_SECONDS):
             raise StackRunningError(f"the running stack (pid {self.pid}) was stopped meanwhile")
 
-    async def end(self, seconds: float) -> None:
-        """Let it finish its requests, and wait for its end; after `seconds` it is killed.
+    async def end(self) -> None:
+        """Let it finish its requests, and wait for its end; if that takes too long, it is killed.
 
         Raises:
             StackRunningError: as `do`.
         """
-        await self.do("end", seconds)
-        if not await self._released(seconds):
+        await self.do("end")
+        if not await self._released(self.seconds + IDLE_SECONDS):
             os.kill(self.pid, signal.SIGKILL)
             await self._released(RELEASE_SECONDS)
 
@@ -145,8 +161,10 @@ class Predecessor:
 
 
 @asynccontextmanager
-async def open_predecessor(layout: Layout) -> AsyncIterator[Predecessor | None]:
+async def open_predecessor(layout: Layout, settings: Settings) -> AsyncIterator[Predecessor | None]:
     """The running stack of a data folder, which waits for its successor inside the block; None if none runs.
+
+    The settings are the successor's; they count where those of the running stack cannot be read.
 
     Raises:
         StackRunningError: it cannot be replaced. The text says why, and what to do.
@@ -159,12 +177,16 @@ async def open_predecessor(layout: Layout) -> AsyncIterator[Predecessor | None]:
         connector = aiohttp.UnixConnector(address)
         async with aiohttp.ClientSession("http://supervisor", connector=connector) as session:
             try:
-                connection = await session.ws_connect(PATH)
-                status = StackStatus.model_validate_json(await connection.receive_str())
-            except (aiohttp.ClientError, TypeError, ValidationError) as error:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    connection = await session.ws_connect(PATH)
+                    status = StackStatus.model_validate_json(await connection.receive_str())
+            except (aiohttp.ClientError, TypeError, ValidationError, TimeoutError) as error:
                 conflict = getattr(error, "status", 0) == web.HTTPConflict.status_code
                 why = BUSY if conflict else "its version cannot be replaced while it runs"
+                if isinstance(error, TimeoutError):
+                    why = "it does not answer"
                 text = f"the stack in {layout.data} (pid {pid}) goes on: {why}; `tidegate down` stops it"
                 raise StackRunningError(text) from error
             async with connection:
-                yield Predecessor(layout, pid, status, connection)
+                seconds = stop_seconds(running_settings(layout, pid) or settings)
+                yield Predecessor(layout, pid, seconds, status, connection)

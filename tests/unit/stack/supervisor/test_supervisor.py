@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.eventually import eventually_async
 from tidegate.service.artefacts import import_report
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import load
+from tidegate.stack.data_folder import StackRunningError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas import release as releases
 from tidegate.stack.replicas.release import Release
@@ -45,6 +47,17 @@ async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it
         assert "replicas" in [one.component for one in status.recent if one.action == "fault"]
 
 
+async def test_of_two_starts_at_once_the_second_names_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load(stack={"data_dir": tmp_path / "data"})
+    async with running_stack(settings):
+        with pytest.raises(StackRunningError, match=rf"\(pid {os.getpid()}\)"):
+            async with running_stack(settings):
+                pass
+
+
 PROGRAMS = ("prometheus", "collector", "autoscaler", "watch", "console")
 
 
@@ -57,7 +70,7 @@ async def without_programs(
     async def ready(*_: object) -> None:
         return None
 
-    async def gateway(_: str) -> str:
+    async def gateway() -> str:
         return "gateway"
 
     monkeypatch.chdir(tmp_path)
@@ -142,6 +155,37 @@ async def test_a_console_that_does_not_start_stops_no_stack(
     await without_programs.start()
     assert "console" in without_programs._components
     assert without_programs._state == "ready"
+
+
+async def test_a_gateway_starts_alone_if_the_other_is_killed_before_it_hands_over(
+    without_programs: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    async def ready(*_: object) -> str:
+        return ""
+
+    def start(name: object, *_: object) -> SimpleNamespace:
+        async def first_ready() -> str:
+            return "failed to get the sockets" if name == "gateway -x" else ""
+
+        started.append(str(name))
+        return SimpleNamespace(first_ready=first_ready, stop=ready)
+
+    predecessor = SimpleNamespace(
+        status=SimpleNamespace(release=None),
+        desired=lambda _: 0,
+        do=ready,
+        end=ready,
+        holds=lambda: False,
+        taking_over=lambda program: f"{program} -x",
+    )
+    for name, value in (("_predecessor", predecessor), ("_take_folder", ready)):
+        monkeypatch.setattr(without_programs, name, value)
+    monkeypatch.setattr(without_programs, "_start_component", start)
+    monkeypatch.setattr(without_programs, "_probe", ready)
+    await without_programs.start()
+    assert [one for one in started if "gateway" in one] == ["gateway -x", "gateway"]
 
 
 async def test_a_gateway_that_reaches_no_replica_is_why_the_stack_does_not_start(
