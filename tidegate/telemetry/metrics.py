@@ -23,7 +23,6 @@ from tidegate.telemetry.shared_metrics import SharedMetrics
 _LOG: Final = logging.getLogger("tidegate.telemetry")
 MAX_REASON: Final = 300
 """Characters of why the default registry is left out; prometheus_client may append a whole metric."""
-_ENCODERS: Final = (generate_latest, openmetrics.generate_latest)
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _CONVENTION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -90,9 +89,9 @@ class ExposedRegistry(CollectorRegistry):
             yield metric
         try:
             default = [metric for metric in REGISTRY.collect() if metric.name not in names]
-            # What cannot be written, such as a label that is a number, would cost the application's own.
-            for encode in _ENCODERS:
-                encode(_Collected(default))
+            # What cannot be written, such as a label that is a number, would cost the application's own. This
+            # format, which Prometheus asks for, refuses more than the other.
+            openmetrics.generate_latest(_Collected(default))
         except Exception as error:  # noqa: BLE001 - a collector of the application may raise anything
             if not self._failed:
                 self._failed = True
