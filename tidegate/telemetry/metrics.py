@@ -10,7 +10,6 @@ from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.gc_collector import GCCollector
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -91,7 +90,7 @@ class ExposedRegistry(CollectorRegistry):
             default = [metric for metric in REGISTRY.collect() if metric.name not in names]
             # What cannot be written, such as a label that is a number, would cost the application's own. This
             # format, which Prometheus asks for, refuses more than the other.
-            openmetrics.generate_latest(_Collected(default))
+            choose_encoder("application/openmetrics-text")[0](_Collected(default))
         except Exception as error:  # noqa: BLE001 - a collector of the application may raise anything
             if not self._failed:
                 self._failed = True
