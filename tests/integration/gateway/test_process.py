@@ -149,9 +149,12 @@ def test_a_request_that_waits_when_the_gateway_is_stopped_is_answered_by_the_nex
     tmp_path: Path, dns_server: str
 ) -> None:
     first = free_ports(3)
-    with gateway(tmp_path, first, dns_server=dns_server) as process, ThreadPoolExecutor(1) as pool:
+    with (
+        gateway(tmp_path, first, dns_server=dns_server) as process,
+        ThreadPoolExecutor(1) as pool,
+        closing(HTTPConnection("127.0.0.1", first, timeout=90)) as kept,
+    ):
         eventually(lambda: ask(first + 1, "/metrics") == 200, "HAProxy runs")
-        kept = HTTPConnection("127.0.0.1", first, timeout=90)
         kept.request("GET", "/metrics")  # answered by the gateway itself
         kept.getresponse().read()
         waiting = pool.submit(ask, first)
@@ -161,7 +164,7 @@ def test_a_request_that_waits_when_the_gateway_is_stopped_is_answered_by_the_nex
         kept.request("GET", "/kept")
         # The autoscaler still reads the number of those that wait.
         eventually(lambda: queued(first + 1) == 2, "both wait")
-        with replica(first + 2), closing(kept):
+        with replica(first + 2):
             assert waiting.result() == 200
             with kept.getresponse() as response:
                 assert (response.status, response.will_close) == (200, True)
