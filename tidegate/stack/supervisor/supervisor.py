@@ -16,6 +16,7 @@ from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import make_app
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch, Probe
+from tidegate.runtime.http_server import Handler
 from tidegate.runtime.keep_running import keep_running
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.service.model.artefact import ArtefactError
@@ -61,6 +62,9 @@ CONSOLE_SECONDS: Final = 10.0
 # Programs that two stacks cannot have at once; Supervisor._owner is whether this one has them.
 OBSERVERS: Final = ("autoscaler", "watch", "console")
 RECORDERS: Final = ("collector", "prometheus")
+NOT_OWNER: Final = (
+    "another stack takes over, so nothing changes in this one: try again when it is ready"
+)
 
 
 class StartError(RuntimeError):
@@ -128,7 +132,14 @@ class Supervisor:
             text = (await self.status_with_versions()).model_dump_json()
             return web.Response(text=text, content_type="application/json")
 
+        @web.middleware
+        async def owner_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.method == "PUT" and not self._owner:
+                raise web.HTTPConflict(reason=NOT_OWNER)
+            return await handler(request)
+
         app = make_app(self._resizer)
+        app.middlewares.append(owner_only)
         app.router.add_get("/status", get_status)
         app.router.add_get(takeover.PATH, self._handover.serve)
         self._rollouts.add_routes(app)

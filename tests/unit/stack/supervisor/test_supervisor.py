@@ -13,15 +13,18 @@ from typing import Any, cast
 import pytest
 
 from support.eventually import eventually_async
+from tidegate.resizer.client import ResizerClient
+from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.service.artefacts import import_report
 from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import load
-from tidegate.stack.data_folder import StackRunningError
+from tidegate.stack.data_folder import Layout, StackRunningError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas import release as releases
-from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.release import Release, ReleaseRefusedError
 from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.supervisor import supervisor as module
+from tidegate.stack.supervisor.control_client import request_deploy
 from tidegate.stack.supervisor.programs import console_problem, console_url
 from tidegate.stack.supervisor.supervisor import StartError, Supervisor
 from tidegate.terminal.run import running_stack
@@ -45,6 +48,22 @@ async def test_a_background_loop_that_raises_runs_again_and_the_status_counts_it
         status = supervisor.status()
         assert status.faults == 1
         assert "replicas" in [one.component for one in status.recent if one.action == "fault"]
+
+
+async def test_a_stack_that_is_being_replaced_refuses_what_would_be_lost_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load(stack={"data_dir": tmp_path / "data"})
+    socket = Layout(settings.stack.data_dir).socket
+    async with running_stack(settings) as supervisor:
+        await supervisor._pause()
+        with pytest.raises(ReleaseRefusedError, match="another stack takes over"):
+            await asyncio.to_thread(request_deploy, socket, None)
+        client = ResizerClient(f"unix:{socket}")
+        with pytest.raises(ResizeRefusedError, match="try again when it is ready"):
+            await client.resize(2)
+        assert (await client.status()).desired == 1
 
 
 async def test_of_two_starts_at_once_the_second_names_the_first(
