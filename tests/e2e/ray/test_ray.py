@@ -152,7 +152,7 @@ def test_a_killed_replica_is_replaced_and_its_target_removed(cluster: Cluster) -
     before = cluster.predictions()
     cluster.load("kill", STEADY)
     eventually(lambda: cluster.predictions() > before, "the load has begun", WAIT_SECONDS)
-    victim = cluster.replicas()[0]
+    victim = cluster.started()[0]
     cluster.namespace.run("kill", "-9", str(victim["pid"]), env=cluster.environment)
     node = f"flights-{victim['replica_id']}"
     eventually(
@@ -172,10 +172,10 @@ def test_a_killed_replica_is_replaced_and_its_target_removed(cluster: Cluster) -
 @behind_proxy
 def test_a_replica_with_another_model_is_not_healthy(cluster: Cluster) -> None:
     manifest = cluster.folder / "flights" / "manifest.json"
-    before = manifest.read_text()
+    before, victims = manifest.read_text(), cluster.started()
     # It replaces the whole file, which may be read just now.
     write_atomically(manifest, json.dumps(json.loads(before) | {"description": "another"}))
-    for victim in cluster.replicas():
+    for victim in victims:
         cluster.namespace.run("kill", "-9", str(victim["pid"]), env=cluster.environment)
     eventually(
         lambda: "is not the model that is served here" in str(cluster.application()),

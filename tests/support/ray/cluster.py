@@ -127,6 +127,15 @@ class Cluster:
         found: list[dict[str, Any]] = self.application()["deployments"]["model"]["replicas"]
         return found
 
+    def started(self) -> list[dict[str, Any]]:
+        """The replicas, once each of them runs; one that starts has no pid."""
+
+        def all_run() -> list[dict[str, Any]]:
+            found = self.replicas()
+            return found if all(one["state"] == "RUNNING" for one in found) else []
+
+        return eventually(all_run, "each replica runs", WAIT_SECONDS)
+
     def running(self) -> int:
         return sum(one["state"] == "RUNNING" for one in self.replicas())
 
