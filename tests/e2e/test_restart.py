@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from support.components import IN_CI
 from support.eventually import eventually
 from support.processes.running_stack import prepared, running
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, IN_CI]
 SLOTS = "service:slots:now"
 
 

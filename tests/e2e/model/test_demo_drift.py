@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from support.components import IN_CI
 from support.processes.running_stack import Stack, prepared
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, IN_CI]
 
 MONTHS = 2
 ROWS = 2000

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from support.components import IN_CI
 from support.eventually import eventually
 from support.processes.running_stack import Stack, running
 from support.samples.candidate_models import make_candidate
@@ -76,6 +77,7 @@ def versions(stack: Stack) -> list[tuple[str, str]]:
     return [(replica["state"], replica["version"]) for replica in stack.status()["replicas"]]
 
 
+@IN_CI
 def test_a_model_is_deployed_under_load_and_no_request_fails(
     tmp_path: Path, artefact: Path, candidate: Path
 ) -> None:

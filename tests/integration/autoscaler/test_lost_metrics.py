@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from support.components import IN_CI
 from support.doubles.aiohttp_server import answering
 from support.eventually import eventually_async
 from support.processes.autoscaler_process import TICK_SECONDS, Plant, Prometheus, Sidecar, started
 from tidegate.resizer.server import make_app, serve_unix
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, IN_CI]
 
 DOWN_SECONDS = 2
 POLICY = f"sloq:down_seconds={DOWN_SECONDS}"

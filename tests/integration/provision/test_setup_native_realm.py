@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.components import IN_CI
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.samples.elasticsearch_accounts import Prepare, superuser_client
 from tidegate.provision.elasticsearch import setup
@@ -16,7 +17,7 @@ from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets.version_stamp import write_stamp
 from tidegate.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.in_order]
+pytestmark = [pytest.mark.integration, pytest.mark.in_order, IN_CI]
 ITEMS = [
     "user kibana_system",
     *(f"{kind} {role.name}" for role in ROLES for kind in ("role", "user")),

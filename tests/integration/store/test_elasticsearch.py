@@ -285,6 +285,7 @@ def owner(guarded_elasticsearch: Any) -> ElasticsearchSettings:
     )
 
 
+@IN_CI
 def test_a_replaced_password_is_used_without_a_restart(
     owner: ElasticsearchSettings, guarded_elasticsearch: Any, namespace: str, tmp_path: Path
 ) -> None:
