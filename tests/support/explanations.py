@@ -131,6 +131,23 @@ def _sized(said: Said, told: Told) -> bool:
     )
 
 
+def _blocked(said: Said, told: Told) -> bool:
+    of, spread = told["slots_per_replica"], told["spread"]
+    sigma = 1.645 - math.sqrt(max(0.0, 1.645**2 - 2 * math.log(spread)))
+    strain = told["peakedness"] + max(0.0, math.expm1(sigma**2) - 1) / 2
+    strain = min(strain, told.parameters["correction_most"])
+    seconds = told["service_seconds"]
+    patience = max(told["wait_seconds"], told.parameters["slo_seconds"] - seconds) / seconds
+    alike = wait_exceeds(of, told["load"], told["wait_seconds"] / seconds)
+    these = wait_exceeds(math.floor(of / strain), told["load"] / strain, patience)
+    return (
+        says(said[1], spread)
+        and told["slots"] > of
+        and (told["peakedness"] > 1 or alike <= 1.000001 * told["late"])
+        and (of / strain <= told["load"] / strain or these > 1 - told.parameters["slo_quantile"])
+    )
+
+
 def _latency(said: Said, told: Told) -> bool:
     real, slo = told.signals.latency_seconds or 0.0, told.parameters["slo_seconds"]
     return (
@@ -258,6 +275,10 @@ SLOQ: Claims = {
     rf"the gateway's queue has {COUNT} requests?": lambda said, told: (
         told.signals.between and whole(said[1], told.signals.gateway_queued or 0.0)
     ),
+    (
+        r"1 replica is enough for requests that are alike, not for these:"
+        rf" p95 of the time in a slot is {NUMBER} times its mean"
+    ): _blocked,
     rf"{COUNT} replicas? of {COUNT} slots? keeps? P\(wait > {NUMBER} s\) ≤ {NUMBER} %": _sized,
     (
         rf"more than {COUNT} replicas? of {COUNT} slots? keep P\(wait > {NUMBER} s\) ≤ {NUMBER} %"

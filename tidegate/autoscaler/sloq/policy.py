@@ -184,7 +184,12 @@ class _Sloq:
             )
             requests = plural(round(size.backlog), "request")
             yield f"{requests} will queue before a new replica is ready (in {takes})"
-        if size.meetable:
+        if size.spread:
+            yield (
+                "1 replica is enough for requests that are alike, not for these: p95 of the time in a slot is"
+                f" {digits(size.spread)} times its mean"
+            )
+        elif size.meetable:
             aim = f"P(wait > {digits(size.wait_seconds)} s) ≤ {digits(100 * size.late)} %"
             number = f"more than {plural(most, 'replica')}"
             number = number if size.capped else plural(step.needed, "replica")

@@ -47,6 +47,7 @@ class Size:
         tried: the most replicas that are tried while the objective cannot be met, if that are fewer than keep
             the queue from growing, else 0.
         peakedness: how many times longer requests wait than with Poisson arrivals and by the model.
+        spread: p95 of the time in a slot in means, if only because of it one replica is not enough, else 0.
     """
 
     rate: float
@@ -64,6 +65,7 @@ class Size:
     held: int
     tried: int
     peakedness: float
+    spread: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,29 +115,41 @@ def size_for(
             slots_needed, utilisation=MAX_UTILISATION, peakedness=peaked, max_slots=most
         )
 
-        def slots(load: float) -> tuple[int, float]:
-            """The slots for a load, and the wait that they keep."""
-            needed = within(load, wait / service, late)
-            # One replica that keeps the objective is enough: a second one is twice the cost.
-            if needed <= checked.slots:
-                return needed, wait
-            return within(load, planned / service, late), planned
+        spread = (p95 or 0.0) / mean
+        one = partial(
+            slots_needed,
+            patience=max(wait, parameters.slo_seconds - service) / service,
+            late=max(LEAST_LATE, 1 - parameters.slo_quantile),
+            utilisation=MAX_UTILISATION,
+            peakedness=min(peaked + _excess_variability(spread), parameters.correction_most),
+            max_slots=checked.slots + 1,
+        )
 
-        (needed, wait), (stay, _) = slots(load), slots(stay_load)
+        def slots(load: float) -> tuple[int, float, float]:
+            """The slots for a load, the wait that they keep, and why one replica is too few."""
+            needed = within(load, wait / service, late)
+            if needed > checked.slots:
+                return within(load, planned / service, late), planned, 0.0
+            # One replica that keeps the objective is enough: a second one is twice the cost.
+            if one(load) <= checked.slots:
+                return needed, wait, 0.0
+            return checked.slots + 1, wait, spread
+
+        (needed, wait, spread), (stay, *_) = slots(load), slots(stay_load)
         tried = 0
     else:
         # So that the queue does not grow.
-        replicas = _most_to_try(parameters, state, checked)
+        replicas, spread = _most_to_try(parameters, state, checked), 0.0
         needed, stay = (
-            math.ceil(min(one / MAX_UTILISATION, replicas * checked.slots))
-            for one in (work, stay_load)
+            math.ceil(min(each / MAX_UTILISATION, replicas * checked.slots))
+            for each in (work, stay_load)
         )
         tried = replicas if needed < work / MAX_UTILISATION and replicas <= parameters.max else 0
     if demand.held:
         needed = min(most, max(1, needed) + demand.held)
     return Size(
         *(demand.rate, state.reserve, service, backlog, load, wait, late, alone),
-        *(needed, stay, needed >= most, meetable, demand.held, tried, peaked),
+        *(needed, stay, needed >= most, meetable, demand.held, tried, peaked, spread),
     )
 
 
@@ -162,6 +176,18 @@ def peakedness(
     excess = (checked.signals.gateway_dispersion or 1.0) - 1
     bunches = 1 + PEAKED_SHARE * max(0.0, excess) * min(0.5, service / READ_SECONDS)
     return max(state.strain, min(bunches, parameters.correction_most))
+
+
+def _excess_variability(spread: float) -> float:
+    """How much longer requests wait than with exponential times in a slot, of which p95 is so many means.
+
+    Waits are in proportion to 1 + c² with the coefficient of variation c, which is 1 for exponential times
+    (Pollaczek and Khinchine for one slot; A. O. Allen, "Probability, Statistics, and Queueing Theory", 1978,
+    for several). Taken for lognormal, p95 is exp(1.645·s - s²/2) means and c² = exp(s²) - 1.
+    """
+    p95 = 1.645
+    sigma = p95 - math.sqrt(max(0.0, p95**2 - 2 * math.log(max(1.0, spread))))
+    return max(0.0, math.expm1(sigma**2) - 1) / 2
 
 
 def _most_to_try(parameters: SloqParameters, state: SloqState, checked: CheckedSignals) -> int:

@@ -152,3 +152,11 @@ def test_bunches_within_seconds_are_served_in_time() -> None:
     ours, most = (run_policy(one, bunches, system, 1) for one in ("sloq", "static"))
     late, unavoidable = (score(one, 0.6).violation_seconds for one in (ours, most))
     assert late - unavoidable <= 30  # 60 of random arrivals
+
+
+def test_long_requests_do_not_block_the_only_slot() -> None:
+    steady = Trace("steady", 5.0, np.full(1440, 10.0))
+    kinds = (RequestKind(share=1.0, service_seconds=0.04),)
+    system = System(slots=1, kinds=kinds, service_cv=1.9, start=1, startup_seconds=1.0)
+    late = score(run_policy("sloq", steady, system, 1), 0.5).violation_seconds
+    assert late <= 300  # 830 of 7,200 s while it was sized as if times were exponential

@@ -233,6 +233,24 @@ def test_one_replica_that_keeps_the_objective_is_enough(
 
 
 @pytest.mark.parametrize(
+    ("p95", "replicas"),
+    # In means: of times that are alike, exponential, and lognormal with a coefficient of variation of 2.7.
+    [(1.0, 1), (3.0, 1), (3.8, 2)],
+)
+def test_one_replica_is_too_few_where_requests_wait_behind_long_ones(
+    p95: float, replicas: int
+) -> None:
+    # 0.4 of the only slot; the objective of 0.4 s is 10 mean times in it.
+    one = {"slots_per_replica": 1, "ready": 1, "running": 1, "desired": 1, "in_system": 0.4}
+    times = {"service_seconds": 0.04, "service_seconds_p95": 0.04 * p95, "busy": 0.4}
+    rates = dict.fromkeys(("arrival_rate", "arrival_rate_60s", "completed_rate"), 10.0)
+    decision = SloqLoop(replace(PARAMETERS, slo_seconds=0.4), **one, **times, **rates).tick()
+    assert decision.inputs["wanted"] == replicas
+    said = f"not for these: p95 of the time in a slot is {p95:g} times its mean"
+    assert (said in decision.explanation) == (replicas > 1)
+
+
+@pytest.mark.parametrize(
     ("priority", "coverage", "wait_share"),
     [("cost", 0.93, 0.6), ("balanced", 0.95, 0.3), ("latency", 0.98, 0.2)],
 )
