@@ -28,11 +28,11 @@ def current_rate(
     Or a jump that the gateway's counters show, less a standard deviation: it is asked each half second, and
     the largest answer counts.
 
-    A fall is taken for noise, since waiting costs little. A burst is a rate over 5 s that exceeds the
-    minute's by `burst_sigmas` standard deviations of Poisson arrivals; 0: none counts.
+    A fall is taken for noise, since waiting costs little. Without those counters, a burst is a rate over 5 s
+    that exceeds the minute's by `burst_sigmas` standard deviations of Poisson arrivals; 0: none counts.
     """
     unsure_at, minute = checked.learned["unsure_at"], checked.rate_60s
-    sigmas = parameters.burst_sigmas
+    sigmas = parameters.burst_sigmas if checked.signals.gateway_queued is None else 0.0
     good = [one for one in state.ticks if unsure_at is None or one[0] > unsure_at + SHORT_SECONDS]
     rate = max(checked.rate_15s, minute, gateway_rate(parameters, state, checked))
     recent = _rate_5s(good, checked.rate_15s, now)

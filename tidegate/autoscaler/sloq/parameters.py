@@ -36,9 +36,10 @@ class SloqParameters:
         late_share: the fraction of the requests that may miss the objective that may do so by waiting.
         wait_share: the wait to plan for, as a fraction of what the objective leaves for it; more where a new
             replica is soon ready (`size.py`).
-        coverage: the fraction of forecast errors that the burst reserve covers; 0: no reserve.
+        coverage: the fraction of forecast errors that the burst reserve covers; fewer where a new replica is
+            soon ready (`size.py`); 0: no reserve.
         burst_sigmas: arrivals of 5 s that exceed the minute's rate by this many standard deviations count as
-            the current rate; 0: never.
+            the current rate, where the gateway's counters do not show a jump sooner; 0: never.
         backlog_ahead: how many times to count the backlog when a replica started now is ready; 0: not at all.
         correction_most: requests are taken to wait up to this many times as long as the model says, where it
             is measured; 1: as the model says, also of how long they occupy a slot.
@@ -62,4 +63,4 @@ class SloqParameters:
     backlog_ahead: float = 2.5
     correction_most: float = 100.0
     stay_margin: float = 0.08
-    down_seconds: float = 120.0
+    down_seconds: float = 170.0

@@ -31,7 +31,7 @@ from tidegate.autoscaler.sloq.forecast import current_rate, gateway_rate, learn_
 from tidegate.autoscaler.sloq.pace import ScalingStep, pace, recent_largest
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
-from tidegate.autoscaler.sloq.size import Demand, Size, size_for
+from tidegate.autoscaler.sloq.size import Demand, Size, lead_share, size_for
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import (
     Bounds,
@@ -119,11 +119,12 @@ class _Sloq:
             learned["kept_at"] = (now,)
         if not signals.between:
             tick = (now, checked.rate_15s, rate, checked.signals.queued)
+            coverage = parameters.coverage * lead_share(checked, horizon)
             peak = state.peak * math.exp(-state.elapsed(now) / PEAK_SECONDS)
             learned |= {
                 **checked.learned,
                 # What a rate teaches must not be used for that same rate.
-                **learn_reserve(state, tick, horizon, parameters.coverage),
+                **learn_reserve(state, tick, horizon, coverage),
                 "now": now,
                 "peak": max(peak, float(size.slots)) if size.meetable else peak,
             }

@@ -20,7 +20,7 @@ MAX_UTILISATION: Final = 0.97
 LEAST_LATE: Final = 1e-9
 # How much of the peakedness of arrivals counts: the rest is in the wait that is not planned for.
 PEAKED_SHARE: Final = 0.7
-# From where a replica takes this long to be ready, only `wait_share` of the wait is planned for.
+# From where a replica takes this long to be ready, what may come until then is planned for in full.
 SLOW_SECONDS: Final = 10.0
 # In how much time the backlog ahead is worked off, before it is counted several times.
 BACKLOG_SECONDS: Final = 10.0
@@ -110,7 +110,8 @@ def size_for(
     peaked = peakedness(parameters, state, checked, service)
     wait = allowed_wait(parameters, p95 or (parameters.slo_seconds if first_byte else mean))
     if meetable:
-        planned = min(wait, _planned_share(parameters, checked, demand) * max(wait, service))
+        share = 1 - (1 - parameters.wait_share) * lead_share(checked, demand.horizon)
+        planned = min(wait, share * max(wait, service))
         within = partial(
             slots_needed, utilisation=MAX_UTILISATION, peakedness=peaked, max_slots=most
         )
@@ -153,14 +154,14 @@ def size_for(
     )
 
 
-def _planned_share(parameters: SloqParameters, checked: CheckedSignals, demand: Demand) -> float:
-    """The share of the wait to plan for; the rest is for a jump or a slowdown, which no model knows.
+def lead_share(checked: CheckedSignals, horizon_seconds: float) -> float:
+    """How much of what may come must be ready before it: of the burst reserve, and of the wait left free.
 
-    The sooner the gateway's counters show one and a replica for it is ready, the less must be left.
+    They are for a jump or a slowdown, which no model knows. The sooner the gateway's counters show one and a
+    replica for it is ready, the less of them is needed.
     """
     senses = checked.signals.gateway_queued is not None
-    slow = min(1.0, demand.horizon / SLOW_SECONDS) if senses else 1.0
-    return 1 - (1 - parameters.wait_share) * slow
+    return min(1.0, horizon_seconds / SLOW_SECONDS) if senses else 1.0
 
 
 def peakedness(

@@ -151,7 +151,7 @@ def test_bunches_within_seconds_are_served_in_time() -> None:
     system = System(start=1, startup_seconds=1.0)
     ours, most = (run_policy(one, bunches, system, 1) for one in ("sloq", "static"))
     late, unavoidable = (score(one, 0.6).violation_seconds for one in (ours, most))
-    assert late - unavoidable <= 30  # 60 of random arrivals
+    assert late - unavoidable <= 40  # 60 of random arrivals
 
 
 def test_long_requests_do_not_block_the_only_slot() -> None:
