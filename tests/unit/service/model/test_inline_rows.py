@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 
 from tidegate.service.model.artefact import ONNX, Artefact
 from tidegate.service.model.features import Matrix
-from tidegate.service.model.loaded_model import INLINE_SECONDS, TRIES, inline_rows, open_predictor
+from tidegate.service.model.loaded_model import (
+    INLINE_SECONDS,
+    SLOW_SECONDS,
+    TRIES,
+    inline_rows,
+    open_predictor,
+)
 
 
 class TimedModel:
@@ -57,6 +64,19 @@ def test_a_slow_model_is_called_a_few_times_and_an_interruption_does_not_count()
     assert inline_rows(very_slow.predict, rows_of_zeros, very_slow.clock) == 0
     assert very_slow.calls == 1, "otherwise the replica would not be ready in time"
     assert inline_rows(interrupted.predict, rows_of_zeros, interrupted.clock) == 128
+
+
+def test_what_takes_much_of_the_processor_is_tried_once() -> None:
+    calls = []
+
+    def busy(matrix: Matrix) -> None:
+        calls.append(len(matrix))
+        end = time.thread_time() + 2 * SLOW_SECONDS
+        while time.thread_time() < end:
+            pass
+
+    assert inline_rows(busy, rows_of_zeros) == 0
+    assert calls == [1]
 
 
 def test_a_model_is_measured_on_its_samples_or_on_zeros(flights: Artefact, tmp_path: Path) -> None:
